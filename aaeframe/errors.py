@@ -1,0 +1,84 @@
+"""Every error the framework raises on purpose.
+
+    AaeframeError
+    ├── ComponentError                  a plugin component cannot be had
+    │   ├── UnknownComponent            no plugin offers the name       (LookupError)
+    │   ├── AmbiguousComponent          several plugins offer the name  (LookupError)
+    │   └── BrokenComponent             its factory is missing or fails
+    ├── PluginError                     a blocked name matches no plugin
+    ├── OptionError                     an option is unknown, of the wrong type or out of range (ValueError)
+    ├── ConfigError                     parts of a configuration do not fit together (ValueError)
+    ├── DataError                       data is missing, unreadable, empty or not finite (ValueError)
+    │   └── DownloadError               a download failed or is not what it should be
+    ├── RunError                        a run folder is missing, in use, or cannot be written
+    │   └── CheckpointError             a checkpoint is truncated, altered, or not for this installation
+    ├── DeviceError                     the device is not there
+    └── TrainingDiverged                a loss is no longer finite      (ArithmeticError)
+
+A message says what was asked, what was found, what is available and what to do. The command line prints it
+without a traceback and exits with the class's `exit_code`: 2 for what the user can mend, 1 for what happened.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class AaeframeError(Exception):
+    """The root of the framework's errors."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ComponentError(AaeframeError):
+    """A plugin component cannot be had."""
+
+
+class UnknownComponent(ComponentError, LookupError):
+    """No installed plugin offers a component of this kind and name."""
+
+
+class AmbiguousComponent(ComponentError, LookupError):
+    """Several plugins offer a component under this short name."""
+
+
+class BrokenComponent(ComponentError):
+    """A plugin offers the component, but its factory is missing or fails."""
+
+
+class PluginError(AaeframeError):
+    """A plugin named by the user, such as one to block, does not exist."""
+
+
+class OptionError(AaeframeError, ValueError):
+    """An option is unknown, of the wrong type or out of range."""
+
+
+class ConfigError(AaeframeError, ValueError):
+    """Parts of a configuration are wrong or do not fit together."""
+
+
+class DataError(AaeframeError, ValueError):
+    """Data is missing, unreadable, empty, not finite or not of the promised shape."""
+
+
+class DownloadError(DataError):
+    """A download failed, or what arrived is not what was promised."""
+
+
+class RunError(AaeframeError):
+    """A run folder is missing, in use, taken, or cannot be written."""
+
+
+class CheckpointError(RunError):
+    """A checkpoint is missing, truncated, altered, too new, or needs what is not installed."""
+
+
+class DeviceError(AaeframeError):
+    """The device asked for is not on this machine."""
+
+
+class TrainingDiverged(AaeframeError, ArithmeticError):
+    """A loss or a weight is no longer finite; names the step, the phase and the block."""
+
+    exit_code: ClassVar[int] = 1

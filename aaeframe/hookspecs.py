@@ -1,0 +1,82 @@
+"""The hooks of a plugin: the manual of the plugin interface.
+
+A plugin is a module that implements any of the four hooks below and is named by an entry point:
+
+    # aaeframe_torus.py
+    from aaeframe import Component, hookimpl
+
+    @hookimpl
+    def aaeframe_priors():
+        return [Component("torus", "aaeframe_torus:Torus", "uniform on a torus in three dimensions")]
+
+    # pyproject.toml
+    [project.entry-points.aaeframe]
+    torus = "aaeframe_torus"
+
+Each hook returns records that *name* factories. A factory is imported on first use only, so that listing plugins
+stays cheap: keep torch out of the hook module, or import it inside the factory. A factory receives what only
+the run knows by position, and its options by keyword:
+
+    prior(*, ...)                                                          -> aaeframe.protocols.Prior
+    network(data: DataSpec, code_size: int, *, ...)                        -> aaeframe.protocols.Network
+    encoder(network: Network, blocks: Mapping[str, BlockSpec], *, ...)     -> aaeframe.protocols.Encoder
+    discriminator(block: BlockSpec, num_classes: int | None, *, ...)       -> aaeframe.protocols.Discriminator
+
+Options are keyword-only, have defaults and JSON-like values (numbers, strings, lists). Their annotations are
+checked; `Annotated[float, Field(gt=0, description="...")]` (pydantic) adds a range and a line of help.
+
+A module may state the API it was written for as `aaeframe_api = 1`; without it, 1 is assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import pluggy
+
+API: Final = 1
+"""The number of this plugin interface. It grows when a hook or a factory's positional arguments change."""
+
+GROUP: Final = "aaeframe"
+"""The entry-point group in which plugins announce themselves."""
+
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A named factory that has not been imported yet."""
+
+    name: str
+    """Short name: lower-case letters, digits and hyphens, beginning with a letter."""
+    factory: str
+    """Where the factory stands, as "package.module:attribute"."""
+    summary: str
+    """One line for `aaeframe plugins list`."""
+
+
+@hookspec
+def aaeframe_encoders() -> Iterable[Component]:
+    """Return the encoders q(z | x) this plugin offers."""
+    raise NotImplementedError
+
+
+@hookspec
+def aaeframe_priors() -> Iterable[Component]:
+    """Return the priors p(z) this plugin offers."""
+    raise NotImplementedError
+
+
+@hookspec
+def aaeframe_discriminators() -> Iterable[Component]:
+    """Return the discriminators D(z) this plugin offers."""
+    raise NotImplementedError
+
+
+@hookspec
+def aaeframe_networks() -> Iterable[Component]:
+    """Return the networks, an encoder body and a decoder for one shape of data, this plugin offers."""
+    raise NotImplementedError
