@@ -1,0 +1,108 @@
+"""From where a prior lives to how an encoder reaches it: one rule for each kind of torch constraint.
+
+An encoder's head puts out real numbers; a prior lives on its support. A `Support` says how many numbers a head
+must put out, how they are mapped, and on which *relaxation* of the support they land: a softmax reaches the simplex,
+of which one-hot vectors are the corners. Codes are held to the relaxation, prior samples to the support.
+
+A constraint without a rule falls back to `torch.distributions.transform_to`; a new one is added by
+
+    aaeframe.supports.register(MyConstraint, lambda constraint, event_shape: Support(...))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.distributions import constraints, transform_to
+from torch.distributions.constraints import Constraint
+
+from aaeframe.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Support:
+    """How a head's real numbers become a code."""
+
+    head_shape: torch.Size
+    """What a head puts out for one row."""
+    transform: Callable[[Tensor], Tensor]
+    """(N, *head_shape), real -> (N, *event_shape), in the relaxation."""
+    relaxation: Constraint
+
+
+Rule: TypeAlias = Callable[[Any, torch.Size], Support]
+
+_rules: dict[type[Constraint], Rule] = {}
+
+
+def register(constraint: type[Constraint], rule: Rule) -> None:
+    """Let every constraint of this type be reached by `rule(constraint, event_shape)`; the last word counts."""
+    _rules[constraint] = rule
+
+
+def resolve(constraint: Constraint, event_shape: torch.Size) -> Support:
+    """The way from a head to `constraint`; ConfigError if none is known."""
+    for kind in type(constraint).__mro__:
+        if kind in _rules:
+            return _rules[kind](constraint, event_shape)
+    return _by_transform(constraint, event_shape)
+
+
+def relaxation(constraint: Constraint, event_shape: torch.Size) -> Constraint:
+    """Where codes of a block with this support may lie."""
+    return resolve(constraint, event_shape).relaxation
+
+
+def is_one_hot(constraint: Constraint) -> bool:
+    """Whether the block is a class block: its samples are one-hot vectors."""
+    return isinstance(_unwrapped(constraint), type(constraints.one_hot))
+
+
+def _unwrapped(constraint: Constraint) -> Constraint:
+    """The constraint inside independent and mixture wrappers."""
+    while hasattr(constraint, "base_constraint"):
+        constraint = constraint.base_constraint
+    return constraint
+
+
+def _through_wrapper(constraint: Any, event_shape: torch.Size) -> Support:
+    return resolve(constraint.base_constraint, event_shape)
+
+
+def _identity(constraint: Constraint, event_shape: torch.Size) -> Support:
+    return Support(event_shape, lambda raw: raw, constraint)
+
+
+def _softmax(_: Constraint, event_shape: torch.Size) -> Support:
+    # In float32 whatever the autocast: a bfloat16 softmax sums to 1 only to three digits.
+    return Support(event_shape, lambda raw: raw.float().softmax(-1).to(raw.dtype), constraints.simplex)
+
+
+def _by_transform(constraint: Constraint, event_shape: torch.Size) -> Support:
+    if constraint.is_discrete:
+        raise ConfigError(_unmapped(constraint, "it is discrete, and no relaxation of it is registered"))
+    try:
+        transform = transform_to(constraint)
+        shape = torch.Size(transform.inverse_shape(event_shape))
+    except NotImplementedError as error:
+        raise ConfigError(_unmapped(constraint, "torch.distributions.transform_to does not know it")) from error
+    return Support(shape, transform, constraint)
+
+
+def _unmapped(constraint: Constraint, reason: str) -> str:
+    kind = type(constraint)
+    return (
+        f"no encoder head is known to reach the support {constraint!r}: {reason}. "
+        f"Known: {', '.join(sorted(k.__name__.strip('_') for k in _rules))}, and whatever transform_to maps to. "
+        f"Add it with aaeframe.supports.register({kind.__name__}, lambda constraint, event_shape: Support(...))."
+    )
+
+
+register(type(constraints.real), _identity)
+register(type(constraints.one_hot), _softmax)
+register(type(constraints.independent(constraints.real, 1)), _through_wrapper)
+register(constraints.MixtureSameFamilyConstraint, _through_wrapper)

@@ -1,0 +1,67 @@
+"""z = mu(x) + sigma(x) eps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import torch
+from aaeframe import supports
+from aaeframe.protocols import BlockSpec, Code, Network
+from pydantic import Field
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
+from torch.distributions.transforms import Transform
+from torch.nn.functional import softplus
+
+
+class Gaussian(nn.Module):
+    """A Gaussian with diagonal covariance, reparameterized (paper, section 2; arXiv 1312.6114).
+
+    On a block whose support is the real line this is q(z | x) itself; elsewhere the Gaussian is drawn before the
+    map into the support (a logistic normal on the simplex, say).
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        blocks: Mapping[str, BlockSpec],
+        *,
+        min_scale: Annotated[float, Field(gt=0, description="smallest standard deviation of q(z | x)")] = 1e-3,
+    ) -> None:
+        super().__init__()
+        self.body = network.encoder
+        self.min_scale = min_scale
+        self._supports = {
+            name: supports.resolve(block.support, block.event_shape) for name, block in blocks.items()
+        }
+        sizes = {name: s.head_shape.numel() for name, s in self._supports.items()}
+        self.noise_shape = torch.Size([sum(sizes.values())])
+        self.loc = nn.ModuleDict({name: nn.Linear(network.num_features, n) for name, n in sizes.items()})
+        self.scale = nn.ModuleDict({name: nn.Linear(network.num_features, n) for name, n in sizes.items()})
+
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> Code:
+        """(N, *shape), standard normal noise (N, *noise_shape) -> each block (N, *event_shape)."""
+        features = self.body(x)
+        if noise is None:
+            noise = torch.randn(len(x), *self.noise_shape, device=features.device, dtype=features.dtype)
+        code, start = {}, 0
+        for name, s in self._supports.items():
+            loc, scale = self._moments(name, features)
+            eps = noise[:, start : (start := start + loc.shape[1])]
+            code[name] = s.transform((loc + scale * eps).unflatten(1, s.head_shape))
+        return code
+
+    def posterior(self, x: Tensor) -> Mapping[str, Distribution]:
+        """q(z | x) of each block that a bijection reaches; batch_shape (N,)."""
+        features = self.body(x)
+        return {name: self._posterior(name, features) for name in self._supports}
+
+    def _posterior(self, name: str, features: Tensor) -> Distribution:
+        s = self._supports[name]
+        loc, scale = (moment.unflatten(1, s.head_shape) for moment in self._moments(name, features))
+        normal = Independent(Normal(loc, scale), len(s.head_shape))
+        return TransformedDistribution(normal, [s.transform]) if isinstance(s.transform, Transform) else normal
+
+    def _moments(self, name: str, features: Tensor) -> tuple[Tensor, Tensor]:
+        return self.loc[name](features), softplus(self.scale[name](features)) + self.min_scale

@@ -1,0 +1,42 @@
+"""The paper's fully connected autoencoder."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from aaeframe.protocols import DataSpec
+from pydantic import Field
+from torch import nn
+
+from aaeframe_plugins.networks.output import output
+
+Width = Annotated[int, Field(gt=0)]
+
+
+class MLP(nn.Module):
+    """ReLU layers into the features and, mirrored, out of the representation (paper, appendix A)."""
+
+    def __init__(
+        self,
+        data: DataSpec,
+        code_size: int,
+        *,
+        hidden: Annotated[
+            tuple[Width, ...], Field(min_length=1, description="widths of the encoder; the decoder has them reversed")
+        ] = (1000, 1000),
+    ) -> None:
+        super().__init__()
+        size = data.shape.numel()
+        self.num_features = hidden[-1]
+        self.encoder = nn.Sequential(nn.Flatten(), *_relu_layers([size, *hidden]))
+        self.decoder = nn.Sequential(
+            *_relu_layers([code_size, *reversed(hidden)]),
+            nn.Linear(hidden[0], size),
+            nn.Unflatten(1, data.shape),
+            output(data),
+        )
+
+
+def _relu_layers(widths: list[int]) -> list[nn.Module]:
+    pairs = zip(widths, widths[1:], strict=False)
+    return [layer for inner, outer in pairs for layer in (nn.Linear(inner, outer), nn.ReLU())]

@@ -1,0 +1,49 @@
+"""The swiss roll in the plane."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from aaeframe.protocols import LabeledSample
+from pydantic import Field
+from torch import Tensor
+from torch.distributions import constraints
+
+
+class SwissRoll:
+    """z = r (cos t, sin t) with t = 2 pi turns sqrt(u), r = radius sqrt(u), u ~ U(0, 1), and Gaussian thickness.
+
+    Class k is the k-th of `classes` equal parts of u, from the center outwards (paper, figure 4; geometry as in
+    reimplementations, the paper prints none). It has no density: one samples it and that is all.
+    """
+
+    support = constraints.independent(constraints.real, 1)
+    event_shape = torch.Size([2])
+
+    def __init__(
+        self,
+        *,
+        classes: Annotated[int, Field(gt=0, description="parts of the roll that are classes")] = 10,
+        turns: Annotated[float, Field(gt=0, description="how often it winds around the center")] = 2.0,
+        radius: Annotated[float, Field(gt=0, description="its outer radius")] = 3.0,
+        thickness: Annotated[
+            float, Field(ge=0, description="standard deviation of Gaussian noise around the curve")
+        ] = 0.1,
+    ) -> None:
+        self.num_classes = classes
+        self.turns, self.radius, self.thickness = turns, radius, thickness
+
+    def sample_labeled(self, sample_shape: torch.Size = torch.Size()) -> LabeledSample:
+        """Samples (*sample_shape, 2) and the part of the roll each lies in (*sample_shape)."""
+        shape = torch.Size(sample_shape)
+        labels = torch.randint(self.num_classes, shape)
+        root = ((labels + torch.rand(shape)) / self.num_classes).sqrt()
+        angle = 2 * math.pi * self.turns * root
+        curve = self.radius * root.unsqueeze(-1) * torch.stack([angle.cos(), angle.sin()], dim=-1)
+        return LabeledSample(curve + self.thickness * torch.randn(curve.shape), labels)
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+        """Samples (*sample_shape, 2) of the whole roll."""
+        return self.sample_labeled(sample_shape).value
