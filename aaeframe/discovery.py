@@ -1,7 +1,7 @@
 """What the module of one plugin offers, or an exception that says what is wrong with it.
 
-The module is imported and its hooks are called; the components they return are checked. No component is imported
-on the way: a factory is only looked for where looking imports nothing.
+The module is imported and its hooks are called; the components they return are checked. No component is
+imported on the way: a factory is only looked for where looking imports nothing.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class IncompatiblePlugin(PluginError):
 def components_of(entry_value: str, plugin_name: str) -> list[tuple[Kind, Component]]:
     """Import the module an entry point names and return the components its hooks offer.
 
-    Raises PluginError for what the plugin does wrong, IncompatiblePlugin if it is too new, and whatever else the
-    plugin itself raises, SystemExit included.
+    Raises PluginError for what the plugin does wrong, IncompatiblePlugin if it is too new, and whatever else
+    the plugin itself raises, SystemExit included.
     """
     if ":" in entry_value:
         raise PluginError(f"the entry point must name a module, not an attribute: {entry_value!r}")
@@ -59,7 +59,7 @@ def _check_api(module: ModuleType) -> None:
         raise PluginError(f"aaeframe_api must be a whole number from 1 to {API}, not {api!r}")
     if api > API:
         raise IncompatiblePlugin(
-            f"the plugin needs plugin interface {api}, this aaeframe has {API}: upgrade aaeframe, or install an older plugin"
+            f"needs plugin interface {api}, this aaeframe has {API}: upgrade aaeframe or downgrade the plugin"
         )
 
 
@@ -96,16 +96,20 @@ def _check_hook_names(module: ModuleType, manager: pluggy.PluginManager) -> None
 
 def _check_component(kind: Kind, component: Any) -> None:
     if not isinstance(component, Component):
-        raise PluginError(f"aaeframe_{kind}s must return Component records; one is {type(component).__name__}")
+        raise PluginError(
+            f"aaeframe_{kind}s must return Component records; one is {type(component).__name__}"
+        )
     for field in ("name", "factory", "summary"):
         if not isinstance(getattr(component, field), str):
             raise PluginError(f"the {field} of a Component must be a string: {component}")
     if not COMPONENT_NAME.fullmatch(component.name):
         raise PluginError(
-            f"{component.name!r} is no name for a component: lower-case letters, digits and hyphens, a letter first"
+            f"{component.name!r} is no component's name: lower-case letters, digits, hyphens, a letter first"
         )
     if not FACTORY.fullmatch(component.factory):
-        raise PluginError(f"the factory of {component.name!r} must be 'module:attribute', not {component.factory!r}")
+        raise PluginError(
+            f"the factory of {component.name!r} must be 'module:attribute', not {component.factory!r}"
+        )
     _check_factory_exists(component)
 
 

@@ -3,9 +3,10 @@
     registry = Registry.load()
     registry.find("prior", "swissroll").factory()        # imported here, not before
 
-Plugins are the entry points of the group "aaeframe". They are loaded one by one; a plugin that fails is kept with its
-error and harms no other. A component has a short name, good while one distribution offers it, and a full name,
-"distribution:name", good always. A clash is an error that lists the full names, never the last one winning.
+Plugins are the entry points of the group "aaeframe". They are loaded one by one; a plugin that fails is kept
+with its error and harms no other. A component has a short name, good while one distribution offers it, and a
+full name, "distribution:name", good always. A clash is an error that lists the full names, never the last one
+winning.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
 from typing import Any, Literal
@@ -60,13 +62,14 @@ class Offer:
             with redirect_stdout(sys.stderr):
                 factory: Callable[..., Any] = attrgetter(attribute)(importlib.import_module(module))
         except (Exception, SystemExit) as error:
-            raise BrokenComponent(f"{self} cannot be loaded: {describe(error)}") from error
+            where = self.component.factory
+            raise BrokenComponent(f"{self} cannot be loaded from {where}: {_described(error)}") from error
         if not callable(factory):
             raise BrokenComponent(f"{self} cannot be called: it is of type {type(factory).__name__}")
         return factory
 
     def __str__(self) -> str:
-        return f"the {self.kind} {self.name!r} of {self.distribution} {self.version} ({self.component.factory})"
+        return f"the {self.kind} {self.name!r} of {self.distribution} {self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,10 @@ class Plugin:
         """Whether the name is the plugin's distribution, entry point or module."""
         return name in (self.name, self.module) or normalized(name) == self.distribution
 
+    def __str__(self) -> str:
+        state = self.status if self.error is None else f"{self.status}: {self.error}"
+        return f"{self.distribution} {self.version}, entry point {self.name} ({state})"
+
 
 @dataclass(frozen=True, slots=True)
 class Registry:
@@ -100,11 +107,130 @@ class Registry:
     def load(cls, blocked: Iterable[str] = ()) -> Registry:
         """Load every plugin but the blocked ones, which are not even imported.
 
-        A name in `blocked`, or in AAEFRAME_NO_PLUGINS (separated by commas), is a distribution, an entry point or a
-        module. PluginError if it matches none. With AAEFRAME_STRICT_PLUGINS=1 the first failure is raised instead
-        of kept, for the plugin's author to see the traceback.
+        A name in `blocked`, or in AAEFRAME_NO_PLUGINS (separated by commas), is a distribution, an entry
+        point or a module; PluginError if it matches none. With AAEFRAME_STRICT_PLUGINS=1 the first failure is
+        raised instead of kept, so that a plugin's author sees the traceback.
         """
-        entries = sorted(map(_read, entry_points(group=GROUP)), key=lambda plugin: (plugin.distribution, plugin.name))
-        blocked = [*blocked, *filter(None, map(str.strip, os.environ.get("AAEFRAME_NO_PLUGINS", "").split(",")))]
-        _check_blocked(blocked, entries)
-        ...
+        strict = os.environ.get("AAEFRAME_STRICT_PLUGINS") == "1"
+        installed = sorted(
+            map(_installed, entry_points(group=GROUP)), key=lambda it: (it.distribution, it.name)
+        )
+        blocked = _blocked_names(blocked, installed)
+        plugins: list[Plugin] = []
+        for plugin in installed:
+            if any(plugin.answers_to(name) for name in blocked):
+                plugins.append(replace(plugin, status="blocked"))
+            else:
+                plugins.append(
+                    _load(plugin, taken=[offer for other in plugins for offer in other.offers], strict=strict)
+                )
+        return cls(tuple(plugins))
+
+    def offers(self, kind: Kind | None = None) -> tuple[Offer, ...]:
+        """The components of one kind, or of all kinds, by distribution and entry point."""
+        return tuple(it for plugin in self.plugins for it in plugin.offers if kind in (None, it.kind))
+
+    def find(self, kind: Kind, name: str) -> Offer:
+        """The component of this kind by its short or full name.
+
+        Raises UnknownComponent, with the nearest name, the known ones and the plugins that may hold it but
+        are not active; and AmbiguousComponent, with the full names, if several offer the short name.
+        """
+        distribution, colon, short = name.rpartition(":")
+        wanted = f"{normalized(distribution)}{colon}{short}"
+        matches = [it for it in self.offers(kind) if wanted in (it.name, it.full_name)]
+        if not matches:
+            raise UnknownComponent(self._unknown(kind, name))
+        if len(matches) > 1:
+            names = ", ".join(it.full_name for it in matches)
+            raise AmbiguousComponent(
+                f"several plugins offer a {kind} named {name!r}: {names}; use a full name"
+            )
+        return matches[0]
+
+    def names(self, kind: Kind) -> tuple[str, ...]:
+        """The shortest name by which `find` knows each component of this kind."""
+        offers = self.offers(kind)
+        times = Counter(it.name for it in offers)
+        return tuple(it.name if times[it.name] == 1 else it.full_name for it in offers)
+
+    def _unknown(self, kind: Kind, name: str) -> str:
+        known = self.names(kind)
+        nearest = difflib.get_close_matches(name, known, n=1)
+        others = sorted({it.kind for it in self.offers() if name in (it.name, it.full_name)})
+        inactive = [str(plugin) for plugin in self.plugins if plugin.status != "active"]
+        lines = [
+            f"no installed plugin offers a {kind} named {name!r}",
+            f"did you mean {nearest[0]!r}?" if nearest else "",
+            f"there is a component {name!r} of kind {', '.join(others)}" if others else "",
+            f"known {kind}s: {', '.join(known) or 'none'}",
+            f"it may be in a plugin that is not active: {'; '.join(inactive)}" if inactive else "",
+            "see `aaeframe plugins list`",
+        ]
+        return "\n  ".join(filter(None, lines))
+
+
+def normalized(distribution: str) -> str:
+    """The name of a distribution in its one canonical spelling (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _installed(entry: EntryPoint) -> Plugin:
+    """The record of an entry point that has not been loaded."""
+    name, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
+    return Plugin(entry.name, entry.value.strip(), normalized(name), version, "active")
+
+
+def _blocked_names(blocked: Iterable[str], installed: Sequence[Plugin]) -> tuple[str, ...]:
+    """The names to block, those of the environment included; every one must match an installed plugin."""
+    from_environment = (name.strip() for name in os.environ.get("AAEFRAME_NO_PLUGINS", "").split(","))
+    names = tuple(filter(None, (*blocked, *from_environment)))
+    for name in names:
+        if not any(plugin.answers_to(name) for plugin in installed):
+            known = ", ".join(
+                f"{it.distribution} (entry point {it.name}, module {it.module})" for it in installed
+            )
+            raise PluginError(
+                f"cannot block {name!r}: no plugin has this distribution, entry point or module"
+                f"\n  installed: {known or 'none'}"
+            )
+    return names
+
+
+def _load(plugin: Plugin, taken: Sequence[Offer], strict: bool) -> Plugin:
+    """Load one plugin; what goes wrong becomes its status and error. `taken` is what other plugins offer."""
+    try:
+        components = components_of(plugin.module, f"{plugin.distribution}:{plugin.name}")
+        offers = tuple(Offer(*it, plugin.distribution, plugin.version, plugin.name) for it in components)
+        _check_unique([*taken, *offers], plugin.distribution)
+    except (Exception, SystemExit) as error:  # SystemExit: a plugin written as a script
+        if strict:
+            raise
+        status: Status = "incompatible" if isinstance(error, IncompatiblePlugin) else "broken"
+        return replace(plugin, status=status, error=_described(error), location=_location(error))
+    return replace(plugin, offers=offers)
+
+
+def _check_unique(offers: Iterable[Offer], distribution: str) -> None:
+    times = Counter((it.kind, it.name) for it in offers if it.distribution == distribution)
+    for (kind, name), count in times.items():
+        if count > 1:
+            raise PluginError(
+                f"{distribution} offers the {kind} {name!r} more than once; give each a name of its own"
+            )
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _location(error: BaseException) -> str | None:
+    """`file:line` of the innermost frame that is neither the import system's nor ours."""
+    own = {"importlib", "pluggy", "aaeframe"}
+    places = [
+        f"{frame.f_code.co_filename}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith("<frozen")
+        and str(frame.f_globals.get("__name__")).partition(".")[0] not in own
+    ]
+    return places[-1] if places else None

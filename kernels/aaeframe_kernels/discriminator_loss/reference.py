@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -28,8 +29,9 @@ def discriminator_loss(
     row_weight (R,), which holds the reduction too: 1/n_real and 1/n_fake for the sum of two means.
     Arithmetic in float32, or float64 for float64 features; the loss of the GAN paper (arXiv 1406.2661) on logits.
     """
-    wide = features.dtype if features.dtype.itemsize == 8 else target.dtype
-    logits = features.to(wide) @ weight.to(wide).flatten() + bias.to(wide)
+    wide = torch.promote_types(features.dtype, torch.float32)
+    with torch.autocast(features.device.type, enabled=False):
+        logits = features.to(wide) @ weight.to(wide).flatten() + bias.to(wide)
     loss = (row_weight * (softplus(logits) - target * logits)).sum()
     scores, total = logits.detach(), row_weight.sum()
     right = ((scores > 0) == (target > 0.5)).to(wide)

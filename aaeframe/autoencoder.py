@@ -1,0 +1,149 @@
+"""The model of a run: encoder, decoder, and what imposes the prior on the codes between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aaeframe.errors import DataError
+from aaeframe.protocols import Code, DataSpec, Encoder, Prior
+from aaeframe.representation import Concatenate
+
+Rows: TypeAlias = "Tensor | np.ndarray"
+"""Rows of data in the user's units, (N, *shape)."""
+
+
+class Autoencoder(nn.Module):
+    """Encoder, decoder, priors and discriminators of one run.
+
+    `encode`, `decode`, `reconstruct` and `sample` take and return the user's own units, work in batches, without
+    gradient and in evaluation mode. Training reaches for the parts themselves.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        data: DataSpec,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        representation: Concatenate,
+        priors: Mapping[str, Prior],
+        discriminators: Mapping[str, nn.Module],
+    ) -> None:
+        super().__init__()
+        self.data_shape = data.shape
+        self.register_buffer("mean", data.mean.clone())
+        self.register_buffer("std", data.std.clone())
+        self.encoder = encoder
+        self.decoder = decoder
+        self.representation = representation
+        self.priors = dict(priors)
+        # Only priors that are modules move, and are saved, with the model.
+        self.prior_modules = nn.ModuleDict({k: p for k, p in priors.items() if isinstance(p, nn.Module)})
+        self.discriminators = nn.ModuleDict(discriminators)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return self.mean.device
+
+    @property
+    def noise_shape(self) -> torch.Size:
+        """The shape of the noise that encoding one row consumes; empty if the encoder is deterministic."""
+        encoder: Encoder = self.encoder
+        return encoder.noise_shape
+
+    def scale(self, x: Tensor) -> Tensor:
+        """The user's units -> the model's, float32, on the device of x."""
+        return (x.float() - self.mean) / self.std
+
+    def unscale(self, x: Tensor) -> Tensor:
+        """The model's units -> the user's."""
+        return x.float() * self.std + self.mean
+
+    @torch.no_grad()
+    def encode(
+        self, x: Rows, *, draws: int = 0, generator: torch.Generator | None = None, batch_size: int = 1000
+    ) -> dict[str, Tensor]:
+        """The codes of x (N, *shape): each block (N, *event_shape), or (draws, N, *event_shape).
+
+        With draws=0 the noise of a stochastic encoder is zero; otherwise each draw is one of q(z | x), from
+        `generator` (on the CPU) or, without it, torch's global one. DataError if x is not of the model's shape.
+        """
+        self.eval()
+        rounds = []
+        for _ in range(max(draws, 1)):
+            batches = [
+                self.encoder(self.scale(rows), self._noise(len(rows), draws, generator))
+                for rows in self._batches(x, batch_size)
+            ]
+            rounds.append({name: torch.cat([b[name].float() for b in batches]) for name in self.priors})
+        if draws == 0:
+            return rounds[0]
+        return {name: torch.stack([codes[name] for codes in rounds]) for name in self.priors}
+
+    @torch.no_grad()
+    def decode(self, code: Code, *, batch_size: int = 1000) -> Tensor:
+        """The data of codes, each block (N, *event_shape) -> (N, *shape), float32 in the user's units."""
+        self.eval()
+        missing = self.priors.keys() - code.keys()
+        if missing:
+            raise DataError(
+                f"the code has blocks {sorted(code)}, but this model decodes {list(self.priors)}: "
+                f"{sorted(missing)} missing"
+            )
+        blocks = {name: torch.as_tensor(code[name], device=self.device).float() for name in self.priors}
+        size = len(next(iter(blocks.values())))
+        parts = [
+            self.decoder(self.representation({k: z[i : i + batch_size] for k, z in blocks.items()}))
+            for i in range(0, size, batch_size)
+        ]
+        return self.unscale(torch.cat(parts))
+
+    def reconstruct(self, x: Rows) -> Tensor:
+        """decode(encode(x)), with zero noise: (N, *shape) -> (N, *shape) in the user's units."""
+        return self.decode(self.encode(x))
+
+    @torch.no_grad()
+    def sample(self, count: int, *, seed: int | None = None) -> Tensor:
+        """Decoded samples of the prior, (count, *shape) in the user's units.
+
+        With a seed the same samples every time, leaving torch's global random state alone; without one they come
+        from that state.
+        """
+        return self.decode(self.sample_prior(count, seed=seed))
+
+    def sample_prior(self, count: int, *, seed: int | None = None) -> dict[str, Tensor]:
+        """Samples of the prior itself, each block (count, *event_shape), on the model's device."""
+        with torch.random.fork_rng(enabled=seed is not None):
+            if seed is not None:
+                torch.manual_seed(seed)
+            return {name: draw(prior, count, self.device) for name, prior in self.priors.items()}
+
+    def _noise(self, count: int, draws: int, generator: torch.Generator | None) -> Tensor | None:
+        if not self.noise_shape:
+            return None
+        shape = (count, *self.noise_shape)
+        if draws == 0:
+            return torch.zeros(shape, device=self.device)
+        return torch.randn(shape, generator=generator).to(self.device)
+
+    def _batches(self, x: Rows, batch_size: int) -> Iterator[Tensor]:
+        if tuple(x.shape[1:]) != tuple(self.data_shape) or len(x) == 0:
+            raise DataError(
+                f"rows of shape {tuple(self.data_shape)} are asked for, found an array of shape {tuple(x.shape)}; "
+                f"pass (N, {', '.join(map(str, self.data_shape))}) with N > 0"
+            )
+        for start in range(0, len(x), batch_size):
+            yield torch.as_tensor(x[start : start + batch_size]).to(self.device)
+
+
+def draw(prior: Prior, count: int, device: torch.device) -> Tensor:
+    """Samples of one prior (count, *event_shape): detached, float32, on `device`, from torch's global generator."""
+    return prior.sample(torch.Size([count])).detach().to(device, torch.float32)

@@ -1,0 +1,166 @@
+"""From a configuration to what it names: components resolved, checked, complete, and built."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import aaeframe
+from aaeframe.config import AdamConfig, BlockConfig, ComponentConfig, Config
+from aaeframe.errors import ConfigError
+from aaeframe.options import build, resolve_options
+from aaeframe.recipes import RECIPES, RecipeInfo
+from aaeframe.registry import Kind, Offer, Registry
+
+if TYPE_CHECKING:
+    import torch
+    from torch.optim import Optimizer
+
+    from aaeframe.autoencoder import Autoencoder
+    from aaeframe.config import OptimizerConfig
+    from aaeframe.protocols import BlockSpec, DataSpec, Prior
+
+PYTHON = "python:"
+"""Marks, in place of a distribution, an object that was passed in from Python and cannot be rebuilt by name."""
+
+
+def resolve(config: Config, registry: Registry) -> Config:
+    """The configuration made whole: full names, every option, every optimizer, the plugins used.
+
+    Raises ComponentError, OptionError or ConfigError for what cannot be, without building anything.
+    """
+    phases = recipe_of(config).schedules[config.training.schedule]
+    used = {"aaeframe": aaeframe.__version__}
+
+    def whole(kind: Kind, part: ComponentConfig) -> dict[str, Any]:
+        if part.component.startswith(PYTHON):
+            return {}
+        offer = registry.find(kind, part.component)
+        used[offer.distribution] = offer.version
+        return {"component": offer.full_name, "options": resolve_options(offer, part.options)}
+
+    def block(part: BlockConfig) -> BlockConfig:
+        other = part.discriminator
+        rival = {} if other is None else {"discriminator": other.model_copy(update=whole("discriminator", other))}
+        return part.model_copy(update={**whole("prior", part), **rival})
+
+    _check_schedule(config, phases)
+    return config.model_copy(
+        update={
+            "prior": {name: block(part) for name, part in config.prior.items()},
+            "encoder": ComponentConfig(**whole("encoder", config.encoder)),
+            "network": ComponentConfig(**whole("network", config.network)),
+            "discriminator": ComponentConfig(**whole("discriminator", config.discriminator)),
+            "optimizers": {p: config.optimizers.get(p, AdamConfig(name="adam")) for p in phases},
+            "plugins": dict(sorted(used.items())),
+        }
+    )
+
+
+def recipe_of(config: Config) -> RecipeInfo:
+    """The recipe the configuration names, with its schedule known; ConfigError otherwise."""
+    name, schedule = config.training.recipe, config.training.schedule
+    if name not in RECIPES:
+        raise ConfigError(f"no recipe is named {name!r}{_near(name, RECIPES)}; there are: {', '.join(RECIPES)}")
+    schedules = RECIPES[name].schedules
+    if schedule not in schedules:
+        raise ConfigError(
+            f"the recipe {name!r} has no schedule {schedule!r}{_near(schedule, schedules)}; "
+            f"there are: {', '.join(schedules)}"
+        )
+    return RECIPES[name]
+
+
+def build_priors(config: Config, registry: Registry, given: Mapping[str, Prior]) -> dict[str, Prior]:
+    """The prior of each block. `given` holds those that were passed in from Python."""
+    from aaeframe.priors import check_prior
+
+    priors: dict[str, Prior] = {}
+    for name, part in config.prior.items():
+        if part.component.startswith(PYTHON):
+            if name not in given:
+                raise ConfigError(
+                    f"the prior of block {name!r} was an object from Python ({part.component.removeprefix(PYTHON)}), "
+                    f"which no file can hold: pass it again, priors={{{name!r}: ...}}"
+                )
+            priors[name] = given[name]
+        else:
+            priors[name] = build(registry.find("prior", part.component), options=part.options)
+        check_prior(name, priors[name])
+    return priors
+
+
+def build_model(
+    config: Config, registry: Registry, data: DataSpec, num_classes: int | None, priors: Mapping[str, Prior]
+) -> Autoencoder:
+    """The model of a resolved configuration, with fresh weights from torch's global generator.
+
+    `num_classes` is that of the data if the discriminators are told labels, else None.
+    """
+    from aaeframe.autoencoder import Autoencoder
+    from aaeframe.priors import block_spec, labeled_blocks
+    from aaeframe.representation import Concatenate
+
+    told = labeled_blocks(priors, num_classes)
+    blocks = {name: block_spec(prior) for name, prior in priors.items()}
+    representation = Concatenate(blocks)
+    network = _build(registry, "network", config.network, data, representation.size)
+    encoder = _build(registry, "encoder", config.encoder, network, blocks)
+    discriminators = {
+        name: _build(
+            registry,
+            "discriminator",
+            config.prior[name].discriminator or config.discriminator,
+            block,
+            num_classes if name in told else None,
+        )
+        for name, block in blocks.items()
+    }
+    return Autoencoder(data, encoder, network.decoder, representation, priors, discriminators)
+
+
+def build_optimizers(
+    config: Config, parameters: Mapping[str, list[torch.nn.Parameter]]
+) -> dict[str, Optimizer]:
+    """The optimizer of each phase over the parameters the recipe gives it."""
+    return {phase: _optimizer(part, parameters[phase]) for phase, part in config.optimizers.items()}
+
+
+def _build(registry: Registry, kind: Kind, part: ComponentConfig, *positional: Any) -> Any:
+    offer: Offer = registry.find(kind, part.component)
+    return build(offer, *positional, options=part.options)
+
+
+def _optimizer(part: OptimizerConfig, parameters: list[torch.nn.Parameter]) -> Optimizer:
+    from torch.optim import SGD, Adam, AdamW
+
+    if isinstance(part, AdamConfig):
+        kind = AdamW if part.name == "adamw" else Adam
+        return kind(parameters, lr=part.lr, betas=part.betas, weight_decay=part.weight_decay, fused=True)
+    return SGD(parameters, lr=part.lr, momentum=part.momentum, weight_decay=part.weight_decay, fused=True)
+
+
+def _check_schedule(config: Config, phases: tuple[str, ...]) -> None:
+    """Refuse what the schedule would not use."""
+    schedule = config.training.schedule
+    for phase in config.optimizers:
+        if phase not in phases:
+            raise ConfigError(
+                f"optimizers.{phase} is not used: schedule {schedule!r} has the phases {', '.join(phases)}"
+            )
+    if schedule != "joint":
+        weighted = [f"prior.{name}.weight" for name, part in config.prior.items() if part.weight is not None]
+        if config.training.reconstruction_weight is not None:
+            weighted.append("training.reconstruction_weight")
+        if weighted:
+            raise ConfigError(
+                f"{', '.join(weighted)} is not used: only --schedule joint weighs losses, and this run's is {schedule!r}"
+            )
+    if config.training.labeled_batch_size is not None and not config.data.labels:
+        raise ConfigError("training.labeled_batch_size is not used without labels; give --labels N")
+
+
+def _near(name: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

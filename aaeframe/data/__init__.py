@@ -1,0 +1,19 @@
+"""Data sets: the digits inside, public ones by name, and the user's own files and arrays.
+
+    data = load("digits")
+    data = load("faces.npz")
+    data = from_arrays(x, labels)
+    data.train.rows(np.array([3, 1, 4]))
+
+Everything that comes in is checked here, once; whoever takes a `Dataset` can trust it.
+"""
+
+from __future__ import annotations
+
+from aaeframe.data.assemble import from_arrays
+from aaeframe.data.dataset import Dataset, Split
+from aaeframe.data.files import load
+from aaeframe.data.named import NAMES
+from aaeframe.data.subset import labeled_subset
+
+__all__ = ["NAMES", "Dataset", "Split", "from_arrays", "labeled_subset", "load"]

@@ -1,0 +1,74 @@
+"""A data set: three splits of rows, and the shape and scale they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from aaeframe.protocols import DataSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows of an array, in the user's units, that may be larger than memory.
+
+    `data` is (M, *shape), in memory or a view of a `numpy.memmap`. `index` (N,) says which of its rows belong
+    to the split, None meaning all of them. Rows are read when they are asked for, never before.
+    """
+
+    data: np.ndarray
+    index: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    """(N,) int64 class indices, one per row of the split."""
+
+    def __len__(self) -> int:
+        return len(self.data) if self.index is None else len(self.index)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one row: images are (channels, height, width), tables (features,)."""
+        return self.data.shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """What `rows` returns: uint8 for uint8 data, float32 for all other."""
+        return np.dtype(np.uint8 if self.data.dtype == np.uint8 else np.float32)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes `array()` takes."""
+        return len(self) * prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the rows lie in a file and are read from it as they are asked for."""
+        return isinstance(self.data, np.memmap)
+
+    def rows(self, index: np.ndarray) -> np.ndarray:
+        """Rows (len(index), *shape) at these positions in the split, contiguous and apart from the file."""
+        where = index if self.index is None else self.index[index]
+        return np.array(self.data[where], dtype=self.dtype, order="C", copy=None, subok=False)
+
+    def array(self) -> np.ndarray:
+        """The whole split (N, *shape) in memory, writable. It may share memory with `data` in memory."""
+        if self.index is not None:
+            return self.rows(np.arange(len(self)))
+        copy = True if self.is_mapped or not self.data.flags.writeable else None
+        return np.array(self.data, dtype=self.dtype, order="C", copy=copy, subok=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set with its fixed splits."""
+
+    name: str
+    spec: DataSpec
+    train: Split
+    validation: Split
+    test: Split
+    num_classes: int | None
+    """How many classes there are; None if no split has labels."""
+    class_names: tuple[str, ...] | None
+    """What the classes are called, by index: the label values of the file, or the names of its subfolders."""

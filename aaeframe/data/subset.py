@@ -1,0 +1,47 @@
+"""The few labeled examples of training with few labels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aaeframe.errors import DataError
+
+
+def labeled_subset(labels: np.ndarray, count: int, num_classes: int, seed: int) -> np.ndarray:
+    """The sorted rows (count,) of labeled examples, as many of each class, or one more in some.
+
+    A pure function of its arguments. With the same seed a smaller subset lies within every larger one.
+
+    Raises:
+        DataError: there are fewer examples than asked, fewer asked than classes, or too few of one class.
+    """
+    if not num_classes <= count <= len(labels):
+        raise DataError(
+            f"{count} labeled examples were asked for, balanced over {num_classes} classes: there are "
+            f"{len(labels)} labeled examples. Ask for {num_classes} to {len(labels)}."
+        )
+    sizes = np.bincount(labels, minlength=num_classes)
+    if len(sizes) > num_classes:
+        raise DataError(f"the labels reach class {len(sizes) - 1}, but there are {num_classes} classes.")
+    share = _shares(sizes, count, seed)
+    rows = [_draw(np.flatnonzero(labels == label), share[label], seed, label) for label in range(num_classes)]
+    return np.sort(np.concatenate(rows))
+
+
+def _shares(sizes: np.ndarray, count: int, seed: int) -> np.ndarray:
+    share = np.full(len(sizes), count // len(sizes))
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    roomy = order[sizes[order] > share[order]]  # a class with nothing left is passed over for the extra one
+    share[roomy[: count % len(sizes)]] += 1
+    if (sizes < share).any() or share.sum() < count:
+        least = int(sizes.argmin())
+        raise DataError(
+            f"{count} labeled examples balanced over {len(sizes)} classes are up to "
+            f"{-(-count // len(sizes))} of each, but class {least} has only {sizes[least]}. Ask for at most "
+            f"{len(sizes) * int(sizes[least])}."
+        )
+    return share
+
+
+def _draw(rows: np.ndarray, count: int, seed: int, label: int) -> np.ndarray:
+    return np.random.default_rng((seed, label)).permutation(rows)[:count]

@@ -1,0 +1,124 @@
+"""Tables in .csv files."""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TextIO
+
+import numpy as np
+
+from aaeframe.data.assemble import Part
+from aaeframe.errors import DataError
+
+LABELS: Final = ("label", "labels", "class", "target", "y")
+"""The names, in any case, by which a label column is known unless one is named."""
+
+
+def read_csv(path: Path, labels: str | None) -> Part:
+    """A table of numbers (N, D), cells separated by commas, and its label column if it has one.
+
+    The first line is a header if none of its cells is a number; without one the columns are named 1, 2, 3,
+    and so on. The label column is the one named `labels`, or the first of `LABELS`. Labels may be texts.
+
+    Raises:
+        DataError: the file is unreadable or empty, a line is too long or short, or a cell is no number.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            return _read(stream, labels, str(path))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as .csv: {error}. It must be text in UTF-8.") from error
+
+
+@dataclass
+class _Table:
+    """The cells read so far, in one buffer, as a list of a million rows would take ten times the memory."""
+
+    names: Sequence[str]
+    label_column: int | None
+    where: str
+    values: array[float] = field(default_factory=lambda: array("d"))
+    labels: list[str] = field(default_factory=list)
+
+    def take(self, line: int, cells: list[str]) -> None:
+        """Add a line of the file, counted from 1."""
+        if len(cells) != len(self.names):
+            raise DataError(
+                f"{self.where}: line {line} has {len(cells)} cells, the first line {len(self.names)}. Every "
+                "line needs the same number."
+            )
+        names = list(self.names)
+        if self.label_column is not None:
+            self._take_label(line, cells.pop(self.label_column).strip(), names.pop(self.label_column))
+        try:
+            self.values.extend(map(float, cells))
+        except ValueError as error:
+            name, cell = next((n, c) for n, c in zip(names, cells, strict=True) if not _is_number(c))
+            raise DataError(
+                f"{self.where}: line {line}, column {name!r} holds {cell!r}, which is no number. Cells are "
+                "numbers separated by commas; name a column of texts by `labels`."
+            ) from error
+
+    def part(self) -> Part:
+        """What was read: the features (N, D), and the labels."""
+        features = len(self.names) - (self.label_column is not None)
+        x = (
+            np.frombuffer(self.values, np.float64).reshape(-1, features)
+            if self.values
+            else np.empty((0, features))
+        )
+        return Part(x, None if self.label_column is None else _numbers_or_texts(self.labels))
+
+    def _take_label(self, line: int, label: str, name: str) -> None:
+        if not label:
+            raise DataError(
+                f"{self.where}: line {line} has no label in column {name!r}. Fill it or drop the line."
+            )
+        self.labels.append(label)
+
+
+def _read(stream: TextIO, labels: str | None, where: str) -> Part:
+    lines = _lines(stream)
+    line, first = next(lines, (0, []))
+    if not first:
+        raise DataError(f"{where}: the table is empty.")
+    header = not any(map(_is_number, first))
+    names = [cell.strip() for cell in first] if header else [str(i + 1) for i in range(len(first))]
+    table = _Table(names, _label_column(names, labels, where), where)
+    if not header:
+        table.take(line, first)
+    for line, cells in lines:
+        table.take(line, cells)
+    return table.part()
+
+
+def _lines(stream: TextIO) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(stream)
+    for cells in reader:
+        if cells:
+            yield reader.line_num, cells
+
+
+def _label_column(names: Sequence[str], labels: str | None, where: str) -> int | None:
+    if labels is None:
+        return next((i for known in LABELS for i, name in enumerate(names) if name.lower() == known), None)
+    if labels not in names:
+        shown = ", ".join(names if len(names) <= 12 else [*names[:10], "...", names[-1]])
+        raise DataError(f"{where}: there is no column {labels!r}. The columns are {shown}.")
+    return names.index(labels)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers_or_texts(labels: list[str]) -> np.ndarray:
+    return np.array(labels, dtype=np.float64 if all(map(_is_number, labels)) else np.str_)

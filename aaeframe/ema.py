@@ -1,0 +1,38 @@
+"""An exponential moving average of a model's weights (arXiv 1806.04498)."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+
+class MovingAverage:
+    """A copy of the model whose parameters and floating-point buffers follow the original's.
+
+    average <- d average + (1 - d) value, with d = min(decay, (t + 1) / (t + 10)) at update t, so that a short run
+    does not remember its beginning.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(model).requires_grad_(False)
+        self.decay = decay
+        self._average, self._values = _tensors(self.model), _tensors(model)
+        self._copied = [
+            (mine, theirs)
+            for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True)
+            if not mine.is_floating_point()
+        ]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Follow the model after its step-th step, counted from 0."""
+        decay = min(self.decay, (step + 1) / (step + 10))
+        torch._foreach_lerp_(self._average, self._values, 1 - decay)
+        for mine, theirs in self._copied:
+            mine.copy_(theirs)
+
+
+def _tensors(model: nn.Module) -> list[torch.Tensor]:
+    return [it.detach() for it in (*model.parameters(), *model.buffers()) if it.is_floating_point()]

@@ -1,0 +1,138 @@
+"""How well the aggregated posterior q(z) of a block matches its prior p(z)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from aaeframe.errors import DataError
+from aaeframe.evaluation.mmd import mmd
+from aaeframe.evaluation.rows import as_rows, spread
+from aaeframe.evaluation.two_sample import TwoSample, classifier_two_sample
+from aaeframe.evaluation.wasserstein import (
+    random_directions,
+    sliced_wasserstein,
+    sorted_projections,
+    wasserstein_of_sorted,
+)
+from aaeframe.protocols import Prior
+from aaeframe.seeds import stream
+from aaeframe.supports import is_one_hot
+
+__all__ = ["BlockMatch", "TwoSample", "classifier_two_sample", "match", "mmd", "sliced_wasserstein"]
+
+PROJECTIONS: Final = 200
+MMD_DRAWS: Final = 5
+"""Prior draws over which the MMD is averaged; more would take most of the time for little."""
+MAX_ROWS: Final = 10_000
+"""Codes compared, evenly spread over all that were given."""
+
+
+@dataclass(frozen=True)
+class BlockMatch:
+    """The distance of the codes of one block to its prior.
+
+    Each measure stands beside its floor: its value for two independent sets of prior samples of the same
+    size, which is what a perfect match would give.
+    """
+
+    rows: int
+    """How many codes were compared."""
+    sliced_wasserstein: float
+    """In the units of the codes."""
+    sliced_wasserstein_floor: float
+    mmd: float
+    """Squared and unbiased."""
+    mmd_floor: float
+    two_sample: float
+    """Accuracy of the classifier two-sample test, cross-validated; 0.5 is a perfect match."""
+    two_sample_standard_error: float
+    two_sample_floor: float
+    two_sample_floor_standard_error: float
+    entropy: float | None
+    """H(mean code) in nats for a block of one-hot vectors: how evenly its categories are used."""
+    prior_entropy: float | None
+    """The same of prior samples."""
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Name to number, for JSON."""
+        return asdict(self)
+
+
+def match(codes: Tensor, prior: Prior, *, seed: int, draws: int = 50) -> BlockMatch:
+    """Compares the codes (N, *event_shape) of one block with samples of its prior.
+
+    Sliced Wasserstein: 200 directions, the mean over `draws` fresh sets of prior samples as many as there are
+    codes; its floor the mean over as many pairs of sets. MMD: the same over five draws. The classifier: one
+    draw, its standard error beside it. More than 10,000 codes are cut to 10,000, evenly spread (MMD: 2,000,
+    classifier: 5,000). The result depends on the seed alone, and the caller's random state is left as it was.
+    DataError if the codes are not of the prior's shape, are fewer than five, or not finite.
+    """
+    if codes.shape[1:] != prior.event_shape:
+        raise DataError(
+            f"the prior's samples are of shape {tuple(prior.event_shape)}, "
+            f"found codes of shape {tuple(codes.shape)}; pass (N, *event_shape)"
+        )
+    rows = spread(as_rows(codes, "codes"), MAX_ROWS)
+    with stream(seed, "match", device=codes.device):
+        # Priors draw from the global generator; all else does too, to be independent of their numbers.
+        generator = torch.default_generator
+        distances, samples = _wasserstein(rows, prior, draws, generator)
+        discrepancies = [(mmd(rows, a), mmd(a, b)) for a, b in samples[:MMD_DRAWS]]
+        told_apart = classifier_two_sample(rows, samples[0][0], generator=generator)
+        floor = classifier_two_sample(*samples[0], generator=generator)
+    one_hot = is_one_hot(prior.support)
+    return BlockMatch(
+        rows=len(rows),
+        sliced_wasserstein=_mean([d for d, _ in distances]),
+        sliced_wasserstein_floor=_mean([d for _, d in distances]),
+        mmd=_mean([d for d, _ in discrepancies]),
+        mmd_floor=_mean([d for _, d in discrepancies]),
+        two_sample=told_apart.accuracy,
+        two_sample_standard_error=told_apart.standard_error,
+        two_sample_floor=floor.accuracy,
+        two_sample_floor_standard_error=floor.standard_error,
+        entropy=_entropy(rows) if one_hot else None,
+        prior_entropy=_entropy(torch.cat([a for a, _ in samples])) if one_hot else None,
+    )
+
+
+Pair = tuple[Tensor, Tensor]
+
+
+def _wasserstein(
+    rows: Tensor, prior: Prior, draws: int, generator: torch.Generator
+) -> tuple[list[tuple[float, float]], list[Pair]]:
+    """For each draw, the distances of the codes to a prior set and of this set to another, and the first few
+    pairs.
+
+    The directions are shared by all draws, so that codes and floor are seen from the same sides.
+    """
+    directions = random_directions(PROJECTIONS, rows.shape[1], generator)
+    of_codes = sorted_projections(rows, directions)
+    distances: list[tuple[float, float]] = []
+    pairs: list[Pair] = []
+    for _ in range(draws):
+        pair = _sample(prior, len(rows)), _sample(prior, len(rows))
+        first, second = (sorted_projections(samples, directions) for samples in pair)
+        distances.append((wasserstein_of_sorted(of_codes, first), wasserstein_of_sorted(first, second)))
+        if len(pairs) < MMD_DRAWS:
+            pairs.append(pair)
+    return distances, pairs
+
+
+def _sample(prior: Prior, count: int) -> Tensor:
+    return as_rows(prior.sample(torch.Size([count])), "prior samples")
+
+
+def _entropy(rows: Tensor) -> float:
+    """H of the mean row in nats, 0 log 0 being 0."""
+    return torch.special.entr(rows.mean(0)).sum().item()
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

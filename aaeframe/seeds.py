@@ -1,0 +1,29 @@
+"""Separate random streams from one seed, so that drawing more from one changes nothing in another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def derive(seed: int, *names: object) -> int:
+    """A seed for the named stream: a pure function of its arguments, in [0, 2^63)."""
+    text = ":".join(str(part) for part in (seed, *names))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def generator(seed: int, *names: object) -> torch.Generator:
+    """A generator on the CPU for the named stream."""
+    return torch.Generator().manual_seed(derive(seed, *names))
+
+
+@contextmanager
+def stream(seed: int, *names: object, device: torch.device | None = None) -> Iterator[None]:
+    """Inside, torch's global generators run the named stream; afterwards they are as before."""
+    devices = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(derive(seed, *names))
+        yield

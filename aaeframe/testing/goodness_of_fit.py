@@ -1,0 +1,175 @@
+"""Do samples follow a density? Do two sets of samples follow the same distribution?
+
+Every function returns a p-value and works in any dimension. Two tests hold samples against a density p, as each is
+blind to something that the other sees:
+
+**Lines.** Through each sample x goes a line of random direction u. Given the line, the place of x on it has the
+density p(x + t u) up to a factor, so that
+
+    F(x, u) = ∫_{t<0} p(x + t u) dt / ∫ p(x + t u) dt
+
+is uniform on [0, 1]. One-dimensional integrals suffice, and only the factor of p stays untested. As directions
+serve differences of other samples: they have the scale of p, and lie in its support if that is flat, as the simplex.
+
+**Bridge.** For any second density g, here a kernel estimate from other samples,
+
+    E_{x ~ p}[g(x) / (p(x) + g(x))] = E_{y ~ g}[p(y) / (p(y) + g(y))],
+
+as both are ∫ p g / (p + g) (Bennett, 1976). This holds only if p integrates to 1; and as the averaged terms lie in
+[0, 1], their means are as good as normal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import torch
+from scipy.stats import chi2, ks_2samp, norm
+from torch import Tensor
+
+LogDensity: TypeAlias = Callable[[Tensor], Tensor]
+"""Points (N, D) -> log-density (N,), minus infinity outside the support."""
+
+BINS: Final = 20
+GRIDS: Final = (128, 256, 512, 1024, 2048, 4096)
+GRID_ERROR: Final = 2e-3
+"""A grid is fine enough if halving it moved F by less: far below the 1 / BINS that is told apart."""
+CENTERS: Final = 1000
+"""Kernels of the density estimate."""
+POINTS_AT_ONCE: Final = 2**18
+BANDWIDTHS: Final = (1.0, 0.5, 0.25, 0.125)
+"""Those tried for the kernel estimate, relative to Scott's rule."""
+FLAT: Final = 1e-6
+"""Samples whose variance in some direction is smaller than this, relative to the largest, have no volume."""
+
+
+def lines_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> float:
+    """That `samples` (N, D) follow the density along lines; `others` (M >= 2 N, D) are independent of them.
+
+    The test abstains, with p-value 1, if the density is too finely structured for the finest grid.
+    """
+    directions = others[: len(samples)] - others[len(samples) : 2 * len(samples)]
+    if not directions.any(dim=1).all():
+        return 0.0  # samples that repeat have no density
+    coarse = _places(samples, directions, others, log_density, GRIDS[0])
+    for grid in GRIDS[1:]:
+        places = _places(samples, directions, others, log_density, grid)
+        if (places - coarse).abs().mean() < GRID_ERROR:
+            return _chi_square(torch.histc(places, BINS, 0, 1), torch.full((BINS,), len(samples) / BINS))
+        coarse = places
+    return 1.0
+
+
+def bridge_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> float:
+    """That `samples` (N, D) follow the density, its normalization included; `others` (M, D) are independent.
+
+    The test abstains, with p-value 1, if the samples lie in a flat: a density on it is no density in D dimensions.
+    """
+    covariance = others.double().T.cov().reshape(others.shape[1], -1)
+    spread = torch.linalg.eigvalsh(covariance)
+    if spread[0] <= FLAT * spread[-1]:
+        return 1.0
+    kernels = _Kernels(others[:CENTERS].double(), torch.linalg.cholesky(covariance))
+    y = kernels.sample(len(samples)).to(samples.dtype)
+    from_samples = torch.sigmoid(kernels.log_prob(samples) - log_density(samples).double())
+    from_kernels = torch.sigmoid(log_density(y).double() - kernels.log_prob(y))
+    difference = from_samples.mean() - from_kernels.mean()
+    error = ((from_samples.var() + from_kernels.var()) / len(samples)).sqrt()
+    return float(2 * norm.sf((difference / error).abs().item()))
+
+
+def frequencies_p_value(samples: Tensor, log_probability: LogDensity) -> float:
+    """That `samples` (N, D) of a discrete distribution have the frequencies of its probabilities.
+
+    Values never seen, and those expected fewer than 5 times, are counted as one.
+    """
+    values, counts = samples.unique(dim=0, return_counts=True)
+    expected = len(samples) * log_probability(values).double().exp()
+    often = expected >= 5
+    rest_seen, rest_expected = counts[~often].sum(), len(samples) - expected[often].sum()
+    if not expected.all() or rest_expected < -1e-4 * len(samples):
+        return 0.0  # an impossible value was seen, or the probabilities sum to more than 1
+    seen, expected = counts[often].double(), expected[often]
+    if rest_expected >= 5:
+        seen, expected = torch.cat([seen, rest_seen[None]]), torch.cat([expected, rest_expected[None]])
+    return _chi_square(seen, expected)
+
+
+def two_sample_p_value(first: Tensor, second: Tensor) -> float:
+    """That two sets of samples (N, D) and (M, D) follow one distribution: Kolmogorov-Smirnov on projections.
+
+    The projections are the first 16 axes and 16 random directions; the p-value is corrected for their number.
+    """
+    size = first.shape[1]
+    directions = torch.cat([torch.eye(size)[:16], torch.randn(16 if size > 1 else 0, size)]).double()
+    pairs = zip((first.double() @ directions.T).T, (second.double() @ directions.T).T, strict=True)
+    p_values = [float(ks_2samp(a.numpy(), b.numpy(), method="asymp").pvalue) for a, b in pairs]
+    return min(1.0, len(p_values) * min(p_values))
+
+
+def _chi_square(seen: Tensor, expected: Tensor) -> float:
+    statistic = ((seen.double() - expected.double()).square() / expected.double()).sum()
+    return float(chi2.sf(statistic.item(), max(1, len(seen) - 1)))
+
+
+def _places(
+    samples: Tensor, directions: Tensor, others: Tensor, log_density: LogDensity, grid: int
+) -> Tensor:
+    """F(x, u) of each sample and direction, by the trapezoid rule: (N, D), (N, D) -> (N,)."""
+    rows = max(1, POINTS_AT_ONCE // (2 * grid))
+    parts = zip(samples.split(rows), directions.split(rows), strict=True)
+    return torch.cat([_places_of_part(x, u, others, log_density, grid) for x, u in parts])
+
+
+def _places_of_part(x: Tensor, u: Tensor, others: Tensor, log_density: LogDensity, grid: int) -> Tensor:
+    t = _nodes(x, u, others, grid)
+    points = x[:, None] + t[..., None].to(x.dtype) * u[:, None]
+    log_p = log_density(points.flatten(0, 1)).double().view_as(t)
+    p = (log_p - log_p.amax(dim=1, keepdim=True)).exp()
+    pieces = (p[:, 1:] + p[:, :-1]) / 2 * t.diff(dim=1)
+    below = pieces.where(t[:, 1:] <= 0, 0)
+    return (below.sum(dim=1) / pieces.sum(dim=1)).nan_to_num(0)
+
+
+def _nodes(x: Tensor, u: Tensor, others: Tensor, grid: int) -> Tensor:
+    """Places t along each line x + t u, in order, 0 among them: half where samples are, half evenly spaced."""
+    unit = (u / u.square().sum(dim=1, keepdim=True)).double()
+    projected = others.double() @ unit.T - (x.double() * unit).sum(dim=1)
+    dense = projected.quantile(torch.linspace(0, 1, grid, dtype=torch.double), dim=0).T
+    low, high = dense[:, :1], dense[:, -1:]
+    even = torch.linspace(-0.5, 1.5, grid, dtype=torch.double)
+    zero = torch.zeros(len(x), 1, dtype=torch.double)
+    return torch.cat([zero, dense, low + even * (high - low)], dim=1).sort(dim=1).values
+
+
+class _Kernels:
+    """A Gaussian kernel density estimate, its bandwidth chosen by the likelihood of each center left out."""
+
+    def __init__(self, centers: Tensor, scale: Tensor) -> None:
+        """Centers (M, D) and the Cholesky factor (D, D) of the kernels' covariance at bandwidth 1."""
+        self.centers, self.scale = centers, scale
+        self.whitened = self._whiten(centers)
+        apart = torch.cdist(self.whitened, self.whitened).square().fill_diagonal_(math.inf)
+        scott = len(centers) ** (-1 / (centers.shape[1] + 4))
+        bandwidths = [scott * factor for factor in BANDWIDTHS]
+        self.bandwidth = max(bandwidths, key=lambda h: float(self._log_mean(apart, h).mean()))
+
+    def sample(self, count: int) -> Tensor:
+        """Samples (count, D)."""
+        chosen = self.centers[torch.randint(len(self.centers), (count,))]
+        return chosen + self.bandwidth * torch.randn_like(chosen) @ self.scale.T
+
+    def log_prob(self, points: Tensor) -> Tensor:
+        """The log-density (N,) of points (N, D)."""
+        apart = torch.cdist(self._whiten(points.double()), self.whitened).square()
+        return self._log_mean(apart, self.bandwidth) - self.scale.diagonal().log().sum()
+
+    def _whiten(self, points: Tensor) -> Tensor:
+        return torch.linalg.solve_triangular(self.scale, points.T, upper=False).T
+
+    def _log_mean(self, apart: Tensor, bandwidth: float) -> Tensor:
+        """The log-density in whitened coordinates, from squared distances (N, M)."""
+        factor = apart.shape[1] * (math.sqrt(2 * math.pi) * bandwidth) ** self.centers.shape[1]
+        return (-apart / (2 * bandwidth**2)).logsumexp(dim=1) - math.log(factor)

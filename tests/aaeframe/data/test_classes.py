@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aaeframe.data import from_arrays
+from aaeframe.data.classes import as_classes
+from aaeframe.errors import DataError
+
+
+def one(labels):
+    (found,), names = as_classes([np.asarray(labels)], [len(labels)], "mine")
+    return found.tolist(), names
+
+
+@pytest.mark.parametrize(
+    ("labels", "indices", "names"),
+    [
+        ([0, 2, 1, 1], [0, 2, 1, 1], ("0", "1", "2")),
+        ([1, 3, 2], [0, 2, 1], ("1", "2", "3")),
+        ([30, 4, 30], [1, 0, 1], ("4", "30")),
+        ([1.0, 0.0], [1, 0], ("0", "1")),
+        ([True, False], [1, 0], ("0", "1")),
+        (["dog", "cat", "dog"], [1, 0, 1], ("cat", "dog")),
+    ],
+)
+def test_labels_become_indices_and_keep_their_names(labels, indices, names):
+    assert one(labels) == (indices, names)
+
+
+def test_parts_share_their_classes():
+    (train, none, test), names = as_classes([np.array([5, 7]), None, np.array([9, 5, 7])], [2, 4, 3], "mine")
+    assert none is None
+    assert (train.tolist(), test.tolist(), names) == ([0, 1], [2, 0, 1], ("5", "7", "9"))
+
+
+def test_a_column_of_labels_is_taken_as_matlab_writes_it():
+    (labels,), _ = as_classes([np.array([[1.0], [0.0]])], [2], "mine")
+    assert labels.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.arange(9), r"labels have the shape \(9,\); 10 rows need \(10,\)"),
+        (np.eye(10), r"shape \(10, 10\).*one-hot rows are `labels.argmax\(1\)`"),
+        (np.zeros((2, 5)), r"shape \(2, 5\); 10 rows need"),
+        (np.array([0, 1, -1, -2] + [0] * 6), r"2 labels are no class indices; the first is -1 in row 2 "),
+        (np.array([0, 0.5] + [0] * 8), r"1 labels are no class indices; the first is 0.5 in row 1 "),
+        (np.array([0, np.nan] + [0] * 8), r"the first is nan in row 1 .*integers from 0 upwards, or texts"),
+        (np.array([0, np.inf] + [0] * 8), r"the first is inf in row 1"),
+        (np.array([2**63 + 5] + [0] * 9, np.uint64), r"the first is 9223372036854775813 in row 0"),
+        (np.array([None] * 10), r"labels are of type object; they must be integers or texts"),
+        (np.zeros(10, complex), r"labels are of type complex128"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(labels, message):
+    with pytest.raises(DataError, match="^mine: .*" + message):
+        from_arrays(np.zeros((10, 2)), labels, name="mine")
+
+
+def test_too_many_classes_are_a_quantity():
+    with pytest.raises(DataError, match="10001 different values; at most 10000 are classes"):
+        one(np.arange(10_001))
+
+
+def test_texts_and_numbers_do_not_mix():
+    with pytest.raises(DataError, match="of one part are texts, of another numbers"):
+        as_classes([np.array(["1"]), np.array([1])], [1, 1], "mine")
