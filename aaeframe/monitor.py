@@ -94,8 +94,7 @@ def discriminator_blind(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def reconstruction_stuck(rows: Sequence[Row]) -> dict[str, str]:
-    """Reconstruction, on validation data if there are any, not below the mean image's error for three
-    epochs."""
+    """Reconstruction, on validation data if there are any, not below the mean image's for three epochs."""
     last = rows[-RECONSTRUCTION_EPOCHS:]
     key = next((k for k in ("validation/reconstruction", "reconstruction") if k in rows[-1]), None)
     if key is None or len(last) < RECONSTRUCTION_EPOCHS or not _present(last, key, "mean_image_error"):

@@ -116,7 +116,7 @@ def _what_happened(error: Exception) -> str:
     if isinstance(error, exceptions.HTTPError):
         return str(error)  # the status and its reason
     if isinstance(error, exceptions.Timeout):
-        return f"the server was silent for {TIMEOUT_SECONDS:.0f} seconds"
+        return f"the server was silent for {TIMEOUT_SECONDS:g} seconds"
     if isinstance(error, exceptions.ChunkedEncodingError):
         return f"the download was cut off: {_root(error)}"
     if isinstance(error, exceptions.RequestException):

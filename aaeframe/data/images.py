@@ -30,8 +30,8 @@ def read_folder(folder: Path) -> tuple[Part, tuple[str, ...] | None]:
     """The images of a folder, uint8 (N, C, H, W), sorted by name, and the names of its classes if any.
 
     Either the images lie in the folder itself, without labels, or in one subfolder per class, which names it.
-    All must have the same size. They are gray if every one is, else RGB; transparency is dropped, and of an
-    animation the first picture is taken. Hidden files and files of other kinds are passed over.
+    All must have the same size. They are gray if every one is stored so, else RGB; transparency is dropped,
+    and of an animation the first picture is taken. Hidden files and files of other kinds are passed over.
 
     Raises:
         DataError: there are no images, their sizes differ, one cannot be decoded, or a link leads out.
@@ -115,7 +115,7 @@ def _opened(path: Path) -> Iterator[Image]:
             Image.open(path) as image,
         ):
             yield image
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except Exception as error:  # decoders fail in many ways on broken files
         why = str(error) or type(error).__name__

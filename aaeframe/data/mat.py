@@ -51,7 +51,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
         for name, shape, kind in io.whosmat(path):
             check_declared(shape, BYTES.get(kind, 8), f"{path}: {name} ({kind})")
         found = io.loadmat(path)
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except NotImplementedError as error:
         raise DataError(

@@ -56,7 +56,7 @@ def read_npz(path: Path, labels: str | None) -> list[Part]:
             }
             pairs = pick(shapes, labels, str(path))
             return [Part(_read(archive, x), None if y is None else _read(archive, y)) for x, y in pairs]
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except Exception as error:  # a broken archive fails in any of zipfile's and its decompressors' ways
         why = str(error) or type(error).__name__
@@ -67,8 +67,9 @@ def _declared(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> 
     where = f"{path}: {member.filename}"
     with archive.open(member) as stream:
         shape, dtype = _header(stream, where)
-    if check_declared(shape, dtype.itemsize, where) > member.file_size:
-        raise _cut_off(where, shape, dtype, member.file_size)
+        found = member.file_size - stream.tell()
+    if check_declared(shape, dtype.itemsize, where) > found:
+        raise _cut_off(where, shape, dtype, found)
     return shape
 
 

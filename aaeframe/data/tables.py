@@ -97,7 +97,7 @@ def _read(stream: TextIO, labels: str | None, where: str) -> Part:
 
 
 def _lines(stream: TextIO) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(stream)
+    reader = csv.reader(stream, skipinitialspace=True)
     for cells in reader:
         if cells:
             yield reader.line_num, cells

@@ -1,22 +1,23 @@
 """Do samples follow a density? Do two sets of samples follow the same distribution?
 
-Every function returns a p-value and works in any dimension. Two tests hold samples against a density p, as each is
-blind to something that the other sees:
+Every function returns a p-value and works in any dimension. Two tests hold samples against a density p, as
+each is blind to something that the other sees:
 
-**Lines.** Through each sample x goes a line of random direction u. Given the line, the place of x on it has the
-density p(x + t u) up to a factor, so that
+**Lines.** Through each sample x goes a line of random direction u. Given the line, the place of x on it has
+the density p(x + t u) up to a factor, so that
 
     F(x, u) = ∫_{t<0} p(x + t u) dt / ∫ p(x + t u) dt
 
-is uniform on [0, 1]. One-dimensional integrals suffice, and only the factor of p stays untested. As directions
-serve differences of other samples: they have the scale of p, and lie in its support if that is flat, as the simplex.
+is uniform on [0, 1]. One-dimensional integrals suffice, and only the factor of p stays untested. As
+directions serve differences of other samples: they have the scale of p, and stay in a flat support, such as the
+simplex.
 
 **Bridge.** For any second density g, here a kernel estimate from other samples,
 
     E_{x ~ p}[g(x) / (p(x) + g(x))] = E_{y ~ g}[p(y) / (p(y) + g(y))],
 
-as both are ∫ p g / (p + g) (Bennett, 1976). This holds only if p integrates to 1; and as the averaged terms lie in
-[0, 1], their means are as good as normal.
+as both are ∫ p g / (p + g) (Bennett, 1976). This holds only if p integrates to 1; and as the averaged terms lie
+in [0, 1], their means are as good as normal.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ GRID_ERROR: Final = 2e-3
 CENTERS: Final = 1000
 """Kernels of the density estimate."""
 POINTS_AT_ONCE: Final = 2**18
-BANDWIDTHS: Final = (1.0, 0.5, 0.25, 0.125)
+NODES: Final = 500
+"""Samples that tell where on a line the density has to be looked at closely."""
+BANDWIDTHS: Final = tuple(0.5**k for k in range(7))
 """Those tried for the kernel estimate, relative to Scott's rule."""
 FLAT: Final = 1e-6
 """Samples whose variance in some direction is smaller than this, relative to the largest, have no volume."""
@@ -63,9 +66,9 @@ def lines_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> f
 
 
 def bridge_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> float:
-    """That `samples` (N, D) follow the density, its normalization included; `others` (M, D) are independent.
+    """That `samples` (N, D) follow the density, its factor included; `others` (M, D) are independent of them.
 
-    The test abstains, with p-value 1, if the samples lie in a flat: a density on it is no density in D dimensions.
+    The test abstains, with p-value 1, if the samples lie in a flat, where p is no density in D dimensions.
     """
     covariance = others.double().T.cov().reshape(others.shape[1], -1)
     spread = torch.linalg.eigvalsh(covariance)
@@ -134,9 +137,9 @@ def _places_of_part(x: Tensor, u: Tensor, others: Tensor, log_density: LogDensit
 
 
 def _nodes(x: Tensor, u: Tensor, others: Tensor, grid: int) -> Tensor:
-    """Places t along each line x + t u, in order, 0 among them: half where samples are, half evenly spaced."""
+    """Places t along each line x + t u, in order: 0, half of the rest where samples are, half evenly spaced."""
     unit = (u / u.square().sum(dim=1, keepdim=True)).double()
-    projected = others.double() @ unit.T - (x.double() * unit).sum(dim=1)
+    projected = others[:NODES].double() @ unit.T - (x.double() * unit).sum(dim=1)
     dense = projected.quantile(torch.linspace(0, 1, grid, dtype=torch.double), dim=0).T
     low, high = dense[:, :1], dense[:, -1:]
     even = torch.linspace(-0.5, 1.5, grid, dtype=torch.double)

@@ -11,7 +11,7 @@ from aaeframe.errors import DataError
 LABELS = np.random.default_rng(0).permutation(np.arange(300) % 10)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=50, derandomize=True, database=None)
 @given(count=st.integers(10, 300), seed=st.integers(0, 2**40))
 def test_classes_differ_by_at_most_one(count, seed):
     rows = labeled_subset(LABELS, count, 10, seed)

@@ -1,0 +1,113 @@
+"""The Python face of `aaeframe train`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from aaeframe import config as configuration
+from aaeframe.build import PYTHON
+from aaeframe.config import Config, Table
+from aaeframe.data import Dataset, from_arrays
+from aaeframe.expression import parse_product
+from aaeframe.presets import read_preset
+from aaeframe.protocols import Prior
+from aaeframe.registry import Registry
+from aaeframe.run import QUIET, Hooks, Run, start
+
+Array: TypeAlias = "np.ndarray | torch.Tensor"
+Data: TypeAlias = "str | Path | Dataset | Array | tuple[Array, Array]"
+
+
+def train(
+    data: Data = "digits",
+    *,
+    prior: str | Prior | Mapping[str, str | Prior] | None = None,
+    encoder: str | None = None,
+    network: str | None = None,
+    discriminator: str | None = None,
+    labels: int | None = None,
+    preset: str | None = None,
+    config: str | Path | Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    blocked: tuple[str, ...] = (),
+    hooks: Hooks = QUIET,
+    **training: Any,
+) -> Run:
+    """Train an adversarial autoencoder and return the run.
+
+    `data` is a name, a path, an array (N, ...), a pair of array and labels (N,), or a Dataset. Components are
+    written as on the command line ("mixture(components=5)"); a prior may also be an object, such as any
+    torch.distributions.Distribution without batch_shape, or a mapping from block names to either. `training`
+    holds keys of the configuration's [training] table: epochs, batch_size, seed, schedule, device, precision, ...
+
+    Arguments override `config` (a TOML file or a table), which overrides `preset`, which overrides defaults. The
+    caller's random state is left as it was. Raises AaeframeError for whatever is wrong with the arguments.
+    """
+    dataset, source = _data(data)
+    table, priors = _prior(prior)
+    given = {
+        "data": {"source": source, "labels": labels},
+        "prior": table,
+        "encoder": encoder,
+        "network": network,
+        "discriminator": discriminator,
+        "training": training,
+    }
+    whole = compose(given, preset=preset, config=Path(config) if isinstance(config, str) else config)
+    registry = Registry.load(blocked)
+    return start(
+        whole, registry, dataset=dataset, priors=priors, out=None if out is None else Path(out), hooks=hooks
+    )
+
+
+def compose(
+    given: Mapping[str, Any],
+    *,
+    preset: str | None = None,
+    config: Path | Mapping[str, Any] | None = None,
+) -> Config:
+    """The layers of a configuration, in order: defaults, preset, file or table, what was given. None is not given."""
+    layers: list[Mapping[str, Any]] = [Config().model_dump(exclude_none=True)]
+    if preset is not None:
+        layers.append(read_preset(preset))
+    if config is not None:
+        layers.append(configuration.read(config) if isinstance(config, Path) else config)
+    return configuration.parse(configuration.layer(*layers, _given(given)))
+
+
+def _given(table: Mapping[str, Any]) -> Table:
+    """The table without its None values and the tables that are empty then."""
+    inner = {key: _given(value) if isinstance(value, Mapping) else value for key, value in table.items()}
+    return {key: value for key, value in inner.items() if value is not None and value != {}}
+
+
+def _data(data: Data) -> tuple[Dataset | None, str]:
+    """The data set if it came from Python, and what the configuration says of it."""
+    if isinstance(data, str | Path):
+        return None, str(data)
+    if isinstance(data, Dataset):
+        return data, f"{PYTHON}{data.name}"
+    x, labels = data if isinstance(data, tuple) else (data, None)
+    return from_arrays(np.asarray(x), None if labels is None else np.asarray(labels)), f"{PYTHON}arrays"
+
+
+def _prior(prior: str | Prior | Mapping[str, str | Prior] | None) -> tuple[Any, dict[str, Prior]]:
+    """The prior as a table, and the objects in it by block."""
+    if prior is None or isinstance(prior, str):
+        return prior, {}
+    if not isinstance(prior, Mapping):
+        prior = {"z": prior}
+    table: Table = {}
+    objects: dict[str, Prior] = {}
+    for block, part in prior.items():
+        if isinstance(part, str):
+            table[block] = next(iter(parse_product(f"{block}={part}").values()))
+        else:
+            table[block] = {"component": f"{PYTHON}{type(part).__name__}"}
+            objects[block] = part
+    return table, objects

@@ -1,0 +1,170 @@
+"""Checkpoints: tensors in safetensors, the rest in JSON; whole or absent; verified before use; no code in either.
+
+    checkpoints/step-00001200/
+        model.safetensors        model.*: weights and buffers;  ema.*: their moving average
+        optimizer.safetensors    optimizer.<phase>.<parameter>.<name>, rng.<device>, sums.<metric>
+        state.json               format, versions, place, digests of the two files and of itself
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from aaeframe.errors import CheckpointError
+from aaeframe.files import flush_folder, writing
+
+FORMAT: Final = 1
+"""Grows when a checkpoint can no longer be read by an older version."""
+
+KEPT: Final = 2
+"""How many checkpoints of a run are kept."""
+
+_NAME = re.compile(r"step-(\d{8,})")
+_FILES = ("model.safetensors", "optimizer.safetensors")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds."""
+
+    model: Mapping[str, Tensor]
+    optimizer: Mapping[str, Tensor]
+    state: Mapping[str, Any]
+    """JSON-like: the place in the data, typed scalars, the environment."""
+
+
+def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint under `folder`, aside first, then renamed; older ones beyond the last two are removed.
+
+    RunError if it cannot be written; what was there before stands.
+    """
+    path = folder / f"step-{step:08d}"
+    aside = folder / f".{path.name}.{os.getpid()}.tmp"
+    with writing(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
+        try:
+            aside.mkdir()
+            for name, data in _encoded(checkpoint).items():
+                _write_flushed(aside / name, data)
+            flush_folder(aside)
+            if path.exists():  # left from before a resume from an older checkpoint
+                path.rename(folder / f".{path.name}.old.tmp")
+            aside.rename(path)
+            flush_folder(folder)
+        finally:
+            _remove_leftovers(folder)
+    for old in paths(folder)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return path
+
+
+def paths(folder: Path) -> list[Path]:
+    """The checkpoints under `folder`, oldest first."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def latest(folder: Path) -> Path:
+    """The newest checkpoint; CheckpointError if there is none."""
+    found = paths(folder)
+    if not found:
+        raise CheckpointError(f"there is no checkpoint in {folder}; the run was stopped before its first: train anew")
+    return found[-1]
+
+
+def read(path: Path) -> Checkpoint:
+    """Read and verify a checkpoint.
+
+    Raises CheckpointError if it is missing, truncated, altered or of a newer format; nothing is used before all of
+    it is verified.
+    """
+    state = _read_state(path)
+    data = {name: _read_bytes(path / name) for name in _FILES}
+    for name, content in data.items():
+        found, written = _digest(content), state["digests"][name]
+        if found != written:
+            raise _damaged(path / name, f"its SHA-256 is {found[:12]}…, {written[:12]}… was written")
+    try:
+        tensors = {name: load_tensors(content) for name, content in data.items()}
+    except (SafetensorError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    return Checkpoint(tensors[_FILES[0]], tensors[_FILES[1]], state)
+
+
+def _encoded(checkpoint: Checkpoint) -> dict[str, bytes]:
+    tensors = dict(zip(_FILES, (checkpoint.model, checkpoint.optimizer), strict=True))
+    files = {name: save_tensors({k: v.contiguous() for k, v in part.items()}) for name, part in tensors.items()}
+    digests = {name: _digest(data) for name, data in files.items()}
+    state = {"format": FORMAT, **checkpoint.state, "digests": digests}
+    state["digest"] = _digest(_canonical(state))
+    return {**files, "state.json": json.dumps(state, indent=1).encode()}
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    file = path / "state.json"
+    try:
+        state = json.loads(_read_bytes(file))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(file, f"it is not JSON ({error})") from error
+    if not isinstance(state, dict) or not isinstance(state.get("format"), int):
+        raise _damaged(file, "it names no format")
+    if state["format"] > FORMAT:
+        raise CheckpointError(
+            f"the checkpoint {path} has format {state['format']}; this version of aaeframe reads up to {FORMAT}: "
+            "upgrade aaeframe"
+        )
+    written = state.pop("digest", None)
+    if written != _digest(_canonical(state)):
+        raise _damaged(file, "its digest is not that of its content")
+    return state
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error)) from error
+
+
+def _damaged(path: Path, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"the checkpoint file {path} cannot be used: {why}. If the run has an older checkpoint, remove "
+        "this one and resume from that"
+    )
+
+
+def _write_flushed(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """What an interrupted write left aside."""
+    for path in folder.glob(".step-*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _canonical(state: Mapping[str, Any]) -> bytes:
+    return json.dumps(state, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,122 @@
+"""What a model is worth on one split: match and reconstruction side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aaeframe import supports
+from aaeframe.autoencoder import Autoencoder, draw
+from aaeframe.data import Dataset, Split
+from aaeframe.evaluation.classes import class_agreement
+from aaeframe.evaluation.matching import match
+from aaeframe.evaluation.reconstruction import reconstruction_report
+from aaeframe.evaluation.wasserstein import sliced_wasserstein
+from aaeframe.losses import reconstruction_loss
+from aaeframe.protocols import SupportsLabels
+from aaeframe.seeds import derive, generator, stream
+
+CHUNK = 4096
+
+
+def evaluate(model: Autoencoder, dataset: Dataset, split: str, seed: int) -> dict[str, Any]:
+    """Measure a model on "validation" or "test" (or "train") rows; JSON-like.
+
+    Codes are one draw of q(z | x) each. {"split", "rows", "reconstruction": {error, mean_image_error, ratio,
+    shuffled_error}, "blocks": {name: {sliced_wasserstein, ..., each beside its floor, "classes": ...}}}.
+    """
+    rows = dataset_split(dataset, split)
+    x = torch.from_numpy(rows.array())
+    codes = _one_draw(model, x, generator(seed, "evaluation", "noise"))
+    x_hat = model.decode(codes)
+    reconstruction = reconstruction_report(
+        model.scale(x.to(model.device)),
+        model.scale(x_hat),
+        model.scale(train_mean(dataset.train).to(model.device)),
+        generator=generator(seed, "evaluation", "shuffle"),
+    )
+    return {
+        "split": split,
+        "rows": len(rows),
+        "seed": seed,
+        "reconstruction": reconstruction.as_dict(),
+        "blocks": {name: _block(model, dataset, rows, name, z, seed) for name, z in codes.items()},
+    }
+
+
+def dataset_split(dataset: Dataset, name: str) -> Split:
+    """The split by name."""
+    splits: dict[str, Split] = {
+        "train": dataset.train,
+        "validation": dataset.validation,
+        "test": dataset.test,
+    }
+    return splits[name]
+
+
+def train_mean(split: Split) -> Tensor:
+    """The mean row of a split, (*shape) float32 in the user's units, read in chunks."""
+    total = torch.zeros(split.shape, dtype=torch.float64)
+    for part in _chunks(split):
+        total += part.double().sum(0)
+    return (total / len(split)).float()
+
+
+class Validation:
+    """The quick look after each epoch, at no more than 1,000 validation rows; moves no global random
+    state."""
+
+    def __init__(self, dataset: Dataset, seed: int, device: torch.device) -> None:
+        rows = torch.linspace(0, len(dataset.validation) - 1, min(1000, len(dataset.validation))).long()
+        self._x = torch.from_numpy(dataset.validation.rows(rows.numpy())).to(device)
+        self._mean = train_mean(dataset.train).to(device)
+        self._seed, self._device = seed, device
+
+    def __call__(self, model: Autoencoder, epoch: int) -> dict[str, float]:
+        """validation/reconstruction and mean_image_error; mismatch (sliced Wasserstein) and entropy of each
+        block."""
+        with torch.no_grad(), stream(self._seed, "validation", epoch, device=self._device):
+            codes = _one_draw(model, self._x, generator(self._seed, "validation", "noise", epoch))
+            x, x_hat = model.scale(self._x), model.scale(model.decode(codes))
+            row = {
+                "validation/reconstruction": float(reconstruction_loss(x_hat, x)),
+                "mean_image_error": float(reconstruction_loss(model.scale(self._mean).expand_as(x), x)),
+            }
+            for name, z in codes.items():
+                row |= self._look(model, name, z, epoch)
+        return row
+
+    def _look(self, model: Autoencoder, name: str, z: Tensor, epoch: int) -> dict[str, float]:
+        prior = model.priors[name]
+        samples = draw(prior, len(z), z.device)
+        directions = generator(self._seed, "validation", "directions", epoch)
+        mismatch = sliced_wasserstein(z.flatten(1), samples.flatten(1), projections=50, generator=directions)
+        if not supports.is_one_hot(prior.support):
+            return {f"mismatch/{name}": mismatch}
+        entropy = float(torch.special.entr(z.double().mean(0)).sum())
+        return {f"mismatch/{name}": mismatch, f"entropy/{name}": entropy, f"classes/{name}": z.shape[1]}
+
+
+def _block(
+    model: Autoencoder, dataset: Dataset, rows: Split, name: str, z: Tensor, seed: int
+) -> dict[str, Any]:
+    prior = model.priors[name]
+    report: dict[str, Any] = match(z, prior, seed=derive(seed, "evaluation", name)).as_dict()
+    knows = isinstance(prior, SupportsLabels) and prior.num_classes == dataset.num_classes
+    if knows and rows.labels is not None:
+        labels = torch.from_numpy(rows.labels)
+        report["classes"] = class_agreement(z, labels, prior, seed=derive(seed, "classes", name)).as_dict()
+    return report
+
+
+def _one_draw(model: Autoencoder, x: Tensor, noise: torch.Generator) -> dict[str, Tensor]:
+    return {name: z[0] for name, z in model.encode(x, draws=1, generator=noise).items()}
+
+
+def _chunks(split: Split) -> Iterator[Tensor]:
+    for start in range(0, len(split), CHUNK):
+        index = torch.arange(start, min(start + CHUNK, len(split)))
+        yield torch.from_numpy(split.rows(index.numpy()))

@@ -1,0 +1,100 @@
+"""The look shared by all figures, and how they are written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeAlias
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from torch import Tensor
+
+from aaeframe.files import write_atomically
+
+Parameters = ParamSpec("Parameters")
+Array: TypeAlias = "Tensor | np.ndarray"
+
+PALETTE: Final = (
+    "#2362c8", "#e38700", "#04c08e", "#cd3048", "#a57bb4",
+    "#12b8fa", "#753700", "#55258b", "#202020", "#cdd402",
+)  # fmt: skip
+"""Ten colors that stay apart for the common color blindnesses."""
+INK: Final = "#262626"
+MUTED: Final = "#6e6e6e"
+PRIOR: Final = "#d4d4d4"
+
+STYLE: Final[Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that no machine lacks it
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": "white",
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "axes.axisbelow": True,
+    "figure.facecolor": "white",
+    "figure.titlesize": 13,
+    "grid.color": "#ebebeb",
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "image.interpolation": "antialiased",
+}
+
+
+def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
+    """Draws in the shared style, whatever the user's matplotlib settings, and leaves those as they were."""
+
+    @wraps(draw)
+    def inside(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+def new_figure(width: float, height: float, title: str) -> Figure:
+    """An empty figure in inches that keeps all it is given inside its borders; never one of pyplot's."""
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, x=0.01, ha="left")
+    return figure
+
+
+def save(figure: Figure, path: Path, *, dpi: int = 150) -> None:
+    """Writes a PNG, whole or not at all; RunError if it cannot be written."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        # Without the version of matplotlib in it, one figure is one sequence of bytes.
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    write_atomically(path, buffer.getvalue())
+
+
+def class_colors(count: int) -> list[str]:
+    """A color for each class: the palette up to 10, tab20 up to 18, beyond that a continuous map."""
+    if count <= len(PALETTE):
+        return list(PALETTE[:count])
+    if count <= 18:
+        pairs = np.delete(np.arange(20), (14, 15))  # its grays are the prior's
+        return [to_hex(color) for color in matplotlib.colormaps["tab20"](pairs[:count])]
+    return [to_hex(color) for color in matplotlib.colormaps["turbo"](np.linspace(0.03, 0.97, count))]
+
+
+def as_array(x: Array) -> np.ndarray:
+    """A tensor, on any device, or an array, as a float64 array."""
+    values = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
+    return np.asarray(values, dtype=np.float64)

@@ -1,0 +1,137 @@
+"""Rows of data as pictures: reconstructions, samples and the decoded plane.
+
+Images are (C, H, W) with values in [0, 1], or uint8 in [0, 255]: one channel is gray, three are red, green
+and blue, four have opacity too, and any other number is shown as its mean. Rows that are no images are drawn
+as lines over their features.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from aaeframe.errors import DataError
+from aaeframe.figures.canvas import INK, PALETTE, Array, as_array, new_figure, styled
+
+IMAGES_ACROSS = 12
+BANDS = 4
+"""Bands of originals over reconstructions."""
+GRID = 10
+LINES = 6
+"""Rows that are no images drawn in one figure."""
+WIDTH = 8.4
+"""Of figures of images, in inches."""
+
+
+@styled
+def reconstructions(x: Array, x_hat: Array, *, title: str = "Reconstructions") -> Figure:
+    """Originals x (N, *shape), each over its reconstruction x_hat (N, *shape); as many of the first as
+    fit."""
+    if x.shape != x_hat.shape:
+        raise DataError(
+            f"originals {tuple(x.shape)} and reconstructions {tuple(x_hat.shape)} differ in shape"
+        )
+    if x.ndim != 4:
+        return _lines(title, original=as_array(x), reconstruction=as_array(x_hat))
+    originals, decoded = _pixels(x), _pixels(x_hat)
+    across = min(IMAGES_ACROSS, len(originals))
+    bands = min(BANDS, len(originals) // across)
+    pairs = np.stack(
+        [part[: bands * across].reshape(bands, across, *part.shape[1:]) for part in (originals, decoded)], 1
+    )
+    gap = _gap(pairs.shape[-3])
+    strips = [_tile(pair, gap) for pair in pairs]
+    between = np.ones((3 * gap, *strips[0].shape[1:]))
+    picture = np.concatenate([part for strip in strips for part in (strip, between)][:-1])
+    figure, axes = _picture(picture, title, space=1.2)
+    middle = np.arange(2) * (pairs.shape[-3] + gap) + pairs.shape[-3] / 2
+    step = len(strips[0]) + len(between)
+    ticks = np.concatenate([band * step + middle for band in range(bands)])
+    axes.set_yticks(ticks, ["original", "reconstruction"] * bands)
+    return figure
+
+
+@styled
+def samples(x: Array, *, title: str = "Decoded samples of the prior") -> Figure:
+    """Decoded prior samples x (N, *shape): as many of the first as fill a square, or a few as lines."""
+    if x.ndim != 4:
+        return _lines(title, sample=as_array(x))
+    pixels = _pixels(x)
+    height, width = pixels.shape[1:3]
+    across = min(GRID, math.isqrt(len(pixels)))
+    down = min(len(pixels) // across, max(1, round(across * width / height)))
+    grid = pixels[: down * across].reshape(down, across, *pixels.shape[1:])
+    return _picture(_tile(grid, _gap(height)), title)[0]
+
+
+@styled
+def decoded_plane(images: Array, *, title: str) -> Figure:
+    """The decoded codes of `plane_codes` (rows, columns, C, H, W), side by side, the first row on top."""
+    if images.ndim != 5:
+        raise DataError(f"a grid of images (rows, columns, C, H, W) is needed, found {tuple(images.shape)}")
+    rows, columns = images.shape[:2]
+    pixels = _pixels(images.reshape(rows * columns, *images.shape[2:]))
+    return _picture(_tile(pixels.reshape(rows, columns, *pixels.shape[1:]), 1), title)[0]
+
+
+def _pixels(images: Array) -> np.ndarray:
+    """(N, C, H, W) -> (N, H, W, 3 or 4) in [0, 1]."""
+    whole = images.dtype == (np.uint8 if isinstance(images, np.ndarray) else Tensor([]).byte().dtype)
+    values = np.clip(as_array(images) / (255 if whole else 1), 0, 1)
+    if values.shape[1] not in (3, 4):
+        values = values.mean(1, keepdims=True).repeat(3, axis=1)
+    return np.moveaxis(values, 1, -1)
+
+
+def _gap(height: int) -> int:
+    """Pixels between neighbors, for images of this height."""
+    return max(1, height // 12)
+
+
+def _tile(grid: np.ndarray, gap: int) -> np.ndarray:
+    """A grid (R, K, H, W, c) as one picture, white between."""
+    rows, columns, height, width, channels = grid.shape
+    picture = np.ones((rows * (height + gap) - gap, columns * (width + gap) - gap, channels))
+    for row in range(rows):
+        for column in range(columns):
+            top, left = row * (height + gap), column * (width + gap)
+            picture[top : top + height, left : left + width] = grid[row, column]
+    return picture
+
+
+def _picture(picture: np.ndarray, title: str, *, space: float = 0.2) -> tuple[Figure, Axes]:
+    """One picture without axes, in a figure of its proportions with `space` inches for names on its left."""
+    height, width = picture.shape[:2]
+    figure = new_figure(WIDTH, (WIDTH - space) * height / width + 0.6, title)
+    axes = figure.add_subplot()
+    axes.imshow(picture)
+    axes.set(xticks=[], yticks=[])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure, axes
+
+
+def _lines(title: str, **series: np.ndarray) -> Figure:
+    """The first rows of tables, each (N, *shape), one plot a row, the series of one row together."""
+    tables = {name: values.reshape(len(values), -1) for name, values in series.items()}
+    count = min(LINES, *(len(values) for values in tables.values()))
+    figure = new_figure(WIDTH, 1.2 + 1.7 * math.ceil(count / 2), title)
+    grid = figure.subplots(math.ceil(count / 2), min(2, count), sharex=True, sharey=True, squeeze=False)
+    styles = (
+        [{"color": INK}] if len(tables) == 1 else [{"color": INK}, {"color": PALETTE[1], "linestyle": "--"}]
+    )
+    for row, axes in enumerate(grid.flat):
+        axes.grid(axis="y")
+        axes.set_visible(row < count)
+        for (name, values), style in zip(tables.items(), styles, strict=True):
+            axes.plot(values[min(row, count - 1)], label=name, marker="o", markersize=2.5, **style)
+        axes.set_title(f"row {row}", size=9)
+    for axes in grid[-1]:
+        axes.set_xlabel("feature")
+    if len(tables) > 1:
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower right", ncols=len(tables))
+    return figure

@@ -1,0 +1,90 @@
+"""The numbers of a run: sums within an epoch, and one row of `metrics.jsonl` for each epoch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from aaeframe.errors import RunError
+from aaeframe.files import writing
+
+Row: TypeAlias = dict[str, Any]
+
+
+class Sums:
+    """Running sums of a step's losses, on the device, so that a step waits for nothing."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self.count = 0
+
+    def add(self, losses: Mapping[str, Tensor]) -> None:
+        """Add the losses of one step."""
+        for name, loss in losses.items():
+            value = loss.double()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self.count += 1
+
+    def means(self) -> dict[str, float]:
+        """The means so far; this waits for the device."""
+        return {name: float(total) / self.count for name, total in self._sums.items()}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The sums, as float64 scalars on the CPU."""
+        return {name: total.cpu() for name, total in self._sums.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor], count: int, device: torch.device) -> None:
+        """Go on from saved sums over `count` steps."""
+        self._sums = {name: total.to(device) for name, total in state.items()}
+        self.count = count
+
+
+class MetricsFile:
+    """`metrics.jsonl`: one JSON object a line, appended and flushed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Write one row; RunError if the disk refuses it, in which case no part of the row stays."""
+        size = self.size
+        with writing(self.path):
+            try:
+                with self.path.open("ab") as file:
+                    file.write(json.dumps(row).encode() + b"\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError:
+                self.truncate(size)
+                raise
+
+    @property
+    def size(self) -> int:
+        """The bytes written so far."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def truncate(self, size: int) -> None:
+        """Forget what was written after `size` bytes; RunError if less than that is there."""
+        if self.size < size:
+            raise RunError(
+                f"{self.path} has {self.size} bytes, but the checkpoint was written after {size}: rows were lost or "
+                "the file was changed; restore it, or train anew"
+            )
+        if self.size > size:
+            with writing(self.path), self.path.open("r+b") as file:
+                file.truncate(size)
+
+    def rows(self) -> list[Row]:
+        """Every row; RunError if a line is no JSON object."""
+        if not self.path.exists():
+            return []
+        try:
+            return [dict(json.loads(line)) for line in self.path.read_text("utf-8").splitlines()]
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{self.path} is not a table of metrics: {error}") from error

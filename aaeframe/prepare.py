@@ -1,0 +1,128 @@
+"""From a resolved configuration and a data set to a training ready to run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch.distributions import constraints
+
+from aaeframe.batches import Batches, Rows, split_labels
+from aaeframe.build import build_model, build_optimizers, build_priors, recipe_of
+from aaeframe.config import Config
+from aaeframe.data import Dataset, labeled_subset
+from aaeframe.devices import pick
+from aaeframe.errors import CheckpointError, DataError, UnknownComponent
+from aaeframe.evaluation.report import Validation
+from aaeframe.protocols import DataSpec, Prior
+from aaeframe.registry import Registry
+from aaeframe.runs import RunFolder
+from aaeframe.seeds import derive, stream
+from aaeframe.training import Training
+
+_SUPPORTS = {"unit_interval": constraints.unit_interval, "real": constraints.real}
+_FINGERPRINTED_ROWS = 1000
+
+
+def prepare(
+    config: Config, registry: Registry, dataset: Dataset, priors: Mapping[str, Prior], folder: RunFolder
+) -> Training:
+    """Build all parts of a run; nothing is written. `priors` holds those passed in from Python."""
+    settings = config.training
+    device = pick(settings.device)
+    num_classes = _told_classes(config, dataset)
+    batches = _batches(config, dataset, device)
+    with stream(settings.seed, "initialization"):
+        built = build_priors(config, registry, priors)
+        model = build_model(config, registry, dataset.spec, num_classes, built).to(device)
+    recipe = recipe_of(config).load()
+    optimizers = build_optimizers(config, recipe.parameters(model))
+    options: dict[str, Any] = {}
+    if settings.schedule == "joint":
+        options["weights"] = {k: part.weight for k, part in config.prior.items() if part.weight is not None}
+        options["reconstruction_weight"] = settings.reconstruction_weight or 1.0
+    return Training(
+        config=config,
+        folder=folder,
+        recipe=recipe(
+            model=model,
+            optimizers=optimizers,
+            schedule=settings.schedule,
+            input_noise=settings.input_noise,
+            instance_noise={name: part.instance_noise for name, part in config.prior.items()},
+            **options,
+        ),
+        model=model,
+        optimizers=optimizers,
+        batches=batches,
+        device=device,
+        validate=Validation(dataset, settings.seed, device),
+        data={**describe(dataset.spec), "num_classes": num_classes, "fingerprint": _fingerprint(dataset)},
+    )
+
+
+def describe(spec: DataSpec) -> dict[str, Any]:
+    """Shape and support of the data as a checkpoint keeps them; mean and std are the model's buffers."""
+    support = next(name for name, it in _SUPPORTS.items() if it is spec.support)
+    return {"shape": list(spec.shape), "support": support}
+
+
+def data_spec(state: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> DataSpec:
+    """The spec that `describe` described, with mean and std from a model's tensors."""
+    return DataSpec(
+        torch.Size(state["shape"]), _SUPPORTS[state["support"]], tensors["model.mean"], tensors["model.std"]
+    )
+
+
+@contextmanager
+def saved_components(config: Config) -> Iterator[None]:
+    """Inside, a component that is not there is one whose plugin is not installed: CheckpointError."""
+    try:
+        yield
+    except UnknownComponent as error:
+        wanted = ", ".join(f"{name}=={version}" for name, version in config.plugins.items())
+        raise CheckpointError(
+            f"this run needs a plugin that is not installed or not active: {error}. It was made with {wanted}; "
+            "pip install what is missing"
+        ) from error
+
+
+def _told_classes(config: Config, dataset: Dataset) -> int | None:
+    """The number of classes if the run is told labels."""
+    if not config.data.labels:
+        return None
+    if dataset.num_classes is None or dataset.train.labels is None:
+        raise DataError(
+            f"--labels {config.data.labels} was asked for, but the data {dataset.name} has no labels; leave --labels "
+            "out, or name the labels with --set data.label_key=..."
+        )
+    return dataset.num_classes
+
+
+def _batches(config: Config, dataset: Dataset, device: torch.device) -> Batches:
+    settings, split = config.training, dataset.train
+    rows = Rows(split, device, resident_bytes=config.data.max_resident_mib * 2**20)
+    seed = derive(settings.seed, "batches")
+    if not config.data.labels or split.labels is None or dataset.num_classes is None:
+        return Batches(rows, torch.arange(len(split)), settings.batch_size, seed)
+    chosen = labeled_subset(
+        split.labels, config.data.labels, dataset.num_classes, derive(settings.seed, "labeled subset")
+    )
+    unlabeled, labeled, labels = split_labels(split.labels, chosen)
+    size = settings.labeled_batch_size or settings.batch_size
+    return Batches(rows, unlabeled, settings.batch_size, seed, labeled, labels, size)
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """A digest of the training data: its shape, up to 1,000 rows spread over it, and all labels."""
+    split = dataset.train
+    rows = np.linspace(0, len(split) - 1, min(_FINGERPRINTED_ROWS, len(split))).astype(np.int64)
+    digest = hashlib.sha256(str((len(split), split.shape, str(split.dtype))).encode())
+    digest.update(split.rows(rows).tobytes())
+    if split.labels is not None:
+        digest.update(split.labels.tobytes())
+    return digest.hexdigest()

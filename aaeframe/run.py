@@ -1,0 +1,163 @@
+"""A run: training it, going on with it, and using what it learned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aaeframe import checkpoint as checkpoints
+from aaeframe import data as datasets
+from aaeframe.autoencoder import Autoencoder, Rows
+from aaeframe.build import PYTHON, build_model, build_priors, resolve
+from aaeframe.config import Config
+from aaeframe.data import Dataset
+from aaeframe.devices import pick
+from aaeframe.errors import DataError
+from aaeframe.evaluation.report import evaluate
+from aaeframe.prepare import data_spec, prepare, saved_components
+from aaeframe.protocols import Code, Prior
+from aaeframe.registry import Registry
+from aaeframe.runs import RunFolder, create, new_folder
+from aaeframe.seeds import stream
+from aaeframe.training import Observer, Silent, Training, differences, load_model
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained run: its folder, its configuration and its model, in evaluation mode."""
+
+    folder: RunFolder
+    config: Config
+    model: Autoencoder
+    finished: bool
+    """Whether the training reached its end."""
+
+    def encode(self, x: Rows, *, draws: int = 0, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """The codes of x (N, *shape), in the user's units: see `Autoencoder.encode`."""
+        return self.model.encode(x, draws=draws, generator=generator)
+
+    def decode(self, code: Code) -> Tensor:
+        """The data of codes: see `Autoencoder.decode`."""
+        return self.model.decode(code)
+
+    def reconstruct(self, x: Rows) -> Tensor:
+        """decode(encode(x)): see `Autoencoder.reconstruct`."""
+        return self.model.reconstruct(x)
+
+    def sample(self, count: int, *, seed: int | None = None) -> Tensor:
+        """Decoded samples of the prior: see `Autoencoder.sample`."""
+        return self.model.sample(count, seed=seed)
+
+    def dataset(self) -> Dataset:
+        """The data the run was trained on, from where it was; DataError if it came from Python."""
+        return load_data(self.config)
+
+    def evaluate(self, dataset: Dataset | None = None, *, split: str = "test") -> dict[str, Any]:
+        """Match and reconstruction on a split: see `aaeframe.evaluation.report.evaluate`."""
+        return evaluate(self.model, dataset or self.dataset(), split, self.config.training.seed)
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """How a caller follows and stops a training."""
+
+    observer: Observer
+    stop_asked: Callable[[], bool]
+    started: Callable[[Config, RunFolder, int], None]
+    """Called once with the configuration, the folder and the steps of the whole run."""
+    noticed: Callable[[str], None]
+    """Called with sentences worth telling."""
+
+
+QUIET = Hooks(Silent(), lambda: False, lambda config, folder, steps: None, lambda sentence: None)
+
+
+def start(
+    config: Config,
+    registry: Registry,
+    *,
+    dataset: Dataset | None = None,
+    priors: Mapping[str, Prior] | None = None,
+    out: Path | None = None,
+    hooks: Hooks = QUIET,
+) -> Run:
+    """Train a new run. Everything is resolved, loaded and built before the first file is written."""
+    config = resolve(config, registry)
+    folder = new_folder(config, out)
+    training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
+    create(folder, config)
+    with stream(config.training.seed, "training", device=training.device):
+        return _train(training, hooks)
+
+
+def resume(
+    path: Path,
+    registry: Registry,
+    *,
+    dataset: Dataset | None = None,
+    priors: Mapping[str, Prior] | None = None,
+    hooks: Hooks = QUIET,
+) -> Run:
+    """Go on with a run from its newest checkpoint, to the same bits as if it had never stopped."""
+    folder = RunFolder(path)
+    config = folder.read_config()
+    saved = checkpoints.read(checkpoints.latest(folder.checkpoints))
+    with saved_components(config):
+        training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
+    changed = differences(saved.state["environment"], training.device)
+    if changed:
+        hooks.noticed(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
+    with stream(config.training.seed, "training", device=training.device):
+        training.load(saved)
+        return _train(training, hooks)
+
+
+def load(
+    path: Path | str,
+    registry: Registry | None = None,
+    *,
+    device: str = "auto",
+    raw_weights: bool = False,
+    priors: Mapping[str, Prior] | None = None,
+) -> Run:
+    """A run from its folder, with the weights of its newest checkpoint.
+
+    The moving average of the weights is used where the run kept one, unless `raw_weights`. `priors` gives again, by
+    block, those that were objects from Python. Raises RunError, CheckpointError, DeviceError, ComponentError.
+    """
+    folder = RunFolder(Path(path))
+    config = folder.read_config()
+    saved = checkpoints.read(checkpoints.latest(folder.checkpoints))
+    known = saved.state["data"]
+    registry = registry or Registry.load()
+    with saved_components(config), torch.random.fork_rng(devices=[]):
+        built = build_priors(config, registry, priors or {})
+        spec = data_spec(known, saved.model)
+        model = build_model(config, registry, spec, known["num_classes"], built)
+    averaged = config.training.ema and not raw_weights
+    load_model(model, saved.model, "ema." if averaged else "model.")
+    finished = saved.state["batches"]["epoch"] >= config.training.epochs
+    return Run(folder, config, model.to(pick(device)).eval(), finished)
+
+
+def load_data(config: Config) -> Dataset:
+    """The data a configuration names; DataError if it was passed in from Python."""
+    source = config.data.source
+    if source.startswith(PYTHON):
+        raise DataError(
+            "this run was trained on arrays passed in from Python, which no file holds: pass the same data again"
+        )
+    return datasets.load(source, labels=config.data.label_key)
+
+
+def _train(training: Training, hooks: Hooks) -> Run:
+    config, folder = training.config, training.folder
+    training.observer, training.stop_asked = hooks.observer, hooks.stop_asked
+    hooks.started(config, folder, config.training.epochs * training.batches.steps_per_epoch)
+    finished = training.run()
+    return Run(folder, config, training.evaluated.eval(), finished)

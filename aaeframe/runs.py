@@ -1,0 +1,106 @@
+"""A run's folder: where it is, what stands in it, and making a new one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aaeframe import config as configuration
+from aaeframe.config import Config
+from aaeframe.errors import CheckpointError, RunError
+from aaeframe.files import write_atomically, writing
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration, fully resolved."""
+        return self.path / "config.toml"
+
+    @property
+    def metrics(self) -> Path:
+        """One row an epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the figures."""
+        return self.path / "figures"
+
+    @property
+    def evaluation(self) -> Path:
+        """The last evaluation of each split."""
+        return self.path / "evaluation.json"
+
+    def read_config(self) -> Config:
+        """The run's configuration; RunError if this is no run."""
+        if not self.config.is_file():
+            raise RunError(f"{self.path} is not a run: it has no config.toml. {_runs_beside(self.path)}")
+        return configuration.parse(configuration.read(self.config))
+
+    def write_evaluation(self, split: str, report: Mapping[str, Any]) -> None:
+        """Keep the report of one split beside those of the others."""
+        reports = {}
+        if self.evaluation.exists():
+            try:
+                reports = dict(json.loads(self.evaluation.read_text("utf-8")))
+            except (ValueError, TypeError) as error:
+                raise CheckpointError(f"{self.evaluation} is not JSON: {error}; remove it") from error
+        write_atomically(self.evaluation, json.dumps({**reports, split: report}, indent=1).encode())
+
+
+def new_folder(config: Config, out: Path | None) -> RunFolder:
+    """A folder that does not exist yet: `out`, or runs/<time>-<prior>-<encoder>. RunError if `out` does."""
+    if out is not None:
+        if out.exists():
+            raise RunError(
+                f"{out} exists already; runs are never overwritten. Choose another --out, or go on with "
+                f"aaeframe train --resume {out}"
+            )
+        return RunFolder(out)
+    short = ["-".join(_short(part.component) for part in config.prior.values()), _short(config.encoder.component)]
+    name = "-".join([time.strftime("%Y%m%d-%H%M%S"), *short])
+    path, number = Path("runs") / name, 1
+    while path.exists():
+        number += 1
+        path = Path("runs") / f"{name}-{number}"
+    return RunFolder(path)
+
+
+def create(folder: RunFolder, config: Config) -> None:
+    """Make the folder with its configuration. RunError if it cannot be made; then nothing is left of it."""
+    made = [path for path in (folder.path, *folder.path.parents) if not path.exists()]
+    try:
+        with writing(folder.path):
+            folder.path.mkdir(parents=True)
+        write_atomically(folder.config, config.to_toml().encode())
+    except RunError:
+        for path in made:
+            if path.is_dir():
+                path.rmdir()
+        raise
+
+
+def _short(component: str) -> str:
+    return component.rpartition(":")[2]
+
+
+def _runs_beside(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"There is no folder {path.parent}"
+    runs = sorted(found.parent.name for found in path.parent.glob("*/config.toml"))
+    return f"Runs in {path.parent}: {', '.join(runs[-5:]) or 'none'}"

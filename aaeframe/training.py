@@ -1,0 +1,251 @@
+"""The loop: epochs, batches, metrics and checkpoints, for any recipe."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from aaeframe import checkpoint as checkpoints
+from aaeframe.batches import Batches
+from aaeframe.checkpoint import Checkpoint
+from aaeframe.config import Config
+from aaeframe.ema import MovingAverage
+from aaeframe.errors import CheckpointError
+from aaeframe.metrics import MetricsFile, Row, Sums
+from aaeframe.monitor import Monitor
+from aaeframe.protocols import Batch
+from aaeframe.runs import RunFolder
+from aaeframe.watch import FiniteWatch, check_weights
+
+CHECK_EVERY = 50
+"""Steps between looks at whether the losses were finite; each look waits for the device."""
+
+
+class Recipe(Protocol):
+    """What the loop asks of a recipe."""
+
+    def step(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Train on one minibatch; detached scalars by name, the same names at every step."""
+
+
+class Observer(Protocol):
+    """Who is told how the training goes."""
+
+    def stepped(self, epoch: int, step: int) -> None:
+        """`step` steps of the whole run are done, the last of them in `epoch` (from 0)."""
+
+    def epoch_ended(self, row: Row, warnings: list[str]) -> None:
+        """A row of metrics was written; warnings are sentences."""
+
+
+class Silent:
+    """The observer that says nothing."""
+
+    def stepped(self, epoch: int, step: int) -> None:
+        """Nothing."""
+
+    def epoch_ended(self, row: Row, warnings: list[str]) -> None:
+        """Nothing."""
+
+
+@dataclass
+class Training:
+    """A run in progress: everything that changes while it trains, which is everything a checkpoint holds."""
+
+    config: Config
+    folder: RunFolder
+    recipe: Recipe
+    model: nn.Module
+    optimizers: Mapping[str, Optimizer]
+    batches: Batches
+    device: torch.device
+    validate: Callable[[nn.Module, int], Row]
+    """Measures on validation data at the end of an epoch; must leave the global random state alone."""
+    data: Mapping[str, Any]
+    """What a checkpoint keeps of the data: shape, support, classes, and a fingerprint of the training rows."""
+    observer: Observer = field(default_factory=Silent)
+    stop_asked: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
+        decay = self.config.training.ema
+        self.average = MovingAverage(self.model, decay) if decay else None
+        self.metrics = MetricsFile(self.folder.metrics)
+        self.monitor = Monitor()
+        self.sums = Sums()
+        self.watch = FiniteWatch(self.device)
+        self._clock = time.monotonic()
+        self._saved_step = -1
+
+    @property
+    def finished(self) -> bool:
+        """Whether every epoch is done."""
+        return self.batches.epoch >= self.config.training.epochs
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The weights to evaluate: the moving average where there is one."""
+        return self.model if self.average is None else self.average.model
+
+    def run(self) -> bool:
+        """Train to the end, or until asked to stop; the last state is in a checkpoint. Whether the end was reached.
+
+        Runs on torch's global generators: call it where they may be moved. TrainingDiverged if a loss is not finite.
+        """
+        while not self.finished:
+            self._begin_epoch()
+            epoch = self.batches.epoch
+            while self.batches.epoch == epoch:
+                self._step()
+                if self.stop_asked():
+                    break
+            if self.batches.epoch > epoch:
+                self._end_epoch(epoch)
+            if self.stop_asked():
+                self.save()
+                return self.finished
+        return True
+
+    def _begin_epoch(self) -> None:
+        epoch, epochs = self.batches.epoch, self.config.training.epochs
+        for phase, optimizer in self.optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = self.config.optimizers[phase].at(epoch, epochs)
+        self.model.train()
+        self._clock = time.monotonic()
+
+    def _step(self) -> None:
+        step, epoch = self.batches.step, self.batches.epoch
+        bf16 = self.config.training.precision == "bf16"
+        # No cache of cast weights: a phase must see what the phase before it has changed.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16, cache_enabled=False):
+            losses = self.recipe.step(self.batches.next())
+        self.watch.observe(step, losses)
+        self.sums.add(losses)
+        if self.average is not None:
+            self.average.update(step)
+        if (step + 1) % CHECK_EVERY == 0:
+            self.watch.check()
+        self.observer.stepped(epoch, step + 1)
+
+    def _end_epoch(self, epoch: int) -> None:
+        self.watch.check()
+        seconds = time.monotonic() - self._clock
+        rate = self.sums.count / seconds if seconds else 0.0
+        row = {"epoch": epoch + 1, "step": self.batches.step, **self.sums.means()}
+        row |= self.validate(self.evaluated, epoch)
+        row |= {"seconds": round(seconds, 3), "steps_per_second": round(rate, 3)}
+        self.sums = Sums()
+        warnings = self.monitor.observe(row)
+        self.metrics.append({**row, "warnings": warnings} if warnings else row)
+        if (epoch + 1) % self.config.training.checkpoint_every == 0 or self.finished:
+            self.save()
+        self.observer.epoch_ended(row, warnings)
+
+    def save(self) -> None:
+        """Write a checkpoint. TrainingDiverged, and nothing written, if something is not finite."""
+        step = self.batches.step
+        if step == self._saved_step:
+            return
+        self.watch.check()
+        check_weights(self.model, step)
+        checkpoints.write(self.folder.checkpoints, step, self._checkpoint())
+        self._saved_step = step
+
+    def load(self, saved: Checkpoint) -> None:
+        """Go on from a checkpoint; CheckpointError if it is of another model, configuration or data."""
+        state = saved.state
+        if state["data"] != self.data:
+            raise CheckpointError(
+                "the training data is not what this run was trained on so far; bring that data back, or train anew"
+            )
+        load_model(self.model, saved.model, "model.")
+        if self.average is not None:
+            load_model(self.average.model, saved.model, "ema.")
+        for phase, optimizer in self.optimizers.items():
+            _load_optimizer(optimizer, saved.optimizer, f"optimizer.{phase}.")
+        self.batches.load_state_dict(state["batches"])
+        self.sums.load_state_dict(_below("sums.", saved.optimizer), state["summed_steps"], self.device)
+        self.monitor.load_state_dict(state["monitor"])
+        self.metrics.truncate(state["metrics_bytes"])
+        torch.set_rng_state(saved.optimizer["rng.cpu"])
+        if "rng.cuda" in saved.optimizer and self.device.type == "cuda":
+            torch.cuda.set_rng_state(saved.optimizer["rng.cuda"], self.device)
+        self._saved_step = self.batches.step
+
+    def _checkpoint(self) -> Checkpoint:
+        model = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        if self.average is not None:
+            model |= {f"ema.{k}": v for k, v in self.average.model.state_dict().items()}
+        optimizer = {"rng.cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            optimizer["rng.cuda"] = torch.cuda.get_rng_state(self.device)
+        for phase, it in self.optimizers.items():
+            optimizer |= {f"optimizer.{phase}.{k}": v for k, v in _optimizer_tensors(it).items()}
+        optimizer |= {f"sums.{k}": v for k, v in self.sums.state_dict().items()}
+        state = {
+            "step": self.batches.step,
+            "batches": self.batches.state_dict(),
+            "summed_steps": self.sums.count,
+            "monitor": self.monitor.state_dict(),
+            "metrics_bytes": self.metrics.size,
+            "data": dict(self.data),
+            "environment": environment(self.device),
+        }
+        return Checkpoint(model, optimizer, state)
+
+
+def environment(device: torch.device) -> dict[str, str]:
+    """What bitwise equality of a resumed run depends on besides the checkpoint."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "torch": torch.__version__,
+        "threads": str(torch.get_num_threads()),
+        "device": f"{device.type} ({name})",
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def differences(saved: Mapping[str, Any], device: torch.device) -> list[str]:
+    """How the environment differs from the saved one, one sentence part each."""
+    here = environment(device)
+    return [f"{key} was {saved.get(key)}, is {value}" for key, value in here.items() if saved.get(key) != value]
+
+
+def load_model(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
+    """Restore a model from the tensors under a prefix; CheckpointError if names or shapes differ."""
+    try:
+        model.load_state_dict(_below(prefix, tensors))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the checkpoint does not fit the model its configuration describes: {error}. Has a plugin changed?"
+        ) from error
+
+
+def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{parameter}.{name}": value
+        for parameter, values in state.items()
+        for name, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], prefix: str) -> None:
+    """Restore the state of each parameter; rates and other scalars come from the configuration."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in _below(prefix, tensors).items():
+        parameter, _, name = key.partition(".")
+        state.setdefault(int(parameter), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

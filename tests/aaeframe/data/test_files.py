@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import builtins
+import io
+import os
+
+import numpy as np
+import pytest
+
+from aaeframe.data import NAMES, load
+from aaeframe.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"), [("mnits", "mnist"), ("Digits", "digits"), ("fashion_mnist", "fashion-mnist")]
+)
+def test_an_unknown_name_lists_the_names_and_the_nearest(asked, near):
+    with pytest.raises(DataError) as caught:
+        load(asked)
+    assert f"no data set and no file {asked!r}. Did you mean {near!r}?" in str(caught.value)
+    assert f"Names are {', '.join(NAMES)}" in str(caught.value)
+
+
+def test_a_missing_file_lists_the_formats(tmp_path):
+    with pytest.raises(DataError, match=r"no file '.*faces.npz'.*paths are of \.npz, \.npy, \.csv"):
+        load(tmp_path / "faces.npz")
+
+
+def test_an_unknown_format(tmp_path):
+    (tmp_path / "x.parquet").write_text("x")
+    with pytest.raises(DataError, match=r"x.parquet: is of no format known by its name\. Give \.npz"):
+        load(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.npy", "x.csv", "x.mat", "x-idx3-ubyte", "x-idx3-ubyte.gz"])
+def test_an_empty_file(tmp_path, name):
+    (tmp_path / name).touch()
+    with pytest.raises(DataError, match="the file is empty"):
+        load(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.npy", "x.csv", "x.mat", "x-idx3-ubyte", "x-idx3-ubyte.gz"])
+def test_an_unreadable_file(tmp_path, name, monkeypatch):
+    (tmp_path / name).write_bytes(b"content")
+    opened = io.open
+
+    def forbidden(path, *args, **options):
+        if str(path) == str(tmp_path / name):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *args, **options)
+
+    # where the tests run as root, no file mode forbids reading
+    monkeypatch.setattr(io, "open", forbidden)
+    monkeypatch.setattr(builtins, "open", forbidden)
+    with pytest.raises(DataError, match=rf"{name}: cannot be read.*Permission denied"):
+        load(tmp_path / name)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.csv")
+    with pytest.raises(DataError, match=r"is neither a file nor a folder"):
+        load(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("source", ["x" * 5000, "~nobody-of-this-name/x.npy"])
+def test_a_path_that_cannot_be(source):
+    with pytest.raises(DataError, match=r"cannot be read|no data set and no file"):
+        load(source)
+
+
+def test_a_file_named_like_a_data_set_is_had_as_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert load("digits").name == "digits"
+    with pytest.raises(DataError, match="holds no images"):
+        load("./digits")
+
+
+@pytest.mark.parametrize("source", ["digits", "x.npy", "folder"])
+def test_labels_where_they_mean_nothing(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.zeros((10, 2)))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DataError, match=r"labels='kind'.* out\."):
+        load(source, labels="kind")
+
+
+def test_data_beyond_memory(tmp_path, monkeypatch):
+    np.savez(tmp_path / "x.npz", x=np.zeros((10, 2)))
+
+    def full(*_args, **_options):
+        raise MemoryError
+
+    monkeypatch.setattr(np.lib.format, "read_array", full)
+    with pytest.raises(DataError, match=r"x.npz: does not fit into memory\. Save it as \.npy"):
+        load(tmp_path / "x.npz")
+
+
+def test_a_home_folder_is_known(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    np.save(tmp_path / "x.npy", np.zeros((10, 2)))
+    assert len(load("~/x.npy").train) == 8
