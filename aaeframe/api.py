@@ -9,12 +9,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from aaeframe import config as configuration
 from aaeframe.build import PYTHON
-from aaeframe.config import Config, Table
+from aaeframe.config import Table
 from aaeframe.data import Dataset, from_arrays
 from aaeframe.expression import parse_product
-from aaeframe.presets import read_preset
+from aaeframe.layers import compose, given
 from aaeframe.protocols import Prior
 from aaeframe.registry import Registry
 from aaeframe.run import QUIET, Hooks, Run, start
@@ -50,7 +49,7 @@ def train(
     """
     dataset, source = _data(data)
     table, priors = _prior(prior)
-    given = {
+    arguments = {
         "data": {"source": source, "labels": labels},
         "prior": table,
         "encoder": encoder,
@@ -58,32 +57,11 @@ def train(
         "discriminator": discriminator,
         "training": training,
     }
-    whole = compose(given, preset=preset, config=Path(config) if isinstance(config, str) else config)
+    whole = compose(preset, Path(config) if isinstance(config, str) else config, given(arguments))
     registry = Registry.load(blocked)
     return start(
         whole, registry, dataset=dataset, priors=priors, out=None if out is None else Path(out), hooks=hooks
     )
-
-
-def compose(
-    given: Mapping[str, Any],
-    *,
-    preset: str | None = None,
-    config: Path | Mapping[str, Any] | None = None,
-) -> Config:
-    """The layers of a configuration, in order: defaults, preset, file or table, what was given. None is not given."""
-    layers: list[Mapping[str, Any]] = [Config().model_dump(exclude_none=True)]
-    if preset is not None:
-        layers.append(read_preset(preset))
-    if config is not None:
-        layers.append(configuration.read(config) if isinstance(config, Path) else config)
-    return configuration.parse(configuration.layer(*layers, _given(given)))
-
-
-def _given(table: Mapping[str, Any]) -> Table:
-    """The table without its None values and the tables that are empty then."""
-    inner = {key: _given(value) if isinstance(value, Mapping) else value for key, value in table.items()}
-    return {key: value for key, value in inner.items() if value is not None and value != {}}
 
 
 def _data(data: Data) -> tuple[Dataset | None, str]:

@@ -20,7 +20,8 @@ from aaeframe.devices import pick
 from aaeframe.errors import DataError
 from aaeframe.evaluation.report import evaluate
 from aaeframe.prepare import data_spec, prepare, saved_components
-from aaeframe.protocols import Code, Prior
+from aaeframe.metrics import MetricsFile
+from aaeframe.protocols import Code, Prior, SupportsLabels
 from aaeframe.registry import Registry
 from aaeframe.runs import RunFolder, create, new_folder
 from aaeframe.seeds import stream
@@ -60,6 +61,22 @@ class Run:
     def evaluate(self, dataset: Dataset | None = None, *, split: str = "test") -> dict[str, Any]:
         """Match and reconstruction on a split: see `aaeframe.evaluation.report.evaluate`."""
         return evaluate(self.model, dataset or self.dataset(), split, self.config.training.seed)
+
+    def draw_figures(self, dataset: Dataset | None = None, *, split: str = "test") -> list[Path]:
+        """Draw the run's figures into its folder; the paths."""
+        from aaeframe.figures.gallery import draw_gallery
+
+        metrics = MetricsFile(self.folder.metrics).rows()
+        informed = [name for name, prior in self.model.priors.items() if isinstance(prior, SupportsLabels)]
+        return draw_gallery(
+            self.model,
+            dataset or self.dataset(),
+            split,
+            metrics,
+            self.folder.figures,
+            seed=self.config.training.seed,
+            informed=informed if self.config.data.labels else (),
+        )
 
 
 @dataclass(frozen=True)

@@ -72,3 +72,16 @@ class Dataset:
     """How many classes there are; None if no split has labels."""
     class_names: tuple[str, ...] | None
     """What the classes are called, by index: the label values of the file, or the names of its subfolders."""
+
+    def split(self, name: str) -> Split:
+        """"train", "validation", "test", or "all": every row once, in the order of the file where there is one."""
+        if name != "all":
+            return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+        parts = (self.train, self.validation, self.test)
+        if all(part.data is self.train.data and part.index is not None for part in parts):
+            order = np.argsort(np.concatenate([part.index for part in parts]))
+        else:
+            order = np.arange(sum(len(part) for part in parts))
+        labels = None if self.train.labels is None else np.concatenate([part.labels for part in parts])[order]
+        x = np.concatenate([part.array() for part in parts])[order]
+        return Split(x, None, labels)

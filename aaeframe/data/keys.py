@@ -25,7 +25,7 @@ def pick(
     Raises:
         DataError: the data or the named labels are not to be told; lists what the file holds.
     """
-    held = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "no arrays"
+    held = _listed(shapes)
     if labels is not None and labels not in shapes:
         raise DataError(f"{where}: there are no labels named {labels!r}. The file holds {held}.")
     parts = _parts(shapes)
@@ -56,6 +56,12 @@ def _parts(shapes: Iterable[str]) -> list[tuple[str, str | None]]:
 
 def _first(candidates: Iterable[str], there: Container[str]) -> str | None:
     return next((name for name in candidates if name in there), None)
+
+
+def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    shown = [f"{name} {shape}" for name, shape in list(shapes.items())[:12]]
+    more = [f"and {len(shapes) - 12} more arrays"] if len(shapes) > 12 else []
+    return ", ".join(shown + more) or "no arrays"
 
 
 def _only_large(shapes: Mapping[str, tuple[int, ...]]) -> str | None:

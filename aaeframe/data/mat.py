@@ -48,9 +48,11 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     from scipy import io
 
     try:
-        for name, shape, kind in io.whosmat(path):
-            check_declared(shape, BYTES.get(kind, 8), f"{path}: {name} ({kind})")
-        found = io.loadmat(path)
+        with path.open("rb") as stream:
+            for name, shape, kind in io.whosmat(stream):
+                check_declared(shape, BYTES.get(kind, 8), f"{path}: {name} ({kind})")
+            stream.seek(0)
+            found = io.loadmat(stream)
     except (DataError, MemoryError):
         raise
     except NotImplementedError as error:

@@ -28,7 +28,7 @@ def evaluate(model: Autoencoder, dataset: Dataset, split: str, seed: int) -> dic
     Codes are one draw of q(z | x) each. {"split", "rows", "reconstruction": {error, mean_image_error, ratio,
     shuffled_error}, "blocks": {name: {sliced_wasserstein, ..., each beside its floor, "classes": ...}}}.
     """
-    rows = dataset_split(dataset, split)
+    rows = dataset.split(split)
     x = torch.from_numpy(rows.array())
     codes = _one_draw(model, x, generator(seed, "evaluation", "noise"))
     x_hat = model.decode(codes)
@@ -45,16 +45,6 @@ def evaluate(model: Autoencoder, dataset: Dataset, split: str, seed: int) -> dic
         "reconstruction": reconstruction.as_dict(),
         "blocks": {name: _block(model, dataset, rows, name, z, seed) for name, z in codes.items()},
     }
-
-
-def dataset_split(dataset: Dataset, name: str) -> Split:
-    """The split by name."""
-    splits: dict[str, Split] = {
-        "train": dataset.train,
-        "validation": dataset.validation,
-        "test": dataset.test,
-    }
-    return splits[name]
 
 
 def train_mean(split: Split) -> Tensor:

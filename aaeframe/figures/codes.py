@@ -72,13 +72,14 @@ def _plane(z: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray, li
     if z.shape[1] == 2:
         return z, prior, ["$z_1$", "$z_2$"]
     center = z.mean(0)
-    _, scale, axes = np.linalg.svd(z - center, full_matrices=False)
-    share = scale**2 / max((scale**2).sum(), np.finfo(float).tiny)
+    variance, axes = np.linalg.eigh((z - center).T @ (z - center))  # rising
+    share = variance[:-3:-1] / max(variance.sum(), np.finfo(float).tiny)
     names = [
         f"{which} principal axis of the codes ({part:.0%} of their variance)"
-        for which, part in zip(("first", "second"), share, strict=False)
+        for which, part in zip(("first", "second"), share, strict=True)
     ]
-    return (z - center) @ axes[:2].T, (prior - center) @ axes[:2].T, names
+    plane = axes[:, :-3:-1]
+    return (z - center) @ plane, (prior - center) @ plane, names
 
 
 def _dot(count: int) -> float:

@@ -37,7 +37,7 @@ BINS: Final = 20
 GRIDS: Final = (128, 256, 512, 1024, 2048, 4096)
 GRID_ERROR: Final = 2e-3
 """A grid is fine enough if halving it moved F by less: far below the 1 / BINS that is told apart."""
-CENTERS: Final = 1000
+CENTERS: Final = 2000
 """Kernels of the density estimate."""
 POINTS_AT_ONCE: Final = 2**18
 NODES: Final = 500

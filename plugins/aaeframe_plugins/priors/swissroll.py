@@ -13,7 +13,7 @@ from torch.distributions import constraints
 
 
 class SwissRoll:
-    """z = r (cos t, sin t) with t = 2 pi turns sqrt(u), r = radius sqrt(u), u ~ U(0, 1), and Gaussian thickness.
+    """z = (radius s + thickness eps) (cos t, sin t), t = 2 pi turns s, s = sqrt(u), u ~ U(0, 1), eps ~ N(0, 1).
 
     Class k is the k-th of `classes` equal parts of u, from the center outwards (paper, figure 4; geometry as in
     reimplementations, the paper prints none). It has no density: one samples it and that is all.
@@ -29,7 +29,7 @@ class SwissRoll:
         turns: Annotated[float, Field(gt=0, description="how often it winds around the center")] = 2.0,
         radius: Annotated[float, Field(gt=0, description="its outer radius")] = 3.0,
         thickness: Annotated[
-            float, Field(ge=0, description="standard deviation of Gaussian noise around the curve")
+            float, Field(ge=0, description="standard deviation of Gaussian noise along the radius")
         ] = 0.1,
     ) -> None:
         self.num_classes = classes
@@ -41,8 +41,9 @@ class SwissRoll:
         labels = torch.randint(self.num_classes, shape)
         root = ((labels + torch.rand(shape)) / self.num_classes).sqrt()
         angle = 2 * math.pi * self.turns * root
-        curve = self.radius * root.unsqueeze(-1) * torch.stack([angle.cos(), angle.sin()], dim=-1)
-        return LabeledSample(curve + self.thickness * torch.randn(curve.shape), labels)
+        # Noise along the radius widens the roll but blurs no border between classes, which lie along it.
+        radius = self.radius * root + self.thickness * torch.randn(shape)
+        return LabeledSample(radius.unsqueeze(-1) * torch.stack([angle.cos(), angle.sin()], dim=-1), labels)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
         """Samples (*sample_shape, 2) of the whole roll."""

@@ -99,6 +99,7 @@ def test_parts_must_be_alike(tmp_path):
         ),
         ({"a": Y}, None, r"The file holds a \(40,\)"),
         ({}, None, "The file holds no arrays"),
+        ({f"a{i}": Y for i in range(20)}, None, r"a11 \(40,\), and 8 more arrays; name"),
         ({"x": X, "y": Y}, "z", r"no labels named 'z'. The file holds x \(40, 6\), y \(40,\)"),
         ({"x": X}, "x", "which array is the data"),
         ({"x_train": X, "x_test": X, "q": Y}, "q", "each part of the file has labels of its own"),
@@ -152,6 +153,21 @@ def test_an_array_too_large_for_memory_is_refused_before_it_is_read(tmp_path):
         DataError, match=r"64\.0 GiB; at most 16 GiB are read into memory. Save larger data as .npy"
     ):
         load(zipped(tmp_path / "x.npz", x=npy(X, shape=(2**16, 2**20))))
+
+
+def test_data_larger_than_memory_is_not_read_when_it_is_loaded(tmp_path):
+    row = 2**24
+    header = npy(np.zeros((1, 1), np.uint8), shape=(1100, row))[:-1]
+    with (tmp_path / "x.npy").open("wb") as stream:
+        stream.write(header)
+        stream.seek(1000 * row, 1)
+        stream.write(b"\x07")
+        stream.truncate(len(header) + 1100 * row)  # 17 GiB of which the disk holds a page or two
+    data = load(tmp_path / "x.npy")
+    parts = (data.train, data.validation, data.test)
+    assert sum(split.nbytes for split in parts) == 1100 * row
+    split, where = next((s, np.flatnonzero(s.index == 1000)) for s in parts if 1000 in s.index)
+    assert split.rows(where)[0, :2].tolist() == [7, 0]
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.9])

@@ -1,0 +1,85 @@
+"""Printing: results on standard output, how it goes on standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+NARROWEST = 100
+"""Where standard output is no terminal, tables are at least this wide: nobody reads a cut one."""
+
+
+def out() -> Console:
+    """Standard output."""
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, width=max(console.width, NARROWEST))
+
+
+def err() -> Console:
+    """Standard error."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """JSON on standard output."""
+    print(json.dumps(value, indent=1))  # noqa: T201  the one place that prints results for machines
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table; the first column is left-aligned, the others right."""
+    made = Table(title=title, title_justify="left", title_style="bold")
+    for number, column in enumerate(columns):
+        made.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def report_tables(report: Mapping[str, Any]) -> list[Table]:
+    """An evaluation as tables: match and reconstruction side by side."""
+    where = f"{report['rows']} {report['split']} rows"
+    tables = [_match_table(name, block, where) for name, block in report["blocks"].items()]
+    return [*tables, _reconstruction_table(report["reconstruction"], where)]
+
+
+def _match_table(name: str, block: Mapping[str, Any], where: str) -> Table:
+    rows = [
+        ["sliced Wasserstein", _number(block["sliced_wasserstein"]), _number(block["sliced_wasserstein_floor"])],
+        ["MMD²", f"{block['mmd']:.5f}", f"{block['mmd_floor']:.5f}"],
+        [
+            "classifier two-sample accuracy",
+            f"{block['two_sample']:.3f} ± {block['two_sample_standard_error']:.3f}",
+            f"{block['two_sample_floor']:.3f} ± {block['two_sample_floor_standard_error']:.3f}",
+        ],
+    ]
+    if block.get("entropy") is not None:
+        rows.append(["entropy of the mean code, nats", _number(block["entropy"]), _number(block["prior_entropy"])])
+    if "classes" in block:
+        classes = block["classes"]
+        rows.append(
+            [
+                f"codes in their class's component (chance {classes['chance']:.1%})",
+                f"{classes['agreement']:.1%}",
+                f"{classes['prior_agreement']:.1%}",
+            ]
+        )
+    return table(f"Match of block {name!r} with its prior, {where}", ["", "codes", "prior against itself"], rows)
+
+
+def _reconstruction_table(report: Mapping[str, float], where: str) -> Table:
+    ratio = report["error"] / report["mean_image_error"]
+    shuffled = report["shuffled_error"] / report["mean_image_error"]
+    rows = [
+        ["half squared error", _number(report["error"]), f"{ratio:.3f}"],
+        ["the same, codes shuffled among images", _number(report["shuffled_error"]), f"{shuffled:.3f}"],
+        ["the same, mean image", _number(report["mean_image_error"]), "1.000"],
+    ]
+    return table(f"Reconstruction, {where}", ["", "error", "of the mean image's"], rows)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"

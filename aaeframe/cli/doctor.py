@@ -1,0 +1,61 @@
+"""`aaeframe doctor`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from aaeframe.cli import options
+
+
+def doctor(context: typer.Context, json: options.Json = False) -> None:
+    """Tell what this installation has: versions, devices, kernels, plugins."""
+    from aaeframe.cli.console import out, print_json, table
+
+    found = _examined(context)
+    if json:
+        print_json(found)
+        return
+    console = out()
+    for title, part in found.items():
+        console.print(table(title, ["", ""], [[key, str(value)] for key, value in part.items()]))
+
+
+def _examined(context: typer.Context) -> dict[str, dict[str, Any]]:
+    import os
+    import platform
+    import sys
+    from importlib.metadata import PackageNotFoundError, version
+
+    import torch
+
+    from aaeframe import __version__
+    from aaeframe.devices import available, pick
+
+    def installed(name: str) -> str:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return "not installed"
+
+    return {
+        "versions": {
+            "aaeframe": __version__,
+            "python": f"{platform.python_version()} ({sys.executable})",
+            **{name: installed(name) for name in ("torch", "triton", "numpy", "pluggy", "typer", "safetensors")},
+        },
+        "devices": {
+            "available": available(),
+            "auto": str(pick("auto")),
+            "threads": torch.get_num_threads(),
+            "cpu capability": torch.backends.cpu.get_cpu_capability(),
+        },
+        "kernels": {"discriminator_loss": "torch (the reference), on every device"},
+        "data": {"AAEFRAME_DATA": os.environ.get("AAEFRAME_DATA", "not set")},
+        "plugins": {
+            f"{plugin.distribution}:{plugin.name}": f"{plugin.version} {plugin.status}"
+            + (f": {plugin.error}" if plugin.error else "")
+            for plugin in options.registry(context).plugins
+        },
+    }

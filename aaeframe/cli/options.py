@@ -1,0 +1,68 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from aaeframe.config import Config
+    from aaeframe.registry import Registry
+    from aaeframe.run import Run
+
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
+RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+Device: TypeAlias = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ..., or auto.")]
+RawWeights: TypeAlias = Annotated[
+    bool, typer.Option("--raw-weights", help="Use the weights themselves, not their moving average.")
+]
+Preset: TypeAlias = Annotated[str | None, typer.Option(metavar="NAME", help="Start from a preset.")]
+ConfigFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="A TOML file; it overrides the preset.")
+]
+Settings: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Any key of the configuration; may be repeated."),
+]
+Data: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|PATH",
+        help="digits, mnist, fashion-mnist, svhn, tfd; or a .npz, .npy, .csv, .mat or idx file, or a folder of images.",
+    ),
+]
+Labels: TypeAlias = Annotated[
+    int | None, typer.Option(metavar="N", help="Tell the discriminators N labels, balanced by class.")
+]
+Prior: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="PRIOR", help='The prior, as "swissroll" or "y=categorical(classes=30)+gaussian".')
+]
+Component: TypeAlias = Annotated[str | None, typer.Option(metavar="NAME(OPTIONS)", help="A component by name.")]
+
+
+def registry(context: typer.Context) -> Registry:
+    """The installed plugins, less those blocked on the command line."""
+    from aaeframe.registry import Registry
+
+    return Registry.load(context.obj["no_plugins"])
+
+
+def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool) -> Run:
+    """The run in a folder."""
+    from aaeframe.run import load
+
+    return load(path, registry(context), device=device, raw_weights=raw_weights)
+
+
+def composed(
+    flags: Mapping[str, Any], preset: str | None, config: Path | None, settings: list[str] | None
+) -> Config:
+    """The configuration of all layers; flags and --set on top, the latter last."""
+    from aaeframe import config as configuration
+    from aaeframe.layers import compose, given
+
+    sets = configuration.layer(*(configuration.assignment(text) for text in settings or ()))
+    return compose(preset, config, given(flags), sets)

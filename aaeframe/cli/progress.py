@@ -1,0 +1,80 @@
+"""How a training shows itself: a bar on a terminal, a line an epoch elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def summary(row: Mapping[str, Any]) -> str:
+    """The numbers of an epoch on one line."""
+    parts = [f"rec {row['reconstruction']:.3f} (val {row['validation/reconstruction']:.3f})"]
+    for key in row:
+        phase, _, block = key.partition("/")
+        if phase == "discriminator":
+            parts.append(
+                f"{block}: D {row[key]:.3f} G {row[f'generator/{block}']:.3f} "
+                f"acc {row[f'accuracy/{block}']:.2f} mismatch {row[f'mismatch/{block}']:.3f}"
+            )
+    return "  ".join([*parts, f"{row['steps_per_second']:.0f} steps/s"])
+
+
+class Bar:
+    """A bar over all steps, with the last epoch's numbers under it."""
+
+    def __init__(self, console: Console, epochs: int, steps: int) -> None:
+        self._epochs, self._steps = epochs, steps
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("time left"),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[numbers]}"),
+            console=console,
+        )
+        self._task = self._progress.add_task("", total=steps, epoch=f"0/{epochs}", numbers="")
+        self._progress.start()
+
+    def stepped(self, epoch: int, step: int) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=step, epoch=f"{epoch + 1}/{self._epochs}")
+
+    def epoch_ended(self, row: Mapping[str, Any], warnings: list[str]) -> None:
+        """Show the epoch's numbers; warnings stay above the bar."""
+        self._progress.update(self._task, numbers=summary(row))
+        for sentence in warnings:
+            self._progress.console.print(f"[yellow]warning:[/] epoch {row['epoch']}: {sentence}")
+
+    def close(self) -> None:
+        """Leave the bar as it is and go on below."""
+        self._progress.stop()
+
+
+class Lines:
+    """One plain line an epoch."""
+
+    def __init__(self, console: Console, epochs: int, steps: int) -> None:
+        self._console, self._epochs, self._steps = console, epochs, steps
+
+    def stepped(self, epoch: int, step: int) -> None:
+        """Nothing: a line comes at the epoch's end."""
+
+    def epoch_ended(self, row: Mapping[str, Any], warnings: list[str]) -> None:
+        """Print the epoch's numbers and warnings."""
+        left = (self._steps - row["step"]) / row["steps_per_second"] if row["steps_per_second"] else 0.0
+        line = f"epoch {row['epoch']}/{self._epochs}  {summary(row)}  {_duration(left)} left"
+        self._console.print(line, markup=False)
+        for sentence in warnings:
+            self._console.print(f"warning: epoch {row['epoch']}: {sentence}", markup=False)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -1,0 +1,185 @@
+"""`aaeframe train`."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aaeframe.cli import options
+from aaeframe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from aaeframe.cli.progress import Bar, Lines
+    from aaeframe.config import Config
+    from aaeframe.run import Run
+    from aaeframe.runs import RunFolder
+
+INTERRUPTED = 130
+"""The exit code of a run that was asked to stop, as shells have it for SIGINT."""
+
+
+def train(
+    context: typer.Context,
+    prior: options.Prior = None,
+    encoder: options.Component = None,
+    network: options.Component = None,
+    discriminator: options.Component = None,
+    data: options.Data = None,
+    labels: options.Labels = None,
+    recipe: Annotated[str | None, typer.Option(help="The training procedure; unsupervised if not given.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="alternating (the paper's) or joint.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the unlabeled training set.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows in a minibatch.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random in the run.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ..., or auto.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32 or bf16.")] = None,
+    ema: Annotated[float | None, typer.Option(help="Decay of a moving average of the weights; 0: none.")] = None,
+    preset: options.Preset = None,
+    config: options.ConfigFile = None,
+    settings: options.Settings = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder, which must not exist; runs/<time>-<prior>-<encoder> if not given.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with this run; nothing else can be given with it.")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Train an adversarial autoencoder, or go on with a run."""
+    from aaeframe.cli.finish import finish
+
+    flags = {
+        "data": {"source": data, "labels": labels},
+        "prior": prior,
+        "encoder": encoder,
+        "network": network,
+        "discriminator": discriminator,
+        "training": {
+            "recipe": recipe,
+            "schedule": schedule,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "seed": seed,
+            "device": device,
+            "precision": precision,
+            "ema": ema,
+        },
+    }
+    if resume is not None:
+        _refuse_with_resume({**flags, "preset": preset, "config": config, "set": settings, "out": out})
+    run = _run(context, flags, preset, config, settings, out, resume)
+    if not run.finished:
+        _console().print(f"stopped; go on with: aaeframe train --resume {run.folder.path}", markup=False)
+        raise typer.Exit(INTERRUPTED)
+    finish(run, json=json)
+
+
+def _run(
+    context: typer.Context,
+    flags: dict[str, Any],
+    preset: str | None,
+    config: Path | None,
+    settings: list[str] | None,
+    out: Path | None,
+    resumed: Path | None,
+) -> Run:
+    from aaeframe import run as runs
+
+    registry = options.registry(context)
+    with _stoppable() as stop, _shown(stop) as hooks:
+        if resumed is not None:
+            return runs.resume(resumed, registry, hooks=hooks)
+        whole = options.composed(flags, preset, config, settings)
+        return runs.start(whole, registry, out=out, hooks=hooks)
+
+
+def _refuse_with_resume(given: dict[str, Any]) -> None:
+    from aaeframe.layers import given as without_none
+
+    extra = sorted(key for table in [without_none(given)] for key in table)
+    if extra:
+        raise ConfigError(
+            f"--resume goes on with a run as it was configured, but {', '.join(extra)} was given too; leave that out, "
+            "or train anew"
+        )
+
+
+class Stop:
+    """Whether the user asked to stop."""
+
+    asked = False
+
+    def __call__(self) -> bool:
+        """Whether to stop after this step."""
+        return self.asked
+
+
+@contextmanager
+def _stoppable() -> Iterator[Stop]:
+    """Inside, the first SIGINT or SIGTERM asks to stop after the step at hand; a second SIGINT stops at once."""
+    stop = Stop()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _shown(stop: Stop) -> Iterator[Any]:
+    """Hooks that show the training on standard error."""
+    from aaeframe.cli.progress import Bar, Lines
+    from aaeframe.run import Hooks
+
+    console = _console()
+    shown: list[Bar | Lines] = []
+
+    class Shown:
+        def stepped(self, epoch: int, step: int) -> None:
+            shown[0].stepped(epoch, step)
+
+        def epoch_ended(self, row: dict[str, Any], warnings: list[str]) -> None:
+            shown[0].epoch_ended(row, warnings)
+
+    def started(config: Config, folder: RunFolder, steps: int) -> None:
+        console.print(f"run {folder.path}: {_described(config)}", markup=False)
+        shown.append((Bar if console.is_terminal else Lines)(console, config.training.epochs, steps))
+
+    def noticed(sentence: str) -> None:
+        console.print(f"note: {sentence}", markup=False)
+
+    try:
+        yield Hooks(Shown(), stop, started, noticed)
+    finally:
+        for it in shown:
+            it.close()
+
+
+def _described(config: Config) -> str:
+    priors = " + ".join(part.component for part in config.prior.values())
+    labels = f", {config.data.labels} labels" if config.data.labels else ""
+    return (
+        f"{config.data.source}{labels}; prior {priors}; encoder {config.encoder.component}; network "
+        f"{config.network.component}; {config.training.epochs} epochs, schedule {config.training.schedule}, "
+        f"seed {config.training.seed}"
+    )
+
+
+def _console() -> Console:
+    from aaeframe.cli.console import err
+
+    return err()

@@ -1,0 +1,119 @@
+"""Every figure of a run, from its model, its data and its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from aaeframe.autoencoder import Autoencoder
+from aaeframe.data import Dataset
+from aaeframe.errors import RunError
+from aaeframe.figures.canvas import save
+from aaeframe.figures.codes import codes_by_class
+from aaeframe.figures.curves import loss_curves
+from aaeframe.figures.images import decoded_plane, reconstructions, samples
+from aaeframe.figures.plane import plane_codes
+from aaeframe.files import writing
+from aaeframe.seeds import derive, generator
+
+MOST_CODES = 5000
+MOST_IMAGES = 100
+
+
+def draw_gallery(
+    model: Autoencoder,
+    dataset: Dataset,
+    split: str,
+    metrics: Sequence[Mapping[str, Any]],
+    folder: Path,
+    *,
+    seed: int,
+    informed: Collection[str] = (),
+) -> list[Path]:
+    """Draw codes, reconstructions, samples, decoded planes and loss curves into `folder`; the paths written.
+
+    `informed` names the blocks whose discriminator is told labels. RunError if the folder cannot be written.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, figure in _figures(model, dataset, split, metrics, seed, informed):
+        paths.append(folder / f"{name}.png")
+        save(figure, paths[-1])
+    if not paths:
+        raise RunError(f"there is nothing to draw of {folder.parent}")
+    return paths
+
+
+def _figures(
+    model: Autoencoder,
+    dataset: Dataset,
+    split: str,
+    metrics: Sequence[Mapping[str, Any]],
+    seed: int,
+    informed: Collection[str],
+) -> Iterator[tuple[str, Figure]]:
+    rows = dataset.split(split)
+    index = np.arange(min(len(rows), MOST_CODES))
+    x = torch.from_numpy(rows.rows(index))
+    labels = None if rows.labels is None else rows.labels[index]
+    codes = model.encode(x, draws=1, generator=generator(seed, "figures", "noise"))
+    prior = model.sample_prior(MOST_CODES, seed=derive(seed, "figures", "prior"))
+    for name, z in codes.items():
+        title = f"Codes of block {name!r}, {len(x)} {split} rows, over samples of the prior"
+        yield (
+            f"codes-{name}",
+            codes_by_class(z[0], labels, prior[name], title=title, class_names=dataset.class_names),
+        )
+    pixels = _Pixels(model, x)
+    few = x[:MOST_IMAGES]
+    yield (
+        "reconstructions",
+        reconstructions(
+            pixels(few), pixels(model.reconstruct(few)), title=f"Reconstructions of {split} rows"
+        ),
+    )
+    drawn = {name: z[:MOST_IMAGES] for name, z in prior.items()}
+    yield "samples", samples(pixels(model.decode(drawn)))
+    yield from _plane(model, pixels)
+    if metrics:
+        yield "losses", loss_curves(metrics, informed=informed)
+
+
+def _plane(model: Autoencoder, pixels: _Pixels) -> Iterator[tuple[str, Figure]]:
+    """The decoded plane of a model whose only block is a plane, and whose data are images."""
+    if len(model.priors) != 1 or len(model.data_shape) != 3:
+        return
+    name, prior = next(iter(model.priors.items()))
+    if tuple(prior.event_shape) != (2,):
+        return
+    plane = plane_codes(prior)
+    side = len(plane.codes)
+    images = pixels(model.decode({name: plane.codes.flatten(0, 1)}))
+    yield (
+        f"plane-{name}",
+        decoded_plane(images.unflatten(0, (side, side)), title=f"The decoded plane, {plane.meaning}"),
+    )
+
+
+class _Pixels:
+    """The user's units -> [0, 1] for pictures, by the range of the given rows where the data has no range of its own."""
+
+    def __init__(self, model: Autoencoder, x: Tensor) -> None:
+        self._model = model
+        scaled = model.scale(x.to(model.device))
+        inside = bool((scaled >= 0).all() and (scaled <= 1).all())
+        self._low, self._high = (0.0, 1.0) if inside else (float(scaled.min()), float(scaled.max()))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, *shape); rows that are no images stay in the user's units."""
+        if x.ndim != 4:
+            return x.float().cpu()
+        scaled = self._model.scale(x.to(self._model.device))
+        return ((scaled - self._low) / (self._high - self._low)).clamp(0, 1).cpu()
