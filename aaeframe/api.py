@@ -59,9 +59,7 @@ def train(
     }
     whole = compose(preset, Path(config) if isinstance(config, str) else config, given(arguments))
     registry = Registry.load(blocked)
-    return start(
-        whole, registry, dataset=dataset, priors=priors, out=None if out is None else Path(out), hooks=hooks
-    )
+    return start(whole, registry, dataset=dataset, priors=priors, out=None if out is None else Path(out), hooks=hooks)
 
 
 def _data(data: Data) -> tuple[Dataset | None, str]:

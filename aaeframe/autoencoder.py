@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 import torch
@@ -56,8 +56,7 @@ class Autoencoder(nn.Module):
     @property
     def noise_shape(self) -> torch.Size:
         """The shape of the noise that encoding one row consumes; empty if the encoder is deterministic."""
-        encoder: Encoder = self.encoder
-        return encoder.noise_shape
+        return cast(Encoder, self.encoder).noise_shape
 
     def scale(self, x: Tensor) -> Tensor:
         """The user's units -> the model's, float32, on the device of x."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from aaeframe.autoencoder import Autoencoder
     from aaeframe.config import OptimizerConfig
-    from aaeframe.protocols import BlockSpec, DataSpec, Prior
+    from aaeframe.protocols import DataSpec, Prior
 
 PYTHON = "python:"
 """Marks, in place of a distribution, an object that was passed in from Python and cannot be rebuilt by name."""
@@ -120,9 +120,7 @@ def build_model(
     return Autoencoder(data, encoder, network.decoder, representation, priors, discriminators)
 
 
-def build_optimizers(
-    config: Config, parameters: Mapping[str, list[torch.nn.Parameter]]
-) -> dict[str, Optimizer]:
+def build_optimizers(config: Config, parameters: Mapping[str, list[torch.nn.Parameter]]) -> dict[str, Optimizer]:
     """The optimizer of each phase over the parameters the recipe gives it."""
     return {phase: _optimizer(part, parameters[phase]) for phase, part in config.optimizers.items()}
 
@@ -155,7 +153,7 @@ def _check_schedule(config: Config, phases: tuple[str, ...]) -> None:
             weighted.append("training.reconstruction_weight")
         if weighted:
             raise ConfigError(
-                f"{', '.join(weighted)} is not used: only --schedule joint weighs losses, and this run's is {schedule!r}"
+                f"{', '.join(weighted)} is not used: only schedule 'joint' weighs losses, this run's is {schedule!r}"
             )
     if config.training.labeled_batch_size is not None and not config.data.labels:
         raise ConfigError("training.labeled_batch_size is not used without labels; give --labels N")

@@ -1,9 +1,9 @@
 """Checkpoints: tensors in safetensors, the rest in JSON; whole or absent; verified before use; no code in either.
 
-    checkpoints/step-00001200/
-        model.safetensors        model.*: weights and buffers;  ema.*: their moving average
-        optimizer.safetensors    optimizer.<phase>.<parameter>.<name>, rng.<device>, sums.<metric>
-        state.json               format, versions, place, digests of the two files and of itself
+checkpoints/step-00001200/
+    model.safetensors        model.*: weights and buffers;  ema.*: their moving average
+    optimizer.safetensors    optimizer.<phase>.<parameter>.<name>, rng.<device>, sums.<metric>
+    state.json               format, versions, place, digests of the two files and of itself
 """
 
 from __future__ import annotations

@@ -124,6 +124,13 @@ class TrainingConfig(Strict):
     checkpoint_every: int = Field(10, ge=1, description="epochs between checkpoints; the last two are kept")
 
 
+def _without_none(value: Any) -> Any:
+    """TOML has no word for "not given": such keys are left out, at any depth."""
+    if isinstance(value, dict):
+        return {key: _without_none(part) for key, part in value.items() if part is not None}
+    return value
+
+
 def _component(value: Any) -> Any:
     return parse_component(value) if isinstance(value, str) else value
 
@@ -161,7 +168,7 @@ class Config(Strict):
 
     def to_toml(self) -> str:
         """The configuration as TOML; what is unset is left out."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+        return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
 
 
 def parse(table: Mapping[str, Any]) -> Config:
@@ -244,11 +251,11 @@ def _problems(error: ValidationError) -> list[str]:
 
 def _nearest(loc: tuple[int | str, ...]) -> str:
     """A hint at the known key nearest to the last part of `loc`."""
-    tables = {
+    tables: dict[str, type[BaseModel]] = {
         "data": DataConfig, "training": TrainingConfig, "encoder": ComponentConfig, "network": ComponentConfig,
         "discriminator": ComponentConfig, "prior": BlockConfig,
     }  # fmt: skip
-    model = Config if len(loc) == 1 else tables.get(str(loc[0]), AdamConfig)
+    model: type[BaseModel] = Config if len(loc) == 1 else tables.get(str(loc[0]), AdamConfig)
     known = list(model.model_fields)
     near = difflib.get_close_matches(str(loc[-1]), known, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"

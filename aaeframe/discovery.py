@@ -96,9 +96,7 @@ def _check_hook_names(module: ModuleType, manager: pluggy.PluginManager) -> None
 
 def _check_component(kind: Kind, component: Any) -> None:
     if not isinstance(component, Component):
-        raise PluginError(
-            f"aaeframe_{kind}s must return Component records; one is {type(component).__name__}"
-        )
+        raise PluginError(f"aaeframe_{kind}s must return Component records; one is {type(component).__name__}")
     for field in ("name", "factory", "summary"):
         if not isinstance(getattr(component, field), str):
             raise PluginError(f"the {field} of a Component must be a string: {component}")
@@ -107,9 +105,7 @@ def _check_component(kind: Kind, component: Any) -> None:
             f"{component.name!r} is no component's name: lower-case letters, digits, hyphens, a letter first"
         )
     if not FACTORY.fullmatch(component.factory):
-        raise PluginError(
-            f"the factory of {component.name!r} must be 'module:attribute', not {component.factory!r}"
-        )
+        raise PluginError(f"the factory of {component.name!r} must be 'module:attribute', not {component.factory!r}")
     _check_factory_exists(component)
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
+Model = TypeVar("Model", bound=nn.Module)
 
-class MovingAverage:
+
+class MovingAverage(Generic[Model]):
     """A copy of the model whose parameters and floating-point buffers follow the original's.
 
     average <- d average + (1 - d) value, with d = min(decay, (t + 1) / (t + 10)) at update t, so that a short run
     does not remember its beginning.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.model = copy.deepcopy(model).requires_grad_(False)
+    def __init__(self, model: Model, decay: float) -> None:
+        self.model: Model = copy.deepcopy(model).requires_grad_(False)
         self.decay = decay
         self._average, self._values = _tensors(self.model), _tensors(model)
         self._copied = [

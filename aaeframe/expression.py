@@ -13,9 +13,7 @@ from typing import Any
 from aaeframe.errors import ConfigError
 
 BLOCK_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_FACTOR = re.compile(
-    r"\s*(?:(?P<block>[^=()\s]+)\s*=\s*)?(?P<name>[\w.:-]+)\s*(?:\((?P<options>.*)\))?\s*", re.DOTALL
-)
+_FACTOR = re.compile(r"\s*(?:(?P<block>[^=()\s]+)\s*=\s*)?(?P<name>[\w.:-]+)\s*(?:\((?P<options>.*)\))?\s*", re.DOTALL)
 _LONGEST = 10_000
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from aaeframe_kernels import DiscriminatorLoss, discriminator_loss
 from torch import Tensor, nn
 
 from aaeframe.protocols import Discriminator, SupportsHead
+from aaeframe_kernels import DiscriminatorLoss, discriminator_loss
 
 
 def reconstruction_loss(x_hat: Tensor, x: Tensor) -> Tensor:

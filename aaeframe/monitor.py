@@ -139,9 +139,7 @@ RULES: Final[tuple[Rule, ...]] = (
 
 def _finite(row: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a row that can be compared and written as JSON."""
-    return {
-        key: float(value) for key, value in row.items() if isinstance(value, Real) and math.isfinite(value)
-    }
+    return {key: float(value) for key, value in row.items() if isinstance(value, Real) and math.isfinite(value)}
 
 
 def _blocks(rows: Sequence[Row], *metrics: str, epochs: int) -> list[str]:

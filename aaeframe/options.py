@@ -108,9 +108,7 @@ def _resolve(offer: Offer, factory: Callable[..., Any], given: Mapping[str, Any]
     try:
         options = {option.name: option for option in options_of(factory)}
     except NameError as error:
-        raise BrokenComponent(
-            f"{offer} has an option with an annotation that does not exist: {error}"
-        ) from error
+        raise BrokenComponent(f"{offer} has an option with an annotation that does not exist: {error}") from error
     for name in given:
         if name not in options:
             raise OptionError(_unknown(offer, name, options))
@@ -120,9 +118,7 @@ def _resolve(offer: Offer, factory: Callable[..., Any], given: Mapping[str, Any]
             values[name] = options[name].parse(value)
         except ValueError as error:
             asked = f"{name}={json.dumps(value, default=repr)}"
-            raise OptionError(
-                f"{asked} does not fit {offer}: {error}\n  the option is {options[name]}"
-            ) from error
+            raise OptionError(f"{asked} does not fit {offer}: {error}\n  the option is {options[name]}") from error
         except PydanticUserError as error:
             raise BrokenComponent(f"{offer} has an option that cannot be checked: {options[name]}") from error
     missing = [str(options[name]) for name, value in values.items() if value is REQUIRED]
@@ -143,9 +139,7 @@ def _unknown(offer: Offer, name: str, options: Mapping[str, Option]) -> str:
 
 def _namespace(factory: Callable[..., Any]) -> dict[str, Any]:
     """The globals in which the factory's annotations were written."""
-    function = inspect.unwrap(
-        factory.__init__ if inspect.isclass(factory) else getattr(factory, "func", factory)
-    )
+    function = inspect.unwrap(factory.__init__ if inspect.isclass(factory) else getattr(factory, "func", factory))
     own = getattr(function, "__globals__", None)
     return own if own is not None else vars(sys.modules[factory.__module__])
 

@@ -112,9 +112,7 @@ class Registry:
         raised instead of kept, so that a plugin's author sees the traceback.
         """
         strict = os.environ.get("AAEFRAME_STRICT_PLUGINS") == "1"
-        installed = sorted(
-            map(_installed, entry_points(group=GROUP)), key=lambda it: (it.distribution, it.name)
-        )
+        installed = sorted(map(_installed, entry_points(group=GROUP)), key=lambda it: (it.distribution, it.name))
         blocked = _blocked_names(blocked, installed)
         plugins: list[Plugin] = []
         for plugin in installed:
@@ -143,9 +141,7 @@ class Registry:
             raise UnknownComponent(self._unknown(kind, name))
         if len(matches) > 1:
             names = ", ".join(it.full_name for it in matches)
-            raise AmbiguousComponent(
-                f"several plugins offer a {kind} named {name!r}: {names}; use a full name"
-            )
+            raise AmbiguousComponent(f"several plugins offer a {kind} named {name!r}: {names}; use a full name")
         return matches[0]
 
     def names(self, kind: Kind) -> tuple[str, ...]:
@@ -187,9 +183,7 @@ def _blocked_names(blocked: Iterable[str], installed: Sequence[Plugin]) -> tuple
     names = tuple(filter(None, (*blocked, *from_environment)))
     for name in names:
         if not any(plugin.answers_to(name) for plugin in installed):
-            known = ", ".join(
-                f"{it.distribution} (entry point {it.name}, module {it.module})" for it in installed
-            )
+            known = ", ".join(f"{it.distribution} (entry point {it.name}, module {it.module})" for it in installed)
             raise PluginError(
                 f"cannot block {name!r}: no plugin has this distribution, entry point or module"
                 f"\n  installed: {known or 'none'}"
@@ -215,9 +209,7 @@ def _check_unique(offers: Iterable[Offer], distribution: str) -> None:
     times = Counter((it.kind, it.name) for it in offers if it.distribution == distribution)
     for (kind, name), count in times.items():
         if count > 1:
-            raise PluginError(
-                f"{distribution} offers the {kind} {name!r} more than once; give each a name of its own"
-            )
+            raise PluginError(f"{distribution} offers the {kind} {name!r} more than once; give each a name of its own")
 
 
 def _described(error: BaseException) -> str:

@@ -19,8 +19,8 @@ from aaeframe.data import Dataset
 from aaeframe.devices import pick
 from aaeframe.errors import DataError
 from aaeframe.evaluation.report import evaluate
-from aaeframe.prepare import data_spec, prepare, saved_components
 from aaeframe.metrics import MetricsFile
+from aaeframe.prepare import data_spec, prepare, saved_components
 from aaeframe.protocols import Code, Prior, SupportsLabels
 from aaeframe.registry import Registry
 from aaeframe.runs import RunFolder, create, new_folder

@@ -83,11 +83,12 @@ def new_folder(config: Config, out: Path | None) -> RunFolder:
 
 def create(folder: RunFolder, config: Config) -> None:
     """Make the folder with its configuration. RunError if it cannot be made; then nothing is left of it."""
+    text = config.to_toml()
     made = [path for path in (folder.path, *folder.path.parents) if not path.exists()]
     try:
         with writing(folder.path):
             folder.path.mkdir(parents=True)
-        write_atomically(folder.config, config.to_toml().encode())
+        write_atomically(folder.config, text.encode())
     except RunError:
         for path in made:
             if path.is_dir():

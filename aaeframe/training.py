@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from aaeframe import checkpoint as checkpoints
+from aaeframe.autoencoder import Autoencoder
 from aaeframe.batches import Batches
 from aaeframe.checkpoint import Checkpoint
 from aaeframe.config import Config
@@ -62,11 +63,11 @@ class Training:
     config: Config
     folder: RunFolder
     recipe: Recipe
-    model: nn.Module
+    model: Autoencoder
     optimizers: Mapping[str, Optimizer]
     batches: Batches
     device: torch.device
-    validate: Callable[[nn.Module, int], Row]
+    validate: Callable[[Autoencoder, int], Row]
     """Measures on validation data at the end of an epoch; must leave the global random state alone."""
     data: Mapping[str, Any]
     """What a checkpoint keeps of the data: shape, support, classes, and a fingerprint of the training rows."""
@@ -89,7 +90,7 @@ class Training:
         return self.batches.epoch >= self.config.training.epochs
 
     @property
-    def evaluated(self) -> nn.Module:
+    def evaluated(self) -> Autoencoder:
         """The weights to evaluate: the moving average where there is one."""
         return self.model if self.average is None else self.average.model
 

@@ -40,7 +40,7 @@ def root(
     context: typer.Context,
     no_plugin: Annotated[
         list[str] | None,
-        typer.Option("--no-plugin", metavar="NAME", help="Do not load this plugin (distribution, entry point or module)."),
+        typer.Option("--no-plugin", metavar="NAME", help="Do not load a plugin (distribution, entry point or module)."),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")

@@ -57,9 +57,7 @@ def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool)
     return load(path, registry(context), device=device, raw_weights=raw_weights)
 
 
-def composed(
-    flags: Mapping[str, Any], preset: str | None, config: Path | None, settings: list[str] | None
-) -> Config:
+def composed(flags: Mapping[str, Any], preset: str | None, config: Path | None, settings: list[str] | None) -> Config:
     """The configuration of all layers; flags and --set on top, the latter last."""
     from aaeframe import config as configuration
     from aaeframe.layers import compose, given

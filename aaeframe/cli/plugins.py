@@ -1,4 +1,8 @@
 import typer
+
 app = typer.Typer()
+
+
 @app.callback()
-def root(): pass
+def root():
+    pass

@@ -46,7 +46,8 @@ def train(
     config: options.ConfigFile = None,
     settings: options.Settings = None,
     out: Annotated[
-        Path | None, typer.Option(help="The run's folder, which must not exist; runs/<time>-<prior>-<encoder> if not given.")
+        Path | None,
+        typer.Option(help="The run's folder, a new one; runs/<time>-<prior>-<encoder> if not given."),
     ] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with this run; nothing else can be given with it.")

@@ -55,9 +55,7 @@ def encode(
     run: options.RunArgument,
     data: options.Data = None,
     split: Split = Part.test,
-    draws: Annotated[
-        int, typer.Option(min=0, help="Draws of q(z|x) for each row; 0: one code with zero noise.")
-    ] = 0,
+    draws: Annotated[int, typer.Option(min=0, help="Draws of q(z|x) for each row; 0: one code with zero noise.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
     out: OutFile = None,
     device: options.Device = "auto",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from aaeframe import supports
 from aaeframe.autoencoder import Autoencoder, draw
 from aaeframe.data import Dataset, Split
-from aaeframe.evaluation.classes import class_agreement
+from aaeframe.evaluation.classes import LabeledPrior, class_agreement
 from aaeframe.evaluation.matching import match
 from aaeframe.evaluation.reconstruction import reconstruction_report
 from aaeframe.evaluation.wasserstein import sliced_wasserstein
@@ -90,15 +90,13 @@ class Validation:
         return {f"mismatch/{name}": mismatch, f"entropy/{name}": entropy, f"classes/{name}": z.shape[1]}
 
 
-def _block(
-    model: Autoencoder, dataset: Dataset, rows: Split, name: str, z: Tensor, seed: int
-) -> dict[str, Any]:
+def _block(model: Autoencoder, dataset: Dataset, rows: Split, name: str, z: Tensor, seed: int) -> dict[str, Any]:
     prior = model.priors[name]
     report: dict[str, Any] = match(z, prior, seed=derive(seed, "evaluation", name)).as_dict()
-    knows = isinstance(prior, SupportsLabels) and prior.num_classes == dataset.num_classes
-    if knows and rows.labels is not None:
+    if rows.labels is not None and isinstance(prior, SupportsLabels) and prior.num_classes == dataset.num_classes:
         labels = torch.from_numpy(rows.labels)
-        report["classes"] = class_agreement(z, labels, prior, seed=derive(seed, "classes", name)).as_dict()
+        known = cast(LabeledPrior, prior)
+        report["classes"] = class_agreement(z, labels, known, seed=derive(seed, "classes", name)).as_dict()
     return report
 
 

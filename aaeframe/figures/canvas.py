@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Final, ParamSpec, TypeAlias
 
 import matplotlib
@@ -29,6 +30,8 @@ PALETTE: Final = (
 INK: Final = "#262626"
 MUTED: Final = "#6e6e6e"
 PRIOR: Final = "#d4d4d4"
+TITLE_CHARACTERS: Final = 9
+"""Characters of a title that fit on an inch."""
 
 STYLE: Final[Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that no machine lacks it
@@ -71,7 +74,7 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     """An empty figure in inches that keeps all it is given inside its borders; never one of pyplot's."""
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     FigureCanvasAgg(figure)
-    figure.suptitle(title, x=0.01, ha="left")
+    figure.suptitle(fill(title, int(TITLE_CHARACTERS * width)), x=0.01, ha="left")
     return figure
 
 

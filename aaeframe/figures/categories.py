@@ -38,7 +38,7 @@ def _bars(mean: np.ndarray, title: str) -> Figure:
     even = axes.axhline(1 / len(mean), color=MUTED, linestyle=(0, (4, 3)), linewidth=1.2, label="evenly used")
     axes.set(xlabel="category", ylabel="mean code", xticks=_every(len(mean)))
     axes.tick_params(axis="x", length=0)
-    figure.legend(handles=[even], loc="outside right upper")
+    axes.legend(handles=[even], loc="upper left", bbox_to_anchor=(1.0, 1.02))
     return figure
 
 

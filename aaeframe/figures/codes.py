@@ -117,10 +117,8 @@ def _explain(figure: Figure, axes: Axes, labels: np.ndarray | None, names: Seque
         entries.append(("codes", PALETTE[0]))
     elif count <= LEGEND_CLASSES:
         entries += zip(_names(count, names), class_colors(count), strict=True)
-    handles = [
-        Line2D([], [], marker="o", markersize=7, linewidth=0, color=c, label=name) for name, c in entries
-    ]
-    figure.legend(handles=handles, loc="outside right upper", handletextpad=0.3)
+    handles = [Line2D([], [], marker="o", markersize=7, linewidth=0, color=c, label=name) for name, c in entries]
+    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.02), handletextpad=0.3)
     if count > LEGEND_CLASSES:
         scale = BoundaryNorm(np.arange(count + 1) - 0.5, count)
         bar = figure.colorbar(ScalarMappable(scale, ListedColormap(class_colors(count))), ax=axes, shrink=0.7)

@@ -122,9 +122,7 @@ def _draw(axes: Axes, panel: Panel, rows: Rows) -> None:
     axes.margins(y=0.1)
     if panel.title == "Discriminator accuracy":
         axes.set_ylim(0, 1.03)
-    axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3 if len(panel.curves) == 3 else 2, fontsize=9
-    )
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3 if len(panel.curves) == 3 else 2, fontsize=9)
 
 
 def _number(value: Any) -> float:

@@ -66,7 +66,7 @@ def _figures(
     codes = model.encode(x, draws=1, generator=generator(seed, "figures", "noise"))
     prior = model.sample_prior(MOST_CODES, seed=derive(seed, "figures", "prior"))
     for name, z in codes.items():
-        title = f"Codes of block {name!r}, {len(x)} {split} rows, over samples of the prior"
+        title = f"Codes of {len(x)} {split} rows, block {name!r}"
         yield (
             f"codes-{name}",
             codes_by_class(z[0], labels, prior[name], title=title, class_names=dataset.class_names),
@@ -75,9 +75,7 @@ def _figures(
     few = x[:MOST_IMAGES]
     yield (
         "reconstructions",
-        reconstructions(
-            pixels(few), pixels(model.reconstruct(few)), title=f"Reconstructions of {split} rows"
-        ),
+        reconstructions(pixels(few), pixels(model.reconstruct(few)), title=f"Reconstructions of {split} rows"),
     )
     drawn = {name: z[:MOST_IMAGES] for name, z in prior.items()}
     yield "samples", samples(pixels(model.decode(drawn)))
@@ -103,7 +101,7 @@ def _plane(model: Autoencoder, pixels: _Pixels) -> Iterator[tuple[str, Figure]]:
 
 
 class _Pixels:
-    """The user's units -> [0, 1] for pictures, by the range of the given rows where the data has no range of its own."""
+    """The user's units -> [0, 1] for pictures; by the range of the given rows where the data has none of its own."""
 
     def __init__(self, model: Autoencoder, x: Tensor) -> None:
         self._model = model

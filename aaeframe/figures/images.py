@@ -32,9 +32,7 @@ def reconstructions(x: Array, x_hat: Array, *, title: str = "Reconstructions") -
     """Originals x (N, *shape), each over its reconstruction x_hat (N, *shape); as many of the first as
     fit."""
     if x.shape != x_hat.shape:
-        raise DataError(
-            f"originals {tuple(x.shape)} and reconstructions {tuple(x_hat.shape)} differ in shape"
-        )
+        raise DataError(f"originals {tuple(x.shape)} and reconstructions {tuple(x_hat.shape)} differ in shape")
     if x.ndim != 4:
         return _lines(title, original=as_array(x), reconstruction=as_array(x_hat))
     originals, decoded = _pixels(x), _pixels(x_hat)
@@ -121,9 +119,7 @@ def _lines(title: str, **series: np.ndarray) -> Figure:
     count = min(LINES, *(len(values) for values in tables.values()))
     figure = new_figure(WIDTH, 1.2 + 1.7 * math.ceil(count / 2), title)
     grid = figure.subplots(math.ceil(count / 2), min(2, count), sharex=True, sharey=True, squeeze=False)
-    styles = (
-        [{"color": INK}] if len(tables) == 1 else [{"color": INK}, {"color": PALETTE[1], "linestyle": "--"}]
-    )
+    styles = [{"color": INK}] if len(tables) == 1 else [{"color": INK}, {"color": PALETTE[1], "linestyle": "--"}]
     for row, axes in enumerate(grid.flat):
         axes.grid(axis="y")
         axes.set_visible(row < count)

@@ -39,9 +39,7 @@ def plane_codes(prior: Prior, *, side: int = 20, seed: int = 0) -> PlaneCodes:
     box that holds the central 99 % of its samples along each axis. DataError for another event_shape.
     """
     if prior.event_shape != (2,):
-        raise DataError(
-            f"a plane needs a prior of two dimensions, found samples of shape {tuple(prior.event_shape)}"
-        )
+        raise DataError(f"a plane needs a prior of two dimensions, found samples of shape {tuple(prior.event_shape)}")
     with stream(seed, "plane"):
         z = prior.sample(torch.Size([BOX_SAMPLES])).detach()
     center = (torch.arange(side, dtype=z.dtype, device=z.device) + 0.5) / side
@@ -53,9 +51,7 @@ def plane_codes(prior: Prior, *, side: int = 20, seed: int = 0) -> PlaneCodes:
         axes = low + (high - low) * torch.linspace(0, 1, side, dtype=z.dtype, device=z.device).unsqueeze(1)
         meaning = f"uniform over the central {BOX_SHARE:.0%} of the prior along each axis"
     axes = axes.float().cpu()
-    return PlaneCodes(
-        torch.stack(torch.meshgrid(axes[:, 0], axes[:, 1].flip(0), indexing="xy"), dim=-1), meaning
-    )
+    return PlaneCodes(torch.stack(torch.meshgrid(axes[:, 0], axes[:, 1].flip(0), indexing="xy"), dim=-1), meaning)
 
 
 def _percentiles(prior: Prior, share: Tensor) -> Tensor | None:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from aaeframe_kernels import DiscriminatorLoss
 from aaeframe.autoencoder import Autoencoder, draw
 from aaeframe.losses import Segment, adversarial_loss, reconstruction_loss
 from aaeframe.protocols import Batch, Code, SupportsLabels
 from aaeframe.recipes.descend import descend, frozen
+from aaeframe_kernels import DiscriminatorLoss
 
 Losses: TypeAlias = dict[str, Tensor]
 """Detached scalars by name: "reconstruction", "discriminator/<block>", "generator/<block>", "accuracy/<block>"."""
@@ -125,9 +125,7 @@ class Unsupervised:
             }
 
     def _adversary(self, name: str, segments: list[Segment]) -> DiscriminatorLoss:
-        return adversarial_loss(
-            self.model.discriminators[name], segments, noise=self.instance_noise.get(name, 0.0)
-        )
+        return adversarial_loss(self.model.discriminators[name], segments, noise=self.instance_noise.get(name, 0.0))
 
     def _code_segments(self, name: str, z: Tensor, labels: Tensor | None) -> list[Segment]:
         """The codes of one block: unlabeled rows, and the labeled rows with their classes."""

@@ -182,7 +182,7 @@ def test_each_class_has_a_color_of_its_own(count):
 
 
 def legend(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
+    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
 
 
 def test_the_legend_names_the_prior_and_each_class():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from aaeframe.protocols import BlockSpec
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
+
+from aaeframe.protocols import BlockSpec
 
 
 class Body(nn.Module):

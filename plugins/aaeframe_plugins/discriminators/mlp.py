@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from aaeframe.protocols import BlockSpec
 from pydantic import Field
 from torch import Tensor, nn
 
+from aaeframe.protocols import BlockSpec
 from aaeframe_plugins.discriminators.body import Body
 
 Width = Annotated[int, Field(gt=0)]

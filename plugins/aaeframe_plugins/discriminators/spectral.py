@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from aaeframe.protocols import BlockSpec
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from aaeframe.protocols import BlockSpec
 from aaeframe_plugins.discriminators.body import Body
 
 Width = Annotated[int, Field(gt=0)]

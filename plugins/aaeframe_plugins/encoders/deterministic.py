@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from aaeframe.protocols import BlockSpec, Code, Network
 from torch import Tensor, nn
 
+from aaeframe.protocols import BlockSpec, Code, Network
 from aaeframe_plugins.encoders.heads import Heads
 
 

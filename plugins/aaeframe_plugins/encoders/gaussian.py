@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import torch
-from aaeframe import supports
-from aaeframe.protocols import BlockSpec, Code, Network
 from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
 from torch.distributions.transforms import Transform
 from torch.nn.functional import softplus
+
+from aaeframe import supports
+from aaeframe.protocols import BlockSpec, Code, Network
 
 
 class Gaussian(nn.Module):
@@ -32,9 +33,7 @@ class Gaussian(nn.Module):
         super().__init__()
         self.body = network.encoder
         self.min_scale = min_scale
-        self._supports = {
-            name: supports.resolve(block.support, block.event_shape) for name, block in blocks.items()
-        }
+        self._supports = {name: supports.resolve(block.support, block.event_shape) for name, block in blocks.items()}
         sizes = {name: s.head_shape.numel() for name, s in self._supports.items()}
         self.noise_shape = torch.Size([sum(sizes.values())])
         self.loc = nn.ModuleDict({name: nn.Linear(network.num_features, n) for name, n in sizes.items()})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from torch import Tensor, nn
+
 from aaeframe import supports
 from aaeframe.protocols import BlockSpec, Code
-from torch import Tensor, nn
 
 
 class Heads(nn.Module):
@@ -14,9 +15,7 @@ class Heads(nn.Module):
 
     def __init__(self, num_features: int, blocks: Mapping[str, BlockSpec]) -> None:
         super().__init__()
-        self._supports = {
-            name: supports.resolve(block.support, block.event_shape) for name, block in blocks.items()
-        }
+        self._supports = {name: supports.resolve(block.support, block.event_shape) for name, block in blocks.items()}
         self.linear = nn.ModuleDict(
             {name: nn.Linear(num_features, s.head_shape.numel()) for name, s in self._supports.items()}
         )

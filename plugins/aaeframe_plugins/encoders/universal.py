@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import torch
-from aaeframe.protocols import BlockSpec, Code, Network
 from pydantic import Field
 from torch import Tensor, nn
 
+from aaeframe.protocols import BlockSpec, Code, Network
 from aaeframe_plugins.encoders.heads import Heads
 
 Width = Annotated[int, Field(gt=0)]

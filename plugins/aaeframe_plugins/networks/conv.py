@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from aaeframe.protocols import DataSpec
 from pydantic import Field
 from torch import nn
 
+from aaeframe.protocols import DataSpec
 from aaeframe_plugins.networks.output import output
 
 Width = Annotated[int, Field(gt=0)]
@@ -38,7 +38,7 @@ class Conv(nn.Module):
                 f"conv takes images (channels, height, width) from {SMALLEST}x{SMALLEST} up, found data of shape "
                 f"{tuple(data.shape)}; use --network mlp"
             )
-        sizes = [tuple(data.shape[1:])]
+        sizes = [(data.shape[1], data.shape[2])]
         for _ in channels:
             sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
         depth = [data.shape[0], *channels]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated
 
-from aaeframe.protocols import DataSpec
 from pydantic import Field
 from torch import nn
 
+from aaeframe.protocols import DataSpec
 from aaeframe_plugins.networks.output import output
 
 Width = Annotated[int, Field(gt=0)]
@@ -38,5 +39,5 @@ class MLP(nn.Module):
 
 
 def _relu_layers(widths: list[int]) -> list[nn.Module]:
-    pairs = zip(widths, widths[1:], strict=False)
+    pairs = pairwise(widths)
     return [layer for inner, outer in pairs for layer in (nn.Linear(inner, outer), nn.ReLU())]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from aaeframe.protocols import DataSpec
 from torch import nn
 from torch.distributions import constraints
+
+from aaeframe.protocols import DataSpec
 
 
 def output(data: DataSpec) -> nn.Module:

@@ -6,10 +6,11 @@ import math
 from typing import Annotated
 
 import torch
-from aaeframe.protocols import LabeledSample
 from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal, constraints
+
+from aaeframe.protocols import LabeledSample
 
 Row = list[float]
 

@@ -6,10 +6,11 @@ import math
 from typing import Annotated
 
 import torch
-from aaeframe.protocols import LabeledSample
 from pydantic import Field
 from torch import Tensor
 from torch.distributions import constraints
+
+from aaeframe.protocols import LabeledSample
 
 
 class SwissRoll:

@@ -20,11 +20,11 @@ class Corners:
     def __init__(self, width):
         self.width = width
 
-    def sample_labeled(self, sample_shape=torch.Size()):
+    def sample_labeled(self, sample_shape=()):
         labels = torch.randint(4, sample_shape)
         return LabeledSample(self.corners[labels] + self.width * torch.randn(*sample_shape, 2), labels)
 
-    def sample(self, sample_shape=torch.Size()):
+    def sample(self, sample_shape=()):
         return self.sample_labeled(sample_shape).value
 
 
