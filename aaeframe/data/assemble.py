@@ -37,12 +37,8 @@ def from_arrays(x: np.ndarray, labels: np.ndarray | None = None, *, name: str = 
     """
     for array in (x, labels):
         if isinstance(array, np.ma.MaskedArray):
-            raise DataError(
-                f"{name}: masked arrays would lose their masks. Give {name} without masked values."
-            )
-    part = Part(
-        x if isinstance(x, np.memmap) else np.asarray(x), None if labels is None else np.asarray(labels)
-    )
+            raise DataError(f"{name}: masked arrays would lose their masks. Give {name} without masked values.")
+    part = Part(x if isinstance(x, np.memmap) else np.asarray(x), None if labels is None else np.asarray(labels))
     return assemble(name, [part], None)
 
 
@@ -67,8 +63,7 @@ def assemble(
     labels, found_names = as_classes([part.labels for part in parts], [len(x) for x in arrays], name)
     cuts = cuts or _default_cuts(arrays, name)
     train, validation, test = (
-        _split(arrays[part], labels[part], rows, name)
-        for part, rows in (cuts.train, cuts.validation, cuts.test)
+        _split(arrays[part], labels[part], rows, name) for part, rows in (cuts.train, cuts.validation, cuts.test)
     )
     if spec is None:
         spec = fit(train, Range(min(r.low for r in ranges), max(r.high for r in ranges)))
@@ -80,9 +75,7 @@ def _split(x: np.ndarray, labels: np.ndarray | None, rows: slice | np.ndarray, n
     labels = None if labels is None else labels[rows]
     split = Split(x[rows], None, labels) if isinstance(rows, slice) else Split(x, rows, labels)
     if len(split) == 0:
-        raise DataError(
-            f"{name}: a split is empty. Training, validation and test need at least one row each."
-        )
+        raise DataError(f"{name}: a split is empty. Training, validation and test need at least one row each.")
     return split
 
 

@@ -24,9 +24,7 @@ def as_classes(
     Raises:
         DataError: labels are of the wrong number or type, negative, or of more than `MOST_CLASSES` values.
     """
-    flat = [
-        _one_per_row(part, size, where) for part, size in zip(labels, sizes, strict=True) if part is not None
-    ]
+    flat = [_one_per_row(part, size, where) for part, size in zip(labels, sizes, strict=True) if part is not None]
     if not flat:
         return [None] * len(labels), None
     if len({part.dtype.kind for part in flat}) > 1:
@@ -44,9 +42,7 @@ def as_classes(
 def _one_per_row(labels: np.ndarray, rows: int, where: str) -> np.ndarray:
     if labels.size != rows or max(labels.shape, default=0) != rows:
         hint = " Class indices of one-hot rows are `labels.argmax(1)`." if labels.shape[:1] == (rows,) else ""
-        raise DataError(
-            f"{where}: the labels have the shape {labels.shape}; {rows} rows need ({rows},).{hint}"
-        )
+        raise DataError(f"{where}: the labels have the shape {labels.shape}; {rows} rows need ({rows},).{hint}")
     flat = labels.reshape(rows)
     if flat.dtype.kind == "U":
         return flat

@@ -74,7 +74,7 @@ class Dataset:
     """What the classes are called, by index: the label values of the file, or the names of its subfolders."""
 
     def split(self, name: str) -> Split:
-        """"train", "validation", "test", or "all": every row once, in the order of the file where there is one."""
+        """ "train", "validation", "test", or "all": every row once, in the order of the file where there is one."""
         if name != "all":
             return {"train": self.train, "validation": self.validation, "test": self.test}[name]
         parts = (self.train, self.validation, self.test)

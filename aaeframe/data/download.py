@@ -102,9 +102,7 @@ def _retrieve(file: RemoteFile, dataset: str) -> Path:
                 f"make the folder writable, or put the file into a folder that {VARIABLE} names."
             ) from error
     raise DownloadError(
-        f"{file.name} of {dataset} could not be downloaded:\n"
-        + "\n".join(failures)
-        + "\nTry again later, or get "
+        f"{file.name} of {dataset} could not be downloaded:\n" + "\n".join(failures) + "\nTry again later, or get "
         f"the file (SHA-256 {file.sha256}) in another way, put it into FOLDER/{dataset} and set "
         f"{VARIABLE}=FOLDER."
     )
@@ -157,9 +155,9 @@ def _digest_of(stream: BufferedIOBase) -> str:
 
 @contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    # not by its level: pooch's logger is no part of logging's tree, so a level once looked up would stay cached
+    before, logger.disabled = logger.disabled, True
     try:
         yield
     finally:
-        logger.setLevel(before)
+        logger.disabled = before

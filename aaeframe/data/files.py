@@ -41,9 +41,7 @@ def load(source: str | Path, *, labels: str | None = None) -> Dataset:
     except (OSError, RuntimeError) as error:  # RuntimeError is pathlib's for a home folder that is not there
         raise DataError(f"{source}: cannot be read: {error}.") from error
     except MemoryError as error:
-        raise DataError(
-            f"{source}: does not fit into memory. Save it as .npy, which is read row by row."
-        ) from error
+        raise DataError(f"{source}: does not fit into memory. Save it as .npy, which is read row by row.") from error
 
 
 def _load_file(path: Path, labels: str | None) -> Dataset:
@@ -80,8 +78,7 @@ def _check_there(path: Path, asked: str) -> None:
         near = difflib.get_close_matches(asked.lower(), NAMES, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise DataError(
-            f"there is no data set and no file {asked!r}.{hint} Names are {', '.join(NAMES)}; paths are of "
-            f"{FORMATS}."
+            f"there is no data set and no file {asked!r}.{hint} Names are {', '.join(NAMES)}; paths are of {FORMATS}."
         )
     if not path.is_dir() and not path.is_file():
         raise DataError(f"{path}: is neither a file nor a folder. Give {FORMATS}.")

@@ -125,13 +125,9 @@ def _header(stream: BufferedIOBase, path: Path) -> tuple[np.dtype, tuple[int, ..
         )
     lengths = stream.read(4 * magic[3])
     if len(lengths) < 4 * magic[3]:
-        raise DataError(
-            f"{path}: the header is cut off; it declares {magic[3]} axes. Fetch or write it again."
-        )
+        raise DataError(f"{path}: the header is cut off; it declares {magic[3]} axes. Fetch or write it again.")
     return TYPES[magic[2]], tuple(int(length) for length in np.frombuffer(lengths, ">u4"))
 
 
 def _wrong_length(path: Path, declared: int, found: str) -> DataError:
-    return DataError(
-        f"{path}: the header declares {declared} bytes of values, the file holds {found}. Fetch it again."
-    )
+    return DataError(f"{path}: the header declares {declared} bytes of values, the file holds {found}. Fetch it again.")

@@ -61,9 +61,7 @@ def _images_in(folder: Path, root: Path) -> list[Path]:
     paths = sorted(path for path in found if not path.is_dir())
     for path in [folder, *paths]:
         if not path.resolve().is_relative_to(root.resolve()):
-            raise DataError(
-                f"{path}: is a link that leads out of {root}. Copy what it points to into the folder."
-            )
+            raise DataError(f"{path}: is a link that leads out of {root}. Copy what it points to into the folder.")
     for path in paths:
         if not path.is_file():
             raise DataError(f"{path}: is not a file, or a link to one. Remove it.")

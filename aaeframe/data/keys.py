@@ -12,9 +12,7 @@ LABELS: Final = ("y", "Y", "labels", "targets")
 PARTS: Final = (("train",), ("val", "valid", "validation"), ("test",))
 
 
-def pick(
-    shapes: Mapping[str, tuple[int, ...]], labels: str | None, where: str
-) -> list[tuple[str, str | None]]:
+def pick(shapes: Mapping[str, tuple[int, ...]], labels: str | None, where: str) -> list[tuple[str, str | None]]:
     """The names of the data and of its labels, for each part of the file.
 
     If the file holds x_train and x_test, in any case, these are its parts, with x_val between them and

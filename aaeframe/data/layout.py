@@ -35,9 +35,7 @@ def as_rows(x: np.ndarray, where: str) -> np.ndarray:
             "(rows, height, width), (rows, height, width, channels) or (rows, channels, height, width)."
         )
     if x.size == 0:
-        raise DataError(
-            f"{where}: the data is empty: its shape is {x.shape}. Give at least one row and feature."
-        )
+        raise DataError(f"{where}: the data is empty: its shape is {x.shape}. Give at least one row and feature.")
     if x.ndim == 4:
         return _channels_first(x, where)
     return x if x.ndim == 2 else x[:, None]

@@ -56,13 +56,9 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     except (DataError, MemoryError):
         raise
     except NotImplementedError as error:
-        raise DataError(
-            f"{path}: is a MATLAB 7.3 file. Save it again with `save -v7`, or as .npz."
-        ) from error
+        raise DataError(f"{path}: is a MATLAB 7.3 file. Save it again with `save -v7`, or as .npz.") from error
     except Exception as error:  # a broken file may make the reader fail in any way
-        raise DataError(
-            f"{path}: cannot be read as a MATLAB file: {error or type(error).__name__}."
-        ) from error
+        raise DataError(f"{path}: cannot be read as a MATLAB file: {error or type(error).__name__}.") from error
     return {name: array for name, array in found.items() if isinstance(array, np.ndarray)}
 
 
@@ -79,9 +75,7 @@ def _svhn(x: np.ndarray, y: np.ndarray | None) -> Part:
 def _faces(arrays: Mapping[str, np.ndarray], path: Path) -> list[Part]:
     images, labels = arrays["images"], arrays["labs_ex"].reshape(-1)
     if len(labels) != len(images):
-        raise DataError(
-            f"{path}: {len(images)} images have {len(labels)} labels in labs_ex; they must be as many."
-        )
+        raise DataError(f"{path}: {len(images)} images have {len(labels)} labels in labs_ex; they must be as many.")
     if "folds" not in arrays:
         return [_part(images, labels, np.arange(len(images)))]
     folds = arrays["folds"]

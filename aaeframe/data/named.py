@@ -44,9 +44,7 @@ CLOTHES: Final = (
 
 
 def _files(bases: tuple[str, ...], *entries: tuple[str, str, str | None]) -> tuple[RemoteFile, ...]:
-    return tuple(
-        RemoteFile(name, sha, tuple(b + name for b in bases), content) for name, sha, content in entries
-    )
+    return tuple(RemoteFile(name, sha, tuple(b + name for b in bases), content) for name, sha, content in entries)
 
 
 MNIST: Final = _files(
@@ -105,9 +103,7 @@ def load_digits() -> Dataset:
     return assemble("digits", [Part(x, labels)], cuts, spec=pixels((1, 8, 8), 16.0))
 
 
-def load_four(
-    name: str, files: tuple[RemoteFile, ...], class_names: tuple[str, ...] | None = None
-) -> Dataset:
+def load_four(name: str, files: tuple[RemoteFile, ...], class_names: tuple[str, ...] | None = None) -> Dataset:
     """A data set in MNIST's four idx files; the last 10,000 training rows are for validation."""
     arrays = [idx.read(fetch(file, name)) for file in files]
     parts = [Part(arrays[0], arrays[1]), Part(arrays[2], arrays[3])]

@@ -51,9 +51,7 @@ def read_npz(path: Path, labels: str | None) -> list[Part]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
-            shapes = {
-                member.filename.removesuffix(".npy"): _declared(archive, member, path) for member in members
-            }
+            shapes = {member.filename.removesuffix(".npy"): _declared(archive, member, path) for member in members}
             pairs = pick(shapes, labels, str(path))
             return [Part(_read(archive, x), None if y is None else _read(archive, y)) for x, y in pairs]
     except (DataError, MemoryError):
@@ -95,6 +93,4 @@ def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def _cut_off(where: str, shape: tuple[int, ...], dtype: np.dtype, found: int) -> DataError:
-    return DataError(
-        f"{where}: the header declares {shape} {dtype}, only {found} bytes follow. Write it again."
-    )
+    return DataError(f"{where}: the header declares {shape} {dtype}, only {found} bytes follow. Write it again.")

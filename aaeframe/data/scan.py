@@ -65,9 +65,7 @@ def moments(split: Split) -> tuple[np.ndarray, np.ndarray]:
 
 def _integer_range(x: np.ndarray) -> Range:
     if x.dtype == np.uint8:
-        return Range(
-            0.0, 255.0
-        )  # what it can hold, not what it happens to hold: the scale of pixels is fixed
+        return Range(0.0, 255.0)  # what it can hold, not what it happens to hold: the scale of pixels is fixed
     pieces = [(piece.min(), piece.max()) for _, piece in _pieces(x)]
     return Range(float(min(low for low, _ in pieces)), float(max(high for _, high in pieces)))
 

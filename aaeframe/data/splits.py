@@ -66,6 +66,4 @@ def stratified(labels: np.ndarray, validation: int, test: int) -> Cuts:
 
 def _at_least(count: int, least: int, where: str) -> None:
     if count < least:
-        raise DataError(
-            f"{where}: {count} rows are too few for training, validation and test; give at least {least}."
-        )
+        raise DataError(f"{where}: {count} rows are too few for training, validation and test; give at least {least}.")

@@ -66,18 +66,12 @@ class _Table:
     def part(self) -> Part:
         """What was read: the features (N, D), and the labels."""
         features = len(self.names) - (self.label_column is not None)
-        x = (
-            np.frombuffer(self.values, np.float64).reshape(-1, features)
-            if self.values
-            else np.empty((0, features))
-        )
+        x = np.frombuffer(self.values, np.float64).reshape(-1, features) if self.values else np.empty((0, features))
         return Part(x, None if self.label_column is None else _numbers_or_texts(self.labels))
 
     def _take_label(self, line: int, label: str, name: str) -> None:
         if not label:
-            raise DataError(
-                f"{self.where}: line {line} has no label in column {name!r}. Fill it or drop the line."
-            )
+            raise DataError(f"{self.where}: line {line} has no label in column {name!r}. Fill it or drop the line.")
         self.labels.append(label)
 
 

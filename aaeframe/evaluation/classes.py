@@ -65,9 +65,7 @@ def class_agreement(
 def _checked_labels(labels: Tensor, rows: int, num_classes: int) -> Tensor:
     truth = labels.detach().cpu()
     if truth.shape != (rows,):
-        raise DataError(
-            f"one label for each of {rows} codes is needed, found labels of shape {tuple(truth.shape)}"
-        )
+        raise DataError(f"one label for each of {rows} codes is needed, found labels of shape {tuple(truth.shape)}")
     if truth.min() < 0 or truth.max() >= num_classes:
         raise DataError(
             f"the prior has the classes 0 to {num_classes - 1}, found labels from {truth.min()} to "

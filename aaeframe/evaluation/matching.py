@@ -79,12 +79,16 @@ def match(codes: Tensor, prior: Prior, *, seed: int, draws: int = 50) -> BlockMa
         )
     rows = spread(as_rows(codes, "codes"), MAX_ROWS)
     with stream(seed, "match", device=codes.device):
-        # Priors draw from the global generator; all else does too, to be independent of their numbers.
-        generator = torch.default_generator
-        distances, samples = _wasserstein(rows, prior, draws, generator)
-        discrepancies = [(mmd(rows, a), mmd(a, b)) for a, b in samples[:MMD_DRAWS]]
-        told_apart = classifier_two_sample(rows, samples[0][0], generator=generator)
-        floor = classifier_two_sample(*samples[0], generator=generator)
+        return _measured(rows, prior, draws)
+
+
+def _measured(rows: Tensor, prior: Prior, draws: int) -> BlockMatch:
+    # Priors draw from the global generator; all else does too, to be independent of their numbers.
+    generator = torch.default_generator
+    distances, samples = _wasserstein(rows, prior, draws, generator)
+    discrepancies = [(mmd(rows, a), mmd(a, b)) for a, b in samples]
+    told_apart = classifier_two_sample(rows, samples[0][0], generator=generator)
+    floor = classifier_two_sample(*samples[0], generator=generator)
     one_hot = is_one_hot(prior.support)
     return BlockMatch(
         rows=len(rows),

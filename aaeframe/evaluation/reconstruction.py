@@ -33,9 +33,7 @@ def reconstruction_error(x_hat: Tensor, x: Tensor) -> Tensor:
     """0.5 E ||x_hat - x||² of x_hat and x (N, *shape), a scalar tensor in the units of x; DataError if shapes
     differ."""
     if x_hat.shape != x.shape or len(x) == 0:
-        raise DataError(
-            f"each row needs a reconstruction, found shapes {tuple(x_hat.shape)} for {tuple(x.shape)}"
-        )
+        raise DataError(f"each row needs a reconstruction, found shapes {tuple(x_hat.shape)} for {tuple(x.shape)}")
     return reconstruction_loss(x_hat, x)
 
 
@@ -61,9 +59,7 @@ def reconstruction_report(
     error = reconstruction_error(x_hat, x).item()
     blind = mean_image_error(train_mean, x).item()
     if blind == 0:
-        raise DataError(
-            "every row is the mean of the training set: on constant data there is nothing to reconstruct"
-        )
+        raise DataError("every row is the mean of the training set: on constant data there is nothing to reconstruct")
     cycle = torch.randperm(len(x), generator=generator).to(x.device)
     shuffled = reconstruction_error(x_hat[cycle.roll(1)], x[cycle]).item()
     return ReconstructionReport(error, blind, error / blind, shuffled)

@@ -14,9 +14,7 @@ def as_rows(x: Tensor, name: str) -> Tensor:
     DataError if there is no row, or a number that is not finite; `name` says in the message what x is.
     """
     if x.ndim == 0 or x.numel() == 0:
-        raise DataError(
-            f"{name}: rows are needed, found a tensor of shape {tuple(x.shape)}; pass (N, D) with N > 0"
-        )
+        raise DataError(f"{name}: rows are needed, found a tensor of shape {tuple(x.shape)}; pass (N, D) with N > 0")
     rows = x.detach().to("cpu", torch.float64).reshape(len(x), -1)
     broken = (~rows.isfinite()).any(1).nonzero().squeeze(1)
     if len(broken):

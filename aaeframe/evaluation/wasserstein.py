@@ -18,9 +18,7 @@ def sliced_wasserstein(a: Tensor, b: Tensor, *, projections: int = 200, generato
     """
     first, second = as_comparable_rows(a, b)
     directions = random_directions(projections, first.shape[1], generator)
-    return wasserstein_of_sorted(
-        sorted_projections(first, directions), sorted_projections(second, directions)
-    )
+    return wasserstein_of_sorted(sorted_projections(first, directions), sorted_projections(second, directions))
 
 
 def random_directions(count: int, size: int, generator: torch.Generator) -> Tensor:

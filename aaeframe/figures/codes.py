@@ -118,8 +118,10 @@ def _explain(figure: Figure, axes: Axes, labels: np.ndarray | None, names: Seque
     elif count <= LEGEND_CLASSES:
         entries += zip(_names(count, names), class_colors(count), strict=True)
     handles = [Line2D([], [], marker="o", markersize=7, linewidth=0, color=c, label=name) for name, c in entries]
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.02), handletextpad=0.3)
-    if count > LEGEND_CLASSES:
+    if count <= LEGEND_CLASSES:
+        axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.02), handletextpad=0.3)
+    else:
+        axes.legend(handles=handles, loc="upper right", handletextpad=0.3)
         scale = BoundaryNorm(np.arange(count + 1) - 0.5, count)
         bar = figure.colorbar(ScalarMappable(scale, ListedColormap(class_colors(count))), ax=axes, shrink=0.7)
         bar.set_ticks(np.unique(np.linspace(0, count - 1, 8).round()).tolist())

@@ -116,7 +116,7 @@ def _draw(axes: Axes, panel: Panel, rows: Rows) -> None:
         values = [_number(row.get(curve.key)) for row in rows]
         axes.plot(epochs, values, label=curve.label, **style)
     axes.set(title=panel.title, xlabel="epoch", ylabel=panel.ylabel)
-    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     pad = max(0.5, 0.03 * (epochs[-1] - epochs[0]))
     axes.set_xlim(epochs[0] - pad, epochs[-1] + pad)
     axes.margins(y=0.1)

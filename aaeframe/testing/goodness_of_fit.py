@@ -9,15 +9,15 @@ the density p(x + t u) up to a factor, so that
     F(x, u) = ∫_{t<0} p(x + t u) dt / ∫ p(x + t u) dt
 
 is uniform on [0, 1]. One-dimensional integrals suffice, and only the factor of p stays untested. As
-directions serve differences of other samples: they have the scale of p, and stay in a flat support, such as the
-simplex.
+directions serve differences of other samples: they have the scale of p, and stay in a flat support, such as
+the simplex.
 
 **Bridge.** For any second density g, here a kernel estimate from other samples,
 
     E_{x ~ p}[g(x) / (p(x) + g(x))] = E_{y ~ g}[p(y) / (p(y) + g(y))],
 
-as both are ∫ p g / (p + g) (Bennett, 1976). This holds only if p integrates to 1; and as the averaged terms lie
-in [0, 1], their means are as good as normal.
+as both are ∫ p g / (p + g) (Bennett, 1976). This holds only if p integrates to 1; and as the averaged terms
+lie in [0, 1], their means are as good as normal.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ BINS: Final = 20
 GRIDS: Final = (128, 256, 512, 1024, 2048, 4096)
 GRID_ERROR: Final = 2e-3
 """A grid is fine enough if halving it moved F by less: far below the 1 / BINS that is told apart."""
-CENTERS: Final = 2000
+CENTERS: Final = 1000
 """Kernels of the density estimate."""
 POINTS_AT_ONCE: Final = 2**18
 NODES: Final = 500
 """Samples that tell where on a line the density has to be looked at closely."""
-BANDWIDTHS: Final = tuple(0.5**k for k in range(7))
-"""Those tried for the kernel estimate, relative to Scott's rule."""
+HALVINGS: Final = 7
+"""Bandwidths tried for the kernel estimate, from Scott's rule down."""
 FLAT: Final = 1e-6
 """Samples whose variance in some direction is smaller than this, relative to the largest, have no volume."""
 
@@ -74,7 +74,7 @@ def bridge_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> 
     spread = torch.linalg.eigvalsh(covariance)
     if spread[0] <= FLAT * spread[-1]:
         return 1.0
-    kernels = _Kernels(others[:CENTERS].double(), torch.linalg.cholesky(covariance))
+    kernels = _Kernels(others[:CENTERS].double(), covariance)
     y = kernels.sample(len(samples)).to(samples.dtype)
     from_samples = torch.sigmoid(kernels.log_prob(samples) - log_density(samples).double())
     from_kernels = torch.sigmoid(log_density(y).double() - kernels.log_prob(y))
@@ -117,9 +117,7 @@ def _chi_square(seen: Tensor, expected: Tensor) -> float:
     return float(chi2.sf(statistic.item(), max(1, len(seen) - 1)))
 
 
-def _places(
-    samples: Tensor, directions: Tensor, others: Tensor, log_density: LogDensity, grid: int
-) -> Tensor:
+def _places(samples: Tensor, directions: Tensor, others: Tensor, log_density: LogDensity, grid: int) -> Tensor:
     """F(x, u) of each sample and direction, by the trapezoid rule: (N, D), (N, D) -> (N,)."""
     rows = max(1, POINTS_AT_ONCE // (2 * grid))
     parts = zip(samples.split(rows), directions.split(rows), strict=True)
@@ -137,7 +135,7 @@ def _places_of_part(x: Tensor, u: Tensor, others: Tensor, log_density: LogDensit
 
 
 def _nodes(x: Tensor, u: Tensor, others: Tensor, grid: int) -> Tensor:
-    """Places t along each line x + t u, in order: 0, half of the rest where samples are, half evenly spaced."""
+    """Places t along each line x + t u: 0, half of the rest where samples are, half evenly spaced; in order."""
     unit = (u / u.square().sum(dim=1, keepdim=True)).double()
     projected = others[:NODES].double() @ unit.T - (x.double() * unit).sum(dim=1)
     dense = projected.quantile(torch.linspace(0, 1, grid, dtype=torch.double), dim=0).T
@@ -148,31 +146,34 @@ def _nodes(x: Tensor, u: Tensor, others: Tensor, grid: int) -> Tensor:
 
 
 class _Kernels:
-    """A Gaussian kernel density estimate, its bandwidth chosen by the likelihood of each center left out."""
+    """A Gaussian kernel density estimate: of round kernels, or shaped like the whole, as the likelihood has it."""
 
-    def __init__(self, centers: Tensor, scale: Tensor) -> None:
-        """Centers (M, D) and the Cholesky factor (D, D) of the kernels' covariance at bandwidth 1."""
-        self.centers, self.scale = centers, scale
-        self.whitened = self._whiten(centers)
-        apart = torch.cdist(self.whitened, self.whitened).square().fill_diagonal_(math.inf)
-        scott = len(centers) ** (-1 / (centers.shape[1] + 4))
-        bandwidths = [scott * factor for factor in BANDWIDTHS]
-        self.bandwidth = max(bandwidths, key=lambda h: float(self._log_mean(apart, h).mean()))
+    def __init__(self, centers: Tensor, covariance: Tensor) -> None:
+        """Centers (M, D) and their covariance (D, D); shape and bandwidth are those under which each center,
+        left out, is likeliest.
+        """
+        self.centers = centers
+        size = len(covariance)
+        round_one = torch.eye(size, dtype=torch.double) * (covariance.trace() / size).sqrt()
+        shapes = (torch.linalg.cholesky(covariance), round_one)
+        scott = len(centers) ** (-1 / (size + 4))
+        scales = [scott * 0.5**k * shape for k in range(HALVINGS) for shape in shapes]
+        self.scale = max(scales, key=lambda scale: float(self._log_mean(centers, scale, others=True).mean()))
 
     def sample(self, count: int) -> Tensor:
         """Samples (count, D)."""
         chosen = self.centers[torch.randint(len(self.centers), (count,))]
-        return chosen + self.bandwidth * torch.randn_like(chosen) @ self.scale.T
+        return chosen + torch.randn_like(chosen) @ self.scale.T
 
     def log_prob(self, points: Tensor) -> Tensor:
         """The log-density (N,) of points (N, D)."""
-        apart = torch.cdist(self._whiten(points.double()), self.whitened).square()
-        return self._log_mean(apart, self.bandwidth) - self.scale.diagonal().log().sum()
+        return self._log_mean(points.double(), self.scale)
 
-    def _whiten(self, points: Tensor) -> Tensor:
-        return torch.linalg.solve_triangular(self.scale, points.T, upper=False).T
-
-    def _log_mean(self, apart: Tensor, bandwidth: float) -> Tensor:
-        """The log-density in whitened coordinates, from squared distances (N, M)."""
-        factor = apart.shape[1] * (math.sqrt(2 * math.pi) * bandwidth) ** self.centers.shape[1]
-        return (-apart / (2 * bandwidth**2)).logsumexp(dim=1) - math.log(factor)
+    def _log_mean(self, points: Tensor, scale: Tensor, others: bool = False) -> Tensor:
+        """The log of the mean kernel at each point; with `others`, each center is left out of its own."""
+        whiten = torch.linalg.inv(scale).T
+        exponent = torch.cdist(points @ whiten, self.centers @ whiten).square() / -2
+        if others:
+            exponent.fill_diagonal_(-math.inf)
+        factor = math.log(len(self.centers) - others) + scale.diagonal().log().sum()
+        return exponent.logsumexp(dim=1) - factor - len(scale) / 2 * math.log(2 * math.pi)

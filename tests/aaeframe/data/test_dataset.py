@@ -94,11 +94,13 @@ def test_a_mapped_array_stays_in_its_file(tmp_path):
     assert data.spec.support is constraints.real
 
 
-def test_materializing_a_mapped_split_leaves_the_file(tmp_path):
+@pytest.mark.parametrize("mode", ["r", "r+"])
+def test_materializing_a_mapped_split_leaves_the_file(tmp_path, mode):
     np.save(tmp_path / "x.npy", np.zeros((4, 2), np.float32))
-    split = Split(np.load(tmp_path / "x.npy", mmap_mode="r"))
+    split = Split(np.load(tmp_path / "x.npy", mmap_mode=mode))
     assert split.is_mapped
     whole = split.array()
-    whole[:] = 1.0  # a view of the file would be read-only
+    whole[:] = 1.0
+    assert (split.data == 0.0).all()
     assert not isinstance(whole, np.memmap)
     assert not Split(whole).is_mapped

@@ -28,9 +28,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (30, 4, 5), dtype=np.uint8)
 LABELS = np.arange(30) % 3
 
 
-@pytest.mark.parametrize(
-    "name", ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "my-images.idx3-ubyte"]
-)
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "my-images.idx3-ubyte"])
 def test_images_find_their_labels(tmp_path, name):
     write(tmp_path / name, IMAGES)
     write(tmp_path / name.replace("images", "labels").replace("idx3", "idx1"), LABELS)

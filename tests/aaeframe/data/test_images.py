@@ -71,9 +71,7 @@ def test_subfolders_are_classes(tmp_path):
 def test_two_sizes_are_named(tmp_path):
     folder = fill(tmp_path / "a", GRAY)
     Image.fromarray(GRAY[0].T).save(folder / "004.png")
-    with pytest.raises(
-        DataError, match=r"000.png is 5x6 pixels, .*004.png is 6x5\. All images must have the same"
-    ):
+    with pytest.raises(DataError, match=r"000.png is 5x6 pixels, .*004.png is 6x5\. All images must have the same"):
         load(folder)
 
 
@@ -93,6 +91,7 @@ def test_deep_images_are_refused(tmp_path):
         load(folder)
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_an_image_that_unpacks_to_an_absurd_size_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 29)
     with pytest.raises(DataError, match=r"000.png: cannot be decoded.*exceeds limit of 29 pixels"):

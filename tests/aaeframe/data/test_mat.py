@@ -62,9 +62,7 @@ def test_the_toronto_faces_without_folds(tmp_path, unlabeled):
 
 
 def test_tfd_by_name_is_looked_for_in_the_users_folder(tmp_path, monkeypatch):
-    with pytest.raises(
-        DataError, match=r"cannot be downloaded.*TFD_48x48.mat into a folder and set AAEFRAME_DATA"
-    ):
+    with pytest.raises(DataError, match=r"cannot be downloaded.*TFD_48x48.mat into a folder and set AAEFRAME_DATA"):
         load("tfd")
     monkeypatch.setenv("AAEFRAME_DATA", str(tmp_path))
     with pytest.raises(DataError, match="cannot be downloaded"):

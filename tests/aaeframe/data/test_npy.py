@@ -149,9 +149,7 @@ def test_pickled_labels_are_refused(tmp_path):
 
 
 def test_an_array_too_large_for_memory_is_refused_before_it_is_read(tmp_path):
-    with pytest.raises(
-        DataError, match=r"64\.0 GiB; at most 16 GiB are read into memory. Save larger data as .npy"
-    ):
+    with pytest.raises(DataError, match=r"64\.0 GiB; at most 16 GiB are read into memory. Save larger data as .npy"):
         load(zipped(tmp_path / "x.npz", x=npy(X, shape=(2**16, 2**20))))
 
 

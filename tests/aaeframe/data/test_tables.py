@@ -84,9 +84,7 @@ def test_a_wrong_table_says_where(table, text, message):
 
 
 def test_semicolons_are_shown_as_what_was_found(table):
-    with pytest.raises(
-        DataError, match=r"holds '3;4', which is no number\. Cells are numbers separated by commas"
-    ):
+    with pytest.raises(DataError, match=r"holds '3;4', which is no number\. Cells are numbers separated by commas"):
         load(table("a;b", "3;4"))
 
 

@@ -90,16 +90,12 @@ def test_classifier_tells_a_roll_from_a_gaussian_of_the_same_moments():
     a = roll(360, seed=1)
     result = classifier_two_sample(a, gaussian_like(a, seed=2), generator=generator())
     assert result.accuracy > 0.8
-    assert result.standard_error == pytest.approx(
-        math.sqrt(result.accuracy * (1 - result.accuracy) / 720), rel=1e-9
-    )
+    assert result.standard_error == pytest.approx(math.sqrt(result.accuracy * (1 - result.accuracy) / 720), rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_classifier_is_at_chance_on_two_sets_of_one_distribution(seed):
-    result = classifier_two_sample(
-        roll(360, seed=10 + seed), roll(360, seed=20 + seed), generator=generator()
-    )
+    result = classifier_two_sample(roll(360, seed=10 + seed), roll(360, seed=20 + seed), generator=generator())
     assert abs(result.accuracy - 0.5) <= 3 * result.standard_error
 
 
