@@ -1,0 +1,34 @@
+"""What holds for every test: a skip is allowed for a listed reason only."""
+
+from __future__ import annotations
+
+import pytest
+
+ALLOWED_SKIPS = ("no GPU", "no AAEFRAME_DATA")
+"""How the reason of a skip may begin. Any other skip fails the session: a test that never runs tests nothing."""
+
+
+class SkipWatch:
+    """Collects the skips that are not allowed and fails the session for them."""
+
+    def __init__(self) -> None:
+        self.unlisted: list[str] = []
+
+    def pytest_runtest_logreport(self, report):
+        if report.skipped and not hasattr(report, "wasxfail"):
+            reason = report.longrepr[2].removeprefix("Skipped: ")
+            if not reason.startswith(ALLOWED_SKIPS):
+                self.unlisted.append(f"{report.nodeid}: {reason}")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session):
+        if self.unlisted:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter):
+        for skip in self.unlisted:
+            terminalreporter.write_line(f"SKIPPED FOR NO LISTED REASON {skip}", red=True)
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(SkipWatch(), "skip-watch")
