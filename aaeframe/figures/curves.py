@@ -107,9 +107,10 @@ def _draw(axes: Axes, panel: Panel, rows: Rows) -> None:
     axes.grid(axis="y")
     for label, value in panel.references.items():
         axes.axhline(value, color=MUTED, linewidth=1.1, linestyle=DOTTED)
+        # On the left: a training that goes well ends on these lines, at the right.
         axes.annotate(
-            label, (1, value), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
-            ha="right", va="bottom", size=8, color=MUTED,
+            label, (0, value), (3, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
+            ha="left", va="bottom", size=8, color=MUTED,
         )  # fmt: skip
     for curve in panel.curves:
         style = {"color": curve.color, "linestyle": curve.linestyle, "marker": marker, "markersize": 3.5}

@@ -49,7 +49,7 @@ def plane_codes(prior: Prior, *, side: int = 20, seed: int = 0) -> PlaneCodes:
         tail = (1 - BOX_SHARE) / 2
         low, high = torch.quantile(z, torch.tensor([tail, 1 - tail], dtype=z.dtype, device=z.device), dim=0)
         axes = low + (high - low) * torch.linspace(0, 1, side, dtype=z.dtype, device=z.device).unsqueeze(1)
-        meaning = f"uniform over the central {BOX_SHARE:.0%} of the prior along each axis"
+        meaning = f"uniform over the central {BOX_SHARE:.0%} of the prior"
     axes = axes.float().cpu()
     return PlaneCodes(torch.stack(torch.meshgrid(axes[:, 0], axes[:, 1].flip(0), indexing="xy"), dim=-1), meaning)
 
