@@ -4,28 +4,36 @@
     run = aaeframe.load("runs/...")
     run.encode(x), run.decode(code), run.reconstruct(x), run.sample(16)
 
-Importing the package imports no torch; `train` and `load` do when first used.
+Importing the package imports nothing heavy: what is named here is imported when first used.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from aaeframe.hookspecs import Component, hookimpl
-
 if TYPE_CHECKING:
+    from aaeframe import data, errors, supports
     from aaeframe.api import train
+    from aaeframe.hookspecs import Component, hookimpl
     from aaeframe.run import Run, load
 
 __version__ = "0.1.0"
-__all__ = ["Component", "Run", "hookimpl", "load", "train"]
+__all__ = ["Component", "Run", "data", "errors", "hookimpl", "load", "supports", "train"]
 
-_LAZY = {"train": "aaeframe.api", "load": "aaeframe.run", "Run": "aaeframe.run"}
+_HOMES = {
+    "Component": "aaeframe.hookspecs",
+    "Run": "aaeframe.run",
+    "hookimpl": "aaeframe.hookspecs",
+    "load": "aaeframe.run",
+    "train": "aaeframe.api",
+}
+_MODULES = ("data", "errors", "supports")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name in _MODULES:
+        return import_module(f"aaeframe.{name}")
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_LAZY[name]), name)
+    return getattr(import_module(_HOMES[name]), name)

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 
 from aaeframe.build import PYTHON
-from aaeframe.config import Table
 from aaeframe.data import Dataset, from_arrays
-from aaeframe.expression import parse_product
-from aaeframe.layers import compose, given
+from aaeframe.errors import ConfigError, DataError
+from aaeframe.layers import compose, without_none
 from aaeframe.protocols import Prior
 from aaeframe.registry import Registry
 from aaeframe.run import QUIET, Hooks, Run, start
@@ -57,7 +56,7 @@ def train(
         "discriminator": discriminator,
         "training": training,
     }
-    whole = compose(preset, Path(config) if isinstance(config, str) else config, given(arguments))
+    whole = compose(preset, Path(config) if isinstance(config, str) else config, without_none(arguments))
     registry = Registry.load(blocked)
     return start(whole, registry, dataset=dataset, priors=priors, out=None if out is None else Path(out), hooks=hooks)
 
@@ -68,8 +67,23 @@ def _data(data: Data) -> tuple[Dataset | None, str]:
         return None, str(data)
     if isinstance(data, Dataset):
         return data, f"{PYTHON}{data.name}"
+    if isinstance(data, tuple) and len(data) != 2:
+        raise DataError(f"a tuple is a pair of rows and labels, found {len(data)} parts; pass (x, labels), or x alone")
     x, labels = data if isinstance(data, tuple) else (data, None)
-    return from_arrays(np.asarray(x), None if labels is None else np.asarray(labels)), f"{PYTHON}arrays"
+    return from_arrays(_array(x), None if labels is None else _array(labels)), f"{PYTHON}arrays"
+
+
+def _array(values: Any) -> np.ndarray:
+    """Anything like an array as one; masks and mapped files are left for `from_arrays` to see."""
+    if isinstance(values, np.ndarray):
+        return values
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"data of type {type(values).__name__} is no array: {error}; pass rows (N, ...)") from error
 
 
 def _prior(prior: str | Prior | Mapping[str, str | Prior] | None) -> tuple[Any, dict[str, Prior]]:
@@ -78,12 +92,8 @@ def _prior(prior: str | Prior | Mapping[str, str | Prior] | None) -> tuple[Any, 
         return prior, {}
     if not isinstance(prior, Mapping):
         prior = {"z": prior}
-    table: Table = {}
-    objects: dict[str, Prior] = {}
-    for block, part in prior.items():
-        if isinstance(part, str):
-            table[block] = next(iter(parse_product(f"{block}={part}").values()))
-        else:
-            table[block] = {"component": f"{PYTHON}{type(part).__name__}"}
-            objects[block] = part
-    return table, objects
+    if not prior:
+        raise ConfigError("the prior is empty; name at least one block, or leave it out for the default")
+    objects = {block: part for block, part in prior.items() if not isinstance(part, str)}
+    components = {block: {"component": f"{PYTHON}{type(part).__name__}"} for block, part in objects.items()}
+    return {block: components.get(block, part) for block, part in prior.items()}, objects

@@ -90,8 +90,10 @@ class Batches:
         if self.labeled is None or self.labels is None:
             return None
         count, size = len(self.labeled), self.labeled_batch_size
-        places = [divmod(at, count) for at in range(self.step * size, (self.step + 1) * size)]
-        chosen = torch.stack([self._order("labeled", turn, count)[at] for turn, at in places])
+        turn, start = divmod(self.step * size, count)
+        chosen = self._order("labeled", turn, count)[start : start + size]
+        if len(chosen) < size:  # the pass ends within the batch
+            chosen = torch.cat([chosen, self._order("labeled", turn + 1, count)[: size - len(chosen)]])
         index = self.labeled[chosen]
         return Batch(self.rows[index], self.labels[chosen].to(self.rows.device), index)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import aaeframe
 from aaeframe.config import AdamConfig, BlockConfig, ComponentConfig, Config
-from aaeframe.errors import ConfigError
+from aaeframe.errors import ConfigError, OptionError
 from aaeframe.options import build, resolve_options
 from aaeframe.recipes import RECIPES, RecipeInfo
 from aaeframe.registry import Kind, Offer, Registry
@@ -34,16 +34,15 @@ def resolve(config: Config, registry: Registry) -> Config:
     used = {"aaeframe": aaeframe.__version__}
 
     def whole(kind: Kind, part: ComponentConfig) -> dict[str, Any]:
-        if part.component.startswith(PYTHON):
-            return {}
         offer = registry.find(kind, part.component)
         used[offer.distribution] = offer.version
-        return {"component": offer.full_name, "options": resolve_options(offer, part.options)}
+        return {"component": offer.full_name, "options": _storable(offer, part.options)}
 
     def block(part: BlockConfig) -> BlockConfig:
         other = part.discriminator
-        rival = {} if other is None else {"discriminator": other.model_copy(update=whole("discriminator", other))}
-        return part.model_copy(update={**whole("prior", part), **rival})
+        prior = {} if part.component.startswith(PYTHON) else whole("prior", part)
+        rival = {} if other is None else {"discriminator": ComponentConfig(**whole("discriminator", other))}
+        return part.model_copy(update={**prior, **rival})
 
     _check_schedule(config, phases)
     return config.model_copy(
@@ -74,7 +73,7 @@ def recipe_of(config: Config) -> RecipeInfo:
 
 def build_priors(config: Config, registry: Registry, given: Mapping[str, Prior]) -> dict[str, Prior]:
     """The prior of each block. `given` holds those that were passed in from Python."""
-    from aaeframe.priors import check_prior
+    from aaeframe.priors import checked_prior
 
     priors: dict[str, Prior] = {}
     for name, part in config.prior.items():
@@ -84,10 +83,10 @@ def build_priors(config: Config, registry: Registry, given: Mapping[str, Prior])
                     f"the prior of block {name!r} was an object from Python ({part.component.removeprefix(PYTHON)}), "
                     f"which no file can hold: pass it again, priors={{{name!r}: ...}}"
                 )
-            priors[name] = given[name]
+            prior = given[name]
         else:
-            priors[name] = build(registry.find("prior", part.component), options=part.options)
-        check_prior(name, priors[name])
+            prior = build(registry.find("prior", part.component), options=part.options)
+        priors[name] = checked_prior(name, prior)
     return priors
 
 
@@ -123,6 +122,15 @@ def build_model(
 def build_optimizers(config: Config, parameters: Mapping[str, list[torch.nn.Parameter]]) -> dict[str, Optimizer]:
     """The optimizer of each phase over the parameters the recipe gives it."""
     return {phase: _optimizer(part, parameters[phase]) for phase, part in config.optimizers.items()}
+
+
+def _storable(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option of the offer. OptionError if a file, which has no word for None, would not keep them."""
+    options = resolve_options(offer, given)
+    for name, default in resolve_options(offer, {k: v for k, v in given.items() if v is not None}).items():
+        if options[name] is None and default is not None:
+            raise OptionError(f"{offer}: {name}=None cannot be stored with the run; leave it out for {default!r}")
+    return options
 
 
 def _build(registry: Registry, kind: Kind, part: ComponentConfig, *positional: Any) -> Any:

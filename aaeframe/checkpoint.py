@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -61,8 +62,6 @@ def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
             for name, data in _encoded(checkpoint).items():
                 _write_flushed(aside / name, data)
             flush_folder(aside)
-            if path.exists():  # left from before a resume from an older checkpoint
-                path.rename(folder / f".{path.name}.old.tmp")
             aside.rename(path)
             flush_folder(folder)
         finally:
@@ -84,7 +83,7 @@ def latest(folder: Path) -> Path:
     """The newest checkpoint; CheckpointError if there is none."""
     found = paths(folder)
     if not found:
-        raise CheckpointError(f"there is no checkpoint in {folder}; the run was stopped before its first: train anew")
+        raise CheckpointError(f"there is no checkpoint in {folder}, though every run begins with one: train anew")
     return found[-1]
 
 
@@ -109,11 +108,16 @@ def read(path: Path) -> Checkpoint:
 
 def _encoded(checkpoint: Checkpoint) -> dict[str, bytes]:
     tensors = dict(zip(_FILES, (checkpoint.model, checkpoint.optimizer), strict=True))
-    files = {name: save_tensors({k: v.contiguous() for k, v in part.items()}) for name, part in tensors.items()}
+    files = {name: save_tensors({k: _copied(v) for k, v in part.items()}) for name, part in tensors.items()}
     digests = {name: _digest(data) for name, data in files.items()}
     state = {"format": FORMAT, **checkpoint.state, "digests": digests}
     state["digest"] = _digest(_canonical(state))
     return {**files, "state.json": json.dumps(state, indent=1).encode()}
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    """On the CPU and apart from all others: safetensors refuses tensors that share memory, such as tied weights."""
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
 def _read_state(path: Path) -> dict[str, Any]:

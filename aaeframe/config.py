@@ -6,23 +6,24 @@
     [training]                  recipe, schedule, epochs, seed, ...
     [optimizers.<phase>]        name = "adam", lr, ...
 
-Layers are plain tables, laid over each other before they are validated: defaults, preset, file, flags. Wherever a
-component or an optimizer stands, its short form may stand too: `encoder = "universal(noise_size=5)"`.
+Wherever a component, an optimizer or a product of priors stands, its short form may stand too:
+`encoder = "universal(noise_size=5)"`.
 """
 
 from __future__ import annotations
 
 import difflib
+import reprlib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from aaeframe.errors import ConfigError
-from aaeframe.expression import BLOCK_NAME, parse_component, parse_product
+from aaeframe.expression import check_block_name, expand
 
 Table: TypeAlias = dict[str, Any]
 
@@ -32,12 +33,25 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, value: Any) -> Any:
+        unknown = [key for key in value if key not in cls.model_fields] if isinstance(value, Mapping) else []
+        if unknown:
+            near = difflib.get_close_matches(str(unknown[0]), cls.model_fields, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(cls.model_fields)}"
+            raise ValueError(f"unknown key {', '.join(map(repr, unknown))}; {hint}")
+        return value
+
 
 class ComponentConfig(Strict):
     """A plugin component and its options."""
 
     component: str
     options: Table = {}
+
+
+BlockName: TypeAlias = Annotated[str, AfterValidator(check_block_name)]
 
 
 class BlockConfig(ComponentConfig):
@@ -64,7 +78,9 @@ class Rate(Strict):
     """A learning rate over the epochs of a run."""
 
     lr: float = Field(gt=0)
-    milestones: list[int] = Field([], description="epochs after which the learning rate is multiplied by gamma")
+    milestones: list[Annotated[int, Field(ge=1)]] = Field(
+        [], description="epochs after which the learning rate is multiplied by gamma"
+    )
     gamma: float = Field(0.1, gt=0)
     anneal_from: float = Field(
         1.0, ge=0, le=1, description="share of the epochs after which the rate falls linearly towards 0; 1: never"
@@ -124,59 +140,40 @@ class TrainingConfig(Strict):
     checkpoint_every: int = Field(10, ge=1, description="epochs between checkpoints; the last two are kept")
 
 
-def _without_none(value: Any) -> Any:
-    """TOML has no word for "not given": such keys are left out, at any depth."""
-    if isinstance(value, dict):
-        return {key: _without_none(part) for key, part in value.items() if part is not None}
-    return value
-
-
-def _component(value: Any) -> Any:
-    return parse_component(value) if isinstance(value, str) else value
-
-
-def _product(value: Any) -> Any:
-    return parse_product(value) if isinstance(value, str) else value
-
-
-def _optimizer(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    parsed = parse_component(value)
-    return {"name": parsed["component"], **parsed["options"]}
-
-
-_SHORT_FORMS = {"prior": _product, "encoder": _component, "network": _component, "discriminator": _component}
-ComponentField: TypeAlias = Annotated[ComponentConfig, BeforeValidator(_component)]
+def _with_name(optimizer: Any) -> Any:
+    """A phase whose optimizer is not named has the one it has by default."""
+    return {"name": "adam", **optimizer} if isinstance(optimizer, Mapping) else optimizer
 
 
 class Config(Strict):
     """The whole of a run's configuration."""
 
     data: DataConfig = DataConfig()
-    prior: Annotated[
-        dict[Annotated[str, Field(pattern=BLOCK_NAME.pattern + r"\z")], BlockConfig],
-        BeforeValidator(_product),
-        Field(min_length=1),
-    ] = {"gaussian": BlockConfig(component="aaeframe:gaussian")}
-    encoder: ComponentField = ComponentConfig(component="aaeframe:deterministic")
-    network: ComponentField = ComponentConfig(component="aaeframe:mlp")
-    discriminator: ComponentField = ComponentConfig(component="aaeframe:mlp")
+    prior: Annotated[dict[BlockName, BlockConfig], Field(min_length=1)] = {
+        "gaussian": BlockConfig(component="aaeframe:gaussian")
+    }
+    encoder: ComponentConfig = ComponentConfig(component="aaeframe:deterministic")
+    network: ComponentConfig = ComponentConfig(component="aaeframe:mlp")
+    discriminator: ComponentConfig = ComponentConfig(component="aaeframe:mlp")
     training: TrainingConfig = TrainingConfig()
-    optimizers: dict[str, Annotated[OptimizerConfig, BeforeValidator(_optimizer)]] = {}
+    optimizers: dict[str, Annotated[OptimizerConfig, BeforeValidator(_with_name)]] = {}
     plugins: dict[str, str] = Field({}, description="distributions and versions the run was made with")
 
     def to_toml(self) -> str:
-        """The configuration as TOML; what is unset is left out."""
-        return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+        """The configuration as TOML; what is unset is left out. ConfigError if an option has no form in TOML."""
+        try:
+            return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+        except TypeError as error:
+            raise ConfigError(f"the configuration cannot be written as TOML: {error}") from error
 
 
 def parse(table: Mapping[str, Any]) -> Config:
     """Validate a table; ConfigError lists every problem with its place."""
     try:
-        return Config.model_validate(dict(table))
+        return Config.model_validate(expand(table))
     except ValidationError as error:
-        raise ConfigError("the configuration is wrong:\n  " + "\n  ".join(_problems(error))) from error
+        problems = [_problem(problem) for problem in error.errors(include_url=False)]
+        raise ConfigError("the configuration is wrong:\n  " + "\n  ".join(problems)) from error
 
 
 def read(path: Path) -> Table:
@@ -185,77 +182,31 @@ def read(path: Path) -> Table:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"the configuration file {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"the configuration file {path} is not TOML: {error}") from error
 
 
-def layer(*tables: Mapping[str, Any]) -> Table:
-    """The tables over each other, the last on top. A component or optimizer named anew brings its own options."""
-    result: Table = {}
-    for table in tables:
-        result = _over(result, {key: _expanded(key, value) for key, value in table.items()})
-    return result
-
-
-def assignment(text: str) -> Table:
-    """`key.path=value` as a table; the value as in TOML, or a bare string."""
-    path, equals, value = text.partition("=")
-    keys = [key.strip() for key in path.split(".")]
-    if not equals or not all(keys):
-        raise ConfigError(f"--set takes key.path=value, found {text!r}; for example --set training.epochs=20")
-    table: Any = _value(value.strip())
-    for key in reversed(keys):
-        table = {key: table}
-    return table
-
-
-def _value(text: str) -> Any:
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return text
-    return parsed["value"] if parsed.keys() == {"value"} else text
-
-
-def _expanded(key: str, value: Any) -> Any:
-    """Short forms as tables, so that layers above can reach inside."""
-    if key in _SHORT_FORMS:
-        return _SHORT_FORMS[key](value)
-    if key == "optimizers" and isinstance(value, Mapping):
-        return {phase: _optimizer(optimizer) for phase, optimizer in value.items()}
+def _without_none(value: Any) -> Any:
+    """TOML has no word for "not given": such keys are left out, at any depth."""
+    if isinstance(value, dict):
+        return {key: _without_none(part) for key, part in value.items() if part is not None}
     return value
 
 
-def _over(below: Any, above: Any) -> Any:
-    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
-        return above
-    if "component" in above or "name" in above:
-        return dict(above)
-    if any(isinstance(block, Mapping) and "component" in block for block in above.values()):
-        return dict(above)  # a prior named anew replaces the product, not one of its factors
-    return {**below, **{key: _over(below.get(key), value) for key, value in above.items()}}
+_NO_TABLE = ("model_type", "dict_type", "model_attributes_type")
 
 
-def _problems(error: ValidationError) -> list[str]:
-    lines = []
-    for problem in error.errors(include_url=False):
-        place = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"{place}: unknown key{_nearest(problem['loc'])}")
-        elif problem["type"] == "value_error":
-            lines.append(f"{place}: {problem['ctx']['error']}")
-        else:
-            lines.append(f"{place}: {problem['msg'].lower()}, found {problem['input']!r}")
-    return lines
-
-
-def _nearest(loc: tuple[int | str, ...]) -> str:
-    """A hint at the known key nearest to the last part of `loc`."""
-    tables: dict[str, type[BaseModel]] = {
-        "data": DataConfig, "training": TrainingConfig, "encoder": ComponentConfig, "network": ComponentConfig,
-        "discriminator": ComponentConfig, "prior": BlockConfig,
-    }  # fmt: skip
-    model: type[BaseModel] = Config if len(loc) == 1 else tables.get(str(loc[0]), AdamConfig)
-    known = list(model.model_fields)
-    near = difflib.get_close_matches(str(loc[-1]), known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+def _problem(problem: Any) -> str:
+    """One of pydantic's findings in words, with its place."""
+    loc, kind = problem["loc"], problem["type"]
+    if loc[:1] == ("optimizers",):
+        loc = loc[:2] + loc[3:]  # the third is the optimizer's name, which is no key
+    place = ".".join(str(part) for part in loc if part != "[key]")
+    if kind == "value_error":
+        return f"{place}: {problem['ctx']['error']}".removeprefix(": ")
+    if kind == "union_tag_invalid":
+        return f"{place}: no optimizer is named {problem['ctx']['tag']!r}; there are {problem['ctx']['expected_tags']}"
+    if kind == "missing":
+        return f"{place}: is missing"
+    must = "must be a table" if kind in _NO_TABLE else problem["msg"].removeprefix("Input ")
+    return f"{place}: {must}, found {reprlib.repr(problem['input'])}"

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import Any
+from collections.abc import Container, Mapping
+from typing import Any, Final
 
 from aaeframe.errors import ConfigError
 
-BLOCK_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_FACTOR = re.compile(r"\s*(?:(?P<block>[^=()\s]+)\s*=\s*)?(?P<name>[\w.:-]+)\s*(?:\((?P<options>.*)\))?\s*", re.DOTALL)
-_LONGEST = 10_000
+_BLOCK_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+_FACTOR: Final = re.compile(r"(?:(?P<block>[^=()\s]+)\s*=\s*)?(?P<name>[\w.:-]+)\s*(?:\((?P<options>.*)\))?", re.DOTALL)
+_TOKEN: Final = re.compile(r""" "(?:\\.|[^"\\])*" | '[^']*' | . """, re.DOTALL | re.VERBOSE)
+_LONGEST: Final = 10_000
 
 
 def parse_component(text: str) -> dict[str, Any]:
     """`name(option=value, ...)` -> {"component": name, "options": {...}}; ConfigError if it is not of that form."""
     block, parsed = _parse_factor(text, text)
     if block is not None:
-        raise ConfigError(f"{text!r} names a block, {block!r}; only priors have block names: leave out '{block}='")
+        raise ConfigError(f"{text!r} names a block, {block!r}; only a product of priors does: leave out '{block}='")
     return parsed
 
 
@@ -38,53 +40,98 @@ def parse_product(text: str) -> dict[str, dict[str, Any]]:
     return blocks
 
 
+def check_block_name(name: str) -> str:
+    """The name of a latent block as it came; ConfigError if it is none."""
+    if not _BLOCK_NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} is no name of a block: lower-case letters, digits and _, beginning with a letter, make one"
+        )
+    return name
+
+
+def expand(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration's table with every short form written out, so that a layer above can reach inside."""
+    forms = {
+        "prior": _product,
+        "encoder": _component,
+        "network": _component,
+        "discriminator": _component,
+        "optimizers": _optimizers,
+    }
+    return {key: forms[key](value) if key in forms else value for key, value in table.items()}
+
+
+def _component(value: Any) -> Any:
+    return parse_component(value) if isinstance(value, str) else value
+
+
+def _product(value: Any) -> Any:
+    if isinstance(value, str):
+        return parse_product(value)
+    return {name: _block(block) for name, block in value.items()} if isinstance(value, Mapping) else value
+
+
+def _block(value: Any) -> Any:
+    value = _component(value)
+    if isinstance(value, Mapping) and "discriminator" in value:
+        return {**value, "discriminator": _component(value["discriminator"])}
+    return value
+
+
+def _optimizers(value: Any) -> Any:
+    return {phase: _optimizer(part) for phase, part in value.items()} if isinstance(value, Mapping) else value
+
+
+def _optimizer(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    parsed = parse_component(value)
+    return {**parsed["options"], "name": parsed["component"]}
+
+
 def _parse_factor(factor: str, whole: str) -> tuple[str | None, dict[str, Any]]:
-    match = _FACTOR.fullmatch(factor)
+    match = _FACTOR.fullmatch(factor.strip())
     if match is None:
         raise ConfigError(f"{factor.strip()!r} in {whole!r} is not of the form name(option=value, ...)")
-    block = match["block"]
-    if block is not None and not BLOCK_NAME.fullmatch(block):
-        raise ConfigError(
-            f"the block name {block!r} in {whole!r} must be lower-case letters, digits and _, beginning with a letter"
-        )
+    block = None if match["block"] is None else check_block_name(match["block"])
     return block, {"component": match["name"], "options": _parse_options(match["options"] or "", whole)}
 
 
 def _parse_options(text: str, whole: str) -> dict[str, Any]:
+    if not text.strip():
+        return {}
+    line = text.replace("\r", " ").replace("\n", " ")
     try:
-        # Line breaks would let the text close the table and go on with TOML of its own.
-        parsed = tomllib.loads(f"options = {{{' '.join(text.split())}}}")
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        # The last entry tells whether the text closed the table itself and went on as a comment.
+        options: dict[str, Any] = tomllib.loads(f'options = {{{line}, "" = 0}}')["options"]
+        if options.pop("", None) != 0:
+            raise ValueError("there is a brace too many")
+    except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"the options ({text}) in {whole!r} cannot be read: {error}. "
             'Write them as name=value, with strings in quotes: (size=5, scale=2.0, kind="x")'
         ) from error
-    return parsed["options"]
+    return options
 
 
 def _split(text: str) -> list[str]:
     """The factors between the plus signs that stand outside parentheses and quotes."""
     if len(text) > _LONGEST:
         raise ConfigError(f"a prior of {len(text)} characters is longer than the {_LONGEST} that are read")
-    factors, depth, quote = [""], 0, ""
-    for character in text:
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "\"'":
-            quote = character
-        elif character in "()[]{}":
-            depth += 1 if character in "([{" else -1
-        if character == "+" and depth == 0 and not quote:
+    factors, depth = [""], 0
+    for token in _TOKEN.findall(text):
+        depth += (token in "([{") - (token in ")]}")
+        if token == "+" and depth == 0:
             factors.append("")
         else:
-            factors[-1] += character
+            factors[-1] += token
     return factors
 
 
-def _free_name(component: str, taken: dict[str, Any]) -> str:
+def _free_name(component: str, taken: Container[str]) -> str:
     """The component's short name as a block name, with a number if it is taken."""
     short = component.rpartition(":")[2].replace("-", "_").replace(".", "_")
-    if not BLOCK_NAME.fullmatch(short):
+    if not _BLOCK_NAME.fullmatch(short):
         raise ConfigError(f"the prior {component!r} gives no block name; name the block: block={component}")
     name, number = short, 1
     while name in taken:

@@ -7,6 +7,7 @@ line, a TOML file or a checkpoint, and are checked strictly: "3" is no int, 3 is
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import json
 import sys
@@ -69,12 +70,21 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     return tuple(_option(it, plain.get(name, Any), schema.get(name, Any)) for name, it in named.items())
 
 
+def options_for(offer: Offer) -> tuple[Option, ...]:
+    """The options of an offer; BrokenComponent if its factory cannot be had or says nothing legible of them."""
+    factory = offer.factory()
+    try:
+        return options_of(factory)
+    except (NameError, TypeError, ValueError) as error:
+        raise BrokenComponent(f"the options of {offer} cannot be read: {error}") from error
+
+
 def resolve_options(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
     """The options with which the offer would be built: `given`, checked, and the defaults; JSON-like.
 
     Raises OptionError for an option that is unknown, missing, of the wrong type or out of range.
     """
-    values = _resolve(offer, offer.factory(), given)
+    values = _resolve(offer, given)
     try:
         return {name: to_jsonable_python(value) for name, value in values.items()}
     except PydanticSerializationError as error:
@@ -88,7 +98,7 @@ def build(offer: Offer, *positional: Any, options: Mapping[str, Any]) -> Any:
     BrokenComponent for any other failure of the factory.
     """
     factory = offer.factory()
-    values = _resolve(offer, factory, options)
+    values = _resolve(offer, options)
     try:
         inspect.signature(factory).bind(*positional, **values)
     except TypeError as error:
@@ -103,12 +113,9 @@ def build(offer: Offer, *positional: Any, options: Mapping[str, Any]) -> Any:
         raise BrokenComponent(f"{offer} fails: {type(error).__name__}: {error}") from error
 
 
-def _resolve(offer: Offer, factory: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _resolve(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
     """The keyword arguments of the factory: given options as the types it asks for, defaults as they are."""
-    try:
-        options = {option.name: option for option in options_of(factory)}
-    except NameError as error:
-        raise BrokenComponent(f"{offer} has an option with an annotation that does not exist: {error}") from error
+    options = {option.name: option for option in options_for(offer)}
     for name in given:
         if name not in options:
             raise OptionError(_unknown(offer, name, options))
@@ -139,8 +146,10 @@ def _unknown(offer: Offer, name: str, options: Mapping[str, Option]) -> str:
 
 def _namespace(factory: Callable[..., Any]) -> dict[str, Any]:
     """The globals in which the factory's annotations were written."""
-    function = inspect.unwrap(factory.__init__ if inspect.isclass(factory) else getattr(factory, "func", factory))
-    own = getattr(function, "__globals__", None)
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    function = inspect.unwrap(factory.__init__ if inspect.isclass(factory) else factory)
+    own: dict[str, Any] | None = getattr(function, "__globals__", None)
     return own if own is not None else vars(sys.modules[factory.__module__])
 
 

@@ -25,7 +25,7 @@ from aaeframe.seeds import derive, stream
 from aaeframe.training import Training
 
 _SUPPORTS = {"unit_interval": constraints.unit_interval, "real": constraints.real}
-_FINGERPRINTED_ROWS = 1000
+_FINGERPRINTED_BYTES = 2**26
 
 
 def prepare(
@@ -118,9 +118,10 @@ def _batches(config: Config, dataset: Dataset, device: torch.device) -> Batches:
 
 
 def _fingerprint(dataset: Dataset) -> str:
-    """A digest of the training data: its shape, up to 1,000 rows spread over it, and all labels."""
+    """A digest of the training data: its shape, all rows up to 64 MiB and so many spread over more, all labels."""
     split = dataset.train
-    rows = np.linspace(0, len(split) - 1, min(_FINGERPRINTED_ROWS, len(split))).astype(np.int64)
+    fitting = max(1, _FINGERPRINTED_BYTES * len(split) // split.nbytes)
+    rows = np.linspace(0, len(split) - 1, min(fitting, len(split))).astype(np.int64)
     digest = hashlib.sha256(str((len(split), split.shape, str(split.dtype))).encode())
     digest.update(split.rows(rows).tobytes())
     if split.labels is not None:

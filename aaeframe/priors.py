@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import torch
+from torch.distributions import Distribution, Independent
+from torch.distributions.constraints import Constraint
 
 from aaeframe import supports
 from aaeframe.errors import ConfigError
 from aaeframe.protocols import BlockSpec, Prior, SupportsLabels
 
+FILE_KEYS: Final = ("x", "x_hat", "labels", "class_names", "file", "allow_pickle")
+"""What stands beside the blocks in the files of codes, and what `numpy.savez` takes for its own."""
 
-def check_prior(name: str, prior: Prior) -> None:
-    """ConfigError if the prior of block `name` has no sample, shape or support, or has a batch_shape."""
-    missing = [part for part in ("sample", "event_shape", "support") if not hasattr(prior, part)]
+
+def checked_prior(name: str, prior: Prior) -> Prior:
+    """The prior of block `name`, fit to be trained against.
+
+    A distribution of one number becomes one of vectors of length 1. ConfigError if the name or the prior will not do:
+    no sample, shape or support, a batch_shape, a support without a rule, or samples of another shape.
+    """
+    _check_name(name)
+    missing = [part for part in ("sample", "event_shape", "support") if not _has(prior, part)]
     if missing:
         raise ConfigError(
             f"the prior of block {name!r}, of type {type(prior).__name__}, has no {', '.join(missing)}; a prior is "
             "a torch.distributions.Distribution or anything with sample, event_shape and support"
         )
-    batch_shape = tuple(getattr(prior, "batch_shape", ()))
-    if batch_shape:
+    _check_batch_shape(name, prior)
+    if isinstance(prior, Distribution) and not prior.event_shape:
+        prior = Independent(prior.expand([1]), 1)
+    if not isinstance(prior.support, Constraint):
         raise ConfigError(
-            f"the prior of block {name!r} has batch_shape {batch_shape}, so it is {batch_shape} distributions and "
-            "not one; wrap it: torch.distributions.Independent(prior, "
-            f"{len(batch_shape)})"
+            f"the support of the prior of block {name!r} is {prior.support!r}; it must be a constraint of "
+            "torch.distributions.constraints"
         )
-    supports.resolve(prior.support, torch.Size(prior.event_shape))
+    supports.resolve(prior.support, torch.Size(prior.event_shape))  # ConfigError if there is no way to it
+    _check_sample(name, prior)
+    return prior
 
 
 def block_spec(prior: Prior) -> BlockSpec:
@@ -54,3 +68,41 @@ def labeled_blocks(priors: Mapping[str, Prior], num_classes: int | None) -> tupl
                 "set the prior's number of classes to the data's"
             )
     return tuple(knowing)
+
+
+def _check_name(name: str) -> None:
+    """Names under which a module cannot be registered, or which the files of codes use for something else."""
+    if name in FILE_KEYS or hasattr(torch.nn.ModuleDict(), name):
+        raise ConfigError(f"a block cannot be called {name!r}, which means something else; name it otherwise: z={name}")
+
+
+def _has(prior: Prior, part: str) -> bool:
+    try:
+        return hasattr(prior, part)
+    except NotImplementedError:  # how a Distribution says so
+        return False
+
+
+def _check_batch_shape(name: str, prior: Prior) -> None:
+    batch_shape = tuple(getattr(prior, "batch_shape", ()))
+    if batch_shape:
+        raise ConfigError(
+            f"the prior of block {name!r} has batch_shape {batch_shape}, so it is an array of distributions and not "
+            f"one; wrap it: torch.distributions.Independent(prior, {len(batch_shape)})"
+        )
+
+
+def _check_sample(name: str, prior: Prior) -> None:
+    """Draw two samples, from a random stream of their own."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            sample = prior.sample(torch.Size([2]))
+    except Exception as error:  # it is someone else's code
+        raise ConfigError(f"the prior of block {name!r} cannot be sampled: {type(error).__name__}: {error}") from error
+    asked = (2, *prior.event_shape)
+    if not isinstance(sample, torch.Tensor) or tuple(sample.shape) != asked:
+        found = tuple(sample.shape) if isinstance(sample, torch.Tensor) else type(sample).__name__
+        raise ConfigError(
+            f"the prior of block {name!r} was asked for two samples and gave {found}; sample(sample_shape) must give "
+            f"a tensor of shape sample_shape + event_shape, here {asked}"
+        )

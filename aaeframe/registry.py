@@ -134,9 +134,7 @@ class Registry:
         Raises UnknownComponent, with the nearest name, the known ones and the plugins that may hold it but
         are not active; and AmbiguousComponent, with the full names, if several offer the short name.
         """
-        distribution, colon, short = name.rpartition(":")
-        wanted = f"{normalized(distribution)}{colon}{short}"
-        matches = [it for it in self.offers(kind) if wanted in (it.name, it.full_name)]
+        matches = self._matches(kind, name)
         if not matches:
             raise UnknownComponent(self._unknown(kind, name))
         if len(matches) > 1:
@@ -144,22 +142,32 @@ class Registry:
             raise AmbiguousComponent(f"several plugins offer a {kind} named {name!r}: {names}; use a full name")
         return matches[0]
 
-    def names(self, kind: Kind) -> tuple[str, ...]:
-        """The shortest name by which `find` knows each component of this kind."""
-        offers = self.offers(kind)
-        times = Counter(it.name for it in offers)
-        return tuple(it.name if times[it.name] == 1 else it.full_name for it in offers)
+    def find_all(self, name: str) -> tuple[Offer, ...]:
+        """The components of this name, one of each kind that has it; raises as `find` does."""
+        kinds = [kind for kind in KINDS if self._matches(kind, name)]
+        if not kinds:
+            raise UnknownComponent(self._unknown(None, name))
+        return tuple(self.find(kind, name) for kind in kinds)
 
-    def _unknown(self, kind: Kind, name: str) -> str:
-        known = self.names(kind)
+    def shortest_name(self, offer: Offer) -> str:
+        """The short name while no other distribution offers it in this kind, else the full name."""
+        return offer.name if len(self._matches(offer.kind, offer.name)) == 1 else offer.full_name
+
+    def _matches(self, kind: Kind, name: str) -> list[Offer]:
+        distribution, colon, short = name.rpartition(":")
+        wanted = f"{normalized(distribution)}{colon}{short}"
+        return [it for it in self.offers(kind) if wanted in (it.name, it.full_name)]
+
+    def _unknown(self, kind: Kind | None, name: str) -> str:
+        known = sorted({self.shortest_name(it) for it in self.offers(kind)})
         nearest = difflib.get_close_matches(name, known, n=1)
-        others = sorted({it.kind for it in self.offers() if name in (it.name, it.full_name)})
+        others = [other for other in KINDS if kind and self._matches(other, name)]
         inactive = [str(plugin) for plugin in self.plugins if plugin.status != "active"]
         lines = [
-            f"no installed plugin offers a {kind} named {name!r}",
+            f"no active plugin offers a {kind or 'component'} named {name!r}",
             f"did you mean {nearest[0]!r}?" if nearest else "",
-            f"there is a component {name!r} of kind {', '.join(others)}" if others else "",
-            f"known {kind}s: {', '.join(known) or 'none'}",
+            f"{name!r} is the name of another kind of component: {', '.join(others)}" if others else "",
+            f"known {kind or 'component'}s: {', '.join(known) or 'none'}",
             f"it may be in a plugin that is not active: {'; '.join(inactive)}" if inactive else "",
             "see `aaeframe plugins list`",
         ]

@@ -17,15 +17,16 @@ from aaeframe.build import PYTHON, build_model, build_priors, resolve
 from aaeframe.config import Config
 from aaeframe.data import Dataset
 from aaeframe.devices import pick
+from aaeframe.environment import differences
 from aaeframe.errors import DataError
 from aaeframe.evaluation.report import evaluate
 from aaeframe.metrics import MetricsFile
 from aaeframe.prepare import data_spec, prepare, saved_components
 from aaeframe.protocols import Code, Prior, SupportsLabels
 from aaeframe.registry import Registry
-from aaeframe.runs import RunFolder, create, new_folder
+from aaeframe.runs import RunFolder, creating, new_folder
 from aaeframe.seeds import stream
-from aaeframe.training import Observer, Silent, Training, differences, load_model
+from aaeframe.training import Observer, Silent, Training, load_model
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,16 @@ def start(
     out: Path | None = None,
     hooks: Hooks = QUIET,
 ) -> Run:
-    """Train a new run. Everything is resolved, loaded and built before the first file is written."""
+    """Train a new run. Everything is resolved, loaded and built before the first file is written.
+
+    The first checkpoint is of the untrained model, so that a run can go on wherever it was stopped.
+    """
     config = resolve(config, registry)
     folder = new_folder(config, out)
     training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
-    create(folder, config)
     with stream(config.training.seed, "training", device=training.device):
+        with creating(folder, config):
+            training.save()
         return _train(training, hooks)
 
 
@@ -131,6 +136,8 @@ def resume(
         hooks.noticed(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
     with stream(config.training.seed, "training", device=training.device):
         training.load(saved)
+        if training.finished:
+            hooks.noticed(f"all {config.training.epochs} epochs were done already; nothing was trained")
         return _train(training, hooks)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,17 +83,22 @@ def new_folder(config: Config, out: Path | None) -> RunFolder:
     return RunFolder(path)
 
 
-def create(folder: RunFolder, config: Config) -> None:
-    """Make the folder with its configuration. RunError if it cannot be made; then nothing is left of it."""
-    text = config.to_toml()
-    made = [path for path in (folder.path, *folder.path.parents) if not path.exists()]
+@contextmanager
+def creating(folder: RunFolder, config: Config) -> Iterator[None]:
+    """Make the folder with its configuration, then what is made inside; if any of it fails, nothing is left.
+
+    RunError if the folder cannot be made.
+    """
+    missing = [path for path in folder.path.parents if not path.exists()]
+    with writing(folder.path):
+        folder.path.mkdir(parents=True)
     try:
-        with writing(folder.path):
-            folder.path.mkdir(parents=True)
-        write_atomically(folder.config, text.encode())
-    except RunError:
-        for path in made:
-            if path.is_dir():
+        write_atomically(folder.config, config.to_toml().encode())
+        yield
+    except BaseException:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        for path in missing:
+            with suppress(OSError):  # another run may stand in it by now
                 path.rmdir()
         raise
 

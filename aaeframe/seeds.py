@@ -25,5 +25,7 @@ def stream(seed: int, *names: object, device: torch.device | None = None) -> Ite
     """Inside, torch's global generators run the named stream; afterwards they are as before."""
     devices = [device] if device is not None and device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(derive(seed, *names))
+        # Not torch.manual_seed, which also seeds the devices that were not asked for, for good.
+        for it in (torch.default_generator, *(torch.cuda.default_generators[d.index] for d in devices)):
+            it.manual_seed(derive(seed, *names))
         yield

@@ -12,6 +12,7 @@ A constraint without a rule falls back to `torch.distributions.transform_to`; a 
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -78,31 +79,68 @@ def _identity(constraint: Constraint, event_shape: torch.Size) -> Support:
 
 
 def _softmax(_: Constraint, event_shape: torch.Size) -> Support:
-    # In float32 whatever the autocast: a bfloat16 softmax sums to 1 only to three digits.
-    return Support(event_shape, lambda raw: raw.float().softmax(-1).to(raw.dtype), constraints.simplex)
+    return Support(event_shape, lambda raw: _full(raw).softmax(-1), constraints.simplex)
+
+
+def _hull(constraint: Any, event_shape: torch.Size) -> Support:
+    """A mixture reaches what its components reach; where their bounds differ, the outermost count."""
+
+    def outermost(name: str, bound: Tensor) -> Tensor:
+        if bound.ndim <= len(event_shape):
+            return bound
+        return bound.amin(0) if name == "lower_bound" else bound.amax(0)
+
+    return resolve(_with_bounds(_unwrapped(constraint), outermost), event_shape)
 
 
 def _by_transform(constraint: Constraint, event_shape: torch.Size) -> Support:
-    if constraint.is_discrete:
+    def transform(raw: Tensor) -> Tensor:
+        raw = _full(raw)
+        code: Tensor = transform_to(_with_bounds(constraint, lambda _, bound: bound.to(raw)))(raw)
+        return code
+
+    if _is_discrete(constraint):
         raise ConfigError(_unmapped(constraint, "it is discrete, and no relaxation of it is registered"))
     try:
-        transform = transform_to(constraint)
-        shape = torch.Size(transform.inverse_shape(event_shape))
+        shape = torch.Size(transform_to(constraint).inverse_shape(event_shape))
     except NotImplementedError as error:
         raise ConfigError(_unmapped(constraint, "torch.distributions.transform_to does not know it")) from error
+    except ValueError as error:
+        raise ConfigError(_unmapped(constraint, f"it does not fit samples of shape {tuple(event_shape)}")) from error
     return Support(shape, transform, constraint)
+
+
+def _is_discrete(constraint: Constraint) -> bool:
+    try:
+        return constraint.is_discrete
+    except NotImplementedError:  # a dependent constraint may not know
+        return False
+
+
+def _full(raw: Tensor) -> Tensor:
+    """At least float32, whatever the autocast: a bfloat16 softmax sums to 1 only to three digits."""
+    return raw.to(torch.promote_types(raw.dtype, torch.float32))
+
+
+def _with_bounds(constraint: Constraint, change: Callable[[str, Tensor], Tensor]) -> Constraint:
+    """The constraint with its bounds changed, those that are tensors."""
+    changed = copy(constraint)
+    for name, value in vars(constraint).items():
+        if isinstance(value, Tensor):
+            setattr(changed, name, change(name, value))
+    return changed
 
 
 def _unmapped(constraint: Constraint, reason: str) -> str:
     kind = type(constraint)
     return (
         f"no encoder head is known to reach the support {constraint!r}: {reason}. "
-        f"Known: {', '.join(sorted(k.__name__.strip('_') for k in _rules))}, and whatever transform_to maps to. "
-        f"Add it with aaeframe.supports.register({kind.__name__}, lambda constraint, event_shape: Support(...))."
+        f"Known are {', '.join(sorted(k.__name__.strip('_') for k in _rules))}, and whatever transform_to maps to; "
+        f"add it with aaeframe.supports.register({kind.__name__}, lambda constraint, event_shape: Support(...))."
     )
 
 
 register(type(constraints.real), _identity)
 register(type(constraints.one_hot), _softmax)
 register(type(constraints.independent(constraints.real, 1)), _through_wrapper)
-register(constraints.MixtureSameFamilyConstraint, _through_wrapper)
+register(constraints.MixtureSameFamilyConstraint, _hull)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,12 +17,13 @@ from aaeframe.batches import Batches
 from aaeframe.checkpoint import Checkpoint
 from aaeframe.config import Config
 from aaeframe.ema import MovingAverage
+from aaeframe.environment import environment
 from aaeframe.errors import CheckpointError
 from aaeframe.metrics import MetricsFile, Row, Sums
 from aaeframe.monitor import Monitor
 from aaeframe.protocols import Batch
 from aaeframe.runs import RunFolder
-from aaeframe.watch import FiniteWatch, check_weights
+from aaeframe.watch import FiniteWatch, check_finite
 
 CHECK_EVERY = 50
 """Steps between looks at whether the losses were finite; each look waits for the device."""
@@ -81,7 +81,7 @@ class Training:
         self.monitor = Monitor()
         self.sums = Sums()
         self.watch = FiniteWatch(self.device)
-        self._clock = time.monotonic()
+        self._clock, self._summed = time.monotonic(), 0
         self._saved_step = -1
 
     @property
@@ -119,7 +119,7 @@ class Training:
             for group in optimizer.param_groups:
                 group["lr"] = self.config.optimizers[phase].at(epoch, epochs)
         self.model.train()
-        self._clock = time.monotonic()
+        self._clock, self._summed = time.monotonic(), self.sums.count
 
     def _step(self) -> None:
         step, epoch = self.batches.step, self.batches.epoch
@@ -138,9 +138,10 @@ class Training:
     def _end_epoch(self, epoch: int) -> None:
         self.watch.check()
         seconds = time.monotonic() - self._clock
-        rate = self.sums.count / seconds if seconds else 0.0
+        rate = (self.sums.count - self._summed) / seconds if seconds else 0.0
         row = {"epoch": epoch + 1, "step": self.batches.step, **self.sums.means()}
         row |= self.validate(self.evaluated, epoch)
+        check_finite(self.batches.step, row)
         row |= {"seconds": round(seconds, 3), "steps_per_second": round(rate, 3)}
         self.sums = Sums()
         warnings = self.monitor.observe(row)
@@ -155,12 +156,13 @@ class Training:
         if step == self._saved_step:
             return
         self.watch.check()
-        check_weights(self.model, step)
-        checkpoints.write(self.folder.checkpoints, step, self._checkpoint())
+        checkpoint = self._checkpoint()
+        check_finite(step, {**checkpoint.model, **checkpoint.optimizer})
+        checkpoints.write(self.folder.checkpoints, step, checkpoint)
         self._saved_step = step
 
     def load(self, saved: Checkpoint) -> None:
-        """Go on from a checkpoint; CheckpointError if it is of another model, configuration or data."""
+        """Go on from a checkpoint; CheckpointError if it is of another model or other data."""
         state = saved.state
         if state["data"] != self.data:
             raise CheckpointError(
@@ -202,30 +204,13 @@ class Training:
         return Checkpoint(model, optimizer, state)
 
 
-def environment(device: torch.device) -> dict[str, str]:
-    """What bitwise equality of a resumed run depends on besides the checkpoint."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    return {
-        "torch": torch.__version__,
-        "threads": str(torch.get_num_threads()),
-        "device": f"{device.type} ({name})",
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-    }
-
-
-def differences(saved: Mapping[str, Any], device: torch.device) -> list[str]:
-    """How the environment differs from the saved one, one sentence part each."""
-    here = environment(device)
-    return [f"{key} was {saved.get(key)}, is {value}" for key, value in here.items() if saved.get(key) != value]
-
-
 def load_model(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
     """Restore a model from the tensors under a prefix; CheckpointError if names or shapes differ."""
     try:
         model.load_state_dict(_below(prefix, tensors))
     except RuntimeError as error:
         raise CheckpointError(
-            f"the checkpoint does not fit the model its configuration describes: {error}. Has a plugin changed?"
+            f"the checkpoint does not fit the model its configuration describes (has a plugin changed?): {error}"
         ) from error
 
 

@@ -1,11 +1,11 @@
-"""Losses that are not finite: noticed on the device, without a synchronization at every step."""
+"""Numbers that are not finite: losses are watched on the device, without a synchronization at every step."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from aaeframe.errors import TrainingDiverged
 
@@ -34,18 +34,15 @@ class FiniteWatch:
         where = f"the {phase} phase" + (f", block {block!r}" if block else "")
         raise TrainingDiverged(
             f"step {step}: the loss of {where} is not finite. Lower the learning rate "
-            f"(--set optimizers.<phase>.lr=...) or use --precision fp32; the last checkpoint holds finite weights"
+            f"(--set optimizers.<phase>.lr=...) or use --precision fp32; the last checkpoint holds finite values"
         )
 
 
-def check_weights(model: nn.Module, step: int) -> None:
-    """TrainingDiverged if any parameter or buffer is not finite, naming the first."""
-    tensors = {k: v for k, v in model.state_dict().items() if v.is_floating_point()}
-    norms = torch.stack([v.detach().float().abs().amax() for v in tensors.values() if v.numel()])
-    if bool(torch.isfinite(norms).all()):
-        return
-    name = next(k for k, v in tensors.items() if not bool(torch.isfinite(v).all()))
-    raise TrainingDiverged(
-        f"step {step}: the weight {name} is not finite. Lower the learning rate; the last checkpoint holds finite "
-        "weights"
-    )
+def check_finite(step: int, values: Mapping[str, Tensor | float]) -> None:
+    """TrainingDiverged, naming the first of them, if a number or an element of a tensor is not finite."""
+    for name, value in values.items():
+        if not bool(torch.isfinite(torch.as_tensor(value)).all()):
+            raise TrainingDiverged(
+                f"step {step}: {name} is not finite. Lower the learning rate (--set optimizers.<phase>.lr=...); the "
+                "last checkpoint holds finite values"
+            )

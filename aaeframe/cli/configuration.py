@@ -17,29 +17,30 @@ def root() -> None:
 @config_app.command()
 def show(
     context: typer.Context,
-    preset: options.Preset = None,
-    config: options.ConfigFile = None,
-    settings: options.Settings = None,
-    data: options.Data = None,
-    labels: options.Labels = None,
     prior: options.Prior = None,
     encoder: options.Component = None,
     network: options.Component = None,
     discriminator: options.Component = None,
+    data: options.Data = None,
+    labels: options.Labels = None,
+    recipe: options.Recipe = None,
+    schedule: options.Schedule = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    seed: options.Seed = None,
+    device: options.TrainingDevice = None,
+    precision: options.Precision = None,
+    ema: options.Ema = None,
+    preset: options.Preset = None,
+    config: options.ConfigFile = None,
+    settings: options.Settings = None,
     json: options.Json = False,
 ) -> None:
     """Print the configuration that `aaeframe train` would use, whole: every option with its value."""
     from aaeframe.build import resolve
     from aaeframe.cli.console import print_json
 
-    flags = {
-        "data": {"source": data, "labels": labels},
-        "prior": prior,
-        "encoder": encoder,
-        "network": network,
-        "discriminator": discriminator,
-    }
-    whole = resolve(options.composed(flags, preset, config, settings), options.registry(context))
+    whole = resolve(options.configured(context), options.registry(context))
     if json:
         print_json(whole.model_dump(mode="json"))
     else:

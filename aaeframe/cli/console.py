@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 NARROWEST = 100
 """Where standard output is no terminal, tables are at least this wide: nobody reads a cut one."""
@@ -15,7 +16,7 @@ NARROWEST = 100
 
 def out() -> Console:
     """Standard output."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=max(console.width, NARROWEST))
 
 
@@ -24,9 +25,14 @@ def err() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def say(line: str) -> None:
+    """A line on standard output, never broken: it may hold a path."""
+    out().print(line, markup=False, soft_wrap=True)
+
+
 def print_json(value: Any) -> None:
     """JSON on standard output."""
-    print(json.dumps(value, indent=1))  # noqa: T201  the one place that prints results for machines
+    print(json.dumps(value, indent=1, allow_nan=False))  # noqa: T201  the one place that prints results for machines
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -36,6 +42,14 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         made.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
         made.add_row(*row)
+    return made
+
+
+def facts(title: str, rows: Mapping[str, str]) -> Table:
+    """What is so, by name."""
+    made = Table("", "", title=title, title_justify="left", title_style="bold", show_header=False)
+    for name, fact in rows.items():
+        made.add_row(name, Text(fact, overflow="fold"))
     return made
 
 

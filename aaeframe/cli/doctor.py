@@ -11,7 +11,7 @@ from aaeframe.cli import options
 
 def doctor(context: typer.Context, json: options.Json = False) -> None:
     """Tell what this installation has: versions, devices, kernels, plugins."""
-    from aaeframe.cli.console import out, print_json, table
+    from aaeframe.cli.console import facts, out, print_json
 
     found = _examined(context)
     if json:
@@ -19,7 +19,7 @@ def doctor(context: typer.Context, json: options.Json = False) -> None:
         return
     console = out()
     for title, part in found.items():
-        console.print(table(title, ["", ""], [[key, str(value)] for key, value in part.items()]))
+        console.print(facts(title, {key: str(value) for key, value in part.items()}))
 
 
 def _examined(context: typer.Context) -> dict[str, dict[str, Any]]:

@@ -37,8 +37,9 @@ def evaluate(
     if json:
         print_json(report)
         return
+    console = out()
     for table in report_tables(report):
-        out().print(table)
+        console.print(table)
 
 
 def figures(
@@ -50,7 +51,7 @@ def figures(
     json: options.Json = False,
 ) -> None:
     """Draw codes, reconstructions, samples, the decoded plane and the loss curves."""
-    from aaeframe.cli.console import out, print_json
+    from aaeframe.cli.console import print_json, say
 
     opened = options.load_run(context, run, device, raw_weights)
     paths = opened.draw_figures(opened.dataset(), split=split)
@@ -58,4 +59,4 @@ def figures(
         print_json({"figures": [str(path) for path in paths]})
         return
     for path in paths:
-        out().print(str(path), markup=False)
+        say(str(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aaeframe.cli.console import out, print_json, report_tables
+from aaeframe.cli.console import out, print_json, report_tables, say
 
 if TYPE_CHECKING:
     from aaeframe.run import Run
@@ -25,9 +25,9 @@ def finish(run: Run, *, json: bool) -> None:
     console = out()
     for table in report_tables(report):
         console.print(table)
-    console.print(f"run       {run.folder.path}", markup=False)
+    say(f"run       {run.folder.path}")
     for path in paths:
-        console.print(f"figure    {path}", markup=False)
+        say(f"figure    {path}")
 
 
 def summary(run: Run, report: dict[str, Any], figures: list[str]) -> dict[str, Any]:

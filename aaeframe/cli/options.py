@@ -38,9 +38,24 @@ Labels: TypeAlias = Annotated[
     int | None, typer.Option(metavar="N", help="Tell the discriminators N labels, balanced by class.")
 ]
 Prior: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="PRIOR", help='The prior, as "swissroll" or "y=categorical(classes=30)+gaussian".')
+    str | None,
+    typer.Option(metavar="PRIOR", help='By name, as "swissroll(turns=3)"; a product as "y=categorical+gaussian".'),
 ]
-Component: TypeAlias = Annotated[str | None, typer.Option(metavar="NAME(OPTIONS)", help="A component by name.")]
+Component: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="NAME(OPTIONS)", help="By name, as in aaeframe plugins list.")
+]
+Recipe: TypeAlias = Annotated[str | None, typer.Option(help="The training procedure; unsupervised if not given.")]
+Schedule: TypeAlias = Annotated[str | None, typer.Option(help="alternating (the paper's) or joint.")]
+Epochs: TypeAlias = Annotated[int | None, typer.Option(help="Passes over the unlabeled training set.")]
+BatchSize: TypeAlias = Annotated[int | None, typer.Option(help="Rows in a minibatch.")]
+Seed: TypeAlias = Annotated[int | None, typer.Option(help="Of everything random in the run.")]
+TrainingDevice: TypeAlias = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ..., or auto.")]
+Precision: TypeAlias = Annotated[str | None, typer.Option(help="fp32 or bf16.")]
+Ema: TypeAlias = Annotated[
+    float | None, typer.Option(help="Decay of a moving average of the weights, for evaluation; 0: none.")
+]
+
+_TRAINING = ("recipe", "schedule", "epochs", "batch_size", "seed", "device", "precision", "ema")
 
 
 def registry(context: typer.Context) -> Registry:
@@ -57,10 +72,25 @@ def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool)
     return load(path, registry(context), device=device, raw_weights=raw_weights)
 
 
+def configured(context: typer.Context) -> Config:
+    """The configuration that the command's options describe, all layers over each other.
+
+    Taken from the context, as `train` and `config show` have these options in common.
+    """
+    from aaeframe.layers import compose, without_none
+
+    given = context.params
+    flags = {
+        "data": {"source": given["data"], "labels": given["labels"]},
+        **{kind: given[kind] for kind in ("prior", "encoder", "network", "discriminator")},
+        "training": {key: given[key] for key in _TRAINING},
+    }
+    file = None if given["config"] is None else Path(given["config"])
+    return compose(given["preset"], file, without_none(flags), given["settings"] or ())
+
+
 def composed(flags: Mapping[str, Any], preset: str | None, config: Path | None, settings: list[str] | None) -> Config:
     """The configuration of all layers; flags and --set on top, the latter last."""
-    from aaeframe import config as configuration
-    from aaeframe.layers import compose, given
+    from aaeframe.layers import compose, without_none
 
-    sets = configuration.layer(*(configuration.assignment(text) for text in settings or ()))
-    return compose(preset, config, given(flags), sets)
+    return compose(preset, config, without_none(flags), settings or ())

@@ -1,8 +1,208 @@
+"""`aaeframe plugins list | info | check`: what is installed, what it can do, and whether it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
-app = typer.Typer()
+from aaeframe.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from aaeframe.options import Option
+    from aaeframe.registry import Kind, Offer, Plugin, Registry
+    from aaeframe.testing.outcome import Outcome
+
+app = typer.Typer(no_args_is_help=True)
+
+KindOption = Annotated[
+    str | None, typer.Option("--kind", metavar="KIND", help="encoder, prior, discriminator or network.")
+]
 
 
-@app.callback()
-def root():
-    pass
+@app.command("list")
+def list_plugins(context: typer.Context, json: options.Json = False) -> None:
+    """List the installed plugins, the broken ones with their error, and the components they offer."""
+    from aaeframe.cli.console import out, print_json
+
+    registry = options.registry(context)
+    if json:
+        print_json({"plugins": [_described(plugin) for plugin in registry.plugins]})
+    else:
+        _print_list(out(), registry)
+
+
+@app.command()
+def info(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A component, by short or full name.")],
+    kind: KindOption = None,
+    json: options.Json = False,
+) -> None:
+    """Show a component: what it is, where it comes from, and each option with type, default and doc."""
+    from aaeframe.cli.console import out, print_json
+
+    components = [_explained(offer) for offer in _find(options.registry(context), name, _kind(kind))]
+    if json:
+        print_json({"components": components})
+        return
+    for component in components:
+        _print_info(out(), component)
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A component; or a plugin, for all it offers.")],
+    kind: KindOption = None,
+    json: options.Json = False,
+) -> None:
+    """Run the conformance checks of aaeframe.testing. The exit code is 1 if one fails."""
+    from aaeframe.cli.console import out, print_json
+    from aaeframe.testing.outcome import check_component, check_plugin
+
+    plugins, offers = _find_to_check(options.registry(context), name, _kind(kind))
+    todo = [(str(plugin), _described(plugin), check_plugin(plugin)) for plugin in plugins]
+    todo += [(str(offer), _named(offer), check_component(offer)) for offer in offers]
+    checked: list[dict[str, Any]] = []
+    for title, subject, outcomes in todo:
+        found = [outcome._asdict() for outcome in (outcomes if json else _printed(out(), title, outcomes))]
+        checked.append({**subject, "checks": found})
+    failed = sum(outcome["verdict"] == "failed" for subject in checked for outcome in subject["checks"])
+    if json:
+        print_json({"checked": checked, "failed": failed})
+    else:
+        out().print(f"{failed} failed" if failed else "nothing failed", style="bold")
+    raise typer.Exit(1 if failed else 0)
+
+
+def _kind(name: str | None) -> Kind | None:
+    from aaeframe.registry import KINDS
+
+    for kind in KINDS:
+        if name == kind:
+            return kind
+    if name is not None:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(KINDS)}", param_hint="--kind")
+    return None
+
+
+def _find(registry: Registry, name: str, kind: Kind | None) -> Sequence[Offer]:
+    return registry.find_all(name) if kind is None else [registry.find(kind, name)]
+
+
+def _find_to_check(registry: Registry, name: str, kind: Kind | None) -> tuple[list[Plugin], list[Offer]]:
+    """The components of this name and their plugins; or the plugins of this name and their components."""
+    from aaeframe.errors import UnknownComponent
+
+    try:
+        offers = list(_find(registry, name, kind))
+    except UnknownComponent:
+        plugins = [it for it in registry.plugins if it.answers_to(name)]
+        if not plugins:
+            raise
+        return plugins, [it for plugin in plugins for it in plugin.offers if kind in (None, it.kind)]
+    return [it for it in registry.plugins if set(it.offers) & set(offers)], offers
+
+
+def _described(plugin: Plugin) -> dict[str, Any]:
+    """A plugin as JSON."""
+    fields = ("name", "module", "distribution", "version", "status", "error", "location")
+    return {**{it: getattr(plugin, it) for it in fields}, "components": [_named(it) for it in plugin.offers]}
+
+
+def _named(offer: Offer) -> dict[str, Any]:
+    """A component as JSON."""
+    return {
+        "kind": offer.kind,
+        "name": offer.name,
+        "full_name": offer.full_name,
+        "summary": offer.component.summary,
+        "factory": offer.component.factory,
+    }
+
+
+def _explained(offer: Offer) -> dict[str, Any]:
+    """A component and its options as JSON; BrokenComponent if its factory cannot be had."""
+    import inspect
+
+    from pydantic_core import to_jsonable_python
+
+    from aaeframe.options import REQUIRED, options_for
+
+    def described(option: Option) -> dict[str, Any]:
+        required = option.default is REQUIRED
+        default = None if required else to_jsonable_python(option.default, fallback=repr)
+        fields = {"name": option.name, "type": option.type, "default": default, "required": required}
+        return {**fields, "doc": option.doc}
+
+    doc = inspect.cleandoc(offer.factory().__doc__ or "").split("\n\n")[0]
+    return {
+        **_named(offer),
+        "distribution": offer.distribution,
+        "version": offer.version,
+        "doc": doc,
+        "options": [described(option) for option in options_for(offer)],
+    }
+
+
+def _print_list(console: Console, registry: Registry) -> None:
+    columns = ("status", "distribution", "version", "entry point", "module")
+    plugins = [(it.status, it.distribution, it.version, it.name, it.module) for it in registry.plugins]
+    console.print(_table("Plugins", columns, plugins))
+    components = [
+        (it.kind, registry.shortest_name(it), it.component.summary, it.distribution) for it in registry.offers()
+    ]
+    console.print(_table("Components", ("kind", "name", "summary", "distribution"), components))
+    for plugin in registry.plugins:
+        if plugin.error is not None:
+            _print_line(console, f"{plugin}")
+            _print_line(console, f"  at {plugin.location}" if plugin.location else "")
+            _print_line(console, f"  remove it: pip uninstall {plugin.distribution}")
+
+
+def _print_info(console: Console, component: dict[str, Any]) -> None:
+    _print_line(console, f"{component['kind']} {component['full_name']}: {component['summary']}")
+    _print_line(console, f"from {component['distribution']} {component['version']}, {component['factory']}")
+    if component["doc"]:
+        _print_line(console, f"\n{component['doc']}\n")
+    rows = [(it["name"], it["type"], _default(it), it["doc"]) for it in component["options"]]
+    console.print(_table("Options", ("option", "type", "default", "doc"), rows) if rows else "no options")
+
+
+def _default(option: dict[str, Any]) -> str:
+    if option["required"]:
+        return "required"
+    return "not set" if option["default"] is None else str(option["default"])
+
+
+def _printed(console: Console, title: str, outcomes: Iterable[Outcome]) -> Iterable[Outcome]:
+    """Print each outcome as it comes and hand it on."""
+    marks = {"passed": "pass", "failed": "FAIL", "inapplicable": "n/a "}
+    _print_line(console, title)
+    for outcome in outcomes:
+        message = f": {outcome.message}" if outcome.message else ""
+        _print_line(console, f"  {marks[outcome.verdict]}  {outcome.id}{message}")
+        yield outcome
+
+
+def _print_line(console: Console, text: str) -> None:
+    """Text as it is: no markup, and no line break that a reader or grep would stumble over."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*map(Text, row))
+    return made

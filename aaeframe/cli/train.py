@@ -75,7 +75,7 @@ def train(
         },
     }
     if resume is not None:
-        _refuse_with_resume({**flags, "preset": preset, "config": config, "set": settings, "out": out})
+        _refuse_more(context)
     run = _run(context, flags, preset, config, settings, out, resume)
     if not run.finished:
         _console().print(f"stopped; go on with: aaeframe train --resume {run.folder.path}", markup=False)
@@ -102,15 +102,20 @@ def _run(
         return runs.start(whole, registry, out=out, hooks=hooks)
 
 
-def _refuse_with_resume(given: dict[str, Any]) -> None:
-    from aaeframe.layers import given as without_none
-
-    extra = sorted(key for table in [without_none(given)] for key in table)
+def _refuse_more(context: typer.Context) -> None:
+    """ConfigError if anything that shapes a run was given beside --resume."""
+    flags = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    extra = [flags[name] for name in context.params if name not in ("resume", "json") and _given(context, name)]
     if extra:
         raise ConfigError(
-            f"--resume goes on with a run as it was configured, but {', '.join(extra)} was given too; leave that out, "
-            "or train anew"
+            f"--resume goes on with a run as it was configured and takes nothing else, found {', '.join(extra)}; leave "
+            "that out, or train anew"
         )
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 class Stop:

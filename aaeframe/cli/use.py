@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aaeframe.cli import options
+from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import numpy as np
 
     from aaeframe import data as datasets
     from aaeframe.run import Run
@@ -30,7 +29,13 @@ class Part(StrEnum):
     all = "all"
 
 
-Split = Annotated[Part, typer.Option(help="Which rows; all are in the order of the file.")]
+Split = Annotated[
+    Part | None, typer.Option(help="Which rows, in the order of the file; test if not given, all of --data.")
+]
+Data = Annotated[
+    str | None, typer.Option(metavar="NAME|PATH", help="Rows like those of the run; its own data if not given.")
+]
+LabelKey = Annotated[str | None, typer.Option(metavar="NAME", help="The column or array of --data that holds labels.")]
 
 
 def sample(
@@ -53,8 +58,9 @@ def sample(
 def encode(
     context: typer.Context,
     run: options.RunArgument,
-    data: options.Data = None,
-    split: Split = Part.test,
+    data: Data = None,
+    label_key: LabelKey = None,
+    split: Split = None,
     draws: Annotated[int, typer.Option(min=0, help="Draws of q(z|x) for each row; 0: one code with zero noise.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
     out: OutFile = None,
@@ -62,23 +68,25 @@ def encode(
     raw_weights: options.RawWeights = False,
     json: options.Json = False,
 ) -> None:
-    """Encode data: each block (N, ...), or (draws, N, ...), and the labels if the data has some."""
+    """Encode data: each block (N, ...), or (draws, N, ...), and labels and class names if the data has some."""
+    import numpy as np
     import torch
 
     opened = options.load_run(context, run, device, raw_weights)
-    rows = _rows(opened, data, split)
+    rows, class_names = _rows(opened, data, label_key, split)
     codes = opened.encode(rows.array(), draws=draws, generator=torch.Generator().manual_seed(seed))
     arrays = {name: z.cpu().numpy() for name, z in codes.items()}
     if rows.labels is not None:
-        arrays["labels"] = rows.labels
+        arrays |= {"labels": rows.labels, "class_names": np.array(class_names)}
     _write(out or run / "codes.npz", arrays, json)
 
 
 def reconstruct(
     context: typer.Context,
     run: options.RunArgument,
-    data: options.Data = None,
-    split: Split = Part.test,
+    data: Data = None,
+    label_key: LabelKey = None,
+    split: Split = None,
     out: OutFile = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
@@ -86,32 +94,40 @@ def reconstruct(
 ) -> None:
     """Reconstruct data with zero noise: x and x_hat (N, ...) in the data's units."""
     opened = options.load_run(context, run, device, raw_weights)
-    x = _rows(opened, data, split).array()
+    rows, _ = _rows(opened, data, label_key, split)
+    x = rows.array()
     arrays = {"x": x, "x_hat": opened.reconstruct(x).cpu().numpy()}
     _write(out or run / "reconstructions.npz", arrays, json)
 
 
-def _rows(run: Run, data: str | None, split: Part) -> datasets.Split:
+def _rows(
+    run: Run, data: str | None, label_key: str | None, split: Part | None
+) -> tuple[datasets.Split, tuple[str, ...] | None]:
+    """The rows asked for, and what the classes of their labels are called."""
     from aaeframe import data as datasets
 
-    dataset = run.dataset() if data is None else datasets.load(data)
-    return dataset.split(split)
+    if data is None and label_key is not None:
+        raise ConfigError("--label-key names labels in --data, which is not given; leave it out")
+    if data is not None and split in (None, Part.all):
+        return datasets.load_rows(data, labels=label_key)
+    dataset = run.dataset() if data is None else datasets.load(data, labels=label_key)
+    return dataset.split(split or Part.test), dataset.class_names
 
 
-def _write(path: Path, arrays: Mapping[str, np.ndarray], json: bool) -> None:
+def _write(path: Path, arrays: Mapping[str, Any], json: bool) -> None:
     """Write the arrays, whole or not at all, and say what and where."""
     import io
 
     import numpy as np
 
-    from aaeframe.cli.console import out, print_json
+    from aaeframe.cli.console import print_json, say
     from aaeframe.files import write_atomically
 
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    np.savez_compressed(buffer, **arrays)
     write_atomically(path, buffer.getvalue())
     if json:
         print_json({"file": str(path), "arrays": {name: list(x.shape) for name, x in arrays.items()}})
         return
     shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in arrays.items())
-    out().print(f"{path}: {shapes}", markup=False)
+    say(f"{path}: {shapes}")

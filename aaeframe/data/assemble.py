@@ -56,19 +56,36 @@ def assemble(
     (`splits.shuffled_train`), three are training, validation and test. `spec` and `class_names` are given
     where they are known better than from the values.
     """
-    arrays = [as_rows(part.x, name) for part in parts]
-    _check_alike(arrays, name)
-    ranges = [check_finite(x, name) for x in arrays]
-    arrays = [settle(x) for x in arrays]
-    labels, found_names = as_classes([part.labels for part in parts], [len(x) for x in arrays], name)
+    arrays, labels, found_names, values = _checked(name, parts)
     cuts = cuts or _default_cuts(arrays, name)
     train, validation, test = (
         _split(arrays[part], labels[part], rows, name) for part, rows in (cuts.train, cuts.validation, cuts.test)
     )
-    if spec is None:
-        spec = fit(train, Range(min(r.low for r in ranges), max(r.high for r in ranges)))
     names = _names(found_names, class_names)
-    return Dataset(name, spec, train, validation, test, None if names is None else len(names), names)
+    count = None if names is None else len(names)
+    return Dataset(name, spec or fit(train, values), train, validation, test, count, names)
+
+
+def gather(
+    name: str, parts: Sequence[Part], class_names: tuple[str, ...] | None = None
+) -> tuple[Split, tuple[str, ...] | None]:
+    """Check the parts as `assemble` does and put them one after another; what the classes are called beside them."""
+    arrays, labels, found_names, _ = _checked(name, parts)
+    known = [part for part in labels if part is not None]
+    x = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    return Split(x, None, np.concatenate(known) if len(known) == len(parts) else None), _names(found_names, class_names)
+
+
+def _checked(
+    name: str, parts: Sequence[Part]
+) -> tuple[list[np.ndarray], list[np.ndarray | None], tuple[str, ...] | None, Range]:
+    """The rows and the labels of each part, what the classes are called, and the range of all values."""
+    arrays = [as_rows(part.x, name) for part in parts]
+    _check_alike(arrays, name)
+    ranges = [check_finite(x, name) for x in arrays]
+    arrays = [settle(x) for x in arrays]
+    labels, names = as_classes([part.labels for part in parts], [len(x) for x in arrays], name)
+    return arrays, labels, names, Range(min(r.low for r in ranges), max(r.high for r in ranges))
 
 
 def _split(x: np.ndarray, labels: np.ndarray | None, rows: slice | np.ndarray, name: str) -> Split:

@@ -82,6 +82,7 @@ class Dataset:
             order = np.argsort(np.concatenate([part.index for part in parts]))
         else:
             order = np.arange(sum(len(part) for part in parts))
-        labels = None if self.train.labels is None else np.concatenate([part.labels for part in parts])[order]
+        known = [part.labels for part in parts if part.labels is not None]
+        labels = np.concatenate(known)[order] if len(known) == len(parts) else None
         x = np.concatenate([part.array() for part in parts])[order]
         return Split(x, None, labels)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from aaeframe.data import idx, images, mat, npy, splits, tables
-from aaeframe.data.assemble import Part, assemble
-from aaeframe.data.dataset import Dataset
+from aaeframe.data.assemble import Part, assemble, gather
+from aaeframe.data.dataset import Dataset, Split
 from aaeframe.data.named import LOADERS, NAMES
 from aaeframe.errors import DataError
 
@@ -30,47 +33,88 @@ def load(source: str | Path, *, labels: str | None = None) -> Dataset:
         DataError: the data is not there, unreadable, empty, not finite, or its labels do not fit.
         DownloadError: a named data set could not be downloaded.
     """
-    if isinstance(source, str) and source in NAMES:
-        if labels is not None:
-            raise DataError(f"{source}: has its own labels; leave labels={labels!r} out.")
-        return LOADERS[source]()
+    if _is_name(source, labels):
+        return LOADERS[str(source)]()
+    with _readable(source):
+        content = _read(source, labels)
+        return assemble(str(source), content.parts, content.cuts, class_names=content.class_names)
+
+
+def load_rows(source: str | Path, *, labels: str | None = None) -> tuple[Split, tuple[str, ...] | None]:
+    """All rows of a source in their order, however few, and what the classes of their labels are called.
+
+    Takes and refuses what `load` does, except that rows are not split and one is enough. Classes are those of this
+    source: where it lacks some, they are not numbered as those of another.
+    """
+    if _is_name(source, labels):
+        dataset = LOADERS[str(source)]()
+        return dataset.split("all"), dataset.class_names
+    with _readable(source):
+        content = _read(source, labels)
+        return gather(str(source), content.parts, content.class_names)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a path holds."""
+
+    parts: Sequence[Part]
+    cuts: splits.Cuts | None = None
+    """Where the splits are, if the format says so."""
+    class_names: tuple[str, ...] | None = None
+
+
+@contextmanager
+def _readable(source: str | Path) -> Iterator[None]:
+    """Inside, what the system refuses is a DataError that names the source."""
     try:
-        path = Path(source).expanduser()
-        _check_there(path, str(source))
-        return _load_folder(path, labels) if path.is_dir() else _load_file(path, labels)
+        yield
     except (OSError, RuntimeError) as error:  # RuntimeError is pathlib's for a home folder that is not there
         raise DataError(f"{source}: cannot be read: {error}.") from error
     except MemoryError as error:
         raise DataError(f"{source}: does not fit into memory. Save it as .npy, which is read row by row.") from error
 
 
-def _load_file(path: Path, labels: str | None) -> Dataset:
-    name, suffix = str(path), path.suffix.lower()
+def _is_name(source: str | Path, labels: str | None) -> bool:
+    named = isinstance(source, str) and source in NAMES
+    if named and labels is not None:
+        raise DataError(f"{source}: has its own labels; leave labels={labels!r} out.")
+    return named
+
+
+def _read(source: str | Path, labels: str | None) -> Content:
+    path = Path(source).expanduser()
+    _check_there(path, str(source))
+    return _read_folder(path, labels) if path.is_dir() else _read_file(path, labels)
+
+
+def _read_file(path: Path, labels: str | None) -> Content:
+    suffix = path.suffix.lower()
     if suffix == ".npz":
-        return assemble(name, npy.read_npz(path, labels), None)
+        return Content(npy.read_npz(path, labels))
     if suffix == ".mat":
-        return assemble(name, mat.read_parts(path, labels), None)
+        return Content(mat.read_parts(path, labels))
     if suffix == ".csv":
-        return assemble(name, [tables.read_csv(path, labels)], None)
+        return Content([tables.read_csv(path, labels)])
     _no_labels(labels, path)
     if suffix == ".npy":
-        return assemble(name, [Part(npy.map_npy(path))], None)
+        return Content([Part(npy.map_npy(path))])
     if idx.is_idx(path):
         beside = idx.labels_beside(path)
-        return assemble(name, [Part(idx.read(path), None if beside is None else idx.read(beside))], None)
+        return Content([Part(idx.read(path), None if beside is None else idx.read(beside))])
     raise DataError(f"{path}: is of no format known by its name. Give {FORMATS}.")
 
 
-def _load_folder(path: Path, labels: str | None) -> Dataset:
+def _read_folder(path: Path, labels: str | None) -> Content:
     _no_labels(labels, path)
     four = idx.find_four(path)
     if four is None:
         part, class_names = images.read_folder(path)
-        return assemble(str(path), [part], None, class_names=class_names)
+        return Content([part], None, class_names)
     parts = [Part(idx.read(x), idx.read(y)) for x, y in four]
     count = len(parts[0].x)
     # a sixth of MNIST's 60,000 is its 10,000
-    return assemble(str(path), parts, splits.last(count, count // 6))
+    return Content(parts, splits.last(count, count // 6))
 
 
 def _check_there(path: Path, asked: str) -> None:

@@ -21,5 +21,5 @@ def read_preset(name: str) -> dict[str, Any]:
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"no preset is named {name!r}{hint}; there are: {', '.join(names)}")
+        raise ConfigError(f"no preset is named {name!r}{hint}; there are: {', '.join(names) or 'none'}")
     return tomllib.loads((files(__name__) / f"{name}.toml").read_text("utf-8"))

@@ -1,0 +1,113 @@
+"""Conformance checks for the authors of components.
+
+Each public `check_...` tests one property of what a factory builds, and raises AssertionError with a message that
+says what is wrong. `checks_for` gives all that apply to a component, ready for pytest:
+
+    from aaeframe.testing import checks_for
+
+    @pytest.mark.parametrize("check", [pytest.param(check, id=id) for id, check in checks_for("prior", Torus)])
+    def test_conformance(check):
+        check()
+
+Options other than the defaults are bound by `functools.partial(Torus, radius=3.0)`. `aaeframe plugins check NAME`
+runs the same. Checks draw the same random numbers in every run and leave torch's generator as it was; those that
+test a distribution reject a right one with probability 1e-5.
+"""
+
+from __future__ import annotations
+
+from aaeframe.testing.catalogue import Check, checks_for, plan
+from aaeframe.testing.densities import check_log_prob_fit, check_log_prob_shape
+from aaeframe.testing.discriminators import (
+    DiscriminatorCase,
+    check_discriminator_rows,
+    check_discriminator_state,
+    check_head,
+    check_logit,
+    check_logit_gradient,
+    check_logit_labels,
+)
+from aaeframe.testing.encoders import (
+    EncoderCase,
+    check_code_blocks,
+    check_code_gradient,
+    check_code_noise,
+    check_code_support,
+    check_encoder_rows,
+    check_encoder_state,
+    check_posterior,
+)
+from aaeframe.testing.factories import check_builds, check_options
+from aaeframe.testing.hook_module import ImportCost, check_hook_module, import_cost
+from aaeframe.testing.labels import check_label_classes, check_label_marginal, check_labels
+from aaeframe.testing.networks import (
+    NetworkCase,
+    check_features,
+    check_network_gradient,
+    check_network_rows,
+    check_network_state,
+    check_reconstruction,
+    check_reconstruction_range,
+    check_serves_data,
+)
+from aaeframe.testing.priors import (
+    PriorCase,
+    check_batch_shape,
+    check_prior_state,
+    check_sample_device,
+    check_sample_dtype,
+    check_sample_gradient,
+    check_sample_seed,
+    check_sample_shape,
+    check_sample_support,
+    check_support_reachable,
+)
+
+__all__ = [
+    "Check",
+    "DiscriminatorCase",
+    "EncoderCase",
+    "ImportCost",
+    "NetworkCase",
+    "PriorCase",
+    "check_batch_shape",
+    "check_builds",
+    "check_code_blocks",
+    "check_code_gradient",
+    "check_code_noise",
+    "check_code_support",
+    "check_discriminator_rows",
+    "check_discriminator_state",
+    "check_encoder_rows",
+    "check_encoder_state",
+    "check_features",
+    "check_head",
+    "check_hook_module",
+    "check_label_classes",
+    "check_label_marginal",
+    "check_labels",
+    "check_log_prob_fit",
+    "check_log_prob_shape",
+    "check_logit",
+    "check_logit_gradient",
+    "check_logit_labels",
+    "check_network_gradient",
+    "check_network_rows",
+    "check_network_state",
+    "check_options",
+    "check_posterior",
+    "check_prior_state",
+    "check_reconstruction",
+    "check_reconstruction_range",
+    "check_sample_device",
+    "check_sample_dtype",
+    "check_sample_gradient",
+    "check_sample_seed",
+    "check_sample_shape",
+    "check_sample_support",
+    "check_serves_data",
+    "check_support_reachable",
+    "checks_for",
+    "import_cost",
+    "plan",
+]

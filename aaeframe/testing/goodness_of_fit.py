@@ -80,7 +80,8 @@ def bridge_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> 
     from_kernels = torch.sigmoid(log_density(y).double() - kernels.log_prob(y))
     difference = from_samples.mean() - from_kernels.mean()
     error = ((from_samples.var() + from_kernels.var()) / len(samples)).sqrt()
-    return float(2 * norm.sf((difference / error).abs().item()))
+    deviation = float((difference / error).abs())
+    return float(2 * norm.sf(deviation)) if math.isfinite(deviation) else 0.0  # the density is not a number
 
 
 def frequencies_p_value(samples: Tensor, log_probability: LogDensity) -> float:

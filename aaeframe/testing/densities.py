@@ -1,0 +1,49 @@
+"""Checks of a prior with a density."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from aaeframe.testing.goodness_of_fit import bridge_p_value, frequencies_p_value, lines_p_value
+from aaeframe.testing.priors import SHAPES, PriorCase, inside
+from aaeframe.testing.requirement import FALSE_ALARM, require, seeded
+
+
+@seeded
+def check_log_prob_shape(case: PriorCase) -> None:
+    """`log_prob` maps S + event_shape to S and is finite on samples."""
+    prior = case.build()
+    for shape in SHAPES:
+        log_prob = prior.log_prob(prior.sample(shape))
+        require(
+            log_prob.shape == shape,
+            f"log_prob of {tuple(shape)} samples must have shape {tuple(shape)}, not {tuple(log_prob.shape)}",
+        )
+        require(bool(log_prob.isfinite().all()), "log_prob must be finite on the prior's own samples")
+
+
+@seeded
+def check_log_prob_fit(case: PriorCase) -> None:
+    """Samples follow the density, or the probabilities, that `log_prob` states."""
+    prior = case.build()
+
+    def draw(count: int) -> Tensor:
+        return prior.sample(torch.Size([count])).detach().reshape(count, -1)
+
+    def log_density(points: Tensor) -> Tensor:
+        values = points.reshape(len(points), *prior.event_shape)
+        possible = inside(prior, values)
+        result = torch.full((len(points),), -math.inf, dtype=torch.double)
+        result[possible] = prior.log_prob(values[possible]).detach().double()
+        return result
+
+    if prior.support.is_discrete:
+        p_value = frequencies_p_value(draw(20_000), log_density)
+    else:
+        others = draw(4000)
+        lines = lines_p_value(draw(2000), others, log_density)
+        p_value = 2 * min(lines, bridge_p_value(draw(10_000), others, log_density))
+    require(p_value >= FALSE_ALARM, f"samples do not follow log_prob (p-value {p_value:.1e})")

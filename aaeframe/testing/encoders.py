@@ -1,0 +1,167 @@
+"""Checks of an encoder, built on a tiny network and two blocks, of which one is a class block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import constraints
+
+from aaeframe import supports
+from aaeframe.protocols import BlockSpec, Code
+from aaeframe.testing.goodness_of_fit import two_sample_p_value
+from aaeframe.testing.modules import (
+    hand_over_state,
+    require_gradients,
+    require_independent_rows,
+    require_module,
+    require_tensor,
+)
+from aaeframe.testing.requirement import FALSE_ALARM, require, seeded
+
+ROWS: Final = 8
+BLOCKS: Final[Mapping[str, BlockSpec]] = {
+    "style": BlockSpec(torch.Size([2]), constraints.independent(constraints.real, 1)),
+    "y": BlockSpec(torch.Size([3]), constraints.one_hot),
+}
+
+
+class TinyNetwork(nn.Module):
+    """A network for rows of 5 numbers."""
+
+    num_features = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder: nn.Module = nn.Sequential(nn.Linear(5, self.num_features), nn.Tanh())
+        self.decoder: nn.Module = nn.Linear(5, 5)
+
+
+@dataclass(frozen=True)
+class EncoderCase:
+    """An encoder with its default options, or those bound by `functools.partial`."""
+
+    factory: Callable[..., Any]
+    label: str = ""
+
+    def arguments(self) -> tuple[TinyNetwork, Mapping[str, BlockSpec]]:
+        """A network of its own and the blocks."""
+        return TinyNetwork(), BLOCKS
+
+    def build(self) -> Any:
+        """A new instance on a new network."""
+        return self.build_on(TinyNetwork())
+
+    def build_on(self, network: TinyNetwork) -> Any:
+        """A new instance on this network."""
+        return self.factory(network, BLOCKS)
+
+
+@seeded
+def check_code_blocks(case: EncoderCase) -> None:
+    """The code has the blocks asked for, each (N, *event_shape), finite and float32."""
+    code = case.build()(_data())
+    require(isinstance(code, Mapping), f"the code must be a mapping of blocks, not {type(code).__name__}")
+    require(set(code) == set(BLOCKS), f"the code must have the blocks {sorted(BLOCKS)}, not {sorted(code)}")
+    for name, block in BLOCKS.items():
+        require_tensor(code[name], (ROWS, *block.event_shape), f"the block {name!r}")
+
+
+@seeded
+def check_code_support(case: EncoderCase) -> None:
+    """Codes lie in the relaxation of their block's support; one-hot vectors relax to the simplex."""
+    code = case.build()(_data())
+    for name, block in BLOCKS.items():
+        relaxation = supports.relaxation(block.support, block.event_shape)
+        inside: Tensor = relaxation.check(code[name])
+        require(bool(inside.all()), f"the block {name!r} must lie in {relaxation}, as its support is {block.support}")
+
+
+@seeded
+def check_code_gradient(case: EncoderCase) -> None:
+    """Gradients reach the input and every parameter of the encoder and of the network's encoder."""
+    network = TinyNetwork()
+    encoder = require_module(case.build_on(network), "an encoder")
+    x = _data().requires_grad_()
+    code = encoder(x, _noise(encoder, len(x)))
+    require_gradients([code[name] for name in BLOCKS], {"the input x": x}, encoder, network.encoder)
+
+
+@seeded
+def check_code_noise(case: EncoderCase) -> None:
+    """The noise, of shape noise_shape, is all that is random in a code; None draws it; zeros are noise too."""
+    encoder = require_module(case.build(), "an encoder").eval()
+    shape = encoder.noise_shape
+    require(isinstance(shape, torch.Size), f"noise_shape must be a torch.Size, not {shape!r}")
+    x, noise = _data(), _noise(encoder, ROWS)
+    drawn, again = _flat(encoder(x)), _flat(encoder(x))
+    if noise is None:
+        require(torch.equal(drawn, again), "an encoder with an empty noise_shape must be deterministic")
+        return
+    require(not torch.equal(drawn, again), f"with noise_shape {tuple(shape)}, noise=None must draw new noise each time")
+    given = _flat(encoder(x, noise))
+    require(torch.equal(given, _flat(encoder(x, noise))), "the same noise must give the same code")
+    other = _flat(encoder(x, _noise(encoder, ROWS)))
+    require(not torch.equal(given, other), "different noise must change the code")
+    zero = _flat(encoder(x, torch.zeros_like(noise)))
+    require(bool(zero.isfinite().all()), "zero noise must give a finite code")
+
+
+@seeded
+def check_encoder_state(case: EncoderCase) -> None:
+    """The state_dict holds all that a code depends on."""
+    first, second = (require_module(case.build(), "an encoder").eval() for _ in range(2))
+    hand_over_state(first, second)
+    x, noise = _data(), _noise(first, ROWS)
+    same = torch.equal(_flat(first(x, noise)), _flat(second(x, noise)))
+    require(same, "a second instance with the state_dict of the first must give the same codes")
+
+
+@seeded
+def check_encoder_rows(case: EncoderCase) -> None:
+    """In evaluation mode and with the noise given, the code of a row does not depend on its batch."""
+    encoder = require_module(case.build(), "an encoder").eval()
+    noise = _noise(encoder, ROWS)
+    inputs = (_data(),) if noise is None else (_data(), noise)
+    require_independent_rows(lambda *rows: _flat(encoder(*rows)), *inputs, name="the code")
+
+
+@seeded
+def check_posterior(case: EncoderCase) -> None:
+    """`posterior(x)` has batch_shape (N,), the block's event_shape, and is the distribution of the codes."""
+    encoder = require_module(case.build(), "an encoder").eval()
+    posterior = encoder.posterior(_data())
+    require(
+        set(posterior) <= set(BLOCKS), f"posterior must give blocks among {sorted(BLOCKS)}, not {sorted(posterior)}"
+    )
+    many = _data()[:1].expand(20_000, -1)
+    codes = encoder(many)
+    for name, distribution in posterior.items():
+        event_shape = BLOCKS[name].event_shape
+        found = (tuple(distribution.batch_shape), tuple(distribution.event_shape))
+        require(
+            found == ((ROWS,), tuple(event_shape)),
+            f"the posterior of {name!r} must have batch_shape ({ROWS},) and event_shape {tuple(event_shape)}, "
+            f"not {found[0]} and {found[1]}",
+        )
+        samples = encoder.posterior(many)[name].sample()
+        p_value = two_sample_p_value(samples.detach().flatten(1), codes[name].detach().flatten(1))
+        require(p_value >= FALSE_ALARM, f"the codes of {name!r} do not follow their posterior (p-value {p_value:.1e})")
+
+
+def _data() -> Tensor:
+    return torch.randn(ROWS, 5)
+
+
+def _noise(encoder: Any, rows: int) -> Tensor | None:
+    """Standard normal noise for each row, None for an encoder that takes none."""
+    shape = encoder.noise_shape
+    return torch.randn(rows, *shape) if len(shape) else None
+
+
+def _flat(code: Code) -> Tensor:
+    """The blocks side by side: (N, D)."""
+    return torch.cat([code[name].detach().flatten(1) for name in BLOCKS], dim=1)

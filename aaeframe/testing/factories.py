@@ -1,0 +1,55 @@
+"""Checks of a factory, whatever its kind: that it can be called, and that its options describe themselves."""
+
+from __future__ import annotations
+
+import inspect
+
+from pydantic.errors import PydanticUserError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from aaeframe.options import REQUIRED, Option, options_of
+from aaeframe.testing.requirement import Case, require, seeded
+
+
+@seeded
+def check_builds(case: Case) -> None:
+    """With default options, the factory builds the component."""
+    try:
+        case.build()
+    except Exception as error:
+        raise AssertionError(f"the factory fails with default options: {type(error).__name__}: {error}") from error
+
+
+@seeded
+def check_options(case: Case) -> None:
+    """Beyond what the run gives by position, all parameters are keyword-only and have usable defaults."""
+    parameters = list(inspect.signature(case.factory).parameters.values())
+    given = len(case.arguments())
+    for parameter in parameters[given:]:
+        require(
+            parameter.kind is parameter.KEYWORD_ONLY,
+            f"the parameter {parameter} must be keyword-only: put * before the options; no *args, no **kwargs",
+        )
+    try:
+        options = options_of(case.factory)
+    except NameError as error:
+        raise AssertionError(f"the annotation of an option does not exist: {error}") from error
+    for option in options:
+        require(option.default is not REQUIRED, f"the option {option.name!r} must have a default")
+        require(
+            inspect.signature(case.factory).parameters[option.name].annotation is not inspect.Parameter.empty,
+            f"the option {option.name!r} must have an annotation, by which given values are checked",
+        )
+        _check_default(option)
+
+
+def _check_default(option: Option) -> None:
+    """A run stores its options, defaults included, as JSON and reads them back."""
+    try:
+        option.parse(to_jsonable_python(option.default))
+    except PydanticSerializationError as error:
+        raise AssertionError(f"the default of the option {option} cannot be stored as JSON: {error}") from error
+    except PydanticUserError as error:
+        raise AssertionError(f"values of the option {option} cannot be checked: {error.message}") from error
+    except ValueError as error:
+        raise AssertionError(f"the default of the option {option} does not fit its own type: {error}") from error

@@ -1,0 +1,57 @@
+"""The cost of a plugin's hook module, which every command that resolves a name has to import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Final, NamedTuple
+
+from aaeframe.testing.requirement import require
+
+SLOWEST: Final = 0.5
+"""Seconds that importing a hook module may take."""
+_TIME_LIMIT: Final = 60
+_PROGRAM: Final = """
+import contextlib, importlib, json, sys, time
+import aaeframe
+start = time.perf_counter()
+with contextlib.redirect_stdout(sys.stderr):
+    importlib.import_module(sys.argv[1])
+print(json.dumps([time.perf_counter() - start, "torch" in sys.modules]))
+"""
+
+
+class ImportCost(NamedTuple):
+    """What it costs to import a module where only `aaeframe` has been imported."""
+
+    seconds: float
+    torch: bool
+    """Whether it imports torch, which takes seconds by itself."""
+
+
+def import_cost(module: str) -> ImportCost:
+    """Import the module in a process of its own; the faster of two times, as the first may compile."""
+    return min(_import_once(module) for _ in range(2))
+
+
+def check_hook_module(module: str) -> ImportCost:
+    """Importing the hook module takes less than half a second and does not import torch; returns the cost."""
+    cost = import_cost(module)
+    advice = "name factories by string, and import what is heavy in their modules"
+    require(not cost.torch, f"importing {module} imports torch ({cost.seconds:.2f} s): {advice}")
+    require(
+        cost.seconds < SLOWEST,
+        f"importing {module} takes {cost.seconds:.2f} s, more than {SLOWEST} s: {advice}",
+    )
+    return cost
+
+
+def _import_once(module: str) -> ImportCost:
+    command = [sys.executable, "-c", _PROGRAM, module]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIME_LIMIT, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise AssertionError(f"importing {module} takes more than {_TIME_LIMIT} s") from error
+    require(done.returncode == 0, f"importing {module} by itself fails:\n{done.stderr.strip()}")
+    return ImportCost(*json.loads(done.stdout))

@@ -1,0 +1,138 @@
+"""Checks of a network on a table and on images, of which it must serve at least one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import constraints
+from torch.distributions.constraints import Constraint
+
+from aaeframe.errors import AaeframeError
+from aaeframe.protocols import DataSpec
+from aaeframe.testing.modules import (
+    hand_over_state,
+    require_gradients,
+    require_independent_rows,
+    require_module,
+    require_tensor,
+)
+from aaeframe.testing.requirement import require, seeded
+
+ROWS: Final = 4
+CODE_SIZE: Final = 3
+REFUSALS: Final = (ValueError, AaeframeError)
+"""With these a network refuses data that it does not serve."""
+
+
+@dataclass(frozen=True)
+class NetworkCase:
+    """A network for one shape and scale of data."""
+
+    factory: Callable[..., Any]
+    label: str = "table"
+    shape: tuple[int, ...] = (7,)
+    support: Constraint = constraints.real
+
+    def arguments(self) -> tuple[DataSpec, int]:
+        """The data and the size of the representation."""
+        scale = torch.zeros(1), torch.ones(1)
+        return DataSpec(torch.Size(self.shape), self.support, *scale), CODE_SIZE
+
+    def build(self) -> Any:
+        """A new instance."""
+        return self.factory(*self.arguments())
+
+    def refusal(self) -> str | None:
+        """Why the network does not serve these data; None if it does."""
+        try:
+            self.build()
+        except REFUSALS as error:
+            return str(error)
+        return None
+
+    def data(self) -> Tensor:
+        """Scaled data (N, *shape)."""
+        return torch.rand(ROWS, *self.shape)
+
+
+def network_cases(factory: Callable[..., Any]) -> tuple[NetworkCase, ...]:
+    """The data on which a network is checked."""
+    return (
+        NetworkCase(factory),
+        NetworkCase(factory, "image", (1, 8, 8), constraints.unit_interval),
+        NetworkCase(factory, "odd-image", (3, 9, 11), constraints.unit_interval),
+        NetworkCase(factory, "standardized-image", (1, 8, 8)),
+    )
+
+
+@seeded
+def check_serves_data(cases: Sequence[NetworkCase]) -> None:
+    """Some data are served; ValueError refuses the others."""
+    refusals = [f"{case.label} {case.shape}: {case.refusal()}" for case in cases]
+    served = any(case.refusal() is None for case in cases)
+    require(served, f"the network must serve some shape of data: {'; '.join(refusals)}")
+
+
+@seeded
+def check_features(case: NetworkCase) -> None:
+    """The encoder maps (N, *shape) to finite float32 features (N, num_features)."""
+    network = case.build()
+    encoder = require_module(network.encoder, "a network's encoder")
+    require_tensor(encoder(case.data()), (ROWS, network.num_features), "the features")
+
+
+@seeded
+def check_reconstruction(case: NetworkCase) -> None:
+    """The decoder maps (N, code_size) to finite float32 data (N, *shape)."""
+    decoder = require_module(case.build().decoder, "a network's decoder")
+    require_tensor(decoder(torch.randn(ROWS, CODE_SIZE)), (ROWS, *case.shape), "the reconstruction")
+
+
+@seeded
+def check_reconstruction_range(case: NetworkCase) -> None:
+    """The decoder stays in [0, 1] for data in [0, 1], and is free for standardized data."""
+    x_hat = case.build().decoder(1000 * torch.randn(100, CODE_SIZE)).detach()
+    low, high = float(x_hat.min()), float(x_hat.max())
+    inside = low >= 0 and high <= 1
+    if case.support is constraints.unit_interval:
+        require(inside, f"for data in [0, 1] the reconstruction must lie there too, not in [{low:.3g}, {high:.3g}]")
+    else:
+        require(not inside, "for standardized data the reconstruction must be able to leave [0, 1]")
+
+
+@seeded
+def check_network_gradient(case: NetworkCase) -> None:
+    """Gradients reach the input and all parameters, of the encoder and of the decoder."""
+    network = case.build()
+    x, representation = case.data().requires_grad_(), torch.randn(ROWS, CODE_SIZE, requires_grad=True)
+    require_gradients([network.encoder(x)], {"the input x": x}, network.encoder)
+    reconstruction = network.decoder(representation)
+    require_gradients([reconstruction], {"the representation": representation}, network.decoder)
+
+
+@seeded
+def check_network_state(case: NetworkCase) -> None:
+    """The state_dicts hold all that features and reconstructions depend on."""
+    first, second = case.build(), case.build()
+    for part, value in (("encoder", case.data()), ("decoder", torch.randn(ROWS, CODE_SIZE))):
+        one, other = (_part(network, part) for network in (first, second))
+        hand_over_state(one, other)
+        same = torch.equal(one(value), other(value))
+        require(same, f"a second {part} with the state_dict of the first must give the same output")
+
+
+@seeded
+def check_network_rows(case: NetworkCase) -> None:
+    """In evaluation mode neither features nor reconstructions of a row depend on its batch."""
+    network = case.build()
+    require_independent_rows(_part(network, "encoder"), case.data(), name="the features")
+    representation = torch.randn(ROWS, CODE_SIZE)
+    require_independent_rows(_part(network, "decoder"), representation, name="the reconstruction")
+
+
+def _part(network: Any, name: str) -> nn.Module:
+    return require_module(getattr(network, name), f"a network's {name}").eval()

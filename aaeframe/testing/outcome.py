@@ -1,0 +1,57 @@
+"""Checks run, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from aaeframe.errors import BrokenComponent
+from aaeframe.registry import Offer, Plugin
+from aaeframe.testing.catalogue import Check, plan
+from aaeframe.testing.hook_module import check_hook_module
+
+
+class Outcome(NamedTuple):
+    """What came out of one check."""
+
+    id: str
+    verdict: Literal["passed", "failed", "inapplicable"]
+    message: str = ""
+
+
+def check_component(offer: Offer) -> Iterator[Outcome]:
+    """Import a component and run all checks of its kind."""
+    try:
+        factory = offer.factory()
+    except BrokenComponent as error:
+        yield Outcome("factory", "failed", str(error))
+        return
+    for check in plan(offer.kind, factory):
+        yield _outcome(check)
+
+
+def check_plugin(plugin: Plugin) -> Iterator[Outcome]:
+    """Check that a plugin is active and cheap to import."""
+    if plugin.status != "active":
+        where = f" (at {plugin.location})" if plugin.location else ""
+        yield Outcome("active", "failed", f"{plugin.status}: {plugin.error or 'not loaded, as asked'}{where}")
+        return
+    yield Outcome("active", "passed")
+    try:
+        cost = check_hook_module(plugin.module)
+    except AssertionError as error:
+        yield Outcome("hook-module", "failed", str(error))
+    else:
+        yield Outcome("hook-module", "passed", f"imported in {cost.seconds:.3f} s")
+
+
+def _outcome(check: Check) -> Outcome:
+    if check.inapplicable is not None:
+        return Outcome(check.id, "inapplicable", check.inapplicable)
+    try:
+        check.run()
+    except AssertionError as error:
+        return Outcome(check.id, "failed", str(error))
+    except Exception as error:
+        return Outcome(check.id, "failed", f"{type(error).__name__}: {error}")
+    return Outcome(check.id, "passed")

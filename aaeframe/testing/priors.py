@@ -1,0 +1,157 @@
+"""Checks of any prior: its samples, its support and its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.distributions.constraints import Constraint
+
+from aaeframe import supports
+from aaeframe.errors import ConfigError
+from aaeframe.protocols import Prior
+from aaeframe.testing.modules import hand_over_state
+from aaeframe.testing.requirement import require, seeded
+
+SHAPES: Final = (torch.Size(), torch.Size([5]), torch.Size([2, 3]))
+"""The sample shapes that are tried."""
+
+
+@dataclass(frozen=True)
+class PriorCase:
+    """A prior with its default options, or those bound by `functools.partial`."""
+
+    factory: Callable[[], Any]
+    label: str = ""
+
+    def arguments(self) -> tuple[()]:
+        """A prior receives nothing by position."""
+        return ()
+
+    def build(self) -> Any:
+        """A new instance."""
+        return self.factory()
+
+
+@seeded
+def check_sample_shape(case: PriorCase) -> None:
+    """`sample(S)` has the shape S + event_shape."""
+    prior = case.build()
+    _require_event(prior)
+    for shape in SHAPES:
+        expected = shape + prior.event_shape
+        found = prior.sample(shape).shape
+        require(found == expected, f"sample({tuple(shape)}) must have shape {tuple(expected)}, not {tuple(found)}")
+
+
+@seeded
+def check_batch_shape(case: PriorCase) -> None:
+    """One prior, not a batch of priors."""
+    batch_shape = tuple(getattr(case.build(), "batch_shape", ()))
+    require(
+        batch_shape == (),
+        f"the batch_shape must be empty, not {batch_shape}: wrap the distribution in "
+        f"torch.distributions.Independent(..., {len(batch_shape)})",
+    )
+
+
+@seeded
+def check_sample_dtype(case: PriorCase) -> None:
+    """Samples are finite floating-point numbers."""
+    sample = case.build().sample(torch.Size([100]))
+    require(sample.is_floating_point(), f"samples must be floating-point numbers, not {sample.dtype}")
+    require(bool(sample.isfinite().all()), "samples must be finite")
+
+
+@seeded
+def check_sample_device(case: PriorCase) -> None:
+    """Samples are on the CPU at first; those of a module with tensors follow it to another device.
+
+    Where there is no accelerator the other device is torch's "meta", as far as the prior's operations exist there.
+    """
+    prior = case.build()
+    found = prior.sample(torch.Size([5])).device
+    require(found.type == "cpu", f"samples must be on the CPU before the prior is moved, not on {found}")
+    tensors = [*prior.parameters(), *prior.buffers()] if isinstance(prior, nn.Module) else []
+    if not tensors:
+        return
+    device = torch.device("cuda" if torch.cuda.is_available() else "meta")
+    prior.to(device)
+    try:
+        found = prior.sample(torch.Size([5])).device
+    except RuntimeError as error:
+        if device.type == "meta" and (isinstance(error, NotImplementedError) or "meta tensors" in str(error)):
+            return  # an operation that needs values, which "meta" has not
+        raise AssertionError(f"sample fails after the prior was moved to {device}: {error}") from error
+    require(found.type == device.type, f"samples of a prior moved to {device} must follow it, not stay on {found}")
+
+
+@seeded
+def check_sample_gradient(case: PriorCase) -> None:
+    """Samples carry no gradient, unless the prior declares `learnable = True`; then they must."""
+    prior = case.build()
+    carries = prior.sample(torch.Size([5])).requires_grad
+    if getattr(prior, "learnable", False):
+        require(carries, "a learnable prior must give samples that carry a gradient to its parameters")
+    else:
+        require(not carries, "samples must carry no gradient: sample under torch.no_grad(), or set learnable = True")
+
+
+@seeded
+def check_sample_seed(case: PriorCase) -> None:
+    """The seed of torch's global generator alone decides the samples."""
+    prior = case.build()
+    first, again, other = (_sample_seeded(prior, seed) for seed in (1, 1, 2))
+    require(torch.equal(first, again), "the same torch seed must give the same samples")
+    require(not torch.equal(first, other), "different torch seeds must give different samples")
+
+
+@seeded
+def check_sample_support(case: PriorCase) -> None:
+    """Samples lie in the support."""
+    prior = case.build()
+    _require_event(prior)
+    samples = prior.sample(torch.Size([1000]))
+    outside = ~inside(prior, samples)
+    first = f", such as {samples[outside][0].tolist()}" if outside.any() else ""
+    require(not outside.any(), f"{int(outside.sum())} of 1000 samples lie outside {prior.support}{first}")
+
+
+@seeded
+def check_support_reachable(case: PriorCase) -> None:
+    """An encoder's head knows how to reach the support."""
+    prior = case.build()
+    try:
+        supports.resolve(prior.support, prior.event_shape)
+    except ConfigError as error:
+        raise AssertionError(str(error)) from error
+
+
+@seeded
+def check_prior_state(case: PriorCase) -> None:
+    """The state_dict of a module holds all that its samples depend on."""
+    first, second = case.build(), case.build()
+    hand_over_state(first, second)
+    require(
+        torch.equal(_sample_seeded(first, 1), _sample_seeded(second, 1)),
+        "a second instance with the state_dict of the first must sample the same: keep what is drawn in buffers",
+    )
+
+
+def _sample_seeded(prior: Prior, seed: int) -> Tensor:
+    torch.default_generator.manual_seed(seed)
+    return prior.sample(torch.Size([16])).detach()
+
+
+def inside(prior: Prior, values: Tensor) -> Tensor:
+    """Which values (N, *event_shape) the support holds: (N,)."""
+    inside: Tensor = prior.support.check(values)
+    return inside.reshape(len(values), -1).all(dim=1)
+
+
+def _require_event(prior: Prior) -> None:
+    require(isinstance(prior.event_shape, torch.Size), f"event_shape must be a torch.Size, not {prior.event_shape!r}")
+    require(isinstance(prior.support, Constraint), f"support must be a torch constraint, not {prior.support!r}")

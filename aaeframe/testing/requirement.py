@@ -1,0 +1,50 @@
+"""What every check is made of: a requirement with a message, a fixed seed, and a case to build."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final, ParamSpec, Protocol
+
+import torch
+
+FALSE_ALARM: Final = 1e-5
+"""The probability with which a statistical check rejects what is right."""
+
+P = ParamSpec("P")
+
+
+class Case(Protocol):
+    """A factory and the setting in which what it builds is checked."""
+
+    @property
+    def factory(self) -> Callable[..., Any]:
+        """The component's factory; `functools.partial` binds options other than the defaults."""
+
+    @property
+    def label(self) -> str:
+        """What tells this case from the component's others; empty if there is one only."""
+
+    def arguments(self) -> tuple[Any, ...]:
+        """What the factory receives by position."""
+
+    def build(self) -> Any:
+        """What the factory makes of it, new in every call."""
+
+
+def require(condition: bool, message: str) -> None:
+    """AssertionError with the message unless the condition holds; unlike `assert`, under `python -O` too."""
+    if not condition:
+        raise AssertionError(message)
+
+
+def seeded(check: Callable[P, None]) -> Callable[P, None]:
+    """Let a check draw the same random numbers in every run and leave the caller's generator as it was."""
+
+    @functools.wraps(check)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            check(*args, **kwargs)
+
+    return run

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import pickle
+import shutil
+
+import pytest
+import torch
+
+from aaeframe.checkpoint import FORMAT, Checkpoint, latest, paths, read, write
+from aaeframe.errors import CheckpointError, RunError
+
+FILES = ["model.safetensors", "optimizer.safetensors", "state.json"]
+
+
+def made(step=0):
+    model = {"model.weight": torch.full((2, 3), float(step)), "model.count": torch.tensor(step)}
+    optimizer = {"rng.cpu": torch.arange(16, dtype=torch.uint8), "sums.loss": torch.tensor(0.1, dtype=torch.float64)}
+    return Checkpoint(model, optimizer, {"step": step, "batches": {"epoch": 1, "position": 2}, "third": 1 / 3})
+
+
+def assert_equal(found, expected):
+    for mine, theirs in ((found.model, expected.model), (found.optimizer, expected.optimizer)):
+        assert mine.keys() == theirs.keys()
+        for name in mine:
+            assert mine[name].dtype == theirs[name].dtype
+            assert torch.equal(mine[name], theirs[name])
+    assert {key: found.state[key] for key in expected.state} == expected.state
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "checkpoints"
+
+
+@pytest.fixture
+def path(folder):
+    return write(folder, 7, made(7))
+
+
+def test_what_was_written_is_read(path):
+    assert path.name == "step-00000007"
+    assert sorted(file.name for file in path.iterdir()) == FILES
+    assert_equal(read(path), made(7))
+    assert read(path).state["format"] == FORMAT
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64, torch.int64, torch.bool])
+def test_every_dtype_and_shape_keeps_its_bits(folder, dtype):
+    values = torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).to(dtype)
+    model = {"whole": values, "transposed": values.T, "scalar": values[1, 1], "empty": values[:0]}
+    assert_equal(read(write(folder, 1, Checkpoint(model, {}, {}))), Checkpoint(model, {}, {}))
+
+
+def test_tensors_that_share_memory_are_each_kept(folder):
+    tied = torch.arange(6.0)
+    model = {"encoder.weight": tied, "decoder.weight": tied, "view": tied[2:], "expanded": tied[:1].expand(3)}
+    assert_equal(read(write(folder, 1, Checkpoint(model, {}, {}))), Checkpoint(model, {}, {}))
+
+
+def test_the_last_two_are_kept_in_the_order_of_their_steps(folder):
+    for step in (0, 9, 10, 99_999_999, 100_000_000):
+        write(folder, step, made(step))
+    assert [it.name for it in paths(folder)] == ["step-99999999", "step-100000000"]
+    assert_equal(read(latest(folder)), made(100_000_000))
+
+
+def test_no_checkpoint_is_an_error(folder):
+    assert paths(folder) == []
+    with pytest.raises(CheckpointError, match=r"there is no checkpoint in .*checkpoints.*train anew"):
+        latest(folder)
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("keep", [0, 1, 20, -1])
+def test_a_truncated_file_is_named(path, file, keep):
+    content = (path / file).read_bytes()
+    (path / file).write_bytes(content[:keep])
+    with pytest.raises(CheckpointError, match=rf"{file} cannot be used.*older checkpoint, remove this one") as caught:
+        read(path)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_one_altered_byte_anywhere_is_noticed(path, file):
+    content = (path / file).read_bytes()
+    for place in range(0, len(content), max(1, len(content) // 40)):
+        altered = bytearray(content)
+        altered[place] ^= 0x10
+        (path / file).write_bytes(altered)
+        with pytest.raises(CheckpointError, match=rf"{path.name}.*(cannot be used|format)"):
+            read(path)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_missing_file_is_named(path, file):
+    (path / file).unlink()
+    with pytest.raises(CheckpointError, match=rf"{file} cannot be used: No such file or directory"):
+        read(path)
+
+
+def test_a_newer_format_says_to_upgrade(path):
+    state = json.loads((path / "state.json").read_text())
+    (path / "state.json").write_text(json.dumps({**state, "format": FORMAT + 1}))
+    with pytest.raises(CheckpointError, match=rf"has format {FORMAT + 1}; .* reads up to {FORMAT}: upgrade aaeframe"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "step: 7", "[" * 100_000, "\udcff", "[]", "7", "null", "{}", '{"format": "1"}'],
+    ids=["empty", "yaml", "deep", "bytes", "list", "number", "null", "no-format", "text-format"],
+)
+def test_a_state_that_is_no_state_is_refused(path, text):
+    (path / "state.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(CheckpointError, match=r"state.json cannot be used: it (is not JSON|names no format)"):
+        read(path)
+
+
+def test_files_of_two_checkpoints_do_not_mix(folder, path):
+    other = write(folder, 8, made(8))
+    shutil.copy(other / "model.safetensors", path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"model.safetensors cannot be used: its SHA-256 is"):
+        read(path)
+
+
+class Bomb:
+    def __reduce__(self):
+        return (os.mkdir, ("exploded",))
+
+
+def test_code_is_never_run_even_with_the_right_digests(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content = pickle.dumps(Bomb())
+    (path / "model.safetensors").write_bytes(content)
+    state = json.loads((path / "state.json").read_text())
+    state["digests"]["model.safetensors"] = hashlib.sha256(content).hexdigest()
+    del state["digest"]
+    canonical = json.dumps(state, sort_keys=True, separators=(",", ":")).encode()
+    (path / "state.json").write_text(json.dumps({**state, "digest": hashlib.sha256(canonical).hexdigest()}))
+    with pytest.raises(CheckpointError, match="cannot be used"):
+        read(path)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_leftovers_of_an_interrupted_write_are_ignored_and_then_cleaned(folder, path):
+    leftover = folder / ".step-00000008.4242.tmp"
+    leftover.mkdir()
+    (leftover / "model.safetensors").write_bytes(b"half")
+    (folder / "notes.txt").write_text("not ours")
+    assert latest(folder) == path
+    write(folder, 9, made(9))
+    assert sorted(it.name for it in folder.iterdir()) == ["notes.txt", "step-00000007", "step-00000009"]
+
+
+@pytest.mark.parametrize("call", range(5))
+def test_a_disk_that_fills_up_at_any_time_leaves_a_whole_checkpoint(folder, path, monkeypatch, call):
+    flush, calls = os.fsync, []
+
+    def refuse(descriptor):
+        calls.append(descriptor)
+        if len(calls) == call + 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(RunError, match=r"cannot write .*step-00000008: No space left on device"):
+        write(folder, 8, made(8))
+    monkeypatch.undo()
+    found = latest(folder)
+    assert_equal(read(found), made(int(found.name.removeprefix("step-"))))
+    assert_equal(read(path), made(7))
+    assert not list(folder.glob(".*"))
+    write(folder, 9, made(9))
+    assert_equal(read(latest(folder)), made(9))
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"cannot write .*step-00000001: Not a directory"):
+        write(tmp_path / "file" / "checkpoints", 1, made(1))
+
+
+def test_a_checkpoint_is_never_overwritten(folder, path):
+    with pytest.raises(RunError, match=r"cannot write .*step-00000007"):
+        write(folder, 7, made(0))
+    assert_equal(read(path), made(7))

@@ -1,0 +1,381 @@
+from __future__ import annotations
+
+import logging
+import random
+import resource
+import shutil
+import sys
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import aaeframe
+from aaeframe import cli
+from aaeframe.checkpoint import latest, read
+from aaeframe.data import from_arrays
+from aaeframe.errors import CheckpointError, ConfigError, DataError, RunError
+from aaeframe.metrics import MetricsFile
+from aaeframe.registry import Registry
+from aaeframe.run import Hooks, load, resume
+
+LABELS = np.arange(100) % 10
+ROWS = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32) + LABELS[:, None]
+SMALL = {"network": "mlp(hidden=[8])", "discriminator": "mlp(hidden=[8])"}
+TRAINING = {"epochs": 2, "batch_size": 20, "device": "cpu"}
+
+
+def trained(out, rows=ROWS, *, config=None, hooks=None, prior="gaussian", **training):
+    chosen = {} if hooks is None else {"hooks": hooks}
+    return aaeframe.train(rows, prior=prior, config=config, out=out, **SMALL, **{**TRAINING, **training}, **chosen)
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return Registry.load()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of two epochs with a moving average."""
+    return trained(tmp_path_factory.mktemp("runs") / "run", ema=0.9)
+
+
+class Telling:
+    """Remembers what a training told, and asks it to stop after some steps."""
+
+    def __init__(self, stop_after=None, look=lambda row: None):
+        self.stop_after, self.look = stop_after, look
+        self.started, self.noticed, self.steps = [], [], 0
+
+    @property
+    def hooks(self):
+        return Hooks(self, lambda: self.steps == self.stop_after, self._start, self.noticed.append)
+
+    def _start(self, config, folder, steps):
+        self.started.append((config.training.epochs, folder.path, steps))
+
+    def stepped(self, epoch, step):
+        self.steps += 1
+
+    def epoch_ended(self, row, warnings):
+        self.look(row)
+
+
+@contextmanager
+def files_up_to(size):
+    """Inside, the system refuses to let any file grow beyond `size` bytes, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def command(monkeypatch, capsys, *arguments):
+    """The command line's exit code and standard error."""
+    monkeypatch.setattr(sys, "argv", ["aaeframe", *map(str, arguments)])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return caught.value.code, capsys.readouterr().err
+
+
+def content(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_same_model(first, second):
+    mine, theirs = first.model.state_dict(), second.model.state_dict()
+    assert mine.keys() == theirs.keys()
+    assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
+
+
+# Training and its folder.
+
+
+def test_a_run_is_told_and_leaves_its_folder(tmp_path):
+    told = Telling()
+    run = trained(tmp_path / "run", hooks=told.hooks)
+    assert run.finished
+    assert told.started == [(2, tmp_path / "run", 8)]
+    assert told.noticed == []
+    assert sorted(path.name for path in run.folder.path.iterdir()) == ["checkpoints", "config.toml", "metrics.jsonl"]
+    assert len(MetricsFile(run.folder.metrics).rows()) == 2
+    assert not run.model.training
+
+
+def test_there_is_no_pickle_in_a_run(finished):
+    assert {path.suffix for path in content(finished.folder.path)} == {".toml", ".jsonl", ".json", ".safetensors"}
+    for path in finished.folder.path.rglob("*.safetensors"):
+        load_file(path)
+
+
+def test_training_leaves_the_callers_random_state_and_logging_alone(tmp_path):
+    handlers = [list(logger.handlers) for logger in (logging.getLogger(), logging.getLogger("aaeframe"))]
+    before = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    trained(tmp_path / "run", encoder="universal", ema=0.9)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1][1])
+    assert random.getstate() == before[2]
+    assert [list(logger.handlers) for logger in (logging.getLogger(), logging.getLogger("aaeframe"))] == handlers
+
+
+def test_the_callers_random_state_changes_nothing(tmp_path):
+    runs = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        runs.append(trained(tmp_path / str(seed), encoder="universal"))
+    assert_same_model(*runs)
+
+
+def test_same_seed_same_bits_other_seed_others(tmp_path):
+    first, second, other = (trained(tmp_path / name, seed=seed) for name, seed in [("a", 5), ("b", 5), ("c", 6)])
+    assert_same_model(first, second)
+    checkpoints = [content(latest(run.folder.checkpoints)) for run in (first, second)]
+    for path, data in checkpoints[0].items():
+        if path.suffix == ".safetensors":
+            assert checkpoints[1][path] == data
+    with pytest.raises(AssertionError):
+        assert_same_model(first, other)
+
+
+def test_evaluating_after_every_epoch_changes_no_weight(tmp_path):
+    dataset = from_arrays(ROWS)
+
+    def look(row):
+        now = load(tmp_path / "watched")
+        if row["epoch"] == 1:
+            now.evaluate(dataset, split="validation")
+        now.sample(3, seed=0)
+        now.encode(ROWS, draws=2, generator=torch.Generator().manual_seed(0))
+
+    watched = trained(tmp_path / "watched", hooks=Telling(look=look).hooks, encoder="universal", checkpoint_every=1)
+    assert_same_model(watched, trained(tmp_path / "alone", encoder="universal", checkpoint_every=1))
+
+
+@pytest.mark.parametrize("labels", [0, 20])
+def test_streamed_data_trains_to_the_same_bits(tmp_path, labels):
+    def run(name, mib):
+        table = {"data": {"max_resident_mib": mib, "labels": labels}}
+        return trained(tmp_path / name, (ROWS, LABELS), config=table, prior="mixture")
+
+    assert_same_model(run("resident", 100), run("streamed", 1e-5))
+
+
+# Loading.
+
+
+def test_a_loaded_run_is_the_one_that_was_trained(finished):
+    again = load(finished.folder.path)
+    assert_same_model(again, finished)
+    assert again.finished
+    assert not again.model.training
+    assert torch.equal(again.reconstruct(ROWS), finished.reconstruct(ROWS))
+    assert torch.equal(again.sample(3, seed=1), finished.sample(3, seed=1))
+
+
+def test_the_average_is_loaded_unless_raw_weights_are_asked_for(finished):
+    saved = load_file(latest(finished.folder.checkpoints) / "model.safetensors")
+    for raw, prefix in [(False, "ema."), (True, "model.")]:
+        run = load(finished.folder.path, raw_weights=raw)
+        assert all(torch.equal(value, saved[prefix + name]) for name, value in run.model.state_dict().items())
+    averaged, raw = (load(finished.folder.path, raw_weights=raw).reconstruct(ROWS) for raw in (False, True))
+    assert not torch.equal(averaged, raw)
+
+
+def test_loading_leaves_the_callers_random_state_alone(finished):
+    before = torch.get_rng_state()
+    load(finished.folder.path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_stopped_run_is_loaded_as_unfinished(tmp_path):
+    run = trained(tmp_path / "run", hooks=Telling(stop_after=3).hooks)
+    assert not run.finished
+    assert not load(tmp_path / "run").finished
+    assert_same_model(load(tmp_path / "run"), run)
+
+
+def test_data_and_priors_from_python_must_be_given_again(tmp_path, registry):
+    prior = torch.distributions.Independent(torch.distributions.Laplace(torch.zeros(2), 1.0), 1)
+    run = trained(tmp_path / "run", prior=prior)
+    with pytest.raises(DataError, match="trained on arrays passed in from Python"):
+        resume(tmp_path / "run", registry, priors={"z": prior})
+    with pytest.raises(ConfigError, match=r"the prior of block 'z' was an object from Python \(Independent\)"):
+        load(tmp_path / "run")
+    assert_same_model(load(tmp_path / "run", priors={"z": prior}), run)
+
+
+def test_a_run_of_a_plugin_that_is_gone_says_so(tmp_path):
+    trained(tmp_path / "run")
+    config = tmp_path / "run" / "config.toml"
+    config.write_text(config.read_text().replace("aaeframe:gaussian", "aaeframe-torus:torus"))
+    with pytest.raises(CheckpointError, match=r"(?s)needs a plugin that is not installed.*torus.*pip install"):
+        load(tmp_path / "run")
+
+
+# Resuming.
+
+
+def test_a_finished_run_is_not_harmed(finished, registry):
+    told = Telling()
+    before = content(finished.folder.path)
+    again = resume(finished.folder.path, registry, dataset=from_arrays(ROWS), hooks=told.hooks)
+    assert again.finished
+    assert told.noticed == ["all 2 epochs were done already; nothing was trained"]
+    assert told.steps == 0
+    assert content(finished.folder.path) == before
+    assert_same_model(again, finished)
+
+
+def test_changed_data_is_refused_and_nothing_touched(tmp_path, registry):
+    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    metrics.write_bytes(metrics.read_bytes() + b'{"epoch": 2}\n')
+    before = content(tmp_path / "run")
+    with pytest.raises(CheckpointError, match="the training data is not what this run was trained on so far"):
+        resume(tmp_path / "run", registry, dataset=from_arrays(ROWS + 1))
+    assert content(tmp_path / "run") == before
+
+
+def test_rows_after_the_checkpoint_are_written_anew(tmp_path, registry):
+    whole = trained(tmp_path / "whole")
+    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    metrics = MetricsFile(tmp_path / "run" / "metrics.jsonl")
+    metrics.append({"epoch": 2, "of": "a process that was killed"})
+    resume(tmp_path / "run", registry, dataset=from_arrays(ROWS))
+    rows = metrics.rows()
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert rows[1]["reconstruction"] == MetricsFile(whole.folder.metrics).rows()[1]["reconstruction"]
+
+
+@pytest.mark.parametrize("kept", [0, 20])
+def test_lost_rows_are_an_error(tmp_path, registry, kept):
+    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    metrics.write_bytes(metrics.read_bytes()[:kept])
+    with pytest.raises(RunError, match=rf"has {kept} bytes, but the checkpoint was written after \d+: rows were lost"):
+        resume(tmp_path / "run", registry, dataset=from_arrays(ROWS))
+
+
+def test_another_number_of_threads_is_noted_in_words(tmp_path, registry):
+    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    told, threads = Telling(), torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        run = resume(tmp_path / "run", registry, dataset=from_arrays(ROWS), hooks=told.hooks)
+    finally:
+        torch.set_num_threads(threads)
+    assert run.finished
+    assert told.noticed == [
+        f"no longer bitwise equal to a run that was never stopped: threads was {threads}, is {threads + 1}"
+    ]
+
+
+def test_in_the_same_environment_nothing_is_noted(tmp_path, registry):
+    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    told = Telling()
+    resume(tmp_path / "run", registry, dataset=from_arrays(ROWS), hooks=told.hooks)
+    assert told.noticed == []
+    assert told.steps == 2
+
+
+# What cannot be written.
+
+
+@pytest.mark.parametrize("size", [10, 1500], ids=["configuration", "first checkpoint"])
+def test_a_run_that_a_full_disk_does_not_let_begin_leaves_nothing(tmp_path, size):
+    with files_up_to(size), pytest.raises(RunError, match=r"cannot write .*File too large") as caught:
+        trained(tmp_path / "a" / "run")
+    assert caught.value.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"cannot write .*run: Not a directory"):
+        trained(tmp_path / "file" / "run")
+
+
+def test_a_disk_that_fills_up_later_leaves_a_run_that_can_go_on(tmp_path, registry):
+    rows = np.repeat(ROWS, 10, axis=0)
+    whole = trained(tmp_path / "whole", rows)
+    first = max(len(data) for path, data in content(latest(whole.folder.checkpoints)).items())
+    told = Telling()
+    full = files_up_to(first - 1)
+    told.look = lambda row: full.__enter__()  # from the end of the first epoch on
+    try:
+        with pytest.raises(RunError, match=r"cannot write .*step-00000080: File too large"):
+            trained(tmp_path / "run", rows, hooks=told.hooks)
+    finally:
+        full.__exit__(None, None, None)
+    assert latest(tmp_path / "run" / "checkpoints").name == "step-00000000"
+    assert_same_model(resume(tmp_path / "run", registry, dataset=from_arrays(rows)), whole)
+
+
+# The same from the command line.
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.safetensors", "state.json"])
+@pytest.mark.parametrize("damage", ["truncated", "altered", "missing"])
+def test_a_damaged_checkpoint_is_reported_without_a_traceback(tmp_path, monkeypatch, capsys, finished, file, damage):
+    shutil.copytree(finished.folder.path, tmp_path / "run")
+    path = latest(tmp_path / "run" / "checkpoints") / file
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes(data if damage == "altered" else data[: len(data) // 2])
+    for arguments in (["train", "--resume", tmp_path / "run"], ["sample", tmp_path / "run"]):
+        code, err = command(monkeypatch, capsys, *arguments)
+        assert code == 2
+        assert err.startswith("error: the checkpoint")
+        assert file in err
+        assert "Traceback" not in err
+
+
+def test_divergence_is_reported_with_exit_code_1(tmp_path, monkeypatch, capsys):
+    np.save(tmp_path / "x.npy", ROWS)
+    optimizer = "optimizers.reconstruction=sgd(lr=1e30)"
+    flags = ["--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])", "--epochs", 1, "--set", optimizer]
+    out = tmp_path / "run"
+    code, err = command(monkeypatch, capsys, "train", "--data", tmp_path / "x.npy", *flags, "--out", out)
+    assert code == 1
+    assert "error: step 0: the loss of the discriminator phase, block 'gaussian' is not finite" in err
+    assert "Traceback" not in err
+    saved = read(latest(out / "checkpoints"))
+    assert all(bool(torch.isfinite(value).all()) for value in saved.model.values())
+    assert not MetricsFile(out / "metrics.jsonl").rows()
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["--epochs", "5"], ["--prior", "gaussian"], ["--set", "training.seed=1"], ["--out", "x"], ["--ema", "0.0"]],
+    ids=lambda flags: flags[0],
+)
+def test_nothing_else_can_be_given_with_resume(monkeypatch, capsys, finished, flags):
+    before = content(finished.folder.path)
+    code, err = command(monkeypatch, capsys, "train", "--resume", finished.folder.path, *flags)
+    assert code == 2
+    assert f"as it was configured and takes nothing else, found {flags[0]};" in err
+    assert content(finished.folder.path) == before
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "is not a run: it has no config.toml"),
+        (lambda path: path.mkdir(), "is not a run: it has no config.toml"),
+        (lambda path: path.write_text(""), "is not a run: it has no config.toml"),
+    ],
+    ids=["missing", "empty", "file"],
+)
+def test_resuming_what_is_no_run_is_refused(tmp_path, monkeypatch, capsys, make, message):
+    make(tmp_path / "run")
+    code, err = command(monkeypatch, capsys, "train", "--resume", tmp_path / "run")
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aaeframe.config import parse
+from aaeframe.errors import CheckpointError, RunError
+from aaeframe.runs import RunFolder, creating, new_folder
+
+CONFIG = parse({"prior": "y=categorical+gaussian", "encoder": "universal"})
+
+
+def test_a_new_folder_is_named_for_what_it_trains(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = new_folder(CONFIG, None)
+    assert folder.path.parent.name == "runs"
+    assert folder.path.name.endswith("-categorical-gaussian-universal")
+    assert not folder.path.exists()
+
+
+def test_two_runs_at_one_time_have_two_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("time.strftime", lambda form: "20250101-000000")
+    found = []
+    for _ in range(3):
+        found.append(new_folder(CONFIG, None).path)
+        found[-1].mkdir(parents=True)
+    assert len(set(found)) == 3
+
+
+def test_a_folder_that_exists_is_refused(tmp_path):
+    with pytest.raises(RunError, match=r"exists already; .* never overwritten.*--out.*--resume"):
+        new_folder(CONFIG, tmp_path)
+
+
+def test_a_run_is_created_with_its_configuration(tmp_path):
+    folder = RunFolder(tmp_path / "a" / "b" / "run")
+    with creating(folder, CONFIG):
+        (folder.path / "more").mkdir()
+    assert folder.read_config() == CONFIG
+    assert sorted(path.name for path in folder.path.iterdir()) == ["config.toml", "more"]
+
+
+@pytest.mark.parametrize("error", [RunError("full"), KeyboardInterrupt()], ids=["refused", "interrupted"])
+def test_what_cannot_be_created_whole_leaves_nothing(tmp_path, error):
+    (tmp_path / "kept").mkdir()
+
+    def fill(folder):
+        with creating(folder, CONFIG):
+            (folder.path / "checkpoints").mkdir()
+            raise error
+
+    for path in (tmp_path / "kept" / "run", tmp_path / "a" / "b" / "run"):
+        with pytest.raises(type(error)):
+            fill(RunFolder(path))
+    assert list(tmp_path.rglob("*")) == [tmp_path / "kept"]
+
+
+def test_a_place_where_no_folder_can_be_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    folder = RunFolder(tmp_path / "file" / "run")
+    with pytest.raises(RunError, match=r"cannot write .*run: Not a directory"), creating(folder, CONFIG):
+        pass
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_made_meanwhile_by_another_is_left_alone(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with creating(folder, CONFIG):
+        pass
+    with pytest.raises(RunError, match=r"cannot write .*run: File exists"), creating(folder, CONFIG):
+        pass
+    assert folder.read_config() == CONFIG
+
+
+def test_what_is_no_run_says_which_are(tmp_path):
+    for name in ("first", "second"):
+        with creating(RunFolder(tmp_path / name), CONFIG):
+            pass
+    with pytest.raises(RunError, match=r"is not a run: it has no config.toml. Runs in .*: first, second"):
+        RunFolder(tmp_path / "third").read_config()
+    with pytest.raises(RunError, match=r"is not a run: .* There is no folder .*nowhere"):
+        RunFolder(tmp_path / "nowhere" / "run").read_config()
+
+
+def test_evaluations_of_splits_stand_beside_each_other(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_evaluation("validation", {"rows": 1})
+    folder.write_evaluation("test", {"rows": 2})
+    folder.write_evaluation("validation", {"rows": 3})
+    assert json.loads(folder.evaluation.read_text()) == {"validation": {"rows": 3}, "test": {"rows": 2}}
+
+
+@pytest.mark.parametrize("text", ["{", "3", "[1]"])
+def test_a_damaged_evaluation_is_not_overwritten(tmp_path, text):
+    folder = RunFolder(tmp_path)
+    folder.evaluation.write_text(text)
+    with pytest.raises(CheckpointError, match=r"evaluation.json is not JSON.*remove it"):
+        folder.write_evaluation("test", {})
+    assert folder.evaluation.read_text() == text

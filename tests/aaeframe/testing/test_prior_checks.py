@@ -1,0 +1,203 @@
+"""Every check of a prior accepts a good one and rejects one that lacks the property."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, OneHotCategorical, constraints
+
+from aaeframe import testing
+from aaeframe.protocols import LabeledSample
+from aaeframe.testing.catalogue import CHECKS
+
+
+class Blobs(nn.Module):
+    """A good prior: two round Gaussians in the plane, each a class."""
+
+    event_shape = torch.Size([2])
+    support = constraints.independent(constraints.real, 1)
+    num_classes = 2
+
+    def __init__(self, *, spread: float = 1.0) -> None:
+        super().__init__()
+        self.spread = spread
+        self.register_buffer("centers", torch.tensor([[-2.0, 0.0], [2.0, 0.0]]))
+
+    def sample_labeled(self, sample_shape=torch.Size()):
+        labels = torch.randint(2, sample_shape, device=self.centers.device)
+        noise = torch.randn(*sample_shape, 2, device=self.centers.device)
+        return LabeledSample(self.centers[labels] + self.spread * noise, labels)
+
+    def sample(self, sample_shape=torch.Size()):
+        return Blobs.sample_labeled(self, sample_shape).value
+
+    def log_prob(self, value):
+        parts = Independent(Normal(self.centers, self.spread), 1)
+        return MixtureSameFamily(Categorical(torch.ones(2)), parts).log_prob(value)
+
+
+class Forgetful(Blobs):
+    """Centers drawn at random, in an attribute that no state_dict holds."""
+
+    def __init__(self):
+        super().__init__()
+        self.centers = None
+        del self.centers
+        self.centers = torch.rand(2, 2)
+
+
+OTHER_GENERATOR = torch.Generator()
+
+
+def blobs(**members):
+    """A case of the good prior with these members in place of its own."""
+    return testing.PriorCase(type("Blobs", (Blobs,), members))
+
+
+def sampling(transform):
+    """A case of the good prior whose samples are altered."""
+    return blobs(sample=lambda self, shape=torch.Size(): transform(Blobs.sample(self, shape)))
+
+
+def labeling(transform):
+    """A case of the good prior whose labeled samples are altered."""
+    return blobs(
+        sample_labeled=lambda self, shape=torch.Size(): LabeledSample(*transform(*Blobs().sample_labeled(shape)))
+    )
+
+
+def density(log_prob):
+    """A case of the good prior with another log_prob."""
+    return blobs(log_prob=lambda self, value: log_prob(value))
+
+
+REJECTED = {
+    "check_sample_shape": [
+        (sampling(lambda x: x[..., None]), "sample(()) must have shape (2,), not (2, 1)"),
+        (blobs(sample=lambda self, shape: torch.randn(7, 2)), "sample(()) must have shape (2,), not (7, 2)"),
+        (blobs(event_shape=(2,)), "event_shape must be a torch.Size, not (2,)"),
+        (blobs(support=None), "support must be a torch constraint, not None"),
+    ],
+    "check_batch_shape": [
+        (testing.PriorCase(lambda: Normal(torch.zeros(2), 1.0)), "must be empty, not (2,): wrap the distribution in"),
+    ],
+    "check_sample_dtype": [
+        (sampling(torch.Tensor.long), "samples must be floating-point numbers, not torch.int64"),
+        (sampling(lambda x: x / 0), "samples must be finite"),
+    ],
+    "check_sample_device": [
+        (sampling(lambda x: x.to("meta")), "samples must be on the CPU before the prior is moved, not on meta"),
+        (blobs(sample=lambda self, shape: torch.randn(*shape, 2)), "must follow it, not stay on cpu"),
+        (
+            blobs(sample=lambda self, shape: torch.randn(*shape, 2) + self.centers[0]),
+            "sample fails after the prior was",
+        ),
+    ],
+    "check_sample_gradient": [
+        (sampling(torch.Tensor.requires_grad_), "samples must carry no gradient"),
+        (blobs(learnable=True), "a learnable prior must give samples that carry a gradient"),
+    ],
+    "check_sample_seed": [
+        (sampling(torch.ones_like), "different torch seeds must give different samples"),
+        (sampling(lambda x: x + torch.rand(1, generator=OTHER_GENERATOR)), "the same torch seed must give the same"),
+    ],
+    "check_sample_support": [
+        (blobs(support=constraints.independent(constraints.unit_interval, 1)), "of 1000 samples lie outside"),
+        (blobs(support=constraints.one_hot), "1000 of 1000 samples lie outside OneHot(), such as ["),
+    ],
+    "check_support_reachable": [
+        (blobs(support=constraints.nonnegative_integer), "no encoder head is known to reach the support"),
+    ],
+    "check_prior_state": [
+        (testing.PriorCase(Forgetful), "a second instance with the state_dict of the first must sample the same"),
+    ],
+    "check_log_prob_shape": [
+        (density(lambda x: x), "log_prob of () samples must have shape (), not (2,)"),
+        (density(lambda x: x.sum(-1) / 0), "log_prob must be finite on the prior's own samples"),
+    ],
+    "check_log_prob_fit": [
+        (density(Blobs(spread=1.2).log_prob), "samples do not follow log_prob (p-value"),
+        (density(Blobs(spread=0.8).log_prob), "samples do not follow log_prob (p-value"),
+        (density(lambda x: Blobs().log_prob(x) + 0.1), "samples do not follow log_prob (p-value"),
+        (density(lambda x: x.sum(-1) * math.nan), "samples do not follow log_prob (p-value"),
+    ],
+    "check_labels": [
+        (labeling(lambda x, y: (x, y.float())), "labels must be int64, not torch.float32"),
+        (labeling(lambda x, y: (x, y + 1)), "labels must be in [0, 2), found 1 to 2"),
+        (labeling(lambda x, y: (x, y[..., None])), "labels must have shape (), not (1,)"),
+        (labeling(lambda x, y: (x[..., None], y)), "labeled values must have shape (2,), not (2, 1)"),
+    ],
+    "check_label_classes": [(blobs(num_classes=4), "of num_classes = 4 classes these never occur: [2, 3]")],
+    "check_label_marginal": [
+        (labeling(lambda x, y: (1.2 * x, y)), "sample_labeled and sample differ in distribution (p-value"),
+    ],
+}
+
+
+@pytest.mark.parametrize("check", REJECTED)
+def test_a_good_prior_is_accepted(check):
+    getattr(testing, check)(testing.PriorCase(Blobs))
+
+
+@pytest.mark.parametrize(
+    ("check", "case", "message"), [(check, *broken) for check, cases in REJECTED.items() for broken in cases]
+)
+def test_a_broken_prior_is_rejected(check, case, message):
+    with pytest.raises(AssertionError) as raised:
+        getattr(testing, check)(case)
+    assert message in str(raised.value)
+
+
+def test_every_check_of_a_prior_has_a_broken_one_to_reject():
+    assert {check.__name__ for check in CHECKS["prior"]} == set(REJECTED)
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        Independent(Normal(torch.zeros(3), 1.0), 1),
+        OneHotCategorical(torch.tensor([0.2, 0.3, 0.5])),
+        MixtureSameFamily(Categorical(torch.ones(2)), Independent(Normal(torch.eye(2), 0.1), 1)),
+        Normal(0.0, 1.0),
+    ],
+    ids=["gaussian", "one-hot", "mixture", "scalar"],
+)
+def test_a_torch_distribution_is_a_prior_as_it_stands(prior):
+    for _, check in testing.checks_for("prior", lambda: prior):
+        check()
+
+
+def test_a_learnable_prior_must_carry_a_gradient():
+    def sample(self, shape=torch.Size()):
+        return Blobs.sample(self, shape) + self.shift
+
+    def init(self):
+        Blobs.__init__(self)
+        self.shift = nn.Parameter(torch.zeros(2))
+
+    learnable = blobs(learnable=True, __init__=init, sample=sample)
+    testing.check_sample_gradient(learnable)
+    with pytest.raises(AssertionError, match="samples must carry no gradient"):
+        testing.check_sample_gradient(blobs(__init__=init, sample=sample))
+
+
+def test_one_hot_samples_with_wrong_frequencies_are_rejected():
+    class Biased(OneHotCategorical):
+        def log_prob(self, value):
+            return OneHotCategorical(torch.tensor([0.25, 0.25, 0.5])).log_prob(value)
+
+    with pytest.raises(AssertionError, match="samples do not follow log_prob"):
+        testing.check_log_prob_fit(testing.PriorCase(lambda: Biased(torch.tensor([0.2, 0.3, 0.5]))))
+
+
+def test_checks_leave_the_callers_generator_alone():
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+
+    testing.check_sample_seed(testing.PriorCase(Blobs))
+    list(testing.plan("prior", Blobs))
+
+    assert torch.equal(torch.get_rng_state(), before)
