@@ -6,11 +6,12 @@ import math
 
 import pytest
 import torch
+from torch.distributions import constraints
+
 from aaeframe.build import build_model, build_optimizers, build_priors, recipe_of, resolve
 from aaeframe.layers import compose
 from aaeframe.protocols import Batch, DataSpec
 from aaeframe.registry import Registry
-from torch.distributions import constraints
 
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28)}
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]

@@ -6,8 +6,9 @@ import json
 import os
 from pathlib import Path
 
-import aaeframe
 import pytest
+
+import aaeframe
 
 pytestmark = pytest.mark.slow
 

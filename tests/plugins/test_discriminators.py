@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+from torch.distributions import constraints
+
 from aaeframe.protocols import BlockSpec
 from aaeframe_plugins.discriminators.mlp import MLP
 from aaeframe_plugins.discriminators.spectral import Spectral
-from torch import nn
-from torch.distributions import constraints
 
 PLANE = BlockSpec(torch.Size([2]), constraints.independent(constraints.real, 1))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.distributions import constraints
+
 from aaeframe.autoencoder import Autoencoder, draw
 from aaeframe.evaluation import sliced_wasserstein
 from aaeframe.protocols import BlockSpec, DataSpec
@@ -16,7 +18,6 @@ from aaeframe_plugins.encoders.universal import Universal
 from aaeframe_plugins.networks.mlp import MLP as Network
 from aaeframe_plugins.priors.mixture import Mixture
 from aaeframe_plugins.priors.swissroll import SwissRoll
-from torch.distributions import constraints
 
 STEPS, BATCH, CODES, RATE = 2000, 256, 2000, 2e-3
 

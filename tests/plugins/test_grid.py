@@ -6,8 +6,9 @@ import json
 import math
 from itertools import product
 
-import aaeframe
 import pytest
+
+import aaeframe
 from aaeframe.data import load
 from aaeframe.registry import Registry
 
@@ -69,7 +70,12 @@ def test_every_network_trains_with_every_discriminator(network, discriminator, l
 @pytest.mark.parametrize("schedule", ["alternating", "joint"])
 def test_both_schedules_train(schedule, digits, tmp_path):
     run = aaeframe.train(
-        digits, prior="categorical+gaussian", network="mlp(hidden=[64])", schedule=schedule, epochs=3, out=tmp_path / "run"
+        digits,
+        prior="categorical+gaussian",
+        network="mlp(hidden=[64])",
+        schedule=schedule,
+        epochs=3,
+        out=tmp_path / "run",
     )
 
     check(run)

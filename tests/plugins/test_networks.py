@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+from torch.distributions import constraints
+
 from aaeframe.protocols import DataSpec
 from aaeframe_plugins.networks.conv import Conv
 from aaeframe_plugins.networks.mlp import MLP
-from torch import nn
-from torch.distributions import constraints
 
 
 def data(*shape, support=constraints.unit_interval):

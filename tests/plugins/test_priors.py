@@ -6,11 +6,12 @@ import math
 
 import pytest
 import torch
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+
 from aaeframe_plugins.priors.categorical import categorical
 from aaeframe_plugins.priors.gaussian import gaussian
 from aaeframe_plugins.priors.mixture import Mixture
 from aaeframe_plugins.priors.swissroll import SwissRoll
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 MANY = torch.Size([20_000])
 
