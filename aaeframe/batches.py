@@ -25,7 +25,7 @@ class Rows:
     def __getitem__(self, index: Tensor) -> Tensor:
         """Rows (len(index), *shape) on the device, in the user's units; index is on the CPU."""
         if self._x is not None:
-            return self._x[index.to(self.device)]
+            return self._x[index.to(self.device, non_blocking=True)]
         return torch.from_numpy(self._split.rows(index.numpy())).to(self.device, non_blocking=True)
 
 
@@ -95,7 +95,7 @@ class Batches:
         if len(chosen) < size:  # the pass ends within the batch
             chosen = torch.cat([chosen, self._order("labeled", turn + 1, count)[: size - len(chosen)]])
         index = self.labeled[chosen]
-        return Batch(self.rows[index], self.labels[chosen].to(self.rows.device), index)
+        return Batch(self.rows[index], self.labels[chosen].to(self.rows.device, non_blocking=True), index)
 
     def _order(self, name: str, turn: int, count: int) -> Tensor:
         """The permutation of one pass; the last two are kept, as a batch may reach over the end of a pass."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aaeframe
@@ -26,7 +27,7 @@ PYTHON = "python:"
 
 
 def resolve(config: Config, registry: Registry) -> Config:
-    """The configuration made whole: full names, every option, every optimizer, the plugins used.
+    """The configuration made whole: full names and paths, every option, every optimizer, the plugins used.
 
     Raises ComponentError, OptionError or ConfigError for what cannot be, without building anything.
     """
@@ -47,6 +48,7 @@ def resolve(config: Config, registry: Registry) -> Config:
     _check_schedule(config, phases)
     return config.model_copy(
         update={
+            "data": config.data.model_copy(update={"source": _from_anywhere(config.data.source)}),
             "prior": {name: block(part) for name, part in config.prior.items()},
             "encoder": ComponentConfig(**whole("encoder", config.encoder)),
             "network": ComponentConfig(**whole("network", config.network)),
@@ -122,6 +124,17 @@ def build_model(
 def build_optimizers(config: Config, parameters: Mapping[str, list[torch.nn.Parameter]]) -> dict[str, Optimizer]:
     """The optimizer of each phase over the parameters the recipe gives it."""
     return {phase: _optimizer(part, parameters[phase]) for phase, part in config.optimizers.items()}
+
+
+def _from_anywhere(source: str) -> str:
+    """The source as it can be found from any folder: a path from the root, a name as it is."""
+    from aaeframe.data import NAMES
+
+    try:
+        is_path = source not in NAMES and Path(source).exists()
+    except OSError:  # loading the data will say what is wrong with it
+        return source
+    return str(Path(source).absolute()) if is_path else source
 
 
 def _storable(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -159,12 +159,15 @@ class Registry:
         return [it for it in self.offers(kind) if wanted in (it.name, it.full_name)]
 
     def _unknown(self, kind: Kind | None, name: str) -> str:
+        distribution = normalized(name.rpartition(":")[0])
+        missing = distribution and not any(it.distribution == distribution for it in self.plugins)
         known = sorted({self.shortest_name(it) for it in self.offers(kind)})
-        nearest = difflib.get_close_matches(name, known, n=1)
+        nearest = difflib.get_close_matches(name, [*known, *(it.full_name for it in self.offers(kind))], n=1)
         others = [other for other in KINDS if kind and self._matches(other, name)]
         inactive = [str(plugin) for plugin in self.plugins if plugin.status != "active"]
         lines = [
             f"no active plugin offers a {kind or 'component'} named {name!r}",
+            f"no distribution {distribution!r} with plugins is installed" if missing else "",
             f"did you mean {nearest[0]!r}?" if nearest else "",
             f"{name!r} is the name of another kind of component: {', '.join(others)}" if others else "",
             f"known {kind or 'component'}s: {', '.join(known) or 'none'}",

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints, transform_to
 from torch.distributions.constraints import Constraint
+from torch.distributions.transforms import identity_transform
 
 from aaeframe.errors import ConfigError
 
@@ -31,7 +32,7 @@ class Support:
     head_shape: torch.Size
     """What a head puts out for one row."""
     transform: Callable[[Tensor], Tensor]
-    """(N, *head_shape), real -> (N, *event_shape), in the relaxation."""
+    """(N, *head_shape), real -> (N, *event_shape), in the relaxation. A torch Transform if densities can follow it."""
     relaxation: Constraint
 
 
@@ -75,7 +76,7 @@ def _through_wrapper(constraint: Any, event_shape: torch.Size) -> Support:
 
 
 def _identity(constraint: Constraint, event_shape: torch.Size) -> Support:
-    return Support(event_shape, lambda raw: raw, constraint)
+    return Support(event_shape, identity_transform, constraint)
 
 
 def _softmax(_: Constraint, event_shape: torch.Size) -> Support:

@@ -40,7 +40,8 @@ def show(
     from aaeframe.build import resolve
     from aaeframe.cli.console import print_json
 
-    whole = resolve(options.configured(context), options.registry(context))
+    composed = options.composed(options.flags(context.params), preset, config, settings)
+    whole = resolve(composed, options.registry(context))
     if json:
         print_json(whole.model_dump(mode="json"))
     else:

@@ -72,21 +72,13 @@ def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool)
     return load(path, registry(context), device=device, raw_weights=raw_weights)
 
 
-def configured(context: typer.Context) -> Config:
-    """The configuration that the command's options describe, all layers over each other.
-
-    Taken from the context, as `train` and `config show` have these options in common.
-    """
-    from aaeframe.layers import compose, without_none
-
-    given = context.params
-    flags = {
+def flags(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a command that shapes a run, by the keys of the configuration they set."""
+    return {
         "data": {"source": given["data"], "labels": given["labels"]},
         **{kind: given[kind] for kind in ("prior", "encoder", "network", "discriminator")},
         "training": {key: given[key] for key in _TRAINING},
     }
-    file = None if given["config"] is None else Path(given["config"])
-    return compose(given["preset"], file, without_none(flags), given["settings"] or ())
 
 
 def composed(flags: Mapping[str, Any], preset: str | None, config: Path | None, settings: list[str] | None) -> Config:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 
 def summary(row: Mapping[str, Any]) -> str:
@@ -26,18 +28,18 @@ class Bar:
     """A bar over all steps, with the last epoch's numbers under it."""
 
     def __init__(self, console: Console, epochs: int, steps: int) -> None:
-        self._epochs, self._steps = epochs, steps
+        self._epochs = epochs
         self._progress = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("time left"),
             TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[numbers]}"),
-            console=console,
         )
-        self._task = self._progress.add_task("", total=steps, epoch=f"0/{epochs}", numbers="")
-        self._progress.start()
+        self._task = self._progress.add_task("", total=steps, epoch=f"0/{epochs}")
+        self._numbers = Text(style="dim", no_wrap=False, overflow="fold")
+        self._live = Live(Group(self._progress, self._numbers), console=console)
+        self._live.start()
 
     def stepped(self, epoch: int, step: int) -> None:
         """Move the bar."""
@@ -45,13 +47,13 @@ class Bar:
 
     def epoch_ended(self, row: Mapping[str, Any], warnings: list[str]) -> None:
         """Show the epoch's numbers; warnings stay above the bar."""
-        self._progress.update(self._task, numbers=summary(row))
+        self._numbers.plain = summary(row)
         for sentence in warnings:
-            self._progress.console.print(f"[yellow]warning:[/] epoch {row['epoch']}: {sentence}")
+            self._live.console.print(Text.assemble(("warning:", "yellow"), f" epoch {row['epoch']}: {sentence}"))
 
     def close(self) -> None:
         """Leave the bar as it is and go on below."""
-        self._progress.stop()
+        self._live.stop()
 
 
 class Lines:

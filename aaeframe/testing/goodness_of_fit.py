@@ -27,7 +27,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import torch
-from scipy.stats import chi2, ks_2samp, norm
+from scipy.stats import chi2, ks_2samp, norm, poisson
 from torch import Tensor
 
 LogDensity: TypeAlias = Callable[[Tensor], Tensor]
@@ -36,7 +36,7 @@ LogDensity: TypeAlias = Callable[[Tensor], Tensor]
 BINS: Final = 20
 GRIDS: Final = (128, 256, 512, 1024, 2048, 4096)
 GRID_ERROR: Final = 2e-3
-"""A grid is fine enough if halving it moved F by less: far below the 1 / BINS that is told apart."""
+"""A grid is fine enough if doubling it moved F by less: far below the 1 / BINS that is told apart."""
 CENTERS: Final = 1000
 """Kernels of the density estimate."""
 POINTS_AT_ONCE: Final = 2**18
@@ -87,7 +87,8 @@ def bridge_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> 
 def frequencies_p_value(samples: Tensor, log_probability: LogDensity) -> float:
     """That `samples` (N, D) of a discrete distribution have the frequencies of its probabilities.
 
-    Values never seen, and those expected fewer than 5 times, are counted as one.
+    Values never seen, and those expected fewer than 5 times, are counted as one: by chi-square with the others if
+    that one is expected often enough, else by the Poisson distribution.
     """
     values, counts = samples.unique(dim=0, return_counts=True)
     expected = len(samples) * log_probability(values).double().exp()
@@ -97,8 +98,9 @@ def frequencies_p_value(samples: Tensor, log_probability: LogDensity) -> float:
         return 0.0  # an impossible value was seen, or the probabilities sum to more than 1
     seen, expected = counts[often].double(), expected[often]
     if rest_expected >= 5:
-        seen, expected = torch.cat([seen, rest_seen[None]]), torch.cat([expected, rest_expected[None]])
-    return _chi_square(seen, expected)
+        return _chi_square(torch.cat([seen, rest_seen[None]]), torch.cat([expected, rest_expected[None]]))
+    rare = float(poisson.sf(rest_seen.item() - 1, max(0.0, rest_expected.item())))
+    return min(1.0, 2 * min(rare, _chi_square(seen, expected)))
 
 
 def two_sample_p_value(first: Tensor, second: Tensor) -> float:

@@ -39,5 +39,5 @@ def check_label_marginal(case: PriorCase) -> None:
     prior = case.build()
     shape = torch.Size([20_000])
     plain, labeled = prior.sample(shape).detach(), prior.sample_labeled(shape).value.detach()
-    p_value = two_sample_p_value(plain.flatten(1), labeled.flatten(1))
+    p_value = two_sample_p_value(plain.reshape(len(plain), -1), labeled.reshape(len(labeled), -1))
     require(p_value >= FALSE_ALARM, f"sample_labeled and sample differ in distribution (p-value {p_value:.1e})")

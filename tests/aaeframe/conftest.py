@@ -11,6 +11,8 @@ import pytest
 def install(tmp_path, monkeypatch):
     """Put a distribution on sys.path: install("aaeframe-x", {"aaeframe_x": "source"}, {"entry": "aaeframe_x"})."""
     modules_before = set(sys.modules)
+    for variable in ("AAEFRAME_NO_PLUGINS", "AAEFRAME_STRICT_PLUGINS"):
+        monkeypatch.delenv(variable, raising=False)
 
     def install(name, modules, entry_points=None, version="1.0"):
         folder = tmp_path / f"site-{name}-{version}"

@@ -59,7 +59,7 @@ def test_a_prior_of_the_caller_s_own_making(train):
         event_shape = torch.Size([2])
         support = constraints.independent(constraints.real, 1)
 
-        def sample(self, sample_shape=torch.Size()):  # noqa: B008
+        def sample(self, sample_shape=torch.Size()):
             z = torch.randn(*sample_shape, 2)
             return z / z.norm(dim=-1, keepdim=True)
 
@@ -190,7 +190,7 @@ def test_draws(train):
 
 
 def random_states():
-    return torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()  # noqa: NPY002
+    return torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()
 
 
 def test_nothing_touches_the_caller_s_random_state(train):

@@ -50,6 +50,21 @@ def test_every_phase_of_a_schedule_gets_an_optimizer(registry, recipe):
         assert tuple(config.optimizers) == phases
 
 
+def test_data_is_found_from_any_folder(registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("rows.npy", "digits"):
+        (tmp_path / name).touch()
+    for source, found in [
+        ("rows.npy", str(tmp_path / "rows.npy")),
+        ("digits", "digits"),
+        ("./digits", str(tmp_path / "digits")),
+        ("none.npy", "none.npy"),
+        ("n" * 5000, "n" * 5000),
+        ("python:arrays", "python:arrays"),
+    ]:
+        assert resolve(compose(None, None, {"data": {"source": source}}), registry).data.source == found
+
+
 def test_resolving_twice_or_through_toml_changes_nothing(registry):
     given = {"prior": {"y": "categorical", "z": {"component": "mixture", "discriminator": "spectral(hidden=[3])"}}}
     config = resolve(compose(None, None, given), registry)
@@ -160,7 +175,7 @@ def test_discriminators_of_blocks_that_know_classes_are_told_them(registry):
 
 def test_a_network_that_does_not_fit_the_data(registry):
     config = resolve(compose(None, None, {"network": "conv"}), registry)
-    with pytest.raises(OptionError, match="conv takes images .* found data of shape"):
+    with pytest.raises(OptionError, match=r"conv takes images .* found data of shape"):
         build_model(config, registry, TABLE, None, build_priors(config, registry, {}))
 
 

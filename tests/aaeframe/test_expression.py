@@ -121,7 +121,9 @@ def test_any_text_is_a_product_or_a_config_error(text):
     assert all(set(part) == {"component", "options"} for part in product.values())
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True), st.integers() | st.floats(allow_nan=False)))
+@given(
+    st.dictionaries(st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True), st.integers() | st.floats(allow_nan=False))
+)
 def test_options_arrive_as_they_were_written(options):
     written = ", ".join(f"{name}={value!r}" for name, value in options.items())
     assert parse_component(f"p({written})")["options"] == options

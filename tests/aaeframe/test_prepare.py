@@ -52,6 +52,12 @@ def test_first_weights_are_a_function_of_the_seed(prepared):
     assert not torch.equal(weights(prepared(training={"seed": 1})), first)
 
 
+def test_the_order_of_the_rows_is_a_function_of_the_seed(prepared):
+    first, second, other = (prepared(training={"seed": seed}).batches.next().index for seed in (0, 0, 1))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
 @pytest.mark.parametrize("x", [TABLE, IMAGES], ids=["table", "images"])
 def test_the_data_is_described_and_known_again(prepared, x):
     spec = from_arrays(x).spec

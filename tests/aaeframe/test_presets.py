@@ -30,7 +30,7 @@ def test_an_unknown_preset_lists_the_nearest_and_all(folder):
     for name in ("mnist", "swissroll"):
         (folder / f"{name}.toml").touch()
     with pytest.raises(
-        ConfigError, match="no preset is named 'swisroll'; did you mean 'swissroll'.; there are: mnist, swissroll"
+        ConfigError, match=r"no preset is named 'swisroll'; did you mean 'swissroll'\?; there are: mnist, swissroll"
     ):
         presets.read_preset("swisroll")
 

@@ -233,6 +233,17 @@ def test_an_unknown_name_gets_the_nearest_and_the_known_ones():
     assert "not active" not in str(raised.value)
 
 
+def test_a_full_name_of_a_distribution_that_is_not_installed_says_so():
+    with pytest.raises(UnknownComponent, match="no distribution 'aaeframe-torus' with plugins is installed"):
+        Registry.load().find("prior", "aaeframe_torus:torus")
+
+
+def test_a_misspelled_full_name_gets_the_nearest():
+    with pytest.raises(UnknownComponent, match="did you mean 'aaeframe:gaussian'") as raised:
+        Registry.load().find("prior", "aaeframe:gausian")
+    assert "no distribution" not in str(raised.value)
+
+
 def test_a_name_of_another_kind_is_pointed_out():
     with pytest.raises(UnknownComponent, match="'conv' is the name of another kind of component: network"):
         Registry.load().find("prior", "conv")

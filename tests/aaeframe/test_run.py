@@ -275,6 +275,14 @@ def test_another_number_of_threads_is_noted_in_words(tmp_path, registry):
     ]
 
 
+def test_resuming_leaves_the_callers_random_state_alone(tmp_path, registry):
+    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    torch.rand(1)  # a state no run ends in
+    before = torch.get_rng_state()
+    resume(tmp_path / "run", registry, dataset=from_arrays(ROWS))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_in_the_same_environment_nothing_is_noted(tmp_path, registry):
     trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
     told = Telling()

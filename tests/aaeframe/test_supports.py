@@ -10,7 +10,8 @@ from aaeframe.errors import ConfigError
 from aaeframe.supports import Support, is_one_hot, relaxation, resolve
 
 MIXTURE = D.MixtureSameFamily(
-    D.Categorical(torch.ones(2)), D.Independent(D.Uniform(torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [5.0]])), 1)
+    D.Categorical(torch.ones(2)),
+    D.Independent(D.Uniform(torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [5.0]])), 1),
 )
 
 
@@ -53,7 +54,7 @@ def test_real_codes_are_what_the_head_puts_out():
 
 
 def test_one_hot_vectors_are_the_corners_of_what_is_reached():
-    support, z = codes(constraints.one_hot, (3,))
+    support, _ = codes(constraints.one_hot, (3,))
     assert support.relaxation is constraints.simplex
     assert relaxation(D.OneHotCategorical(torch.ones(3)).support, torch.Size([3])) is constraints.simplex
     torch.testing.assert_close(support.transform(100 * torch.eye(3)), torch.eye(3))

@@ -75,6 +75,10 @@ def weights(training):
     return {name: value.clone() for name, value in training.model.state_dict().items()}
 
 
+def bias_of(model):
+    return model.encoder.heads.linear["gaussian"].bias.detach().clone()
+
+
 def assert_same_weights(first, second):
     assert first.keys() == second.keys()
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
@@ -130,6 +134,13 @@ def test_every_epoch_has_its_steps_its_row_and_its_checkpoint(prepared):
     assert set(rows[0]) == {"epoch", "step", "seconds", "steps_per_second", *losses, *validation}
 
 
+def test_every_step_is_made_in_training_mode(prepared):
+    training = prepared()
+    training.observer = Told(lambda: all(module.training for module in training.model.modules()))
+    trained(training)
+    assert training.observer.looks == [True] * 3 * STEPS
+
+
 def test_checkpoints_come_as_often_as_asked_and_at_the_end(prepared):
     written = []
     training = prepared(epochs=5, checkpoint_every=3)
@@ -176,6 +187,17 @@ def test_validation_looks_at_the_average_where_there_is_one(prepared):
         not torch.equal(mine, theirs)
         for mine, theirs in zip(training.evaluated.parameters(), training.model.parameters(), strict=True)
     )
+
+
+def test_the_average_follows_every_step(prepared):
+    training = prepared(ema=0.5)
+    training.observer = Told(lambda: bias_of(training.model))
+    average = bias_of(training.model)
+    trained(training)
+    for step, value in enumerate(training.observer.looks):
+        decay = min(0.5, (step + 1) / (step + 10))
+        average = decay * average + (1 - decay) * value
+    assert torch.allclose(bias_of(training.evaluated), average, atol=1e-6)
 
 
 def test_the_average_changes_no_weight(prepared):

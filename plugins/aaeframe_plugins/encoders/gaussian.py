@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
-from torch.distributions.transforms import Transform
+from torch.distributions.transforms import Transform, identity_transform
 from torch.nn.functional import softplus
 
 from aaeframe import supports
@@ -54,13 +54,17 @@ class Gaussian(nn.Module):
     def posterior(self, x: Tensor) -> Mapping[str, Distribution]:
         """q(z | x) of each block that a bijection reaches; batch_shape (N,)."""
         features = self.body(x)
-        return {name: self._posterior(name, features) for name in self._supports}
+        return {
+            name: self._posterior(name, features, s.transform)
+            for name, s in self._supports.items()
+            if isinstance(s.transform, Transform) and s.transform.bijective
+        }
 
-    def _posterior(self, name: str, features: Tensor) -> Distribution:
-        s = self._supports[name]
-        loc, scale = (moment.unflatten(1, s.head_shape) for moment in self._moments(name, features))
-        normal = Independent(Normal(loc, scale), len(s.head_shape))
-        return TransformedDistribution(normal, [s.transform]) if isinstance(s.transform, Transform) else normal
+    def _posterior(self, name: str, features: Tensor, transform: Transform) -> Distribution:
+        shape = self._supports[name].head_shape
+        loc, scale = (moment.unflatten(1, shape) for moment in self._moments(name, features))
+        normal = Independent(Normal(loc, scale), len(shape))
+        return normal if transform is identity_transform else TransformedDistribution(normal, [transform])
 
     def _moments(self, name: str, features: Tensor) -> tuple[Tensor, Tensor]:
         return self.loc[name](features), softplus(self.scale[name](features)) + self.min_scale

@@ -1,0 +1,91 @@
+"""The command line inside this process, and a trained run for the commands that use one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import aaeframe
+from aaeframe.cli import main
+
+SMALL = ("--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])", "--epochs", "1")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys):
+    """Runs `aaeframe` with these arguments."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["aaeframe", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        return Outcome(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def done(cli):
+    """Runs `aaeframe`, which must end well."""
+
+    def run(*arguments):
+        outcome = cli(*arguments)
+        assert outcome.code == 0, outcome.err
+        return outcome
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory):
+    """A run on the digits. It is shared: take `run` to change anything in it."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    aaeframe.train(
+        prior="swissroll",
+        encoder="universal(hidden=[8])",
+        network="mlp(hidden=[8])",
+        discriminator="mlp(hidden=[8])",
+        epochs=1,
+        ema=0.5,
+        out=folder,
+    )
+    return folder
+
+
+@pytest.fixture
+def run(digits_run, tmp_path):
+    """A copy of the run on the digits."""
+    return shutil.copytree(digits_run, tmp_path / "run")
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A file of 60 rows and three classes."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "table.npz"
+    np.savez(path, x=rng.normal(size=(60, 4)).astype(np.float32), y=np.arange(60) % 3)
+    return path

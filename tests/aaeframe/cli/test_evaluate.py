@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from aaeframe import __version__
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Evaluations that take no time; what they measure is tested where they are."""
+    seen = []
+
+    def evaluate(model, dataset, split, seed):
+        seen.append(split)
+        return REPORT | {"split": split}
+
+    monkeypatch.setattr("aaeframe.run.evaluate", evaluate)
+    return seen
+
+
+REPORT = {
+    "rows": 7,
+    "seed": 0,
+    "reconstruction": {"error": 1.0, "mean_image_error": 4.0, "ratio": 0.25, "shuffled_error": 6.0},
+    "blocks": {
+        "y": {
+            "sliced_wasserstein": 0.125,
+            "sliced_wasserstein_floor": 0.0625,
+            "mmd": 0.5,
+            "mmd_floor": 0.25,
+            "two_sample": 0.75,
+            "two_sample_standard_error": 0.01,
+            "two_sample_floor": 0.5,
+            "two_sample_floor_standard_error": 0.02,
+            "entropy": 2.5,
+            "prior_entropy": 2.25,
+        },
+        "z": {
+            "sliced_wasserstein": 0.1,
+            "sliced_wasserstein_floor": 0.1,
+            "mmd": 0.5,
+            "mmd_floor": 0.25,
+            "two_sample": 0.75,
+            "two_sample_standard_error": 0.01,
+            "two_sample_floor": 0.5,
+            "two_sample_floor_standard_error": 0.02,
+            "entropy": None,
+            "classes": {"agreement": 0.875, "prior_agreement": 0.99, "chance": 0.1},
+        },
+    },
+}
+
+
+def cells(out):
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in out.splitlines() if line.startswith("│")]
+
+
+def test_match_and_reconstruction_stand_beside_what_they_are_measured_against(done, run, quick):
+    outcome = done("evaluate", run)
+    assert "Match of block 'y' with its prior, 7 test rows" in outcome.out
+    assert cells(outcome.out) == [
+        ["sliced Wasserstein", "0.125", "0.0625"],
+        ["MMD²", "0.50000", "0.25000"],
+        ["classifier two-sample accuracy", "0.750 ± 0.010", "0.500 ± 0.020"],
+        ["entropy of the mean code, nats", "2.5", "2.25"],
+        ["sliced Wasserstein", "0.1", "0.1"],
+        ["MMD²", "0.50000", "0.25000"],
+        ["classifier two-sample accuracy", "0.750 ± 0.010", "0.500 ± 0.020"],
+        ["codes in their class's component (chance 10.0%)", "87.5%", "99.0%"],
+        ["half squared error", "1", "0.250"],
+        ["the same, codes shuffled among images", "6", "1.500"],
+        ["the same, mean image", "4", "1.000"],
+    ]
+
+
+def test_evaluations_of_both_splits_are_kept(done, run, quick):
+    assert done("evaluate", run, "--json").json["split"] == "test"
+    assert done("evaluate", run, "--split", "validation", "--json").json["split"] == "validation"
+    assert quick == ["test", "validation"]
+    assert json.loads((run / "evaluation.json").read_text()).keys() == {"test", "validation"}
+
+
+def test_training_rows_are_not_held_out(cli, run, quick):
+    outcome = cli("evaluate", run, "--split", "train")
+    assert outcome.code == 2
+    assert "'train'" in outcome.err
+    assert quick == []
+
+
+def test_figures_are_drawn_into_the_run(done, run):
+    outcome = done("figures", run, "--split", "validation")
+    paths = [Path(line) for line in outcome.out.splitlines()]
+    assert paths
+    assert {path.parent for path in paths} == {run / "figures"}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+def test_figures_as_json(done, run, monkeypatch):
+    monkeypatch.setattr("aaeframe.figures.gallery.draw_gallery", lambda *_, **__: [Path("a.png"), Path("b.png")])
+    assert done("figures", run, "--json").json == {"figures": ["a.png", "b.png"]}
+
+
+def test_doctor_tells_what_is_there(done, monkeypatch):
+    monkeypatch.setenv("AAEFRAME_DATA", "some/folder")
+    found = done("doctor", "--json").json
+    assert found["versions"]["aaeframe"] == __version__
+    assert found["devices"]["available"].startswith("cpu")
+    assert found["data"] == {"AAEFRAME_DATA": "some/folder"}
+    assert found["plugins"]["aaeframe:priors"] == f"{__version__} active"
+    outcome = done("doctor")
+    rows = cells(outcome.out)
+    for part in found.values():
+        for name, fact in part.items():
+            assert [name, str(fact)] in rows
+
+
+def test_doctor_reads_from_the_left(done):
+    facts = [line.split("│")[2] for line in done("doctor").out.splitlines() if line.startswith("│")]
+    assert len(facts) > 10
+    assert all(fact.startswith(" ") and not fact.startswith("  ") for fact in facts)
+
+
+def test_doctor_reports_a_plugin_that_is_broken(done, monkeypatch):
+    monkeypatch.setenv("AAEFRAME_NO_PLUGINS", "networks")
+    assert done("doctor", "--json").json["plugins"]["aaeframe:networks"] == f"{__version__} blocked"

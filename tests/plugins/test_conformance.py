@@ -1,0 +1,30 @@
+"""Every registered component, ours or a stranger's, passes every check of its kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from aaeframe.registry import KINDS, Registry
+from aaeframe.testing import check_hook_module, checks_for
+
+REGISTRY = Registry.load()
+CHECKS = [
+    pytest.param(check, id=f"{offer.kind}-{offer.full_name}-{name}")
+    for offer in REGISTRY.offers()
+    for name, check in checks_for(offer.kind, offer.factory())
+]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_conformance(check):
+    check()
+
+
+@pytest.mark.parametrize("module", [plugin.module for plugin in REGISTRY.plugins])
+def test_hook_modules_are_cheap(module):
+    check_hook_module(module)
+
+
+def test_all_kinds_are_offered_and_no_plugin_is_broken():
+    assert {offer.kind for offer in REGISTRY.offers()} == set(KINDS)
+    assert {plugin.status for plugin in REGISTRY.plugins} == {"active"}

@@ -1,0 +1,92 @@
+"""A stranger's prior, published as a wheel of one module, is as good as ours."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+TORUS = '''
+"""A prior on a torus."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from aaeframe import Component, hookimpl
+from pydantic import Field
+
+
+@hookimpl
+def aaeframe_priors():
+    return [Component("torus", "aaeframe_torus:Torus", "a torus in three dimensions")]
+
+
+class Torus:
+    """Points on a torus, uniform in both angles."""
+
+    def __init__(
+        self,
+        *,
+        radius: Annotated[float, Field(gt=0, description="of the ring")] = 2.0,
+        tube: Annotated[float, Field(gt=0, description="radius of the tube around it")] = 0.5,
+    ):
+        import torch
+        from torch.distributions import constraints
+
+        self.radius, self.tube = radius, tube
+        self.event_shape = torch.Size([3])
+        self.support = constraints.independent(constraints.real, 1)
+
+    def sample(self, sample_shape=()):
+        import torch
+
+        along, around = 2 * math.pi * torch.rand(2, *sample_shape)
+        ring = self.radius + self.tube * around.cos()
+        return torch.stack([ring * along.cos(), ring * along.sin(), self.tube * around.sin()], dim=-1)
+'''
+QUICK = ["--network", "mlp(hidden=[16])", "--discriminator", "mlp(hidden=[16])", "--epochs", "1"]
+
+
+@pytest.fixture(scope="module")
+def torus(new_environment, workshop):
+    """The environment with aaeframe-torus built by `python -m build` and installed by pip."""
+    project = workshop.project("aaeframe-torus", TORUS)
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", project / "dist", project]
+    subprocess.run(build, check=True, capture_output=True)
+    environment = new_environment()
+    environment.install(*(project / "dist").glob("*.whl"))
+    return environment
+
+
+def test_it_is_listed_and_explained_without_torch(torus):
+    listing, info = torus.run(["plugins", "list", "--json"], ["plugins", "info", "torus", "--json"])
+
+    (plugin,) = [it for it in listing.json["plugins"] if it["distribution"] == "aaeframe-torus"]
+    assert (plugin["status"], plugin["version"], plugin["name"]) == ("active", "1.0", "torus")
+    assert [component["full_name"] for component in plugin["components"]] == ["aaeframe-torus:torus"]
+    (component,) = info.json["components"]
+    assert component["doc"] == "Points on a torus, uniform in both angles."
+    assert [option["name"] for option in component["options"]] == ["radius", "tube"]
+    assert "torch" not in info.loaded
+
+
+def test_it_passes_its_checks_and_shapes_latent_spaces(torus, tmp_path):
+    alone, product = tmp_path / "alone", tmp_path / "product"
+    check, train, train_product = torus.run(
+        ["plugins", "check", "torus"],
+        ["train", "--prior", "torus(tube=0.3)", *QUICK, "--out", str(alone)],
+        ["train", "--prior", "categorical+torus", *QUICK, "--out", str(product)],
+    )
+
+    assert (check.code, train.code, train_product.code) == (0, 0, 0), check.out + train.err + train_product.err
+    assert check.out.endswith("nothing failed\n")
+    assert "Match of block 'torus' with its prior" in train.out
+    for run, blocks in ((alone, {"torus"}), (product, {"categorical", "torus"})):
+        (row,) = (json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines())
+        assert {key.removeprefix("generator/") for key in row if key.startswith("generator/")} == blocks
+        assert 'component = "aaeframe-torus:torus"' in (run / "config.toml").read_text()
+        assert 'aaeframe-torus = "1.0"' in (run / "config.toml").read_text()

@@ -1,0 +1,263 @@
+"""Who may import whom: the plan of the house, read from the source of the three packages.
+
+cli          -> everything of aaeframe
+recipes      -> losses, protocols, the model; built objects come in: never registry, plugins, cli
+registry     -> hook specifications and errors, without torch
+aaeframe_plugins -> public names of aaeframe, and torch
+aaeframe_kernels -> torch and triton, nothing of ours
+aaeframe    -/-> aaeframe_plugins
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {
+    "aaeframe": ROOT / "aaeframe",
+    "aaeframe_plugins": ROOT / "plugins/aaeframe_plugins",
+    "aaeframe_kernels": ROOT / "kernels/aaeframe_kernels",
+}
+TORCH_FREE = {
+    *("aaeframe", "aaeframe.hookspecs", "aaeframe.errors", "aaeframe.discovery", "aaeframe.registry"),
+    *("aaeframe.options", "aaeframe.config", "aaeframe.expression", "aaeframe.layers", "aaeframe.presets"),
+    *("aaeframe.recipes", "aaeframe.build", "aaeframe.cli"),
+    *("aaeframe_plugins", "aaeframe_plugins.priors", "aaeframe_plugins.encoders"),
+    *("aaeframe_plugins.discriminators", "aaeframe_plugins.networks"),
+}
+HEAVY = {"torch", "triton", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "pooch", "safetensors"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One name that a module imports, and when."""
+
+    module: str
+    """The module it comes from."""
+    name: str | None
+    """What is taken from it; None for the module itself."""
+    when: str
+    """"import" of the module, "use" of a function in it, or "types" for the type checker alone."""
+
+    @property
+    def package(self) -> str:
+        return self.module.partition(".")[0]
+
+
+def imports_of(source: str) -> list[Import]:
+    """Every import of a module, wherever it stands."""
+    found: list[Import] = []
+
+    def visit(node: ast.AST, when: str) -> None:
+        if isinstance(node, ast.Import):
+            found.extend(Import(alias.name, None, when) for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found.extend(Import(node.module, alias.name, when) for alias in node.names)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for child in node.body:
+                visit(child, "types")
+            for child in node.orelse:
+                visit(child, when)
+            return
+        inner = "use" if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) else when
+        for child in ast.iter_child_nodes(node):
+            visit(child, inner)
+
+    visit(ast.parse(source), "import")
+    return found
+
+
+def modules() -> dict[str, list[Import]]:
+    found = {}
+    for package, folder in PACKAGES.items():
+        for path in folder.rglob("*.py"):
+            parts = (package, *path.relative_to(folder).with_suffix("").parts)
+            found[".".join(parts).removesuffix(".__init__")] = imports_of(path.read_text("utf-8"))
+    return found
+
+
+MODULES = modules()
+
+
+def home(imported: Import) -> str:
+    """The module of ours that holds what is imported: `from aaeframe import data` is aaeframe.data."""
+    inner = f"{imported.module}.{imported.name}"
+    return inner if inner in MODULES else imported.module
+
+
+def runtime(name: str) -> set[str]:
+    """The modules that importing a module imports, with all packages above them."""
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        waiting.extend(".".join(module.split(".")[:n]) for n in range(1, module.count(".") + 1))
+        waiting.extend(home(it) for it in MODULES.get(module, ()) if it.when == "import")
+    return seen - {name}
+
+
+def packages(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+def _pairs(among: dict[str, list[Import]]) -> Iterator[tuple[str, Import]]:
+    return ((module, imported) for module, imports in among.items() for imported in imports)
+
+
+def offenders(start: str, forbidden: tuple[str, ...], among: dict[str, list[Import]] = MODULES) -> list[str]:
+    """Imports, at any time but for types, of what modules under `start` must not import."""
+    return [
+        f"{module} imports {home(it)}"
+        for module, it in _pairs(among)
+        if f"{module}.".startswith(f"{start}.")
+        and it.when != "types"
+        and any(f"{home(it)}.".startswith(f"{other}.") for other in forbidden)
+    ]
+
+
+def test_the_three_packages_are_found():
+    assert packages(set(MODULES)) == set(PACKAGES)
+    assert {"aaeframe.cli.train", "aaeframe_plugins.priors.swissroll", "aaeframe_kernels.discriminator_loss"} <= set(
+        MODULES
+    )
+
+
+def test_the_core_never_imports_the_plugins():
+    assert offenders("aaeframe", ("aaeframe_plugins",)) == []
+
+
+def test_the_kernels_import_nothing_of_ours():
+    known = {"torch", "triton", "aaeframe_kernels", *sys.stdlib_module_names}
+    kernels = {name: imports for name, imports in MODULES.items() if name.startswith("aaeframe_kernels")}
+    strange = {f"{name} imports {it.module}" for name, it in _pairs(kernels) if it.package not in known}
+    assert strange == set()
+
+
+def test_plugins_use_what_a_stranger_may_use():
+    known = {"torch", "pydantic", "aaeframe", "aaeframe_plugins", *sys.stdlib_module_names}
+    public = {"aaeframe", "aaeframe.protocols", "aaeframe.supports", "aaeframe.errors", "aaeframe.data"}
+    for name, imports in MODULES.items():
+        if not name.startswith("aaeframe_plugins"):
+            continue
+        assert {it.package for it in imports} <= known, name
+        ours = [it for it in imports if it.package == "aaeframe"]
+        assert {home(it) for it in ours} <= public, name
+        assert not [it for it in ours if (it.name or "").startswith("_")], name
+
+
+def test_nobody_takes_private_names_of_another_module():
+    private = [
+        f"{module} imports {it.name} of {it.module}"
+        for module, it in _pairs(MODULES)
+        if it.package in PACKAGES and (it.name or "").startswith("_") and not (it.name or "").startswith("__")
+    ]
+    assert private == []
+
+
+@pytest.mark.parametrize(
+    ("start", "forbidden"),
+    [
+        ("aaeframe.recipes", ("aaeframe.registry", "aaeframe.discovery", "aaeframe.build", "aaeframe.options")),
+        ("aaeframe.recipes", ("aaeframe.cli", "aaeframe.run", "aaeframe.training", "aaeframe.config", "aaeframe.data")),
+        ("aaeframe.losses", ("aaeframe.recipes", "aaeframe.registry", "aaeframe.training", "aaeframe.autoencoder")),
+        ("aaeframe.evaluation", ("aaeframe.recipes", "aaeframe.registry", "aaeframe.training", "aaeframe.run")),
+        ("aaeframe.figures", ("aaeframe.recipes", "aaeframe.registry", "aaeframe.training", "aaeframe.run")),
+        ("aaeframe.data", ("aaeframe.recipes", "aaeframe.registry", "aaeframe.training", "aaeframe.autoencoder")),
+        ("aaeframe.training", ("aaeframe.registry", "aaeframe.build", "aaeframe.recipes", "aaeframe.run")),
+        ("aaeframe.protocols", ("aaeframe",)),
+        ("aaeframe.errors", ("aaeframe", "torch", "pluggy")),
+    ],
+)
+def test_a_layer_does_not_reach_above_itself(start, forbidden):
+    assert any(f"{module}.".startswith(f"{start}.") for module in MODULES), f"there is no {start}"
+    assert offenders(start, forbidden) == []
+
+
+def test_only_the_command_line_imports_the_command_line():
+    outside = {name: imports for name, imports in MODULES.items() if not name.startswith("aaeframe.cli")}
+    assert offenders("aaeframe", ("aaeframe.cli", "typer", "rich"), outside) == []
+
+
+def test_only_losses_and_measures_and_their_users_see_the_kernels():
+    allowed = ("aaeframe.losses", "aaeframe.evaluation", "aaeframe.recipes", "aaeframe.benchmarking", "aaeframe.cli")
+    others = {name: imports for name, imports in MODULES.items() if not name.startswith(allowed)}
+    assert offenders("aaeframe", ("aaeframe_kernels",), others) == []
+
+
+def test_the_registry_needs_hook_specifications_and_errors_alone():
+    ours = {name for name in runtime("aaeframe.registry") if name.startswith("aaeframe")}
+    assert ours == {"aaeframe", "aaeframe.discovery", "aaeframe.errors", "aaeframe.hookspecs"}
+
+
+@pytest.mark.parametrize("name", sorted(TORCH_FREE))
+def test_a_torch_free_module_imports_nothing_heavy(name):
+    assert name in MODULES
+    assert packages(runtime(name)) & HEAVY == set()
+
+
+def test_every_module_of_the_command_line_starts_light():
+    commands = [name for name in MODULES if name.startswith("aaeframe.cli")]
+    assert [name for name in commands if packages(runtime(name)) & {*HEAVY, "pluggy"}] == []
+
+
+def test_imports_have_no_cycle():
+    graph = {
+        name: {home(it) for it in imports if it.when == "import" and it.package in PACKAGES} - {name}
+        for name, imports in MODULES.items()
+    }
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"modules import each other: {' -> '.join(error.args[1])}")
+
+
+def test_imports_are_found_wherever_they_stand():
+    source = """
+import a.b
+from c import d
+if TYPE_CHECKING:
+    import e
+else:
+    import f
+try:
+    import g
+except ImportError:
+    pass
+class K:
+    import h
+    def method(self):
+        from i import j
+async def later():
+    import k
+"""
+    assert {(it.module, it.when) for it in imports_of(source)} == {
+        ("a.b", "import"),
+        ("c", "import"),
+        ("e", "types"),
+        ("f", "import"),
+        ("g", "import"),
+        ("h", "import"),
+        ("i", "use"),
+        ("k", "use"),
+    }
+
+
+def test_an_offense_is_found_inside_a_function_too():
+    among = {
+        "aaeframe.recipes.bad": imports_of("def f():\n    from aaeframe import registry"),
+        "aaeframe.recipes.good": imports_of("if TYPE_CHECKING:\n    from aaeframe import registry"),
+        "aaeframe.recipes.near": imports_of("import aaeframe.registry_of_something"),
+    }
+    found = offenders("aaeframe.recipes", ("aaeframe.registry",), among)
+    assert found == ["aaeframe.recipes.bad imports aaeframe.registry"]
