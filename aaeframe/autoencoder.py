@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from aaeframe.errors import DataError
 from aaeframe.protocols import Code, DataSpec, Encoder, Prior
 from aaeframe.representation import Concatenate
+from aaeframe.seeds import stream
 
 Rows: TypeAlias = "Tensor | np.ndarray"
 """Rows of data in the user's units, (N, *shape)."""
@@ -120,9 +122,7 @@ class Autoencoder(nn.Module):
 
     def sample_prior(self, count: int, *, seed: int | None = None) -> dict[str, Tensor]:
         """Samples of the prior itself, each block (count, *event_shape), on the model's device."""
-        with torch.random.fork_rng(enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
+        with nullcontext() if seed is None else stream(seed, "samples", device=self.device):
             return {name: draw(prior, count, self.device) for name, prior in self.priors.items()}
 
     def _noise(self, count: int, draws: int, generator: torch.Generator | None) -> Tensor | None:

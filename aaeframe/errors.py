@@ -10,7 +10,7 @@
     ├── ConfigError                     parts of a configuration do not fit together (ValueError)
     ├── DataError                       data is missing, unreadable, empty or not finite (ValueError)
     │   └── DownloadError               a download failed or is not what it should be
-    ├── RunError                        a run folder is missing, in use, or cannot be written
+    ├── RunError                        a run folder is missing, taken, or cannot be written
     │   └── CheckpointError             a checkpoint is truncated, altered, or not for this installation
     ├── DeviceError                     the device is not there
     └── TrainingDiverged                a loss is no longer finite      (ArithmeticError)
@@ -67,7 +67,7 @@ class DownloadError(DataError):
 
 
 class RunError(AaeframeError):
-    """A run folder is missing, in use, taken, or cannot be written."""
+    """A run folder is missing, taken, or cannot be written."""
 
 
 class CheckpointError(RunError):

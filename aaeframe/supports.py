@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints, transform_to
 from torch.distributions.constraints import Constraint
-from torch.distributions.transforms import identity_transform
+from torch.distributions.transforms import Transform, identity_transform
 
 from aaeframe.errors import ConfigError
 
@@ -95,20 +95,47 @@ def _hull(constraint: Any, event_shape: torch.Size) -> Support:
 
 
 def _by_transform(constraint: Constraint, event_shape: torch.Size) -> Support:
-    def transform(raw: Tensor) -> Tensor:
-        raw = _full(raw)
-        code: Tensor = transform_to(_with_bounds(constraint, lambda _, bound: bound.to(raw)))(raw)
-        return code
-
     if _is_discrete(constraint):
         raise ConfigError(_unmapped(constraint, "it is discrete, and no relaxation of it is registered"))
     try:
-        shape = torch.Size(transform_to(constraint).inverse_shape(event_shape))
+        transform = _Anywhere(constraint)
+        shape = transform.inverse_shape(event_shape)
     except NotImplementedError as error:
         raise ConfigError(_unmapped(constraint, "torch.distributions.transform_to does not know it")) from error
     except ValueError as error:
         raise ConfigError(_unmapped(constraint, f"it does not fit samples of shape {tuple(event_shape)}")) from error
     return Support(shape, transform, constraint)
+
+
+class _Anywhere(Transform):
+    """`transform_to` a constraint, at least in float32, with bounds that follow a code to its device."""
+
+    def __init__(self, constraint: Constraint) -> None:
+        super().__init__()
+        self._constraint, self._here = constraint, transform_to(constraint)
+        self.domain, self.codomain, self.bijective = self._here.domain, self._here.codomain, self._here.bijective
+
+    def forward_shape(self, shape: torch.Size) -> torch.Size:
+        """The shape of codes for heads of this shape."""
+        return torch.Size(self._here.forward_shape(shape))
+
+    def inverse_shape(self, shape: torch.Size) -> torch.Size:
+        """The shape of heads for codes of this shape."""
+        return torch.Size(self._here.inverse_shape(shape))
+
+    def _call(self, x: Tensor) -> Tensor:
+        x = _full(x)
+        return self._beside(x)(x)
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        return self._beside(y).inv(y)
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        """log |dy / dx|, by the event."""
+        return self._beside(y).log_abs_det_jacobian(x, y)
+
+    def _beside(self, z: Tensor) -> Any:
+        return transform_to(_with_bounds(self._constraint, lambda _, bound: bound.to(z)))
 
 
 def _is_discrete(constraint: Constraint) -> bool:

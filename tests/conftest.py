@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+import torch
+
+# The suite's networks are small: on several threads they wait for each other more than they compute. Children too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 ALLOWED_SKIPS = ("no GPU", "no AAEFRAME_DATA")
 """How the reason of a skip may begin. Any other skip fails the session: a test that never runs tests nothing."""

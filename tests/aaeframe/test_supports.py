@@ -90,6 +90,21 @@ def test_bounds_follow_the_code_to_its_device_and_type():
     assert transform(torch.zeros(3, 2, device="meta")).device.type == "meta"
 
 
+@pytest.mark.parametrize(
+    "constraint",
+    [constraints.real, constraints.positive, constraints.interval(torch.tensor([-1.0, 2.0]), torch.tensor([1.0, 5.0]))],
+    ids=repr,
+)
+def test_densities_follow_a_bijection(constraint):
+    transform = resolve(constraint, torch.Size([2])).transform
+    normal = D.Normal(torch.tensor([0.5, -1.0]), torch.tensor([1.0, 0.25]))
+    ours = D.Independent(D.TransformedDistribution(normal, [transform]), 1)
+    theirs = D.Independent(D.TransformedDistribution(normal, [D.transform_to(constraint)]), 1)
+    z = ours.sample((50,))
+    assert constraint.check(z).all()
+    torch.testing.assert_close(ours.log_prob(z), theirs.log_prob(z))
+
+
 def test_gradients_pass():
     for constraint in (constraints.one_hot, constraints.unit_interval, constraints.positive):
         raw = torch.randn(4, 3, requires_grad=True)
