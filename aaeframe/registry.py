@@ -139,7 +139,7 @@ class Registry:
             raise UnknownComponent(self._unknown(kind, name))
         if len(matches) > 1:
             names = ", ".join(it.full_name for it in matches)
-            raise AmbiguousComponent(f"several plugins offer a {kind} named {name!r}: {names}; use a full name")
+            raise AmbiguousComponent(f"{name!r} names the {kind} of several plugins: {names}; use a full name")
         return matches[0]
 
     def find_all(self, name: str) -> tuple[Offer, ...]:

@@ -61,7 +61,10 @@ class Run:
 
     def evaluate(self, dataset: Dataset | None = None, *, split: str = "test") -> dict[str, Any]:
         """Match and reconstruction on a split: see `aaeframe.evaluation.report.evaluate`."""
-        return evaluate(self.model, dataset or self.dataset(), split, self.config.training.seed)
+        settings = self.config
+        return evaluate(
+            self.model, dataset or self.dataset(), split, settings.training.seed, labels_told=settings.data.labels
+        )
 
     def draw_figures(self, dataset: Dataset | None = None, *, split: str = "test") -> list[Path]:
         """Draw the run's figures into its folder; the paths."""

@@ -53,7 +53,7 @@ def root(
 def main() -> None:
     """Run the command line: exit code 0, or 2 for what the user can mend, or 1; never a traceback for our errors."""
     try:
-        app()
+        app(prog_name="aaeframe")
     except AaeframeError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:

@@ -74,9 +74,10 @@ def _match_table(name: str, block: Mapping[str, Any], where: str) -> Table:
         rows.append(["entropy of the mean code, nats", _number(block["entropy"]), _number(block["prior_entropy"])])
     if "classes" in block:
         classes = block["classes"]
+        told = f"{classes['labels_told'] or 'no'} labels told, chance {classes['chance']:.0%}"
         rows.append(
             [
-                f"codes in their class's component (chance {classes['chance']:.1%})",
+                f"codes in their class's component ({told})",
                 f"{classes['agreement']:.1%}",
                 f"{classes['prior_agreement']:.1%}",
             ]

@@ -69,7 +69,14 @@ def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool)
     """The run in a folder."""
     from aaeframe.run import load
 
-    return load(path, registry(context), device=device, raw_weights=raw_weights)
+    run = load(path, registry(context), device=device, raw_weights=raw_weights)
+    if not run.finished:
+        from aaeframe.cli.console import err
+
+        err().print(
+            f"note: {path} has not trained all its epochs; go on with: aaeframe train --resume {path}", markup=False
+        )
+    return run
 
 
 def flags(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,14 +34,14 @@ def train(
     discriminator: options.Component = None,
     data: options.Data = None,
     labels: options.Labels = None,
-    recipe: Annotated[str | None, typer.Option(help="The training procedure; unsupervised if not given.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="alternating (the paper's) or joint.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the unlabeled training set.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows in a minibatch.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random in the run.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ..., or auto.")] = None,
-    precision: Annotated[str | None, typer.Option(help="fp32 or bf16.")] = None,
-    ema: Annotated[float | None, typer.Option(help="Decay of a moving average of the weights; 0: none.")] = None,
+    recipe: options.Recipe = None,
+    schedule: options.Schedule = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    seed: options.Seed = None,
+    device: options.TrainingDevice = None,
+    precision: options.Precision = None,
+    ema: options.Ema = None,
     preset: options.Preset = None,
     config: options.ConfigFile = None,
     settings: options.Settings = None,
@@ -57,26 +57,9 @@ def train(
     """Train an adversarial autoencoder, or go on with a run."""
     from aaeframe.cli.finish import finish
 
-    flags = {
-        "data": {"source": data, "labels": labels},
-        "prior": prior,
-        "encoder": encoder,
-        "network": network,
-        "discriminator": discriminator,
-        "training": {
-            "recipe": recipe,
-            "schedule": schedule,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "seed": seed,
-            "device": device,
-            "precision": precision,
-            "ema": ema,
-        },
-    }
     if resume is not None:
         _refuse_more(context)
-    run = _run(context, flags, preset, config, settings, out, resume)
+    run = _run(context, preset, config, settings, out, resume)
     if not run.finished:
         _console().print(f"stopped; go on with: aaeframe train --resume {run.folder.path}", markup=False)
         raise typer.Exit(INTERRUPTED)
@@ -85,7 +68,6 @@ def train(
 
 def _run(
     context: typer.Context,
-    flags: dict[str, Any],
     preset: str | None,
     config: Path | None,
     settings: list[str] | None,
@@ -98,7 +80,7 @@ def _run(
     with _stoppable() as stop, _shown(stop) as hooks:
         if resumed is not None:
             return runs.resume(resumed, registry, hooks=hooks)
-        whole = options.composed(flags, preset, config, settings)
+        whole = options.composed(options.flags(context.params), preset, config, settings)
         return runs.start(whole, registry, out=out, hooks=hooks)
 
 

@@ -22,11 +22,12 @@ from aaeframe.seeds import derive, generator, stream
 CHUNK = 4096
 
 
-def evaluate(model: Autoencoder, dataset: Dataset, split: str, seed: int) -> dict[str, Any]:
+def evaluate(model: Autoencoder, dataset: Dataset, split: str, seed: int, *, labels_told: int = 0) -> dict[str, Any]:
     """Measure a model on "validation" or "test" (or "train") rows; JSON-like.
 
     Codes are one draw of q(z | x) each. {"split", "rows", "reconstruction": {error, mean_image_error, ratio,
-    shuffled_error}, "blocks": {name: {sliced_wasserstein, ..., each beside its floor, "classes": ...}}}.
+    shuffled_error}, "blocks": {name: {sliced_wasserstein, ..., each beside its floor, "classes": ...}}}. `labels_told`
+    is how many labels the training was told; it stands beside what the classes of codes are worth.
     """
     rows = dataset.split(split)
     x = torch.from_numpy(rows.array())
@@ -38,12 +39,16 @@ def evaluate(model: Autoencoder, dataset: Dataset, split: str, seed: int) -> dic
         model.scale(train_mean(dataset.train).to(model.device)),
         generator=generator(seed, "evaluation", "shuffle"),
     )
+    blocks = {name: _block(model, dataset, rows, name, z, seed) for name, z in codes.items()}
+    for block in blocks.values():
+        if "classes" in block:
+            block["classes"]["labels_told"] = labels_told
     return {
         "split": split,
         "rows": len(rows),
         "seed": seed,
         "reconstruction": reconstruction.as_dict(),
-        "blocks": {name: _block(model, dataset, rows, name, z, seed) for name, z in codes.items()},
+        "blocks": blocks,
     }
 
 
@@ -56,8 +61,7 @@ def train_mean(split: Split) -> Tensor:
 
 
 class Validation:
-    """The quick look after each epoch, at no more than 1,000 validation rows; moves no global random
-    state."""
+    """The quick look after each epoch, at no more than 1,000 validation rows; moves no global random state."""
 
     def __init__(self, dataset: Dataset, seed: int, device: torch.device) -> None:
         rows = torch.linspace(0, len(dataset.validation) - 1, min(1000, len(dataset.validation))).long()

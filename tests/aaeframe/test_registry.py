@@ -190,7 +190,7 @@ def test_a_clash_is_an_error_on_use_that_lists_the_full_names(install):
     registry = Registry.load()
 
     names = "aaeframe:gaussian, aaeframe-torus:gaussian; use a full name"
-    with pytest.raises(AmbiguousComponent, match=f"several plugins offer a prior named 'gaussian': {names}"):
+    with pytest.raises(AmbiguousComponent, match=f"'gaussian' names the prior of several plugins: {names}"):
         registry.find("prior", "gaussian")
     stranger = registry.find("prior", "aaeframe-torus:gaussian")
     assert registry.find("prior", "aaeframe:gaussian").distribution == "aaeframe"

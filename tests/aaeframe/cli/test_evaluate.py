@@ -48,7 +48,7 @@ REPORT = {
             "two_sample_floor": 0.5,
             "two_sample_floor_standard_error": 0.02,
             "entropy": None,
-            "classes": {"agreement": 0.875, "prior_agreement": 0.99, "chance": 0.1},
+            "classes": {"agreement": 0.875, "prior_agreement": 0.99, "chance": 0.1, "labels_told": 50},
         },
     },
 }
@@ -69,7 +69,7 @@ def test_match_and_reconstruction_stand_beside_what_they_are_measured_against(do
         ["sliced Wasserstein", "0.1", "0.1"],
         ["MMD²", "0.50000", "0.25000"],
         ["classifier two-sample accuracy", "0.750 ± 0.010", "0.500 ± 0.020"],
-        ["codes in their class's component (chance 10.0%)", "87.5%", "99.0%"],
+        ["codes in their class's component (50 labels told, chance 10%)", "87.5%", "99.0%"],
         ["half squared error", "1", "0.250"],
         ["the same, codes shuffled among images", "6", "1.500"],
         ["the same, mean image", "4", "1.000"],
