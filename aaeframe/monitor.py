@@ -24,6 +24,8 @@ WON_EPOCHS: Final = 3
 CHANCE: Final = (0.45, 0.55)
 GROWTH: Final = 1.25
 """The last mismatch over the first, from which on a rise is more than noise."""
+NOISE: Final = 3.0
+"""Times the mismatch of the prior with itself, up to which a mismatch is what a good match shows."""
 RECONSTRUCTION_EPOCHS: Final = 3
 COLLAPSED: Final = 0.5
 """Share of log K under which the entropy of the mean code means a collapse."""
@@ -76,13 +78,15 @@ def discriminator_won(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def discriminator_blind(rows: Sequence[Row]) -> dict[str, str]:
-    """Accuracy at chance for five epochs, while the mismatch rose in each of them and by a quarter in all."""
+    """Accuracy at chance for five epochs, while the mismatch rose in each of them, by a quarter in all, and is more
+    than noise: over three times that of two sets of prior samples, where that was measured."""
     found = {}
     for block in _blocks(rows, "accuracy", "mismatch", epochs=WINDOW):
         at_chance = all(CHANCE[0] <= row[f"accuracy/{block}"] <= CHANCE[1] for row in rows)
         mismatch = [row[f"mismatch/{block}"] for row in rows]
         rising = all(before < after for before, after in pairwise(mismatch))
-        if at_chance and rising and mismatch[-1] > GROWTH * mismatch[0]:
+        noise = NOISE * rows[-1].get(f"mismatch_floor/{block}", 0.0)
+        if at_chance and rising and mismatch[-1] > max(GROWTH * mismatch[0], noise):
             found[f"discriminator_blind/{block}"] = (
                 f"block {block}: the discriminator has been at chance for {WINDOW} epochs, while the "
                 f"mismatch of codes and prior grew from {mismatch[0]:.3g} to {mismatch[-1]:.3g}. Chance is "

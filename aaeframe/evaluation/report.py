@@ -70,8 +70,9 @@ class Validation:
         self._seed, self._device = seed, device
 
     def __call__(self, model: Autoencoder, epoch: int) -> dict[str, float]:
-        """validation/reconstruction and mean_image_error; mismatch (sliced Wasserstein) and entropy of each
-        block."""
+        """validation/reconstruction and mean_image_error; and of each block mismatch, the sliced Wasserstein distance
+        of codes and prior samples, mismatch_floor, that of two sets of prior samples, and entropy if it is one-hot.
+        """
         with torch.no_grad(), stream(self._seed, "validation", epoch, device=self._device):
             codes = _one_draw(model, self._x, generator(self._seed, "validation", "noise", epoch))
             x, x_hat = model.scale(self._x), model.scale(model.decode(codes))
@@ -85,13 +86,17 @@ class Validation:
 
     def _look(self, model: Autoencoder, name: str, z: Tensor, epoch: int) -> dict[str, float]:
         prior = model.priors[name]
-        samples = draw(prior, len(z), z.device)
-        directions = generator(self._seed, "validation", "directions", epoch)
-        mismatch = sliced_wasserstein(z.flatten(1), samples.flatten(1), projections=50, generator=directions)
-        if not supports.is_one_hot(prior.support):
-            return {f"mismatch/{name}": mismatch}
-        entropy = float(torch.special.entr(z.double().mean(0)).sum())
-        return {f"mismatch/{name}": mismatch, f"entropy/{name}": entropy, f"classes/{name}": z.shape[1]}
+        samples, others = (draw(prior, len(z), z.device) for _ in range(2))
+
+        def distance(to: Tensor) -> float:
+            directions = generator(self._seed, "validation", "directions", epoch)
+            return sliced_wasserstein(to.flatten(1), samples.flatten(1), projections=50, generator=directions)
+
+        look = {f"mismatch/{name}": distance(z), f"mismatch_floor/{name}": distance(others)}
+        if supports.is_one_hot(prior.support):
+            look[f"entropy/{name}"] = float(torch.special.entr(z.double().mean(0)).sum())
+            look[f"classes/{name}"] = z.shape[1]
+        return look
 
 
 def _block(model: Autoencoder, dataset: Dataset, rows: Split, name: str, z: Tensor, seed: int) -> dict[str, Any]:

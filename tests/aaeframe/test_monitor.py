@@ -80,6 +80,10 @@ def test_a_blind_discriminator_is_chance_with_a_growing_mismatch():
         pytest.param(stuck([1, 1.01, 1.02, 1.03, 1.04]), id="hardly growing"),
         pytest.param(stuck([1, 1.2, 1.4, 1.6, 1.8], accuracy=0.7), id="not at chance"),
         pytest.param([{"accuracy/z": 0.5}] * 6, id="no mismatch measured"),
+        pytest.param(
+            [{**row, "mismatch_floor/z": 0.1} for row in stuck([0.1, 0.15, 0.2, 0.25, 0.29])],
+            id="no more than noise",
+        ),
     ],
 )
 def test_chance_is_no_failure_without_a_growing_mismatch(rows):

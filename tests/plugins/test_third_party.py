@@ -5,49 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-TORUS = '''
-"""A prior on a torus."""
-
-from __future__ import annotations
-
-import math
-from typing import Annotated
-
-from aaeframe import Component, hookimpl
-from pydantic import Field
-
-
-@hookimpl
-def aaeframe_priors():
-    return [Component("torus", "aaeframe_torus:Torus", "a torus in three dimensions")]
-
-
-class Torus:
-    """Points on a torus, uniform in both angles."""
-
-    def __init__(
-        self,
-        *,
-        radius: Annotated[float, Field(gt=0, description="of the ring")] = 2.0,
-        tube: Annotated[float, Field(gt=0, description="radius of the tube around it")] = 0.5,
-    ):
-        import torch
-        from torch.distributions import constraints
-
-        self.radius, self.tube = radius, tube
-        self.event_shape = torch.Size([3])
-        self.support = constraints.independent(constraints.real, 1)
-
-    def sample(self, sample_shape=()):
-        import torch
-
-        along, around = 2 * math.pi * torch.rand(2, *sample_shape)
-        ring = self.radius + self.tube * around.cos()
-        return torch.stack([ring * along.cos(), ring * along.sin(), self.tube * around.sin()], dim=-1)
-'''
+GUIDE = (Path(__file__).parents[2] / "plugins" / "README.md").read_text()
+TORUS = GUIDE.split("```python\n")[1].split("```")[0]
+PYPROJECT = GUIDE.split("```toml\n")[1].split("```")[0]
+"""The smallest plugin, as the guide has it."""
 QUICK = ["--network", "mlp(hidden=[16])", "--discriminator", "mlp(hidden=[16])", "--epochs", "1"]
 
 
@@ -55,6 +20,7 @@ QUICK = ["--network", "mlp(hidden=[16])", "--discriminator", "mlp(hidden=[16])",
 def torus(new_environment, workshop):
     """The environment with aaeframe-torus built by `python -m build` and installed by pip."""
     project = workshop.project("aaeframe-torus", TORUS)
+    (project / "pyproject.toml").write_text(PYPROJECT)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", project / "dist", project]
     subprocess.run(build, check=True, capture_output=True)
     environment = new_environment()
