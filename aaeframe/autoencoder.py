@@ -140,7 +140,10 @@ class Autoencoder(nn.Module):
                 f"pass (N, {', '.join(map(str, self.data_shape))}) with N > 0"
             )
         for start in range(0, len(x), batch_size):
-            yield torch.as_tensor(x[start : start + batch_size]).to(self.device)
+            rows = x[start : start + batch_size]
+            if isinstance(rows, np.ndarray):
+                rows = torch.from_numpy(np.array(rows, order="C"))  # torch takes no reversed and no read-only array
+            yield rows.to(self.device)
 
 
 def draw(prior: Prior, count: int, device: torch.device) -> Tensor:

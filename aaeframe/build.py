@@ -45,7 +45,7 @@ def resolve(config: Config, registry: Registry) -> Config:
         rival = {} if other is None else {"discriminator": ComponentConfig(**whole("discriminator", other))}
         return part.model_copy(update={**prior, **rival})
 
-    _check_schedule(config, phases)
+    _check_used(config, phases)
     return config.model_copy(
         update={
             "data": config.data.model_copy(update={"source": _from_anywhere(config.data.source)}),
@@ -160,8 +160,8 @@ def _optimizer(part: OptimizerConfig, parameters: list[torch.nn.Parameter]) -> O
     return SGD(parameters, lr=part.lr, momentum=part.momentum, weight_decay=part.weight_decay, fused=True)
 
 
-def _check_schedule(config: Config, phases: tuple[str, ...]) -> None:
-    """Refuse what the schedule would not use."""
+def _check_used(config: Config, phases: tuple[str, ...]) -> None:
+    """Refuse what the run would not use."""
     schedule = config.training.schedule
     for phase in config.optimizers:
         if phase not in phases:
@@ -178,6 +178,10 @@ def _check_schedule(config: Config, phases: tuple[str, ...]) -> None:
             )
     if config.training.labeled_batch_size is not None and not config.data.labels:
         raise ConfigError("training.labeled_batch_size is not used without labels; give --labels N")
+    if config.data.label_key is not None and config.data.source.startswith(PYTHON):
+        raise ConfigError(
+            f"data.label_key={config.data.label_key!r} is not used for data from Python; pass a pair (x, labels)"
+        )
 
 
 def _near(name: str, known: Mapping[str, Any]) -> str:

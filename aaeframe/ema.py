@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 import torch
@@ -15,11 +16,11 @@ class MovingAverage(Generic[Model]):
     """A copy of the model whose parameters and floating-point buffers follow the original's.
 
     average <- d average + (1 - d) value, with d = min(decay, (t + 1) / (t + 10)) at update t, so that a short run
-    does not remember its beginning.
+    does not remember its beginning. Objects in `shared` are the model's own in the copy too.
     """
 
-    def __init__(self, model: Model, decay: float) -> None:
-        self.model: Model = copy.deepcopy(model).requires_grad_(False)
+    def __init__(self, model: Model, decay: float, shared: Iterable[object] = ()) -> None:
+        self.model: Model = copy.deepcopy(model, {id(it): it for it in shared}).requires_grad_(False)
         self.decay = decay
         self._average, self._values = _tensors(self.model), _tensors(model)
         self._copied = [

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from aaeframe.protocols import Discriminator, SupportsHead
+from aaeframe.protocols import Discriminator, supports_head
 from aaeframe_kernels import DiscriminatorLoss, discriminator_loss
 
 
@@ -53,10 +53,10 @@ def _head_loss(
     discriminator: Discriminator, z: Tensor, labels: Tensor | None, target: Tensor, row_weight: Tensor
 ) -> DiscriminatorLoss:
     """The loss through the discriminator's linear head where it has one, from its logits otherwise."""
-    if isinstance(discriminator, SupportsHead) and isinstance(discriminator.head, nn.Linear):
-        head = discriminator.head
-        features = discriminator.body(z, labels)
-        return discriminator_loss(features, head.weight, head.bias, target, row_weight)
+    if supports_head(discriminator):
+        body, head = discriminator.body, discriminator.head
+        if isinstance(head, nn.Linear) and head.bias is not None:
+            return discriminator_loss(body(z, labels), head.weight, head.bias, target, row_weight)
     logits = discriminator(z, labels)
     one, zero = logits.new_ones(1), logits.new_zeros(())
     return discriminator_loss(logits.unsqueeze(1), one, zero, target, row_weight)

@@ -14,8 +14,9 @@ from torch.distributions import constraints
 from aaeframe.batches import Batches, Rows, split_labels
 from aaeframe.build import build_model, build_optimizers, build_priors, recipe_of
 from aaeframe.config import Config
-from aaeframe.data import Dataset, labeled_subset
+from aaeframe.data import Dataset, Split, labeled_subset
 from aaeframe.devices import pick
+from aaeframe.dry_run import dry_run
 from aaeframe.errors import CheckpointError, DataError, UnknownComponent
 from aaeframe.evaluation.report import Validation
 from aaeframe.protocols import DataSpec, Prior
@@ -39,6 +40,7 @@ def prepare(
     with stream(settings.seed, "initialization"):
         built = build_priors(config, registry, priors)
         model = build_model(config, registry, dataset.spec, num_classes, built).to(device)
+    dry_run(model, batches.rows[batches.unlabeled[:2]], num_classes, settings.seed)
     recipe = recipe_of(config).load()
     optimizers = build_optimizers(config, recipe.parameters(model))
     options: dict[str, Any] = {}
@@ -118,12 +120,16 @@ def _batches(config: Config, dataset: Dataset, device: torch.device) -> Batches:
 
 
 def _fingerprint(dataset: Dataset) -> str:
-    """A digest of the training data: its shape, all rows up to 64 MiB and so many spread over more, all labels."""
-    split = dataset.train
-    fitting = max(1, _FINGERPRINTED_BYTES * len(split) // split.nbytes)
+    """A digest of the rows that training looks at, to learn from them and to validate."""
+    return hashlib.sha256(_digest(dataset.train) + _digest(dataset.validation)).hexdigest()
+
+
+def _digest(split: Split) -> bytes:
+    """Of the shape of a split, all its rows up to 64 MiB and so many spread over more, and all labels."""
+    fitting = max(1, _FINGERPRINTED_BYTES * len(split) // max(1, split.nbytes))
     rows = np.linspace(0, len(split) - 1, min(fitting, len(split))).astype(np.int64)
     digest = hashlib.sha256(str((len(split), split.shape, str(split.dtype))).encode())
     digest.update(split.rows(rows).tobytes())
     if split.labels is not None:
         digest.update(split.labels.tobytes())
-    return digest.hexdigest()
+    return digest.digest()

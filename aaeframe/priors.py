@@ -21,7 +21,8 @@ def checked_prior(name: str, prior: Prior) -> Prior:
     """The prior of block `name`, fit to be trained against.
 
     A distribution of one number becomes one of vectors of length 1. ConfigError if the name or the prior will not do:
-    no sample, shape or support, a batch_shape, a support without a rule, or samples of another shape.
+    no sample, shape or support, a batch_shape, a support without a rule, samples that are single numbers or of
+    another shape than promised.
     """
     _check_name(name)
     missing = [part for part in ("sample", "event_shape", "support") if not _has(prior, part)]
@@ -40,6 +41,11 @@ def checked_prior(name: str, prior: Prior) -> Prior:
         )
     supports.resolve(prior.support, torch.Size(prior.event_shape))  # ConfigError if there is no way to it
     _check_sample(name, prior)
+    if not prior.event_shape:
+        raise ConfigError(
+            f"the prior of block {name!r}, of type {type(prior).__name__}, has event_shape (), but a code is a row of "
+            "numbers; give samples one dimension more, and event_shape (1,)"
+        )
     return prior
 
 

@@ -1,15 +1,15 @@
 """The interfaces of the framework, in the words of torch.distributions and of the paper.
 
 Components are structural: any object with these members fits, no base class is needed. What a component *may*
-offer beyond its protocol is a capability of its own (`Supports...`), asked for with `isinstance`; the
-conformance checks of `aaeframe.testing` are the real gate.
+offer beyond its protocol is a capability of its own (`Supports...`), asked for with `isinstance`, or with
+`supports_head`; the conformance checks of `aaeframe.testing` are the real gate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -47,14 +47,14 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class Batch:
-    """One minibatch in the user's units, on the run's device."""
+    """One minibatch in the user's units; rows and labels are on the run's device."""
 
     x: Tensor
     """(N, *shape), uint8 or float32."""
     labels: Tensor | None
     """(N,) class indices, or None."""
     index: Tensor
-    """(N,) rows of the training set."""
+    """(N,) rows of the training set, on the CPU."""
     labeled: Batch | None = None
     """The labeled minibatch that goes with it, where the run uses labels."""
 
@@ -133,14 +133,21 @@ class Discriminator(Protocol):
         """(N, *event_shape) -> (N,). With K classes, labels are in [0, K], K meaning "unlabeled"; None is all K."""
 
 
-@runtime_checkable
 class SupportsHead(Protocol):
-    """A discriminator that ends in a linear layer: D(z, labels) == head(body(z, labels)).squeeze(-1)."""
+    """A discriminator that ends in a linear layer: D(z, labels) == head(body(z, labels)).squeeze(-1).
+
+    Not for `isinstance`, which since Python 3.12 overlooks the parts of an nn.Module: ask `supports_head`.
+    """
 
     body: nn.Module
     """(z, labels) -> features (N, H)."""
     head: nn.Linear
     """features (N, H) -> logit (N, 1)."""
+
+
+def supports_head(discriminator: object) -> TypeGuard[SupportsHead]:
+    """Whether the discriminator offers the modules of `SupportsHead`."""
+    return all(isinstance(getattr(discriminator, part, None), nn.Module) for part in ("body", "head"))
 
 
 class Network(Protocol):

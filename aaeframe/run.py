@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,10 @@ class Run:
     model: Autoencoder
     finished: bool
     """Whether the training reached its end."""
+    step: int
+    """How many steps the weights were trained."""
+    raw_weights: bool
+    """Whether they are as trained, and no moving average."""
 
     def encode(self, x: Rows, *, draws: int = 0, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """The codes of x (N, *shape), in the user's units: see `Autoencoder.encode`."""
@@ -60,11 +64,12 @@ class Run:
         return load_data(self.config)
 
     def evaluate(self, dataset: Dataset | None = None, *, split: str = "test") -> dict[str, Any]:
-        """Match and reconstruction on a split: see `aaeframe.evaluation.report.evaluate`."""
+        """Match and reconstruction on a split: see `aaeframe.evaluation.report.evaluate`; and of which weights."""
         settings = self.config
-        return evaluate(
+        report = evaluate(
             self.model, dataset or self.dataset(), split, settings.training.seed, labels_told=settings.data.labels
         )
+        return {**report, "step": self.step, "raw_weights": self.raw_weights}
 
     def draw_figures(self, dataset: Dataset | None = None, *, split: str = "test") -> list[Path]:
         """Draw the run's figures into its folder; the paths."""
@@ -115,7 +120,8 @@ def start(
     folder = new_folder(config, out)
     training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
     with stream(config.training.seed, "training", device=training.device):
-        with creating(folder, config):
+        with creating(folder, config) as made:
+            training = replace(training, folder=made)
             training.save()
         return _train(training, hooks)
 
@@ -162,14 +168,16 @@ def load(
     saved = checkpoints.read(checkpoints.latest(folder.checkpoints))
     known = saved.state["data"]
     registry = registry or Registry.load()
-    with saved_components(config), torch.random.fork_rng(devices=[]):
+    # As in training: what a prior draws for itself when it is built need not be in the checkpoint.
+    with saved_components(config), stream(config.training.seed, "initialization"):
         built = build_priors(config, registry, priors or {})
         spec = data_spec(known, saved.model)
         model = build_model(config, registry, spec, known["num_classes"], built)
-    averaged = config.training.ema and not raw_weights
+    averaged = config.training.ema > 0 and not raw_weights
     load_model(model, saved.model, "ema." if averaged else "model.")
     finished = saved.state["batches"]["epoch"] >= config.training.epochs
-    return Run(folder, config, model.to(pick(device)).eval(), finished)
+    model = model.to(pick(device)).eval()
+    return Run(folder, config, model, finished, saved.state["step"], raw_weights=not averaged)
 
 
 def load_data(config: Config) -> Dataset:
@@ -177,7 +185,8 @@ def load_data(config: Config) -> Dataset:
     source = config.data.source
     if source.startswith(PYTHON):
         raise DataError(
-            "this run was trained on arrays passed in from Python, which no file holds: pass the same data again"
+            "this run was trained on arrays passed in from Python, which no file holds: pass the same data again, as in "
+            "run.evaluate(aaeframe.data.from_arrays(x, labels))"
         )
     return datasets.load(source, labels=config.data.label_key)
 
@@ -187,4 +196,5 @@ def _train(training: Training, hooks: Hooks) -> Run:
     training.observer, training.stop_asked = hooks.observer, hooks.stop_asked
     hooks.started(config, folder, config.training.epochs * training.batches.steps_per_epoch)
     finished = training.run()
-    return Run(folder, config, training.evaluated.eval(), finished)
+    model = training.evaluated.eval()
+    return Run(folder, config, model, finished, training.batches.step, raw_weights=training.average is None)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ class RunFolder:
     """The paths of one run."""
 
     path: Path
+    may_be_numbered: bool = False
+    """Whether the name is ours, so that `creating` may put a number after it where it is taken."""
 
     @property
     def config(self) -> Path:
@@ -66,7 +69,7 @@ class RunFolder:
 
 
 def new_folder(config: Config, out: Path | None) -> RunFolder:
-    """A folder that does not exist yet: `out`, or runs/<time>-<prior>-<encoder>. RunError if `out` does."""
+    """A folder to be made: `out`, or runs/<time>-<prior>-<encoder>. RunError if `out` exists."""
     if out is not None:
         if out.exists():
             raise RunError(
@@ -75,32 +78,44 @@ def new_folder(config: Config, out: Path | None) -> RunFolder:
             )
         return RunFolder(out)
     short = ["-".join(_short(part.component) for part in config.prior.values()), _short(config.encoder.component)]
-    name = "-".join([time.strftime("%Y%m%d-%H%M%S"), *short])
-    path, number = Path("runs") / name, 1
-    while path.exists():
-        number += 1
-        path = Path("runs") / f"{name}-{number}"
-    return RunFolder(path)
+    return RunFolder(Path("runs") / "-".join([time.strftime("%Y%m%d-%H%M%S"), *short]), may_be_numbered=True)
 
 
 @contextmanager
-def creating(folder: RunFolder, config: Config) -> Iterator[None]:
+def creating(folder: RunFolder, config: Config) -> Iterator[RunFolder]:
     """Make the folder with its configuration, then what is made inside; if any of it fails, nothing is left.
 
-    RunError if the folder cannot be made.
+    Inside is the folder as it was made: under a name of ours that is taken, with the next number behind it. RunError
+    if the folder cannot be made.
     """
     missing = [path for path in folder.path.parents if not path.exists()]
     with writing(folder.path):
-        folder.path.mkdir(parents=True)
+        made = _make(folder)
     try:
-        write_atomically(folder.config, config.to_toml().encode())
-        yield
+        write_atomically(made.config, config.to_toml().encode())
+        yield made
     except BaseException:
-        shutil.rmtree(folder.path, ignore_errors=True)
+        shutil.rmtree(made.path, ignore_errors=True)
         for path in missing:
             with suppress(OSError):  # another run may stand in it by now
                 path.rmdir()
         raise
+
+
+def _make(folder: RunFolder) -> RunFolder:
+    """The folder, new on the disk: of several processes that ask for one name, each gets its own."""
+    if not folder.path.parent.exists():
+        folder.path.parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        path = folder.path if number == 1 else folder.path.with_name(f"{folder.path.name}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            if not folder.may_be_numbered:
+                raise
+        else:
+            break
+    return RunFolder(path)
 
 
 def _short(component: str) -> str:

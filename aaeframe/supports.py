@@ -89,7 +89,8 @@ def _hull(constraint: Any, event_shape: torch.Size) -> Support:
     def outermost(name: str, bound: Tensor) -> Tensor:
         if bound.ndim <= len(event_shape):
             return bound
-        return bound.amin(0) if name == "lower_bound" else bound.amax(0)
+        axis = -1 - constraint.event_dim  # components come last in the batch, right before a component's own event
+        return bound.amin(axis) if name == "lower_bound" else bound.amax(axis)
 
     return resolve(_with_bounds(_unwrapped(constraint), outermost), event_shape)
 

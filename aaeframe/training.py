@@ -18,7 +18,7 @@ from aaeframe.checkpoint import Checkpoint
 from aaeframe.config import Config
 from aaeframe.ema import MovingAverage
 from aaeframe.environment import environment
-from aaeframe.errors import CheckpointError
+from aaeframe.errors import CheckpointError, DataError, TrainingDiverged
 from aaeframe.metrics import MetricsFile, Row, Sums
 from aaeframe.monitor import Monitor
 from aaeframe.protocols import Batch
@@ -76,7 +76,9 @@ class Training:
 
     def __post_init__(self) -> None:
         decay = self.config.training.ema
-        self.average = MovingAverage(self.model, decay) if decay else None
+        # Nothing trains a prior that is no module, and not every one can be copied.
+        shared = [prior for prior in self.model.priors.values() if not isinstance(prior, nn.Module)]
+        self.average = MovingAverage(self.model, decay, shared) if decay else None
         self.metrics = MetricsFile(self.folder.metrics)
         self.monitor = Monitor()
         self.sums = Sums()
@@ -140,7 +142,7 @@ class Training:
         seconds = time.monotonic() - self._clock
         rate = (self.sums.count - self._summed) / seconds if seconds else 0.0
         row = {"epoch": epoch + 1, "step": self.batches.step, **self.sums.means()}
-        row |= self.validate(self.evaluated, epoch)
+        row |= self._validated(epoch)
         check_finite(self.batches.step, row)
         row |= {"seconds": round(seconds, 3), "steps_per_second": round(rate, 3)}
         self.sums = Sums()
@@ -149,6 +151,18 @@ class Training:
         if (epoch + 1) % self.config.training.checkpoint_every == 0 or self.finished:
             self.save()
         self.observer.epoch_ended(row, warnings)
+
+    def _validated(self, epoch: int) -> Row:
+        """What validation finds. TrainingDiverged if the last step left a model that cannot be measured."""
+        step = self.batches.step
+        check_finite(step, {f"model.{name}": value for name, value in self.model.state_dict().items()})
+        try:
+            return self.validate(self.evaluated, epoch)
+        except DataError as error:  # finite weights may give codes that are not
+            raise TrainingDiverged(
+                f"step {step}: what the model gives for the validation rows is not finite. Lower the learning rate "
+                f"(--set optimizers.<phase>.lr=...); the last checkpoint holds finite values ({error})"
+            ) from error
 
     def save(self) -> None:
         """Write a checkpoint. TrainingDiverged, and nothing written, if something is not finite."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +12,8 @@ from rich.text import Text
 
 NARROWEST = 100
 """Where standard output is no terminal, tables are at least this wide: nobody reads a cut one."""
+TOO_FEW_ROWS = "too few rows"
+"""In place of a measure that is absent from a report."""
 
 
 def out() -> Console:
@@ -35,13 +37,13 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, allow_nan=False))  # noqa: T201  the one place that prints results for machines
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table; the first column is left-aligned, the others right."""
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> Table:
+    """A table of texts as they are; the first column is left-aligned, the others right if they hold `numbers`."""
     made = Table(title=title, title_justify="left", title_style="bold")
-    for number, column in enumerate(columns):
-        made.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+    for position, column in enumerate(columns):
+        made.add_column(column, justify="right" if numbers and position else "left", overflow="fold")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(Text, row))
     return made
 
 
@@ -63,12 +65,8 @@ def report_tables(report: Mapping[str, Any]) -> list[Table]:
 def _match_table(name: str, block: Mapping[str, Any], where: str) -> Table:
     rows = [
         ["sliced Wasserstein", _number(block["sliced_wasserstein"]), _number(block["sliced_wasserstein_floor"])],
-        ["MMD²", f"{block['mmd']:.5f}", f"{block['mmd_floor']:.5f}"],
-        [
-            "classifier two-sample accuracy",
-            f"{block['two_sample']:.3f} ± {block['two_sample_standard_error']:.3f}",
-            f"{block['two_sample_floor']:.3f} ± {block['two_sample_floor_standard_error']:.3f}",
-        ],
+        ["MMD²", _number(block["mmd"], ".5f"), _number(block["mmd_floor"], ".5f")],
+        ["classifier two-sample accuracy", _accuracy(block, "two_sample"), _accuracy(block, "two_sample_floor")],
     ]
     if block.get("entropy") is not None:
         rows.append(["entropy of the mean code, nats", _number(block["entropy"]), _number(block["prior_entropy"])])
@@ -85,16 +83,28 @@ def _match_table(name: str, block: Mapping[str, Any], where: str) -> Table:
     return table(f"Match of block {name!r} with its prior, {where}", ["", "codes", "prior against itself"], rows)
 
 
-def _reconstruction_table(report: Mapping[str, float], where: str) -> Table:
-    ratio = report["error"] / report["mean_image_error"]
-    shuffled = report["shuffled_error"] / report["mean_image_error"]
-    rows = [
-        ["half squared error", _number(report["error"]), f"{ratio:.3f}"],
-        ["the same, codes shuffled among images", _number(report["shuffled_error"]), f"{shuffled:.3f}"],
-        ["the same, mean image", _number(report["mean_image_error"]), "1.000"],
-    ]
+def _reconstruction_table(report: Mapping[str, float | None], where: str) -> Table:
+    names = {
+        "error": "half squared error",
+        "shuffled_error": "the same, codes shuffled among images",
+        "mean_image_error": "the same, mean image",
+    }
+    mean_image = report["mean_image_error"]
+    rows = [[name, _number(report[key]), _share(report[key], mean_image)] for key, name in names.items()]
     return table(f"Reconstruction, {where}", ["", "error", "of the mean image's"], rows)
 
 
-def _number(value: float) -> str:
-    return f"{value:.4g}"
+def _number(value: float | None, form: str = ".4g") -> str:
+    return TOO_FEW_ROWS if value is None else format(value, form)
+
+
+def _accuracy(block: Mapping[str, Any], key: str) -> str:
+    if block[key] is None:
+        return TOO_FEW_ROWS
+    return f"{block[key]:.3f} ± {block[f'{key}_standard_error']:.3f}"
+
+
+def _share(error: float | None, mean_image: float | None) -> str:
+    if not mean_image:
+        return "constant data"
+    return TOO_FEW_ROWS if error is None else f"{error / mean_image:.3f}"

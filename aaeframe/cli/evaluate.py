@@ -33,13 +33,13 @@ def evaluate(
 
     opened = options.load_run(context, run, device, raw_weights)
     report = opened.evaluate(split=split)
-    opened.folder.write_evaluation(split, report)
     if json:
         print_json(report)
-        return
-    console = out()
-    for table in report_tables(report):
-        console.print(table)
+    else:
+        console = out()
+        for table in report_tables(report):
+            console.print(table)
+    opened.folder.write_evaluation(split, report)
 
 
 def figures(

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rich.console import Console
-    from rich.table import Table
 
     from aaeframe.options import Option
     from aaeframe.registry import Kind, Offer, Plugin, Registry
@@ -152,13 +151,15 @@ def _explained(offer: Offer) -> dict[str, Any]:
 
 
 def _print_list(console: Console, registry: Registry) -> None:
+    from aaeframe.cli.console import table
+
     columns = ("status", "distribution", "version", "entry point", "module")
     plugins = [(it.status, it.distribution, it.version, it.name, it.module) for it in registry.plugins]
-    console.print(_table("Plugins", columns, plugins))
+    console.print(table("Plugins", columns, plugins, numbers=False))
     components = [
         (it.kind, registry.shortest_name(it), it.component.summary, it.distribution) for it in registry.offers()
     ]
-    console.print(_table("Components", ("kind", "name", "summary", "distribution"), components))
+    console.print(table("Components", ("kind", "name", "summary", "distribution"), components, numbers=False))
     for plugin in registry.plugins:
         if plugin.error is not None:
             _print_line(console, f"{plugin}")
@@ -167,12 +168,15 @@ def _print_list(console: Console, registry: Registry) -> None:
 
 
 def _print_info(console: Console, component: dict[str, Any]) -> None:
+    from aaeframe.cli.console import table
+
     _print_line(console, f"{component['kind']} {component['full_name']}: {component['summary']}")
     _print_line(console, f"from {component['distribution']} {component['version']}, {component['factory']}")
     if component["doc"]:
         _print_line(console, f"\n{component['doc']}\n")
     rows = [(it["name"], it["type"], _default(it), it["doc"]) for it in component["options"]]
-    console.print(_table("Options", ("option", "type", "default", "doc"), rows) if rows else "no options")
+    columns = ("option", "type", "default", "doc")
+    console.print(table("Options", columns, rows, numbers=False) if rows else "no options")
 
 
 def _default(option: dict[str, Any]) -> str:
@@ -194,15 +198,3 @@ def _printed(console: Console, title: str, outcomes: Iterable[Outcome]) -> Itera
 def _print_line(console: Console, text: str) -> None:
     """Text as it is: no markup, and no line break that a reader or grep would stumble over."""
     console.print(text, markup=False, soft_wrap=True)
-
-
-def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*map(Text, row))
-    return made

@@ -12,7 +12,7 @@ from torch import Tensor
 from aaeframe.errors import DataError
 from aaeframe.evaluation.mmd import mmd
 from aaeframe.evaluation.rows import as_rows, spread
-from aaeframe.evaluation.two_sample import TwoSample, classifier_two_sample
+from aaeframe.evaluation.two_sample import FOLDS, TwoSample, classifier_two_sample
 from aaeframe.evaluation.wasserstein import (
     random_directions,
     sliced_wasserstein,
@@ -37,7 +37,7 @@ class BlockMatch:
     """The distance of the codes of one block to its prior.
 
     Each measure stands beside its floor: its value for two independent sets of prior samples of the same
-    size, which is what a perfect match would give.
+    size, which is what a perfect match would give. A measure that needs more rows than there are is None.
     """
 
     rows: int
@@ -45,14 +45,14 @@ class BlockMatch:
     sliced_wasserstein: float
     """In the units of the codes."""
     sliced_wasserstein_floor: float
-    mmd: float
-    """Squared and unbiased."""
-    mmd_floor: float
-    two_sample: float
-    """Accuracy of the classifier two-sample test, cross-validated; 0.5 is a perfect match."""
-    two_sample_standard_error: float
-    two_sample_floor: float
-    two_sample_floor_standard_error: float
+    mmd: float | None
+    """Squared and unbiased; of two rows or more."""
+    mmd_floor: float | None
+    two_sample: float | None
+    """Accuracy of the classifier two-sample test, cross-validated, of five rows or more; 0.5 is a perfect match."""
+    two_sample_standard_error: float | None
+    two_sample_floor: float | None
+    two_sample_floor_standard_error: float | None
     entropy: float | None
     """H(mean code) in nats for a block of one-hot vectors: how evenly its categories are used."""
     prior_entropy: float | None
@@ -70,7 +70,7 @@ def match(codes: Tensor, prior: Prior, *, seed: int, draws: int = 50) -> BlockMa
     codes; its floor the mean over as many pairs of sets. MMD: the same over five draws. The classifier: one
     draw, its standard error beside it. More than 10,000 codes are cut to 10,000, evenly spread (MMD: 2,000,
     classifier: 5,000). The result depends on the seed alone, and the caller's random state is left as it was.
-    DataError if the codes are not of the prior's shape, are fewer than five, or not finite.
+    DataError if the codes are not of the prior's shape, or not finite.
     """
     if codes.shape[1:] != prior.event_shape:
         raise DataError(
@@ -86,20 +86,22 @@ def _measured(rows: Tensor, prior: Prior, draws: int) -> BlockMatch:
     # Priors draw from the global generator; all else does too, to be independent of their numbers.
     generator = torch.default_generator
     distances, samples = _wasserstein(rows, prior, draws, generator)
-    discrepancies = [(mmd(rows, a), mmd(a, b)) for a, b in samples]
-    told_apart = classifier_two_sample(rows, samples[0][0], generator=generator)
-    floor = classifier_two_sample(*samples[0], generator=generator)
+    discrepancies = [(mmd(rows, a), mmd(a, b)) for a, b in samples] if len(rows) > 1 else []
+    told_apart = floor = None
+    if len(rows) >= FOLDS:
+        told_apart = classifier_two_sample(rows, samples[0][0], generator=generator)
+        floor = classifier_two_sample(*samples[0], generator=generator)
     one_hot = is_one_hot(prior.support)
     return BlockMatch(
         rows=len(rows),
         sliced_wasserstein=_mean([d for d, _ in distances]),
         sliced_wasserstein_floor=_mean([d for _, d in distances]),
-        mmd=_mean([d for d, _ in discrepancies]),
-        mmd_floor=_mean([d for _, d in discrepancies]),
-        two_sample=told_apart.accuracy,
-        two_sample_standard_error=told_apart.standard_error,
-        two_sample_floor=floor.accuracy,
-        two_sample_floor_standard_error=floor.standard_error,
+        mmd=_mean([d for d, _ in discrepancies]) if discrepancies else None,
+        mmd_floor=_mean([d for _, d in discrepancies]) if discrepancies else None,
+        two_sample=told_apart and told_apart.accuracy,
+        two_sample_standard_error=told_apart and told_apart.standard_error,
+        two_sample_floor=floor and floor.accuracy,
+        two_sample_floor_standard_error=floor and floor.standard_error,
         entropy=_entropy(rows) if one_hot else None,
         prior_entropy=_entropy(torch.cat([a for a, _ in samples])) if one_hot else None,
     )

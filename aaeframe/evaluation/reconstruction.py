@@ -18,13 +18,14 @@ class ReconstructionReport:
     error: float
     mean_image_error: float
     """Of answering every row with the mean of the training set."""
-    ratio: float
-    """error / mean_image_error: below 1 if the codes tell the rows apart."""
-    shuffled_error: float
+    ratio: float | None
+    """error / mean_image_error: below 1 if the codes tell the rows apart. None on constant data, where each row
+    is the training mean and there is nothing to tell."""
+    shuffled_error: float | None
     """Of answering every row with the reconstruction of another row; near `error` if the decoder ignores the
-    code."""
+    code. None for a single row."""
 
-    def as_dict(self) -> dict[str, float]:
+    def as_dict(self) -> dict[str, float | None]:
         """Name to number, for JSON."""
         return asdict(self)
 
@@ -46,20 +47,15 @@ def mean_image_error(train_mean: Tensor, x: Tensor) -> Tensor:
 def reconstruction_report(
     x: Tensor, x_hat: Tensor, train_mean: Tensor, *, generator: torch.Generator
 ) -> ReconstructionReport:
-    """Compares held-out rows x with their reconstructions x_hat, both (N, *shape), N > 1, in the model's
-    scaled units.
+    """Compares held-out rows x with their reconstructions x_hat, both (N, *shape), in the model's scaled
+    units.
 
     `train_mean` (*shape) is the mean of the training set in the same units. For the shuffled error, rows are
     put in a random cycle (by `generator`, on the CPU) and each gets the reconstruction of the one before it,
-    never its own. DataError if shapes differ, there are fewer than two rows, or every row is the training
-    mean.
+    never its own. DataError if shapes differ or there is no row.
     """
-    if len(x) < 2:
-        raise DataError(f"shuffling needs at least two rows, found {len(x)}")
     error = reconstruction_error(x_hat, x).item()
     blind = mean_image_error(train_mean, x).item()
-    if blind == 0:
-        raise DataError("every row is the mean of the training set: on constant data there is nothing to reconstruct")
     cycle = torch.randperm(len(x), generator=generator).to(x.device)
-    shuffled = reconstruction_error(x_hat[cycle.roll(1)], x[cycle]).item()
-    return ReconstructionReport(error, blind, error / blind, shuffled)
+    shuffled = reconstruction_error(x_hat[cycle.roll(1)], x[cycle]).item() if len(x) > 1 else None
+    return ReconstructionReport(error, blind, error / blind if blind > 0 else None, shuffled)

@@ -17,6 +17,8 @@ from aaeframe.evaluation.rows import as_comparable_rows, spread
 
 MAX_ROWS: Final = 5_000
 """Rows taken of each set, evenly spread."""
+FOLDS: Final = 5
+"""Of the cross-validation; a set must have as many rows."""
 HIDDEN: Final = 64
 STEPS: Final = 800
 BATCH: Final = 256
@@ -32,7 +34,7 @@ class TwoSample:
     """sqrt(accuracy (1 - accuracy) / rows), the binomial one."""
 
 
-def classifier_two_sample(a: Tensor, b: Tensor, *, folds: int = 5, generator: torch.Generator) -> TwoSample:
+def classifier_two_sample(a: Tensor, b: Tensor, *, folds: int = FOLDS, generator: torch.Generator) -> TwoSample:
     """The cross-validated accuracy of a classifier between a (N, D) and b (M, D).
 
     The classifier has two hidden layers of 64 ReLU units; one layer missed a swiss roll against a Gaussian of

@@ -18,10 +18,17 @@ def descend(loss: Tensor, optimizer: Optimizer) -> None:
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Inside, the module is a fixed function: no gradients for its parameters, no updates of its buffers."""
-    training = module.training
+    """Inside, the module is a fixed function: no gradients for its parameters, no updates of its buffers.
+
+    Afterwards each part is as it was: some may have been fixed before.
+    """
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    training = [part for part in module.modules() if part.training]
     module.requires_grad_(False).eval()
     try:
         yield
     finally:
-        module.requires_grad_(True).train(training)
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        for part in training:
+            part.training = True

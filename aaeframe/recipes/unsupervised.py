@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from aaeframe.autoencoder import Autoencoder, draw
 from aaeframe.losses import Segment, adversarial_loss, reconstruction_loss
 from aaeframe.protocols import Batch, Code, SupportsLabels
+from aaeframe.recipes.buffers import batch_statistics_kept
 from aaeframe.recipes.descend import descend, frozen
 from aaeframe_kernels import DiscriminatorLoss
 
@@ -47,9 +48,9 @@ class Unsupervised:
 
     @staticmethod
     def parameters(model: Autoencoder) -> dict[str, list[torch.nn.Parameter]]:
-        """What each optimizer moves."""
+        """What each optimizer moves; parameters that encoder and decoder share count once."""
         encoder = list(model.encoder.parameters())
-        both = [*encoder, *model.decoder.parameters(), *model.representation.parameters()]
+        both = list(dict.fromkeys([*encoder, *model.decoder.parameters(), *model.representation.parameters()]))
         return {
             "reconstruction": both,
             "autoencoder": both,
@@ -72,7 +73,8 @@ class Unsupervised:
 
     def regularization_phase(self, x: Tensor, labels: Tensor | None) -> Losses:
         """Update the discriminators to tell codes from prior samples, then the encoder to confuse them."""
-        code = self._encode(x)
+        with batch_statistics_kept(self.model.encoder):  # the reconstruction phase has counted this batch
+            code = self._encode(x)
         losses = self._discriminator_step(code, labels)
         generator = self._generator_losses(code, labels)
         descend(torch.stack([*generator.values()]).sum(), self.optimizers["generator"])

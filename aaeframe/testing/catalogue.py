@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import torch
 from torch import nn
 
-from aaeframe.protocols import SupportsHead, SupportsLabels, SupportsLogProb, SupportsPosterior
+from aaeframe.protocols import SupportsHead, SupportsLabels, SupportsLogProb, SupportsPosterior, supports_head
 from aaeframe.registry import Kind
 from aaeframe.testing import densities, discriminators, encoders, labels, networks, priors
 from aaeframe.testing.factories import check_builds, check_options
@@ -124,7 +124,11 @@ def _plan_case(case: Any, checks: Checks) -> Iterator[Check]:
         return
     yield builds
     for check, capability in checks.items():
-        applies = capability is None or isinstance(built, capability)
+        applies = capability is None or _offers(built, capability)
         missing = None if applies or capability is None else f"not a {capability.__name__}"
         name = check.__name__.removeprefix("check_").replace("_", "-")
         yield Check(f"{name}{suffix}", partial(check, case), missing)
+
+
+def _offers(component: object, capability: type) -> bool:
+    return supports_head(component) if capability is SupportsHead else isinstance(component, capability)

@@ -55,6 +55,16 @@ def test_batch_norm_statistics_are_averaged_and_counters_copied():
     assert average.model.num_batches_tracked.item() == 1
 
 
+def test_what_is_shared_is_not_copied():
+    layer = linear(1.0)
+    layer.prior = torch.ones(2, requires_grad=True) * 2  # no leaf of a graph: deepcopy refuses it
+    with pytest.raises(RuntimeError, match="graph leaves"):
+        MovingAverage(layer, decay=0.9)
+    average = MovingAverage(layer, decay=0.9, shared=[layer.prior])
+    assert average.model.prior is layer.prior
+    assert average.model.weight is not layer.weight
+
+
 def test_an_average_restored_by_state_dict_goes_on_the_same():
     def trained(steps, average, layer):
         for step in steps:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,7 +110,76 @@ def test_a_setting_is_a_toml_value_or_else_its_text(text, value):
     assert type(options["x"]) is type(value)
 
 
-def test_settings_apply_in_their_order():
+def in_any_order(arguments, settings):
+    """The configuration, the same whatever the order of the settings."""
+    first, *others = [compose(None, None, arguments, list(order)) for order in permutations(settings)]
+    assert all(other == first for other in others)
+    return first
+
+
+def test_a_factor_named_anew_keeps_what_is_said_of_its_block():
+    block = in_any_order(
+        {"prior": "z=swissroll(turns=3.0)"},
+        [
+            "prior.z.instance_noise=0.3",
+            "prior.z.weight=2.0",
+            "prior.z.discriminator=spectral",
+            "prior.z.component=mixture",
+        ],
+    ).prior["z"]
+    assert (block.component, block.options, block.instance_noise, block.weight) == ("mixture", {}, 0.3, 2)
+    assert block.discriminator.component == "spectral"
+
+
+def test_settings_of_one_optimizer_belong_together():
+    config = in_any_order({}, ["optimizers.reconstruction.lr=0.1", "optimizers.reconstruction.name=sgd"])
+    assert (config.optimizers["reconstruction"].name, config.optimizers["reconstruction"].lr) == ("sgd", 0.1)
+
+
+def test_a_longer_path_reaches_into_what_a_shorter_one_sets():
+    config = in_any_order(
+        {"prior": "gaussian"}, ["prior.z.options.turns=3.0", "prior=z=swissroll(thickness=0.5)", "prior.z.weight=2.0"]
+    )
+    assert list(config.prior) == ["z"]
+    assert config.prior["z"].options == {"turns": 3.0, "thickness": 0.5}
+    options = ["encoder.options.noise_size=6", "encoder=universal(hidden=[8])"]
+    assert in_any_order({}, options).encoder.options == {"hidden": [8], "noise_size": 6}
+
+
+@pytest.mark.parametrize("name", ["name", "component", "options", "discriminator", "prior"])
+def test_a_block_may_be_called_as_keys_are(name):
+    below = {"prior": f"{name}=gaussian(size=3)+other=mixture"}
+    prior = compose(None, below, {}, [f"prior.{name}.weight=2.0"]).prior
+    assert list(prior) == [name, "other"]
+    assert (prior[name].component, prior[name].options, prior[name].weight) == ("gaussian", {"size": 3}, 2)
+    assert list(compose("paper", {"prior": f"{name}=gaussian"}, {}).prior) == [name]
+
+
+def test_a_factors_discriminator_named_anew_brings_its_own_options():
+    below = {"prior": {"z": {"component": "gaussian", "discriminator": "mlp(hidden=[8])"}}}
+    for setting, options in (("component=spectral", {}), ("options.depth=2", {"hidden": [8], "depth": 2})):
+        found = compose(None, below, {}, [f"prior.z.discriminator.{setting}"]).prior["z"].discriminator
+        assert found.options == options
+
+
+OWN = {"prior": {"y": {"component": "gaussian", "discriminator": "spectral"}}}
+
+
+@pytest.mark.parametrize("given", ["arguments", "settings"])
+def test_a_discriminator_that_stands_against_no_block_is_refused(given):
+    layers = {"arguments": ({"discriminator": "mlp"}, []), "settings": ({}, ["discriminator.options.hidden=[8]"])}
+    with pytest.raises(ConfigError, match=r"the discriminator '(aaeframe:)?mlp' is not used: every block \(y\)"):
+        compose(None, OWN, *layers[given])
+    shared = {"prior": {**OWN["prior"], "z": {"component": "gaussian"}}}
+    assert compose(None, shared, *layers[given]).prior["z"].discriminator is None
+
+
+def test_the_configuration_of_a_run_may_be_given_again():
+    kept = compose(None, OWN, {})
+    assert compose(None, kept.model_dump(exclude_none=True), {}) == kept
+
+
+def test_of_one_key_the_last_setting_counts():
     assert compose(None, None, {}, ["training.epochs=1", " training . epochs = 2"]).training.epochs == 2
 
 

@@ -87,9 +87,23 @@ def broken(shape):
         (D.Poisson(torch.tensor(3.0)), "it is discrete"),
         (Fixed(sample=lambda shape: torch.zeros(*shape, 3)), "asked for two samples and gave (2, 3)"),
         (Fixed(sample=lambda shape: [0.0, 0.0]), "asked for two samples and gave list; sample(sample_shape) must give"),
+        (
+            Fixed(event_shape=torch.Size(), sample=torch.zeros),
+            "of type Fixed, has event_shape (), but a code is a row of numbers; give samples one dimension more",
+        ),
         (Fixed(sample=broken), "the prior of block 'z' cannot be sampled: RuntimeError: no luck"),
     ],
-    ids=["no prior", "no support", "support no constraint", "unmapped", "discrete", "shape", "no tensor", "raises"],
+    ids=[
+        "no prior",
+        "no support",
+        "support no constraint",
+        "unmapped",
+        "discrete",
+        "shape",
+        "no tensor",
+        "number",
+        "raises",
+    ],
 )
 def test_a_prior_that_does_not_fit(prior, message):
     with pytest.raises(ConfigError) as caught:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 import aaeframe
 from aaeframe import cli
+from aaeframe import run as runs
 from aaeframe.checkpoint import latest, read
 from aaeframe.data import from_arrays
 from aaeframe.errors import CheckpointError, ConfigError, DataError, RunError
@@ -105,6 +106,26 @@ def test_a_run_is_told_and_leaves_its_folder(tmp_path):
     assert sorted(path.name for path in run.folder.path.iterdir()) == ["checkpoints", "config.toml", "metrics.jsonl"]
     assert len(MetricsFile(run.folder.metrics).rows()) == 2
     assert not run.model.training
+
+
+def test_runs_that_start_in_one_second_have_a_folder_each(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("time.strftime", lambda form: "20250101-000000")
+    load_data, others = runs.load_data, []
+
+    def load_slowly(config):
+        if not others:  # while this run loads its data, another of the same name starts and ends
+            others.append(None)
+            others[0] = aaeframe.train(data, epochs=1, **SMALL)
+        return load_data(config)
+
+    data = tmp_path / "rows.npy"
+    np.save(data, ROWS)
+    monkeypatch.setattr(runs, "load_data", load_slowly)
+    run = aaeframe.train(data, epochs=1, ema=0.5, **SMALL)
+    assert run.folder.path.name == f"{others[0].folder.path.name}-2"
+    assert [len(MetricsFile(it.folder.metrics).rows()) for it in (run, *others)] == [1, 1]
+    assert_same_model(load(run.folder.path), run)
 
 
 def test_there_is_no_pickle_in_a_run(finished):
@@ -202,7 +223,9 @@ def test_a_stopped_run_is_loaded_as_unfinished(tmp_path):
 def test_data_and_priors_from_python_must_be_given_again(tmp_path, registry):
     prior = torch.distributions.Independent(torch.distributions.Laplace(torch.zeros(2), 1.0), 1)
     run = trained(tmp_path / "run", prior=prior)
-    with pytest.raises(DataError, match="trained on arrays passed in from Python"):
+    with pytest.raises(
+        DataError, match=r"trained on arrays passed in from Python.*run\.evaluate\(aaeframe\.data\.from_arrays"
+    ):
         resume(tmp_path / "run", registry, priors={"z": prior})
     with pytest.raises(ConfigError, match=r"the prior of block 'z' was an object from Python \(Independent\)"):
         load(tmp_path / "run")
@@ -215,6 +238,46 @@ def test_a_run_of_a_plugin_that_is_gone_says_so(tmp_path):
     config.write_text(config.read_text().replace("aaeframe:gaussian", "aaeframe-torus:torus"))
     with pytest.raises(CheckpointError, match=r"(?s)needs a plugin that is not installed.*torus.*pip install"):
         load(tmp_path / "run")
+
+
+DRAWN = """
+import torch
+from aaeframe import Component, hookimpl
+
+@hookimpl
+def aaeframe_priors():
+    return [Component("drawn", "aaeframe_drawn:Drawn", "a Gaussian around a center of its own")]
+
+class Drawn(torch.distributions.MultivariateNormal):
+    def __init__(self):
+        super().__init__(torch.randn(2), torch.eye(2))
+"""
+
+
+def test_what_a_prior_drew_when_it_was_built_is_loaded_again(tmp_path, install):
+    install("aaeframe-drawn", {"aaeframe_drawn": DRAWN})
+    center = trained(tmp_path / "run", prior="drawn", seed=3).model.priors["drawn"].loc
+    torch.manual_seed(99)
+    assert torch.equal(load(tmp_path / "run").model.priors["drawn"].loc, center)
+    assert not torch.equal(trained(tmp_path / "other", prior="drawn", seed=4).model.priors["drawn"].loc, center)
+
+
+def test_a_prior_that_cannot_be_copied_stands_beside_a_moving_average(tmp_path):
+    scale = torch.ones(2, requires_grad=True) * 2  # no leaf of a graph: deepcopy refuses it
+    prior = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), scale), 1)
+    assert trained(tmp_path / "run", prior=prior, ema=0.9).finished
+
+
+# Encoding.
+
+
+def test_any_array_is_encoded_whatever_its_memory(finished):
+    locked = ROWS.copy()
+    locked.flags.writeable = False
+    [code] = finished.encode(ROWS).values()
+    for x, expected in [(ROWS[::-1], code.flip(0)), (locked, code), (np.asfortranarray(ROWS), code)]:
+        [found] = finished.encode(x).values()
+        assert torch.equal(found, expected)
 
 
 # Resuming.

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -19,14 +21,25 @@ def test_a_new_folder_is_named_for_what_it_trains(tmp_path, monkeypatch):
     assert not folder.path.exists()
 
 
-def test_two_runs_at_one_time_have_two_folders(tmp_path, monkeypatch):
+def test_runs_that_start_at_one_time_have_a_folder_each(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda form: "20250101-000000")
-    found = []
-    for _ in range(3):
-        found.append(new_folder(CONFIG, None).path)
-        found[-1].mkdir(parents=True)
-    assert len(set(found)) == 3
+    asked = [new_folder(CONFIG, None) for _ in range(3)]  # all before any is made
+    name = "20250101-000000-categorical-gaussian-universal"
+    with ExitStack() as stack:
+        made = [stack.enter_context(creating(folder, CONFIG)) for folder in asked]
+    assert [folder.path.name for folder in made] == [name, f"{name}-2", f"{name}-3"]
+    assert all(folder.read_config() == CONFIG for folder in made)
+
+
+def test_a_run_that_fails_to_start_leaves_the_one_of_the_same_second(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("time.strftime", lambda form: "20250101-000000")
+    with creating(new_folder(CONFIG, None), CONFIG) as first:
+        pass
+    with pytest.raises(RunError), creating(new_folder(CONFIG, None), CONFIG):
+        raise RunError("full")
+    assert list(Path("runs").iterdir()) == [first.path]
 
 
 def test_a_folder_that_exists_is_refused(tmp_path):
@@ -63,6 +76,13 @@ def test_a_place_where_no_folder_can_be_is_refused(tmp_path):
     with pytest.raises(RunError, match=r"cannot write .*run: Not a directory"), creating(folder, CONFIG):
         pass
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_place_for_runs_that_leads_nowhere_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("runs").symlink_to("nowhere")
+    with pytest.raises(RunError, match="cannot write runs"), creating(new_folder(CONFIG, None), CONFIG):
+        pass
 
 
 def test_a_folder_made_meanwhile_by_another_is_left_alone(tmp_path):

@@ -13,6 +13,9 @@ MIXTURE = D.MixtureSameFamily(
     D.Categorical(torch.ones(2)),
     D.Independent(D.Uniform(torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [5.0]])), 1),
 )
+SCALARS = D.MixtureSameFamily(
+    D.Categorical(torch.ones(3)), D.Uniform(torch.tensor([0.0, 2.0, 4.0]), torch.tensor([1.0, 3.0, 5.0]))
+)
 
 
 def codes(constraint, event_shape, rows=200):
@@ -38,6 +41,9 @@ def codes(constraint, event_shape, rows=200):
         (constraints.corr_cholesky, (3, 3), (3,)),
         (MIXTURE.support, (1,), (1,)),
         (constraints.independent(MIXTURE.support, 0), (1,), (1,)),
+        (SCALARS.support, (), ()),
+        (D.Independent(SCALARS.expand((1,)), 1).support, (1,), (1,)),
+        (D.Independent(SCALARS.expand((2, 4)), 2).support, (2, 4), (2, 4)),
     ],
     ids=repr,
 )
@@ -67,11 +73,12 @@ def test_only_a_block_of_one_hot_vectors_is_a_class_block():
     assert not is_one_hot(D.MultivariateNormal(torch.zeros(2), torch.eye(2)).support)
 
 
-def test_a_mixture_reaches_the_outermost_bounds_of_its_components():
-    _, z = codes(MIXTURE.support, (1,), rows=1000)
+@pytest.mark.parametrize("mixture", [MIXTURE, D.Independent(SCALARS.expand((1,)), 1)], ids=["vectors", "scalars"])
+def test_a_mixture_reaches_the_outermost_bounds_of_its_components(mixture):
+    _, z = codes(mixture.support, (1,), rows=1000)
     assert z.min() < 0.5
     assert z.max() > 4.5
-    assert relaxation(MIXTURE.support, torch.Size([1])).check(MIXTURE.sample((1000,))).all()
+    assert relaxation(mixture.support, torch.Size([1])).check(mixture.sample((1000,))).all()
 
 
 @pytest.mark.parametrize("constraint", [constraints.one_hot, constraints.simplex, constraints.unit_interval], ids=repr)

@@ -130,7 +130,7 @@ def test_every_epoch_has_its_steps_its_row_and_its_checkpoint(prepared):
     assert [(row["epoch"], row["step"]) for row in rows] == [(1, 4), (2, 8), (3, 12)]
     assert [path.name for path in paths(training.folder.checkpoints)] == ["step-00000008", "step-00000012"]
     losses = {"reconstruction", "discriminator/gaussian", "generator/gaussian", "accuracy/gaussian"}
-    validation = {"validation/reconstruction", "mean_image_error", "mismatch/gaussian"}
+    validation = {"validation/reconstruction", "mean_image_error", "mismatch/gaussian", "mismatch_floor/gaussian"}
     assert set(rows[0]) == {"epoch", "step", "seconds", "steps_per_second", *losses, *validation}
 
 
@@ -340,6 +340,26 @@ def test_weights_and_optimizers_that_are_not_finite_are_not_saved(prepared, spoi
     with pytest.raises(TrainingDiverged, match=f"step 8: {name} is not finite"):
         trained(training)
     assert_last_checkpoint_is_finite(training, "step-00000004")
+
+
+def test_weights_that_are_not_finite_are_named_before_validation_looks_at_codes(prepared):
+    def change(step, losses):
+        if step == 7:
+            torch.nn.init.constant_(training.model.encoder.heads.linear["gaussian"].bias, math.inf)
+        return losses
+
+    training = prepared()
+    training.recipe = Wrapped(training.recipe, change)
+    with pytest.raises(TrainingDiverged, match=r"step 8: model\.encoder\.heads\.linear\.gaussian\.bias is not finite"):
+        trained(training)
+    assert_last_checkpoint_is_finite(training, "step-00000004")
+
+
+def test_finite_weights_with_codes_that_are_not_finite_are_divergence_too(prepared):
+    training = prepared(batch_size=80, optimizers={"generator": {"name": "adam", "lr": 1e38}})
+    with pytest.raises(TrainingDiverged, match="step 1: what the model gives for the validation rows is not finite"):
+        trained(training)
+    assert_last_checkpoint_is_finite(training, "step-00000000")
 
 
 def test_a_row_is_never_written_with_what_is_not_finite(prepared):

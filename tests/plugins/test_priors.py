@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 from aaeframe_plugins.priors.categorical import categorical
 from aaeframe_plugins.priors.gaussian import gaussian
@@ -54,6 +54,26 @@ def test_petals_lie_on_a_circle_and_point_outwards():
         torch.testing.assert_close(petal.mean(0), 2.0 * outwards, atol=0.04, rtol=0)
         torch.testing.assert_close((petal @ outwards).std(), torch.tensor(0.4), atol=0.03, rtol=0)
         torch.testing.assert_close((petal @ across).std(), torch.tensor(0.1), atol=0.01, rtol=0)
+
+
+def test_petals_have_the_density_of_their_covariance():
+    angle = torch.arange(10, dtype=torch.double) * (2 * math.pi / 10)
+    along, across = torch.stack([angle.cos(), angle.sin()], -1), torch.stack([-angle.sin(), angle.cos()], -1)
+    axes = torch.stack([0.5 * along, 0.1 * across], dim=-1)
+    theirs = MixtureSameFamily(Categorical(torch.ones(10)), MultivariateNormal(1.4 * along, axes @ axes.mT))
+    z = torch.randn(100, 2)
+
+    torch.testing.assert_close(Mixture().log_prob(z), theirs.log_prob(z.double()).float())
+
+
+@pytest.mark.parametrize("thin", [3e-5, 1e-7, 1e-12])
+def test_petals_may_be_thin(thin):
+    prior = Mixture(radius=0.0, tangential_scale=thin)
+    factor = prior.scale_tril
+
+    assert bool(prior.log_prob(prior.sample(MANY)).isfinite().all())
+    area = factor[:, 0, 0] * factor[:, 1, 1]  # the product of the scales, whatever the direction
+    torch.testing.assert_close(area, torch.full((10,), 0.5 * thin))
 
 
 def test_mixture_has_ten_petals_by_default():

@@ -89,12 +89,17 @@ class Mixture(nn.Module):
 
 
 def _petals(count: int, radius: float, radial: float, tangential: float) -> tuple[Tensor, Tensor]:
-    """Means (K, 2) and Cholesky factors (K, 2, 2): component k lies at the angle 2 pi k / K."""
-    angle = torch.arange(count) * (2 * math.pi / count)
-    along = torch.stack([angle.cos(), angle.sin()], dim=-1)
-    across = torch.stack([-angle.sin(), angle.cos()], dim=-1)
-    axes = torch.stack([radial * along, tangential * across], dim=-1)
-    return radius * along, torch.linalg.cholesky(axes @ axes.mT)
+    """Means (K, 2) and Cholesky factors (K, 2, 2): component k lies at the angle 2 pi k / K.
+
+    The factor [[a, 0], [b, c]] is written out: to square the scales and factor would lose those of a thin petal.
+    """
+    angle = torch.arange(count, dtype=torch.double) * (2 * math.pi / count)
+    cos, sin = angle.cos(), angle.sin()
+    a = torch.hypot(radial * cos, tangential * sin)
+    b = (radial - tangential) * (radial + tangential) * sin * cos / a
+    c = radial * tangential / a
+    rows = [torch.stack([a, torch.zeros_like(a)], dim=-1), torch.stack([b, c], dim=-1)]
+    return radius * torch.stack([cos, sin], dim=-1).float(), torch.stack(rows, dim=-2).float()
 
 
 def _general(means: list[Row], scales: list[Row] | None, components: int | None) -> tuple[Tensor, Tensor]:

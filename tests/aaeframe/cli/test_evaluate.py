@@ -77,10 +77,50 @@ def test_match_and_reconstruction_stand_beside_what_they_are_measured_against(do
 
 
 def test_evaluations_of_both_splits_are_kept(done, run, quick):
-    assert done("evaluate", run, "--json").json["split"] == "test"
+    printed = done("evaluate", run, "--json").json
+    assert printed["split"] == "test"
+    assert json.loads((run / "evaluation.json").read_text()) == {"test": printed}
     assert done("evaluate", run, "--split", "validation", "--json").json["split"] == "validation"
     assert quick == ["test", "validation"]
     assert json.loads((run / "evaluation.json").read_text()).keys() == {"test", "validation"}
+
+
+def test_an_evaluation_says_of_which_weights_it_is(done, run, quick):
+    averaged, raw = (done("evaluate", run, "--json", *flags).json for flags in ([], ["--raw-weights"]))
+    assert (averaged["raw_weights"], raw["raw_weights"]) == (False, True)
+    assert averaged["step"] == raw["step"] == 12
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_an_evaluation_that_cannot_be_kept_is_printed_first(cli, run, quick, form):
+    (run / "evaluation.json").write_text("{")
+    outcome = cli("evaluate", run, *form)
+    assert outcome.code == 2
+    assert "sliced" in outcome.out
+    assert "error: " in outcome.err
+    assert "evaluation.json is not JSON" in outcome.err
+
+
+def test_measures_that_are_absent_say_why(done, run, monkeypatch):
+    absent = {key: None for key in REPORT["blocks"]["z"] if key.startswith(("mmd", "two_sample"))}
+    report = {
+        **REPORT,
+        "split": "test",
+        "rows": 1,
+        "reconstruction": {"error": 1.0, "mean_image_error": 0.0, "ratio": None, "shuffled_error": None},
+        "blocks": {"z": {**REPORT["blocks"]["z"], **absent}},
+    }
+    monkeypatch.setattr("aaeframe.run.evaluate", lambda *_, **__: report)
+    few, constant = "too few rows", "constant data"
+    assert cells(done("evaluate", run).out) == [
+        ["sliced Wasserstein", "0.1", "0.1"],
+        ["MMD²", few, few],
+        ["classifier two-sample accuracy", few, few],
+        ["codes in their class's component (50 labels told, chance 10%)", "87.5%", "99.0%"],
+        ["half squared error", "1", constant],
+        ["the same, codes shuffled among images", few, constant],
+        ["the same, mean image", "0", constant],
+    ]
 
 
 def test_training_rows_are_not_held_out(cli, run, quick):

@@ -181,6 +181,20 @@ def test_a_one_hot_block_reports_how_evenly_its_categories_are_used():
     assert found["two_sample"] > 0.7
 
 
+@pytest.mark.usefixtures("few_steps")
+@pytest.mark.parametrize(
+    ("rows", "absent"), [(1, {"mmd", "two_sample"}), (2, {"two_sample"}), (4, {"two_sample"}), (5, set())]
+)
+def test_a_measure_of_too_few_rows_is_absent(rows, absent):
+    found = match(normal(rows, 2, seed=1), PRIOR, seed=0, draws=2).as_dict()
+    assert found["rows"] == rows
+    assert found["sliced_wasserstein"] > 0
+    for name in ("mmd", "mmd_floor"):
+        assert (found[name] is None) == ("mmd" in absent)
+    for name in ("", "_floor", "_standard_error", "_floor_standard_error"):
+        assert (found[f"two_sample{name}"] is None) == ("two_sample" in absent)
+
+
 def test_broken_codes_are_refused_in_words():
     codes = normal(40, 2, seed=1)
     codes[7, 1] = math.nan
@@ -189,7 +203,7 @@ def test_broken_codes_are_refused_in_words():
     with pytest.raises(DataError, match=r"of shape \(2,\), found codes of shape \(40, 3\)"):
         match(normal(40, 3, seed=1), PRIOR, seed=0)
     with pytest.raises(DataError, match="5 folds need 5 rows"):
-        match(normal(4, 2, seed=1), PRIOR, seed=0, draws=1)
+        classifier_two_sample(normal(4, 2, seed=1), normal(9, 2, seed=2), generator=generator())
     with pytest.raises(DataError, match="found 2 and 3 numbers a row"):
         mmd(normal(4, 2, seed=1), normal(4, 3, seed=1))
     with pytest.raises(DataError, match="two rows of each set"):

@@ -50,7 +50,17 @@ def test_no_row_gets_its_own_reconstruction_back(seed):
 def test_what_cannot_be_compared_is_refused():
     with pytest.raises(DataError, match=r"found shapes \(50, 16\) for \(50, 1, 4, 4\)"):
         reconstruction_error(X.flatten(1), X)
-    with pytest.raises(DataError, match="at least two rows, found 1"):
-        reconstruction_report(X[:1], X[:1], X.mean(0), generator=generator())
-    with pytest.raises(DataError, match="constant data"):
-        reconstruction_report(torch.ones(3, 2), torch.ones(3, 2), torch.ones(2), generator=generator())
+    with pytest.raises(DataError, match=r"each row needs a reconstruction, found shapes \(0, 1, 4, 4\)"):
+        reconstruction_report(X[:0], X[:0], X.mean(0), generator=generator())
+
+
+def test_a_single_row_has_no_other_to_be_shuffled_with():
+    report = reconstruction_report(X[:1], X[:1], X.mean(0), generator=generator())
+    assert report.ratio == 0
+    assert report.shuffled_error is None
+
+
+def test_constant_data_leave_nothing_to_reconstruct():
+    x = torch.ones(3, 2)
+    report = reconstruction_report(x, x + 1, torch.ones(2), generator=generator())
+    assert (report.error, report.mean_image_error, report.ratio, report.shuffled_error) == (1, 0, None, 1)

@@ -15,7 +15,7 @@ from aaeframe.data import from_arrays
 from aaeframe.losses import reconstruction_loss
 from aaeframe.metrics import MetricsFile
 from aaeframe.prepare import prepare
-from aaeframe.protocols import SupportsHead
+from aaeframe.protocols import supports_head
 from aaeframe.registry import Registry
 from aaeframe.runs import RunFolder
 from aaeframe.seeds import stream
@@ -75,7 +75,7 @@ def spied(training):
     """Spies on every discriminator of a training."""
     spies = {name: Spy(inner) for name, inner in training.model.discriminators.items()}
     training.model.discriminators.update(spies)
-    assert not any(isinstance(spy, SupportsHead) for spy in spies.values())
+    assert not any(supports_head(spy) for spy in spies.values())
     return spies
 
 
@@ -140,6 +140,41 @@ def test_spectral_norm_iterates_only_in_the_discriminator_step(prepared, schedul
     assert not changed(seen["discriminator"], snapshot(buffers()))
     if schedule == "alternating":
         assert not changed(start, seen["reconstruction"])
+
+
+class Normed(nn.Module):
+    """An encoder behind batch norm."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.norm, self.noise_shape = inner, nn.BatchNorm1d(6), inner.noise_shape
+
+    def forward(self, x, noise=None):
+        return self.inner(self.norm(x), noise)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("labels", [0, 50])
+def test_batch_norm_statistics_move_once_a_step_and_every_encoding_is_by_its_batch(prepared, schedule, labels):
+    training = prepared(labels, schedule, prior="mixture", training={"input_noise": 0.5})
+    training.model.encoder = Normed(training.model.encoder)
+    norm = training.model.encoder.norm
+    seen = recorded(norm)
+    training.recipe.step(training.batches.next())
+    assert norm.num_batches_tracked == 1
+    assert torch.allclose(norm.running_mean, 0.1 * seen[0][0].mean(0), atol=1e-6)
+    assert all(torch.allclose(out.mean(0), torch.zeros(6), atol=1e-5) for _, out in seen)
+
+
+def test_parameters_that_encoder_and_decoder_share_are_optimized_once(prepared):
+    training = prepared()
+    model = training.model
+    before = training.recipe.parameters(model)
+    model.encoder.network = nn.ModuleDict({"decoder": model.decoder})
+    after = training.recipe.parameters(model)
+    for phase in ("reconstruction", "autoencoder"):
+        assert len(after[phase]) == len({id(parameter) for parameter in after[phase]})
+        assert {id(parameter) for parameter in after[phase]} == {id(parameter) for parameter in before[phase]}
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
