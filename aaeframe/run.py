@@ -185,8 +185,8 @@ def load_data(config: Config) -> Dataset:
     source = config.data.source
     if source.startswith(PYTHON):
         raise DataError(
-            "this run was trained on arrays passed in from Python, which no file holds: pass the same data again, as in "
-            "run.evaluate(aaeframe.data.from_arrays(x, labels))"
+            "this run was trained on arrays passed in from Python, which no file holds: pass the same data again, as "
+            "in run.evaluate(aaeframe.data.from_arrays(x, labels))"
         )
     return datasets.load(source, labels=config.data.label_key)
 

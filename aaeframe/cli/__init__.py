@@ -58,6 +58,22 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except OSError as error:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
+    except (MemoryError, RuntimeError) as error:
+        if not is_of_memory(error):
+            raise
+        _fail(
+            f"out of memory: {str(error).partition(chr(10))[0] or 'no more is there'}. Ask for less at once: a smaller "
+            "--batch-size, a smaller network, fewer --draws or --count, or --set data.max_resident_mib=0.1 to stream "
+            "the data; or take a device that has more",
+            2,
+        )
+
+
+def is_of_memory(error: Exception) -> bool:
+    """Whether memory ran out. Torch tells by a RuntimeError; its words are known without importing it."""
+    return isinstance(error, MemoryError) or any(
+        words in str(error) for words in ("out of memory", "can't allocate memory")
+    )
 
 
 def _fail(message: str, code: int) -> None:

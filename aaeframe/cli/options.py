@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
@@ -48,7 +48,8 @@ Recipe: TypeAlias = Annotated[str | None, typer.Option(help="The training proced
 Schedule: TypeAlias = Annotated[str | None, typer.Option(help="alternating (the paper's) or joint.")]
 Epochs: TypeAlias = Annotated[int | None, typer.Option(help="Passes over the unlabeled training set.")]
 BatchSize: TypeAlias = Annotated[int | None, typer.Option(help="Rows in a minibatch.")]
-Seed: TypeAlias = Annotated[int | None, typer.Option(help="Of everything random in the run.")]
+LARGEST_SEED: Final = 2**63 - 1
+Seed: TypeAlias = Annotated[int | None, typer.Option(min=0, max=LARGEST_SEED, help="Of everything random in the run.")]
 TrainingDevice: TypeAlias = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ..., or auto.")]
 Precision: TypeAlias = Annotated[str | None, typer.Option(help="fp32 or bf16.")]
 Ema: TypeAlias = Annotated[

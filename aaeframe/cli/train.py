@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,7 +78,8 @@ def _run(
     from aaeframe import run as runs
 
     registry = options.registry(context)
-    with _stoppable() as stop, _shown(stop) as hooks:
+    console = _console()
+    with _stoppable(console) as stop, _shown(console, stop) as hooks:
         if resumed is not None:
             return runs.resume(resumed, registry, hooks=hooks)
         whole = options.composed(options.flags(context.params), preset, config, settings)
@@ -111,13 +113,18 @@ class Stop:
 
 
 @contextmanager
-def _stoppable() -> Iterator[Stop]:
+def _stoppable(console: Console) -> Iterator[Stop]:
     """Inside, the first SIGINT or SIGTERM asks to stop after the step at hand; a second SIGINT stops at once."""
     stop = Stop()
+    # Printed beside: the signal may have come in the middle of a line, which nothing else may print into.
+    line = "stopping after this step; Ctrl-C again to stop at once"
+    told = Thread(target=console.print, args=(line,))
 
     def ask(number: int, frame: FrameType | None) -> None:
-        stop.asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not stop.asked:
+            stop.asked = True
+            told.start()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -125,15 +132,16 @@ def _stoppable() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if stop.asked:
+            told.join()
 
 
 @contextmanager
-def _shown(stop: Stop) -> Iterator[Any]:
+def _shown(console: Console, stop: Stop) -> Iterator[Any]:
     """Hooks that show the training on standard error."""
     from aaeframe.cli.progress import Bar, Lines
     from aaeframe.run import Hooks
 
-    console = _console()
     shown: list[Bar | Lines] = []
 
     class Shown:

@@ -42,7 +42,9 @@ def sample(
     context: typer.Context,
     run: options.RunArgument,
     count: Annotated[int, typer.Option(min=1, help="How many.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same samples.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=options.LARGEST_SEED, help="The same seed gives the same samples.")
+    ] = 0,
     out: OutFile = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
@@ -62,7 +64,7 @@ def encode(
     label_key: LabelKey = None,
     split: Split = None,
     draws: Annotated[int, typer.Option(min=0, help="Draws of q(z|x) for each row; 0: one code with zero noise.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=options.LARGEST_SEED, help="Of the draws.")] = 0,
     out: OutFile = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.distributions import constraints
 
 from aaeframe.autoencoder import Autoencoder
 from aaeframe.data import Dataset
@@ -60,7 +61,8 @@ def _figures(
     informed: Collection[str],
 ) -> Iterator[tuple[str, Figure]]:
     rows = dataset.split(split)
-    index = np.arange(min(len(rows), MOST_CODES))
+    # In random order, as the file may be sorted by class.
+    index = np.random.default_rng(derive(seed, "figures", "rows")).permutation(len(rows))[:MOST_CODES]
     x = torch.from_numpy(rows.rows(index))
     labels = None if rows.labels is None else rows.labels[index]
     codes = model.encode(x, draws=1, generator=generator(seed, "figures", "noise"))
@@ -71,7 +73,7 @@ def _figures(
             f"codes-{name}",
             codes_by_class(z[0], labels, prior[name], title=title, class_names=dataset.class_names),
         )
-    pixels = _Pixels(model, x)
+    pixels = _Pixels(model, dataset, x)
     few = x[:MOST_IMAGES]
     yield (
         "reconstructions",
@@ -91,7 +93,7 @@ def _plane(model: Autoencoder, pixels: _Pixels) -> Iterator[tuple[str, Figure]]:
     name, prior = next(iter(model.priors.items()))
     if tuple(prior.event_shape) != (2,):
         return
-    plane = plane_codes(prior)
+    plane = plane_codes(prior, device=model.device)
     side = len(plane.codes)
     images = pixels(model.decode({name: plane.codes.flatten(0, 1)}))
     yield (
@@ -101,17 +103,18 @@ def _plane(model: Autoencoder, pixels: _Pixels) -> Iterator[tuple[str, Figure]]:
 
 
 class _Pixels:
-    """The user's units -> [0, 1] for pictures; by the range of the given rows where the data has none of its own."""
+    """The user's units -> [0, 1] for pictures: by the range of the data, or of the given rows where it has none."""
 
-    def __init__(self, model: Autoencoder, x: Tensor) -> None:
-        self._model = model
-        scaled = model.scale(x.to(model.device))
-        inside = bool((scaled >= 0).all() and (scaled <= 1).all())
-        self._low, self._high = (0.0, 1.0) if inside else (float(scaled.min()), float(scaled.max()))
+    def __init__(self, model: Autoencoder, dataset: Dataset, x: Tensor) -> None:
+        self._scale: Callable[[Tensor], Tensor] = model.scale
+        self._device, self._low, self._span = model.device, 0.0, 1.0
+        if dataset.spec.support is not constraints.unit_interval:
+            self._scale = Tensor.float  # the model's own scale is another for each pixel
+            self._low = float(x.min())
+            self._span = float(x.max()) - self._low or 1.0
 
     def __call__(self, x: Tensor) -> Tensor:
         """(N, *shape); rows that are no images stay in the user's units."""
         if x.ndim != 4:
             return x.float().cpu()
-        scaled = self._model.scale(x.to(self._model.device))
-        return ((scaled - self._low) / (self._high - self._low)).clamp(0, 1).cpu()
+        return ((self._scale(x.to(self._device)) - self._low) / self._span).clamp(0, 1).cpu()

@@ -125,7 +125,6 @@ def _lines(title: str, **series: np.ndarray) -> Figure:
         axes.set_visible(row < count)
         for (name, values), style in zip(tables.items(), styles, strict=True):
             axes.plot(values[min(row, count - 1)], label=name, marker="o", markersize=2.5, **style)
-        axes.set_title(f"row {row}", size=9)
     for axes in grid[-1]:
         axes.set_xlabel("feature")
     if len(tables) > 1:

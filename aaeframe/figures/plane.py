@@ -31,16 +31,19 @@ class _Percentiles(Protocol):
     def icdf(self, value: Tensor) -> Tensor: ...
 
 
-def plane_codes(prior: Prior, *, side: int = 20, seed: int = 0) -> PlaneCodes:
+def plane_codes(
+    prior: Prior, *, side: int = 20, seed: int = 0, device: torch.device | None = None
+) -> PlaneCodes:
     """side x side codes over a prior of event_shape (2,).
 
     They are uniform in the prior's percentiles, (i + 0.5) / side along each axis, where it has an `icdf` by
     coordinate (its own, or its base distribution's if it is `Independent`). Otherwise they are uniform in the
-    box that holds the central 99 % of its samples along each axis. DataError for another event_shape.
+    box that holds the central 99 % of its samples along each axis. A prior that draws on a `device` other than the
+    CPU leaves the random state there as it was, if it is named. DataError for another event_shape.
     """
     if prior.event_shape != (2,):
         raise DataError(f"a plane needs a prior of two dimensions, found samples of shape {tuple(prior.event_shape)}")
-    with stream(seed, "plane"):
+    with stream(seed, "plane", device=device):
         z = prior.sample(torch.Size([BOX_SAMPLES])).detach()
     center = (torch.arange(side, dtype=z.dtype, device=z.device) + 0.5) / side
     axes = _percentiles(prior, center.unsqueeze(1).expand(side, 2))

@@ -54,6 +54,13 @@ def test_any_distribution_is_a_prior(train, prior):
     assert run.finished
 
 
+def test_a_mixture_of_intervals_on_the_line_is_a_prior(train):
+    intervals = D.Uniform(torch.tensor([0.0, 2.0, 4.0]), torch.tensor([1.0, 3.0, 5.0]))
+    code = train(prior=D.MixtureSameFamily(D.Categorical(torch.ones(3)), intervals)).encode(ROWS)["z"]
+    assert code.shape == (60, 1)
+    assert ((code > 0) & (code < 5)).all()
+
+
 def test_a_prior_of_the_caller_s_own_making(train):
     class Circle:
         event_shape = torch.Size([2])

@@ -51,6 +51,12 @@ def run(monkeypatch, capsys):
     return run
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """How fast a hook module is imported depends on who else is at work; the limit is tested with its check."""
+    monkeypatch.setattr("aaeframe.testing.hook_module.SLOWEST", 60.0)
+
+
 @pytest.fixture
 def toy(install):
     """An installed plugin with two priors and an encoder whose factory is missing."""

@@ -35,6 +35,12 @@ def test_an_unknown_preset_lists_the_nearest_and_all(folder):
         presets.read_preset("swisroll")
 
 
+@pytest.mark.parametrize("name", ["figure-4-mixture", "figure-4-swissroll"])
+def test_figure_4_without_labels_is_a_run(name):
+    whole = resolve(compose(name, None, {"data": {"labels": 0}}), Registry.load())
+    assert whole.data.labels == 0
+
+
 def test_every_preset_that_comes_with_the_package_resolves():
     registry = Registry.load()
     for name in presets.preset_names():

@@ -159,7 +159,11 @@ def test_asked_to_stop_it_saves_where_it_is_and_says_how_to_go_on(tmp_path, conf
     run = tmp_path / "run"
     stopped = driven(STEPS + 3, name, "--config", config("moving average"), "--out", run)
     assert stopped.returncode == 130
-    assert f"aaeframe train --resume {run}" in stopped.stderr
+    told = [line for line in stopped.stderr.splitlines() if line.startswith("stop")]
+    assert told == [
+        "stopping after this step; Ctrl-C again to stop at once",
+        f"stopped; go on with: aaeframe train --resume {run}",
+    ]
     assert "Traceback" not in stopped.stderr
     saved = latest(run / "checkpoints")
     assert saved.name == f"step-{STEPS + 3:08d}"

@@ -8,10 +8,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 
 from aaeframe import presets
-from aaeframe.cli import app, main
+from aaeframe.cli import app, is_of_memory, main
 from aaeframe.config import parse, read
 
 SMALL = ("--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])", "--epochs", "1")
@@ -136,6 +137,57 @@ def test_a_blocked_plugin_is_not_loaded(cli):
     assert outcome.code == 2
     assert "gaussian" in outcome.err
     assert "blocked" in outcome.err
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_out_of_range_is_refused(cli, seed):
+    outcome = cli("config", "show", "--seed", seed)
+    assert outcome.code == 2
+    assert "--seed" in outcome.err
+
+
+def test_the_largest_seed_is_one(done, table, tmp_path):
+    show(done, "--seed", 2**63 - 1)
+    done("train", "--data", table, *SMALL, "--seed", 2**63 - 1, "--out", tmp_path / "run")
+    for command in ("sample", "encode"):
+        done(command, tmp_path / "run", "--seed", 2**63 - 1)
+
+
+ENDED = {
+    "of Python": (MemoryError(), "no more is there"),
+    "of NumPy": (MemoryError("Unable to allocate 9 EiB"), "Unable to allocate 9 EiB"),
+    "of the CPU": (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "you tried"),
+    "of a GPU": (torch.OutOfMemoryError("CUDA out of memory. Tried\nmore lines"), "CUDA out of memory. Tried. Ask"),
+}
+
+
+@pytest.mark.parametrize(("error", "words"), ENDED.values(), ids=ENDED.keys())
+def test_memory_that_runs_out_is_told_in_a_sentence(cli, monkeypatch, error, words):
+    def hungry(*_):
+        raise error
+
+    monkeypatch.setattr("aaeframe.layers.compose", hungry)
+    outcome = cli("config", "show")
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    for part in ("error: out of memory: ", words, "a smaller --batch-size"):
+        assert part in outcome.err
+
+
+def test_the_cpus_allocator_is_known_by_its_words():
+    with pytest.raises(RuntimeError) as raised:
+        torch.empty(2**60)
+    assert is_of_memory(raised.value)
+
+
+def test_another_error_of_torch_keeps_its_traceback(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("sizes do not match")
+
+    monkeypatch.setattr("aaeframe.layers.compose", broken)
+    monkeypatch.setattr(sys, "argv", ["aaeframe", "config", "show"])
+    with pytest.raises(RuntimeError, match="sizes"):
+        main()
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):

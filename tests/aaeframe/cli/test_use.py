@@ -146,6 +146,8 @@ def test_a_run_is_used_from_another_folder_than_it_was_trained_in(done, table, t
         (["encode", "{run}", "--draws", "-1"], "--draws"),
         (["sample", "{run}", "--count", "0"], "--count"),
         (["sample", "{run}", "--seed", "-1"], "--seed"),
+        (["sample", "{run}", "--seed", str(2**63)], "--seed"),
+        (["encode", "{run}", "--draws", "1", "--seed", "9" * 23], "--seed"),
         (["sample", "{run}", "--device", "cuda:99"], "the device 'cuda:99' is not on this machine"),
         (["sample", "{tmp}"], "is not a run: it has no config.toml"),
         (["sample", "{tmp}/none"], "is not a run"),
