@@ -103,7 +103,9 @@ _FORMS: Mapping[str, Form] = {
 
 
 def _names_a_component(product: Any) -> bool:
-    return isinstance(product, Mapping) and any(isinstance(it, Mapping) and "component" in it for it in product.values())
+    return isinstance(product, Mapping) and any(
+        isinstance(it, Mapping) and "component" in it for it in product.values()
+    )
 
 
 def _settings(settings: Sequence[str]) -> tuple[Table, bool]:

@@ -48,13 +48,15 @@ Recipe: TypeAlias = Annotated[str | None, typer.Option(help="The training proced
 Schedule: TypeAlias = Annotated[str | None, typer.Option(help="alternating (the paper's) or joint.")]
 Epochs: TypeAlias = Annotated[int | None, typer.Option(help="Passes over the unlabeled training set.")]
 BatchSize: TypeAlias = Annotated[int | None, typer.Option(help="Rows in a minibatch.")]
-LARGEST_SEED: Final = 2**63 - 1
-Seed: TypeAlias = Annotated[int | None, typer.Option(min=0, max=LARGEST_SEED, help="Of everything random in the run.")]
+Seed: TypeAlias = Annotated[int | None, typer.Option(help="Of everything random in the run.")]
 TrainingDevice: TypeAlias = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ..., or auto.")]
 Precision: TypeAlias = Annotated[str | None, typer.Option(help="fp32 or bf16.")]
 Ema: TypeAlias = Annotated[
     float | None, typer.Option(help="Decay of a moving average of the weights, for evaluation; 0: none.")
 ]
+
+LARGEST_SEED: Final = 2**63 - 1
+"""Of those that go to torch; that of a training is checked with its configuration."""
 
 _TRAINING = ("recipe", "schedule", "epochs", "batch_size", "seed", "device", "precision", "ema")
 

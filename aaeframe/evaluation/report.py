@@ -27,7 +27,8 @@ def evaluate(model: Autoencoder, dataset: Dataset, split: str, seed: int, *, lab
 
     Codes are one draw of q(z | x) each. {"split", "rows", "reconstruction": {error, mean_image_error, ratio,
     shuffled_error}, "blocks": {name: {sliced_wasserstein, ..., each beside its floor, "classes": ...}}}. `labels_told`
-    is how many labels the training was told; it stands beside what the classes of codes are worth.
+    is how many labels the training was told; it stands beside what the classes of codes are worth. A measure that
+    needs more rows than there are, or data that vary, is None.
     """
     rows = dataset.split(split)
     x = torch.from_numpy(rows.array())

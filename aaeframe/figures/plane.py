@@ -31,9 +31,7 @@ class _Percentiles(Protocol):
     def icdf(self, value: Tensor) -> Tensor: ...
 
 
-def plane_codes(
-    prior: Prior, *, side: int = 20, seed: int = 0, device: torch.device | None = None
-) -> PlaneCodes:
+def plane_codes(prior: Prior, *, side: int = 20, seed: int = 0, device: torch.device | None = None) -> PlaneCodes:
     """side x side codes over a prior of event_shape (2,).
 
     They are uniform in the prior's percentiles, (i + 0.5) / side along each axis, where it has an `icdf` by

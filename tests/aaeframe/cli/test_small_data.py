@@ -71,4 +71,7 @@ def test_each_failure_is_told(cli, table, tmp_path, monkeypatch):
     monkeypatch.setattr("aaeframe.runs.RunFolder.write_evaluation", lambda *_: (_ for _ in ()).throw(RunError("full")))
     outcome = cli("train", "--data", table, *SMALL, "--out", tmp_path / "run")
     assert outcome.code == 2
-    assert [line for line in outcome.err.splitlines() if line.startswith("error")] == ["error: full", "error: no figures"]
+    assert [line for line in outcome.err.splitlines() if line.startswith("error")] == [
+        "error: full",
+        "error: no figures",
+    ]
