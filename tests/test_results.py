@@ -30,6 +30,7 @@ def test_digits_lie_along_the_swiss_roll_with_default_settings(seed, tmp_path):
 
 
 @needs_data
+@pytest.mark.timeout(1800)  # 1,200 steps of the paper's networks: minutes, more where the machine is busy
 @pytest.mark.parametrize("prior", ["mixture", "swissroll"])
 def test_mnist_codes_fall_into_their_class_when_labels_inform_the_prior(prior, tmp_path):
     run = aaeframe.train("mnist", preset=f"figure-4-{prior}", epochs=6, out=tmp_path / "run")
