@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from aaeframe.errors import DataError
-from aaeframe.protocols import Code, DataSpec, Encoder, Prior
+from aaeframe.protocols import Code, DataSpec, Encoder, LabeledSample, Prior, SupportsLabels
 from aaeframe.representation import Concatenate
 from aaeframe.seeds import stream
 
@@ -148,4 +148,15 @@ class Autoencoder(nn.Module):
 
 def draw(prior: Prior, count: int, device: torch.device) -> Tensor:
     """Samples of one prior (count, *event_shape): detached, float32, on `device`, from torch's global generator."""
-    return prior.sample(torch.Size([count])).detach().to(device, torch.float32)
+    return _moved(prior.sample(torch.Size([count])), device)
+
+
+def draw_labeled(prior: SupportsLabels, count: int, device: torch.device) -> LabeledSample:
+    """Samples of one prior as by `draw`, and the class of each (count,)."""
+    value, labels = prior.sample_labeled(torch.Size([count]))
+    return LabeledSample(_moved(value, device), labels.to(device, non_blocking=True))
+
+
+def _moved(samples: Tensor, device: torch.device) -> Tensor:
+    # Not to wait for the device is safe: out of pageable memory, torch has read the samples before it returns.
+    return samples.detach().to(device, torch.float32, non_blocking=True)

@@ -122,7 +122,7 @@ def build_model(
 
 
 def build_optimizers(config: Config, parameters: Mapping[str, list[torch.nn.Parameter]]) -> dict[str, Optimizer]:
-    """The optimizer of each phase over the parameters the recipe gives it."""
+    """The optimizer of each phase over the parameters the recipe gives it, ready to be captured in a CUDA graph."""
     return {phase: _optimizer(part, parameters[phase]) for phase, part in config.optimizers.items()}
 
 
@@ -152,12 +152,17 @@ def _build(registry: Registry, kind: Kind, part: ComponentConfig, *positional: A
 
 
 def _optimizer(part: OptimizerConfig, parameters: list[torch.nn.Parameter]) -> Optimizer:
+    import torch
     from torch.optim import SGD, Adam, AdamW
 
+    on_gpu = any(parameter.is_cuda for parameter in parameters)
+    # Captured steps read the rate from the device; on the CPU a number is faster.
+    rate = torch.tensor(part.lr, device=parameters[0].device) if on_gpu else part.lr
     if isinstance(part, AdamConfig):
         kind = AdamW if part.name == "adamw" else Adam
-        return kind(parameters, lr=part.lr, betas=part.betas, weight_decay=part.weight_decay, fused=True)
-    return SGD(parameters, lr=part.lr, momentum=part.momentum, weight_decay=part.weight_decay, fused=True)
+        betas, decay = part.betas, part.weight_decay
+        return kind(parameters, lr=rate, betas=betas, weight_decay=decay, fused=True, capturable=on_gpu)
+    return SGD(parameters, lr=rate, momentum=part.momentum, weight_decay=part.weight_decay, fused=True)
 
 
 def _check_used(config: Config, phases: tuple[str, ...]) -> None:
@@ -176,6 +181,11 @@ def _check_used(config: Config, phases: tuple[str, ...]) -> None:
             raise ConfigError(
                 f"{', '.join(weighted)} is not used: only schedule 'joint' weighs losses, this run's is {schedule!r}"
             )
+    if config.training.label_smoothing and config.training.loss != "bce":
+        raise ConfigError(
+            f"training.label_smoothing is not used: only the loss 'bce' has labels to smooth, this run's is "
+            f"{config.training.loss!r}"
+        )
     if config.training.labeled_batch_size is not None and not config.data.labels:
         raise ConfigError("training.labeled_batch_size is not used without labels; give --labels N")
     if config.data.label_key is not None and config.data.source.startswith(PYTHON):

@@ -129,7 +129,17 @@ class TrainingConfig(Strict):
     labeled_batch_size: int | None = Field(None, ge=1, description="labeled examples a step; batch_size if not given")
     seed: int = Field(0, ge=0, lt=2**63)
     device: str = Field("auto", description="cpu, cuda, cuda:1 ..., or auto: the first GPU, else the CPU")
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "tf32", "bf16"] = Field("fp32", description="tf32: on a GPU only")
+    cuda_graph: bool = Field(True, description="on a GPU, launch each step as one CUDA graph")
+    loss: Literal["bce", "hinge", "least-squares", "wasserstein"] = Field(
+        "bce", description="what discriminators and generator play for"
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="loss bce: probability that prior samples count as codes for the discriminator"
+    )
+    gradient_penalty: float = Field(
+        0.0, ge=0, description="weight of R1, the discriminators' squared slope at prior samples; 0: none"
+    )
     ema: float = Field(
         0.0, ge=0, lt=1, description="decay of the moving average of the weights, used for evaluation; 0: none"
     )

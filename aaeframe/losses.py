@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from aaeframe.protocols import Discriminator, supports_head
 from aaeframe_kernels import DiscriminatorLoss, discriminator_loss
+
+Kind: TypeAlias = Literal["bce", "hinge", "least-squares", "wasserstein"]
+
+CODE_TARGET: Final[Mapping[Kind, float]] = {"bce": 0.0, "least-squares": 0.0, "hinge": -1.0, "wasserstein": -1.0}
+"""What each loss wants of a code's logit; of a prior sample's it wants 1."""
 
 
 def reconstruction_loss(x_hat: Tensor, x: Tensor) -> Tensor:
@@ -26,37 +34,90 @@ class Segment(NamedTuple):
     from_prior: bool
 
 
-def adversarial_loss(discriminator: Discriminator, segments: list[Segment], noise: float) -> DiscriminatorLoss:
-    """The sum over segments of E[-log D] (from the prior) or E[-log(1 - D)], all in one call of the discriminator.
+@dataclass(frozen=True)
+class AdversarialLoss:
+    """What discriminators and generator play for. Each loss is a sum over segments of the mean over their rows.
 
-    `noise` is the standard deviation of Gaussian instance noise on the discriminator's input (arXiv 1610.04490).
-    Accuracy and mean logit weigh the segments equally.
+    | kind          | discriminator: prior, code               | generator: code | source          |
+    | ------------- | ---------------------------------------- | --------------- | --------------- |
+    | bce           | -log D, -log(1 - D), D = sigmoid(logit)  | -log D          | arXiv 1406.2661 |
+    | least-squares | (logit - 1)²/2, logit²/2                 | (logit - 1)²/2  | arXiv 1611.04076 |
+    | hinge         | max(0, 1 - logit), max(0, 1 + logit)     | -logit          | arXiv 1705.02894 |
+    | wasserstein   | -logit, logit                            | -logit          | arXiv 1701.07875 |
+
+    The last has no bound: it wants a discriminator that is Lipschitz, by its layers or by a gradient penalty.
     """
+
+    kind: Kind = "bce"
+    label_smoothing: float = 0.0
+    """For bce: prior samples count as real with probability 1 - label_smoothing (one-sided, arXiv 1606.03498)."""
+
+    def discriminator(
+        self, discriminator: Discriminator, segments: Sequence[Segment], noise: float = 0.0
+    ) -> DiscriminatorLoss:
+        """What the discriminator minimizes to tell the segments apart, in one call of it.
+
+        `noise` is the standard deviation of Gaussian instance noise on its input (arXiv 1610.04490). Accuracies and
+        mean logits are one for each segment.
+        """
+        real, code = 1.0 - self.label_smoothing, CODE_TARGET[self.kind]
+        targets = tuple(real if segment.from_prior else code for segment in segments)
+        return _loss(discriminator, segments, targets, self.kind, noise)
+
+    def generator(
+        self, discriminator: Discriminator, segments: Sequence[Segment], noise: float = 0.0
+    ) -> DiscriminatorLoss:
+        """What the encoder minimizes: its codes are to pass for prior samples (non-saturating for bce)."""
+        # Beyond the hinge the discriminator gives a generator no gradient, so that the generator's loss is linear.
+        kind: Kind = "wasserstein" if self.kind == "hinge" else self.kind
+        return _loss(discriminator, segments, (1.0,) * len(segments), kind, noise)
+
+
+def gradient_penalty(discriminator: Discriminator, segments: Sequence[Segment]) -> Tensor:
+    """R1 over the segments from the prior: the mean over rows of ||grad_z D(z)||² / 2, summed (arXiv 1801.04406)."""
+    penalties = []
+    for segment in segments:
+        if segment.from_prior:
+            z = segment.z.detach().requires_grad_()
+            logits = discriminator(z, segment.labels)
+            (slope,) = torch.autograd.grad(logits.sum(), z, create_graph=True)
+            penalties.append(0.5 * slope.float().square().flatten(1).sum(1).mean())
+    return torch.stack(penalties).sum()
+
+
+def _loss(
+    discriminator: Discriminator, segments: Sequence[Segment], targets: tuple[float, ...], kind: Kind, noise: float
+) -> DiscriminatorLoss:
+    """All segments through the discriminator in one call; through its linear head by the kernel, where it has one."""
     z = torch.cat([segment.z for segment in segments])
     if noise:
         z = z + noise * torch.randn_like(z)
-    labels = [segment.labels for segment in segments if segment.labels is not None]
-    return _head_loss(
-        discriminator,
-        z,
-        torch.cat(labels) if labels else None,
-        target=torch.cat([_constant(segment, float(segment.from_prior)) for segment in segments]),
-        row_weight=torch.cat([_constant(segment, 1 / len(segment.z)) for segment in segments]),
+    told = [segment.labels for segment in segments if segment.labels is not None]
+    labels = torch.cat(told) if told else None
+    sizes = tuple(len(segment.z) for segment in segments)
+    features, weight, bias = _head(discriminator, z, labels)
+    return discriminator_loss(
+        features,
+        weight,
+        bias,
+        target=_by_segment(targets, sizes, z.device),
+        row_weight=_by_segment(tuple(1 / size for size in sizes), sizes, z.device),
+        kind=kind,
+        sizes=sizes,
     )
 
 
-def _constant(segment: Segment, value: float) -> Tensor:
-    return torch.full((len(segment.z),), value, device=segment.z.device)
-
-
-def _head_loss(
-    discriminator: Discriminator, z: Tensor, labels: Tensor | None, target: Tensor, row_weight: Tensor
-) -> DiscriminatorLoss:
-    """The loss through the discriminator's linear head where it has one, from its logits otherwise."""
-    if supports_head(discriminator):
-        body, head = discriminator.body, discriminator.head
-        if isinstance(head, nn.Linear) and head.bias is not None:
-            return discriminator_loss(body(z, labels), head.weight, head.bias, target, row_weight)
+def _head(discriminator: Discriminator, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Features, weight and bias whose linear map is the discriminator's logit; its logits by 1 if it offers no head."""
+    if supports_head(discriminator) and isinstance(discriminator.head, nn.Linear):
+        head = discriminator.head
+        features, weight = discriminator.body(z, labels), head.weight
+        return features, weight, weight.new_zeros(()) if head.bias is None else head.bias
     logits = discriminator(z, labels)
-    one, zero = logits.new_ones(1), logits.new_zeros(())
-    return discriminator_loss(logits.unsqueeze(1), one, zero, target, row_weight)
+    return logits.unsqueeze(1), logits.new_ones(1), logits.new_zeros(())
+
+
+@lru_cache(maxsize=64)
+def _by_segment(values: tuple[float, ...], sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """Each value as often as its segment has rows; kept, as every step asks for the same."""
+    return torch.cat([torch.full((size,), value, device=device) for value, size in zip(values, sizes, strict=True)])

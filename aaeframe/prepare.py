@@ -19,6 +19,8 @@ from aaeframe.devices import pick
 from aaeframe.dry_run import dry_run
 from aaeframe.errors import CheckpointError, DataError, UnknownComponent
 from aaeframe.evaluation.report import Validation
+from aaeframe.losses import AdversarialLoss
+from aaeframe.precision import check_precision
 from aaeframe.protocols import DataSpec, Prior
 from aaeframe.registry import Registry
 from aaeframe.runs import RunFolder
@@ -35,6 +37,7 @@ def prepare(
     """Build all parts of a run; nothing is written. `priors` holds those passed in from Python."""
     settings = config.training
     device = pick(settings.device)
+    check_precision(settings.precision, device)
     num_classes = _told_classes(config, dataset)
     batches = _batches(config, dataset, device)
     with stream(settings.seed, "initialization"):
@@ -54,6 +57,8 @@ def prepare(
             model=model,
             optimizers=optimizers,
             schedule=settings.schedule,
+            adversarial=AdversarialLoss(settings.loss, settings.label_smoothing),
+            penalty=settings.gradient_penalty,
             input_noise=settings.input_noise,
             instance_noise={name: part.instance_noise for name, part in config.prior.items()},
             **options,

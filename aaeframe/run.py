@@ -85,6 +85,7 @@ class Run:
             self.folder.figures,
             seed=self.config.training.seed,
             informed=informed if self.config.data.labels else (),
+            loss=self.config.training.loss,
         )
 
 

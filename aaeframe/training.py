@@ -19,8 +19,10 @@ from aaeframe.config import Config
 from aaeframe.ema import MovingAverage
 from aaeframe.environment import environment
 from aaeframe.errors import CheckpointError, DataError, TrainingDiverged
+from aaeframe.graph import GraphedStep
 from aaeframe.metrics import MetricsFile, Row, Sums
 from aaeframe.monitor import Monitor
+from aaeframe.precision import arithmetic
 from aaeframe.protocols import Batch
 from aaeframe.runs import RunFolder
 from aaeframe.watch import FiniteWatch, check_finite
@@ -32,7 +34,10 @@ CHECK_EVERY = 50
 class Recipe(Protocol):
     """What the loop asks of a recipe."""
 
-    def step(self, batch: Batch) -> Mapping[str, Tensor]:
+    def draw(self, batch: Batch) -> Any:
+        """The prior samples that a step on this minibatch needs."""
+
+    def step(self, batch: Batch, draws: Any = None) -> Mapping[str, Tensor]:
         """Train on one minibatch; detached scalars by name, the same names at every step."""
 
 
@@ -83,6 +88,8 @@ class Training:
         self.monitor = Monitor()
         self.sums = Sums()
         self.watch = FiniteWatch(self.device)
+        graphed = self.device.type == "cuda" and self.config.training.cuda_graph
+        self._graphed = GraphedStep(self.recipe) if graphed else None
         self._clock, self._summed = time.monotonic(), 0
         self._saved_step = -1
 
@@ -118,17 +125,15 @@ class Training:
     def _begin_epoch(self) -> None:
         epoch, epochs = self.batches.epoch, self.config.training.epochs
         for phase, optimizer in self.optimizers.items():
-            for group in optimizer.param_groups:
-                group["lr"] = self.config.optimizers[phase].at(epoch, epochs)
+            set_rate(optimizer, self.config.optimizers[phase].at(epoch, epochs))
         self.model.train()
         self._clock, self._summed = time.monotonic(), self.sums.count
 
     def _step(self) -> None:
         step, epoch = self.batches.step, self.batches.epoch
-        bf16 = self.config.training.precision == "bf16"
-        # No cache of cast weights: a phase must see what the phase before it has changed.
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16, cache_enabled=False):
-            losses = self.recipe.step(self.batches.next())
+        with arithmetic(self.config.training.precision, self.device):
+            take = self.recipe.step if self._graphed is None else self._graphed
+            losses = take(self.batches.next())
         self.watch.observe(step, losses)
         self.sums.add(losses)
         if self.average is not None:
@@ -216,6 +221,15 @@ class Training:
             "environment": environment(self.device),
         }
         return Checkpoint(model, optimizer, state)
+
+
+def set_rate(optimizer: Optimizer, rate: float) -> None:
+    """Set the learning rate; where it is a tensor, in place, as a captured step reads it there."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def load_model(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:

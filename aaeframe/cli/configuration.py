@@ -25,6 +25,8 @@ def show(
     labels: options.Labels = None,
     recipe: options.Recipe = None,
     schedule: options.Schedule = None,
+    loss: options.Loss = None,
+    gradient_penalty: options.GradientPenalty = None,
     epochs: options.Epochs = None,
     batch_size: options.BatchSize = None,
     seed: options.Seed = None,

@@ -50,7 +50,13 @@ Epochs: TypeAlias = Annotated[int | None, typer.Option(help="Passes over the unl
 BatchSize: TypeAlias = Annotated[int | None, typer.Option(help="Rows in a minibatch.")]
 Seed: TypeAlias = Annotated[int | None, typer.Option(help="Of everything random in the run.")]
 TrainingDevice: TypeAlias = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ..., or auto.")]
-Precision: TypeAlias = Annotated[str | None, typer.Option(help="fp32 or bf16.")]
+Precision: TypeAlias = Annotated[str | None, typer.Option(help="fp32, bf16, or on a GPU tf32.")]
+Loss: TypeAlias = Annotated[
+    str | None, typer.Option(help="The adversarial loss: bce, hinge, least-squares or wasserstein; bce if not given.")
+]
+GradientPenalty: TypeAlias = Annotated[
+    float | None, typer.Option(metavar="GAMMA", help="Weight of R1, the discriminators' slope at prior samples.")
+]
 Ema: TypeAlias = Annotated[
     float | None, typer.Option(help="Decay of a moving average of the weights, for evaluation; 0: none.")
 ]
@@ -58,7 +64,10 @@ Ema: TypeAlias = Annotated[
 LARGEST_SEED: Final = 2**63 - 1
 """Of those that go to torch; that of a training is checked with its configuration."""
 
-_TRAINING = ("recipe", "schedule", "epochs", "batch_size", "seed", "device", "precision", "ema")
+_TRAINING = (
+    *("recipe", "schedule", "loss", "gradient_penalty", "epochs", "batch_size"),
+    *("seed", "device", "precision", "ema"),
+)
 
 
 def registry(context: typer.Context) -> Registry:

@@ -40,17 +40,18 @@ class Panel(NamedTuple):
 
 
 @styled
-def loss_curves(rows: Rows, *, title: str = "Training", informed: Collection[str] = ()) -> Figure:
+def loss_curves(rows: Rows, *, title: str = "Training", informed: Collection[str] = (), loss: str = "bce") -> Figure:
     """The metrics of each epoch in up to four panels; what no row holds is left out.
 
     Reconstruction: "reconstruction", "validation/reconstruction" and "mean_image_error". Adversary:
     "discriminator/<block>" and "generator/<block>" with their values at chance, 2 log 2 and log 2; twice that
-    for the blocks of `informed`, whose discriminator is told labels and sees two groups of codes.
+    for the blocks of `informed`, whose discriminator is told labels and sees two groups of codes. A `loss` other than
+    "bce" is not in nats and has no such values.
     "accuracy/<block>" with its chance of 0.5. "mismatch/<block>". The horizontal axis is "epoch".
     DataError if there is nothing to draw.
     """
     keys = sorted({key for row in rows for key in row})
-    panels = [panel for panel in _panels(keys, informed) if panel.curves]
+    panels = [panel for panel in _panels(keys, informed, loss) if panel.curves]
     if not panels:
         raise DataError(f"no metric to draw in {len(rows)} rows with the keys {keys}")
     across = min(2, len(panels))
@@ -61,7 +62,7 @@ def loss_curves(rows: Rows, *, title: str = "Training", informed: Collection[str
     return figure
 
 
-def _panels(keys: Sequence[str], informed: Collection[str]) -> list[Panel]:
+def _panels(keys: Sequence[str], informed: Collection[str], loss: str) -> list[Panel]:
     prefixes = ("discriminator", "generator", "accuracy", "mismatch")
     blocks = sorted({name for key in keys for prefix, _, name in [key.partition("/")] if prefix in prefixes})
     colors = dict(zip(blocks, class_colors(len(blocks)), strict=True))
@@ -73,7 +74,9 @@ def _panels(keys: Sequence[str], informed: Collection[str]) -> list[Panel]:
     adversary = curves("discriminator", "-", ": discriminator") + curves("generator", DASHED, ": generator")
     return [
         _reconstruction(keys),
-        Panel("Adversarial losses", "nats", adversary, _chance(adversary, informed)),
+        Panel("Adversarial losses", "nats", adversary, _chance(adversary, informed))
+        if loss == "bce"
+        else Panel(f"Adversarial losses, {loss}", "loss", adversary, {}),
         Panel("Discriminator accuracy", "accuracy", curves("accuracy"), {"chance": 0.5}),
         Panel("Mismatch of codes and prior", "mismatch", curves("mismatch"), {}),
     ]

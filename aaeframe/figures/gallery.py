@@ -36,15 +36,17 @@ def draw_gallery(
     *,
     seed: int,
     informed: Collection[str] = (),
+    loss: str = "bce",
 ) -> list[Path]:
     """Draw codes, reconstructions, samples, decoded planes and loss curves into `folder`; the paths written.
 
-    `informed` names the blocks whose discriminator is told labels. RunError if the folder cannot be written.
+    `informed` names the blocks whose discriminator is told labels; `loss` is the adversarial one. RunError if the
+    folder cannot be written.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, figure in _figures(model, dataset, split, metrics, seed, informed):
+    for name, figure in _figures(model, dataset, split, metrics, seed, informed, loss):
         paths.append(folder / f"{name}.png")
         save(figure, paths[-1])
     if not paths:
@@ -59,6 +61,7 @@ def _figures(
     metrics: Sequence[Mapping[str, Any]],
     seed: int,
     informed: Collection[str],
+    loss: str,
 ) -> Iterator[tuple[str, Figure]]:
     rows = dataset.split(split)
     # In random order, as the file may be sorted by class.
@@ -83,7 +86,7 @@ def _figures(
     yield "samples", samples(pixels(model.decode(drawn)))
     yield from _plane(model, pixels)
     if metrics:
-        yield "losses", loss_curves(metrics, informed=informed)
+        yield "losses", loss_curves(metrics, informed=informed, loss=loss)
 
 
 def _plane(model: Autoencoder, pixels: _Pixels) -> Iterator[tuple[str, Figure]]:

@@ -87,7 +87,7 @@ def test_optimizers_by_name_and_by_default():
         ({"training": {"seed": 2**63}}, "training.seed: should be less than"),
         ({"training": {"ema": 1.0}}, "training.ema: should be less than 1, found 1.0"),
         ({"training": {"ema": float("nan")}}, "training.ema: should be a finite number, found nan"),
-        ({"training": {"precision": "fp16"}}, "training.precision: should be 'fp32' or 'bf16', found 'fp16'"),
+        ({"training": {"precision": "fp16"}}, "training.precision: should be 'fp32', 'tf32' or 'bf16', found 'fp16'"),
         ({"prior": {}}, "prior: "),
         ({"prior": {"Z": "gaussian"}}, "prior.Z: 'Z' is no name of a block"),
         ({"prior": {"1z": "gaussian"}}, "prior.1z: '1z' is no name of a block"),

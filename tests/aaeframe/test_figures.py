@@ -329,6 +329,9 @@ def test_chance_is_drawn_where_the_losses_stand_when_nothing_is_told_apart():
     assert levels(axes[2]) == [0.5]
     informed = figures.loss_curves(ROWS, informed=["style", "y"]).axes[1]
     assert levels(informed) == pytest.approx([2 * math.log(2), 4 * math.log(2)])
+    other = figures.loss_curves(ROWS, loss="hinge").axes[1]
+    assert levels(other) == []
+    assert (other.get_title("left"), other.get_ylabel()) == ("Adversarial losses, hinge", "loss")
 
 
 def test_missing_metrics_leave_gaps_or_no_panel():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from aaeframe_kernels.discriminator_loss.reference import DiscriminatorLoss, discriminator_loss
+from aaeframe_kernels.discriminator_loss.op import discriminator_loss
+from aaeframe_kernels.discriminator_loss.reference import DiscriminatorLoss, Kind
 
-__all__ = ["DiscriminatorLoss", "discriminator_loss"]
+__all__ = ["DiscriminatorLoss", "Kind", "discriminator_loss"]

@@ -2,37 +2,97 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import logsigmoid
+
+Kind: TypeAlias = Literal["bce", "least-squares", "hinge", "wasserstein"]
+"""Which loss l(z, t) of a logit z and its target t:
+
+    bce            -t log sigmoid(z) - (1 - t) log sigmoid(-z)      t in [0, 1]; arXiv 1406.2661
+    least-squares  (z - t)^2 / 2                                    any t; arXiv 1611.04076
+    hinge          max(0, 1 - t z)                                  t = 1 or -1; arXiv 1705.02894
+    wasserstein    -t z                                             t = 1 or -1; arXiv 1701.07875
+"""
 
 
 class DiscriminatorLoss(NamedTuple):
-    """The loss and what comes free with it, all scalars on the features' device."""
+    """The loss and what comes free with it, on the features' device."""
 
     loss: Tensor
-    """Weighted sum over rows, in nats; the only member with a gradient."""
+    """Scalar: the sum over rows of row weight times l(z, t); the only member with a gradient."""
     accuracy: Tensor
-    """Weighted share of rows on the right side of 0: logit > 0 where target > 1/2, logit <= 0 elsewhere."""
+    """(S,): the share of each segment's rows whose logit lies on their target's side."""
     mean_logit: Tensor
-    """Weighted mean logit."""
+    """(S,): each segment's mean logit."""
 
 
-def discriminator_loss(
-    features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, row_weight: Tensor
+class Form(NamedTuple):
+    """What is computed: the loss of one row, the rows' segments, and whether a ReLU precedes the linear layer."""
+
+    kind: Kind
+    sizes: tuple[int, ...]
+    relu: bool
+
+
+class Boundary(NamedTuple):
+    """What a logit and a target are compared with to say which side they are on: above it is "from the prior"."""
+
+    logit: float
+    target: float
+
+
+BOUNDARIES: Final[dict[Kind, Boundary]] = {
+    "bce": Boundary(0.0, 0.5),
+    "least-squares": Boundary(0.5, 0.5),
+    "hinge": Boundary(0.0, 0.0),
+    "wasserstein": Boundary(0.0, 0.0),
+}
+
+
+def reference(
+    features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, row_weight: Tensor, form: Form
 ) -> DiscriminatorLoss:
-    """Binary cross-entropy of a linear head: sum_i w_i [softplus(z_i) - t_i z_i], z = features @ weight + bias.
+    """The loss and its statistics; autograd finds every gradient, of any order.
 
-    features (R, H), weight (H,) or (1, H), bias () or (1,); target (R,) in [0, 1], 1 meaning "from the prior";
-    row_weight (R,), which holds the reduction too: 1/n_real and 1/n_fake for the sum of two means.
-    Arithmetic in float32, or float64 for float64 features; the loss of the GAN paper (arXiv 1406.2661) on logits.
+    Shapes as in `discriminator_loss`. Arithmetic in float32, or float64 for float64 features.
     """
     wide = torch.promote_types(features.dtype, torch.float32)
-    with torch.autocast(features.device.type, enabled=False):
-        logits = features.to(wide) @ weight.to(wide).flatten() + bias.to(wide)
-    loss = (row_weight * (softplus(logits) - target * logits)).sum()
-    scores, total = logits.detach(), row_weight.sum()
-    right = ((scores > 0) == (target > 0.5)).to(wide)
-    return DiscriminatorLoss(loss, (row_weight * right).sum() / total, (row_weight * scores).sum() / total)
+    activations = features.relu() if form.relu else features
+    with full_precision(features.device):
+        logits = activations.to(wide) @ weight.flatten().to(wide) + bias.to(wide)
+    loss = (row_weight * row_losses(form.kind, logits, target)).sum()
+    return DiscriminatorLoss(loss, *statistics(logits.detach(), target, form))
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """A context in which autocast leaves operations on the device alone; free where it is off anyway."""
+    enabled = torch.is_autocast_enabled(device.type)
+    return torch.autocast(device.type, enabled=False) if enabled else nullcontext()
+
+
+def row_losses(kind: Kind, logits: Tensor, target: Tensor) -> Tensor:
+    """l(z, t) of every row, (R,)."""
+    if kind == "bce":
+        return -target * logsigmoid(logits) - (1 - target) * logsigmoid(-logits)
+    if kind == "least-squares":
+        return (logits - target).square() / 2
+    if kind == "hinge":
+        return (1 - target * logits).relu()
+    return -target * logits
+
+
+def statistics(logits: Tensor, target: Tensor, form: Form) -> tuple[Tensor, Tensor]:
+    """Accuracy and mean logit of each segment, (S,) and (S,)."""
+    boundary = BOUNDARIES[form.kind]
+    right = (logits > boundary.logit) == (target > boundary.target)
+    return _segment_means(right, form.sizes, logits.dtype), _segment_means(logits, form.sizes, logits.dtype)
+
+
+def _segment_means(values: Tensor, sizes: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    if len(set(sizes)) == 1:
+        return values.view(len(sizes), -1).mean(1, dtype=dtype)
+    return torch.stack([part.mean(dtype=dtype) for part in values.split(sizes)])

@@ -100,7 +100,20 @@ BAD = {
     ),
     "recipe": (["--recipe", "unsupervisd"], ["no recipe is named 'unsupervisd'; did you mean 'unsupervised'?"]),
     "schedule": (["--schedule", "jiont"], ["has no schedule 'jiont'; did you mean 'joint'?", "alternating, joint"]),
-    "precision": (["--precision", "fp16"], ["training.precision: should be 'fp32' or 'bf16', found 'fp16'"]),
+    "precision": (["--precision", "fp16"], ["training.precision: should be 'fp32', 'tf32' or 'bf16', found 'fp16'"]),
+    "tf32 on the CPU": (
+        ["--precision", "tf32", "--device", "cpu"],
+        ["--precision tf32 is arithmetic of NVIDIA's GPUs, but this run is on cpu; use fp32 or bf16"],
+    ),
+    "loss": (["--loss", "bec"], ["training.loss: should be 'bce', 'hinge', 'least-squares' or 'wasserstein'"]),
+    "gradient penalty": (
+        ["--gradient-penalty", "-1"],
+        ["training.gradient_penalty: should be greater than or equal to 0, found -1"],
+    ),
+    "smoothing without labels": (
+        ["--loss", "hinge", "--set", "training.label_smoothing=0.1"],
+        ["training.label_smoothing is not used: only the loss 'bce' has labels to smooth, this run's is 'hinge'"],
+    ),
     "preset": (["--preset", "swissrol"], ["no preset is named 'swissrol'", "there are: "]),
     "device that is not there": (["--device", "cuda:99"], ["the device 'cuda:99' is not on this machine", "cpu"]),
     "no device": (["--device", "banana"], ["'banana' is no device; on this machine there are: cpu"]),

@@ -19,6 +19,7 @@ from aaeframe.protocols import supports_head
 from aaeframe.registry import Registry
 from aaeframe.runs import RunFolder
 from aaeframe.seeds import stream
+from aaeframe_kernels import dispatch
 
 LABELS = np.arange(300) % 10
 ROWS = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32) + LABELS[:, None]
@@ -235,6 +236,61 @@ def test_before_training_the_losses_are_those_of_guessing(prepared):
     losses = training.recipe.step(training.batches.next())
     assert losses["discriminator/gaussian"].item() == pytest.approx(2 * math.log(2))
     assert losses["accuracy/gaussian"].item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("loss", ["bce", "hinge", "least-squares", "wasserstein"])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_both_adversarial_steps_are_left_to_the_fused_loss(prepared, schedule, loss):
+    training = prepared(schedule=schedule, prior="mixture+gaussian", training={"loss": loss})
+    before = dispatch.launches["cpu/discriminator_loss"]
+    training.recipe.step(training.batches.next())
+    assert dispatch.launches["cpu/discriminator_loss"] - before == 2 * 2
+
+
+@pytest.mark.parametrize("loss", ["bce", "hinge", "least-squares", "wasserstein"])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_loss_brings_the_codes_to_the_prior(prepared, schedule, loss):
+    training = prepared(
+        prior="mixture(means=[[3.0, -3.0]], scales=[[0.5, 0.5]])",
+        schedule=schedule,
+        training={"loss": loss, "gradient_penalty": 1.0},
+        optimizers={phase: "adam(lr=0.005)" for phase in OPTIMIZERS[schedule]},
+    )
+    means = []
+    for _ in range(300):
+        training.recipe.step(training.batches.next())
+        means.append(training.model.encode(ROWS[::10])["mixture"].mean(0))
+    center = torch.tensor([3.0, -3.0])
+    late = torch.stack(means[150:]).mean(0)  # such games circle around their solution
+    assert (late - center).norm() < 0.3 * (means[0] - center).norm()
+
+
+def test_the_gradient_penalty_flattens_the_discriminator_at_prior_samples(prepared):
+    def slope(weight):
+        training = prepared(
+            training={"gradient_penalty": weight, "seed": 3}, optimizers={"discriminator": "adam(lr=0.01)"}
+        )
+        for phase in ("generator", "reconstruction"):
+            training.optimizers[phase].param_groups[0]["lr"] = 0.0
+        losses = [training.recipe.step(training.batches.next()) for _ in range(60)]
+        assert ("penalty/gaussian" in losses[-1]) == bool(weight)
+        z = torch.randn(500, 2, requires_grad=True)
+        discriminator = training.model.discriminators["gaussian"]
+        return torch.autograd.grad(discriminator(z).sum(), z)[0].square().sum(1).mean().item()
+
+    with stream(5, "slopes"):
+        assert slope(100.0) < 0.3 * slope(0.0)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_step_against_samples_drawn_before_is_the_same_step(prepared, schedule):
+    def step(apart):
+        training = prepared(50, schedule, prior="mixture+gaussian", encoder="universal(hidden=[8])")
+        batch = training.batches.next()
+        with stream(4, "step"):
+            return training.recipe.step(batch, training.recipe.draw(batch)) if apart else training.recipe.step(batch)
+
+    assert step(True) == step(False)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -1,0 +1,120 @@
+"""A training step as one CUDA graph: a hundred small kernels at the price of one launch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from aaeframe.errors import DeviceError
+from aaeframe.protocols import Batch
+
+Losses: TypeAlias = Mapping[str, Tensor]
+WarmUp: TypeAlias = Callable[[Callable[[], Losses]], Losses]
+"""Runs a step as an ordinary one."""
+Capture: TypeAlias = Callable[[Callable[[], Losses]], tuple[Callable[[], None], Losses]]
+"""From a function of fixed memory to what runs it again, and where its results then are."""
+
+WARM_UP: Final = 3
+"""Steps before the capture: libraries set up their workspaces, and optimizers their state."""
+
+
+class Drawing(Protocol):
+    """What can be captured of a recipe: a step whose prior samples are drawn apart from it."""
+
+    def draw(self, batch: Batch) -> Any:
+        """The prior samples of a step: tensors in lists, tuples and mappings."""
+
+    def step(self, batch: Batch, draws: Any) -> Losses:
+        """Train on one minibatch against those samples; detached scalars by name."""
+
+
+class GraphedStep:
+    """The step of a recipe; after a few ordinary ones, it is captured and from then on replayed.
+
+    Every step, replayed or not, draws its prior samples first and then runs the same operations, so that a run that
+    is resumed, and begins with ordinary steps again, draws the same numbers. Noise within the step is graph-safe:
+    a replay reads the state of the device's default generator and moves it on, as the operations would.
+
+    Batch and prior samples are copied into fixed memory before a replay, and must keep their shapes; learning rates
+    must be device tensors. The losses returned are overwritten by the next step.
+    """
+
+    def __init__(self, recipe: Drawing, warm_up: WarmUp | None = None, capture: Capture | None = None) -> None:
+        self._recipe = recipe
+        self._warm_up = warm_up or cuda_warm_up
+        self._capture = capture or cuda_capture
+        self._steps = 0
+        self._inputs: list[Tensor] = []
+        self._replay: Callable[[], None] | None = None
+        self._losses: Losses = {}
+
+    def __call__(self, batch: Batch) -> Losses:
+        """One step. DeviceError if it cannot be captured."""
+        draws = self._recipe.draw(batch)
+        self._steps += 1
+        if self._steps <= WARM_UP:
+            return self._warm_up(lambda: self._recipe.step(batch, draws))
+        if self._replay is None:
+            self._begin(batch, draws)
+        for fixed, value in zip(self._inputs, [*_tensors(batch), *_tensors(draws)], strict=True):
+            fixed.copy_(value, non_blocking=True)
+        assert self._replay is not None
+        self._replay()
+        return self._losses
+
+    def _begin(self, batch: Batch, draws: Any) -> None:
+        """Capture the step on memory of its own; nothing is computed yet."""
+        batch, draws = _copied(batch), _copied(draws)
+        self._inputs = [*_tensors(batch), *_tensors(draws)]
+        try:
+            self._replay, self._losses = self._capture(lambda: self._recipe.step(batch, draws))
+        except RuntimeError as error:
+            raise DeviceError(
+                f"the training step cannot be captured in a CUDA graph: {error}. A component that looks at values on "
+                "the host, or makes tensors there, does this; train with --set training.cuda_graph=false"
+            ) from error
+
+
+def cuda_warm_up(step: Callable[[], Losses]) -> Losses:
+    """Run a step on a stream of its own, as what is captured later will, and wait for it."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        losses = step()
+    stream.synchronize()
+    return losses
+
+
+def cuda_capture(step: Callable[[], Losses]) -> tuple[Callable[[], None], Losses]:
+    """Capture a step on the current CUDA device."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        losses = step()
+    return graph.replay, losses
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    """The tensors that a step reads from the device, in a fixed order."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, Batch):  # its index is for the host
+        return [*_tensors(value.x), *_tensors(value.labels), *_tensors(value.labeled)]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return [it for part in value for it in _tensors(part)] if isinstance(value, list | tuple) else []
+
+
+def _copied(value: Any) -> Any:
+    """The same structure over copies of its tensors."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, Batch):
+        return Batch(_copied(value.x), _copied(value.labels), value.index, _copied(value.labeled))
+    if isinstance(value, Mapping):
+        return {key: _copied(part) for key, part in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(_copied, value))
+    return [_copied(part) for part in value] if isinstance(value, list) else value

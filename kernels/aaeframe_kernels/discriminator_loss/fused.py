@@ -1,0 +1,34 @@
+"""The discriminator loss in as few torch operations as it takes, on any device; gradients by autograd, of any order.
+
+On a CPU nothing is faster: the products with the features are memory-bound and the same for everybody, the rest is the
+number of operations, and an autograd.Function written in Python costs more of them than it saves.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from aaeframe_kernels.discriminator_loss.reference import DiscriminatorLoss, Form, full_precision, statistics
+
+
+def few_operations(
+    features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, row_weight: Tensor, form: Form
+) -> DiscriminatorLoss:
+    """The loss and its statistics in float32; shapes as in `discriminator_loss`."""
+    activations = features.relu() if form.relu else features
+    with full_precision(features.device):
+        logits = torch.addmv(bias.float().view(1), activations.float(), weight.float().view(-1))
+        loss = _loss(logits, target.float(), row_weight.float(), form)
+    return DiscriminatorLoss(loss, *statistics(logits.detach(), target, form))
+
+
+def _loss(logits: Tensor, target: Tensor, row_weight: Tensor, form: Form) -> Tensor:
+    if form.kind == "bce":
+        return binary_cross_entropy_with_logits(logits, target, row_weight, reduction="sum")
+    if form.kind == "least-squares":
+        return torch.dot((logits - target).square(), row_weight) / 2
+    if form.kind == "hinge":
+        return torch.dot((1 - target * logits).relu(), row_weight)
+    return -torch.dot(target * logits, row_weight)

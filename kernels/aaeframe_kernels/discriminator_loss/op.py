@@ -1,0 +1,64 @@
+"""The discriminator loss as users call it: the inputs checked, the path chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from aaeframe_kernels import dispatch
+from aaeframe_kernels.discriminator_loss.fused import few_operations
+from aaeframe_kernels.discriminator_loss.reference import BOUNDARIES, DiscriminatorLoss, Form, Kind, reference
+
+NAME = "discriminator_loss"
+
+
+def discriminator_loss(
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    target: Tensor,
+    row_weight: Tensor,
+    *,
+    kind: Kind = "bce",
+    sizes: Sequence[int] | None = None,
+    relu: bool = False,
+) -> DiscriminatorLoss:
+    """A linear layer and the loss of its logits: sum_i row_weight_i l(z_i, target_i), z = features @ weight + bias.
+
+    features (R, H), weight (H,) or (1, H), bias () or (1,), target (R,), row_weight (R,), of any floating dtype;
+    arithmetic in float32, autocast or not, or float64 for float64 features. `kind` names l, see `Kind`. `row_weight`
+    holds the reduction: 1/n_real and 1/n_fake for the sum of two means. `sizes`: how many consecutive rows each segment
+    of the statistics has, in all R; one segment by default. `relu`: features are pre-activations, a ReLU comes first.
+
+    Gradients reach features, weight and bias in one pass over the features, and nothing waits for the device; those of
+    target and row_weight, float64 and differentiated gradients take more operations. ValueError for inputs that do not
+    fit together; KernelUnavailable for a forced path that cannot run.
+    """
+    form = Form(kind, (len(features),) if sizes is None else tuple(sizes), relu)
+    _check(features, weight, bias, target, row_weight, form)
+    inputs = (features, weight, bias, target, row_weight)
+    path = "reference" if features.dtype == torch.float64 else dispatch.choose(features.device).path
+    dispatch.launches[f"{path}/{NAME}"] += 1
+    return reference(*inputs, form) if path == "reference" else few_operations(*inputs, form)
+
+
+def _check(features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, row_weight: Tensor, form: Form) -> None:
+    """ValueError if the inputs do not fit together."""
+    if form.kind not in BOUNDARIES:
+        raise ValueError(f"kind={form.kind!r} names no loss; there are: {', '.join(BOUNDARIES)}")
+    if features.ndim != 2 or 0 in features.shape:
+        raise ValueError(f"features must be (rows, width) with at least one of each, not {tuple(features.shape)}")
+    rows, width = features.shape
+    for name, found, allowed in (
+        ("weight", weight, ((width,), (1, width))),
+        ("bias", bias, ((), (1,))),
+        ("target", target, ((rows,),)),
+        ("row_weight", row_weight, ((rows,),)),
+    ):
+        if tuple(found.shape) not in allowed:
+            shapes = " or ".join(map(str, allowed))
+            raise ValueError(f"{name} must be {shapes} for features {tuple(features.shape)}, not {tuple(found.shape)}")
+    if sum(form.sizes) != rows or min(form.sizes) < 1:
+        raise ValueError(f"sizes={form.sizes} must be positive and sum to the features' {rows} rows")

@@ -1,0 +1,68 @@
+"""Which implementation runs for which tensors, and why: the one place that knows."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections import Counter
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
+
+import torch
+
+Path: TypeAlias = Literal["triton", "cpu", "reference"]
+"""`triton`: fused kernels on a GPU (or in Triton's interpreter); `cpu`: the fastest torch operations, on any device;
+`reference`: the specification, plain and in float64 where that matters."""
+
+VARIABLE: Final = "AAEFRAME_KERNELS"
+"""The environment variable that forces a path."""
+
+launches: Final[Counter[str]] = Counter()
+"""How often each implementation has run in this process, by "<path>/<kernel>": the proof that a path was taken."""
+
+
+class KernelUnavailable(RuntimeError):
+    """The path that was asked for cannot run here."""
+
+
+class Choice(NamedTuple):
+    """A path, and a clause that says why."""
+
+    path: Path
+    reason: str
+
+
+def choose(device: torch.device) -> Choice:
+    """The path for tensors on `device`. KernelUnavailable if the forced one is unknown or cannot run there."""
+    wanted = os.environ.get(VARIABLE)
+    if not wanted:
+        return _default(device)
+    if wanted not in get_args(Path):
+        raise KernelUnavailable(f"{VARIABLE}={wanted!r} names no path; there are: {', '.join(get_args(Path))}")
+    if wanted == "triton":
+        obstacle = _obstacle(device)
+        if obstacle:
+            raise KernelUnavailable(
+                f"{VARIABLE}=triton asks for the Triton kernels, but {obstacle}; unset {VARIABLE}, or set it to cpu"
+            )
+    return Choice(wanted, f"{VARIABLE}={wanted}")  # type: ignore[arg-type]  # one of Path, checked above
+
+
+def interpreted() -> bool:
+    """Whether Triton kernels of this process run in Triton's interpreter, on CPU tensors."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def _default(device: torch.device) -> Choice:
+    if device.type != "cuda":
+        return Choice("cpu", f"tensors are on {device.type}")
+    obstacle = _obstacle(device)
+    return Choice("cpu", obstacle) if obstacle else Choice("triton", "tensors are on a GPU and triton is installed")
+
+
+def _obstacle(device: torch.device) -> str | None:
+    """Why Triton kernels cannot run on this device; None if they can."""
+    if importlib.util.find_spec("triton") is None:
+        return "triton is not installed"
+    if device.type != "cuda" and not interpreted():
+        return f"tensors are on {device.type} and TRITON_INTERPRET is not 1"
+    return None

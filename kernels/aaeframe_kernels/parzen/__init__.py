@@ -1,0 +1,8 @@
+"""Parzen window log-likelihood: a Gaussian kernel density on samples, streamed, in nats."""
+
+from __future__ import annotations
+
+from aaeframe_kernels.parzen.op import parzen_log_likelihood
+from aaeframe_kernels.parzen.state import ParzenState
+
+__all__ = ["ParzenState", "parzen_log_likelihood"]

@@ -1,0 +1,69 @@
+"""The border of the estimator: what x, samples and bandwidths may be, told in words where they are not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def rows(tensor: Tensor, name: str) -> Tensor:
+    """A tensor (n, *shape) as rows (n, D): uint8 stays, half precision becomes float32. ValueError if it cannot serve."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name} must be a tensor (n, *shape), found {type(tensor).__name__}; torch.as_tensor makes one")
+    if tensor.ndim < 2 or tensor.numel() == 0:
+        raise ValueError(f"{name} must be (n, *shape) with n >= 1 and D >= 1, found {tuple(tensor.shape)}")
+    if tensor.dtype != torch.uint8 and not tensor.is_floating_point():
+        raise ValueError(
+            f"{name} must be uint8 pixels (counted as value/255) or floating point, found {tensor.dtype}; "
+            "convert it, and scale it as the other side is scaled"
+        )
+    flat = tensor.detach().flatten(1)
+    if flat.dtype in (torch.float16, torch.bfloat16):
+        flat = flat.float()
+    _refuse_infinity(flat, name)
+    return flat.contiguous()
+
+
+def bandwidth_tensor(bandwidths: float | Sequence[float] | Tensor) -> Tensor:
+    """Bandwidths as float64 (S,) on the CPU. ValueError unless there is one at least and all are positive and finite."""
+    values = torch.as_tensor(bandwidths, dtype=torch.float64, device="cpu").detach().reshape(-1).clone()
+    if values.numel() == 0 or not bool((values.isfinite() & (values > 0)).all()):
+        raise ValueError(f"bandwidths must be positive, finite numbers, one at least; found {values.tolist()}")
+    return values
+
+
+def as_pixels(x: Tensor) -> Tensor:
+    """Rows as uint8 pixels where every value equals k/255 in float32; the rows as they are otherwise."""
+    if x.dtype == torch.uint8:
+        return x
+    pixels = (x * 255).round().clamp(0, 255)
+    on_grid = bool((pixels.float() / 255 == x.float()).all())
+    return pixels.to(torch.uint8) if on_grid else x
+
+
+def as_data(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Rows in the units of the data: pixels/255, floating point as it is."""
+    scaled = values.to(dtype)
+    return scaled / 255 if values.dtype == torch.uint8 else scaled
+
+
+def digest(x: Tensor) -> Tensor:
+    """SHA-256 of the rows of x, with their dtype and shape: uint8 (32,). Two states may merge only if theirs agree."""
+    head = f"{x.dtype} {tuple(x.shape)}".encode()
+    body = x.cpu().contiguous().view(torch.uint8).numpy()
+    return torch.frombuffer(bytearray(hashlib.sha256(head + body.tobytes()).digest()), dtype=torch.uint8)
+
+
+def _refuse_infinity(flat: Tensor, name: str) -> None:
+    """ValueError for an infinite value. A finite sum proves that there is none; it is one cheap pass."""
+    if flat.dtype == torch.uint8 or bool(flat.sum().isfinite()):
+        return
+    infinite = int(flat.isinf().any(1).sum())
+    if infinite:
+        raise ValueError(
+            f"{name} must be finite, or NaN where a result of NaN is wanted; {infinite} of {len(flat)} rows hold "
+            "infinity; drop them or clip them knowingly"
+        )

@@ -1,0 +1,148 @@
+"""The running estimate: what of all samples seen so far must be kept, N x (S + 1) numbers whatever their count."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from aaeframe_kernels.parzen.engine import Engine, Partial
+from aaeframe_kernels.parzen.inputs import as_pixels, bandwidth_tensor, digest, rows
+from aaeframe_kernels.parzen.paths import Precision, prepare, samples_per_chunk, select
+
+_PATH = "paths."
+
+
+class ParzenState:
+    """The Parzen estimate of log p(x) from the samples seen so far, mergeable and exactly resumable.
+
+    x (N, *shape) of uint8 pixels, which count as value/255, or floating point; bandwidths: S positive numbers, in the
+    units of the data. Per row it keeps the least squared distance m to a sample, and for each bandwidth h the sum of
+    exp(-(|x - s|^2 - m) / (2 h^2)), both in float64; m does not depend on h. Two such states of the same x merge.
+
+    NaN in a row of x makes that row's result NaN, NaN in a sample all of them. Samples per update: a thousand or more
+    make good use of the machine; more than fit a chunk are split. `precision` and `compiled`: see `paths.prepare`.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        bandwidths: float | Sequence[float] | Tensor,
+        *,
+        precision: Precision = "auto",
+        compiled: bool | None = None,
+    ) -> None:
+        self._x: Tensor | None = as_pixels(rows(x, "x"))
+        self._shape = tuple(x.shape[1:])
+        self._digest = digest(self._x)
+        self._features = self._x.shape[1]
+        self._precision: Precision = precision
+        self._compiled = compiled
+        self._engines: tuple[Engine, ...] | None = None
+        self.bandwidths = bandwidth_tensor(bandwidths)
+        device, count = self._x.device, len(self._x)
+        self._nearest = torch.full((count,), math.inf, dtype=torch.float64, device=device)
+        self._sums = torch.zeros(count, len(self.bandwidths), dtype=torch.float64, device=device)
+        self.count = 0
+        self.paths: Counter[str] = Counter()
+
+    def update(self, samples: Tensor, chunk_size: int | None = None) -> None:
+        """Take samples (M, *shape) in, uint8 or floating point. ValueError for other shapes and for infinity."""
+        if self._x is None:
+            raise ValueError("this state was restored without x, so it can merge and be read, not updated; pass x=")
+        if samples.shape[1:] != self._shape:
+            raise ValueError(f"samples must be (M, {_sizes(self._shape)}) as x is, found ({_sizes(samples.shape)})")
+        flat = rows(samples, "samples").to(self._x.device)
+        if self._engines is None:
+            self._engines = prepare(self._x, self.bandwidths, self._precision)
+        for chunk in flat.split(chunk_size or samples_per_chunk(len(self._x))):
+            engine = select(self._engines, chunk, self._precision)
+            self._absorb(engine.partial(chunk), len(chunk))
+            self.paths[engine.name] += len(chunk)
+
+    def merge(self, other: ParzenState) -> None:
+        """Take in what another state of the same x and bandwidths has seen. ValueError if they differ."""
+        if not torch.equal(self._digest, other._digest):
+            raise ValueError("states of different x cannot merge; both must be made from the same rows in the same order")
+        if not torch.equal(self.bandwidths, other.bandwidths):
+            raise ValueError(
+                f"states of different bandwidths cannot merge: {self.bandwidths.tolist()} and {other.bandwidths.tolist()}"
+            )
+        self._absorb(Partial(other._nearest, other._sums), other.count)
+        self.paths.update(other.paths)
+
+    def log_likelihood(self) -> Tensor:
+        """log p(x) in nats, (N, S) float64 on x's device. ValueError before the first sample."""
+        if self.count == 0:
+            raise ValueError("no samples have been seen, so there is no density yet; call update first")
+        rates = self._rates()
+        normalizer = math.log(self.count) + self._features / 2 * torch.log(math.pi / rates)
+        return self._sums.log() - self._nearest[:, None] * rates - normalizer
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All that was seen, as tensors only: what safetensors can hold. x itself is not among them, its digest is."""
+        numbers = {"count": self.count, "features": self._features}
+        numbers |= {_PATH + name: samples for name, samples in self.paths.items()}
+        return {
+            "nearest": self._nearest.clone(),
+            "sums": self._sums.clone(),
+            "bandwidths": self.bandwidths.clone(),
+            "digest": self._digest.clone(),
+        } | {name: torch.tensor(number) for name, number in numbers.items()}
+
+    @classmethod
+    def from_state_dict(
+        cls,
+        tensors: Mapping[str, Tensor],
+        x: Tensor | None = None,
+        *,
+        precision: Precision = "auto",
+        compiled: bool | None = None,
+    ) -> ParzenState:
+        """The state that was saved. With the same x it goes on exactly; without, it can merge and be read.
+
+        ValueError if x is not the one it was made from, KeyError if a tensor is missing.
+        """
+        state = cls.__new__(cls)
+        state._x = None if x is None else as_pixels(rows(x, "x"))
+        state._shape = () if x is None else tuple(x.shape[1:])
+        state._digest = tensors["digest"].cpu().clone()
+        if state._x is not None and not torch.equal(digest(state._x), state._digest):
+            raise ValueError("this x is not the one the state was made from; pass the same rows in the same order")
+        state._precision, state._compiled, state._engines = precision, compiled, None
+        device = None if x is None else x.device
+        state._nearest = tensors["nearest"].clone().to(device)
+        state._sums = tensors["sums"].clone().to(device)
+        state.bandwidths = tensors["bandwidths"].cpu().clone()
+        state.count, state._features = int(tensors["count"]), int(tensors["features"])
+        counts = {name.removeprefix(_PATH): int(value) for name, value in tensors.items() if name.startswith(_PATH)}
+        state.paths = Counter(counts)
+        return state
+
+    def __getstate__(self) -> dict[str, object]:
+        """Everything but the engines, which are made again when needed."""
+        return {**self.__dict__, "_engines": None}
+
+    def _rates(self) -> Tensor:
+        """1 / (2 h^2) for each bandwidth, (S,) float64 on the state's device."""
+        return (0.5 / self.bandwidths.square()).to(self._nearest.device)
+
+    def _absorb(self, partial: Partial, count: int) -> None:
+        """Merge in float64: the smaller of both minima, and both sums carried over to it."""
+        if count == 0:
+            return
+        nearest, sums = partial.nearest.double().to(self._nearest.device), partial.sums.double().to(self._sums.device)
+        least = torch.minimum(self._nearest, nearest)
+        rates = self._rates()
+        mine = torch.exp((least - self._nearest)[:, None] * rates)
+        theirs = torch.exp((least - nearest)[:, None] * rates)
+        self._sums = self._sums * mine + sums * theirs
+        self._nearest = least
+        self.count += count
+
+
+def _sizes(shape: Sequence[int]) -> str:
+    return ", ".join(map(str, shape))

@@ -1,0 +1,114 @@
+"""The captured step. There is no GPU here: what a replay computes is played by running the captured step again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from aaeframe.build import resolve
+from aaeframe.config import parse
+from aaeframe.data import from_arrays
+from aaeframe.errors import DeviceError
+from aaeframe.graph import WARM_UP, GraphedStep
+from aaeframe.prepare import prepare
+from aaeframe.registry import Registry
+from aaeframe.runs import RunFolder
+from aaeframe.seeds import stream
+
+LABELS = np.arange(300) % 10
+ROWS = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32) + LABELS[:, None]
+STEPS = WARM_UP + 4
+
+
+def ordinary(step):
+    return step()
+
+
+def played(step):
+    """As a CUDA graph: nothing is computed at first, and each replay writes over the results of the last."""
+    results = {}
+
+    def replay():
+        for name, value in step().items():
+            results[name] = results[name].copy_(value) if name in results else value.clone()
+
+    return replay, results
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """Makes a recipe and its batches, the same each time."""
+
+    def make(prior, labels, schedule, encoder):
+        table = {
+            "prior": prior,
+            "encoder": encoder,
+            "network": "mlp(hidden=[16])",
+            "discriminator": "mlp(hidden=[8])",
+            "data": {"labels": labels},
+            "training": {"batch_size": 30, "schedule": schedule, "device": "cpu"},
+        }
+        registry = Registry.load()
+        training = prepare(
+            resolve(parse(table), registry), registry, from_arrays(ROWS, LABELS), {}, RunFolder(tmp_path / "run")
+        )
+        return training.recipe, training.batches
+
+    return make
+
+
+def trained(recipe, batches, step):
+    with stream(0, "training"):
+        losses = [{name: float(loss) for name, loss in step(batches.next()).items()} for _ in range(STEPS)]
+    return losses, [parameter.detach().clone() for parameter in recipe.model.parameters()]
+
+
+@pytest.mark.parametrize("schedule", ["alternating", "joint"])
+@pytest.mark.parametrize(
+    ("prior", "labels"), [("gaussian", 0), ("mixture+gaussian", 0), ("mixture+gaussian", 50), ("swissroll", 50)]
+)
+def test_a_captured_step_trains_to_the_same_bits(recipe, prior, labels, schedule):
+    plain, batches = recipe(prior, labels, schedule, "universal(hidden=[8])")
+    expected = trained(plain, batches, plain.step)
+
+    graphed, batches = recipe(prior, labels, schedule, "universal(hidden=[8])")
+    losses, weights = trained(graphed, batches, GraphedStep(graphed, warm_up=ordinary, capture=played))
+
+    assert losses == expected[0]
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(weights, expected[1], strict=True))
+
+
+def test_the_step_is_captured_once_and_reads_the_same_memory_ever_after(recipe):
+    graphed, batches = recipe("mixture", 50, "alternating", "deterministic")
+    captures, seen = [], []
+    step = graphed.step
+
+    def capture(captured):
+        captures.append(captured)
+        return played(captured)
+
+    def look(batch, draws):
+        tensors = [
+            batch.x,
+            batch.labeled.x,
+            batch.labeled.labels,
+            *(part for it in draws["mixture"] for part in it[:2]),
+        ]
+        seen.append([tensor.data_ptr() for tensor in tensors])
+        return step(batch, draws)
+
+    object.__setattr__(graphed, "step", look)
+    trained(graphed, batches, GraphedStep(graphed, warm_up=ordinary, capture=capture))
+    assert len(captures) == 1
+    assert len(seen) == STEPS
+    assert all(pointers == seen[-1] for pointers in seen[WARM_UP:])
+
+
+def test_a_step_that_cannot_be_captured_is_told_with_the_way_out(recipe):
+    def refuse(step):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    graphed, batches = recipe("gaussian", 0, "alternating", "deterministic")
+    with pytest.raises(DeviceError, match=r"not permitted .* training\.cuda_graph=false"):
+        trained(graphed, batches, GraphedStep(graphed, warm_up=ordinary, capture=refuse))
