@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
 from aaeframe import checkpoint as checkpoints
 from aaeframe import data as datasets
@@ -19,6 +22,8 @@ from aaeframe.data import Dataset
 from aaeframe.devices import pick
 from aaeframe.environment import differences
 from aaeframe.errors import DataError
+from aaeframe.evaluation.keeping import Keep
+from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
 from aaeframe.evaluation.report import evaluate
 from aaeframe.metrics import MetricsFile
 from aaeframe.prepare import data_spec, prepare, saved_components
@@ -70,6 +75,42 @@ class Run:
             self.model, dataset or self.dataset(), split, settings.training.seed, labels_told=settings.data.labels
         )
         return {**report, "step": self.step, "raw_weights": self.raw_weights}
+
+    def likelihood(
+        self,
+        dataset: Dataset | None = None,
+        *,
+        split: str = "test",
+        samples: int = 10_000,
+        progress: Progress = lambda doing, done, of: None,
+    ) -> dict[str, Any]:
+        """The Parzen log-likelihood of a split under decoded samples: see `aaeframe.evaluation.likelihood`.
+
+        Of images as numbers in [0, 1], of other data in their own units. The first validation rows choose the
+        bandwidth. An estimate that was interrupted goes on where it was.
+        """
+        data, seed = dataset or self.dataset(), self.config.training.seed
+        scaled = data.spec.support is constraints.unit_interval
+        validation = np.arange(min(VALIDATION_ROWS, len(data.validation)))
+        found = estimate(
+            self._judged(data, data.split(split).array()),
+            Decoded(self.model, samples, seed, scaled),
+            validation=self._judged(data, data.validation.rows(validation)),
+            keep=Keep(
+                self.folder.path / "likelihood",
+                {"weights": _digest(self.model), "samples": samples, "seed": seed, "chunk": CHUNK},
+            ),
+            progress=progress,
+        )
+        units = "scaled to [0, 1]" if scaled else "as the data"
+        where = {"split": split, "units": units, "seed": seed, "step": self.step, "raw_weights": self.raw_weights}
+        return {**where, **found.as_dict()}
+
+    def _judged(self, data: Dataset, x: np.ndarray) -> Tensor:
+        """Rows as the likelihood is of them; pixels stay uint8, which the kernel reads as numbers in [0, 1]."""
+        rows = torch.from_numpy(x).to(self.model.device)
+        pixels = rows.dtype == torch.uint8 and bool((data.spec.std == 255).all() & (data.spec.mean == 0).all())
+        return rows if pixels or data.spec.support is constraints.real else self.model.scale(rows)
 
     def draw_figures(self, dataset: Dataset | None = None, *, split: str = "test") -> list[Path]:
         """Draw the run's figures into its folder; the paths."""
@@ -190,6 +231,14 @@ def load_data(config: Config) -> Dataset:
             "in run.evaluate(aaeframe.data.from_arrays(x, labels))"
         )
     return datasets.load(source, labels=config.data.label_key)
+
+
+def _digest(model: Autoencoder) -> str:
+    """Of all weights and buffers."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(name.encode() + value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _train(training: Training, hooks: Hooks) -> Run:

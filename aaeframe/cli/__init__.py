@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from aaeframe.cli import plugins
+from aaeframe.cli.bench import bench
 from aaeframe.cli.configuration import config_app
 from aaeframe.cli.doctor import doctor
 from aaeframe.cli.evaluate import evaluate, figures
+from aaeframe.cli.parzen import parzen
 from aaeframe.cli.train import train
 from aaeframe.cli.use import encode, reconstruct, sample
 from aaeframe.errors import AaeframeError
@@ -23,7 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(plugins.app, name="plugins", help="Installed plugins: list, inspect, check.")
 app.add_typer(config_app, name="config", help="Configurations.")
-for command in (train, sample, encode, reconstruct, evaluate, figures, doctor):
+for command in (train, sample, encode, reconstruct, evaluate, figures, parzen, doctor, bench):
     app.command()(command)
 
 

@@ -62,6 +62,29 @@ def report_tables(report: Mapping[str, Any]) -> list[Table]:
     return [*tables, _reconstruction_table(report["reconstruction"], where)]
 
 
+def likelihood_table(report: Mapping[str, Any]) -> Table:
+    """A Parzen log-likelihood and what it rests on."""
+    error = report["standard_error"]
+    value = f"{report['log_likelihood']:.2f}" + ("" if error is None else f" ± {error:.2f}")
+    rows = {
+        "log-likelihood, nats": f"{value} (mean and standard error over rows)",
+        "bandwidth": f"{report['bandwidth']:.4g}{_chosen(report)}",
+        "samples served by": ", ".join(f"{path}: {count:,}" for path, count in report["paths"].items()),
+        "seconds": f"{report['seconds']:.1f}",
+    }
+    if report.get("warning"):
+        rows["warning"] = report["warning"]
+    where = f"{report['rows']:,} {report.get('split', 'test')} rows under {report['samples']:,} samples"
+    return facts(f"Parzen log-likelihood, {where}", rows)
+
+
+def _chosen(report: Mapping[str, Any]) -> str:
+    if "bandwidths" not in report:
+        return ", as given"
+    grid = report["bandwidths"]
+    return f", most likely for the validation rows of {len(grid)} from {min(grid):.3g} to {max(grid):.3g}"
+
+
 def _match_table(name: str, block: Mapping[str, Any], where: str) -> Table:
     rows = [
         ["sliced Wasserstein", _number(block["sliced_wasserstein"]), _number(block["sliced_wasserstein_floor"])],

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from aaeframe.cli import options
+from aaeframe.errors import ConfigError
 
 
 class Held(StrEnum):
@@ -24,22 +25,45 @@ def evaluate(
     context: typer.Context,
     run: options.RunArgument,
     split: Split = Held.test,
+    likelihood: Annotated[
+        bool,
+        typer.Option(
+            "--likelihood",
+            help="Also the Parzen log-likelihood (paper, section 3); the bandwidth is chosen on validation rows.",
+        ),
+    ] = False,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Samples for --likelihood; 10000 if not given. Interrupted, it goes on when asked again."
+        ),
+    ] = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     json: options.Json = False,
 ) -> None:
     """Measure, on held-out data, how well codes match the prior and how well images are reconstructed."""
-    from aaeframe.cli.console import out, print_json, report_tables
+    from aaeframe.cli.console import likelihood_table, out, print_json, report_tables
+    from aaeframe.cli.progress import samples_shown
 
+    if samples is not None and not likelihood:
+        raise ConfigError("--samples is the number of samples for --likelihood, which was not asked for; add it")
     opened = options.load_run(context, run, device, raw_weights)
-    report = opened.evaluate(split=split)
-    if json:
-        print_json(report)
-    else:
-        console = out()
-        for table in report_tables(report):
+    dataset, console = opened.dataset(), out()
+    reports = {str(split): opened.evaluate(dataset, split=split)}
+    if not json:
+        for table in report_tables(reports[split]):
             console.print(table)
-    opened.folder.write_evaluation(split, report)
+    if likelihood:
+        with samples_shown() as progress:
+            found = opened.likelihood(dataset, split=split, samples=samples or 10_000, progress=progress)
+        reports[f"{split} likelihood, {found['samples']} samples"] = found
+        if not json:
+            console.print(likelihood_table(found))
+    if json:
+        print_json({**reports[split], "likelihood": found} if likelihood else reports[split])
+    for name, report in reports.items():
+        opened.folder.write_evaluation(name, report)
 
 
 def figures(

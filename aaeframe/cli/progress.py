@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from aaeframe.cli.console import err
 
 
 def summary(row: Mapping[str, Any]) -> str:
@@ -75,6 +78,27 @@ class Lines:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+@contextmanager
+def samples_shown() -> Iterator[Callable[[str, int, int], None]]:
+    """Inside, how far a likelihood estimate is shows on standard error: a bar for each pass, or a line at its end."""
+    console = err()
+    progress = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("samples"),
+        TextColumn("time left"), TimeRemainingColumn(), console=console, disable=not console.is_terminal,
+    )  # fmt: skip
+    tasks: dict[str, TaskID] = {}
+
+    def show(doing: str, done: int, of: int) -> None:
+        if doing not in tasks:
+            tasks[doing] = progress.add_task(doing, total=of)
+        progress.update(tasks[doing], completed=done)
+        if done == of and not console.is_terminal:
+            console.print(f"{doing}: {of} samples", markup=False)
+
+    with progress:
+        yield show
 
 
 def _duration(seconds: float) -> str:

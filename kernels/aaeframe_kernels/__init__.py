@@ -3,5 +3,25 @@
 from __future__ import annotations
 
 from aaeframe_kernels.discriminator_loss import DiscriminatorLoss, discriminator_loss
+from aaeframe_kernels.dispatch import KernelUnavailable
+from aaeframe_kernels.parzen import ParzenState, parzen_log_likelihood
+from aaeframe_kernels.parzen.bandwidth import (
+    BandwidthChoice,
+    choose_bandwidth,
+    default_bandwidths,
+    moved,
+    select_bandwidth,
+)
 
-__all__ = ["DiscriminatorLoss", "discriminator_loss"]
+__all__ = [
+    "BandwidthChoice",
+    "DiscriminatorLoss",
+    "KernelUnavailable",
+    "ParzenState",
+    "choose_bandwidth",
+    "default_bandwidths",
+    "discriminator_loss",
+    "moved",
+    "parzen_log_likelihood",
+    "select_bandwidth",
+]

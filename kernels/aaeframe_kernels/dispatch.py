@@ -31,15 +31,18 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose(device: torch.device) -> Choice:
-    """The path for tensors on `device`. KernelUnavailable if the forced one is unknown or cannot run there."""
+def choose(device: torch.device, obstacle: str | None = None) -> Choice:
+    """The path for tensors on `device`. KernelUnavailable if the forced one is unknown or cannot run there.
+
+    `obstacle`: why the Triton kernel in question cannot serve these tensors, as a clause; None if it can.
+    """
     wanted = os.environ.get(VARIABLE)
     if not wanted:
-        return _default(device)
+        return _default(device, obstacle)
     if wanted not in get_args(Path):
         raise KernelUnavailable(f"{VARIABLE}={wanted!r} names no path; there are: {', '.join(get_args(Path))}")
     if wanted == "triton":
-        obstacle = _obstacle(device)
+        obstacle = _obstacle(device) or obstacle
         if obstacle:
             raise KernelUnavailable(
                 f"{VARIABLE}=triton asks for the Triton kernels, but {obstacle}; unset {VARIABLE}, or set it to cpu"
@@ -52,10 +55,10 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def _default(device: torch.device) -> Choice:
+def _default(device: torch.device, obstacle: str | None) -> Choice:
     if device.type != "cuda":
         return Choice("cpu", f"tensors are on {device.type}")
-    obstacle = _obstacle(device)
+    obstacle = _obstacle(device) or obstacle
     return Choice("cpu", obstacle) if obstacle else Choice("triton", "tensors are on a GPU and triton is installed")
 
 
@@ -65,4 +68,6 @@ def _obstacle(device: torch.device) -> str | None:
         return "triton is not installed"
     if device.type != "cuda" and not interpreted():
         return f"tensors are on {device.type} and TRITON_INTERPRET is not 1"
+    if device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) < (8, 0):
+        return "the GPU is older than compute capability 8.0, which triton no longer compiles for"
     return None

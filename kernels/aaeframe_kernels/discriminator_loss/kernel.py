@@ -1,9 +1,10 @@
-"""The discriminator loss in one pass over the features: Triton kernels only. See `kernels/README.md` for the derivation.
+"""The discriminator loss in one pass over the features: Triton kernels only. Derivation: `kernels/README.md`.
 
-    z = h . w + b,   loss = sum omega l(z, t),   delta = omega dl/dz,   dh = delta w,   dw = sum delta h,   db = sum delta
+    z = h . w + b,  loss = sum omega l(z, t),  delta = omega dl/dz,  dh = delta w,  dw = sum delta h,  db = sum delta
 
-A program reads a few rows at a time, whole, and keeps its sums; `merge` adds those of all programs in a fixed order.
-A row of `partials` holds SLOTS scalars and then dw. The slots: loss, db, and accuracy and mean logit of each segment.
+`head_kernel` reads a few whole rows at a time and keeps its sums; `merge_kernel` adds those of all programs in a fixed
+order. A program's partial sums are SLOTS scalars, then dw. The scalars: loss, db, and for each of up to four
+segments of rows its accuracy, then for each its mean logit.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import triton
 import triton.language as tl
 
 SLOTS = tl.constexpr(16)
-SEGMENTS = tl.constexpr(4)
+FIRST_ACCURACY = tl.constexpr(2)
+FIRST_LOGIT = tl.constexpr(6)
 
 
 @triton.jit
-def logistic_tail(z):
-    """log(1 + exp(-|z|)) and sigmoid(z), without overflow; by series where 1 + e would lose e."""
+def logistic(z):
+    """log(1 + exp(-|z|)) and sigmoid(z), without overflow; the logarithm by series where 1 + e would lose e."""
     e = tl.exp(-tl.abs(z))
     series = e * (1 - e * (1 / 2 - e * (1 / 3 - e / 4)))
     return tl.where(e < 1e-2, series, tl.log(1 + e)), tl.where(z >= 0, 1 / (1 + e), e / (1 + e))
@@ -27,30 +29,46 @@ def logistic_tail(z):
 def row_loss(z, t, KIND: tl.constexpr):
     """l(z, t) and dl/dz; NaN stays NaN."""
     if KIND == "bce":
-        tail, probability = logistic_tail(z)
-        return tl.where(z > 0, z, 0) - t * z + tail, probability - t
+        tail, probability = logistic(z)
+        return tl.where(z <= 0, 0, z) - t * z + tail, probability - t
     elif KIND == "least-squares":
         return (z - t) * (z - t) / 2, z - t
     elif KIND == "hinge":
-        return tl.where(t * z >= 1, 0, 1 - t * z), tl.where(t * z < 1, -t, 0)
+        return tl.where(t * z >= 1, 0, 1 - t * z), tl.where(t * z >= 1, 0, -t)
     else:
         return -t * z, -t
+
+
+@triton.jit
+def segment_of(row, rows, end_0, end_1, end_2):
+    """The number and the size of each row's segment; segments end before end_0, end_1, end_2 and rows."""
+    segment = tl.where(row < end_0, 0, tl.where(row < end_1, 1, tl.where(row < end_2, 2, 3)))
+    size = tl.where(row < end_1, end_1 - end_0, tl.where(row < end_2, end_2 - end_1, rows - end_2))
+    return segment, tl.maximum(tl.where(row < end_0, end_0, size), 1).to(tl.float32)
+
+
+@triton.jit
+def scalars(loss, delta, right, z, segment, size):
+    """What each row (R,) adds to the slots: (R, SLOTS)."""
+    slot = tl.arange(0, SLOTS)[None, :]
+    found = tl.where(slot == 0, loss[:, None], tl.where(slot == 1, delta[:, None], 0))
+    found += tl.where(slot == segment[:, None] + FIRST_ACCURACY, (right / size)[:, None], 0)
+    return found + tl.where(slot == segment[:, None] + FIRST_LOGIT, (z / size)[:, None], 0)
 
 
 @triton.jit(do_not_specialize=["rows", "end_0", "end_1", "end_2"])
 def head_kernel(
     features, weight, bias, target, row_weight, of_features, partials, rows, end_0, end_1, end_2,
     KIND: tl.constexpr, RELU: tl.constexpr, LOGIT_BOUNDARY: tl.constexpr, TARGET_BOUNDARY: tl.constexpr,
-    WIDTH: tl.constexpr, STRIDE: tl.constexpr, NEED_FEATURES: tl.constexpr, NEED_PARAMETERS: tl.constexpr,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    NEED_FEATURES: tl.constexpr, NEED_PARAMETERS: tl.constexpr,
+    WIDTH: tl.constexpr, STRIDE: tl.constexpr, PITCH: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """Loss, gradients and statistics of every num_programs-th tile of ROWS rows; segments end before end_0, 1, 2, rows.
+    """Loss, gradients and statistics of every num_programs-th tile of ROWS rows.
 
     WIDTH and STRIDE are compile-time: a width such as 1000 is no multiple of 16, and the launcher would tell the
     compiler nothing about it, which costs every 128-bit access.
     """
     column = tl.arange(0, COLUMNS)
-    slot = tl.arange(0, SLOTS)[None, :]
     w = tl.load(weight + column, mask=column < WIDTH, other=0).to(tl.float32)[None, :]
     b = tl.load(bias).to(tl.float32)
     sums = tl.zeros([SLOTS], tl.float32)
@@ -61,31 +79,66 @@ def head_kernel(
         place = row.to(tl.int64)[:, None]
         mask = inside[:, None] & (column < WIDTH)[None, :]
         h = tl.load(features + place * STRIDE + column[None, :], mask=mask, other=0).to(tl.float32)
-        passes = h > 0
+        blocked = h <= 0
         if RELU:
-            h = tl.where(h <= 0, 0, h)
+            h = tl.where(blocked, 0, h)
         t = tl.load(target + row, mask=inside, other=0).to(tl.float32)
         omega = tl.load(row_weight + row, mask=inside, other=0).to(tl.float32)
         z = tl.sum(h * w, axis=1) + b
         loss, slope = row_loss(z, t, KIND)
         delta = tl.where(inside, omega * slope, 0)
         right = ((z > LOGIT_BOUNDARY) == (t > TARGET_BOUNDARY)).to(tl.float32)
-        segment = (row >= end_0).to(tl.int32) + (row >= end_1).to(tl.int32) + (row >= end_2).to(tl.int32)
-        first = tl.where(row >= end_2, end_2, tl.where(row >= end_1, end_1, tl.where(row >= end_0, end_0, 0)))
-        last = tl.where(row < end_0, end_0, tl.where(row < end_1, end_1, tl.where(row < end_2, end_2, rows)))
-        size = tl.maximum(last - first, 1).to(tl.float32)
-        found = tl.where(slot == 0, (omega * loss)[:, None], tl.where(slot == 1, delta[:, None], 0))
-        found += tl.where(slot == 2 + segment[:, None], (right / size)[:, None], 0)
-        found += tl.where(slot == 2 + SEGMENTS + segment[:, None], (z / size)[:, None], 0)
+        segment, size = segment_of(row, rows, end_0, end_1, end_2)
+        found = scalars(omega * loss, delta, right, z, segment, size)
         sums += tl.sum(tl.where(inside[:, None], found, 0), axis=0)
         if NEED_PARAMETERS:
             of_weight += tl.sum(delta[:, None] * h, axis=0)
         if NEED_FEATURES:
-            slope_h = delta[:, None] * w
+            of_h = delta[:, None] * w
             if RELU:
-                slope_h = tl.where(passes, slope_h, 0)
-            tl.store(of_features + place * WIDTH + column[None, :], slope_h, mask=mask)
-    out = partials + tl.program_id(0) * (SLOTS + (COLUMNS if NEED_PARAMETERS else 0))
-    tl.store(out + tl.arange(0, SLOTS), sums)
+                of_h = tl.where(blocked, 0, of_h)
+            tl.store(of_features + place * WIDTH + column[None, :], of_h, mask=mask)
+    tl.store(partials + tl.program_id(0) * PITCH + tl.arange(0, SLOTS), sums)
     if NEED_PARAMETERS:
-        tl.store(out + SLOTS + column, of_weight, mask=column < WIDTH)
+        tl.store(partials + tl.program_id(0) * PITCH + SLOTS + column, of_weight, mask=column < WIDTH)
+
+
+@triton.jit(do_not_specialize=["programs"])
+def merge_kernel(
+    partials, loss, statistics, of_weight, of_bias, programs,
+    COUNT: tl.constexpr, NEED_PARAMETERS: tl.constexpr, WIDTH: tl.constexpr, PITCH: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """COLUMNS columns of the partial sums, added over all programs; statistics is (2, COUNT) of segments."""
+    column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    filled = column < SLOTS + (WIDTH if NEED_PARAMETERS else 0)
+    total = tl.zeros([COLUMNS], tl.float32)
+    for first in range(0, programs, ROWS):
+        program = first + tl.arange(0, ROWS)
+        mask = (program < programs)[:, None] & filled[None, :]
+        total += tl.sum(tl.load(partials + program[:, None] * PITCH + column[None, :], mask=mask, other=0), axis=0)
+    accuracy, logit = column - FIRST_ACCURACY, column - FIRST_LOGIT
+    tl.store(loss + column, total, mask=column == 0)
+    tl.store(statistics + accuracy, total, mask=(accuracy >= 0) & (accuracy < COUNT))
+    tl.store(statistics + COUNT + logit, total, mask=(logit >= 0) & (logit < COUNT))
+    if NEED_PARAMETERS:
+        tl.store(of_bias + column - 1, total, mask=column == 1)
+        tl.store(of_weight + column - SLOTS, total, mask=filled & (column >= SLOTS))
+
+
+@triton.jit(do_not_specialize=["count"])
+def scale_kernel(
+    of_features, of_weight, of_bias, upstream, count,
+    NEED_FEATURES: tl.constexpr, NEED_PARAMETERS: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The gradients times the upstream gradient, in place; if that is 1, as mostly, nothing is read or written."""
+    factor = tl.load(upstream).to(tl.float32)
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    if NEED_FEATURES:
+        mask = place < tl.where(factor == 1, 0, count)
+        tl.store(of_features + place, tl.load(of_features + place, mask=mask).to(tl.float32) * factor, mask=mask)
+    if NEED_PARAMETERS:
+        mask = place < tl.where(factor == 1, 0, WIDTH)
+        tl.store(of_weight + place, tl.load(of_weight + place, mask=mask) * factor, mask=mask)
+        mask = place < tl.where(factor == 1, 0, 1)
+        tl.store(of_bias + place, tl.load(of_bias + place, mask=mask) * factor, mask=mask)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 from torch import Tensor
 
-from aaeframe_kernels import dispatch
 from aaeframe_kernels.discriminator_loss.fused import few_operations
+from aaeframe_kernels.discriminator_loss.launch import obstacle, one_pass
 from aaeframe_kernels.discriminator_loss.reference import BOUNDARIES, DiscriminatorLoss, Form, Kind, reference
+from aaeframe_kernels.dispatch import Path, choose, launches
 
-NAME = "discriminator_loss"
+NAME: Final = "discriminator_loss"
 
 
 def discriminator_loss(
@@ -39,9 +41,21 @@ def discriminator_loss(
     form = Form(kind, (len(features),) if sizes is None else tuple(sizes), relu)
     _check(features, weight, bias, target, row_weight, form)
     inputs = (features, weight, bias, target, row_weight)
-    path = "reference" if features.dtype == torch.float64 else dispatch.choose(features.device).path
-    dispatch.launches[f"{path}/{NAME}"] += 1
-    return reference(*inputs, form) if path == "reference" else few_operations(*inputs, form)
+    path = _path(inputs, form)
+    launches[f"{path}/{NAME}"] += 1
+    if path == "reference":
+        return reference(*inputs, form)
+    return few_operations(*inputs, form) if path == "cpu" else one_pass(inputs, form)
+
+
+def _path(inputs: tuple[Tensor, ...], form: Form) -> Path:
+    """Float64 and gradients of target or row weight are the reference's; the rest is as dispatch chooses."""
+    features, _, _, target, row_weight = inputs
+    if features.dtype == torch.float64:
+        return "reference"
+    if torch.is_grad_enabled() and (target.requires_grad or row_weight.requires_grad):
+        return "reference"
+    return choose(features.device, obstacle(features, form)).path
 
 
 def _check(features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, row_weight: Tensor, form: Form) -> None:

@@ -12,7 +12,9 @@ from torch import Tensor
 def rows(tensor: Tensor, name: str) -> Tensor:
     """A tensor (n, *shape) as rows (n, D): uint8 stays, half precision becomes float32. ValueError if it cannot serve."""
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"{name} must be a tensor (n, *shape), found {type(tensor).__name__}; torch.as_tensor makes one")
+        raise TypeError(
+            f"{name} must be a tensor (n, *shape), found {type(tensor).__name__}; torch.as_tensor makes one"
+        )
     if tensor.ndim < 2 or tensor.numel() == 0:
         raise ValueError(f"{name} must be (n, *shape) with n >= 1 and D >= 1, found {tuple(tensor.shape)}")
     if tensor.dtype != torch.uint8 and not tensor.is_floating_point():

@@ -1,48 +1,127 @@
-"""Which engines serve an x, and which of them a chunk."""
+"""Which engines serve an x, and which of them a chunk: every choice of the estimator, and its reason in words."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from typing import Final, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
 from aaeframe_kernels.dispatch import KernelUnavailable, choose
+from aaeframe_kernels.parzen import int8
+from aaeframe_kernels.parzen.compiled import WORTH
 from aaeframe_kernels.parzen.engine import Engine, Partial
 from aaeframe_kernels.parzen.portable import PortableEngine
 from aaeframe_kernels.parzen.reference import ReferenceEngine
 
-__all__ = ["PRECISIONS", "Engine", "Partial", "Precision", "prepare", "samples_per_chunk", "select"]
+__all__ = ["PRECISIONS", "Engine", "Partial", "Precision", "describe", "prepare", "select"]
 
 Precision: TypeAlias = Literal["auto", "fp16", "int8x2", "fp32", "float64"]
+"""fp16 is the Triton kernels' alone; int8x2 is two 8-bit digits; auto takes the fastest that is accurate enough."""
+
 PRECISIONS: Final = get_args(Precision)
 
 
-def prepare(x: Tensor, bandwidths: Tensor, precision: Precision = "auto") -> tuple[Engine, ...]:
-    """The engines for rows x (N, D), the fastest first."""
+def prepare(
+    x: Tensor, bandwidths: Tensor, precision: Precision = "auto", *, compiled: bool = False
+) -> tuple[Engine, ...]:
+    """The engines for rows x (N, D), uint8 if they are pixels; the first that accepts a chunk serves it.
+
+    `compiled` lets the CPU's float32 engines compile their epilogue. ValueError for an unknown precision or one that x
+    rules out, KernelUnavailable for one that cannot run here.
+    """
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r} is unknown; there are: {', '.join(PRECISIONS)}")
     path, reason = choose(x.device)
     if path == "reference":
-        return (ReferenceEngine(x, bandwidths),)
-    portable = PortableEngine(x, bandwidths, torch.float64 if precision == "float64" else torch.float32)
+        return (_reference(x, bandwidths, precision, reason),)
+    if precision == "float64":
+        return (PortableEngine(x, bandwidths, torch.float64),)
     if path == "triton":
-        from aaeframe_kernels.parzen.gpu import prepare as prepare_on_gpu
-
-        return (prepare_on_gpu(x, bandwidths, precision), portable)
-    if precision in ("auto", "fp32", "float64"):
-        return (portable,)
-    raise KernelUnavailable(f"precision={precision!r} cannot serve here: {reason}")
+        return _triton(x, bandwidths, precision)
+    if precision == "auto":
+        return _automatic(x, bandwidths, compiled)
+    if precision == "int8x2":
+        return (_int8(x, bandwidths, compiled),)
+    if precision == "fp32":
+        return (PortableEngine(x, bandwidths, torch.float32, compiled=compiled),)
+    raise KernelUnavailable(f"precision='fp16' is the Triton kernels', but {reason}; use auto, int8x2, fp32 or float64")
 
 
 def select(engines: tuple[Engine, ...], chunk: Tensor, precision: Precision) -> Engine:
-    """The first engine that accepts the chunk."""
+    """The first engine that accepts the chunk. ValueError if none does, which only a forced precision can bring about."""
     for engine in engines:
         if engine.accepts(chunk):
             return engine
-    raise ValueError(f"precision={precision!r} cannot serve these samples")
+    low, high = chunk.aminmax()
+    raise ValueError(
+        f"precision={precision!r} serves samples of uint8 or within [0, 1]; these are {chunk.dtype} from {float(low):.3g} "
+        f"to {float(high):.3g}, and nothing is clipped; use precision='auto', which takes such chunks in fp32"
+    )
 
 
-def samples_per_chunk(rows: int) -> int:
-    """How many samples make a chunk for so many rows of x: a product of some 2 million numbers stays in cache."""
-    return min(max(2**21 // rows, 1024), 8192)
+def describe(device: torch.device | str = "cpu") -> str:
+    """Which paths the estimator has on this device and why, in one line, for a report on the installation."""
+    try:
+        path, reason = choose(torch.device(device))
+    except KernelUnavailable as failure:
+        return f"unavailable: {failure}"
+    if path != "cpu":
+        return f"{path}, because {reason}"
+    finding = int8.find()
+    fast = f"int8x2 for 8-bit data and fp32 for other data ({finding.reason})"
+    slow = f"fp32 for all data ({finding.reason})"
+    return f"cpu, because {reason}: {fast if finding.exact else slow}; {_compiler()}"
+
+
+def _reference(x: Tensor, bandwidths: Tensor, precision: Precision, reason: str) -> Engine:
+    if precision not in ("auto", "float64"):
+        raise KernelUnavailable(
+            f"precision={precision!r} was asked for, but {reason}, and the reference computes in float64 only"
+        )
+    return ReferenceEngine(x, bandwidths)
+
+
+def _triton(x: Tensor, bandwidths: Tensor, precision: Precision) -> tuple[Engine, ...]:
+    from aaeframe_kernels.parzen.gpu import prepare as prepare_on_gpu  # imports triton, which may be missing elsewhere
+
+    fused = prepare_on_gpu(x, bandwidths, precision)
+    return (fused, *_portable(x, bandwidths, False)) if precision == "auto" else (fused,)
+
+
+def _automatic(x: Tensor, bandwidths: Tensor, compiled: bool) -> tuple[Engine, ...]:
+    portable = _portable(x, bandwidths, compiled)
+    if x.dtype != torch.uint8 or x.device.type != "cpu" or not int8.find().exact:
+        return portable
+    return (int8.Int8Engine(x, bandwidths, compiled=compiled, exacting=True), *portable)
+
+
+def _portable(x: Tensor, bandwidths: Tensor, compiled: bool) -> tuple[Engine, ...]:
+    single = PortableEngine(x, bandwidths, torch.float32, compiled=compiled, exacting=True)
+    return (single, PortableEngine(x, bandwidths, torch.float64))
+
+
+def _int8(x: Tensor, bandwidths: Tensor, compiled: bool) -> Engine:
+    if x.dtype != torch.uint8:
+        raise ValueError(
+            f"precision='int8x2' serves x of uint8 pixels, or equal to k/255 in float32; found {x.dtype} off that grid; "
+            "use precision='auto' or 'fp32'"
+        )
+    if x.device.type != "cpu":
+        raise KernelUnavailable(f"precision='int8x2' without Triton runs on the CPU only; x is on {x.device}")
+    finding = int8.find()
+    if not finding.exact:
+        raise KernelUnavailable(f"precision='int8x2' cannot run here: {finding.reason}; use precision='auto' or 'fp32'")
+    return int8.Int8Engine(x, bandwidths, compiled=compiled, exacting=False)
+
+
+def _compiler() -> str:
+    """Whether there is a C++ compiler, without running it."""
+    names = (os.environ.get("CXX", "cl" if sys.platform == "win32" else "g++"), "clang++", "c++")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        return "no C++ compiler was found, so the epilogue is plain torch"
+    return f"the epilogue is compiled by {found} where pairs x bandwidths exceed {WORTH:.0e}"

@@ -9,9 +9,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from aaeframe_kernels.parzen.blocks import samples_per_chunk
+from aaeframe_kernels.parzen.compiled import WORTH
 from aaeframe_kernels.parzen.engine import Engine, Partial
+from aaeframe_kernels.parzen.epilogue import in_reach
 from aaeframe_kernels.parzen.inputs import as_pixels, bandwidth_tensor, digest, rows
-from aaeframe_kernels.parzen.paths import Precision, prepare, samples_per_chunk, select
+from aaeframe_kernels.parzen.paths import Precision, prepare, select
 
 _PATH = "paths."
 
@@ -24,7 +27,9 @@ class ParzenState:
     exp(-(|x - s|^2 - m) / (2 h^2)), both in float64; m does not depend on h. Two such states of the same x merge.
 
     NaN in a row of x makes that row's result NaN, NaN in a sample all of them. Samples per update: a thousand or more
-    make good use of the machine; more than fit a chunk are split. `precision` and `compiled`: see `paths.prepare`.
+    make good use of the machine; more than fit a chunk are split. `precision`: auto takes the fastest path that is
+    accurate enough, chunk by chunk, and `paths` counts the samples that each has served; the others force one.
+    `compiled`: whether the CPU's epilogue is compiled, which costs seconds once; None: as soon as the pairs seen are worth it.
     """
 
     def __init__(
@@ -41,7 +46,8 @@ class ParzenState:
         self._features = self._x.shape[1]
         self._precision: Precision = precision
         self._compiled = compiled
-        self._engines: tuple[Engine, ...] | None = None
+        self._engines: tuple[Engine, ...] = ()
+        self._with_compiled = False
         self.bandwidths = bandwidth_tensor(bandwidths)
         device, count = self._x.device, len(self._x)
         self._nearest = torch.full((count,), math.inf, dtype=torch.float64, device=device)
@@ -53,20 +59,20 @@ class ParzenState:
         """Take samples (M, *shape) in, uint8 or floating point. ValueError for other shapes and for infinity."""
         if self._x is None:
             raise ValueError("this state was restored without x, so it can merge and be read, not updated; pass x=")
-        if samples.shape[1:] != self._shape:
-            raise ValueError(f"samples must be (M, {_sizes(self._shape)}) as x is, found ({_sizes(samples.shape)})")
         flat = rows(samples, "samples").to(self._x.device)
-        if self._engines is None:
-            self._engines = prepare(self._x, self.bandwidths, self._precision)
+        if tuple(samples.shape[1:]) != self._shape:
+            raise ValueError(f"samples must be (M, {_sizes(self._shape)}) as x is, found ({_sizes(samples.shape)})")
         for chunk in flat.split(chunk_size or samples_per_chunk(len(self._x))):
-            engine = select(self._engines, chunk, self._precision)
+            engine = select(self._ready(self._x), chunk, self._precision)
             self._absorb(engine.partial(chunk), len(chunk))
             self.paths[engine.name] += len(chunk)
 
     def merge(self, other: ParzenState) -> None:
         """Take in what another state of the same x and bandwidths has seen. ValueError if they differ."""
         if not torch.equal(self._digest, other._digest):
-            raise ValueError("states of different x cannot merge; both must be made from the same rows in the same order")
+            raise ValueError(
+                "states of different x cannot merge; both must be made from the same rows in the same order"
+            )
         if not torch.equal(self.bandwidths, other.bandwidths):
             raise ValueError(
                 f"states of different bandwidths cannot merge: {self.bandwidths.tolist()} and {other.bandwidths.tolist()}"
@@ -112,7 +118,7 @@ class ParzenState:
         state._digest = tensors["digest"].cpu().clone()
         if state._x is not None and not torch.equal(digest(state._x), state._digest):
             raise ValueError("this x is not the one the state was made from; pass the same rows in the same order")
-        state._precision, state._compiled, state._engines = precision, compiled, None
+        state._precision, state._compiled, state._engines, state._with_compiled = precision, compiled, (), False
         device = None if x is None else x.device
         state._nearest = tensors["nearest"].clone().to(device)
         state._sums = tensors["sums"].clone().to(device)
@@ -124,24 +130,40 @@ class ParzenState:
 
     def __getstate__(self) -> dict[str, object]:
         """Everything but the engines, which are made again when needed."""
-        return {**self.__dict__, "_engines": None}
+        return {**self.__dict__, "_engines": ()}
+
+    def _ready(self, x: Tensor) -> tuple[Engine, ...]:
+        """The engines, made when first needed and once more when compiling begins to pay.
+
+        That depends on nothing but what this state has seen, so that a restored one goes on with the same bits.
+        """
+        worth = self.count * self._sums.numel() >= WORTH
+        with_compiled = worth if self._compiled is None else self._compiled
+        if not self._engines or with_compiled != self._with_compiled:
+            self._engines = prepare(x, self.bandwidths, self._precision, compiled=with_compiled)
+            self._with_compiled = with_compiled
+        return self._engines
 
     def _rates(self) -> Tensor:
         """1 / (2 h^2) for each bandwidth, (S,) float64 on the state's device."""
         return (0.5 / self.bandwidths.square()).to(self._nearest.device)
 
     def _absorb(self, partial: Partial, count: int) -> None:
-        """Merge in float64: the smaller of both minima, and both sums carried over to it."""
+        """Merge in float64: the smaller of both minima, and both sums carried over to it, unless out of its reach."""
         if count == 0:
             return
         nearest, sums = partial.nearest.double().to(self._nearest.device), partial.sums.double().to(self._sums.device)
         least = torch.minimum(self._nearest, nearest)
         rates = self._rates()
-        mine = torch.exp((least - self._nearest)[:, None] * rates)
-        theirs = torch.exp((least - nearest)[:, None] * rates)
-        self._sums = self._sums * mine + sums * theirs
+        self._sums = _carried(self._sums, self._nearest - least, rates) + _carried(sums, nearest - least, rates)
         self._nearest = least
         self.count += count
+
+
+def _carried(sums: Tensor, gap: Tensor, rates: Tensor) -> Tensor:
+    """Sums (N, S) about a minimum as sums about one that is less by gap (N,); exactly 0 out of reach, NaN for NaN."""
+    distance = gap[:, None]
+    return torch.where(in_reach(distance, rates), sums * torch.exp(-distance * rates), 0.0)
 
 
 def _sizes(shape: Sequence[int]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from aaeframe import __version__
+from aaeframe.evaluation.likelihood import Decoded
 
 
 @pytest.fixture
@@ -166,3 +167,37 @@ def test_doctor_reads_from_the_left(done):
 def test_doctor_reports_a_plugin_that_is_broken(done, monkeypatch):
     monkeypatch.setenv("AAEFRAME_NO_PLUGINS", "networks")
     assert done("doctor", "--json").json["plugins"]["aaeframe:networks"] == f"{__version__} blocked"
+
+
+def test_the_likelihood_is_of_test_rows_under_decoded_samples(done, run, quick):
+    import torch
+
+    import aaeframe
+    from aaeframe_kernels import parzen_log_likelihood
+
+    report = done("evaluate", run, "--likelihood", "--samples", 700, "--json").json
+    found = report["likelihood"]
+    opened = aaeframe.load(run)
+    scale = opened.model.scale
+    test = scale(torch.from_numpy(opened.dataset().test.array()))
+    samples = scale(Decoded(opened.model, 700, seed=0, scaled=False).rows(0, 700))
+    expected = parzen_log_likelihood(test, samples, found["bandwidth"], precision="float64")
+    assert found["log_likelihood"] == pytest.approx(float(expected.mean()), abs=0.01)
+    assert found["standard_error"] == pytest.approx(float(expected.std()) / 360**0.5, rel=1e-3)
+    assert (found["rows"], found["samples"], found["units"]) == (360, 700, "scaled to [0, 1]")
+    kept = json.loads((run / "evaluation.json").read_text())
+    assert kept["test likelihood, 700 samples"] == found
+    assert kept["test"] == {key: value for key, value in report.items() if key != "likelihood"}
+    assert not list((run / "likelihood").iterdir())
+
+
+def test_the_likelihood_is_shown(done, run, quick):
+    outcome = done("evaluate", run, "--likelihood", "--samples", 300)
+    assert "Parzen log-likelihood, 360 test rows under 300 samples" in outcome.out
+    assert "test: 300 samples" in outcome.err
+
+
+def test_samples_without_likelihood_are_refused(cli, run):
+    outcome = cli("evaluate", run, "--samples", 300)
+    assert outcome.code == 2
+    assert "--samples is the number of samples for --likelihood, which was not asked for" in outcome.err

@@ -1,0 +1,105 @@
+"""The bandwidth by cross-validation: under which validation rows are most likely, for a whole grid in one pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import torch
+from torch import Tensor
+
+from aaeframe_kernels.parzen.inputs import as_pixels, rows
+from aaeframe_kernels.parzen.paths import Precision
+from aaeframe_kernels.parzen.state import ParzenState
+
+LEAST, GREATEST, POINTS = 0.08, 0.3, 20
+"""The grid for data in [0, 1]."""
+MNIST_DEVIATION: Final = 0.26
+"""Root mean square of the standard deviations of MNIST's pixels, for which that grid is made."""
+MOST_MOVES: Final = 5
+"""How often a grid whose best value is at its edge is moved on."""
+
+
+@dataclass(frozen=True)
+class BandwidthChoice:
+    """What validation rows say of a grid of bandwidths."""
+
+    bandwidth: float
+    """The best of the grid."""
+    bandwidths: list[float]
+    mean_log_likelihoods: list[float]
+    """Of the validation rows, in nats, for each bandwidth."""
+
+    @property
+    def edge(self) -> Literal["least", "greatest"] | None:
+        """Which end of the grid the best value is; None if it lies between others, or there are no others."""
+        ends = {min(self.bandwidths): "least", max(self.bandwidths): "greatest"}
+        return ends.get(self.bandwidth) if len(self.bandwidths) > 1 else None  # type: ignore[return-value]
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence if a better bandwidth may lie outside the grid."""
+        if self.edge is None:
+            return None
+        side = "below" if self.edge == "least" else "above"
+        return (
+            f"the best bandwidth, {self.bandwidth:.4g}, is the {self.edge} of the grid; a better one may lie {side} "
+            "it: give a grid that reaches further"
+        )
+
+
+def default_bandwidths(x: Tensor) -> list[float]:
+    """20 bandwidths with equal ratios from 0.08 to 0.3 for rows (N, *shape) in [0, 1], as pixels are.
+
+    For other rows they are to the root mean square standard deviation of the features as those are to MNIST's.
+    """
+    flat = as_pixels(rows(x, "x"))
+    scale = 1.0
+    if flat.dtype != torch.uint8 and bool((flat < 0).any() | (flat > 1).any()):
+        deviation = flat.double().var(0, correction=0).mean().sqrt().item()
+        scale = deviation / MNIST_DEVIATION or 1.0
+    return [scale * LEAST * (GREATEST / LEAST) ** (i / (POINTS - 1)) for i in range(POINTS)]
+
+
+def choose_bandwidth(state: ParzenState) -> BandwidthChoice:
+    """The bandwidth of a state of validation rows under which they are most likely."""
+    means = state.log_likelihood().mean(0).tolist()
+    bandwidths = state.bandwidths.tolist()
+    return BandwidthChoice(bandwidths[max(range(len(means)), key=means.__getitem__)], bandwidths, means)
+
+
+def moved(choice: BandwidthChoice) -> list[float]:
+    """The grid moved on beyond the edge where its best value is, which lies within it then."""
+    grid = sorted(choice.bandwidths)
+    count, ratio = len(grid), (grid[-1] / grid[0]) ** (1 / (len(grid) - 1))
+    first = grid[1] / ratio ** (count - 1) if choice.edge == "least" else grid[-2]
+    return [first * ratio**i for i in range(count)]
+
+
+def select_bandwidth(
+    validation: Tensor,
+    samples: Tensor | Sequence[Tensor] | Iterable[Tensor],
+    bandwidths: Sequence[float] | None = None,
+    *,
+    precision: Precision = "auto",
+) -> BandwidthChoice:
+    """The best of a grid for validation rows (N, *shape) under samples (M, *shape), whole or in chunks.
+
+    Without `bandwidths`, the grid is `default_bandwidths`, moved on while its best value is at its edge, as often as
+    samples can be passed over again: not if they are an iterator. A best value at the edge that remains is told in
+    `BandwidthChoice.warning`.
+    """
+    chunks = [samples] if isinstance(samples, Tensor) else samples
+    again = bandwidths is None and iter(chunks) is not chunks
+    grid = default_bandwidths(validation) if bandwidths is None else list(bandwidths)
+    for _ in range(1 + MOST_MOVES * again):
+        state = ParzenState(validation, grid, precision=precision)
+        for chunk in chunks:
+            state.update(chunk)
+        choice = choose_bandwidth(state)
+        if choice.edge is None or not math.isfinite(choice.bandwidth):
+            break
+        grid = moved(choice)
+    return choice

@@ -1,0 +1,87 @@
+"""The epilogue as generated C++: two small kernels, compiled once per process where there is a compiler."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor
+
+WORTH: Final = 4e9
+"""Pairs times bandwidths above which compiling pays: it costs seconds and saves about a nanosecond of each."""
+
+_OPTIONS: Final = {"cpp.enable_floating_point_contract_flag": "fast"}  # a multiply and an add are one instruction
+
+
+class Kernels(NamedTuple):
+    """The two kernels, or None twice and the reason."""
+
+    distances: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] | None
+    kernel_sum: Callable[[Tensor, Tensor, Tensor], Tensor] | None
+    reason: str
+
+
+@functools.cache
+def kernels(*, transposed: bool) -> Kernels:
+    """The kernels for products that lie (N, C) in memory, or (C, N) if transposed; made on the first call.
+
+    Whatever goes wrong in the compiler is kept as the reason, and the plain operations serve.
+    """
+    distances = torch.compile(_distances, dynamic=True, fullgraph=True, options=_OPTIONS)
+    kernel_sum = torch.compile(_kernel_sum, dynamic=True, fullgraph=True, options=_OPTIONS)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the compiler's own, about its workings
+            error = _try(distances, kernel_sum, transposed)
+    except Exception as failure:  # any failure of another's compiler has the same answer
+        return Kernels(None, None, f"torch.compile failed here: {type(failure).__name__}: {str(failure)[:200]}")
+    if not error < 1e-4:
+        return Kernels(None, None, f"compiled kernels are wrong here by {error:.1e}")
+    return Kernels(distances, kernel_sum, "compiled by torch.compile")
+
+
+def exp_of_negative(u: Tensor) -> Tensor:
+    """exp(-u) for u >= 0 in float32, by 1 + v q(v) at v = u/64 and six squarings; exp(-32) beyond 32; NaN stays.
+
+    q is the minimax polynomial on [0, 1/2], relative error 1.2e-8, which the squarings make 1e-6 and rounding at most
+    4e-6: in nats, what it may add to a log-likelihood. No branch, table or conversion, so it vectorizes: 2.5 times faster
+    than the generated call of the mathematics library.
+    """
+    v = u.clamp_max(32.0) * (1 / 64)
+    p = v * -0.006505269121579734 + 0.04068698806504817
+    p = p * v - 0.1664214338841257
+    p = p * v + 0.4999727354335242
+    p = p * v - 0.9999989983421289
+    p = p * v + 1
+    for _ in range(6):
+        p = p * p
+    return p
+
+
+def _distances(products: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared distances (N, C), one row after the other in memory, and the least of each row (N,)."""
+    squared = (row[:, None] - products + column[None, :]).clamp_min(0).contiguous()
+    return squared, squared.amin(1)
+
+
+def _kernel_sum(squared: Tensor, nearest: Tensor, rate: Tensor) -> Tensor:
+    """sum_j exp(-rate (squared_ij - nearest_i)), (N,); rate (1,)."""
+    return exp_of_negative((squared - nearest[:, None]) * rate).sum(1)
+
+
+def _try(distances: Any, kernel_sum: Any, transposed: bool) -> float:
+    """Compile by running on a small example; the largest error against plain operations.
+
+    No two sizes agree, and none is 1: the compiler would take that for a rule.
+    """
+    products = torch.linspace(0, 9, 48 * 80).reshape((80, 48) if transposed else (48, 80))
+    products = products.t() if transposed else products
+    row, column, rate = torch.linspace(9, 10, 48), torch.linspace(0, 1, 80), torch.tensor([0.5])
+    found, found_nearest = distances(products, row, column)
+    squared, nearest = _distances(products, row, column)
+    sums, expected = kernel_sum(squared, nearest, rate), torch.exp((nearest[:, None] - squared) * 0.5).sum(1)
+    errors = ((found - squared).abs().max(), (found_nearest - nearest).abs().max(), (sums / expected - 1).abs().max())
+    return max(float(error) for error in errors)

@@ -1,0 +1,160 @@
+"""The host side of the Triton kernels: which precision, which tile, memory, launches, and the merge of the splits."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from aaeframe_kernels.dispatch import launches
+from aaeframe_kernels.parzen.engine import Partial
+from aaeframe_kernels.parzen.inputs import as_data
+
+Mode: TypeAlias = Literal["fp16", "int8x2", "fp32"]
+
+PROGRAMS: Final = 1056
+"""How many programs a launch aims at, whatever the GPU: four for each of 264, two on each of 132 processors."""
+WIDEST_INT8X2: Final = 32768
+"""Features up to which the int8x2 sums of products and norms fit 32 bits."""
+
+
+class Tile(NamedTuple):
+    """What a program holds at once: rows of x, samples, and features of both; its warps and pipeline stages."""
+
+    rows: int
+    samples: int
+    depth: int
+    warps: int
+    stages: int
+
+
+TILES: Final[dict[Mode, Tile]] = {
+    "fp16": Tile(128, 128, 64, 4, 3),
+    "int8x2": Tile(128, 64, 128, 4, 3),
+    "fp32": Tile(128, 64, 32, 8, 3),
+}
+"""Two programs fit a processor of compute capability 9.0, so that one's exponentials overlap the other's products."""
+
+
+class Operand(NamedTuple):
+    """Rows as the kernel multiplies them, padded with zeros to whole tiles; added samples are infinitely long."""
+
+    high: Tensor
+    """(rows, features) of fp16, fp32, or the high digits, int8."""
+    low: Tensor
+    """The low digits, int8; `high` again in the other modes."""
+    norms: Tensor
+    """(rows,) squared norms, fp32; in int8x2 their whole part, int32."""
+    rests: Tensor
+    """(rows,) what remains of them, fp32; `norms` again in the other modes."""
+
+
+def prepare(x: Tensor, bandwidths: Tensor, precision: str = "auto") -> TritonEngine:
+    """The engine for rows x (N, D), uint8 or floating point, and bandwidths (S,).
+
+    fp16 and int8x2 multiply pixels, so x must be uint8, and samples lie in [0, 1]. ValueError if x cannot be had so.
+    """
+    mode = choose_mode(x, float(bandwidths.min())) if precision == "auto" else precision
+    if mode not in TILES:
+        raise ValueError(f"precision={precision!r} has no Triton kernel; there are: auto, {', '.join(TILES)}")
+    if mode != "fp32" and x.dtype != torch.uint8:
+        raise ValueError(f"precision={precision!r} multiplies pixels, but x is no multiple of 1/255; use fp32 or auto")
+    if mode == "int8x2" and x.shape[1] > WIDEST_INT8X2:
+        raise ValueError(f"int8x2 serves up to {WIDEST_INT8X2} features, x has {x.shape[1]}; use fp32 or auto")
+    return TritonEngine(x, bandwidths, mode)
+
+
+def choose_mode(x: Tensor, bandwidth: float) -> Mode:
+    """fp16 for pixels; int8x2 where its rounding would show: many features or a small least bandwidth; fp32 otherwise."""
+    if x.dtype != torch.uint8:
+        return "fp32"
+    coarse = bandwidth < 0.08 or (x.shape[1] > 1024 and bandwidth < 0.15)
+    return "int8x2" if coarse and x.shape[1] <= WIDEST_INT8X2 else "fp16"
+
+
+class TritonEngine:
+    """Partials by the Triton kernels, in one precision."""
+
+    def __init__(self, x: Tensor, bandwidths: Tensor, mode: Mode) -> None:
+        self.name = mode
+        self.tile = TILES[mode]
+        self._rows, self._width = x.shape
+        self._unit = 1.0 if mode == "fp32" else 1 / 255
+        self._rates = (self._unit**2 / (2 * math.log(2) * bandwidths.double().square())).to(x.device)
+        data = as_data(x, torch.float32) if mode == "fp32" else x
+        mean = data.double().nanmean(0).nan_to_num()
+        self._center = (mean if mode == "fp32" else mean.round()).float()
+        self._x = self.operand(x, self.tile.rows, far=False)
+
+    def accepts(self, chunk: Tensor) -> bool:
+        """Any chunk in fp32, pixels and values within [0, 1] otherwise."""
+        if self.name == "fp32" or chunk.dtype == torch.uint8:
+            return True
+        least, greatest = chunk.aminmax()
+        return bool((least >= 0) & (greatest <= 1))
+
+    def partial(self, chunk: Tensor) -> Partial:
+        """Nearest distances and kernel sums of one chunk (C, D), the splits merged in float64."""
+        launches[f"triton/parzen_{self.name}"] += 1
+        samples = self.operand(chunk, self.tile.samples, far=True)
+        nearest, sums = self._launch(samples)
+        least = nearest.amin(0)
+        carried = sums.double() * torch.exp2((least - nearest).double()[..., None] * self._rates)
+        return Partial(least[: self._rows].double() * self._unit**2, carried.sum(0)[: self._rows])
+
+    def operand(self, rows: Tensor, multiple: int, far: bool) -> Operand:
+        """Rows (n, D) as an operand of a multiple of so many rows; `far`: the added ones are infinitely long."""
+        from aaeframe_kernels.parzen.kernel import prepare_kernel
+
+        values = (as_data(rows, torch.float32) if self.name == "fp32" else rows).contiguous()
+        shape = (_multiple(len(rows), multiple), _multiple(self._width, self.tile.depth))
+        found = self._allocate(shape, values.device)
+        with _on(values.device):
+            prepare_kernel[(shape[0] // min(multiple, 32),)](
+                values, self._center, *found, len(rows),
+                MODE=self.name, PIXELS=values.dtype == torch.uint8, FAR=far, WIDTH=self._width, PADDED=shape[1],
+                ROWS=min(multiple, 32), COLUMNS=self.tile.depth, num_warps=4, enable_fp_fusion=True,
+            )  # fmt: skip
+        return found
+
+    def _allocate(self, shape: tuple[int, int], device: torch.device) -> Operand:
+        dtype = {"fp16": torch.float16, "int8x2": torch.int8, "fp32": torch.float32}[self.name]
+        high = torch.empty(shape, dtype=dtype, device=device)
+        if self.name != "int8x2":
+            norms = torch.empty(shape[0], dtype=torch.float32, device=device)
+            return Operand(high, high, norms, norms)
+        norms = torch.empty(shape[0], dtype=torch.int32, device=device)
+        rests = torch.empty(shape[0], dtype=torch.float32, device=device)
+        return Operand(high, torch.empty_like(high), norms, rests)
+
+    def _launch(self, samples: Operand) -> tuple[Tensor, Tensor]:
+        """Nearest (splits, rows) and sums (splits, rows, S) of x against prepared samples, in fp32."""
+        from aaeframe_kernels.parzen.kernel import partial_kernel
+
+        tile, device = self.tile, samples.high.device
+        rows, tiles = len(self._x.high), len(samples.high) // tile.samples
+        share = -(-tiles // max(1, PROGRAMS * tile.rows // rows))
+        splits = -(-tiles // share)
+        bandwidths = len(self._rates)
+        nearest = torch.empty(splits, rows, dtype=torch.float32, device=device)
+        sums = torch.empty(splits, rows, bandwidths, dtype=torch.float32, device=device)
+        with _on(device):
+            partial_kernel[(rows // tile.rows, splits)](
+                self._x.high, self._x.norms, *samples, self._rates.float(), nearest, sums, tiles, share,
+                MODE=self.name, PADDED=samples.high.shape[1],
+                BANDWIDTHS=bandwidths, SLOTS=1 << (bandwidths - 1).bit_length(),
+                ROWS=tile.rows, SAMPLES=tile.samples, DEPTH=tile.depth,
+                num_warps=tile.warps, num_stages=tile.stages, enable_fp_fusion=True,
+            )  # fmt: skip
+        return nearest, sums
+
+
+def _multiple(number: int, of: int) -> int:
+    return -(-number // of) * of
+
+
+def _on(device: torch.device) -> AbstractContextManager[object]:
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

@@ -1,0 +1,142 @@
+"""The fast path: pixels against samples of two 8-bit digits, through the processor's 8-bit matrix product."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor
+
+from aaeframe_kernels.dispatch import launches
+from aaeframe_kernels.parzen.blocks import concatenate, row_blocks
+from aaeframe_kernels.parzen.engine import Partial
+from aaeframe_kernels.parzen.epilogue import Epilogue
+
+UNITS: Final = 65280
+"""Samples in [0, 1] are rounded to multiples of 1/65280 = 1/(255 * 256): a uint8 pixel is a multiple of 256 of them."""
+
+SHIFT: Final = 128
+"""Pixels enter as int8, less this."""
+
+TOLERANCE: Final = 0.02
+"""Nats: the largest expected effect of that rounding on one row's log-likelihood that `auto` takes."""
+
+
+class Finding(NamedTuple):
+    """Whether the 8-bit product can be had here, and the clause that says why."""
+
+    exact: bool
+    reason: str
+
+
+@functools.cache
+def find() -> Finding:
+    """Whether this machine has the 8-bit matrix product and computes it exactly; looked at once per process."""
+    supported = getattr(torch.cpu, "_is_vnni_supported", None)
+    if supported is None or not supported():
+        return Finding(False, "the processor has no 8-bit dot product (AVX512-VNNI) that torch knows of")
+    try:
+        exact = _is_exact()
+    except (AttributeError, RuntimeError) as failure:
+        return Finding(False, f"torch's 8-bit matrix product does not run here: {str(failure)[:200]}")
+    if not exact:
+        return Finding(False, "torch's 8-bit matrix product is not exact here")
+    return Finding(True, "torch's 8-bit matrix product is here, and exact")
+
+
+class Int8Engine:
+    """|x - s|^2 with pixels x/255 and samples rounded to s = (256 high + low) / 65280, exact but for its float32 sums.
+
+    x.s = [(x - 128).(256 high + low) + 128 sum(256 high + low)] / (255 * 65280): the products are of integers; the second
+    term joins the samples' norms. x is packed once, in blocks of rows; uint8 samples need the high digit only.
+    """
+
+    name = "int8x2"
+
+    def __init__(self, pixels: Tensor, bandwidths: Tensor, *, compiled: bool, exacting: bool) -> None:
+        self._features = pixels.shape[1]
+        self._exacting = exacting
+        self._least = float(bandwidths.min())
+        rates = (0.5 / bandwidths.double().square()).float()
+        self._blocks = [_Block(block, rates, compiled) for block in row_blocks(pixels)]
+
+    def accepts(self, chunk: Tensor) -> bool:
+        """Samples of uint8, or in [0, 1] if rounding them moves no result: sqrt(D/6) is how far random pixels are apart,
+        1/(65280 sqrt(12)) the rounding's deviation."""
+        if chunk.dtype == torch.uint8:
+            return True
+        deviation = math.sqrt(self._features / 6) / (UNITS * math.sqrt(12)) / self._least**2
+        if self._exacting and deviation > TOLERANCE:
+            return False
+        low, high = chunk.aminmax()
+        return bool((low >= 0) & (high <= 1))  # NaN is not
+
+    @torch.no_grad()
+    def partial(self, chunk: Tensor) -> Partial:
+        """Nearest distances and kernel sums of one chunk."""
+        launches["cpu/parzen_int8x2"] += 1
+        high, low = digits(chunk)
+        units = high.double().mul_(256)
+        if low is not None:
+            units += low
+        column = (torch.linalg.vecdot(units, units) / UNITS**2 - units.sum(1) * (2 * SHIFT / (255 * UNITS))).float()
+        return concatenate([block.epilogue(block.products(high, low), column) for block in self._blocks])
+
+
+def digits(chunk: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Samples in [0, 1] as the digits of round(65280 s) = 256 high + low, uint8 (C, D) each; no low ones for uint8."""
+    if chunk.dtype == torch.uint8:
+        return chunk, None
+    units = (chunk.float() * UNITS).round_().to(torch.int32)
+    return (units >> 8).to(torch.uint8), (units & 255).to(torch.uint8)
+
+
+class _Block:
+    """A block of rows of x, packed, with what its products need."""
+
+    def __init__(self, pixels: Tensor, rates: Tensor, compiled: bool) -> None:
+        shifted = (pixels.to(torch.int16) - SHIFT).to(torch.int8)
+        self._packed = torch.ops.onednn.qlinear_prepack(shifted, None)
+        self._scales = torch.full((len(pixels),), 2 / (255 * UNITS))
+        self._zeros = torch.zeros(len(pixels), dtype=torch.int32)
+        norms = pixels.double().square().sum(1) / 255**2
+        self.epilogue = Epilogue(norms.float(), rates, compiled=compiled)
+
+    def products(self, high: Tensor, low: Tensor | None) -> Tensor:
+        """2 (x - 128/255).s, (N, C), transposed in memory."""
+        out = multiply(high, 256.0, self._packed, self._scales, self._zeros)
+        if low is not None:
+            out = multiply(low, 1.0, self._packed, self._scales, self._zeros, add_to=out)
+        return out.t()
+
+
+def multiply(
+    left: Tensor, scale: float, packed: Tensor, scales: Tensor, zeros: Tensor, add_to: Tensor | None = None
+) -> Tensor:
+    """scale * scales_n * (left @ right.t()) in float32, (C, N), plus what is there already if `add_to` is given.
+
+    left (C, D) uint8; packed: right (N, D) int8 by qlinear_prepack. The operators are those of torch's quantized Linear.
+    """
+    operands = (left, scale, 0, packed, scales, zeros)
+    if add_to is None:
+        return torch.ops.onednn.qlinear_pointwise(*operands, None, 1.0, 0, torch.float32, "none", [], "")
+    result = (1.0, 0, torch.float32)
+    accumulate = (1.0, 0, "sum", 1.0)
+    return torch.ops.onednn.qlinear_pointwise.binary(*operands, add_to, None, *result, *accumulate, "none", [], "")
+
+
+def _is_exact() -> bool:
+    """The product of random digits and of the extreme ones, which narrow arithmetic would saturate, against int64."""
+    generator = torch.Generator().manual_seed(0)
+    left = torch.randint(0, 256, (33, 200), dtype=torch.uint8, generator=generator)
+    right = torch.randint(-128, 128, (47, 200), dtype=torch.int8, generator=generator)
+    left[0], right[0], right[1] = 255, -128, 127
+    packed = torch.ops.onednn.qlinear_prepack(right, None)
+    ones, zeros = torch.ones(47), torch.zeros(47, dtype=torch.int32)
+    expected = left.long() @ right.long().t()  # below 2^23: float32 holds it
+    once = multiply(left, 1.0, packed, ones, zeros)
+    equal = torch.equal(once.long(), expected)
+    twice = multiply(left, 1.0, packed, ones, zeros, add_to=once)
+    return equal and torch.equal(twice.long(), 2 * expected)

@@ -1,0 +1,123 @@
+"""The Parzen sums in one pass over the samples: Triton kernels only. Derivation and precision: `kernels/README.md`.
+
+`prepare_kernel` makes operands of rows: integers or small floats that tensor cores multiply, and the exact squared
+norms of *these* operands. `partial_kernel` multiplies, and keeps of each row of x the least squared distance so far and
+the kernel sums relative to it. Operands are padded, so nothing is masked: with zeros, and samples with infinite norms.
+
+    mode      an operand's value, in pixels           squared distance, in pixels^2
+    fp16      fp16(pixel - center)                    |x|^2 + (|s|^2 - 2 x.s), in fp32
+    int8x2    high + low / 256 = pixel - 128          (|x|^2 + floor |s|^2 - 2 x.high) + (rest of |s|^2 - x.low / 128)
+    fp32      value - center, in the data's unit      as fp16
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+FIXED = tl.constexpr(65280.0)
+"""255 * 256: steps of a sixteen-bit sample between 0 and 1."""
+MIDDLE = tl.constexpr(32768)
+"""128 * 256: what is taken from it, so that both digits are signed."""
+
+
+@triton.jit
+def prepare_kernel(
+    values, center, high, low, norms, rests, count,
+    MODE: tl.constexpr, PIXELS: tl.constexpr, FAR: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """Operands and norms of ROWS rows (count, WIDTH), padded to PADDED columns.
+
+    PIXELS: values are 0 to 255. FAR: rows from count on lie infinitely far away, not at zero.
+    """
+    padding: tl.constexpr = float("inf") if FAR else 0.0
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    place = row.to(tl.int64)[:, None]
+    total = tl.zeros([ROWS], tl.int64 if MODE == "int8x2" else tl.float64)
+    for first in range(0, PADDED, COLUMNS):
+        column = first + tl.arange(0, COLUMNS)[None, :]
+        mask = (row < count)[:, None] & (column < WIDTH)
+        value = tl.load(values + place * WIDTH + column, mask=mask, other=0).to(tl.float32)
+        out = place * PADDED + column
+        if MODE == "int8x2":
+            steps = value * 256 if PIXELS else tl.floor(value * FIXED + 0.5)
+            fixed = tl.where(mask, steps.to(tl.int32) - MIDDLE, 0)
+            digit = (fixed + 128) >> 8
+            tl.store(high + out, digit.to(tl.int8))
+            tl.store(low + out, (fixed - digit * 256).to(tl.int8))
+            total += tl.sum(fixed.to(tl.int64) * fixed.to(tl.int64), axis=1)
+        else:
+            pixel = value if PIXELS or MODE == "fp32" else value * 255
+            centered = pixel - tl.load(center + column, mask=column < WIDTH, other=0)
+            operand = tl.where(mask, centered, 0).to(high.dtype.element_ty)
+            tl.store(high + out, operand)
+            total += tl.sum(operand.to(tl.float64) * operand.to(tl.float64), axis=1)
+    if MODE == "int8x2":
+        tl.store(norms + row, (total >> 16).to(tl.int32))
+        tl.store(rests + row, tl.where(row < count, (total & 65535).to(tl.float32) / 65536, padding))
+    else:
+        tl.store(norms + row, tl.where(row < count, total.to(tl.float32), padding))
+
+
+@triton.jit
+def squared_distances(
+    x, high, low, x_norm, norm, rest, x_place, place,
+    MODE: tl.constexpr, PADDED: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
+    """|x_i - s_j|^2 of a tile, fp32, never negative; NaN stays NaN."""
+    depth = tl.arange(0, DEPTH)
+    rows: tl.constexpr = x_place.shape[0]
+    samples: tl.constexpr = place.shape[0]
+    accumulated = tl.zeros([rows, samples], tl.int32 if MODE == "int8x2" else tl.float32)
+    lower = tl.zeros([rows, samples], tl.int32)
+    for first in range(0, PADDED, DEPTH):
+        left = tl.load(x + x_place[:, None] + first + depth[None, :])
+        right = place[None, :] + first + depth[:, None]
+        if MODE == "int8x2":
+            accumulated = tl.dot(left, tl.load(high + right), accumulated, out_dtype=tl.int32)
+            lower = tl.dot(left, tl.load(low + right), lower, out_dtype=tl.int32)
+        else:
+            accumulated = tl.dot(left, tl.load(high + right), accumulated, input_precision="ieee")
+    if MODE == "int8x2":
+        whole = x_norm[:, None] + norm[None, :] - 2 * accumulated
+        squared = whole.to(tl.float32) + (rest[None, :] - lower.to(tl.float32) / 128)
+    else:
+        squared = x_norm[:, None] + (norm[None, :] - 2 * accumulated)
+    return tl.where(squared < 0, 0, squared)
+
+
+@triton.jit(do_not_specialize=["tiles", "share"])
+def partial_kernel(
+    x, x_norms, high, low, norms, rests, rates, nearest, sums, tiles, share,
+    MODE: tl.constexpr, PADDED: tl.constexpr, BANDWIDTHS: tl.constexpr, SLOTS: tl.constexpr,
+    ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
+    """The partial state of ROWS rows of x from one split: `share` of all `tiles` of SAMPLES samples, at least one.
+
+    rates (BANDWIDTHS,): log2(e) / (2 h^2), per squared unit of the operands. nearest (splits, rows),
+    sums (splits, rows, BANDWIDTHS).
+    """
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    x_place = row.to(tl.int64) * PADDED
+    x_norm = tl.load(x_norms + row)
+    slot = tl.arange(0, SLOTS)[None, :]
+    rate = tl.load(rates + slot, mask=slot < BANDWIDTHS, other=1)
+    least = tl.full([ROWS], float("inf"), tl.float32)
+    total = tl.zeros([ROWS, SLOTS], tl.float32)
+    first = tl.program_id(1) * share
+    for tile in range(first, tl.minimum(first + share, tiles)):
+        sample = tile * SAMPLES + tl.arange(0, SAMPLES)
+        norm = tl.load(norms + sample)
+        rest = tl.load(rests + sample) if MODE == "int8x2" else norm
+        place = sample.to(tl.int64) * PADDED
+        squared = squared_distances(x, high, low, x_norm, norm, rest, x_place, place, MODE, PADDED, DEPTH)
+        new = tl.minimum(least, tl.min(squared, axis=1))
+        total *= tl.exp2((new - least)[:, None] * rate)
+        for s in tl.static_range(BANDWIDTHS):
+            kernel = tl.sum(tl.exp2((new[:, None] - squared) * tl.load(rates + s)), axis=1)
+            total += tl.where(slot == s, kernel[:, None], 0)
+        least = new
+    out = tl.program_id(1).to(tl.int64) * tl.num_programs(0) * ROWS + row
+    tl.store(nearest + out, least)
+    tl.store(sums + out[:, None] * BANDWIDTHS + slot, total, mask=slot < BANDWIDTHS)
