@@ -61,6 +61,8 @@ def main() -> None:
     except OSError as error:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
     except (MemoryError, RuntimeError) as error:
+        if _is_of_kernels(error):
+            _fail(str(error), 2)
         if not is_of_memory(error):
             raise
         _fail(
@@ -76,6 +78,12 @@ def is_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(
         words in str(error) for words in ("out of memory", "can't allocate memory")
     )
+
+
+def _is_of_kernels(error: Exception) -> bool:
+    """Whether the path that AAEFRAME_KERNELS forces cannot run here. Who raised that has loaded its module."""
+    dispatch = sys.modules.get("aaeframe_kernels.dispatch")
+    return dispatch is not None and isinstance(error, dispatch.KernelUnavailable)
 
 
 def _fail(message: str, code: int) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from aaeframe.cli import options
+
+if TYPE_CHECKING:
+    import torch
 
 
 def doctor(context: typer.Context, json: options.Json = False) -> None:
@@ -51,7 +54,7 @@ def _examined(context: typer.Context) -> dict[str, dict[str, Any]]:
             "threads": torch.get_num_threads(),
             "cpu capability": torch.backends.cpu.get_cpu_capability(),
         },
-        "kernels": {"discriminator_loss": "torch (the reference), on every device"},
+        "kernels": _kernels(pick("auto")),
         "data": {"AAEFRAME_DATA": os.environ.get("AAEFRAME_DATA", "not set")},
         "plugins": {
             f"{plugin.distribution}:{plugin.name}": f"{plugin.version} {plugin.status}"
@@ -59,3 +62,15 @@ def _examined(context: typer.Context) -> dict[str, dict[str, Any]]:
             for plugin in options.registry(context).plugins
         },
     }
+
+
+def _kernels(device: torch.device) -> dict[str, str]:
+    """Which implementation of each kernel runs on the device that is picked, and why."""
+    from aaeframe_kernels import KernelUnavailable, dispatch
+    from aaeframe_kernels.parzen.paths import describe
+
+    try:
+        path, reason = dispatch.choose(device)
+    except KernelUnavailable as error:
+        return dict.fromkeys(("discriminator_loss", "parzen"), f"unavailable: {error}")
+    return {"discriminator_loss": f"{path}, because {reason}", "parzen": describe(device)}

@@ -7,6 +7,7 @@ import pytest
 
 from aaeframe import __version__
 from aaeframe.evaluation.likelihood import Decoded
+from aaeframe_kernels import dispatch
 
 
 @pytest.fixture
@@ -153,6 +154,9 @@ def test_doctor_tells_what_is_there(done, monkeypatch):
     assert found["plugins"]["aaeframe:priors"] == f"{__version__} active"
     outcome = done("doctor")
     rows = cells(outcome.out)
+    assert found["kernels"]["discriminator_loss"] == "cpu, because tensors are on cpu"
+    assert found["kernels"]["parzen"].startswith("cpu, because tensors are on cpu: ")
+    del found["kernels"]["parzen"]  # too long for one line of the table
     for part in found.values():
         for name, fact in part.items():
             assert [name, str(fact)] in rows
@@ -201,3 +205,24 @@ def test_samples_without_likelihood_are_refused(cli, run):
     outcome = cli("evaluate", run, "--samples", 300)
     assert outcome.code == 2
     assert "--samples is the number of samples for --likelihood, which was not asked for" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("triton", "AAEFRAME_KERNELS=triton asks for the Triton kernels, but"), ("tritn", "names no path; there are: ")],
+)
+def test_a_forced_kernel_that_cannot_run_is_an_error_in_words(cli, done, run, quick, monkeypatch, path, words):
+    monkeypatch.setenv("AAEFRAME_KERNELS", path)
+    assert words in done("doctor", "--json").json["kernels"]["parzen"]
+    outcome = cli("evaluate", run, "--likelihood", "--samples", 10)
+    assert outcome.code == 2
+    assert words in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_the_reference_can_be_forced(done, run, quick, monkeypatch):
+    monkeypatch.setenv("AAEFRAME_KERNELS", "reference")
+    before = dispatch.launches["reference/parzen"]
+    found = done("evaluate", run, "--likelihood", "--samples", 20, "--json").json["likelihood"]
+    assert found["paths"] == {"float64": 20}
+    assert dispatch.launches["reference/parzen"] > before

@@ -1,0 +1,88 @@
+"""`aaeframe bench`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aaeframe.benchmarking import SUITES
+from aaeframe.cli import options
+from aaeframe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aaeframe.benchmarking.report import Report
+
+Measured = StrEnum("Measured", list(SUITES))  # type: ignore[misc]  # the names are those of the catalogue
+
+
+def bench(
+    case: Annotated[
+        list[Measured] | None, typer.Option("--case", help="What to measure; may be repeated; all if not given.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Tiny sizes, in seconds: shows that it runs, not how fast it is.")
+    ] = False,
+    device: options.Device = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write JSON; bench-<time>.json here if not given, unless --json.")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Measure kernels and training step on this machine, side by side with the alternatives that are installed."""
+    from aaeframe.benchmarking.report import write_json
+    from aaeframe.cli.console import print_json
+
+    path = _checked(out)
+    report = _measured([str(it) for it in dict.fromkeys(case or ())] or list(SUITES), quick, device)
+    if path is None and not json:
+        path = Path(f"bench-{report.date.replace(':', '')}.json")
+    if path is not None:
+        write_json(path, report.to_json())
+    if json:
+        print_json(report.to_json())
+    else:
+        _show(report, path)
+    if any(it.failed for it in report.cases):
+        raise typer.Exit(1)
+
+
+def _measured(suites: Sequence[str], quick: bool, device: str) -> Report:
+    from aaeframe.benchmarking.case import Settings
+    from aaeframe.benchmarking.measure import measure
+    from aaeframe.cli.console import err
+    from aaeframe.devices import pick
+
+    console = err()
+    return measure(
+        suites,
+        Settings(pick(device), quick),
+        command=" ".join(["aaeframe", *sys.argv[1:]]),
+        told=lambda line: console.print(f"measuring {line}", markup=False),
+    )
+
+
+def _checked(out: Path | None) -> Path | None:
+    """ConfigError, before minutes of measuring, if nothing could be written there."""
+    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
+        found = "is a folder" if out.is_dir() else "is in a folder that is not there"
+        raise ConfigError(f"--out {out} {found}; give a file in a folder that exists")
+    return out
+
+
+def _show(report: Report, path: Path | None) -> None:
+    from aaeframe.cli.console import out, say
+    from aaeframe.cli.measurements import notes, tables
+
+    console = out()
+    for table in tables(report):
+        console.print(table)
+    for line in notes(report):
+        say(line)
+    if path is not None:
+        say(f"written: {path}")

@@ -1,0 +1,56 @@
+"""What was measured, as tables and sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from aaeframe.cli.console import facts, table
+
+if TYPE_CHECKING:
+    from aaeframe.benchmarking.report import CaseReport, Report, Row
+
+
+def tables(report: Report) -> list[Table]:
+    """The machine and its limits, then a table for each case."""
+    limits = report.limits
+    rates = {f"{name} products": f"{rate / 1e9:,.0f} Gop/s ({limits.by[name]})" for name, rate in limits.gemm.items()}
+    machine = {
+        "device": f"{report.machine.device}, {report.machine.processor}",
+        "threads": str(report.machine.threads),
+        **rates,
+        "copy": f"{limits.copy / 1e9:,.1f} GB/s",
+    }
+    columns = ["", "median", "quartiles", "to baseline", "of the limit", "throughput"]
+    return [
+        facts("This machine", machine),
+        *(table(case.name, columns, [_cells(case, row) for row in case.rows]) for case in report.cases),
+    ]
+
+
+def _cells(case: CaseReport, row: Row) -> list[str]:
+    fraction = "" if row.limit_fraction is None else f"{row.limit_fraction:.0%}"
+    spread = f"{row.lower_quartile / row.seconds - 1:+.0%} {row.upper_quartile / row.seconds - 1:+.0%}"
+    rate = f"{row.throughput:,.4g} {case.unit}/s"
+    return [row.alternative, _seconds(row.seconds), spread, f"{row.ratio:.2f}", fraction, rate]
+
+
+def _seconds(value: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value * 1e6:.3g} µs"
+
+
+def notes(report: Report) -> list[str]:
+    """What is to be known besides: what failed, what is not installed, what the numbers are."""
+    failed = {f"FAILED: {name}: {why}": None for case in report.cases for name, why in case.failed.items()}
+    absent = {f"not measured: {name}: {why}": None for case in report.cases for name, why in case.missing.items()}
+    meaning = (
+        "to baseline: median time over that of the first row. of the limit: share of the speed that this machine's "
+        "fastest bare matrix product and memory copy, measured above, allow for the work (in caches it can be more "
+        "than 100%)."
+    )
+    small = ["--quick: the sizes are tiny, so that these times say nothing about speed."] if report.quick else []
+    return [*failed, *absent, meaning, *small]

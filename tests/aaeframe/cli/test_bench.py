@@ -1,0 +1,75 @@
+"""`aaeframe bench` at tiny sizes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aaeframe.benchmarking import discriminator_loss
+from aaeframe.benchmarking.case import IncorrectResult
+
+
+def test_a_suite_is_measured_printed_and_written(done, tmp_path):
+    path = tmp_path / "bench.json"
+
+    outcome = done("bench", "--quick", "--case", "loss", "--device", "cpu", "--out", path)
+
+    for words in ("This machine", "fp32 products", "loss rows=16 width=32", "aaeframe, few torch", "to baseline"):
+        assert words in outcome.out
+    assert "say nothing about speed" in outcome.out
+    assert "measuring loss rows=16 width=32" in outcome.err
+    stored = json.loads(path.read_text())
+    assert stored["command"].startswith("aaeframe bench --quick --case loss")
+    assert [case["name"] for case in stored["cases"]] == ["loss rows=16 width=32"]
+
+
+def test_json_alone_on_standard_output(done, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    outcome = done("bench", "--quick", "--case", "step", "--case", "step", "--device", "cpu", "--json")
+
+    cases = outcome.json["cases"]
+    assert [case["name"].split()[:2] for case in cases] == [["step", "alternating"], ["step", "joint"]]
+    assert cases[0]["baseline"] == "plain script fp32"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_installed_is_told_with_the_command_that_installs_it(done, tmp_path, monkeypatch):
+    monkeypatch.setattr("aaeframe.benchmarking.installed.find_spec", lambda name: None)
+    outcome = done("bench", "--quick", "--case", "parzen", "--device", "cpu", "--out", tmp_path / "x.json")
+    assert 'not measured: KeOps: pykeops is not installed: pip install "aaeframe[benchmark]"' in outcome.out
+
+
+def test_a_file_is_written_here_if_none_is_named(done, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = done("bench", "--quick", "--case", "loss", "--device", "cpu")
+    (path,) = tmp_path.iterdir()
+    assert path.name.startswith("bench-20")
+    assert f"written: {path.name}" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--case", "nothing"), "'nothing' is not one of"),
+        (("--device", "tpu"), "is no device"),
+        (("--out", "nowhere/bench.json"), "in a folder that is not there"),
+        (("--out", "."), "is a folder"),
+    ],
+)
+def test_bad_input_is_refused_in_words_before_anything_is_measured(cli, arguments, words):
+    outcome = cli("bench", "--quick", *arguments)
+    assert outcome.code == 2
+    assert words in outcome.err
+    assert "measuring" not in outcome.err
+
+
+def test_a_wrong_result_is_told_and_ends_in_exit_code_1(cli, monkeypatch, tmp_path):
+    def wrong(problem, result):
+        raise IncorrectResult("the loss is off")
+
+    monkeypatch.setattr(discriminator_loss.Problem, "check", wrong)
+    outcome = cli("bench", "--quick", "--case", "loss", "--device", "cpu", "--out", tmp_path / "bench.json")
+    assert outcome.code == 1
+    assert "FAILED: aaeframe, few torch operations: wrong: the loss is off" in outcome.out
