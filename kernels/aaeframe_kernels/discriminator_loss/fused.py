@@ -17,10 +17,12 @@ def few_operations(
     features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, row_weight: Tensor, form: Form
 ) -> DiscriminatorLoss:
     """The loss and its statistics in float32; shapes as in `discriminator_loss`."""
+    if torch.is_autocast_enabled(features.device.type):
+        with full_precision(features.device):
+            return few_operations(features, weight, bias, target, row_weight, form)
     activations = features.relu() if form.relu else features
-    with full_precision(features.device):
-        logits = torch.addmv(bias.float().view(1), activations.float(), weight.float().view(-1))
-        loss = _loss(logits, target.float(), row_weight.float(), form)
+    logits = torch.addmv(bias.float().view(1), activations.float(), weight.float().view(-1))
+    loss = _loss(logits, target.float(), row_weight.float(), form)
     return DiscriminatorLoss(loss, *statistics(logits.detach(), target, form))
 
 

@@ -20,7 +20,7 @@ PROGRAMS: Final = 512
 """The most programs at once, whatever the GPU, so that every GPU adds in the same order."""
 MERGED: Final = 64
 """Rows and columns of the partial sums that the merge reads at a time."""
-SCALED: Final = 4096
+SCALED: Final = 2048
 """Numbers that a program of the scaling kernel reads."""
 
 
@@ -51,13 +51,13 @@ def obstacle(features: Tensor, form: Form) -> str | None:
 
 
 def tile(width: int) -> Tile:
-    """The tile for rows of a width: 32 numbers a thread, so that four programs of 4 warps share a processor's registers.
+    """The tile for rows of a width: 32 numbers a thread, so that four programs of 4 warps share the registers.
 
     Twice as many, 16 rows of 1000 on 8 warps, spill registers on compute capability 9.0.
     """
     columns = max(16, 1 << (width - 1).bit_length())
     numbers, warps = (4096, 4) if columns <= 1024 else (8192, 8)
-    return Tile(min(64, numbers // columns), columns, warps)
+    return Tile(min(16, numbers // columns), columns, warps)
 
 
 def one_pass(inputs: tuple[Tensor, ...], form: Form) -> DiscriminatorLoss:
@@ -124,7 +124,7 @@ class OnePass(torch.autograd.Function):
         if ctx.gradients is None or torch.is_grad_enabled():
             return _by_reference(ctx, upstream[0])
         gradients, ctx.gradients = ctx.gradients, None
-        _scale(gradients[0], gradients[1], gradients[2], upstream[0])
+        scale(gradients[0], gradients[1], gradients[2], upstream[0])
         shaped = [
             None if gradient is None or not needed else gradient.to(part.dtype).view_as(part)
             for part, gradient, needed in zip(ctx.saved_tensors[:3], gradients, ctx.needs_input_grad[:3], strict=True)
@@ -143,7 +143,7 @@ def _by_reference(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
     return (*(next(found) if need else None for need in ctx.needs_input_grad[:5]), None)
 
 
-def _scale(of_features: Tensor | None, of_weight: Tensor | None, of_bias: Tensor | None, upstream: Tensor) -> None:
+def scale(of_features: Tensor | None, of_weight: Tensor | None, of_bias: Tensor | None, upstream: Tensor) -> None:
     """The gradients times the upstream gradient, in place."""
     from aaeframe_kernels.discriminator_loss.kernel import scale_kernel
 

@@ -65,14 +65,17 @@ def _check(features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, row_w
     if features.ndim != 2 or 0 in features.shape:
         raise ValueError(f"features must be (rows, width) with at least one of each, not {tuple(features.shape)}")
     rows, width = features.shape
-    for name, found, allowed in (
-        ("weight", weight, ((width,), (1, width))),
-        ("bias", bias, ((), (1,))),
-        ("target", target, ((rows,),)),
-        ("row_weight", row_weight, ((rows,),)),
-    ):
-        if tuple(found.shape) not in allowed:
-            shapes = " or ".join(map(str, allowed))
-            raise ValueError(f"{name} must be {shapes} for features {tuple(features.shape)}, not {tuple(found.shape)}")
     if sum(form.sizes) != rows or min(form.sizes) < 1:
         raise ValueError(f"sizes={form.sizes} must be positive and sum to the features' {rows} rows")
+    if weight.shape not in ((width,), (1, width)):
+        raise _misfit("weight", weight, f"({width},) or (1, {width})", features)
+    if bias.shape not in ((), (1,)):
+        raise _misfit("bias", bias, "() or (1,)", features)
+    if target.shape != (rows,):
+        raise _misfit("target", target, f"({rows},)", features)
+    if row_weight.shape != (rows,):
+        raise _misfit("row_weight", row_weight, f"({rows},)", features)
+
+
+def _misfit(name: str, found: Tensor, wanted: str, features: Tensor) -> ValueError:
+    return ValueError(f"{name} must be {wanted} for features {tuple(features.shape)}, not {tuple(found.shape)}")

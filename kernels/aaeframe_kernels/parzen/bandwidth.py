@@ -64,8 +64,10 @@ def default_bandwidths(x: Tensor) -> list[float]:
 
 
 def choose_bandwidth(state: ParzenState) -> BandwidthChoice:
-    """The bandwidth of a state of validation rows under which they are most likely."""
+    """The bandwidth of a state of validation rows under which they are most likely. ValueError if that is NaN."""
     means = state.log_likelihood().mean(0).tolist()
+    if any(map(math.isnan, means)):
+        raise ValueError("no bandwidth can be chosen: validation rows or samples hold NaN; drop those rows")
     bandwidths = state.bandwidths.tolist()
     return BandwidthChoice(bandwidths[max(range(len(means)), key=means.__getitem__)], bandwidths, means)
 
@@ -99,7 +101,7 @@ def select_bandwidth(
         for chunk in chunks:
             state.update(chunk)
         choice = choose_bandwidth(state)
-        if choice.edge is None or not math.isfinite(choice.bandwidth):
+        if choice.edge is None:
             break
         grid = moved(choice)
     return choice

@@ -19,15 +19,19 @@ NUMBERS: Final = 2**21
 SAMPLES: Final = 8192
 """Samples in a chunk at most."""
 
+VALUES: Final = 2**22
+"""Values in a chunk of samples at most, whatever their width: 32 MiB of float64."""
+
 
 def row_blocks(x: Tensor) -> Sequence[Tensor]:
     """x (N, D) in blocks of rows as equal as can be."""
     return x.chunk(-(-len(x) // ROWS))
 
 
-def samples_per_chunk(count: int) -> int:
-    """How many samples make a chunk for so many rows of x."""
-    return min(NUMBERS // min(count, ROWS), SAMPLES)
+def samples_per_chunk(x: Tensor) -> int:
+    """How many samples make a chunk for x (N, D)."""
+    count, features = x.shape
+    return max(1, min(NUMBERS // min(count, ROWS), SAMPLES, VALUES // features))
 
 
 def concatenate(partials: Sequence[Partial]) -> Partial:

@@ -17,7 +17,7 @@ Mode: TypeAlias = Literal["fp16", "int8x2", "fp32"]
 
 PROGRAMS: Final = 1056
 """How many programs a launch aims at, whatever the GPU: four for each of 264, two on each of 132 processors."""
-WIDEST_INT8X2: Final = 32768
+WIDEST_INT8X2: Final = 32767
 """Features up to which the int8x2 sums of products and norms fit 32 bits."""
 
 
@@ -33,10 +33,15 @@ class Tile(NamedTuple):
 
 TILES: Final[dict[Mode, Tile]] = {
     "fp16": Tile(128, 128, 64, 4, 3),
-    "int8x2": Tile(128, 64, 128, 4, 3),
+    "int8x2": Tile(128, 64, 128, 8, 3),
     "fp32": Tile(128, 64, 32, 8, 3),
 }
 """Two programs fit a processor of compute capability 9.0, so that one's exponentials overlap the other's products."""
+
+
+def tile_for(mode: Mode, bandwidths: int) -> Tile:
+    """The tile for so many bandwidths: further sums take registers, and a fp16 program of 4 warps has none to spare."""
+    return TILES[mode] if bandwidths == 1 else TILES[mode]._replace(warps=8)
 
 
 class Operand(NamedTuple):
@@ -68,10 +73,10 @@ def prepare(x: Tensor, bandwidths: Tensor, precision: str = "auto") -> TritonEng
 
 
 def choose_mode(x: Tensor, bandwidth: float) -> Mode:
-    """fp16 for pixels; int8x2 where its rounding would show: many features or a small least bandwidth; fp32 otherwise."""
+    """fp16 for pixels, int8x2 where many features or a small bandwidth would show its rounding; fp32 otherwise."""
     if x.dtype != torch.uint8:
         return "fp32"
-    coarse = bandwidth < 0.08 or (x.shape[1] > 1024 and bandwidth < 0.15)
+    coarse = bandwidth < 0.07 or (x.shape[1] > 1024 and bandwidth < 0.15)
     return "int8x2" if coarse and x.shape[1] <= WIDEST_INT8X2 else "fp16"
 
 
@@ -80,13 +85,12 @@ class TritonEngine:
 
     def __init__(self, x: Tensor, bandwidths: Tensor, mode: Mode) -> None:
         self.name = mode
-        self.tile = TILES[mode]
+        self.tile = tile_for(mode, len(bandwidths))
         self._rows, self._width = x.shape
         self._unit = 1.0 if mode == "fp32" else 1 / 255
         self._rates = (self._unit**2 / (2 * math.log(2) * bandwidths.double().square())).to(x.device)
-        data = as_data(x, torch.float32) if mode == "fp32" else x
-        mean = data.double().nanmean(0).nan_to_num()
-        self._center = (mean if mode == "fp32" else mean.round()).float()
+        self._single_rates = self._rates.float()
+        self._center = _center(x, mode)
         self._x = self.operand(x, self.tile.rows, far=False)
 
     def accepts(self, chunk: Tensor) -> bool:
@@ -104,6 +108,14 @@ class TritonEngine:
         least = nearest.amin(0)
         carried = sums.double() * torch.exp2((least - nearest).double()[..., None] * self._rates)
         return Partial(least[: self._rows].double() * self._unit**2, carried.sum(0)[: self._rows])
+
+    def values(self, rows: Tensor) -> Tensor:
+        """What the kernels multiply for rows (n, D), float64 in the units of the data, about some common center."""
+        operand = self.operand(rows, self.tile.rows, far=False)
+        found = operand.high[: len(rows), : self._width].double()
+        if self.name == "int8x2":
+            found += operand.low[: len(rows), : self._width].double() / 256
+        return found * self._unit
 
     def operand(self, rows: Tensor, multiple: int, far: bool) -> Operand:
         """Rows (n, D) as an operand of a multiple of so many rows; `far`: the added ones are infinitely long."""
@@ -135,7 +147,8 @@ class TritonEngine:
         from aaeframe_kernels.parzen.kernel import partial_kernel
 
         tile, device = self.tile, samples.high.device
-        rows, tiles = len(self._x.high), len(samples.high) // tile.samples
+        rows, padded = self._x.high.shape
+        tiles = len(samples.high) // tile.samples
         share = -(-tiles // max(1, PROGRAMS * tile.rows // rows))
         splits = -(-tiles // share)
         bandwidths = len(self._rates)
@@ -143,13 +156,20 @@ class TritonEngine:
         sums = torch.empty(splits, rows, bandwidths, dtype=torch.float32, device=device)
         with _on(device):
             partial_kernel[(rows // tile.rows, splits)](
-                self._x.high, self._x.norms, *samples, self._rates.float(), nearest, sums, tiles, share,
-                MODE=self.name, PADDED=samples.high.shape[1],
+                self._x.high, self._x.norms, *samples, self._single_rates, nearest, sums, tiles, share, padded,
+                MODE=self.name, PADDED=padded,
                 BANDWIDTHS=bandwidths, SLOTS=1 << (bandwidths - 1).bit_length(),
                 ROWS=tile.rows, SAMPLES=tile.samples, DEPTH=tile.depth,
                 num_warps=tile.warps, num_stages=tile.stages, enable_fp_fusion=True,
             )  # fmt: skip
         return nearest, sums
+
+
+def _center(x: Tensor, mode: Mode) -> Tensor:
+    """What is taken from every row so that products stay small, (D,) fp32: x's mean, in whole pixels in fp16."""
+    if mode == "fp32":
+        return as_data(x, torch.float32).nanmean(0, dtype=torch.float64).nan_to_num().float()
+    return (x.sum(0, dtype=torch.float64) / len(x)).round().float()
 
 
 def _multiple(number: int, of: int) -> int:

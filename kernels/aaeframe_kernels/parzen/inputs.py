@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def rows(tensor: Tensor, name: str) -> Tensor:
-    """A tensor (n, *shape) as rows (n, D): uint8 stays, half precision becomes float32. ValueError if it cannot serve."""
+    """A tensor (n, *shape) as rows (n, D): uint8 stays, half precision becomes float32. ValueError if neither."""
     if not isinstance(tensor, Tensor):
         raise TypeError(
             f"{name} must be a tensor (n, *shape), found {type(tensor).__name__}; torch.as_tensor makes one"
@@ -30,7 +30,7 @@ def rows(tensor: Tensor, name: str) -> Tensor:
 
 
 def bandwidth_tensor(bandwidths: float | Sequence[float] | Tensor) -> Tensor:
-    """Bandwidths as float64 (S,) on the CPU. ValueError unless there is one at least and all are positive and finite."""
+    """Bandwidths as float64 (S,) on the CPU. ValueError unless there is one at least, all positive and finite."""
     values = torch.as_tensor(bandwidths, dtype=torch.float64, device="cpu").detach().reshape(-1).clone()
     if values.numel() == 0 or not bool((values.isfinite() & (values > 0)).all()):
         raise ValueError(f"bandwidths must be positive, finite numbers, one at least; found {values.tolist()}")

@@ -20,8 +20,11 @@ UNITS: Final = 65280
 SHIFT: Final = 128
 """Pixels enter as int8, less this."""
 
+WIDEST: Final = 65536
+"""Features up to which a sum of products of 255 and -128 fits 32 bits."""
+
 TOLERANCE: Final = 0.02
-"""Nats: the largest expected effect of that rounding on one row's log-likelihood that `auto` takes."""
+"""Nats: the largest expected effect of rounding on one row's log-likelihood that `auto` takes."""
 
 
 class Finding(NamedTuple):
@@ -49,31 +52,34 @@ def find() -> Finding:
 class Int8Engine:
     """|x - s|^2 with pixels x/255 and samples rounded to s = (256 high + low) / 65280, exact but for its float32 sums.
 
-    x.s = [(x - 128).(256 high + low) + 128 sum(256 high + low)] / (255 * 65280): the products are of integers; the second
-    term joins the samples' norms. x is packed once, in blocks of rows; uint8 samples need the high digit only.
+    x.s = [(x - 128).(256 high + low) + 128 sum(256 high + low)] / (255 * 65280): the products are of integers; the
+    second term joins the samples' norms. x is packed once, in blocks of rows; uint8 samples need the high digit only.
     """
 
     name = "int8x2"
 
     def __init__(self, pixels: Tensor, bandwidths: Tensor, *, compiled: bool, exacting: bool) -> None:
-        self._features = pixels.shape[1]
         self._exacting = exacting
-        self._least = float(bandwidths.min())
+        rate = float(0.5 / bandwidths.min() ** 2)
+        features = pixels.shape[1]
+        self._rounds_samples = 2 * rate * math.sqrt(features / 6) / (UNITS * math.sqrt(12)) > TOLERANCE
+        self._rounds_sums = features * rate * torch.finfo(torch.float32).eps / 2 > TOLERANCE
         rates = (0.5 / bandwidths.double().square()).float()
         self._blocks = [_Block(block, rates, compiled) for block in row_blocks(pixels)]
 
     def accepts(self, chunk: Tensor) -> bool:
-        """Samples of uint8, or in [0, 1] if rounding them moves no result: sqrt(D/6) is how far random pixels are apart,
-        1/(65280 sqrt(12)) the rounding's deviation."""
+        """Samples of uint8 or in [0, 1]; an exacting one, if rounding moves no result by more than TOLERANCE.
+
+        Rounded samples are off by 1/(65280 sqrt(12)) per feature, random pixels sqrt(D/6) apart; the float32 sums
+        reach D.
+        """
+        if self._exacting and (self._rounds_sums or (self._rounds_samples and chunk.dtype != torch.uint8)):
+            return False
         if chunk.dtype == torch.uint8:
             return True
-        deviation = math.sqrt(self._features / 6) / (UNITS * math.sqrt(12)) / self._least**2
-        if self._exacting and deviation > TOLERANCE:
-            return False
         low, high = chunk.aminmax()
         return bool((low >= 0) & (high <= 1))  # NaN is not
 
-    @torch.no_grad()
     def partial(self, chunk: Tensor) -> Partial:
         """Nearest distances and kernel sums of one chunk."""
         launches["cpu/parzen_int8x2"] += 1
@@ -99,7 +105,7 @@ class _Block:
     def __init__(self, pixels: Tensor, rates: Tensor, compiled: bool) -> None:
         shifted = (pixels.to(torch.int16) - SHIFT).to(torch.int8)
         self._packed = torch.ops.onednn.qlinear_prepack(shifted, None)
-        self._scales = torch.full((len(pixels),), 2 / (255 * UNITS))
+        self._scales = torch.full((len(pixels),), 2 / (255 * UNITS), dtype=torch.float32)
         self._zeros = torch.zeros(len(pixels), dtype=torch.int32)
         norms = pixels.double().square().sum(1) / 255**2
         self.epilogue = Epilogue(norms.float(), rates, compiled=compiled)
@@ -117,7 +123,7 @@ def multiply(
 ) -> Tensor:
     """scale * scales_n * (left @ right.t()) in float32, (C, N), plus what is there already if `add_to` is given.
 
-    left (C, D) uint8; packed: right (N, D) int8 by qlinear_prepack. The operators are those of torch's quantized Linear.
+    left (C, D) uint8; packed: right (N, D) int8 by qlinear_prepack. The operators are those of quantized Linear.
     """
     operands = (left, scale, 0, packed, scales, zeros)
     if add_to is None:
@@ -134,7 +140,7 @@ def _is_exact() -> bool:
     right = torch.randint(-128, 128, (47, 200), dtype=torch.int8, generator=generator)
     left[0], right[0], right[1] = 255, -128, 127
     packed = torch.ops.onednn.qlinear_prepack(right, None)
-    ones, zeros = torch.ones(47), torch.zeros(47, dtype=torch.int32)
+    ones, zeros = torch.ones(47, dtype=torch.float32), torch.zeros(47, dtype=torch.int32)
     expected = left.long() @ right.long().t()  # below 2^23: float32 holds it
     once = multiply(left, 1.0, packed, ones, zeros)
     equal = torch.equal(once.long(), expected)

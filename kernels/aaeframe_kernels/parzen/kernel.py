@@ -62,34 +62,36 @@ def prepare_kernel(
 
 @triton.jit
 def squared_distances(
-    x, high, low, x_norm, norm, rest, x_place, place,
-    MODE: tl.constexpr, PADDED: tl.constexpr, DEPTH: tl.constexpr,
+    x, high, low, x_norm, norm, rest, width,
+    MODE: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
-    """|x_i - s_j|^2 of a tile, fp32, never negative; NaN stays NaN."""
+    """|x_i - s_j|^2 of the tile whose operands begin at the pointers, fp32, never negative; NaN stays NaN.
+
+    `width` is PADDED once more, at run time: a loop of known length is unrolled, and then spills registers.
+    """
     depth = tl.arange(0, DEPTH)
-    rows: tl.constexpr = x_place.shape[0]
-    samples: tl.constexpr = place.shape[0]
-    accumulated = tl.zeros([rows, samples], tl.int32 if MODE == "int8x2" else tl.float32)
-    lower = tl.zeros([rows, samples], tl.int32)
-    for first in range(0, PADDED, DEPTH):
-        left = tl.load(x + x_place[:, None] + first + depth[None, :])
-        right = place[None, :] + first + depth[:, None]
+    left = tl.arange(0, ROWS)[:, None] * PADDED + depth[None, :]
+    right = tl.arange(0, SAMPLES)[None, :] * PADDED + depth[:, None]
+    products = tl.zeros([ROWS, SAMPLES], tl.int32 if MODE == "int8x2" else tl.float32)
+    lower = tl.zeros([ROWS, SAMPLES], tl.int32)
+    for first in range(0, width, DEPTH):
+        operand = tl.load(x + first + left)
         if MODE == "int8x2":
-            accumulated = tl.dot(left, tl.load(high + right), accumulated, out_dtype=tl.int32)
-            lower = tl.dot(left, tl.load(low + right), lower, out_dtype=tl.int32)
+            products = tl.dot(operand, tl.load(high + first + right), products, out_dtype=tl.int32)
+            lower = tl.dot(operand, tl.load(low + first + right), lower, out_dtype=tl.int32)
         else:
-            accumulated = tl.dot(left, tl.load(high + right), accumulated, input_precision="ieee")
+            products = tl.dot(operand, tl.load(high + first + right), products, input_precision="ieee")
     if MODE == "int8x2":
-        whole = x_norm[:, None] + norm[None, :] - 2 * accumulated
+        whole = x_norm[:, None] + norm[None, :] - 2 * products
         squared = whole.to(tl.float32) + (rest[None, :] - lower.to(tl.float32) / 128)
     else:
-        squared = x_norm[:, None] + (norm[None, :] - 2 * accumulated)
+        squared = x_norm[:, None] + (norm[None, :] - 2 * products)
     return tl.where(squared < 0, 0, squared)
 
 
 @triton.jit(do_not_specialize=["tiles", "share"])
 def partial_kernel(
-    x, x_norms, high, low, norms, rests, rates, nearest, sums, tiles, share,
+    x, x_norms, high, low, norms, rests, rates, nearest, sums, tiles, share, width,
     MODE: tl.constexpr, PADDED: tl.constexpr, BANDWIDTHS: tl.constexpr, SLOTS: tl.constexpr,
     ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
@@ -99,7 +101,7 @@ def partial_kernel(
     sums (splits, rows, BANDWIDTHS).
     """
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    x_place = row.to(tl.int64) * PADDED
+    x += tl.program_id(0).to(tl.int64) * ROWS * PADDED
     x_norm = tl.load(x_norms + row)
     slot = tl.arange(0, SLOTS)[None, :]
     rate = tl.load(rates + slot, mask=slot < BANDWIDTHS, other=1)
@@ -109,9 +111,11 @@ def partial_kernel(
     for tile in range(first, tl.minimum(first + share, tiles)):
         sample = tile * SAMPLES + tl.arange(0, SAMPLES)
         norm = tl.load(norms + sample)
-        rest = tl.load(rests + sample) if MODE == "int8x2" else norm
-        place = sample.to(tl.int64) * PADDED
-        squared = squared_distances(x, high, low, x_norm, norm, rest, x_place, place, MODE, PADDED, DEPTH)
+        rest = tl.load(rests + sample)
+        begin = tl.cast(tile, tl.int64) * SAMPLES * PADDED
+        squared = squared_distances(
+            x, high + begin, low + begin, x_norm, norm, rest, width, MODE, PADDED, ROWS, SAMPLES, DEPTH
+        )
         new = tl.minimum(least, tl.min(squared, axis=1))
         total *= tl.exp2((new - least)[:, None] * rate)
         for s in tl.static_range(BANDWIDTHS):

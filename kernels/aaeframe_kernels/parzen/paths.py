@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aaeframe_kernels.dispatch import KernelUnavailable, choose
 from aaeframe_kernels.parzen import int8
-from aaeframe_kernels.parzen.compiled import WORTH
+from aaeframe_kernels.parzen.compiled import WORTH, kernels
 from aaeframe_kernels.parzen.engine import Engine, Partial
 from aaeframe_kernels.parzen.portable import PortableEngine
 from aaeframe_kernels.parzen.reference import ReferenceEngine
@@ -52,19 +52,22 @@ def prepare(
 
 
 def select(engines: tuple[Engine, ...], chunk: Tensor, precision: Precision) -> Engine:
-    """The first engine that accepts the chunk. ValueError if none does, which only a forced precision can bring about."""
+    """The first engine that accepts the chunk. ValueError if none does, which takes a forced precision."""
     for engine in engines:
         if engine.accepts(chunk):
             return engine
-    low, high = chunk.aminmax()
+    low, high = (float(end) for end in chunk.aminmax())
     raise ValueError(
-        f"precision={precision!r} serves samples of uint8 or within [0, 1]; these are {chunk.dtype} from {float(low):.3g} "
-        f"to {float(high):.3g}, and nothing is clipped; use precision='auto', which takes such chunks in fp32"
+        f"precision={precision!r} serves samples of uint8 or within [0, 1]; these are {chunk.dtype} from {low:.3g} to "
+        f"{high:.3g}, and nothing is clipped; use precision='auto', which takes such chunks in fp32"
     )
 
 
-def describe(device: torch.device | str = "cpu") -> str:
-    """Which paths the estimator has on this device and why, in one line, for a report on the installation."""
+def describe(device: torch.device | str = "cpu", *, attempt: bool = False) -> str:
+    """Which paths the estimator has on this device and why, in one line, for a report on the installation.
+
+    `attempt`: compile the CPU's epilogue now, which takes seconds, and say how that went.
+    """
     try:
         path, reason = choose(torch.device(device))
     except KernelUnavailable as failure:
@@ -74,7 +77,7 @@ def describe(device: torch.device | str = "cpu") -> str:
     finding = int8.find()
     fast = f"int8x2 for 8-bit data and fp32 for other data ({finding.reason})"
     slow = f"fp32 for all data ({finding.reason})"
-    return f"cpu, because {reason}: {fast if finding.exact else slow}; {_compiler()}"
+    return f"cpu, because {reason}: {fast if finding.exact else slow}; {_compiler(attempt)}"
 
 
 def _reference(x: Tensor, bandwidths: Tensor, precision: Precision, reason: str) -> Engine:
@@ -94,7 +97,8 @@ def _triton(x: Tensor, bandwidths: Tensor, precision: Precision) -> tuple[Engine
 
 def _automatic(x: Tensor, bandwidths: Tensor, compiled: bool) -> tuple[Engine, ...]:
     portable = _portable(x, bandwidths, compiled)
-    if x.dtype != torch.uint8 or x.device.type != "cpu" or not int8.find().exact:
+    narrow = x.dtype == torch.uint8 and x.shape[1] <= int8.WIDEST
+    if not narrow or x.device.type != "cpu" or not int8.find().exact:
         return portable
     return (int8.Int8Engine(x, bandwidths, compiled=compiled, exacting=True), *portable)
 
@@ -107,9 +111,11 @@ def _portable(x: Tensor, bandwidths: Tensor, compiled: bool) -> tuple[Engine, ..
 def _int8(x: Tensor, bandwidths: Tensor, compiled: bool) -> Engine:
     if x.dtype != torch.uint8:
         raise ValueError(
-            f"precision='int8x2' serves x of uint8 pixels, or equal to k/255 in float32; found {x.dtype} off that grid; "
-            "use precision='auto' or 'fp32'"
+            f"precision='int8x2' serves x of uint8 pixels, or equal to k/255 in float32; found {x.dtype} off that "
+            "grid; use precision='auto' or 'fp32'"
         )
+    if x.shape[1] > int8.WIDEST:
+        raise ValueError(f"precision='int8x2' serves up to {int8.WIDEST} features, x has {x.shape[1]}; use fp32")
     if x.device.type != "cpu":
         raise KernelUnavailable(f"precision='int8x2' without Triton runs on the CPU only; x is on {x.device}")
     finding = int8.find()
@@ -118,10 +124,12 @@ def _int8(x: Tensor, bandwidths: Tensor, compiled: bool) -> Engine:
     return int8.Int8Engine(x, bandwidths, compiled=compiled, exacting=False)
 
 
-def _compiler() -> str:
-    """Whether there is a C++ compiler, without running it."""
+def _compiler(attempt: bool) -> str:
+    """Whether there is a C++ compiler, without running it; or whether it has made the epilogue."""
+    if attempt:
+        return f"the epilogue is {kernels(transposed=True).reason}"
     names = (os.environ.get("CXX", "cl" if sys.platform == "win32" else "g++"), "clang++", "c++")
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
         return "no C++ compiler was found, so the epilogue is plain torch"
-    return f"the epilogue is compiled by {found} where pairs x bandwidths exceed {WORTH:.0e}"
+    return f"the epilogue is compiled by {found} once pairs x bandwidths exceed {WORTH:.0e}"

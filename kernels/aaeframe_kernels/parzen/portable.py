@@ -21,7 +21,8 @@ TOLERANCE: Final = 0.01
 class PortableEngine:
     """|x - s|^2 = |x|^2 + |s|^2 - 2 x.s in float32 or float64, both sides less x's mean, which cancels less.
 
-    An exacting one refuses chunks on which rounding to its dtype could cost more than TOLERANCE.
+    An exacting one refuses chunks on which rounding to its dtype could cost more than TOLERANCE, and all while torch is
+    set to multiply float32 in less.
     """
 
     def __init__(
@@ -33,8 +34,8 @@ class PortableEngine:
 
     @functools.cached_property
     def _center(self) -> Tensor:
-        """The mean of x, (D,) float64, without its NaN."""
-        return as_data(self._x, torch.float64).nanmean(0).nan_to_num()
+        """The mean of x without its NaN, (D,) float32, so that it is the same center in any dtype."""
+        return as_data(self._x, torch.float64).nanmean(0).float().nan_to_num()
 
     @functools.cached_property
     def _norms(self) -> Tensor:
@@ -52,14 +53,13 @@ class PortableEngine:
         """Any chunk; an exacting one, where |x|^2 + |s|^2, rounded, cannot move a result by more than TOLERANCE."""
         if not self._exacting:
             return True
+        if self._dtype == torch.float32 and not _multiplies_in_full(chunk.device):
+            return False
         samples = self._centered(chunk)
         norms = torch.linalg.vecdot(samples, samples).double()
-        rounding = torch.finfo(self._dtype).eps / 2
-        return not bool(
-            (self._norms.nan_to_num().max() + norms.max()) * rounding * self._rates.max() > TOLERANCE
-        )  # NaN: any dtype shows it
+        largest = (self._norms.nan_to_num().max() + norms.max()) * self._rates.max()
+        return not bool(largest * (torch.finfo(self._dtype).eps / 2) > TOLERANCE)  # NaN passes: any dtype shows it
 
-    @torch.no_grad()
     def partial(self, chunk: Tensor) -> Partial:
         """Nearest distances and kernel sums of one chunk."""
         launches[f"cpu/parzen_{self.name}"] += 1
@@ -71,3 +71,9 @@ class PortableEngine:
         """Rows less the mean of x; in their own dtype if that is the wider, then in the engine's."""
         wide = torch.promote_types(self._dtype, chunk.dtype)
         return (as_data(chunk, wide) - self._center.to(wide)).to(self._dtype)
+
+
+def _multiplies_in_full(device: torch.device) -> bool:
+    """Whether torch multiplies float32 matrices as such here; `torch.set_float32_matmul_precision` may forbid it."""
+    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
+    return backend.matmul.fp32_precision in ("none", "ieee")

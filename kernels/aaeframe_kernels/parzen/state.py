@@ -12,7 +12,6 @@ from torch import Tensor
 from aaeframe_kernels.parzen.blocks import samples_per_chunk
 from aaeframe_kernels.parzen.compiled import WORTH
 from aaeframe_kernels.parzen.engine import Engine, Partial
-from aaeframe_kernels.parzen.epilogue import in_reach
 from aaeframe_kernels.parzen.inputs import as_pixels, bandwidth_tensor, digest, rows
 from aaeframe_kernels.parzen.paths import Precision, prepare, select
 
@@ -29,7 +28,7 @@ class ParzenState:
     NaN in a row of x makes that row's result NaN, NaN in a sample all of them. Samples per update: a thousand or more
     make good use of the machine; more than fit a chunk are split. `precision`: auto takes the fastest path that is
     accurate enough, chunk by chunk, and `paths` counts the samples that each has served; the others force one.
-    `compiled`: whether the CPU's epilogue is compiled, which costs seconds once; None: as soon as the pairs seen are worth it.
+    `compiled`: whether the CPU's epilogue is compiled, which costs seconds once; None: when it pays.
     """
 
     def __init__(
@@ -62,10 +61,13 @@ class ParzenState:
         flat = rows(samples, "samples").to(self._x.device)
         if tuple(samples.shape[1:]) != self._shape:
             raise ValueError(f"samples must be (M, {_sizes(self._shape)}) as x is, found ({_sizes(samples.shape)})")
-        for chunk in flat.split(chunk_size or samples_per_chunk(len(self._x))):
-            engine = select(self._ready(self._x), chunk, self._precision)
-            self._absorb(engine.partial(chunk), len(chunk))
-            self.paths[engine.name] += len(chunk)
+        if chunk_size is not None and chunk_size < 1:
+            raise ValueError(f"chunk_size must be 1 or more, or None for a size that suits x; found {chunk_size}")
+        with torch.no_grad(), torch.autocast(flat.device.type, enabled=False):
+            for chunk in flat.split(chunk_size or samples_per_chunk(self._x)):
+                engine = select(self._ready(self._x), chunk, self._precision)
+                self._absorb(engine.partial(chunk), len(chunk))
+                self.paths[engine.name] += len(chunk)
 
     def merge(self, other: ParzenState) -> None:
         """Take in what another state of the same x and bandwidths has seen. ValueError if they differ."""
@@ -74,9 +76,8 @@ class ParzenState:
                 "states of different x cannot merge; both must be made from the same rows in the same order"
             )
         if not torch.equal(self.bandwidths, other.bandwidths):
-            raise ValueError(
-                f"states of different bandwidths cannot merge: {self.bandwidths.tolist()} and {other.bandwidths.tolist()}"
-            )
+            mine, theirs = self.bandwidths.tolist(), other.bandwidths.tolist()
+            raise ValueError(f"states of different bandwidths cannot merge; one has {mine}, the other {theirs}")
         self._absorb(Partial(other._nearest, other._sums), other.count)
         self.paths.update(other.paths)
 
@@ -149,7 +150,7 @@ class ParzenState:
         return (0.5 / self.bandwidths.square()).to(self._nearest.device)
 
     def _absorb(self, partial: Partial, count: int) -> None:
-        """Merge in float64: the smaller of both minima, and both sums carried over to it, unless out of its reach."""
+        """Merge in float64: the smaller of both minima, and both sums carried over to it."""
         if count == 0:
             return
         nearest, sums = partial.nearest.double().to(self._nearest.device), partial.sums.double().to(self._sums.device)
@@ -161,9 +162,8 @@ class ParzenState:
 
 
 def _carried(sums: Tensor, gap: Tensor, rates: Tensor) -> Tensor:
-    """Sums (N, S) about a minimum as sums about one that is less by gap (N,); exactly 0 out of reach, NaN for NaN."""
-    distance = gap[:, None]
-    return torch.where(in_reach(distance, rates), sums * torch.exp(-distance * rates), 0.0)
+    """Sums (N, S) about a minimum as sums about one that is less by gap (N,); 0 stays 0 where gap is infinite."""
+    return sums * torch.exp(-gap[:, None] * rates)
 
 
 def _sizes(shape: Sequence[int]) -> str:

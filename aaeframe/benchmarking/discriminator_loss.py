@@ -1,0 +1,149 @@
+"""Cases of the discriminator loss: forward and backward of the last linear layer with its cross-entropy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cached_property, partial
+from typing import Final, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, linear
+
+from aaeframe.benchmarking.case import Alternative, Case, Facts, IncorrectResult, Settings, Work
+from aaeframe.benchmarking.forced import forced
+from aaeframe_kernels import discriminator_loss
+from aaeframe_kernels.discriminator_loss.reference import Form, reference
+from aaeframe_kernels.dispatch import Path
+
+WIDTH: Final = 1000
+BATCHES: Final = (100, 1024)
+GPU_BATCHES: Final = (100, 1024, 8192)
+TOLERANCE: Final = 1e-5
+"""Largest error of the loss and of a gradient, relative to the largest entry of the float64 result."""
+
+Result: TypeAlias = tuple[Tensor, ...]
+"""The loss and its gradients with respect to features, weight and bias."""
+
+
+class Inputs(NamedTuple):
+    """Of as many prior samples as codes: R rows in all."""
+
+    features: Tensor
+    """(R, H), after a ReLU."""
+    weight: Tensor
+    """(1, H)."""
+    bias: Tensor
+    """(1,)."""
+    target: Tensor
+    """(R,): 1 for prior samples, then 0 for codes."""
+    row_weight: Tensor
+    """(R,): the mean over prior samples plus the mean over codes."""
+
+    @property
+    def form(self) -> Form:
+        """Binary cross-entropy, with statistics of prior samples and of codes."""
+        half = len(self.target) // 2
+        return Form("bce", (half, half), relu=False)
+
+
+def cases(settings: Settings) -> list[Case]:
+    """Batches as the discriminator's step sees them."""
+    if settings.quick:
+        return [_case(Problem(8, 32, settings.device))]
+    batches = GPU_BATCHES if settings.device.type == "cuda" else BATCHES
+    return [_case(Problem(batch, WIDTH, settings.device)) for batch in batches]
+
+
+def _case(problem: Problem) -> Case:
+    ours = [problem.alternative("aaeframe, few torch operations", fused, "cpu")]
+    if problem.device.type == "cuda":
+        ours.append(problem.alternative("aaeframe, Triton", fused, "triton"))
+    return Case(
+        name=f"loss rows={2 * problem.batch} width={problem.width}",
+        what="Loss and gradients of features, weight and bias, float32; ours tells accuracy and mean logit as well.",
+        unit="rows",
+        amount=2 * problem.batch,
+        alternatives=(
+            problem.alternative("torch: Linear and BCE with logits", chain),
+            problem.alternative("reference", composed),
+            *ours,
+        ),
+    )
+
+
+def chain(inputs: Inputs) -> Tensor:
+    """As scripts have it: a linear layer, and the mean loss of each half."""
+    logits = linear(inputs.features, inputs.weight, inputs.bias).squeeze(1)
+    halves = zip(logits.chunk(2), inputs.target.chunk(2), strict=True)
+    real, fake = (binary_cross_entropy_with_logits(part, wanted) for part, wanted in halves)
+    return real + fake
+
+
+def composed(inputs: Inputs) -> Tensor:
+    """The specification of the kernel."""
+    return reference(*inputs, inputs.form).loss
+
+
+def fused(inputs: Inputs) -> Tensor:
+    """Our function, by the path that is forced."""
+    return discriminator_loss(*inputs, sizes=inputs.form.sizes).loss
+
+
+def with_gradients(loss: Callable[[Inputs], Tensor], inputs: Inputs) -> Result:
+    """Forward and backward."""
+    value = loss(inputs)
+    return value.detach(), *torch.autograd.grad(value, inputs[:3])
+
+
+class Problem:
+    """Inputs, what the loss and its gradients are in float64, and the alternatives that find them."""
+
+    def __init__(self, batch: int, width: int, device: torch.device) -> None:
+        self.batch, self.width, self.device = batch, width, device
+
+    def alternative(self, name: str, loss: Callable[[Inputs], Tensor], path: Path | None = None) -> Alternative:
+        """A way to compute the loss; ours if it takes a path."""
+        return Alternative(
+            name,
+            lambda: partial(with_gradients, loss, self.inputs),
+            self.check,
+            self.work,
+            ours=path is not None,
+            within=nullcontext if path is None else partial(forced, path),
+        )
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """In float32 on the device."""
+        generator, rows = torch.Generator().manual_seed(0), 2 * self.batch
+        trained = (
+            torch.randn(rows, self.width, generator=generator).relu(),
+            torch.randn(1, self.width, generator=generator) / self.width**0.5,
+            torch.full((1,), 0.1),
+        )
+        target = (torch.arange(rows) < self.batch).float()
+        fixed = (target, torch.full((rows,), 1 / self.batch))
+        return Inputs(*(it.to(self.device).requires_grad_() for it in trained), *(it.to(self.device) for it in fixed))
+
+    @cached_property
+    def exact(self) -> Result:
+        """By autograd in float64."""
+        wide = Inputs(*(it.detach().double().requires_grad_(it.requires_grad) for it in self.inputs))
+        return with_gradients(composed, wide)
+
+    def check(self, result: Result) -> Facts:
+        """IncorrectResult if the loss or a gradient is off."""
+        errors = [
+            ((found.double() - exact).abs().max() / exact.abs().max()).item()
+            for found, exact in zip(result, self.exact, strict=True)
+        ]
+        if not max(errors) <= TOLERANCE:
+            raise IncorrectResult(f"relative errors {errors} of loss and gradients, at most {TOLERANCE} is allowed")
+        return {"relative_error": max(errors)}
+
+    def work(self, result: object) -> Work:
+        """The product with the weight and two more for the gradients; features read, their gradient written."""
+        entries = 2 * self.batch * self.width
+        return Work(flops=6 * entries, arithmetic="fp32", traffic=2 * 4 * entries)

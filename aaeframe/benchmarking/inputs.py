@@ -1,0 +1,28 @@
+"""Images to measure with: like MNIST, but made from the digits inside, so that every machine has the same ones."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
+
+from aaeframe import data as datasets
+
+
+def digit_images(count: int, side: int, seed: int = 0) -> Tensor:
+    """Scanned digits enlarged to `side` x `side`, all moved by up to an eighth: (count, 1, side, side) uint8."""
+    rows = torch.from_numpy(datasets.load("digits").split("train").array()).float()
+    generator = torch.Generator().manual_seed(seed)
+    chosen = rows[torch.randint(len(rows), (count,), generator=generator)]
+    large = interpolate(chosen, size=(side, side), mode="bilinear", align_corners=False)
+    reach = side // 8
+    moves = torch.randint(-reach, reach + 1, (2,), generator=generator).tolist()
+    return (large.roll(moves, dims=(2, 3)) * (255 / rows.max())).round().to(torch.uint8)
+
+
+def decoder_like(count: int, side: int, seed: int = 1) -> Tensor:
+    """Like a trained decoder's samples: blurred, no value on a grid; (count, 1, side, side) in (0, 1)."""
+    generator = torch.Generator().manual_seed(seed)
+    x = avg_pool2d(digit_images(count, side, seed).float() / 255, 3, stride=1, padding=1)
+    noise = 0.02 * torch.rand(x.shape, generator=generator)
+    return 0.01 + 0.96 * x + noise

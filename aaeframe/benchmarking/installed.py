@@ -1,0 +1,13 @@
+"""Which of the other implementations are installed, and how to get those that are not."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Final
+
+INSTALL: Final = 'pip install "aaeframe[benchmark]"'
+
+
+def obstacle(module: str) -> str | None:
+    """Why an alternative of this module cannot be measured, and what to do; None if it can."""
+    return None if find_spec(module) is not None else f"{module} is not installed: {INSTALL}"

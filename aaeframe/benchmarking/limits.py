@@ -1,0 +1,144 @@
+"""What this machine can do at best: the rates of bare matrix products and of copying memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from aaeframe.benchmarking.case import Work
+from aaeframe.benchmarking.timing import synchronizer
+
+RUNS: Final = 7
+"""Of each probe; the fastest counts, as a limit is what nothing disturbs."""
+UNAVAILABLE: Final = (RuntimeError, NotImplementedError, AttributeError, TypeError)
+"""What torch raises for a product that this machine, or this build, cannot do."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The best rates found."""
+
+    gemm: Mapping[str, float]
+    """Operations per second of the fastest matrix product, by arithmetic; what cannot run here is absent."""
+    by: Mapping[str, str]
+    """Which product that was."""
+    absent: Mapping[str, str]
+    """Why an arithmetic is absent."""
+    copy: float
+    """Bytes per second read and written while copying memory."""
+
+    def floor(self, work: Work) -> float | None:
+        """The least seconds the work can take here: its arithmetic or its traffic, whichever is more."""
+        rate = self.gemm.get(work.arithmetic)
+        return None if rate is None else max(work.flops / rate, work.traffic / self.copy)
+
+
+def measure_limits(device: torch.device, quick: bool = False) -> Limits:
+    """The limits of a device. `quick` uses products too small to reach them."""
+    size = 128 if quick else (8192 if device.type == "cuda" else 2048)
+    gemm: dict[str, float] = {}
+    by: dict[str, str] = {}
+    absent: dict[str, str] = {}
+    for arithmetic, products in _products(device).items():
+        rates: dict[str, float] = {}
+        for name, prepare in products.items():
+            try:
+                rates[name] = 2 * size**3 / _fastest(prepare(size), device)
+            except UNAVAILABLE as error:
+                absent[arithmetic] = f"{name}: {str(error).partition(chr(10))[0]}"
+        if rates:
+            by[arithmetic] = max(rates, key=lambda name: rates[name])
+            gemm[arithmetic] = rates[by[arithmetic]]
+    return Limits(gemm, by, {k: v for k, v in absent.items() if k not in gemm}, _copy_rate(device, quick))
+
+
+def _fastest(call: Callable[[], Any], device: torch.device) -> float:
+    wait = synchronizer(device)
+    call()
+    seconds = []
+    for _ in range(RUNS):
+        wait()
+        start = time.perf_counter()
+        call()
+        wait()
+        seconds.append(time.perf_counter() - start)
+    return max(min(seconds), 1e-9)
+
+
+def _copy_rate(device: torch.device, quick: bool) -> float:
+    count = 2**18 if quick else 2**28  # the latter is far more than any cache holds
+    source = torch.ones(count, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * count / _fastest(lambda: target.copy_(source), device)
+
+
+def _products(device: torch.device) -> dict[str, dict[str, Callable[[int], Callable[[], Any]]]]:
+    """By arithmetic and name, what makes a product of two size x size matrices."""
+
+    def mm(dtype: torch.dtype) -> Callable[[int], Callable[[], Any]]:
+        def prepare(size: int) -> Callable[[], Any]:
+            a, b = (_matrix(size, device).to(dtype) for _ in range(2))
+            out = torch.empty_like(a)
+            return lambda: torch.mm(a, b, out=out)
+
+        return prepare
+
+    found: dict[str, dict[str, Callable[[int], Callable[[], Any]]]] = {
+        "fp32": {"torch.mm": mm(torch.float32)},
+        "bf16": {"torch.mm": mm(torch.bfloat16)},
+        "fp16": {"torch.mm": mm(torch.float16)},
+        "int8": {"torch._int_mm": lambda size: _int_mm(size, device)},
+    }
+    if device.type == "cuda":
+        found["tf32"] = {"torch.mm": lambda size: _tf32_mm(size, device)}
+        return found
+    del found["fp16"]  # nothing of ours computes in fp16 on a CPU
+    found["fp32"]["numpy.matmul"] = _numpy_mm
+    found["int8"]["onednn.qlinear"] = _onednn_int8
+    return found
+
+
+def _matrix(size: int, device: torch.device) -> Tensor:
+    return torch.randint(-8, 8, (size, size), generator=torch.Generator().manual_seed(0)).to(device, torch.float32)
+
+
+def _numpy_mm(size: int) -> Callable[[], Any]:
+    import numpy as np
+
+    a, b = (_matrix(size, torch.device("cpu")).numpy() for _ in range(2))
+    out = np.empty_like(a)
+    return lambda: np.matmul(a, b, out=out)
+
+
+def _int_mm(size: int, device: torch.device) -> Callable[[], Any]:
+    a, b = (_matrix(size, device).to(torch.int8) for _ in range(2))
+    return lambda: torch._int_mm(a, b.t())
+
+
+def _tf32_mm(size: int, device: torch.device) -> Callable[[], Any]:
+    a, b = (_matrix(size, device) for _ in range(2))
+
+    def product() -> Tensor:
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high")
+        try:
+            return torch.mm(a, b)
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+    return product
+
+
+def _onednn_int8(size: int) -> Callable[[], Any]:
+    """Unsigned by signed bytes, as quantized layers do it; the weights are packed beforehand."""
+    ones, zeros = torch.ones(size), torch.zeros(size, dtype=torch.int64)
+    weight = torch.ops.onednn.qlinear_prepack(_matrix(size, torch.device("cpu")).to(torch.int8), [size, size])
+    x = torch.randint(0, 255, (size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    return lambda: torch.ops.onednn.qlinear_pointwise(
+        x, 1.0, 0, weight, ones, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+    )

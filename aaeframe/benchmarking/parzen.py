@@ -1,0 +1,169 @@
+"""Cases of the Parzen log-likelihood: against a matrix product of the same shape, and against other estimators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor
+
+from aaeframe.benchmarking import estimators
+from aaeframe.benchmarking.case import Alternative, Case, Facts, IncorrectResult, Settings, Work
+from aaeframe.benchmarking.inputs import decoder_like, digit_images
+from aaeframe.benchmarking.installed import obstacle
+from aaeframe_kernels.parzen import ParzenState
+from aaeframe_kernels.parzen.paths import Precision
+from aaeframe_kernels.parzen.reference import log_likelihood
+
+BANDWIDTH: Final = 0.2
+GRID: Final = tuple(torch.logspace(-1.0969, -0.5229, 20).tolist())
+"""20 bandwidths from 0.08 to 0.3, evenly in the logarithm."""
+TOLERANCE: Final = 0.01
+"""Nats: the largest error of the mean log-likelihood against float64."""
+PRODUCTS: Final = {"int8x2": (2, "int8"), "fp16": (1, "fp16"), "fp32": (1, "fp32"), "float64": (1, "float64")}
+"""How many matrix products each path does, and in what."""
+CHECKED: Final = 500
+"""Rows that are compared with float64."""
+
+
+class Size(NamedTuple):
+    """Rows to evaluate, samples, and the side of the square images."""
+
+    rows: int
+    samples: int
+    side: int
+
+    def __str__(self) -> str:
+        return f"N={self.rows} M={self.samples} D={self.side**2}"
+
+
+class Estimate(NamedTuple):
+    """Log-likelihoods (N, S), and how many samples each path served; none for alternatives."""
+
+    log_likelihood: Tensor
+    paths: dict[str, int]
+
+
+def cases(settings: Settings) -> list[Case]:
+    """MNIST's shape: one bandwidth against the alternatives, then twenty against one."""
+    gpu = settings.device.type == "cuda"
+    size = Size(40, 160, 8) if settings.quick else Size(10000, 100_000, 28) if gpu else Size(2000, 10000, 28)
+    problem = Problem(size, settings.device)
+    return [_one_bandwidth(problem), _many_bandwidths(problem, "auto"), _many_bandwidths(problem, "fp32")]
+
+
+def _one_bandwidth(problem: Problem) -> Case:
+    ours = problem.ours
+    others = [problem.other("torch.cdist and logsumexp", estimators.torch_cdist)]
+    others.append(problem.other("KeOps", estimators.keops, every=6, needs="pykeops"))
+    if problem.device.type == "cuda":
+        forced = [ours(f"aaeframe {precision}", precision) for precision in ("fp16", "int8x2", "fp32")]
+    else:
+        forced = [ours("aaeframe fp32", "fp32")]
+        others.append(problem.other("scikit-learn KernelDensity", estimators.scikit_learn, every=6))
+    return Case(
+        name=f"parzen {problem.size} bandwidths=1",
+        what="All start from uint8 images and float32 samples on the device, but for what others need converted, which "
+        "is done before. torch.mm is the product x @ samples.T alone, into memory that is there: no estimate at all.",
+        unit="pairs",
+        amount=problem.size.rows * problem.size.samples,
+        alternatives=(*problem.products(), ours("aaeframe"), *forced, *others),
+    )
+
+
+def _many_bandwidths(problem: Problem, precision: Precision) -> Case:
+    return Case(
+        name=f"parzen {problem.size} bandwidths={len(GRID)} precision={precision}",
+        what="Our estimate for one bandwidth, and for twenty in one pass.",
+        unit="pairs",
+        amount=problem.size.rows * problem.size.samples,
+        alternatives=(
+            problem.ours("aaeframe, 1 bandwidth", precision),
+            problem.ours(f"aaeframe, {len(GRID)} bandwidths", precision, GRID),
+        ),
+    )
+
+
+class Problem:
+    """Images, samples, and the alternatives that find the likelihood of the ones under the others."""
+
+    def __init__(self, size: Size, device: torch.device) -> None:
+        self.size, self.device = size, device
+
+    @cached_property
+    def x(self) -> Tensor:
+        """(N, 1, side, side) uint8."""
+        return digit_images(self.size.rows, self.size.side).to(self.device)
+
+    @cached_property
+    def samples(self) -> Tensor:
+        """(M, 1, side, side) float32 in (0, 1)."""
+        return decoder_like(self.size.samples, self.size.side).to(self.device)
+
+    @cached_property
+    def flat(self) -> tuple[Tensor, Tensor]:
+        """Both as others want them: (N, D) and (M, D) float32."""
+        return self.x.flatten(1).float() / 255, self.samples.flatten(1)
+
+    def ours(self, name: str, precision: Precision = "auto", bandwidths: Sequence[float] = (BANDWIDTH,)) -> Alternative:
+        """The estimator of our kernels."""
+
+        def estimate() -> Estimate:
+            state = ParzenState(self.x, bandwidths, precision=precision)
+            state.update(self.samples)
+            return Estimate(state.log_likelihood(), dict(state.paths))
+
+        return Alternative(name, lambda: estimate, partial(self.check, bandwidths), self.work, ours=True)
+
+    def other(
+        self, name: str, estimator: Callable[[Tensor, Tensor, float], Tensor], every: int = 1, needs: str | None = None
+    ) -> Alternative:
+        """Somebody else's."""
+
+        def estimate() -> Estimate:
+            return Estimate(estimator(*self.flat, BANDWIDTH)[:, None], {})
+
+        check = partial(self.check, (BANDWIDTH,))
+        missing = None if needs is None else obstacle(needs)
+        return Alternative(name, lambda: estimate, check, self.work, every=every, obstacle=missing)
+
+    def products(self) -> list[Alternative]:
+        """The bare matrix product: in float32 and, on a GPU, first in float16, its tensor cores' own."""
+
+        def prepare(dtype: torch.dtype) -> Callable[[], Tensor]:
+            x, samples = (it.to(dtype) for it in self.flat)
+            out = x.new_empty(len(x), len(samples))
+            return lambda: torch.mm(x, samples.T, out=out)
+
+        made = [Alternative("torch.mm fp32", partial(prepare, torch.float32), work=self.work)]
+        if self.device.type == "cuda":
+            work = partial(self.work, arithmetic="fp16")
+            made.insert(0, Alternative("torch.mm fp16", partial(prepare, torch.float16), work=work))
+        return made
+
+    def work(self, result: object, arithmetic: str = "fp32") -> Work:
+        """The products of the path that served the samples; images and samples read, float32."""
+        path = next(iter(result.paths), arithmetic) if isinstance(result, Estimate) else arithmetic
+        count, arithmetic = PRODUCTS[path]
+        rows, samples, features = self.size.rows, self.size.samples, self.size.side**2
+        return Work(2 * count * rows * samples * features, arithmetic, 4 * (rows + samples) * features)
+
+    @cached_property
+    def exact(self) -> Tensor:
+        """The specification: (CHECKED, 20) float64, for the whole grid and, last, the single bandwidth."""
+        return self.specified((*GRID, BANDWIDTH))
+
+    def specified(self, bandwidths: Sequence[float]) -> Tensor:
+        """The log-likelihood of the first rows in float64, (CHECKED, S)."""
+        rows = self.x[:CHECKED].flatten(1).cpu()
+        return log_likelihood(rows, self.samples.flatten(1).cpu(), torch.tensor(bandwidths))
+
+    def check(self, bandwidths: Sequence[float], result: Estimate) -> Facts:
+        """IncorrectResult if the mean log-likelihood of the first rows is off for a bandwidth."""
+        exact = self.exact[:, :-1] if len(bandwidths) > 1 else self.exact[:, -1:]
+        error = (result.log_likelihood[:CHECKED].double().cpu() - exact).mean(0).abs().max().item()
+        if not error <= TOLERANCE:
+            raise IncorrectResult(f"the mean log-likelihood is off by {error:.3g} nats, at most {TOLERANCE} is allowed")
+        return {"mean_error_nats": error, **{f"samples_by_{path}": count for path, count in result.paths.items()}}

@@ -1,0 +1,128 @@
+"""What was measured: cases with their alternatives, on which machine, by which command."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from aaeframe import __version__
+from aaeframe.benchmarking.case import Facts
+from aaeframe.benchmarking.limits import Limits
+from aaeframe.environment import environment
+from aaeframe.files import write_atomically
+
+PACKAGES: Final = ("torch", "triton", "numpy", "scikit-learn", "pykeops", "pythae")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One alternative of a case."""
+
+    alternative: str
+    ours: bool
+    seconds: float
+    """Median of the rounds, per call."""
+    lower_quartile: float
+    upper_quartile: float
+    rounds: int
+    ratio: float
+    """Of its median to the baseline's: less is faster."""
+    throughput: float
+    """Units per second."""
+    limit_fraction: float | None
+    """Of the speed that this machine's best matrix product and memory copy would allow; None if that is unknown."""
+    facts: Facts
+    """What the check of its result found."""
+
+
+@dataclass(frozen=True)
+class CaseReport:
+    """All alternatives of a case, from one interleaved run."""
+
+    name: str
+    what: str
+    unit: str
+    baseline: str
+    rows: Sequence[Row]
+    missing: Mapping[str, str]
+    """Alternatives that could not run, and why."""
+    failed: Mapping[str, str]
+    """Alternatives that broke down or whose result was wrong, and how: they have no row."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where it was measured."""
+
+    device: str
+    processor: str
+    threads: int
+    load: float | None
+    """Processes waiting for a core when it began, where the system tells: more than 0 is company."""
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole run of `aaeframe bench`."""
+
+    date: str
+    command: str
+    quick: bool
+    machine: Machine
+    limits: Limits
+    cases: Sequence[CaseReport]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dicts and lists."""
+        return dataclasses.asdict(self)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write it whole or not at all. RunError if the file cannot be written."""
+    write_atomically(path, f"{json.dumps(value, indent=1, allow_nan=False)}\n".encode())
+
+
+def now() -> str:
+    """The date and time, UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def this_machine(device: torch.device) -> Machine:
+    """What is here."""
+    about = environment(device)
+    return Machine(
+        device=about["device"],
+        processor=f"{_processor()}, {about['cpu_capability']}, {os.cpu_count()} cores",
+        threads=torch.get_num_threads(),
+        load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        versions={"aaeframe": __version__, "python": platform.python_version()}
+        | {name: found for name in PACKAGES if (found := _version(name)) is not None},
+    )
+
+
+def _processor() -> str:
+    """The processor's name where Linux tells it, else its architecture."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123  a device file, not a path of ours
+            names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.machine()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,111 @@
+"""Interleaved timing: each round calls every contestant once, so that what disturbs one disturbs all."""
+
+from __future__ import annotations
+
+import gc
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import torch
+
+Clock: TypeAlias = Callable[[], float]
+
+SHORTEST: Final = 0.005
+"""Seconds that a round of one contestant should take: shorter calls are repeated, and their mean taken."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A callable that takes part in a comparison."""
+
+    name: str
+    call: Callable[[], Any]
+    every: int = 1
+    within: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds per call, one figure a round, and the result of the last call."""
+
+    seconds: tuple[float, ...]
+    result: Any
+
+    @property
+    def median(self) -> float:
+        """The middle of all rounds."""
+        return statistics.median(self.seconds)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """The lower and the upper quartile; the extremes where there are fewer than four rounds."""
+        if len(self.seconds) < 4:
+            return min(self.seconds), max(self.seconds)
+        lower, _, upper = statistics.quantiles(self.seconds, n=4, method="inclusive")
+        return lower, upper
+
+
+def interleave(
+    contestants: Sequence[Contestant], *, rounds: int, device: torch.device, clock: Clock = time.perf_counter
+) -> dict[str, Timing]:
+    """Time the contestants in turn, `rounds` times, each round beginning with another one.
+
+    Every contestant but the slow is called once before it counts; what compiles or allocates on its first call should
+    have had that call. The device is synchronized inside the timed call. Python's garbage collector rests meanwhile.
+    """
+    wait = synchronizer(device)
+    repeats = {it.name: _repeats(it, wait, clock) for it in contestants}
+    seconds: dict[str, list[float]] = {it.name: [] for it in contestants}
+    results: dict[str, Any] = {}
+    with _garbage_kept():
+        for number in range(rounds):
+            first = number % len(contestants)
+            for it in [*contestants[first:], *contestants[:first]]:
+                if number % it.every == 0:
+                    with it.within():
+                        elapsed, results[it.name] = _timed(it.call, repeats[it.name], wait, clock)
+                    seconds[it.name].append(elapsed)
+    return {it.name: Timing(tuple(seconds[it.name]), results[it.name]) for it in contestants}
+
+
+def synchronizer(device: torch.device) -> Callable[[], None]:
+    """What waits until the device has done all it was given; nothing on a CPU."""
+    if device.type != "cuda":
+        return lambda: None
+    return lambda: torch.cuda.synchronize(device)
+
+
+def _repeats(it: Contestant, wait: Callable[[], None], clock: Clock) -> int:
+    """How often to call it in a round: once what is slow, else as one call tells."""
+    if it.every > 1:
+        return 1
+    with it.within():
+        seconds, _ = _timed(it.call, 1, wait, clock)
+    return max(1, math.ceil(SHORTEST / seconds)) if seconds > 0 else 1
+
+
+def _timed(call: Callable[[], Any], repeats: int, wait: Callable[[], None], clock: Clock) -> tuple[float, Any]:
+    """Seconds per call, and the last result."""
+    wait()
+    start = clock()
+    for _ in range(repeats):
+        result = call()
+    wait()
+    return (clock() - start) / repeats, result
+
+
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

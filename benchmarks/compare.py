@@ -1,0 +1,103 @@
+"""Compare two stored measurements: python benchmarks/compare.py OLD.json NEW.json [--case NAME ...] [--strict].
+
+Reads what `aaeframe bench` and `pytest benchmarks --benchmark-json` write. Times of different machines or hours do not
+compare; the ratio of an alternative to the baseline of its case, timed in the same run, does. Flags ratios of ours that
+are more than 15 % worse. Reports only; with --strict, a flag is exit code 1. Files that cannot be compared are 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ALLOWED = 1.15
+"""New ratio over old ratio from which on it is flagged."""
+
+
+class Key(NamedTuple):
+    """What a ratio is of."""
+
+    case: str
+    alternative: str
+
+
+class Uncomparable(Exception):
+    """The files do not hold ratios of the same cases."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("old", type=Path)
+    parser.add_argument("new", type=Path)
+    parser.add_argument("--case", action="append", help="only cases whose names begin so; may be repeated")
+    parser.add_argument("--strict", action="store_true", help="exit code 1 if a ratio is flagged")
+    asked = parser.parse_args(arguments)
+    try:
+        old, new = read(asked.old), read(asked.new)
+        common = [key for key in old if key in new and chosen(key.case, asked.case)]
+        if not common:
+            raise Uncomparable(f"{asked.old} and {asked.new} have no case in common" + _of(asked.case))
+    except Uncomparable as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    flagged = [key for key in common if new[key] > ALLOWED * old[key]]
+    for key in common:
+        print(line(key, old[key], new[key], key in flagged))
+    for key in old:
+        if key not in new and chosen(key.case, asked.case):
+            print(f"{key.case}: {key.alternative}: only in {asked.old}")
+    print(f"{len(common)} ratios compared, {len(flagged)} worse by more than {ALLOWED - 1:.0%}")
+    return 1 if asked.strict and flagged else 0
+
+
+def read(path: Path) -> dict[Key, float]:
+    """The ratio to the baseline of each alternative of ours, by case."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        ratios = dict(_of_bench(content) if "cases" in content else _of_pytest(content))
+    except OSError as error:
+        raise Uncomparable(f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        written = "what aaeframe bench --out or pytest --benchmark-json writes"
+        raise Uncomparable(f"{path} is not {written}: {type(error).__name__}: {error}") from error
+    if not ratios:
+        raise Uncomparable(f"{path} holds no ratio of ours to a baseline")
+    return ratios
+
+
+def _of_bench(content: dict[str, Any]) -> Iterator[tuple[Key, float]]:
+    for case in content["cases"]:
+        for row in case["rows"]:
+            if row["ours"] and row["alternative"] != case["baseline"]:
+                yield Key(case["name"], row["alternative"]), row["ratio"]
+
+
+def _of_pytest(content: dict[str, Any]) -> Iterator[tuple[Key, float]]:
+    timed = [(it["extra_info"], it["group"], it["stats"]["median"]) for it in content["benchmarks"]]
+    baselines = {(group, info["device"]): median for info, group, median in timed if info["baseline"]}
+    for info, group, median in timed:
+        baseline = baselines.get((group, info["device"]))
+        if info["ours"] and not info["baseline"] and baseline is not None:
+            yield Key(f"{group} ({info['device']})", info["alternative"]), median / baseline
+
+
+def chosen(case: str, prefixes: list[str] | None) -> bool:
+    """Whether the case was asked for."""
+    return prefixes is None or case.startswith(tuple(prefixes))
+
+
+def line(key: Key, old: float, new: float, flagged: bool) -> str:
+    change = f"{old:.3f} -> {new:.3f} ({new / old - 1:+.0%})"
+    return f"{'WORSE ' if flagged else '      '}{key.case}: {key.alternative}: {change}"
+
+
+def _of(prefixes: list[str] | None) -> str:
+    return "" if prefixes is None else f" that begins with {' or '.join(map(repr, prefixes))}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""Compiling kernels for GPUs that are not there, and reading off what they use: registers, stack, shared memory.
+
+The kernels are compiled by the very calls that launch them, with stand-in tensors on the CPU: same types, same tiles,
+same alignment, so that what is inspected is what runs. Not in an interpreted process (TRITON_INTERPRET=1).
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.runtime import driver
+from triton.runtime.jit import JITFunction
+
+TARGETS: Final = {
+    "sm_80": GPUTarget("cuda", 80, 32),
+    "sm_90a": GPUTarget("cuda", 90, 32),
+    "gfx942": GPUTarget("hip", "gfx942", 64),
+}
+"""NVIDIA A100, NVIDIA H100 and H200, AMD MI300."""
+
+
+class Compiled(NamedTuple):
+    """A kernel compiled for a target, and what a program of it takes."""
+
+    name: str
+    target: str
+    """As the compiler wrote it, such as sm_90a."""
+    registers: int
+    """Per thread; on AMD the vector registers."""
+    stack: int
+    """Bytes of local memory per thread, by the compiler's own account."""
+    spills: int
+    """Instructions that go to local memory; on AMD the registers spilled."""
+    shared: int
+    """Bytes per program."""
+    intermediate: str
+    """PTX; on AMD, and below, the assembly."""
+    assembly: str
+
+    def count(self, pattern: str) -> int:
+        """How often a regular expression matches in the assembly."""
+        return len(re.findall(pattern, self.assembly))
+
+
+@contextmanager
+def compiling_for(target: str) -> Iterator[list[Compiled]]:
+    """Inside, a kernel that is launched is compiled for the target and not run; what was compiled is listed."""
+    compiled: list[Compiled] = []
+    launch = JITFunction.run
+
+    def compile_instead(kernel: Any, *arguments: Any, grid: Any, warmup: bool, **options: Any) -> Any:
+        kernel.device_caches.clear()  # they hold what another target left
+        found = launch(kernel, *arguments, grid=grid, warmup=True, **options)
+        compiled.append(_inspect(found))
+        return found
+
+    driver.set_active(_Absent(TARGETS[target]))
+    JITFunction.run = compile_instead
+    try:
+        yield compiled
+    finally:
+        JITFunction.run = launch
+        driver.set_active(None)  # what is there is found again when it is needed
+
+
+class _Absent:
+    """Stands for the driver of a GPU that is not there: all that compiling asks of one."""
+
+    def __init__(self, target: GPUTarget) -> None:
+        self._target = target
+
+    def get_current_target(self) -> GPUTarget:
+        return self._target
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+    def get_active_torch_device(self) -> torch.device:
+        return torch.device("cpu")
+
+
+def _inspect(kernel: Any) -> Compiled:
+    return _nvidia(kernel) if "cubin" in kernel.asm else _amd(kernel)
+
+
+def _nvidia(kernel: Any) -> Compiled:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "kernel.cubin")
+        file.write_bytes(kernel.asm["cubin"])
+        usage = _tool("cuobjdump", "--dump-resource-usage", str(file))
+        assembly = _tool("nvdisasm", "-c", str(file))
+    return Compiled(
+        name=kernel.metadata.name,
+        target=_search(r"\.target (\w+)", kernel.asm["ptx"]),
+        registers=int(_search(r"REG:(\d+)", usage)),
+        stack=int(_search(r"STACK:(\d+)", usage)),
+        spills=len(re.findall(r"\b(?:LDL|STL)\b", assembly)),
+        shared=kernel.metadata.shared,
+        intermediate=kernel.asm["ptx"],
+        assembly=assembly,
+    )
+
+
+def _amd(kernel: Any) -> Compiled:
+    assembly = kernel.asm["amdgcn"]
+    return Compiled(
+        name=kernel.metadata.name,
+        target=_search(r"amdhsa-\w*-(gfx\w+)", assembly),
+        registers=int(_search(r"\.vgpr_count:\s+(\d+)", assembly)),
+        stack=int(_search(r"\.private_segment_fixed_size:\s+(\d+)", assembly)),
+        spills=int(_search(r"\.vgpr_spill_count:\s+(\d+)", assembly)),
+        shared=kernel.metadata.shared,
+        intermediate=assembly,
+        assembly=assembly,
+    )
+
+
+def _tool(name: str, *arguments: str) -> str:
+    """What one of the tools that triton brings along prints."""
+    path = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / name
+    return subprocess.run([str(path), *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def _search(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    if found is None:
+        raise ValueError(f"the compiler's output has no {pattern!r}; this version of triton prints it otherwise")
+    return found[1]

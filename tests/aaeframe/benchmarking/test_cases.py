@@ -1,0 +1,112 @@
+"""Every alternative of every suite at a small size, and that a wrong result is told."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from aaeframe.benchmarking import SUITES
+from aaeframe.benchmarking.case import IncorrectResult, Settings
+from aaeframe.benchmarking.installed import obstacle
+from aaeframe_kernels.dispatch import launches
+
+CPU = torch.device("cpu")
+SMALL = [case for suite in SUITES.values() for case in suite.load()(Settings(CPU, quick=True))]
+FULL = [case for suite in SUITES.values() for case in suite.load()(Settings(CPU))]
+GPU = [case for suite in SUITES.values() for case in suite.load()(Settings(torch.device("cuda")))]
+RUNNABLE = [
+    pytest.param(it, id=f"{case.name}-{it.name}") for case in SMALL for it in case.alternatives if it.obstacle is None
+]
+
+
+def result_of(alternative, calls=4):
+    with torch.random.fork_rng(), alternative.within():
+        torch.manual_seed(0)
+        call = alternative.prepare()
+        for _ in range(calls):
+            result = call()
+    return result
+
+
+@pytest.mark.parametrize("alternative", RUNNABLE)
+def test_an_alternative_computes_what_its_check_wants(alternative):
+    result = result_of(alternative)
+    facts = alternative.check(result)
+    assert all(isinstance(fact, float | int | str) for fact in facts.values())
+    if alternative.work is not None:
+        work = alternative.work(result)
+        assert work.flops > 0
+        assert work.traffic > 0
+
+
+@pytest.mark.parametrize("cases", [FULL, GPU], ids=["cpu", "cuda"])
+def test_names_tell_cases_and_alternatives_apart(cases):
+    assert len({case.name for case in cases}) == len(cases)
+    for case in cases:
+        assert len({it.name for it in case.alternatives}) == len(case.alternatives)
+        assert any(it.ours for it in case.alternatives)
+
+
+def test_sizes_on_a_cpu_are_those_of_the_paper():
+    names = [case.name for case in FULL]
+    assert "parzen N=2000 M=10000 D=784 bandwidths=1" in names
+    assert "loss rows=200 width=1000" in names
+    assert "step alternating batch=100 pixels=784 width=1000 code=8" in names
+
+
+@pytest.mark.parametrize("batch", [100, 1024, 8192])
+def test_a_gpu_step_is_compared_eager_compiled_graphed_and_fused(batch):
+    (case,) = [it for it in GPU if it.name.startswith(f"step alternating batch={batch} ")]
+    names = {it.name for it in case.alternatives}
+    assert {
+        *("plain script fp32", "plain script bf16", "plain script bf16, torch.compile reduce-overhead"),
+        *("aaeframe bf16, no graph, reference loss", "aaeframe bf16, graph, reference loss", "aaeframe bf16"),
+    } <= names
+
+
+def alternative(suite, begin):
+    return next(it for case in SMALL if case.name.startswith(suite) for it in case.alternatives if it.name == begin)
+
+
+def test_a_wrong_likelihood_is_told():
+    ours = alternative("parzen", "aaeframe")
+    right = result_of(ours)
+    with pytest.raises(IncorrectResult, match=r"off by 0\.02 nats"):
+        ours.check(right._replace(log_likelihood=right.log_likelihood + 0.02))
+    with pytest.raises(IncorrectResult, match="nan"):
+        ours.check(right._replace(log_likelihood=right.log_likelihood * float("nan")))
+
+
+def test_the_path_that_served_the_samples_is_told_and_sets_the_work():
+    ours = alternative("parzen", "aaeframe fp32")
+    result = result_of(ours)
+    assert ours.check(result)["samples_by_fp32"] == 160
+    digits = ours.work(result._replace(paths={"int8x2": 160}))
+    assert (digits.arithmetic, digits.flops) == ("int8", 2 * ours.work(result).flops)
+
+
+def test_a_wrong_gradient_is_told():
+    ours = alternative("loss", "aaeframe, few torch operations")
+    loss, *gradients = result_of(ours)
+    with pytest.raises(IncorrectResult, match="relative errors"):
+        ours.check((loss, gradients[0] * 1.001, *gradients[1:]))
+
+
+def test_a_path_of_the_loss_is_forced_and_runs():
+    before = launches["cpu/discriminator_loss"]
+    result_of(alternative("loss", "aaeframe, few torch operations"), calls=3)
+    assert launches["cpu/discriminator_loss"] == before + 3
+
+
+@pytest.mark.parametrize("last", [5.0, float("nan")])
+def test_steps_that_do_not_train_are_told(last):
+    ours = alternative("step", "aaeframe fp32")
+    with pytest.raises(IncorrectResult, match=r"went from 5\.0 to"):
+        ours.check((torch.tensor(5.0), torch.tensor(last)))
+
+
+def test_what_is_not_installed_is_told_with_the_way_to_get_it():
+    assert obstacle("json") is None
+    assert obstacle("a_package_of_nobody") == (
+        'a_package_of_nobody is not installed: pip install "aaeframe[benchmark]"'
+    )

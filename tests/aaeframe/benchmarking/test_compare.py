@@ -1,0 +1,113 @@
+"""benchmarks/compare.py: what it reads, what it flags, how it ends."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def compare(script, capsys):
+    main = script("compare").main
+
+    def run(*arguments):
+        code = main([str(it) for it in arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Writes what `aaeframe bench` writes, with the ratio of each alternative of ours."""
+
+    def write(name, **ratios):
+        cases = [
+            {
+                "name": case.replace("_", " "),
+                "baseline": "other",
+                "rows": [
+                    {"alternative": "other", "ours": False, "ratio": 1.0},
+                    {"alternative": "ours", "ours": True, "ratio": ratio},
+                    {"alternative": "a third", "ours": False, "ratio": 40.0 * ratio},
+                ],
+            }
+            for case, ratio in ratios.items()
+        ]
+        path = tmp_path / name
+        path.write_text(json.dumps({"cases": cases}))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def timed(tmp_path):
+    """Writes what pytest-benchmark writes, with medians of a baseline and of ours."""
+
+    def write(name, baseline, ours):
+        def row(alternative, median, is_baseline):
+            info = {"alternative": alternative, "ours": not is_baseline, "baseline": is_baseline, "device": "cpu"}
+            return {"group": "a case", "extra_info": info, "stats": {"median": median}}
+
+        path = tmp_path / name
+        path.write_text(json.dumps({"benchmarks": [row("other", baseline, True), row("ours", ours, False)]}))
+        return path
+
+    return write
+
+
+def test_a_ratio_that_is_more_than_15_percent_worse_is_flagged(compare, stored):
+    old, new = stored("old", step=1.0, loss=1.0, parzen=1.0), stored("new", step=1.16, loss=1.14, parzen=0.5)
+
+    code, out, _ = compare(old, new)
+
+    assert code == 0  # it reports only
+    assert "WORSE step: ours: 1.000 -> 1.160 (+16%)" in out
+    assert "      loss: ours: 1.000 -> 1.140 (+14%)" in out
+    assert "      parzen: ours: 1.000 -> 0.500 (-50%)" in out
+    assert "3 ratios compared, 1 worse by more than 15%" in out
+    assert "a third" not in out
+
+
+def test_strict_fails_on_a_flag_only(compare, stored):
+    old = stored("old", step=1.0)
+    assert compare(old, stored("worse", step=2.0), "--strict")[0] == 1
+    assert compare(old, stored("same", step=1.0), "--strict")[0] == 0
+
+
+def test_cases_are_chosen_by_the_beginning_of_their_name(compare, stored):
+    old, new = stored("old", step_a=1.0, loss=1.0), stored("new", step_a=9.0, loss=1.0)
+    assert compare(old, new, "--case", "loss", "--strict")[0] == 0
+    assert compare(old, new, "--case", "loss", "--case", "step", "--strict")[0] == 1
+
+
+def test_a_case_that_is_gone_is_told(compare, stored):
+    code, out, _ = compare(stored("old", step=1.0, loss=1.0), stored("new", step=1.0))
+    assert code == 0
+    assert "loss: ours: only in" in out
+
+
+def test_times_of_pytest_benchmark_become_ratios(compare, timed):
+    _, out, _ = compare(timed("old", 2.0, 1.0), timed("new", 4.0, 2.4))
+    assert "WORSE a case (cpu): ours: 0.500 -> 0.600 (+20%)" in out
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"cases": [{"name": 1}]}', '{"benchmarks": []}', "{}"])
+def test_files_that_hold_no_ratios_are_refused_in_words(compare, stored, tmp_path, content):
+    bad = tmp_path / "bad"
+    bad.write_text(content)
+    code, _, err = compare(stored("old", step=1.0), bad)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert "bad" in err
+
+
+def test_files_that_are_not_there_or_have_nothing_in_common_are_refused(compare, stored, tmp_path):
+    old = stored("old", step=1.0)
+    assert compare(old, tmp_path / "none")[0] == 2
+    code, _, err = compare(old, stored("new", loss=1.0))
+    assert code == 2
+    assert "no case in common" in err
+    assert "'x'" in compare(old, old, "--case", "x")[2]

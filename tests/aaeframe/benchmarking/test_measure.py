@@ -1,0 +1,101 @@
+"""From a case to a report: ratios, failures, what is missing, and JSON."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+import torch
+
+from aaeframe.benchmarking import SUITES
+from aaeframe.benchmarking.case import Alternative, Case, IncorrectResult, Settings, Work
+from aaeframe.benchmarking.limits import Limits
+from aaeframe.benchmarking.measure import QUICK_ROUNDS, measure, measure_case
+from aaeframe.benchmarking.report import write_json
+from aaeframe.errors import RunError
+
+SETTINGS = Settings(torch.device("cpu"), quick=True)
+LIMITS = Limits(gemm={"fp32": 1e6}, by={"fp32": "it"}, absent={}, copy=1e6)
+
+
+def returning(value):
+    return partial(lambda it: lambda: it, value)
+
+
+def wrong(result):
+    raise IncorrectResult(f"{result} is not 1")
+
+
+def broken():
+    raise RuntimeError("no compiler here")
+
+
+def case(*alternatives):
+    return Case("a case", "a sentence", "things", 5, alternatives)
+
+
+def test_ratios_are_to_the_first_alternative_and_results_are_checked():
+    baseline = Alternative("baseline", returning(1), work=lambda result: Work(1, "fp32", 0))
+    ours = Alternative("ours", returning(2), check=lambda result: {"value": result}, ours=True)
+
+    report = measure_case(case(baseline, ours), SETTINGS, LIMITS)
+
+    first, second = report.rows
+    assert (report.baseline, first.ratio, first.ours) == ("baseline", 1.0, False)
+    assert second.ratio == second.seconds / first.seconds
+    assert second.throughput == 5 / second.seconds
+    assert second.facts == {"value": 2}
+    assert first.limit_fraction == pytest.approx(1e-6 / first.seconds)
+    assert second.limit_fraction is None
+    assert first.rounds == QUICK_ROUNDS
+
+
+def test_a_wrong_result_has_no_row():
+    report = measure_case(
+        case(Alternative("right", returning(1)), Alternative("wrong", returning(2), check=wrong)), SETTINGS, LIMITS
+    )
+    assert [row.alternative for row in report.rows] == ["right"]
+    assert report.failed == {"wrong": "wrong: 2 is not 1"}
+
+
+@pytest.mark.parametrize("when", ["preparing", "calling"])
+def test_an_alternative_that_breaks_down_is_told_and_the_others_are_measured(when):
+    bad = Alternative("bad", broken if when == "preparing" else lambda: broken)
+    report = measure_case(case(bad, Alternative("good", returning(1))), SETTINGS, LIMITS)
+    assert report.baseline == "good"
+    assert [row.alternative for row in report.rows] == ["good"]
+    assert report.failed == {"bad": "RuntimeError: no compiler here"}
+
+
+def test_an_alternative_that_is_not_installed_is_told():
+    absent = Alternative("absent", broken, obstacle="not installed: pip install it")
+    report = measure_case(case(Alternative("here", returning(1)), absent), SETTINGS, LIMITS)
+    assert report.missing == {"absent": "not installed: pip install it"}
+    assert report.failed == {}
+
+
+def test_measuring_leaves_the_random_state_alone_and_reports_as_json(tmp_path):
+    before, told = torch.get_rng_state(), []
+
+    report = measure(["loss"], SETTINGS, command="aaeframe bench", told=told.append)
+
+    assert torch.equal(torch.get_rng_state(), before)
+    assert told == ["the machine's limits", "loss rows=16 width=32"]
+    path = tmp_path / "report.json"
+    write_json(path, report.to_json())
+    stored = json.loads(path.read_text())
+    assert stored["command"] == "aaeframe bench"
+    assert stored["machine"]["threads"] == torch.get_num_threads()
+    assert stored["machine"]["versions"]["torch"] == torch.__version__
+    assert stored["limits"]["gemm"]["fp32"] > 0
+    assert stored["cases"][0]["rows"][0]["ratio"] == 1.0
+
+
+def test_a_report_that_cannot_be_written_is_an_error_in_words(tmp_path):
+    with pytest.raises(RunError, match="cannot write"):
+        write_json(tmp_path / "nowhere" / "report.json", {})
+
+
+def test_every_suite_is_there():
+    assert all(callable(suite.load()) for suite in SUITES.values())

@@ -1,0 +1,121 @@
+"""Every kernel compiled for GPUs that are not there: does it fit the chip, spill nothing, and use the tensor cores?"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from aaeframe_kernels.ahead_of_time import TARGETS, compiling_for
+from aaeframe_kernels.discriminator_loss import launch
+from aaeframe_kernels.discriminator_loss.reference import Form
+from aaeframe_kernels.parzen import gpu
+
+SHARED = {"sm_80": 163 * 1024, "sm_90a": 227 * 1024, "gfx942": 64 * 1024}
+"""Bytes of shared memory that a program may have."""
+TENSOR_CORES = {"sm_80": r"mma\.sync", "sm_90a": r"wgmma\.mma_async", "gfx942": r"v_mfma"}
+WIDE_ACCESSES = {"nvidia": (r"LDG\S*\.128", r"STG\S*\.128"), "amd": (r"load_dwordx4", r"store_dwordx4")}
+
+
+def vendor(target):
+    return "amd" if target.startswith("gfx") else "nvidia"
+
+
+def compile_loss(target, rows=200, width=1000, dtype=torch.float32, kind="bce", relu=False, gradients=True):
+    """The kernels that a loss launches, and those that scale its gradients."""
+    features = torch.zeros(rows, width, dtype=dtype)
+    inputs = (features, torch.zeros(1, width), torch.zeros(1), torch.zeros(rows), torch.zeros(rows))
+    with compiling_for(target) as compiled:
+        outputs = launch.launch(inputs, Form(kind, (rows,), relu), gradients, gradients)
+        if gradients:
+            launch.scale(*outputs[1:], torch.zeros(()))
+    return {kernel.name: kernel for kernel in compiled}
+
+
+def compile_parzen(target, mode, bandwidths, dtype=torch.float32, features=784):
+    """The kernels that one chunk of samples launches."""
+    x = torch.zeros(100, features, dtype=torch.float32 if mode == "fp32" else torch.uint8)
+    with compiling_for(target) as compiled:
+        engine = gpu.prepare(x, torch.linspace(0.1, 0.3, bandwidths, dtype=torch.float64), mode)
+        engine.partial(torch.zeros(300, features).to(dtype))
+    return {kernel.name: kernel for kernel in compiled}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("relu", [False, True], ids=["", "relu"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_loss_at_width_1000(target, relu, dtype):
+    compiled = compile_loss(target, relu=relu, dtype=dtype)
+
+    assert set(compiled) == {"head_kernel", "merge_kernel", "scale_kernel"}
+    for kernel in compiled.values():
+        assert kernel.target == target
+        assert kernel.spills == kernel.stack == 0
+    tile, threads = launch.tile(1000), 64 if vendor(target) == "amd" else 32
+    accesses = tile.rows * tile.columns * dtype.itemsize // (tile.warps * threads * 16)
+    assert all(compiled["head_kernel"].count(access) >= accesses for access in WIDE_ACCESSES[vendor(target)])
+
+
+@pytest.mark.parametrize("kind", ["least-squares", "hinge", "wasserstein"])
+@pytest.mark.parametrize("gradients", [True, False], ids=["", "loss alone"])
+def test_every_kind_of_loss(kind, gradients):
+    compiled = compile_loss("sm_90a", kind=kind, gradients=gradients)
+
+    assert all(kernel.spills == kernel.stack == 0 for kernel in compiled.values())
+
+
+@pytest.mark.parametrize("width", [2, 100, 1024, 2000, 4096, launch.WIDEST])
+@pytest.mark.parametrize("target", TARGETS)
+def test_loss_at_every_width(target, width):
+    head = compile_loss(target, width=width, relu=True)["head_kernel"]
+
+    assert head.spills == head.stack == 0
+    assert head.shared <= SHARED[target]
+
+
+@pytest.mark.parametrize("mode", ["fp16", "int8x2"])
+@pytest.mark.parametrize("bandwidths", [1, 20])
+@pytest.mark.parametrize("target", TARGETS)
+def test_parzen_on_tensor_cores(target, bandwidths, mode):
+    kernel = compile_parzen(target, mode, bandwidths)["partial_kernel"]
+
+    assert kernel.target == target
+    assert kernel.spills == kernel.stack == 0
+    assert kernel.shared <= SHARED[target]
+    assert len(re.findall(TENSOR_CORES[target], kernel.intermediate)) >= 4
+
+
+@pytest.mark.parametrize("mode", ["fp16", "int8x2"])
+def test_two_programs_share_a_processor(mode):
+    kernel = compile_parzen("sm_90a", mode, 1)["partial_kernel"]
+
+    assert 2 * kernel.shared <= SHARED["sm_90a"]
+    assert 2 * kernel.registers * 32 * gpu.tile_for(mode, 1).warps <= 65536
+
+
+@pytest.mark.parametrize("features", [784, 2304])
+def test_operands_are_copied_16_bytes_at_a_time(features):
+    kernel = compile_parzen("sm_80", "fp16", 1, features=features)["partial_kernel"]
+
+    copies = kernel.count(r"LDGSTS")
+    assert copies > 0
+    assert kernel.count(r"LDGSTS\S*\.128") == copies
+
+
+@pytest.mark.parametrize("bandwidths", [1, 20])
+@pytest.mark.parametrize("target", TARGETS)
+def test_parzen_in_fp32(target, bandwidths):
+    kernel = compile_parzen(target, "fp32", bandwidths)["partial_kernel"]
+
+    assert kernel.stack <= 64
+    assert kernel.shared <= SHARED[target]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32], ids=str)
+@pytest.mark.parametrize("mode", gpu.TILES)
+@pytest.mark.parametrize("target", TARGETS)
+def test_preparing_samples(target, mode, dtype):
+    kernel = compile_parzen(target, mode, 1, dtype)["prepare_kernel"]
+
+    assert kernel.spills == kernel.stack == 0

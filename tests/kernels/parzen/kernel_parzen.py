@@ -1,0 +1,218 @@
+"""The Triton Parzen kernels against the reference in float64, on the operands that they multiply."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from aaeframe_kernels import ParzenState, parzen_log_likelihood
+from aaeframe_kernels.dispatch import launches
+from aaeframe_kernels.parzen import gpu
+from aaeframe_kernels.parzen.accuracy import arithmetic_error
+from aaeframe_kernels.parzen.reference import log_likelihood
+
+pytestmark = pytest.mark.usefixtures("triton_only", "poisoned")
+
+MODES = ["fp16", "int8x2", "fp32"]
+BANDWIDTHS = torch.tensor([0.1, 0.17, 0.3], dtype=torch.float64)
+NATS = 1e-3
+NAN_WARNINGS = pytest.mark.filterwarnings(
+    "ignore:(invalid value|All-NaN):RuntimeWarning"
+)  # NumPy's, in the interpreter
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    """Tiles so small that a small problem has many, with few programs to share them."""
+    monkeypatch.setattr(gpu, "TILES", {mode: gpu.Tile(16, 16, 16, 4, 3) for mode in gpu.TILES})
+    monkeypatch.setattr(gpu, "PROGRAMS", 9)
+
+
+def problem(device, n=37, m=150, d=45, noise=0.05):
+    """Pixels x, most of them black as in digits, and samples near them in turn; the first sample twice."""
+    draw = torch.Generator().manual_seed(n + m + d)
+    x = torch.randint(0, 256, (n, d), generator=draw, dtype=torch.uint8)
+    x[torch.rand(n, d, generator=draw) < 0.7] = 0
+    near = x[torch.arange(m) % n].double() / 255
+    samples = (near + noise * torch.randn(m, d, generator=draw)).clamp(0, 1).float()
+    samples[-1] = samples[0]
+    return x.to(device), samples.to(device)
+
+
+def agree(x, samples, mode, bandwidths=BANDWIDTHS):
+    before = launches[f"triton/parzen_{mode}"]
+    data = x.float() / 255 if mode == "fp32" else x
+
+    error = arithmetic_error(gpu.prepare(data, bandwidths, mode), data, samples, bandwidths)
+
+    # It is the squared distances that err, and the bandwidths divide them.
+    assert float(error.abs().max()) < NATS * max(1.0, (0.1 / float(bandwidths.min())) ** 2)
+    assert launches[f"triton/parzen_{mode}"] == before + 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("n", "m", "d"), [(37, 150, 45), (1, 1, 1), (5, 1, 784), (16, 16, 16), (17, 33, 15), (3, 144, 17), (100, 7, 3)]
+)
+def test_small_odd_shapes(n, m, d, mode, small_tiles, device):
+    agree(*problem(device, n, m, d), mode)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_tiles_of_the_table(mode, device):
+    agree(*problem(device, 130, 400, 784), mode, torch.tensor([0.15, 0.3], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("count", [1, 2, 20])
+def test_any_number_of_bandwidths(count, mode, small_tiles, device):
+    agree(*problem(device), mode, torch.logspace(-1.1, -0.5, count, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_samples_that_are_the_data(mode, small_tiles, device):
+    x, _ = problem(device)
+
+    agree(x, x.repeat(3, 1) if mode != "fp32" else x.repeat(3, 1).float() / 255, mode)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_far_away_rows_keep_their_density(mode, small_tiles, device):
+    x, samples = problem(device, d=300)
+    x[0] = 255 * (samples[0] < 0.5)
+
+    agree(x, samples, mode, torch.tensor([0.02], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_bits_do_not_change(mode, small_tiles, device):
+    x, samples = problem(device)
+    engine = gpu.prepare(x.float() / 255 if mode == "fp32" else x, BANDWIDTHS, mode)
+
+    first, second = engine.partial(samples), engine.partial(samples)
+
+    assert torch.equal(first.nearest, second.nearest)
+    assert torch.equal(first.sums, second.sums)
+
+
+def test_samples_in_fp16_are_rounded_to_nearest_about_a_whole_center(device):
+    x, samples = problem(device)
+    center = (x.double().mean(0)).round()
+
+    found = gpu.prepare(x, BANDWIDTHS, "fp16").values(samples)
+
+    assert torch.equal(found, (samples * 255 - center.float()).half().double() * (1 / 255))
+
+
+def test_samples_in_int8x2_are_rounded_to_nearest_on_a_grid(device):
+    x, samples = problem(device)
+
+    found = gpu.prepare(x, BANDWIDTHS, "int8x2").values(samples) + 128 / 255
+
+    steps = found * 65280
+    torch.testing.assert_close(steps, steps.round(), rtol=0, atol=1e-9)
+    assert float((steps - samples.double() * 65280).abs().max()) < 0.5 + 0.01  # half a step, and what fp32 holds of it
+
+
+@pytest.mark.parametrize("mode", ["fp16", "int8x2"])
+def test_pixels_are_exact(mode, device):
+    ramp = torch.arange(256, dtype=torch.uint8, device=device)
+    x = torch.stack([ramp, 255 - ramp, ramp])
+    center = x.double().mean(0).round() / 255 if mode == "fp16" else 128 / 255
+
+    found = gpu.prepare(x, BANDWIDTHS, mode).values(x)
+
+    torch.testing.assert_close(found + center, x.double() / 255, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_samples_of_pixels_are_those_of_their_values(mode, small_tiles, device):
+    x, samples = problem(device)
+    pixels = (samples * 255).round().to(torch.uint8)
+    engine = gpu.prepare(x.float() / 255 if mode == "fp32" else x, BANDWIDTHS, mode)
+
+    of_pixels, of_values = engine.partial(pixels), engine.partial(pixels.float() / 255)
+
+    torch.testing.assert_close(of_pixels.nearest, of_values.nearest, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(of_pixels.sums, of_values.sums, rtol=1e-4, atol=1e-9)
+
+
+@NAN_WARNINGS
+@pytest.mark.parametrize("mode", ["fp16", "fp32"])
+def test_nan_in_a_sample_shows_in_every_row(mode, small_tiles, device):
+    x, samples = problem(device)
+    samples[70, 3] = float("nan")
+
+    partial = gpu.prepare(x.float() / 255 if mode == "fp32" else x, BANDWIDTHS, mode).partial(samples)
+
+    assert bool(partial.sums.isnan().all())
+
+
+@NAN_WARNINGS
+def test_nan_in_a_row_shows_in_that_row(small_tiles, device):
+    x, samples = problem(device)
+    x = x.float() / 255
+    x[4, 2] = float("nan")
+
+    sums = gpu.prepare(x, BANDWIDTHS, "fp32").partial(samples).sums
+
+    assert sums.isnan().any(1).nonzero().flatten().tolist() == [4]
+
+
+def test_which_samples_each_mode_accepts(device):
+    x, samples = problem(device)
+    for mode, inside_only in (("fp16", True), ("int8x2", True), ("fp32", False)):
+        engine = gpu.prepare(x.float() / 255 if mode == "fp32" else x, BANDWIDTHS, mode)
+        outside = [samples + 0.5, samples - 0.5, samples.masked_fill(samples > 0.9, float("nan"))]
+        assert engine.accepts(samples)
+        assert engine.accepts(x)
+        assert [engine.accepts(chunk) for chunk in outside] == [not inside_only] * 3
+
+
+@pytest.mark.parametrize(
+    ("features", "bandwidth", "mode"),
+    [(784, 0.1, "fp16"), (784, 0.06, "int8x2"), (2304, 0.1, "int8x2"), (2304, 0.2, "fp16"), (40000, 0.1, "fp16")],
+)
+def test_the_automatic_mode_for_pixels(features, bandwidth, mode):
+    assert gpu.choose_mode(torch.zeros(1, features, dtype=torch.uint8), bandwidth) == mode
+
+
+def test_the_automatic_mode_for_other_data():
+    assert gpu.choose_mode(torch.zeros(1, 784), 0.2) == "fp32"
+
+
+@pytest.mark.parametrize("mode", ["fp16", "int8x2"])
+def test_pixel_modes_refuse_other_data(mode, device):
+    with pytest.raises(ValueError, match="multiplies pixels, but x is no multiple of 1/255; use fp32 or auto"):
+        gpu.prepare(torch.full((3, 4), 0.3, device=device), BANDWIDTHS, mode)
+
+
+def test_unknown_precision_is_refused(device):
+    with pytest.raises(ValueError, match="'bf16' has no Triton kernel; there are: auto, fp16, int8x2, fp32"):
+        gpu.prepare(torch.zeros(3, 4, device=device), BANDWIDTHS, "bf16")
+
+
+def test_the_state_runs_on_the_kernels_and_says_so(device):
+    x, samples = problem(device)
+    state = ParzenState(x, BANDWIDTHS)
+
+    state.update(samples)
+    state.update(samples + 2)
+
+    outside = torch.cat([samples, samples + 2])
+    assert state.paths["fp16"] == len(samples)
+    assert sum(state.paths.values()) == len(outside)
+    expected = log_likelihood(x.cpu(), outside.cpu(), BANDWIDTHS)
+    torch.testing.assert_close(state.log_likelihood().cpu().mean(0), expected.mean(0), rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("precision", MODES)
+def test_the_public_function_takes_every_precision(precision, device):
+    x, samples = problem(device)
+    before = launches[f"triton/parzen_{precision}"]
+
+    found = parzen_log_likelihood(x, samples, 0.2, precision=precision)
+
+    assert launches[f"triton/parzen_{precision}"] > before
+    expected = log_likelihood(x.cpu(), samples.cpu(), torch.tensor([0.2]))[:, 0]
+    torch.testing.assert_close(found.cpu().mean(), expected.mean(), rtol=0, atol=0.01)

@@ -1,0 +1,73 @@
+"""The compiled epilogue: the same numbers, compiled once, and done without where it cannot be had."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from aaeframe_kernels.parzen import ParzenState, compiled, int8
+from aaeframe_kernels.parzen.compiled import exp_of_negative
+
+BANDWIDTHS = [0.1, 0.15, 0.2, 0.3]
+PRECISIONS = ["fp32", "int8x2"] if int8.find().exact else ["fp32"]
+
+
+def test_the_exponential_is_one():
+    u = torch.cat([torch.zeros(1), torch.logspace(-6, 1.5, 10_000)])
+    expected = torch.exp(-u.double())
+    assert float((exp_of_negative(u).double() / expected - 1).abs().max()) < 1e-5
+    assert exp_of_negative(torch.zeros(1)) == 1
+    assert exp_of_negative(torch.tensor([1e9, float("inf")])).tolist() == pytest.approx([1.27e-14] * 2, rel=0.01)
+    assert exp_of_negative(torch.tensor([float("nan")])).isnan()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_it_agrees_with_plain_torch_for_any_sizes(generator, precision):
+    for count, of, features in ((37, 211, 15), (2, 3, 1), (1, 50, 4), (50, 1, 4), (100, 100, 100)):
+        x = torch.randint(0, 256, (count, features), dtype=torch.uint8, generator=generator)
+        samples = torch.rand(of, features, generator=generator)
+        found = {}
+        for wanted in (False, True):
+            state = ParzenState(x, BANDWIDTHS, precision=precision, compiled=wanted)
+            state.update(samples)
+            found[wanted] = state.log_likelihood()
+        torch.testing.assert_close(found[True], found[False], rtol=0, atol=2e-3)
+    assert compiled.kernels(transposed=precision == "int8x2").reason == "compiled by torch.compile"
+
+
+def test_it_is_compiled_only_where_it_pays(pixels, samples, monkeypatch):
+    asked = []
+    monkeypatch.setattr("aaeframe_kernels.parzen.epilogue.kernels", lambda **_: asked.append(1) or NONE)
+    monkeypatch.setattr("aaeframe_kernels.parzen.state.WORTH", 300 * len(pixels))
+    state = ParzenState(pixels, 0.2)
+    counts = []
+    for _ in range(3):
+        state.update(samples)
+        counts.append(len(asked))
+    assert counts == [0, 0, 1]  # 422 samples were seen when the third chunk came
+
+
+NONE = compiled.Kernels(None, None, "none in this test")
+
+PROGRAM = """
+import torch
+from aaeframe_kernels.parzen import ParzenState
+from aaeframe_kernels.parzen.paths import describe
+state = ParzenState(torch.rand(9, 5), 0.2, compiled=True)
+state.update(torch.rand(20, 5))
+assert state.log_likelihood().isfinite().all()
+print(describe(attempt=True))
+"""
+
+
+def test_a_compiler_that_fails_is_done_without_and_the_reason_kept(tmp_path):
+    environment = os.environ | {"CXX": "/bin/false", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    child = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM], env=environment, capture_output=True, text=True, check=False
+    )
+    assert child.returncode == 0, child.stderr[-2000:]
+    assert "the epilogue is plain torch: torch.compile failed: " in child.stdout

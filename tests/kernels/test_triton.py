@@ -1,0 +1,44 @@
+"""The Triton kernels, each suite in a process of its own: a process interprets kernels or compiles them, never both.
+
+The suites are the files kernel_*.py (numbers, on a GPU if there is one, interpreted otherwise) and compile_*.py
+(machine code for GPUs that are not there), which pytest collects only where it is told to.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+HERE = Path(__file__).parent
+
+# What triton 3.6's interpreter does with NumPy's arrays, and NumPy 2.3 warns of.
+TOLERATED = "ignore:Conversion of an array with ndim > 0 to a scalar:DeprecationWarning"
+
+
+def run(pattern, cache, **variables):
+    """Run a suite in a child process; fail with the end of its output."""
+    files = sorted(map(str, HERE.rglob(pattern)))
+    mode = ("TRITON_INTERPRET", "AAEFRAME_KERNELS")
+    environment = {key: value for key, value in os.environ.items() if key not in mode}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", TOLERATED, *files]
+    child = subprocess.run(
+        command,
+        cwd=HERE.parents[1],
+        env={**environment, "TRITON_CACHE_DIR": str(cache), **variables},
+        capture_output=True,
+        text=True,
+    )
+    assert files
+    assert child.returncode == 0, f"{' '.join(command)}\n{child.stdout[-8000:]}\n{child.stderr[-2000:]}"
+
+
+def test_numbers(tmp_path):
+    run("kernel_*.py", tmp_path, **({} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"}))
+
+
+def test_machine_code(tmp_path):
+    run("compile_*.py", tmp_path)
