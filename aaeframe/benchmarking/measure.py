@@ -80,6 +80,7 @@ def _row(case: Case, it: Alternative, timings: Mapping[str, Timing], facts: Fact
         seconds=timing.median,
         lower_quartile=lower,
         upper_quartile=upper,
+        fastest=min(timing.seconds),
         rounds=len(timing.seconds),
         ratio=timing.median / baseline.median,
         throughput=case.amount / timing.median,

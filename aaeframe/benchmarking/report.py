@@ -34,6 +34,8 @@ class Row:
     """Median of the rounds, per call."""
     lower_quartile: float
     upper_quartile: float
+    fastest: float
+    """Of the rounds: what disturbs a machine only ever adds time."""
     rounds: int
     ratio: float
     """Of its median to the baseline's: less is faster."""

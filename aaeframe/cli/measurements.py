@@ -22,7 +22,7 @@ def tables(report: Report) -> list[Table]:
         **rates,
         "copy": f"{limits.copy / 1e9:,.1f} GB/s",
     }
-    columns = ["", "median", "quartiles", "to baseline", "of the limit", "throughput"]
+    columns = ["", "median", "quartiles", "fastest", "ratio", "of limit", "throughput"]
     return [
         facts("This machine", machine),
         *(table(case.name, columns, [_cells(case, row) for row in case.rows]) for case in report.cases),
@@ -33,7 +33,7 @@ def _cells(case: CaseReport, row: Row) -> list[str]:
     fraction = "" if row.limit_fraction is None else f"{row.limit_fraction:.0%}"
     spread = f"{row.lower_quartile / row.seconds - 1:+.0%} {row.upper_quartile / row.seconds - 1:+.0%}"
     rate = f"{row.throughput:,.4g} {case.unit}/s"
-    return [row.alternative, _seconds(row.seconds), spread, f"{row.ratio:.2f}", fraction, rate]
+    return [row.alternative, _seconds(row.seconds), spread, _seconds(row.fastest), f"{row.ratio:.2f}", fraction, rate]
 
 
 def _seconds(value: float) -> str:
@@ -48,9 +48,8 @@ def notes(report: Report) -> list[str]:
     failed = {f"FAILED: {name}: {why}": None for case in report.cases for name, why in case.failed.items()}
     absent = {f"not measured: {name}: {why}": None for case in report.cases for name, why in case.missing.items()}
     meaning = (
-        "to baseline: median time over that of the first row. of the limit: share of the speed that this machine's "
-        "fastest bare matrix product and memory copy, measured above, allow for the work (in caches it can be more "
-        "than 100%)."
+        "ratio: of the median time to that of the first row. of limit: share of the speed that this machine's fastest "
+        "bare matrix product and memory copy, measured above, allow for the work (in caches it can be more than 100%)."
     )
     small = ["--quick: the sizes are tiny, so that these times say nothing about speed."] if report.quick else []
     return [*failed, *absent, meaning, *small]

@@ -74,13 +74,15 @@ def _kernel_sum(squared: Tensor, nearest: Tensor, rate: Tensor) -> Tensor:
 
 
 def _try(distances: Any, kernel_sum: Any, transposed: bool) -> float:
-    """Compile by running on a small example; the largest error against plain operations.
+    """Compile by running on an example; the largest error against plain operations.
 
-    No two sizes agree, and none is 1: the compiler would take that for a rule.
+    No two sizes agree and none is 1, for the compiler would take that for a rule; and it is large enough that the
+    compiler finds several threads worth their while.
     """
-    products = torch.linspace(0, 9, 48 * 80).reshape((80, 48) if transposed else (48, 80))
+    rows, samples = 1040, 1200
+    products = torch.linspace(0, 9, rows * samples).reshape((samples, rows) if transposed else (rows, samples))
     products = products.t() if transposed else products
-    row, column, rate = torch.linspace(9, 10, 48), torch.linspace(0, 1, 80), torch.tensor([0.5])
+    row, column, rate = torch.linspace(9, 10, rows), torch.linspace(0, 1, samples), torch.tensor([0.5])
     found, found_nearest = distances(products, row, column)
     squared, nearest = _distances(products, row, column)
     sums, expected = kernel_sum(squared, nearest, rate), torch.exp((nearest[:, None] - squared) * 0.5).sum(1)

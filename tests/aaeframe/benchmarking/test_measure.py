@@ -45,6 +45,7 @@ def test_ratios_are_to_the_first_alternative_and_results_are_checked():
     assert (report.baseline, first.ratio, first.ours) == ("baseline", 1.0, False)
     assert second.ratio == second.seconds / first.seconds
     assert second.throughput == 5 / second.seconds
+    assert second.fastest <= second.lower_quartile <= second.seconds <= second.upper_quartile
     assert second.facts == {"value": 2}
     assert first.limit_fraction == pytest.approx(1e-6 / first.seconds)
     assert second.limit_fraction is None

@@ -15,7 +15,7 @@ def test_a_suite_is_measured_printed_and_written(done, tmp_path):
 
     outcome = done("bench", "--quick", "--case", "loss", "--device", "cpu", "--out", path)
 
-    for words in ("This machine", "fp32 products", "loss rows=16 width=32", "aaeframe, few torch", "to baseline"):
+    for words in ("This machine", "fp32 products", "loss rows=16 width=32", "aaeframe, few torch", "of limit"):
         assert words in outcome.out
     assert "say nothing about speed" in outcome.out
     assert "measuring loss rows=16 width=32" in outcome.err
