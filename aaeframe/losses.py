@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import torch
@@ -117,7 +117,7 @@ def _head(discriminator: Discriminator, z: Tensor, labels: Tensor | None) -> tup
     return logits.unsqueeze(1), logits.new_ones(1), logits.new_zeros(())
 
 
-@lru_cache(maxsize=64)
+@cache  # without a limit: a captured step reads these tensors where they are
 def _by_segment(values: tuple[float, ...], sizes: tuple[int, ...], device: torch.device) -> Tensor:
     """Each value as often as its segment has rows; kept, as every step asks for the same."""
     return torch.cat([torch.full((size,), value, device=device) for value, size in zip(values, sizes, strict=True)])
