@@ -47,9 +47,15 @@ def notes(report: Report) -> list[str]:
     """What is to be known besides: what failed, what is not installed, what the numbers are."""
     failed = {f"FAILED: {name}: {why}": None for case in report.cases for name, why in case.failed.items()}
     absent = {f"not measured: {name}: {why}": None for case in report.cases for name, why in case.missing.items()}
+    plain = {
+        f"{row.alternative}: the epilogue is {row.facts['epilogue']}": None
+        for case in report.cases
+        for row in case.rows
+        if str(row.facts.get("epilogue", "")).startswith("plain")
+    }
     meaning = (
         "ratio: of the median time to that of the first row. of limit: share of the speed that this machine's fastest "
         "bare matrix product and memory copy, measured above, allow for the work (in caches it can be more than 100%)."
     )
     small = ["--quick: the sizes are tiny, so that these times say nothing about speed."] if report.quick else []
-    return [*failed, *absent, meaning, *small]
+    return [*failed, *absent, *plain, meaning, *small]

@@ -22,6 +22,9 @@ SAMPLES: Final = 8192
 VALUES: Final = 2**22
 """Values in a chunk of samples at most, whatever their width: 32 MiB of float64."""
 
+ON_GPU: Final = (2**16, 2**26)
+"""Samples and values in a chunk at most on a GPU, where a chunk is a few launches and wants to be large."""
+
 
 def row_blocks(x: Tensor) -> Sequence[Tensor]:
     """x (N, D) in blocks of rows as equal as can be."""
@@ -31,6 +34,9 @@ def row_blocks(x: Tensor) -> Sequence[Tensor]:
 def samples_per_chunk(x: Tensor) -> int:
     """How many samples make a chunk for x (N, D)."""
     count, features = x.shape
+    if x.device.type != "cpu":
+        samples, values = ON_GPU
+        return max(1, min(samples, values // features))
     return max(1, min(NUMBERS // min(count, ROWS), SAMPLES, VALUES // features))
 
 
