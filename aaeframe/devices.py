@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 
 from aaeframe.errors import DeviceError
@@ -21,6 +23,11 @@ def pick(name: str) -> torch.device:
             "Choose one with --device, or leave it to --device auto"
         )
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else torch.device("cpu")
+
+
+def current(device: torch.device) -> AbstractContextManager[object]:
+    """Inside, a GPU is torch's current one, on which streams and graphs are made; nothing for the CPU."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def available() -> str:

@@ -59,11 +59,21 @@ class GraphedStep:
             return self._warm_up(lambda: self._recipe.step(batch, draws))
         if self._replay is None:
             self._begin(batch, draws)
-        for fixed, value in zip(self._inputs, [*_tensors(batch), *_tensors(draws)], strict=True):
-            fixed.copy_(value, non_blocking=True)
+        self._fill([*_tensors(batch), *_tensors(draws)])
         assert self._replay is not None
         self._replay()
         return self._losses
+
+    def _fill(self, values: list[Tensor]) -> None:
+        """Copy a step's inputs to where the captured step reads them. DeviceError if they have another shape."""
+        shapes, found = ([tuple(it.shape) for it in tensors] for tensors in (self._inputs, values))
+        if shapes != found:  # a copy would repeat a single row in silence
+            raise DeviceError(
+                f"the step was captured in a CUDA graph for inputs of the shapes {shapes}, now they are {found}; a "
+                "prior that gives another number of samples does this; train with --set training.cuda_graph=false"
+            )
+        for fixed, value in zip(self._inputs, values, strict=True):
+            fixed.copy_(value, non_blocking=True)
 
     def _begin(self, batch: Batch, draws: Any) -> None:
         """Capture the step on memory of its own; nothing is computed yet."""
@@ -71,6 +81,8 @@ class GraphedStep:
         self._inputs = [*_tensors(batch), *_tensors(draws)]
         try:
             self._replay, self._losses = self._capture(lambda: self._recipe.step(batch, draws))
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             raise DeviceError(
                 f"the training step cannot be captured in a CUDA graph: {error}. A component that looks at values on "
@@ -117,4 +129,4 @@ def _copied(value: Any) -> Any:
         return {key: _copied(part) for key, part in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*map(_copied, value))
-    return [_copied(part) for part in value] if isinstance(value, list) else value
+    return type(value)(map(_copied, value)) if isinstance(value, list | tuple) else value

@@ -87,24 +87,34 @@ class Run:
         """The Parzen log-likelihood of a split under decoded samples: see `aaeframe.evaluation.likelihood`.
 
         Of images as numbers in [0, 1], of other data in their own units. The first validation rows choose the
-        bandwidth. An estimate that was interrupted goes on where it was.
+        bandwidth. The report is kept in the run's folder. An estimate that was interrupted goes on where it was.
         """
         data, seed = dataset or self.dataset(), self.config.training.seed
         scaled = data.spec.support is constraints.unit_interval
         validation = np.arange(min(VALIDATION_ROWS, len(data.validation)))
+        keep = self._keep({"samples": samples, "seed": seed, "chunk": CHUNK})
         found = estimate(
             self._judged(data, data.split(split).array()),
             Decoded(self.model, samples, seed, scaled),
             validation=self._judged(data, data.validation.rows(validation)),
-            keep=Keep(
-                self.folder.path / "likelihood",
-                {"weights": _digest(self.model), "samples": samples, "seed": seed, "chunk": CHUNK},
-            ),
+            keep=keep,
             progress=progress,
         )
         units = "scaled to [0, 1]" if scaled else "as the data"
         where = {"split": split, "units": units, "seed": seed, "step": self.step, "raw_weights": self.raw_weights}
-        return {**where, **found.as_dict()}
+        report = {**where, **found.as_dict()}
+        if split == "validation":
+            report["warning"] = "these rows chose the bandwidth that they are judged by; judge others, such as test"
+        self.folder.write_evaluation(f"{split} likelihood, {samples} samples", report)
+        if keep is not None:
+            keep.remove()
+        return report
+
+    def _keep(self, estimate: Mapping[str, Any]) -> Keep | None:
+        """Where an estimate keeps its place; None under priors from Python, of which nothing tells one from another."""
+        if any(part.component.startswith(PYTHON) for part in self.config.prior.values()):
+            return None
+        return Keep(self.folder.path / "likelihood", {**estimate, "weights": _digest(self.model)})
 
     def _judged(self, data: Dataset, x: np.ndarray) -> Tensor:
         """Rows as the likelihood is of them; pixels stay uint8, which the kernel reads as numbers in [0, 1]."""

@@ -16,6 +16,7 @@ from aaeframe.autoencoder import Autoencoder
 from aaeframe.batches import Batches
 from aaeframe.checkpoint import Checkpoint
 from aaeframe.config import Config
+from aaeframe.devices import current
 from aaeframe.ema import MovingAverage
 from aaeframe.environment import environment
 from aaeframe.errors import CheckpointError, DataError, TrainingDiverged
@@ -108,6 +109,10 @@ class Training:
 
         Runs on torch's global generators: call it where they may be moved. TrainingDiverged if a loss is not finite.
         """
+        with current(self.device):
+            return self._run()
+
+    def _run(self) -> bool:
         while not self.finished:
             self._begin_epoch()
             epoch = self.batches.epoch

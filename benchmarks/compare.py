@@ -19,10 +19,11 @@ ALLOWED = 1.15
 
 
 class Key(NamedTuple):
-    """What a ratio is of."""
+    """What a ratio is of, and to: ratios to different baselines do not compare."""
 
     case: str
     alternative: str
+    baseline: str
 
 
 class Uncomparable(Exception):
@@ -49,13 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(line(key, old[key], new[key], key in flagged))
     for key in old:
         if key not in new and chosen(key.case, asked.case):
-            print(f"{key.case}: {key.alternative}: only in {asked.old}")
+            print(f"{key.case}: {key.alternative}: only in {asked.old} is there a ratio to {key.baseline}")
     print(f"{len(common)} ratios compared, {len(flagged)} worse by more than {ALLOWED - 1:.0%}")
     return 1 if asked.strict and flagged else 0
 
 
 def read(path: Path) -> dict[Key, float]:
-    """The ratio to the baseline of each alternative of ours, by case."""
+    """The ratio to the baseline of each alternative of ours, by case; none where the baseline was not measured."""
     try:
         content = json.loads(path.read_text("utf-8"))
         ratios = dict(_of_bench(content) if "cases" in content else _of_pytest(content))
@@ -72,17 +73,17 @@ def read(path: Path) -> dict[Key, float]:
 def _of_bench(content: dict[str, Any]) -> Iterator[tuple[Key, float]]:
     for case in content["cases"]:
         for row in case["rows"]:
-            if row["ours"] and row["alternative"] != case["baseline"]:
-                yield Key(case["name"], row["alternative"]), row["ratio"]
+            if row["ours"] and row["alternative"] != case["baseline"] and row["ratio"] is not None:
+                yield Key(case["name"], row["alternative"], case["baseline"]), row["ratio"]
 
 
 def _of_pytest(content: dict[str, Any]) -> Iterator[tuple[Key, float]]:
     timed = [(it["extra_info"], it["group"], it["stats"]["median"]) for it in content["benchmarks"]]
-    baselines = {(group, info["device"]): median for info, group, median in timed if info["baseline"]}
+    baselines = {(group, info["device"]): (info, median) for info, group, median in timed if info["baseline"]}
     for info, group, median in timed:
-        baseline = baselines.get((group, info["device"]))
+        case, baseline = f"{group} ({info['device']})", baselines.get((group, info["device"]))
         if info["ours"] and not info["baseline"] and baseline is not None:
-            yield Key(f"{group} ({info['device']})", info["alternative"]), median / baseline
+            yield Key(case, info["alternative"], baseline[0]["alternative"]), median / baseline[1]
 
 
 def chosen(case: str, prefixes: list[str] | None) -> bool:

@@ -32,12 +32,20 @@ class Failed(Exception):
     """What was found is not as it must be."""
 
 
-def kernel_tests(device: torch.device, tests: Sequence[str] | None = None, seconds: float = 150) -> dict[str, Any]:
-    """pytest of the kernels' numbers, on the GPU itself."""
+def kernel_tests(device: torch.device, seconds: float, tests: Sequence[str] | None = None) -> dict[str, Any]:
+    """pytest of the kernels' numbers, on the GPU itself, which compiles each shape anew: it may take `seconds`.
+
+    Failed if a test fails, or if there was not the time for all: then with the lines of those that ran.
+    """
     known = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests/kernels").rglob("kernel_*.py"))
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "", "-p", "no:cacheprovider", *(tests or known)]
+    command = [sys.executable, "-m", "pytest", "-v", "-m", "", "-p", "no:cacheprovider", *(tests or known)]
     environment = {k: v for k, v in os.environ.items() if k not in ("TRITON_INTERPRET", "AAEFRAME_KERNELS")}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds)
+    environment["PYTHONUNBUFFERED"] = "1"  # so that what was written is here when the time is over
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        written = (error.stdout or b"").decode(errors="replace")  # bytes, whatever `text` says
+        raise Failed(f"not done after {seconds:.0f} s; until then:\n{written}") from error
     tail = (done.stdout + done.stderr).strip().splitlines()[-30:]
     if done.returncode != 0:
         raise Failed("\n".join(tail))

@@ -64,7 +64,7 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Case:
-    """One piece of work; the first alternative that runs is the baseline of the ratios."""
+    """One piece of work; the first alternative is the baseline of the ratios: without its time there are none."""
 
     name: str
     """Stable, with the sizes: stored results are compared by it."""

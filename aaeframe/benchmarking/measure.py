@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import torch
 
 from aaeframe.benchmarking import SUITES
-from aaeframe.benchmarking.case import Alternative, Case, Facts, IncorrectResult, Settings
+from aaeframe.benchmarking.case import Alternative, Case, Settings
 from aaeframe.benchmarking.limits import Limits, measure_limits
 from aaeframe.benchmarking.report import CaseReport, Report, Row, now, this_machine
-from aaeframe.benchmarking.timing import Contestant, Timing, interleave
+from aaeframe.benchmarking.timing import Contestant, Timing, attempting, interleave
 
 ROUNDS: Final = 13
 QUICK_ROUNDS: Final = 3
@@ -42,36 +43,31 @@ def measure_case(case: Case, settings: Settings, limits: Limits) -> CaseReport:
     failed: dict[str, str] = {}
     contestants = [ready for it in case.alternatives if (ready := _ready(it, failed)) is not None]
     rounds = QUICK_ROUNDS if settings.quick else ROUNDS
-    timings = interleave(contestants, rounds=rounds, device=settings.device)
-    rows = []
+    timings = interleave(contestants, rounds=rounds, device=settings.device, failed=failed)
+    rows: list[Row] = []
     for it in case.alternatives:
         if it.name in timings:
-            try:
-                facts = it.check(timings[it.name].result)
-            except IncorrectResult as error:
-                failed[it.name] = f"wrong: {error}"
-            else:
-                rows.append(_row(case, it, timings, facts, limits))
+            with attempting(it.name, failed):
+                rows.append(_checked_row(case, it, timings[it.name], limits))
+    baseline = case.alternatives[0].name
     missing = {it.name: it.obstacle for it in case.alternatives if it.obstacle is not None}
-    return CaseReport(case.name, case.what, case.unit, next(iter(timings), ""), rows, missing, failed)
+    return CaseReport(case.name, case.what, case.unit, baseline, _with_ratios(rows, baseline), missing, failed)
 
 
 def _ready(it: Alternative, failed: dict[str, str]) -> Contestant | None:
     """The alternative prepared and called once; None if it cannot be, for a reason that is in `failed` if it is new."""
     if it.obstacle is not None:
         return None
-    try:
-        with it.within():
-            call = it.prepare()
-            call()
-    except Exception as error:  # whatever it is, the other alternatives are worth measuring, and the report tells
-        failed[it.name] = f"{type(error).__name__}: {error}"
-        return None
-    return Contestant(it.name, call, it.every, it.within)
+    with attempting(it.name, failed), it.within():
+        call = it.prepare()
+        call()
+        return Contestant(it.name, call, it.every, it.within)
+    return None
 
 
-def _row(case: Case, it: Alternative, timings: Mapping[str, Timing], facts: Facts, limits: Limits) -> Row:
-    timing, baseline = timings[it.name], next(iter(timings.values()))
+def _checked_row(case: Case, it: Alternative, timing: Timing, limits: Limits) -> Row:
+    """What was measured, without its ratio. IncorrectResult if what was computed is wrong."""
+    facts = it.check(timing.result)
     floor = None if it.work is None else limits.floor(it.work(timing.result))
     lower, upper = timing.quartiles
     return Row(
@@ -82,8 +78,14 @@ def _row(case: Case, it: Alternative, timings: Mapping[str, Timing], facts: Fact
         upper_quartile=upper,
         fastest=min(timing.seconds),
         rounds=len(timing.seconds),
-        ratio=timing.median / baseline.median,
+        ratio=None,
         throughput=case.amount / timing.median,
         limit_fraction=None if floor is None else floor / timing.median,
         facts=facts,
     )
+
+
+def _with_ratios(rows: Sequence[Row], baseline: str) -> list[Row]:
+    """The rows with ratios to the baseline; none if it has no row, as a ratio to another would mean another thing."""
+    seconds = next((row.seconds for row in rows if row.alternative == baseline), None)
+    return [row if seconds is None else replace(row, ratio=row.seconds / seconds) for row in rows]

@@ -37,8 +37,8 @@ class Row:
     fastest: float
     """Of the rounds: what disturbs a machine only ever adds time."""
     rounds: int
-    ratio: float
-    """Of its median to the baseline's: less is faster."""
+    ratio: float | None
+    """Of its median to the baseline's: less is faster. None where the baseline has no row."""
     throughput: float
     """Units per second."""
     limit_fraction: float | None
@@ -55,6 +55,7 @@ class CaseReport:
     what: str
     unit: str
     baseline: str
+    """The first alternative of the case, whether it has a row or not."""
     rows: Sequence[Row]
     missing: Mapping[str, str]
     """Alternatives that could not run, and why."""

@@ -1,4 +1,7 @@
-"""Cases of the training step: our recipe as `aaeframe train` runs it, and the same training elsewhere."""
+"""Cases of the training step: our recipe's, and the same training elsewhere.
+
+The recipe's step is less than what `aaeframe train` does at each: that is an alternative of its own, `training_step`.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from aaeframe.benchmarking.inputs import digit_images
 from aaeframe.benchmarking.installed import obstacle
 from aaeframe.benchmarking.pythae_step import pythae_step
 from aaeframe.benchmarking.sizes import Sizes
+from aaeframe.benchmarking.training_step import training_step
 from aaeframe.build import build_model, build_optimizers, build_priors, recipe_of, resolve
 from aaeframe.graph import WARM_UP, GraphedStep
 from aaeframe.layers import compose
@@ -50,12 +54,14 @@ def _case(steps: Steps) -> Case:
     return Case(
         name=f"step {steps.schedule} batch={steps.batch} pixels={sizes.pixels} width={sizes.width} code={sizes.code}",
         what="One step of a deterministic encoder with a Gaussian prior: equal networks, losses, schedule, batch and "
-        "data on the device. What differs is told by PlainEager and pythae_step.",
+        "data on the device. What differs is told by PlainEager and pythae_step. Ours is the recipe's step alone, as "
+        "the others have no loop around theirs; what `aaeframe train` adds to it is in `as train takes it`.",
         unit="steps",
         amount=1,
         alternatives=(
             *(steps.plain(precision) for precision in precisions),
             *(steps.ours(precision) for precision in precisions),
+            steps.trained(),
             *graphed,
             *([steps.pythae()] if steps.schedule == "joint" else []),
         ),
@@ -84,7 +90,7 @@ class Steps:
         return digit_images(self.batch, self.sizes.side).to(self.device)
 
     def ours(self, precision: str, *, graph: bool | None = None, loss: Any = None) -> Alternative:
-        """Our recipe: as `aaeframe train` runs it, or with the graph and the path of the loss chosen."""
+        """Our recipe's step, on a GPU as a graph unless that and the path of the loss are chosen."""
         graphed = self.device.type == "cuda" if graph is None else graph
         chosen = "" if graph is None else f", {'graph' if graph else 'no graph'}, {loss} loss"
 
@@ -105,6 +111,16 @@ class Steps:
             ours=True,
             within=partial(forced, loss) if loss else nullcontext,
         )
+
+    def trained(self) -> Alternative:
+        """The same step with all that the training loop does around it, fp32."""
+
+        def prepare() -> Callable[[], Any]:
+            step = training_step(self.pixels, parts_for(self.sizes, self.schedule), self.device)
+            return Remembering(step, "fp32", self.device)
+
+        name = "aaeframe fp32, as train takes it"
+        return Alternative(name, prepare, learned, work=partial(self.work, "fp32"), ours=True)
 
     def plain(self, precision: str, mode: str | None = None) -> Alternative:
         """The script in torch alone, its networks compiled if a mode of `torch.compile` is given."""
@@ -175,20 +191,24 @@ def learned(result: tuple[Tensor, Tensor]) -> Facts:
     return {"first_loss": first, "last_loss": last}
 
 
-def recipe_for(sizes: Sizes, schedule: str, device: torch.device) -> Any:
-    """Our recipe `unsupervised` with fresh weights, and optimizers as `aaeframe train` makes them."""
-    from torch.distributions import constraints
-
-    registry = Registry.load()
+def parts_for(sizes: Sizes, schedule: str) -> dict[str, Any]:
+    """The configuration of our recipe `unsupervised`: what differs from the defaults."""
     layers = f"mlp(hidden=[{sizes.width}, {sizes.width}])"
-    named = {
+    return {
         "prior": f"gaussian(size={sizes.code})",
         "encoder": "deterministic",
         "network": layers,
         "discriminator": layers,
         "training": {"schedule": schedule},
     }
-    config = resolve(compose(None, None, named), registry)
+
+
+def recipe_for(sizes: Sizes, schedule: str, device: torch.device) -> Any:
+    """Our recipe `unsupervised` with fresh weights, and optimizers as `aaeframe train` makes them."""
+    from torch.distributions import constraints
+
+    registry = Registry.load()
+    config = resolve(compose(None, None, parts_for(sizes, schedule)), registry)
     shape = torch.Size((1, sizes.side, sizes.side))
     data = DataSpec(shape, constraints.unit_interval, torch.zeros(()), torch.full((), 255.0))
     model = build_model(config, registry, data, None, build_priors(config, registry, {})).to(device).train()

@@ -51,26 +51,48 @@ class Timing:
 
 
 def interleave(
-    contestants: Sequence[Contestant], *, rounds: int, device: torch.device, clock: Clock = time.perf_counter
+    contestants: Sequence[Contestant],
+    *,
+    rounds: int,
+    device: torch.device,
+    failed: dict[str, str],
+    clock: Clock = time.perf_counter,
 ) -> dict[str, Timing]:
     """Time the contestants in turn, `rounds` times, each round beginning with another one.
 
     Every contestant but the slow is called once before it counts; what compiles or allocates on its first call should
     have had that call. The device is synchronized inside the timed call. Python's garbage collector rests meanwhile.
+    Who raises, in whatever round, has no timing: the reason is put into `failed`, and the others go on.
     """
     wait = synchronizer(device)
-    repeats = {it.name: _repeats(it, wait, clock) for it in contestants}
+    repeats: dict[str, int] = {}
+    for it in contestants:
+        with attempting(it.name, failed), it.within():
+            repeats[it.name] = _repeats(it, wait, clock)
     seconds: dict[str, list[float]] = {it.name: [] for it in contestants}
     results: dict[str, Any] = {}
     with _garbage_kept():
         for number in range(rounds):
-            first = number % len(contestants)
+            first = number % max(1, len(contestants))
             for it in [*contestants[first:], *contestants[:first]]:
-                if number % it.every == 0:
-                    with it.within():
+                if it.name not in failed and number % it.every == 0:
+                    with attempting(it.name, failed), it.within():
                         elapsed, results[it.name] = _timed(it.call, repeats[it.name], wait, clock)
-                    seconds[it.name].append(elapsed)
-    return {it.name: Timing(tuple(seconds[it.name]), results[it.name]) for it in contestants}
+                        seconds[it.name].append(elapsed)
+    return {it.name: Timing(tuple(seconds[it.name]), results[it.name]) for it in contestants if it.name not in failed}
+
+
+@contextmanager
+def attempting(name: str, failed: dict[str, str]) -> Iterator[None]:
+    """Inside, an exception ends the block and no more: `failed` has the reason under the name.
+
+    Any exception, such as memory that is not there: what the others have found must not be lost, and the report tells.
+    Only its words are kept, as the exception itself would hold the memory of the call.
+    """
+    try:
+        yield
+    except Exception as error:
+        failed[name] = f"{type(error).__name__}: {error}"
 
 
 def synchronizer(device: torch.device) -> Callable[[], None]:
@@ -84,8 +106,7 @@ def _repeats(it: Contestant, wait: Callable[[], None], clock: Clock) -> int:
     """How often to call it in a round: once what is slow, else as one call tells."""
     if it.every > 1:
         return 1
-    with it.within():
-        seconds, _ = _timed(it.call, 1, wait, clock)
+    seconds, _ = _timed(it.call, 1, wait, clock)
     return max(1, math.ceil(SHORTEST / seconds)) if seconds > 0 else 1
 
 

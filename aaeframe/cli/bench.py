@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -36,18 +37,20 @@ def bench(
 ) -> None:
     """Measure kernels and training step on this machine, side by side with the alternatives that are installed."""
     from aaeframe.benchmarking.report import write_json
-    from aaeframe.cli.console import print_json
+    from aaeframe.cli.console import print_json, say
 
-    path = _checked(out)
+    _check_writable(out, here=not json)
     report = _measured([str(it) for it in dict.fromkeys(case or ())] or list(SUITES), quick, device)
-    if path is None and not json:
-        path = Path(f"bench-{report.date.replace(':', '')}.json")
-    if path is not None:
-        write_json(path, report.to_json())
     if json:
         print_json(report.to_json())
     else:
-        _show(report, path)
+        _show(report)
+    if out is None and not json:
+        out = Path(f"bench-{report.date.replace(':', '')}.json")
+    if out is not None:
+        write_json(out, report.to_json())
+    if not json:
+        say(f"written: {out}")
     if any(it.failed for it in report.cases):
         raise typer.Exit(1)
 
@@ -67,15 +70,21 @@ def _measured(suites: Sequence[str], quick: bool, device: str) -> Report:
     )
 
 
-def _checked(out: Path | None) -> Path | None:
-    """ConfigError, before minutes of measuring, if nothing could be written there."""
-    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
+def _check_writable(out: Path | None, here: bool) -> None:
+    """ConfigError, before minutes of measuring, if nothing could be written to `out` or, without it, `here`."""
+    if out is None:
+        if here and not os.access(".", os.W_OK):
+            raise ConfigError("this folder cannot be written to; give --out FILE elsewhere, or --json for no file")
+        return
+    folder = out.absolute().parent
+    if out.is_dir() or not folder.is_dir():
         found = "is a folder" if out.is_dir() else "is in a folder that is not there"
         raise ConfigError(f"--out {out} {found}; give a file in a folder that exists")
-    return out
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"--out {out} is in a folder that cannot be written to; give a file elsewhere")
 
 
-def _show(report: Report, path: Path | None) -> None:
+def _show(report: Report) -> None:
     from aaeframe.cli.console import out, say
     from aaeframe.cli.measurements import notes, tables
 
@@ -84,5 +93,3 @@ def _show(report: Report, path: Path | None) -> None:
         console.print(table)
     for line in notes(report):
         say(line)
-    if path is not None:
-        say(f"written: {path}")

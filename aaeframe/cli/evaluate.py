@@ -50,20 +50,18 @@ def evaluate(
         raise ConfigError("--samples is the number of samples for --likelihood, which was not asked for; add it")
     opened = options.load_run(context, run, device, raw_weights)
     dataset, console = opened.dataset(), out()
-    reports = {str(split): opened.evaluate(dataset, split=split)}
+    report = opened.evaluate(dataset, split=split)
     if not json:
-        for table in report_tables(reports[split]):
+        for table in report_tables(report):
             console.print(table)
     if likelihood:
         with samples_shown() as progress:
             found = opened.likelihood(dataset, split=split, samples=samples or 10_000, progress=progress)
-        reports[f"{split} likelihood, {found['samples']} samples"] = found
         if not json:
             console.print(likelihood_table(found))
     if json:
-        print_json({**reports[split], "likelihood": found} if likelihood else reports[split])
-    for name, report in reports.items():
-        opened.folder.write_evaluation(name, report)
+        print_json({**report, "likelihood": found} if likelihood else report)
+    opened.folder.write_evaluation(split, report)
 
 
 def figures(

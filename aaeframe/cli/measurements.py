@@ -33,7 +33,8 @@ def _cells(case: CaseReport, row: Row) -> list[str]:
     fraction = "" if row.limit_fraction is None else f"{row.limit_fraction:.0%}"
     spread = f"{row.lower_quartile / row.seconds - 1:+.0%} {row.upper_quartile / row.seconds - 1:+.0%}"
     rate = f"{row.throughput:,.4g} {case.unit}/s"
-    return [row.alternative, _seconds(row.seconds), spread, _seconds(row.fastest), f"{row.ratio:.2f}", fraction, rate]
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    return [row.alternative, _seconds(row.seconds), spread, _seconds(row.fastest), ratio, fraction, rate]
 
 
 def _seconds(value: float) -> str:
@@ -47,6 +48,11 @@ def notes(report: Report) -> list[str]:
     """What is to be known besides: what failed, what is not installed, what the numbers are."""
     failed = {f"FAILED: {name}: {why}": None for case in report.cases for name, why in case.failed.items()}
     absent = {f"not measured: {name}: {why}": None for case in report.cases for name, why in case.missing.items()}
+    alone = [
+        f"no ratios in {case.name}: they would be to {case.baseline}, which has no time"
+        for case in report.cases
+        if all(row.alternative != case.baseline for row in case.rows)
+    ]
     plain = {
         f"{row.alternative}: the epilogue is {row.facts['epilogue']}": None
         for case in report.cases
@@ -58,4 +64,4 @@ def notes(report: Report) -> list[str]:
         "bare matrix product and memory copy, measured above, allow for the work (in caches it can be more than 100%)."
     )
     small = ["--quick: the sizes are tiny, so that these times say nothing about speed."] if report.quick else []
-    return [*failed, *absent, *plain, meaning, *small]
+    return [*failed, *absent, *alone, *plain, meaning, *small]

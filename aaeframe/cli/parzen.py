@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from aaeframe.data import Split
     from aaeframe.evaluation.likelihood import Estimate
 
-FAR_BEYOND = 2.0
-"""Where [0, 1] was meant, a value up to which a sample may have strayed; beyond, it is in other units."""
+STRAYED = 0.5
+"""How far outside [0, 1] a value may lie where that was meant; beyond, it is in other units."""
+LOOKED_AT = 10_000
+"""Rows of a file whose values are looked at."""
 
 _FILE = "rows (.npy, .npz, .csv ...); uint8 counts as value / 255"
 
@@ -70,28 +72,31 @@ def _checked(bandwidth: list[float] | None, validation: Path | None) -> list[flo
 
 
 def _require_alike(rows: dict[str, Split]) -> None:
-    """DataError if rows differ in shape, or some are pixels and others on another scale than pixels / 255."""
-    import numpy as np
-
+    """DataError if rows differ in shape, or if some lie in [0, 1], as pixels do, and others far outside."""
     shapes = {name: part.shape for name, part in rows.items()}
     if len(set(shapes.values())) > 1:
         found = ", ".join(f"{name} has {shape}" for name, shape in shapes.items())
         raise DataError(f"rows must be of one shape, found: {found}; reshape the files to the same layout")
-    pixels = [name for name, part in rows.items() if part.dtype == np.uint8]
-    peaks = {name: _peak(part) for name, part in rows.items() if name not in pixels}
-    beyond = [f"{name} reaches {peak:.4g}" for name, peak in peaks.items() if peak > FAR_BEYOND]
-    if pixels and beyond:
+    ranges = {name: _range(part) for name, part in rows.items()}
+    within = [name for name, (least, greatest) in ranges.items() if least >= 0 and greatest <= 1]
+    beyond = [name for name, (least, greatest) in ranges.items() if least < -STRAYED or greatest > 1 + STRAYED]
+    if within and beyond:
+        found = ", ".join(f"{name} from {least:.4g} to {greatest:.4g}" for name, (least, greatest) in ranges.items())
         raise DataError(
-            f"{' and '.join(pixels)} hold uint8, which counts as value / 255, but {' and '.join(beyond)}; divide by "
-            "255 there, or give all as floating point in the same units"
+            f"rows must be in the same units, but these reach {found}, where uint8 counts as value / 255; bring "
+            f"{' and '.join(beyond)} to the scale of {' and '.join(within)}: divide pixels by 255, map [-1, 1] to "
+            "[0, 1]"
         )
 
 
-def _peak(part: Split) -> float:
-    """The largest value of the first rows."""
+def _range(part: Split) -> tuple[float, float]:
+    """The least and the greatest value of rows spread over the split; those of uint8 are parts of one."""
     import numpy as np
 
-    return float(part.rows(np.arange(min(1000, len(part)))).max())
+    if part.dtype == np.uint8:
+        return 0.0, 1.0
+    values = part.rows(np.linspace(0, len(part) - 1, min(LOOKED_AT, len(part))).astype(np.int64))
+    return float(values.min()), float(values.max())
 
 
 def _estimate(rows: dict[str, Split], bandwidths: Sequence[float] | None) -> Estimate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,16 +47,17 @@ class Keep:
         """Whether there is anything to go on from."""
         return bool(self._tensors)
 
-    def state(self, name: str, x: Tensor) -> ParzenState | None:
-        """Where the named pass had come to with these rows; None if it had not begun, or with other rows."""
+    def state(self, name: str, x: Tensor, bandwidths: Sequence[float]) -> ParzenState | None:
+        """Where the named pass had come to with these rows and bandwidths; None if it had not begun, or with others."""
         prefix = f"{name}/"
         tensors = {key.removeprefix(prefix): it for key, it in self._tensors.items() if key.startswith(prefix)}
         if not tensors:
             return None
         try:
-            return ParzenState.from_state_dict(tensors, x)
+            state = ParzenState.from_state_dict(tensors, x)
         except ValueError:  # the data set has changed
             return None
+        return state if state.bandwidths.tolist() == list(bandwidths) else None
 
     def write(self, name: str, state: ParzenState) -> None:
         """Write the named pass beside those before it. RunError if it cannot be written; what was there stands."""

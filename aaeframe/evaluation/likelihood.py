@@ -18,16 +18,16 @@ from torch import Tensor
 
 from aaeframe.autoencoder import Autoencoder
 from aaeframe.data import Split
+from aaeframe.errors import DataError
 from aaeframe.evaluation.keeping import Keep
 from aaeframe.seeds import derive
-from aaeframe_kernels import BandwidthChoice, ParzenState, choose_bandwidth, default_bandwidths, moved
+from aaeframe_kernels import BandwidthChoice, ParzenState, choose_bandwidth, default_bandwidths, moved_grid
+from aaeframe_kernels.parzen.bandwidth import MOST_MOVES
 
 CHUNK: Final = 10_000
 """Samples at a time."""
 VALIDATION_ROWS: Final = 1000
 """Validation rows that choose the bandwidth, the first ones; as in the script the paper's numbers come from."""
-MOST_MOVES: Final = 5
-"""How often a grid whose best value is at its edge is moved on; each takes a pass over the samples."""
 KEEP_EVERY: Final = 30.0
 """Seconds between two writings of an unfinished estimate."""
 
@@ -125,15 +125,18 @@ def estimate(
     """The log-likelihood of test rows (N, *shape) under samples, uint8 counting as value/255 in either.
 
     With `validation` rows the bandwidth is chosen, from `bandwidths` or from a grid about the data's scale, which is
-    moved on while its best value is at its edge; without them, one bandwidth must be given.
+    moved on while its best value is at its edge; without them, one bandwidth must be given. `keep` holds the finished
+    estimate until it is removed. DataError if there are no samples, or nothing to take the bandwidth from.
     """
     began = time.monotonic()
+    if samples.count < 1:
+        raise DataError(f"the likelihood is under samples, one at least, found {samples.count}")
+    if validation is None and len(bandwidths or ()) != 1:
+        raise DataError(f"validation rows, or one bandwidth, must be given; found {bandwidths} and no validation rows")
     stream = _Stream(samples, keep, progress)
     choice = None if validation is None else _chosen(validation, stream, bandwidths)
-    [bandwidth] = [choice.bandwidth] if choice is not None else bandwidths or ()
+    bandwidth = (bandwidths or [])[0] if choice is None else choice.bandwidth
     state = stream.through(test, [bandwidth], "test")
-    if keep is not None:
-        keep.remove()
     seconds = time.monotonic() - began
     return Estimate(state.log_likelihood()[:, 0], bandwidth, choice, samples.count, dict(state.paths), seconds)
 
@@ -145,7 +148,7 @@ def _chosen(validation: Tensor, stream: _Stream, bandwidths: Sequence[float] | N
         choice = choose_bandwidth(stream.through(validation, grid, name))
         if choice.edge is None or bandwidths is not None:
             break
-        grid = moved(choice)
+        grid = moved_grid(choice)
     return choice
 
 
@@ -158,7 +161,7 @@ class _Stream:
     progress: Progress
 
     def through(self, x: Tensor, bandwidths: Sequence[float], name: str) -> ParzenState:
-        state = None if self.keep is None else self.keep.state(name, x)
+        state = None if self.keep is None else self.keep.state(name, x, bandwidths)
         if state is None:
             state = ParzenState(x, bandwidths)
         kept = time.monotonic()

@@ -9,7 +9,7 @@ from aaeframe_kernels.parzen.bandwidth import (
     BandwidthChoice,
     choose_bandwidth,
     default_bandwidths,
-    moved,
+    moved_grid,
     select_bandwidth,
 )
 
@@ -21,7 +21,7 @@ __all__ = [
     "choose_bandwidth",
     "default_bandwidths",
     "discriminator_loss",
-    "moved",
+    "moved_grid",
     "parzen_log_likelihood",
     "select_bandwidth",
 ]

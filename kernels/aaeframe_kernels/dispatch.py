@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 from collections import Counter
@@ -44,10 +45,20 @@ def choose(device: torch.device, obstacle: str | None = None) -> Choice:
     if wanted == "triton":
         obstacle = _obstacle(device) or obstacle
         if obstacle:
-            raise KernelUnavailable(
-                f"{VARIABLE}=triton asks for the Triton kernels, but {obstacle}; unset {VARIABLE}, or set it to cpu"
-            )
+            raise refusal(obstacle)
     return Choice(wanted, f"{VARIABLE}={wanted}")  # type: ignore[arg-type]  # one of Path, checked above
+
+
+def forced() -> bool:
+    """Whether the environment names a path, which then runs or is an error."""
+    return bool(os.environ.get(VARIABLE))
+
+
+def refusal(obstacle: str) -> KernelUnavailable:
+    """What to raise where the Triton kernels are forced and cannot serve, for a reason given as a clause."""
+    return KernelUnavailable(
+        f"{VARIABLE}=triton asks for the Triton kernels, but {obstacle}; unset {VARIABLE}, or set it to cpu"
+    )
 
 
 def interpreted() -> bool:
@@ -62,9 +73,14 @@ def _default(device: torch.device, obstacle: str | None) -> Choice:
     return Choice("cpu", obstacle) if obstacle else Choice("triton", "tensors are on a GPU and triton is installed")
 
 
+@functools.cache
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
 def _obstacle(device: torch.device) -> str | None:
     """Why Triton kernels cannot run on this device; None if they can."""
-    if importlib.util.find_spec("triton") is None:
+    if not _has_triton():
         return "triton is not installed"
     if device.type != "cuda" and not interpreted():
         return f"tensors are on {device.type} and TRITON_INTERPRET is not 1"

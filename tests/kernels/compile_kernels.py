@@ -86,6 +86,13 @@ def test_parzen_on_tensor_cores(target, bandwidths, mode):
     assert len(re.findall(TENSOR_CORES[target], kernel.intermediate)) >= 4
 
 
+@pytest.mark.parametrize("mode", gpu.TILES)
+@pytest.mark.parametrize("bandwidths", [1, 3])
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_small_tiles_of_other_tests_are_tiles_of_gpus(target, bandwidths, mode, small_tiles):
+    assert compile_parzen(target, mode, bandwidths, features=45)["partial_kernel"].target == target
+
+
 @pytest.mark.parametrize("mode", ["fp16", "int8x2"])
 def test_two_programs_share_a_processor(mode):
     kernel = compile_parzen("sm_90a", mode, 1)["partial_kernel"]

@@ -8,6 +8,8 @@ from importlib.util import find_spec
 import pytest
 import torch
 
+from aaeframe_kernels.parzen import gpu
+
 collect_ignore = [] if find_spec("triton") else ["test_triton.py"]
 """Triton has no wheels for some platforms; the kernels' users do without it there, see test_dispatch.py."""
 
@@ -22,6 +24,17 @@ def device():
 def triton_only(monkeypatch):
     """Triton kernels or an error."""
     monkeypatch.setenv("AAEFRAME_KERNELS", "triton")
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    """Parzen tiles so small that a small problem has many, with few programs to share them.
+
+    16 is the least of each side that a GPU multiplies; of 8-bit numbers it wants 32.
+    """
+    depths = {"fp16": 16, "int8x2": 32, "fp32": 16}
+    monkeypatch.setattr(gpu, "TILES", {mode: gpu.Tile(16, 16, depth, 4, 3) for mode, depth in depths.items()})
+    monkeypatch.setattr(gpu, "PROGRAMS", 9)
 
 
 @pytest.fixture

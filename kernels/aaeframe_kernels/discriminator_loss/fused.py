@@ -16,17 +16,20 @@ from aaeframe_kernels.discriminator_loss.reference import DiscriminatorLoss, For
 def few_operations(
     features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, row_weight: Tensor, form: Form
 ) -> DiscriminatorLoss:
-    """The loss and its statistics in float32; shapes as in `discriminator_loss`."""
+    """The loss and its statistics; shapes as in `discriminator_loss`, in float32, or float64 for float64 features."""
     if torch.is_autocast_enabled(features.device.type):
         with full_precision(features.device):
             return few_operations(features, weight, bias, target, row_weight, form)
     activations = features.relu() if form.relu else features
-    logits = torch.addmv(bias.float().view(1), activations.float(), weight.float().view(-1))
-    loss = _loss(logits, target.float(), row_weight.float(), form)
+    wide = torch.promote_types(features.dtype, torch.float32)
+    logits = torch.addmv(bias.to(wide).view(1), activations.to(wide), weight.to(wide).view(-1))
+    loss = _loss(logits, target.to(wide), row_weight.to(wide), form)
     return DiscriminatorLoss(loss, *statistics(logits.detach(), target, form))
 
 
 def _loss(logits: Tensor, target: Tensor, row_weight: Tensor, form: Form) -> Tensor:
+    if form.kind == "bce" and row_weight.requires_grad:  # of which torch's one operation has no gradient
+        return torch.dot(binary_cross_entropy_with_logits(logits, target, reduction="none"), row_weight)
     if form.kind == "bce":
         return binary_cross_entropy_with_logits(logits, target, row_weight, reduction="sum")
     if form.kind == "least-squares":

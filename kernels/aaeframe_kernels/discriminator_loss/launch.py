@@ -41,8 +41,13 @@ class Outputs(NamedTuple):
     of_bias: Tensor | None
 
 
-def obstacle(features: Tensor, form: Form) -> str | None:
-    """Why the kernels cannot serve these inputs; None if they can."""
+def obstacle(inputs: tuple[Tensor, ...], form: Form) -> str | None:
+    """Why the kernels cannot serve these inputs, as those of `reference`; None if they can."""
+    features, _, _, target, row_weight = inputs
+    if features.dtype == torch.float64:
+        return "features are float64, and the kernel computes in float32"
+    if torch.is_grad_enabled() and (target.requires_grad or row_weight.requires_grad):
+        return "target or row_weight requires a gradient, which the kernel does not have"
     if features.shape[1] > WIDEST:
         return f"features are {features.shape[1]} wide, the kernel holds rows of at most {WIDEST}"
     if len(form.sizes) > SEGMENTS:

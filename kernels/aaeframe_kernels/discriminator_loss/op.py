@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import torch
 from torch import Tensor
 
 from aaeframe_kernels.discriminator_loss.fused import few_operations
 from aaeframe_kernels.discriminator_loss.launch import obstacle, one_pass
 from aaeframe_kernels.discriminator_loss.reference import BOUNDARIES, DiscriminatorLoss, Form, Kind, reference
-from aaeframe_kernels.dispatch import Path, choose, launches
+from aaeframe_kernels.dispatch import choose, launches
 
 NAME: Final = "discriminator_loss"
 
@@ -35,27 +34,17 @@ def discriminator_loss(
     of the statistics has, in all R; one segment by default. `relu`: features are pre-activations, a ReLU comes first.
 
     Gradients reach features, weight and bias in one pass over the features, and nothing waits for the device; those of
-    target and row_weight, float64 and differentiated gradients take more operations. ValueError for inputs that do not
+    target and row_weight, float64 and differentiated gradients take torch operations. ValueError for inputs that do not
     fit together; KernelUnavailable for a forced path that cannot run.
     """
     form = Form(kind, (len(features),) if sizes is None else tuple(sizes), relu)
     _check(features, weight, bias, target, row_weight, form)
     inputs = (features, weight, bias, target, row_weight)
-    path = _path(inputs, form)
+    path = choose(features.device, obstacle(inputs, form)).path
     launches[f"{path}/{NAME}"] += 1
     if path == "reference":
         return reference(*inputs, form)
     return few_operations(*inputs, form) if path == "cpu" else one_pass(inputs, form)
-
-
-def _path(inputs: tuple[Tensor, ...], form: Form) -> Path:
-    """Float64 and gradients of target or row weight are the reference's; the rest is as dispatch chooses."""
-    features, _, _, target, row_weight = inputs
-    if features.dtype == torch.float64:
-        return "reference"
-    if torch.is_grad_enabled() and (target.requires_grad or row_weight.requires_grad):
-        return "reference"
-    return choose(features.device, obstacle(features, form)).path
 
 
 def _check(features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, row_weight: Tensor, form: Form) -> None:

@@ -53,12 +53,15 @@ class BandwidthChoice:
 def default_bandwidths(x: Tensor) -> list[float]:
     """20 bandwidths with equal ratios from 0.08 to 0.3 for rows (N, *shape) in [0, 1], as pixels are.
 
-    For other rows they are to the root mean square standard deviation of the features as those are to MNIST's.
+    For other rows they are to the root mean square standard deviation of the features as those are to MNIST's;
+    ValueError if those hold NaN.
     """
     flat = as_pixels(rows(x, "x"))
     scale = 1.0
     if flat.dtype != torch.uint8 and bool((flat < 0).any() | (flat > 1).any()):
         deviation = flat.double().var(0, correction=0).mean().sqrt().item()
+        if math.isnan(deviation):
+            raise ValueError("no bandwidths suit x, which holds NaN; drop those rows, or give bandwidths")
         scale = deviation / MNIST_DEVIATION or 1.0
     return [scale * LEAST * (GREATEST / LEAST) ** (i / (POINTS - 1)) for i in range(POINTS)]
 
@@ -72,7 +75,7 @@ def choose_bandwidth(state: ParzenState) -> BandwidthChoice:
     return BandwidthChoice(bandwidths[max(range(len(means)), key=means.__getitem__)], bandwidths, means)
 
 
-def moved(choice: BandwidthChoice) -> list[float]:
+def moved_grid(choice: BandwidthChoice) -> list[float]:
     """The grid moved on beyond the edge where its best value is, which lies within it then."""
     grid = sorted(choice.bandwidths)
     count, ratio = len(grid), (grid[-1] / grid[0]) ** (1 / (len(grid) - 1))
@@ -103,5 +106,5 @@ def select_bandwidth(
         choice = choose_bandwidth(state)
         if choice.edge is None:
             break
-        grid = moved(choice)
+        grid = moved_grid(choice)
     return choice

@@ -25,10 +25,20 @@ VALUES: Final = 2**22
 ON_GPU: Final = (2**16, 2**26)
 """Samples and values in a chunk at most on a GPU, where a chunk is a few launches and wants to be large."""
 
+BYTES: Final = 2**27
+"""Bytes of a block's product with such a chunk, about; the epilogue takes as many again."""
 
-def row_blocks(x: Tensor) -> Sequence[Tensor]:
-    """x (N, D) in blocks of rows as equal as can be."""
-    return x.chunk(-(-len(x) // ROWS))
+
+def row_blocks(x: Tensor, size: int = ROWS) -> Sequence[Tensor]:
+    """x (N, ...) in blocks of `size` rows at most, as equal as can be."""
+    return x.chunk(-(-len(x) // size))
+
+
+def rows_per_block(x: Tensor, dtype: torch.dtype) -> int:
+    """How many rows make a block of x (N, D) if products have this dtype; fewer on a GPU, where chunks are large."""
+    if x.device.type == "cpu":
+        return ROWS
+    return max(1, min(ROWS, BYTES // (samples_per_chunk(x) * dtype.itemsize)))
 
 
 def samples_per_chunk(x: Tensor) -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import functools
+import os
+import shutil
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
+
+from aaeframe_kernels.parzen.engine import Partial
 
 WORTH: Final = 1e10
 """Pairs times bandwidths seen from which on compiling pays: it takes 4 to 15 seconds and saves up to 1 ns of each."""
@@ -25,12 +29,44 @@ class Kernels(NamedTuple):
     reason: str
 
 
-@functools.cache
+_made: Final[dict[bool, Kernels]] = {}
+"""What `kernels` has for products that are transposed, and for others."""
+
+
 def kernels(*, transposed: bool) -> Kernels:
     """The kernels for products that lie (N, C) in memory, or (C, N) if transposed; made on the first call.
 
     Whatever goes wrong in the compiler is kept as the reason, and the plain operations serve.
     """
+    if transposed not in _made:
+        _made[transposed] = _make(transposed)
+    return _made[transposed]
+
+
+def partial(products: Tensor, row: Tensor, column: Tensor, rates: Sequence[Tensor]) -> Partial | None:
+    """The partial state of a chunk as `Epilogue` has it, products untouched; None where plain operations must serve.
+
+    Other numbers of threads compile anew, and where that fails it is not tried again.
+    """
+    transposed = not products.is_contiguous()
+    made = kernels(transposed=transposed)
+    if made.distances is None or made.kernel_sum is None:
+        return None
+    try:
+        squared, nearest = made.distances(products, row, column)
+        return Partial(nearest, torch.stack([made.kernel_sum(squared, nearest, rate) for rate in rates], dim=1))
+    except Exception as failure:  # as in _make
+        _made[transposed] = _failed(failure)
+        return None
+
+
+def compiler() -> str | None:
+    """The C++ compiler that torch.compile would find, None without one; nothing is run."""
+    names = (os.environ.get("CXX", "cl" if sys.platform == "win32" else "g++"), "clang++", "c++")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+def _make(transposed: bool) -> Kernels:
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the compiler's own, about its workings
@@ -38,10 +74,14 @@ def kernels(*, transposed: bool) -> Kernels:
             kernel_sum = torch.compile(_kernel_sum, dynamic=True, options=_OPTIONS)
             error = _try(distances, kernel_sum, transposed)
     except Exception as failure:  # any failure of another's compiler has the same answer
-        return Kernels(None, None, f"plain torch: torch.compile failed: {type(failure).__name__}: {str(failure)[:200]}")
+        return _failed(failure)
     if not error < 1e-4:
         return Kernels(None, None, f"plain torch: the compiled kernels are wrong here by {error:.1e}")
     return Kernels(distances, kernel_sum, "compiled by torch.compile")
+
+
+def _failed(failure: Exception) -> Kernels:
+    return Kernels(None, None, f"plain torch: torch.compile failed: {type(failure).__name__}: {str(failure)[:200]}")
 
 
 def exp_of_negative(u: Tensor) -> Tensor:

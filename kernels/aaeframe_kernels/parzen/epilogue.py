@@ -7,7 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from aaeframe_kernels.parzen.compiled import kernels
+from aaeframe_kernels.parzen.compiled import partial
 from aaeframe_kernels.parzen.engine import Partial
 
 LEAST: Final = -80.0
@@ -28,11 +28,9 @@ class Epilogue:
 
     def __call__(self, products: Tensor, column: Tensor) -> Partial:
         """The partial state of a chunk: products (N, C) are 2 x.s and may be overwritten, column (C,) is |s|^2."""
-        made = kernels(transposed=not products.is_contiguous()) if self._wanted else None
-        if made is None or made.distances is None or made.kernel_sum is None or 1 in products.shape:
-            return self._plain(products, column)
-        squared, nearest = made.distances(products, self._row, column)
-        return Partial(nearest, torch.stack([made.kernel_sum(squared, nearest, rate) for rate in self._rates], dim=1))
+        wanted = self._wanted and 1 not in products.shape
+        compiled = partial(products, self._row, column, self._rates) if wanted else None
+        return compiled or self._plain(products, column)
 
     def _plain(self, products: Tensor, column: Tensor) -> Partial:
         """In place, each pass over memory counts."""

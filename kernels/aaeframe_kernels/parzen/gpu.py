@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from aaeframe_kernels.dispatch import launches
 from aaeframe_kernels.parzen.engine import Partial
-from aaeframe_kernels.parzen.inputs import as_data
+from aaeframe_kernels.parzen.inputs import within_pixels
+from aaeframe_kernels.parzen.rounding import Centered, digits_suffice, sums_suffice
 
 Mode: TypeAlias = Literal["fp16", "int8x2", "fp32"]
 
@@ -57,19 +59,24 @@ class Operand(NamedTuple):
     """(rows,) what remains of them, fp32; `norms` again in the other modes."""
 
 
-def prepare(x: Tensor, bandwidths: Tensor, precision: str = "auto") -> TritonEngine:
-    """The engine for rows x (N, D), uint8 or floating point, and bandwidths (S,).
+def prepare(x: Tensor, bandwidths: Tensor, mode: str) -> TritonEngine:
+    """The engine of one precision for rows x (N, D), uint8 or floating point, and bandwidths (S,).
 
     fp16 and int8x2 multiply pixels, so x must be uint8, and samples lie in [0, 1]. ValueError if x cannot be had so.
     """
-    mode = choose_mode(x, float(bandwidths.min())) if precision == "auto" else precision
     if mode not in TILES:
-        raise ValueError(f"precision={precision!r} has no Triton kernel; there are: auto, {', '.join(TILES)}")
+        raise ValueError(f"precision={mode!r} has no Triton kernel; there are: {', '.join(TILES)}")
     if mode != "fp32" and x.dtype != torch.uint8:
-        raise ValueError(f"precision={precision!r} multiplies pixels, but x is no multiple of 1/255; use fp32 or auto")
+        raise ValueError(f"precision={mode!r} multiplies pixels, but x is no multiple of 1/255; use fp32 or auto")
     if mode == "int8x2" and x.shape[1] > WIDEST_INT8X2:
         raise ValueError(f"int8x2 serves up to {WIDEST_INT8X2} features, x has {x.shape[1]}; use fp32 or auto")
     return TritonEngine(x, bandwidths, mode)
+
+
+def automatic(x: Tensor, bandwidths: Tensor) -> tuple[TritonEngine, ...]:
+    """The engines for x, the fastest first, each of which refuses chunks that it cannot serve accurately enough."""
+    modes: dict[Mode, None] = {choose_mode(x, float(bandwidths.min())): None, "fp32": None}
+    return tuple(TritonEngine(x, bandwidths, mode, exacting=True) for mode in modes)
 
 
 def choose_mode(x: Tensor, bandwidth: float) -> Mode:
@@ -77,28 +84,47 @@ def choose_mode(x: Tensor, bandwidth: float) -> Mode:
     if x.dtype != torch.uint8:
         return "fp32"
     coarse = bandwidth < 0.07 or (x.shape[1] > 1024 and bandwidth < 0.15)
-    return "int8x2" if coarse and x.shape[1] <= WIDEST_INT8X2 else "fp16"
+    if not coarse:
+        return "fp16"
+    return "int8x2" if x.shape[1] <= WIDEST_INT8X2 else "fp32"
 
 
 class TritonEngine:
-    """Partials by the Triton kernels, in one precision."""
+    """Partials by the Triton kernels, in one precision.
 
-    def __init__(self, x: Tensor, bandwidths: Tensor, mode: Mode) -> None:
+    An exacting one refuses chunks on which rounding could cost too much, see `rounding`.
+    """
+
+    def __init__(self, x: Tensor, bandwidths: Tensor, mode: Mode, *, exacting: bool = False) -> None:
         self.name = mode
+        self._exacting, self._bandwidths = exacting, bandwidths
         self.tile = tile_for(mode, len(bandwidths))
         self._rows, self._width = x.shape
         self._unit = 1.0 if mode == "fp32" else 1 / 255
         self._rates = (self._unit**2 / (2 * math.log(2) * bandwidths.double().square())).to(x.device)
         self._single_rates = self._rates.float()
-        self._center = _center(x, mode)
-        self._x = self.operand(x, self.tile.rows, far=False)
+        self._data, self._centered = x, Centered(x, bandwidths)
+
+    @functools.cached_property
+    def _x(self) -> Operand:
+        """x as the kernels multiply it; made when first used."""
+        return self.operand(self._data, self.tile.rows, far=False)
+
+    @functools.cached_property
+    def _center(self) -> Tensor:
+        """What the kernel takes from pixels so that products stay small in fp16: x's mean, in whole ones, (D,) fp32."""
+        return (self._data.sum(0, dtype=torch.float64) / len(self._data)).round().float()
 
     def accepts(self, chunk: Tensor) -> bool:
-        """Any chunk in fp32, pixels and values within [0, 1] otherwise."""
-        if self.name == "fp32" or chunk.dtype == torch.uint8:
-            return True
-        least, greatest = chunk.aminmax()
-        return bool((least >= 0) & (greatest <= 1))
+        """Any chunk in fp32, pixels and values within [0, 1] otherwise; an exacting one if it is accurate, too."""
+        return (not self._exacting or self._suffices(chunk)) and (self.name == "fp32" or within_pixels(chunk))
+
+    def _suffices(self, chunk: Tensor) -> bool:
+        if self.name == "fp32":
+            return self._centered.suffices(chunk)
+        if self.name == "int8x2":
+            return digits_suffice(chunk, self._bandwidths)
+        return sums_suffice(self._width, self._bandwidths)  # choose_mode has looked at the rest
 
     def partial(self, chunk: Tensor) -> Partial:
         """Nearest distances and kernel sums of one chunk (C, D), the splits merged in float64."""
@@ -121,14 +147,14 @@ class TritonEngine:
         """Rows (n, D) as an operand of a multiple of so many rows; `far`: the added ones are infinitely long."""
         from aaeframe_kernels.parzen.kernel import prepare_kernel
 
-        values = (as_data(rows, torch.float32) if self.name == "fp32" else rows).contiguous()
+        values = (self._centered.rows(rows, torch.float32) if self.name == "fp32" else rows).contiguous()
         shape = (_multiple(len(rows), multiple), _multiple(self._width, self.tile.depth))
         found = self._allocate(shape, values.device)
         with _on(values.device):
             prepare_kernel[(shape[0] // min(multiple, 32),)](
-                values, self._center, *found, len(rows),
+                values, self._center if self.name == "fp16" else values, *found, len(rows),
                 MODE=self.name, PIXELS=values.dtype == torch.uint8, FAR=far, WIDTH=self._width, PADDED=shape[1],
-                ROWS=min(multiple, 32), COLUMNS=self.tile.depth, num_warps=4, enable_fp_fusion=True,
+                ROWS=min(multiple, 32), COLUMNS=self.tile.depth, num_warps=4, enable_fp_fusion=False,
             )  # fmt: skip
         return found
 
@@ -163,13 +189,6 @@ class TritonEngine:
                 num_warps=tile.warps, num_stages=tile.stages, enable_fp_fusion=True,
             )  # fmt: skip
         return nearest, sums
-
-
-def _center(x: Tensor, mode: Mode) -> Tensor:
-    """What is taken from every row so that products stay small, (D,) fp32: x's mean, in whole pixels in fp16."""
-    if mode == "fp32":
-        return as_data(x, torch.float32).nanmean(0, dtype=torch.float64).nan_to_num().float()
-    return (x.sum(0, dtype=torch.float64) / len(x)).round().float()
 
 
 def _multiple(number: int, of: int) -> int:

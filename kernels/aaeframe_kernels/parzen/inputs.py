@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 
-def rows(tensor: Tensor, name: str) -> Tensor:
-    """A tensor (n, *shape) as rows (n, D): uint8 stays, half precision becomes float32. ValueError if neither."""
+def check_rows(tensor: Tensor, name: str) -> None:
+    """ValueError unless a tensor is (n, *shape) of uint8 or floating point, TypeError if it is none; reads no value."""
     if not isinstance(tensor, Tensor):
         raise TypeError(
             f"{name} must be a tensor (n, *shape), found {type(tensor).__name__}; torch.as_tensor makes one"
@@ -22,6 +22,14 @@ def rows(tensor: Tensor, name: str) -> Tensor:
             f"{name} must be uint8 pixels (counted as value/255) or floating point, found {tensor.dtype}; "
             "convert it, and scale it as the other side is scaled"
         )
+
+
+def rows(tensor: Tensor, name: str) -> Tensor:
+    """A tensor that `check_rows` passes as rows (n, D): uint8 stays, half precision becomes float32, the rest stays.
+
+    ValueError for infinity.
+    """
+    check_rows(tensor, name)
     flat = tensor.detach().flatten(1)
     if flat.dtype in (torch.float16, torch.bfloat16):
         flat = flat.float()
@@ -50,6 +58,14 @@ def as_data(values: Tensor, dtype: torch.dtype) -> Tensor:
     """Rows in the units of the data: pixels/255, floating point as it is."""
     scaled = values.to(dtype)
     return scaled / 255 if values.dtype == torch.uint8 else scaled
+
+
+def within_pixels(chunk: Tensor) -> bool:
+    """Whether a chunk is what pixels can be: uint8, or all of it in [0, 1]; NaN is not."""
+    if chunk.dtype == torch.uint8:
+        return True
+    least, greatest = chunk.aminmax()
+    return bool((least >= 0) & (greatest <= 1))
 
 
 def digest(x: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import Final, NamedTuple
 
 import torch
@@ -13,18 +12,14 @@ from aaeframe_kernels.dispatch import launches
 from aaeframe_kernels.parzen.blocks import concatenate, row_blocks
 from aaeframe_kernels.parzen.engine import Partial
 from aaeframe_kernels.parzen.epilogue import Epilogue
-
-UNITS: Final = 65280
-"""Samples in [0, 1] are rounded to multiples of 1/65280 = 1/(255 * 256): a uint8 pixel is a multiple of 256 of them."""
+from aaeframe_kernels.parzen.inputs import within_pixels
+from aaeframe_kernels.parzen.rounding import UNITS, digits_suffice
 
 SHIFT: Final = 128
 """Pixels enter as int8, less this."""
 
 WIDEST: Final = 65536
 """Features up to which a sum of products of 255 and -128 fits 32 bits."""
-
-TOLERANCE: Final = 0.02
-"""Nats: the largest expected effect of rounding on one row's log-likelihood that `auto` takes."""
 
 
 class Finding(NamedTuple):
@@ -59,26 +54,13 @@ class Int8Engine:
     name = "int8x2"
 
     def __init__(self, pixels: Tensor, bandwidths: Tensor, *, compiled: bool, exacting: bool) -> None:
-        self._exacting = exacting
-        rate = float(0.5 / bandwidths.min() ** 2)
-        features = pixels.shape[1]
-        self._rounds_samples = 2 * rate * math.sqrt(features / 6) / (UNITS * math.sqrt(12)) > TOLERANCE
-        self._rounds_sums = features * rate * torch.finfo(torch.float32).eps / 2 > TOLERANCE
+        self._exacting, self._bandwidths = exacting, bandwidths
         rates = (0.5 / bandwidths.double().square()).float()
         self._blocks = [_Block(block, rates, compiled) for block in row_blocks(pixels)]
 
     def accepts(self, chunk: Tensor) -> bool:
-        """Samples of uint8 or in [0, 1]; an exacting one, if rounding moves no result by more than TOLERANCE.
-
-        Rounded samples are off by 1/(65280 sqrt(12)) per feature, random pixels sqrt(D/6) apart; the float32 sums
-        reach D.
-        """
-        if self._exacting and (self._rounds_sums or (self._rounds_samples and chunk.dtype != torch.uint8)):
-            return False
-        if chunk.dtype == torch.uint8:
-            return True
-        low, high = chunk.aminmax()
-        return bool((low >= 0) & (high <= 1))  # NaN is not
+        """Samples of uint8 or in [0, 1]; an exacting one, if rounding moves no result by too much, see `rounding`."""
+        return (not self._exacting or digits_suffice(chunk, self._bandwidths)) and within_pixels(chunk)
 
     def partial(self, chunk: Tensor) -> Partial:
         """Nearest distances and kernel sums of one chunk."""

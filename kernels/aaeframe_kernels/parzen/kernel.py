@@ -7,7 +7,7 @@ the kernel sums relative to it. Operands are padded, so nothing is masked: with 
     mode      an operand's value, in pixels           squared distance, in pixels^2
     fp16      fp16(pixel - center)                    |x|^2 + (|s|^2 - 2 x.s), in fp32
     int8x2    high + low / 256 = pixel - 128          (|x|^2 + floor |s|^2 - 2 x.high) + (rest of |s|^2 - x.low / 128)
-    fp32      value - center, in the data's unit      as fp16
+    fp32      value, in the data's unit, centered     as fp16
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def prepare_kernel(
 ):  # fmt: skip
     """Operands and norms of ROWS rows (count, WIDTH), padded to PADDED columns.
 
+    center (WIDTH,) of pixels, for fp16 alone; fp32 takes values that are centered, perhaps in float64, already.
     PIXELS: values are 0 to 255. FAR: rows from count on lie infinitely far away, not at zero.
     """
     padding: tl.constexpr = float("inf") if FAR else 0.0
@@ -48,9 +49,10 @@ def prepare_kernel(
             tl.store(low + out, (fixed - digit * 256).to(tl.int8))
             total += tl.sum(fixed.to(tl.int64) * fixed.to(tl.int64), axis=1)
         else:
-            pixel = value if PIXELS or MODE == "fp32" else value * 255
-            centered = pixel - tl.load(center + column, mask=column < WIDTH, other=0)
-            operand = tl.where(mask, centered, 0).to(high.dtype.element_ty)
+            if MODE == "fp16":
+                pixel = value if PIXELS else value * 255
+                value = pixel - tl.load(center + column, mask=column < WIDTH, other=0)
+            operand = tl.where(mask, value, 0).to(high.dtype.element_ty)
             tl.store(high + out, operand)
             total += tl.sum(operand.to(tl.float64) * operand.to(tl.float64), axis=1)
     if MODE == "int8x2":

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from typing import Final, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
-from aaeframe_kernels.dispatch import KernelUnavailable, choose
-from aaeframe_kernels.parzen import int8
-from aaeframe_kernels.parzen.compiled import WORTH, kernels
+from aaeframe_kernels.dispatch import KernelUnavailable, choose, forced, refusal
+from aaeframe_kernels.parzen import gpu, int8
+from aaeframe_kernels.parzen.compiled import WORTH, compiler, kernels
 from aaeframe_kernels.parzen.engine import Engine, Partial
 from aaeframe_kernels.parzen.portable import PortableEngine
 from aaeframe_kernels.parzen.reference import ReferenceEngine
+from aaeframe_kernels.parzen.rounding import OF_FLOATS
 
 __all__ = ["PRECISIONS", "Engine", "Partial", "Precision", "describe", "prepare", "select"]
 
@@ -35,7 +33,7 @@ def prepare(
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r} is unknown; there are: {', '.join(PRECISIONS)}")
-    path, reason = choose(x.device)
+    path, reason = choose(x.device, "none of them computes in float64" if precision == "float64" else None)
     if path == "reference":
         return (_reference(x, bandwidths, precision, reason),)
     if precision == "float64":
@@ -52,10 +50,15 @@ def prepare(
 
 
 def select(engines: tuple[Engine, ...], chunk: Tensor, precision: Precision) -> Engine:
-    """The first engine that accepts the chunk. ValueError if none does, which takes a forced precision."""
+    """The first engine that accepts the chunk.
+
+    ValueError if a forced precision cannot serve it, KernelUnavailable if no precision of the forced path can.
+    """
     for engine in engines:
         if engine.accepts(chunk):
             return engine
+    if precision == "auto":
+        raise refusal(f"float32 could move a row's log-likelihood by more than {OF_FLOATS} nats at these bandwidths")
     low, high = (float(end) for end in chunk.aminmax())
     raise ValueError(
         f"precision={precision!r} serves samples of uint8 or within [0, 1]; these are {chunk.dtype} from {low:.3g} to "
@@ -89,10 +92,10 @@ def _reference(x: Tensor, bandwidths: Tensor, precision: Precision, reason: str)
 
 
 def _triton(x: Tensor, bandwidths: Tensor, precision: Precision) -> tuple[Engine, ...]:
-    from aaeframe_kernels.parzen.gpu import prepare as prepare_on_gpu  # imports triton, which may be missing elsewhere
-
-    fused = prepare_on_gpu(x, bandwidths, precision)
-    return (fused, *_portable(x, bandwidths, False)) if precision == "auto" else (fused,)
+    if precision != "auto":
+        return (gpu.prepare(x, bandwidths, precision),)
+    fused = gpu.automatic(x, bandwidths)
+    return fused if forced() else (*fused, PortableEngine(x, bandwidths, torch.float64))
 
 
 def _automatic(x: Tensor, bandwidths: Tensor, compiled: bool) -> tuple[Engine, ...]:
@@ -128,8 +131,7 @@ def _compiler(attempt: bool) -> str:
     """Whether there is a C++ compiler, without running it; or whether it has made the epilogue."""
     if attempt:
         return f"the epilogue is {kernels(transposed=True).reason}"
-    names = (os.environ.get("CXX", "cl" if sys.platform == "win32" else "g++"), "clang++", "c++")
-    found = next(filter(None, map(shutil.which, names)), None)
+    found = compiler()
     if found is None:
         return "no C++ compiler was found, so the epilogue is plain torch"
     return f"the epilogue is compiled by {found} once pairs x bandwidths exceed {WORTH:.0e}"

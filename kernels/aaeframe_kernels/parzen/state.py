@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from aaeframe_kernels.parzen.blocks import samples_per_chunk
 from aaeframe_kernels.parzen.compiled import WORTH
 from aaeframe_kernels.parzen.engine import Engine, Partial
-from aaeframe_kernels.parzen.inputs import as_pixels, bandwidth_tensor, digest, rows
+from aaeframe_kernels.parzen.inputs import as_pixels, bandwidth_tensor, check_rows, digest, rows
 from aaeframe_kernels.parzen.paths import Precision, prepare, select
 
 _PATH = "paths."
@@ -55,16 +56,21 @@ class ParzenState:
         self.paths: Counter[str] = Counter()
 
     def update(self, samples: Tensor, chunk_size: int | None = None) -> None:
-        """Take samples (M, *shape) in, uint8 or floating point. ValueError for other shapes and for infinity."""
+        """Take samples (M, *shape) in, uint8 or floating point: all of them, or after an exception none.
+
+        ValueError for other shapes and for infinity, KernelUnavailable for a chunk that the forced path cannot serve.
+        """
         if self._x is None:
             raise ValueError("this state was restored without x, so it can merge and be read, not updated; pass x=")
-        flat = rows(samples, "samples").to(self._x.device)
+        check_rows(samples, "samples")
         if tuple(samples.shape[1:]) != self._shape:
             raise ValueError(f"samples must be (M, {_sizes(self._shape)}) as x is, found ({_sizes(samples.shape)})")
         if chunk_size is not None and chunk_size < 1:
             raise ValueError(f"chunk_size must be 1 or more, or None for a size that suits x; found {chunk_size}")
-        with torch.no_grad(), torch.autocast(flat.device.type, enabled=False):
-            for chunk in flat.split(chunk_size or samples_per_chunk(self._x)):
+        device = self._x.device
+        with self._all_or_none(), torch.no_grad(), torch.autocast(device.type, enabled=False):
+            for part in samples.split(chunk_size or samples_per_chunk(self._x)):
+                chunk = rows(part.to(device), "samples")
                 engine = select(self._ready(self._x), chunk, self._precision)
                 self._absorb(engine.partial(chunk), len(chunk))
                 self.paths[engine.name] += len(chunk)
@@ -144,6 +150,16 @@ class ParzenState:
             self._engines = prepare(x, self.bandwidths, self._precision, compiled=with_compiled)
             self._with_compiled = with_compiled
         return self._engines
+
+    @contextmanager
+    def _all_or_none(self) -> Iterator[None]:
+        """An exception inside takes back what was absorbed there: tensors are replaced, never written."""
+        before = self._nearest, self._sums, self.count, self.paths.copy()
+        try:
+            yield
+        except BaseException:
+            self._nearest, self._sums, self.count, self.paths = before
+            raise
 
     def _rates(self) -> Tensor:
         """1 / (2 h^2) for each bandwidth, (S,) float64 on the state's device."""

@@ -8,6 +8,7 @@ import torch
 from aaeframe.benchmarking import SUITES
 from aaeframe.benchmarking.case import IncorrectResult, Settings
 from aaeframe.benchmarking.installed import obstacle
+from aaeframe.training import Training
 from aaeframe_kernels.dispatch import launches
 
 CPU = torch.device("cpu")
@@ -96,6 +97,19 @@ def test_a_path_of_the_loss_is_forced_and_runs():
     before = launches["cpu/discriminator_loss"]
     result_of(alternative("loss", "aaeframe, few torch operations"), calls=3)
     assert launches["cpu/discriminator_loss"] == before + 3
+
+
+def test_the_step_as_train_takes_it_is_the_step_of_the_training_loop(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    taken, step = [], Training._step
+    monkeypatch.setattr(Training, "_step", lambda training: (step(training), taken.append(training)))
+
+    first, last = result_of(alternative("step", "aaeframe fp32, as train takes it"), calls=60)
+
+    assert len(taken) == taken[0].batches.step == taken[0].sums.count == 60
+    assert taken[0].sums.last["reconstruction"] == last
+    assert last < first
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("last", [5.0, float("nan")])

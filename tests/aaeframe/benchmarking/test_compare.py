@@ -22,15 +22,15 @@ def compare(script, capsys):
 def stored(tmp_path):
     """Writes what `aaeframe bench` writes, with the ratio of each alternative of ours."""
 
-    def write(name, **ratios):
+    def write(name, baseline="other", **ratios):
         cases = [
             {
                 "name": case.replace("_", " "),
-                "baseline": "other",
+                "baseline": baseline,
                 "rows": [
                     {"alternative": "other", "ours": False, "ratio": 1.0},
                     {"alternative": "ours", "ours": True, "ratio": ratio},
-                    {"alternative": "a third", "ours": False, "ratio": 40.0 * ratio},
+                    {"alternative": "a third", "ours": False, "ratio": 40.0},
                 ],
             }
             for case, ratio in ratios.items()
@@ -87,6 +87,19 @@ def test_a_case_that_is_gone_is_told(compare, stored):
     code, out, _ = compare(stored("old", step=1.0, loss=1.0), stored("new", step=1.0))
     assert code == 0
     assert "loss: ours: only in" in out
+
+
+def test_ratios_to_different_baselines_are_not_compared(compare, stored):
+    code, _, err = compare(stored("old", step=1.0), stored("new", "another", step=9.0))
+    assert code == 2
+    assert "no case in common" in err
+
+
+def test_a_case_without_ratios_is_told(compare, stored):
+    code, out, _ = compare(stored("old", step=1.0, loss=1.0), stored("new", step=1.0, loss=None))
+    assert code == 0
+    assert "loss: ours: only in" in out
+    assert "is there a ratio to other" in out
 
 
 def test_times_of_pytest_benchmark_become_ratios(compare, timed):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+
+from aaeframe.evaluation import likelihood
 
 CPU = torch.device("cpu")
 SCRIPTS = Path(__file__).parents[3] / "benchmarks"
@@ -113,19 +117,69 @@ def test_tf32_verdicts(checks):
 
 
 def test_streaming_takes_every_sample_and_is_set_against_a_product(timings):
-    found = timings.parzen_speed(CPU, rows=8, samples=60, chunk=20, precisions=("fp32",))
-    assert found["samples"] == 60
-    ours = found["fp32, 20 bandwidths"]
-    assert ours["to_product"] == pytest.approx(ours["seconds"] / found["fp16_product_seconds"])
-    assert ours["paths"]["fp32"] % 20 == 0
+    found = timings.parzen_speed(CPU, rows=8, samples=60, chunks=(20, 10), precisions=("fp32",))
+    fastest = min(found["fp16_product_seconds_by_chunk"].values())
+    for chunk in (20, 10):
+        ours = found[f"fp32, 20 bandwidths, chunks of {chunk}"]
+        assert ours["to_product"] == pytest.approx(ours["seconds"] / fastest)
+        assert ours["paths"]["fp32"] == 3 * 60 + chunk  # timed three times, and once before
+
+
+def test_chunks_of_the_evaluation_are_measured_too(timings):
+    chunks = inspect.signature(timings.parzen_speed).parameters["chunks"].default
+    assert likelihood.CHUNK in chunks
 
 
 def test_tests_that_fail_fail_their_part(checks, tmp_path):
     (tmp_path / "test_good.py").write_text("def test_it(): pass")
-    assert "1 passed" in checks.kernel_tests(CPU, [str(tmp_path)])["tail"]
+    assert "1 passed" in checks.kernel_tests(CPU, 100, [str(tmp_path)])["tail"]
     (tmp_path / "test_bad.py").write_text("def test_it(): assert False, 'for no reason'")
     with pytest.raises(checks.Failed, match="for no reason"):
-        checks.kernel_tests(CPU, [str(tmp_path)])
+        checks.kernel_tests(CPU, 100, [str(tmp_path)])
+
+
+def test_tests_that_run_out_of_time_tell_which_ran(checks, monkeypatch):
+    def stopped(command, timeout, **options):
+        raise subprocess.TimeoutExpired(command, timeout, output=b"test_a PASSED\ntest_b ")
+
+    monkeypatch.setattr(checks.subprocess, "run", stopped)
+    with pytest.raises(checks.Failed, match=r"not done after 7 s(?s:.*)test_a PASSED"):
+        checks.kernel_tests(CPU, 7)
+
+
+@pytest.mark.parametrize(("left", "given"), [(500.0, 240.0), (90.0, 90.0)])
+def test_the_tests_come_last_and_get_the_time_that_is_left(gpu, monkeypatch, left, given):
+    assert list(gpu.PARTS)[-1] == "tests"
+    part = replace(gpu.PARTS["tests"], find=lambda device, seconds: seconds)
+    assert gpu.outcome(part, CPU, left)["found"] == given
+
+
+def test_targets_are_told_and_recorded(gpu, capsys):
+    part = gpu.Part("it", lambda device: 2, targets=lambda found: {"at most 1": found <= 1, "at most 3": found <= 3})
+    assert gpu.outcome(part, CPU, 1)["targets"] == {"at most 1": False, "at most 3": True}
+    assert capsys.readouterr().out.splitlines()[1:] == ["    target MISSED: at most 1", "    target met: at most 3"]
+
+
+def test_targets_of_the_step(script):
+    seconds = {"plain script fp32": 0.8e-3, "aaeframe fp32": 0.4e-3, "aaeframe bf16": 0.2e-3, "pythae fp32": 1.0}
+    rows = [{"alternative": name, "seconds": value} for name, value in seconds.items()]
+    assert script("gpu_targets").step_targets([{"rows": rows}]) == {
+        "fp32: 0.400 ms, at most 0.30": False,
+        "fp32: 2.00 times faster than eager, at least 3": False,
+        "bf16: 0.200 ms, at most 0.30": True,
+    }
+
+
+def test_targets_of_the_likelihood(script):
+    found = {"rows": 10, "fp16_product_seconds_by_chunk": {"5": 0.1}, "fp16": {"seconds": 0.2, "to_product": 2.0}}
+    assert script("gpu_targets").parzen_targets(found) == {
+        "fp16: 0.200 s, at most 0.30": True,
+        "fp16: 2.00 of the fp16 product, at most 1.5": False,
+    }
+
+
+def test_the_parts_with_targets_are_those_of_the_plan(gpu):
+    assert [name for name, part in gpu.PARTS.items() if part.targets is not None] == ["parzen-speed", "step-100"]
 
 
 def test_training_ends_alike_whether_graphed_or_resumed(checks):
@@ -147,11 +201,12 @@ def test_triton_paths_stream_and_tiles_are_tried_in_the_interpreter():
 import json, sys, torch
 import gpu_timings
 cpu = torch.device("cpu")
-small = {"rows": 3, "chunk": 5}
-speed = gpu_timings.parzen_speed(cpu, samples=10, precisions=("fp16", "int8x2"), counts=(1, 2), **small)
+speed = gpu_timings.parzen_speed(
+    cpu, rows=3, samples=10, chunks=(5,), precisions=("fp16", "int8x2"), counts=(1, 2)
+)
 tile = gpu_timings.Tile(16, 16, 32, 4, 1)
 before = dict(gpu_timings.gpu.TILES)
-tiles = gpu_timings.tile_choice(cpu, passes=1, tiles={"fp16": (tile,)}, **small)
+tiles = gpu_timings.tile_choice(cpu, passes=1, tiles={"fp16": (tile,)}, rows=3, chunk=5)
 assert gpu_timings.gpu.TILES == before
 import tf32_kernel
 a, identity = torch.rand(16, 16), torch.eye(16)
@@ -162,5 +217,5 @@ json.dump([speed, tiles], sys.stdout)
     done = subprocess.run([sys.executable, "-c", source], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     speed, tiles = json.loads(done.stdout)
-    assert speed["int8x2, 2 bandwidths"]["paths"]["int8x2"] > 0
+    assert speed["int8x2, 2 bandwidths, chunks of 5"]["paths"]["int8x2"] > 0
     assert tiles["fp16 16x16x32, 4 warps, 1 stages"]["paths"]["fp16"] > 0

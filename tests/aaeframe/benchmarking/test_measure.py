@@ -57,16 +57,60 @@ def test_a_wrong_result_has_no_row():
         case(Alternative("right", returning(1)), Alternative("wrong", returning(2), check=wrong)), SETTINGS, LIMITS
     )
     assert [row.alternative for row in report.rows] == ["right"]
-    assert report.failed == {"wrong": "wrong: 2 is not 1"}
+    assert report.failed == {"wrong": "IncorrectResult: 2 is not 1"}
 
 
-@pytest.mark.parametrize("when", ["preparing", "calling"])
-def test_an_alternative_that_breaks_down_is_told_and_the_others_are_measured(when):
-    bad = Alternative("bad", broken if when == "preparing" else lambda: broken)
-    report = measure_case(case(bad, Alternative("good", returning(1))), SETTINGS, LIMITS)
-    assert report.baseline == "good"
+def fails_at(call):
+    """Prepares what breaks down at this call, counted from 1; the first is that of preparing."""
+
+    def prepare():
+        calls = iter(range(1, 10**9))
+        return lambda: broken() if next(calls) >= call else None
+
+    return prepare
+
+
+def breaks(result):
+    raise RuntimeError("no compiler here")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(Alternative("bad", broken), id="preparing"),
+        pytest.param(Alternative("bad", lambda: broken), id="the first call"),
+        pytest.param(Alternative("bad", fails_at(2)), id="the call that tells how often"),
+        pytest.param(Alternative("bad", fails_at(3), every=2), id="a later round"),
+        pytest.param(Alternative("bad", returning(1), check=breaks), id="checking"),
+        pytest.param(Alternative("bad", returning(1), work=breaks), id="counting its work"),
+    ],
+)
+def test_an_alternative_that_breaks_down_is_told_and_the_others_are_measured(bad):
+    report = measure_case(case(Alternative("good", returning(1)), bad), SETTINGS, LIMITS)
     assert [row.alternative for row in report.rows] == ["good"]
+    assert report.rows[0].rounds == QUICK_ROUNDS
     assert report.failed == {"bad": "RuntimeError: no compiler here"}
+
+
+def test_a_case_of_which_nothing_runs_is_a_report_of_failures():
+    report = measure_case(case(Alternative("one", broken), Alternative("two", lambda: broken)), SETTINGS, LIMITS)
+    assert report.rows == []
+    assert set(report.failed) == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    "baseline",
+    [
+        pytest.param(Alternative("baseline", broken), id="broken"),
+        pytest.param(Alternative("baseline", returning(2), check=wrong), id="wrong"),
+        pytest.param(Alternative("baseline", broken, obstacle="not installed"), id="absent"),
+    ],
+)
+def test_without_a_right_baseline_there_are_no_ratios(baseline):
+    others = (Alternative("a", returning(1)), Alternative("b", returning(1)))
+    report = measure_case(case(baseline, *others), SETTINGS, LIMITS)
+    assert report.baseline == "baseline"
+    assert [(row.alternative, row.ratio) for row in report.rows] == [("a", None), ("b", None)]
 
 
 def test_an_alternative_that_is_not_installed_is_told():

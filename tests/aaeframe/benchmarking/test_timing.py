@@ -38,7 +38,7 @@ def clock():
 def test_contestants_take_turns_and_each_begins_a_round(clock):
     contestants = [clock.contestant("a", 1.0), clock.contestant("b", 2.0), clock.contestant("c", 3.0)]
 
-    timings = interleave(contestants, rounds=3, device=CPU, clock=clock)
+    timings = interleave(contestants, rounds=3, device=CPU, failed={}, clock=clock)
 
     assert "".join(clock.calls) == "abc" + "abc" + "bca" + "cab"
     assert {name: it.seconds for name, it in timings.items()} == {"a": (1.0,) * 3, "b": (2.0,) * 3, "c": (3.0,) * 3}
@@ -48,7 +48,7 @@ def test_contestants_take_turns_and_each_begins_a_round(clock):
 def test_a_slow_contestant_takes_part_in_every_nth_round(clock):
     contestants = [clock.contestant("fast", 1.0), clock.contestant("slow", 9.0, every=4)]
 
-    timings = interleave(contestants, rounds=9, device=CPU, clock=clock)
+    timings = interleave(contestants, rounds=9, device=CPU, failed={}, clock=clock)
 
     assert len(timings["fast"].seconds) == 9
     assert len(timings["slow"].seconds) == 3
@@ -57,7 +57,7 @@ def test_a_slow_contestant_takes_part_in_every_nth_round(clock):
 def test_short_calls_are_repeated_and_their_mean_is_taken(clock):
     contestants = [clock.contestant("short", 0.001), clock.contestant("long", 1.0)]
 
-    timings = interleave(contestants, rounds=2, device=CPU, clock=clock)
+    timings = interleave(contestants, rounds=2, device=CPU, failed={}, clock=clock)
 
     assert clock.calls.count("short") == 1 + 2 * 5
     assert clock.calls.count("long") == 1 + 2
@@ -77,14 +77,16 @@ def test_what_a_contestant_needs_around_it_is_there_for_its_calls_alone(clock):
     guarded = Contestant("guarded", lambda: seen.append(bool(inside)), within=within)
     free = Contestant("free", lambda: seen.append(bool(inside)))
 
-    interleave([guarded, free], rounds=1, device=CPU, clock=lambda: 0.0)
+    interleave([guarded, free], rounds=1, device=CPU, failed={}, clock=lambda: 0.0)
 
     assert seen == [True, False, True, False]
 
 
 def test_garbage_is_not_collected_while_timing_and_again_afterwards():
     seen = []
-    interleave([Contestant("it", lambda: seen.append(gc.isenabled()))], rounds=2, device=CPU, clock=lambda: 0.0)
+    interleave(
+        [Contestant("it", lambda: seen.append(gc.isenabled()))], rounds=2, device=CPU, failed={}, clock=lambda: 0.0
+    )
     assert seen == [True, False, False]  # the first is no round yet
     assert gc.isenabled()
 

@@ -65,6 +65,30 @@ def test_bad_input_is_refused_in_words_before_anything_is_measured(cli, argument
     assert "measuring" not in outcome.err
 
 
+@pytest.mark.parametrize("arguments", [(), ("--out", "bench.json")])
+def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_measured(
+    cli, monkeypatch, tmp_path, arguments
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.access", lambda path, mode, **options: False)
+    outcome = cli("bench", "--quick", *arguments)
+    assert outcome.code == 2
+    assert "cannot be written to" in outcome.err
+    assert "measuring" not in outcome.err
+
+
+def test_a_baseline_that_is_wrong_leaves_no_ratios_and_that_is_told(cli, monkeypatch, tmp_path):
+    def wrong(inputs):
+        return 2 * right(inputs)
+
+    right = discriminator_loss.chain
+    monkeypatch.setattr(discriminator_loss, "chain", wrong)
+    outcome = cli("bench", "--quick", "--case", "loss", "--device", "cpu", "--out", tmp_path / "bench.json")
+    assert outcome.code == 1
+    assert "no ratios in loss rows=16 width=32" in outcome.out
+    assert "aaeframe, few torch operations" in outcome.out
+
+
 def test_a_wrong_result_is_told_and_ends_in_exit_code_1(cli, monkeypatch, tmp_path):
     def wrong(problem, result):
         raise IncorrectResult("the loss is off")
@@ -72,4 +96,4 @@ def test_a_wrong_result_is_told_and_ends_in_exit_code_1(cli, monkeypatch, tmp_pa
     monkeypatch.setattr(discriminator_loss.Problem, "check", wrong)
     outcome = cli("bench", "--quick", "--case", "loss", "--device", "cpu", "--out", tmp_path / "bench.json")
     assert outcome.code == 1
-    assert "FAILED: aaeframe, few torch operations: wrong: the loss is off" in outcome.out
+    assert "FAILED: aaeframe, few torch operations: IncorrectResult: the loss is off" in outcome.out

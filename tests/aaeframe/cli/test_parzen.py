@@ -14,6 +14,7 @@ def files(tmp_path):
     rng = np.random.default_rng(0)
     arrays = {name: 0.2 * rng.normal(size=(count, 4)) for name, count in [("s", 500), ("t", 30), ("v", 100)]}
     arrays |= {"pixels": rng.integers(0, 256, (30, 4)), "bytes": rng.integers(0, 256, (30, 4)), "wide": np.ones((5, 6))}
+    arrays |= {"tanh": np.linspace(-1, 1, 40).reshape(10, 4), "unit": np.linspace(0, 1, 40).reshape(10, 4)}
     for name, array in arrays.items():
         kind = np.uint8 if name == "pixels" else np.float32
         np.save(tmp_path / f"{name}.npy", array.astype(kind))
@@ -71,7 +72,15 @@ def refused(outcome, *parts):
         (["--bandwidth", 0.1, "--test", "{tmp}/missing.npy"], ["missing.npy"]),
         (
             ["--bandwidth", 0.1, "--test", "{tmp}/pixels.npy", "--samples", "{tmp}/bytes.npy"],
-            ["test hold uint8, which counts as value / 255, but samples reaches 25", "divide by 255"],
+            ["rows must be in the same units", "samples from 0 to 25", "bring samples to the scale of test"],
+        ),
+        (
+            ["--bandwidth", 0.1, "--test", "{tmp}/pixels.npy", "--samples", "{tmp}/tanh.npy"],
+            ["samples from -1 to 1", "bring samples to the scale of test", "map [-1, 1] to [0, 1]"],
+        ),
+        (
+            ["--bandwidth", 0.1, "--test", "{tmp}/unit.npy", "--samples", "{tmp}/bytes.npy"],
+            ["test from 0 to 1", "bring samples to the scale of test: divide pixels by 255"],
         ),
     ],
 )

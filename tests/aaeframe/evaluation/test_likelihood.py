@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aaeframe.data import Split
-from aaeframe.errors import CheckpointError
+from aaeframe.errors import CheckpointError, DataError
 from aaeframe.evaluation import likelihood
 from aaeframe.evaluation.keeping import Keep
 from aaeframe.evaluation.likelihood import Decoded, Stored, estimate
@@ -122,14 +122,37 @@ def test_an_interrupted_estimate_goes_on_to_the_same_bits(kept, doing, done):
     assert torch.equal(found.log_likelihood, whole.log_likelihood)
     assert found.as_dict() | {"seconds": 0} == whole.as_dict() | {"seconds": 0}
     assert not any(now == doing and at < done for now, at in seen)
+    assert kept().found, "until the report is kept"
+    kept().remove()
     assert not kept().found
+
+
+def test_a_pass_with_another_bandwidth_is_not_gone_on_with(kept):
+    killed(kept(), "test", 2 * CHUNK)
+    other = normal(200, 9, scale=3 * SCALE)
+    found = estimate(TEST, SAMPLES, validation=other, keep=kept())
+    whole = estimate(TEST, SAMPLES, validation=other)
+    assert found.bandwidth == whole.bandwidth
+    assert torch.equal(found.log_likelihood, whole.log_likelihood)
+
+
+@pytest.mark.parametrize("bandwidths", [None, [], [0.1, 0.2]])
+def test_without_validation_rows_one_bandwidth_is_needed(bandwidths):
+    with pytest.raises(DataError, match="validation rows, or one bandwidth, must be given"):
+        estimate(TEST, SAMPLES, bandwidths=bandwidths)
+
+
+def test_no_samples_are_refused():
+    with pytest.raises(DataError, match="under samples, one at least, found 0"):
+        estimate(TEST, Decoded(Numbers(), 0, seed=0, scaled=False), bandwidths=[0.1])
 
 
 def test_another_model_other_rows_and_damage_are_not_gone_on_with(kept):
     killed(kept(), "test", CHUNK)
-    assert kept().state("test", TEST).count == CHUNK
+    bandwidth = estimate(TEST, SAMPLES, validation=VALIDATION).bandwidth
+    assert kept().state("test", TEST, [bandwidth]).count == CHUNK
     assert not kept(weights="b").found
-    assert kept().state("test", TEST + 1) is None
+    assert kept().state("test", TEST + 1, [bandwidth]) is None
     path = kept().path
     data = bytearray(path.read_bytes())
     data[-5] ^= 1

@@ -32,13 +32,16 @@ def differentiable(inputs, dtype=None):
     return [part.detach().requires_grad_(index < 3) for index, part in enumerate(parts)]
 
 
+def by_reference(*inputs, kind="bce", sizes=None, relu=False):
+    return reference(*inputs, Form(kind, sizes or (len(inputs[0]),), relu))
+
+
 def compare(inputs, tolerance=2e-6, upstream=1.0, **options):
     """Result and gradients of the kernels against the reference in float64, by the norm of the difference."""
     before = launches["triton/discriminator_loss"]
     ours, exact = differentiable(inputs), differentiable(inputs, torch.float64)
     result = discriminator_loss(*ours, **options)
-    form = Form(options.get("kind", "bce"), options.get("sizes", (len(inputs[0]),)), options.get("relu", False))
-    expected = reference(*exact, form)
+    expected = by_reference(*exact, **options)
     found = torch.autograd.grad(result.loss, ours[:3], torch.tensor(upstream, device=inputs[0].device))
     wanted = torch.autograd.grad(upstream * expected.loss, exact[:3])
     for mine, theirs in zip((*result, *found), (*expected, *wanted), strict=True):
@@ -143,7 +146,8 @@ def test_double_backward(kind, device):
     found = []
     for dtype in (torch.float32, torch.float64):
         inputs = differentiable(case(7, 20, device, kind), dtype)
-        loss = discriminator_loss(*inputs, kind=kind, relu=True).loss
+        of = discriminator_loss if dtype == torch.float32 else by_reference
+        loss = of(*inputs, kind=kind, relu=True).loss
         slopes = torch.autograd.grad(loss * loss, inputs[:3], create_graph=True)
         found.append(torch.autograd.grad(sum(slope.square().sum() for slope in slopes), inputs[:3]))
 
@@ -207,15 +211,20 @@ def test_nan_shows(kind, device):
     assert bool(result.mean_logit.isnan().all())
 
 
-def test_target_with_a_gradient_goes_by_the_reference(device):
+@pytest.mark.parametrize("which", [3, 4])
+def test_gradients_that_the_kernel_does_not_have_are_refused_where_it_is_forced(which, device):
     inputs = case(9, 20, device)
-    before = launches["reference/discriminator_loss"]
-    target = inputs[3].requires_grad_()
+    inputs[which].requires_grad_()
 
-    (gradient,) = torch.autograd.grad(discriminator_loss(*inputs).loss, target)
+    with pytest.raises(KernelUnavailable, match="target or row_weight requires a gradient"):
+        discriminator_loss(*inputs)
+    with torch.no_grad():
+        assert bool(discriminator_loss(*inputs).loss.isfinite())
 
-    assert bool(gradient.isfinite().all())
-    assert launches["reference/discriminator_loss"] == before + 1
+
+def test_float64_is_refused_where_the_kernel_is_forced(device):
+    with pytest.raises(KernelUnavailable, match="features are float64.*; unset AAEFRAME_KERNELS"):
+        discriminator_loss(*case(9, 20, device, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(("width", "sizes"), [(launch.WIDEST + 1, (5,)), (3, (1,) * 5)])

@@ -1,4 +1,4 @@
-"""The discriminator loss in plain torch: the reference in float64, the few operations in float32, and the border."""
+"""The discriminator loss in plain torch: the reference, the few operations, and the border."""
 
 from __future__ import annotations
 
@@ -38,15 +38,17 @@ def expected_loss(features, weight, bias, target, row_weight, kind, relu):
     return (row_weight * OWN_WORDS[kind](activations @ weight[0] + bias, target)).sum()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["few operations", "reference"])
+@pytest.mark.parametrize(
+    ("path", "dtype"), [("cpu", torch.float32), ("cpu", torch.float64), ("reference", torch.float64)]
+)
 @pytest.mark.parametrize("relu", [False, True], ids=["", "relu"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("rows", "width"), [(1, 1), (7, 5), (200, 1000)])
-def test_loss_and_gradients(rows, width, kind, relu, dtype):
+def test_loss_and_gradients(rows, width, kind, relu, path, dtype, monkeypatch):
+    monkeypatch.setenv("AAEFRAME_KERNELS", path)
     inputs = case(rows, width, kind)
     wanted = expected_loss(*inputs, kind, relu)
     ours = [part.detach().to(dtype).requires_grad_(part.requires_grad) for part in inputs]
-    path = {torch.float32: "cpu", torch.float64: "reference"}[dtype]
     before = launches[f"{path}/discriminator_loss"]
 
     loss = discriminator_loss(*ours, kind=kind, relu=relu).loss
@@ -58,9 +60,11 @@ def test_loss_and_gradients(rows, width, kind, relu, dtype):
         assert float((mine.double() - theirs).norm()) <= tolerance * float(theirs.norm()) + tolerance
 
 
+@pytest.mark.parametrize("path", ["cpu", "reference"])
 @pytest.mark.parametrize("relu", [False, True], ids=["", "relu"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradcheck(kind, relu):
+def test_gradcheck(kind, relu, path, monkeypatch):
+    monkeypatch.setenv("AAEFRAME_KERNELS", path)
     *inputs, target, row_weight = case(kind=kind)
 
     def loss(*parts):
@@ -70,12 +74,18 @@ def test_gradcheck(kind, relu):
     assert torch.autograd.gradgradcheck(loss, tuple(inputs))
 
 
-def test_target_and_row_weight_have_gradients():
-    *inputs, target, row_weight = case()
+@pytest.mark.parametrize("path", ["cpu", "reference"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_target_and_row_weight_have_gradients(kind, path, monkeypatch):
+    monkeypatch.setenv("AAEFRAME_KERNELS", path)
+    *inputs, target, row_weight = case(kind=kind)
+    last = (target.double().requires_grad_(), row_weight.requires_grad_())
 
-    assert torch.autograd.gradcheck(
-        lambda *last: discriminator_loss(*inputs, *last).loss, (target.requires_grad_(), row_weight.requires_grad_())
-    )
+    def loss(*parts):
+        return discriminator_loss(*inputs, *parts, kind=kind).loss
+
+    assert torch.autograd.gradcheck(loss, last)
+    assert torch.autograd.gradgradcheck(loss, last)
 
 
 @pytest.mark.parametrize("kind", KINDS)

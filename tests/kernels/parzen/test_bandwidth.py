@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aaeframe_kernels.parzen.bandwidth import choose_bandwidth, default_bandwidths, moved, select_bandwidth
+from aaeframe_kernels.parzen.bandwidth import choose_bandwidth, default_bandwidths, moved_grid, select_bandwidth
 from aaeframe_kernels.parzen.op import parzen_log_likelihood
 from aaeframe_kernels.parzen.state import ParzenState
 
@@ -69,7 +69,7 @@ def test_the_default_grid_scales_with_other_data(generator):
 
 def test_a_moved_grid_has_the_edge_within_and_the_same_ratio(normal):
     choice = select_bandwidth(*normal, [0.5, 1.0, 2.0, 4.0])
-    assert moved(choice) == pytest.approx([0.125, 0.25, 0.5, 1.0])
+    assert moved_grid(choice) == pytest.approx([0.125, 0.25, 0.5, 1.0])
 
 
 def test_nan_chooses_nothing(pixels, samples):
@@ -77,3 +77,10 @@ def test_nan_chooses_nothing(pixels, samples):
     state.update(torch.full_like(samples, float("nan")))
     with pytest.raises(ValueError, match="hold NaN"):
         choose_bandwidth(state)
+
+
+def test_rows_with_nan_have_no_default_grid(generator):
+    x = 5 * torch.randn(9, 4, generator=generator)
+    x[2, 1] = float("nan")
+    with pytest.raises(ValueError, match="x, which holds NaN; drop those rows, or give bandwidths"):
+        default_bandwidths(x)

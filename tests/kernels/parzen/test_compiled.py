@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from aaeframe_kernels.parzen import ParzenState, compiled, int8
+from aaeframe_kernels.parzen import ParzenState, compiled, int8, parzen_log_likelihood
 from aaeframe_kernels.parzen.compiled import exp_of_negative
 
 BANDWIDTHS = [0.1, 0.15, 0.2, 0.3]
@@ -36,12 +36,14 @@ def test_it_agrees_with_plain_torch_for_any_sizes(generator, precision):
             state.update(samples)
             found[wanted] = state.log_likelihood()
         torch.testing.assert_close(found[True], found[False], rtol=0, atol=2e-3)
-    assert compiled.kernels(transposed=precision == "int8x2").reason == "compiled by torch.compile"
+    reason = compiled.kernels(transposed=precision == "int8x2").reason
+    wanted = "compiled by torch.compile" if compiled.compiler() else "plain torch: torch.compile failed: "
+    assert reason.startswith(wanted)
 
 
 def test_it_is_compiled_only_where_it_pays(pixels, samples, monkeypatch):
     asked = []
-    monkeypatch.setattr("aaeframe_kernels.parzen.epilogue.kernels", lambda **_: asked.append(1) or NONE)
+    monkeypatch.setattr(compiled, "kernels", lambda **_: asked.append(1) or NONE)
     monkeypatch.setattr("aaeframe_kernels.parzen.state.WORTH", 300 * len(pixels))
     state = ParzenState(pixels, 0.2)
     counts = []
@@ -49,6 +51,28 @@ def test_it_is_compiled_only_where_it_pays(pixels, samples, monkeypatch):
         state.update(samples)
         counts.append(len(asked))
     assert counts == [0, 0, 1]  # 422 samples were seen when the third chunk came
+
+
+def test_what_fails_to_compile_again_is_done_without_from_then_on(pixels, samples, monkeypatch):
+    calls = []
+
+    def failing(*_):
+        calls.append(1)
+        raise RuntimeError("no space left\n")
+
+    made = dict.fromkeys((False, True), compiled.Kernels(failing, failing, "compiled"))
+    monkeypatch.setattr(compiled, "_made", made)
+    state = ParzenState(pixels, BANDWIDTHS, precision="fp32", compiled=True)
+    for _ in range(2):
+        state.update(samples)
+
+    assert len(calls) == 1
+    assert [kernels.reason for kernels in made.values()].count(
+        "plain torch: torch.compile failed: RuntimeError: no space left\n"
+    ) == 1
+    torch.testing.assert_close(
+        state.log_likelihood(), parzen_log_likelihood(pixels, samples, BANDWIDTHS, precision="fp32", compiled=False)
+    )
 
 
 NONE = compiled.Kernels(None, None, "none in this test")

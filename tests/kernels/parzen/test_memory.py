@@ -28,6 +28,24 @@ def growth(rows, count, precision):
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
+HALVES = """
+import resource, sys, torch
+from aaeframe_kernels.parzen import ParzenState
+state = ParzenState(torch.zeros(200, 784, dtype=torch.uint8), 0.2)
+samples = torch.full((200_000, 784), 0.5, dtype=torch.float16)
+state.update(samples[:10_000])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+state.update(samples)
+unit = 1024**2 if sys.platform == "darwin" else 1024
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // unit)
+"""
+
+
+def test_samples_of_half_precision_are_never_converted_all_at_once():
+    child = subprocess.run([sys.executable, "-c", HALVES], capture_output=True, text=True, check=True)
+    assert int(child.stdout) < 128  # all of them in float32 would be 598 MiB
+
+
 @pytest.mark.parametrize("precision", ["auto", "fp32"])
 def test_ten_times_the_samples_take_the_same_memory(precision):
     few, many = (growth(200, count, precision) for count in (20_000, 200_000))

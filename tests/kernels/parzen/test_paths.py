@@ -9,6 +9,7 @@ import torch
 
 from aaeframe_kernels.dispatch import VARIABLE, KernelUnavailable, launches
 from aaeframe_kernels.parzen import ParzenState, int8, parzen_log_likelihood
+from aaeframe_kernels.parzen.blocks import rows_per_block, samples_per_chunk
 from aaeframe_kernels.parzen.paths import describe
 from aaeframe_kernels.parzen.portable import PortableEngine
 
@@ -151,6 +152,14 @@ def test_many_rows_share_the_digits_of_a_chunk(generator, launched):
     x = torch.randint(0, 256, (4500, 3), dtype=torch.uint8, generator=generator)
     assert served(x, torch.rand(30, 3, generator=generator)) == {FAST: 30}
     assert launched() == {f"cpu/parzen_{FAST}": 1}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("features", [2, 784, 100_000])
+def test_products_of_large_chunks_on_a_gpu_stay_below_128_mebibytes(features, dtype):
+    x = torch.empty(10_000, features, device="meta")
+    numbers = rows_per_block(x, dtype) * samples_per_chunk(x)
+    assert numbers * dtype.itemsize <= 2**27
 
 
 def test_an_engine_that_is_not_exacting_takes_anything():

@@ -9,6 +9,8 @@ import torch
 from safetensors.torch import load, save
 
 from aaeframe_kernels.parzen import ParzenState
+from aaeframe_kernels.parzen import state as state_module
+from aaeframe_kernels.parzen.inputs import rows
 
 BANDWIDTHS = [0.1, 0.3]
 EXACT = {"rtol": 1e-13, "atol": 1e-12}
@@ -103,6 +105,25 @@ def test_other_bandwidths_are_refused(pixels, samples):
     other.update(samples)
     with pytest.raises(ValueError, match=r"bandwidths.*0\.3.*0\.4"):
         seen(pixels, samples).merge(other)
+
+
+def test_an_update_that_fails_leaves_nothing_behind(pixels, samples):
+    state = seen(pixels, samples)
+    before = state.state_dict()
+    with pytest.raises(ValueError, match=r"samples must be finite.* 1 of "):
+        state.update(torch.cat([samples, torch.full((1, 3, 5), float("inf"))]), chunk_size=100)
+    after = state.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_samples_are_converted_chunk_by_chunk(pixels, samples, monkeypatch):
+    converted = []
+    monkeypatch.setattr(state_module, "rows", lambda part, name: converted.append(len(part)) or rows(part, name))
+    state = ParzenState(pixels, BANDWIDTHS)
+    converted.clear()
+    state.update(samples.half(), chunk_size=100)
+    assert converted == [100, 100, 11]
 
 
 def test_there_is_no_density_before_the_first_sample(pixels):
