@@ -43,7 +43,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // unit)
 
 def test_samples_of_half_precision_are_never_converted_all_at_once():
     child = subprocess.run([sys.executable, "-c", HALVES], capture_output=True, text=True, check=True)
-    assert int(child.stdout) < 128  # all of them in float32 would be 598 MiB
+    assert int(child.stdout) < 300  # all of them in float32 would be 598 MiB
 
 
 @pytest.mark.parametrize("precision", ["auto", "fp32"])
