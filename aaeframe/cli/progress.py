@@ -1,4 +1,4 @@
-"""How a training shows itself: a bar on a terminal, a line an epoch elsewhere."""
+"""How long work shows itself: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
