@@ -21,7 +21,7 @@ from aaeframe.data import Split
 from aaeframe.errors import DataError
 from aaeframe.evaluation.keeping import Keep
 from aaeframe.seeds import derive
-from aaeframe_kernels import BandwidthChoice, ParzenState, choose_bandwidth, default_bandwidths, moved_grid
+from aaeframe_kernels import BandwidthChoice, ParzenState, default_bandwidths, search_bandwidth
 from aaeframe_kernels.parzen.bandwidth import MOST_MOVES
 
 CHUNK: Final = 10_000
@@ -142,14 +142,12 @@ def estimate(
 
 
 def _chosen(validation: Tensor, stream: _Stream, bandwidths: Sequence[float] | None) -> BandwidthChoice:
-    grid = default_bandwidths(validation) if bandwidths is None else list(bandwidths)
-    for attempt in range(MOST_MOVES + 1):
-        name = f"bandwidth, grid {attempt + 1}" if attempt else "bandwidth"
-        choice = choose_bandwidth(stream.through(validation, grid, name))
-        if choice.edge is None or bandwidths is not None:
-            break
-        grid = moved_grid(choice)
-    return choice
+    def through(grid: list[float]) -> ParzenState:
+        return stream.through(validation, grid, f"bandwidths from {min(grid):.3g} to {max(grid):.3g}")
+
+    if bandwidths is None:
+        return search_bandwidth(through, default_bandwidths(validation), MOST_MOVES)
+    return search_bandwidth(through, bandwidths, moves=0)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from aaeframe_kernels.parzen.bandwidth import (
     BandwidthChoice,
     choose_bandwidth,
     default_bandwidths,
-    moved_grid,
+    search_bandwidth,
     select_bandwidth,
 )
 
@@ -21,7 +21,7 @@ __all__ = [
     "choose_bandwidth",
     "default_bandwidths",
     "discriminator_loss",
-    "moved_grid",
     "parzen_log_likelihood",
+    "search_bandwidth",
     "select_bandwidth",
 ]

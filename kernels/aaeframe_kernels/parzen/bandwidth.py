@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -83,9 +83,24 @@ def moved_grid(choice: BandwidthChoice) -> list[float]:
     return [first * ratio**i for i in range(count)]
 
 
+def search_bandwidth(
+    through: Callable[[list[float]], ParzenState], grid: Sequence[float], moves: int
+) -> BandwidthChoice:
+    """The best of a grid, moved on at most `moves` times while its best value is at its edge.
+
+    `through` takes all samples into a state of the validation rows with the bandwidths it is given.
+    """
+    choice = choose_bandwidth(through(list(grid)))
+    for _ in range(moves):
+        if choice.edge is None:
+            break
+        choice = choose_bandwidth(through(moved_grid(choice)))
+    return choice
+
+
 def select_bandwidth(
     validation: Tensor,
-    samples: Tensor | Sequence[Tensor] | Iterable[Tensor],
+    samples: Tensor | Iterable[Tensor],
     bandwidths: Sequence[float] | None = None,
     *,
     precision: Precision = "auto",
@@ -98,13 +113,12 @@ def select_bandwidth(
     """
     chunks = [samples] if isinstance(samples, Tensor) else samples
     again = bandwidths is None and iter(chunks) is not chunks
-    grid = default_bandwidths(validation) if bandwidths is None else list(bandwidths)
-    for _ in range(1 + MOST_MOVES * again):
+
+    def through(grid: list[float]) -> ParzenState:
         state = ParzenState(validation, grid, precision=precision)
         for chunk in chunks:
             state.update(chunk)
-        choice = choose_bandwidth(state)
-        if choice.edge is None:
-            break
-        grid = moved_grid(choice)
-    return choice
+        return state
+
+    grid = default_bandwidths(validation) if bandwidths is None else bandwidths
+    return search_bandwidth(through, grid, MOST_MOVES if again else 0)

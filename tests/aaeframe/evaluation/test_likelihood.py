@@ -103,7 +103,7 @@ def killed(keep, doing, done):
     """An estimate that dies at some place of some pass."""
 
     def die(now, at, of):
-        if now == doing and at == done:
+        if now.startswith(doing) and at == done:
             raise Killed
 
     with pytest.raises(Killed):
@@ -121,7 +121,7 @@ def test_an_interrupted_estimate_goes_on_to_the_same_bits(kept, doing, done):
     )
     assert torch.equal(found.log_likelihood, whole.log_likelihood)
     assert found.as_dict() | {"seconds": 0} == whole.as_dict() | {"seconds": 0}
-    assert not any(now == doing and at < done for now, at in seen)
+    assert next(at for now, at in seen if now.startswith(doing)) >= done
     assert kept().found, "until the report is kept"
     kept().remove()
     assert not kept().found
