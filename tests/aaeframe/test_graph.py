@@ -112,3 +112,33 @@ def test_a_step_that_cannot_be_captured_is_told_with_the_way_out(recipe):
     graphed, batches = recipe("gaussian", 0, "alternating", "deterministic")
     with pytest.raises(DeviceError, match=r"not permitted .* training\.cuda_graph=false"):
         trained(graphed, batches, GraphedStep(graphed, warm_up=ordinary, capture=refuse))
+
+
+def test_out_of_memory_is_not_blamed_on_a_component(recipe):
+    def exhausted(step):
+        raise torch.OutOfMemoryError("out of memory")
+
+    graphed, batches = recipe("gaussian", 0, "alternating", "deterministic")
+    with pytest.raises(torch.OutOfMemoryError):
+        trained(graphed, batches, GraphedStep(graphed, warm_up=ordinary, capture=exhausted))
+
+
+class Changing:
+    """A prior that gives a single sample when it is asked for the fifth time."""
+
+    def __init__(self, prior):
+        self.event_shape, self.support, self.asked = prior.event_shape, prior.support, 0
+        self.prior = prior
+
+    def sample(self, sample_shape):
+        self.asked += 1
+        return self.prior.sample(sample_shape if self.asked < 5 else (1,))
+
+
+def test_inputs_of_another_shape_than_was_captured_are_refused_and_not_repeated(recipe):
+    graphed, batches = recipe("gaussian", 0, "alternating", "deterministic")
+    graphed.model.priors["gaussian"] = Changing(graphed.model.priors["gaussian"])
+    with pytest.raises(
+        DeviceError, match=r"captured .* \(30, 2\).*, now they are .*\(1, 2\).* another number of samples"
+    ):
+        trained(graphed, batches, GraphedStep(graphed, warm_up=ordinary, capture=played))
