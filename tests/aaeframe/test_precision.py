@@ -21,6 +21,7 @@ def settings():
 def as_before():
     before = settings()
     yield
+    torch.set_float32_matmul_precision("highest")  # torch's default, which it keeps beside those of its backends
     for backend, value in zip(BACKENDS, before, strict=True):
         backend.fp32_precision = value
 
