@@ -60,6 +60,20 @@ def done(cli):
     return run
 
 
+@pytest.fixture
+def refused():
+    """Holds an outcome to how bad input is refused: exit code 2, words with these parts, no traceback, no result."""
+
+    def check(outcome, *parts):
+        assert outcome.code == 2, outcome
+        assert outcome.out == ""
+        assert "Traceback" not in outcome.err
+        for part in parts:
+            assert part in outcome.err
+
+    return check
+
+
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory):
     """A run on the digits. It is shared: take `run` to change anything in it."""

@@ -40,14 +40,6 @@ def files(tmp_path):
     return tmp_path
 
 
-def refused(outcome, *parts):
-    assert outcome.code == 2, outcome
-    assert outcome.out == ""
-    assert "Traceback" not in outcome.err
-    for part in parts:
-        assert part in outcome.err
-
-
 BAD = {
     "component": (["--prior", "swisroll"], ["no active plugin offers a prior named 'swisroll'", "'swissroll'"]),
     "encoder": (["--encoder", "universall"], ["'universall'", "did you mean 'universal'?", "known encoders:"]),
@@ -153,7 +145,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("arguments", "parts"), BAD.values(), ids=BAD.keys())
-def test_training_is_refused_in_words_and_leaves_nothing(cli, files, monkeypatch, arguments, parts):
+def test_training_is_refused_in_words_and_leaves_nothing(cli, refused, files, monkeypatch, arguments, parts):
     monkeypatch.delenv("AAEFRAME_DATA", raising=False)
     monkeypatch.chdir(files)
     before = sorted(files.rglob("*"))
@@ -226,18 +218,18 @@ DAMAGE = {
 
 @pytest.mark.parametrize(("damage", "parts"), DAMAGE.values(), ids=DAMAGE.keys())
 @pytest.mark.parametrize("command", ["sample RUN", "train --resume RUN"])
-def test_a_damaged_run_is_refused_and_left_as_it_is(cli, run, damage, parts, command):
+def test_a_damaged_run_is_refused_and_left_as_it_is(cli, refused, run, damage, parts, command):
     damage(run)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     refused(cli(*command.replace("RUN", str(run)).split(" ")), *parts)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_what_is_no_run_lists_the_runs_beside_it(cli, run):
+def test_what_is_no_run_lists_the_runs_beside_it(cli, refused, run):
     refused(cli("evaluate", run.parent / "rnu"), "rnu is not a run", f"Runs in {run.parent}: run")
 
 
-def test_an_output_file_that_cannot_be_written_leaves_what_was_there(cli, run, tmp_path):
+def test_an_output_file_that_cannot_be_written_leaves_what_was_there(cli, refused, run, tmp_path):
     (tmp_path / "file").write_text("mine")
     refused(cli("sample", run, "--out", tmp_path / "file/x.npz"), "cannot write", "Not a directory")
     assert (tmp_path / "file").read_text() == "mine"
