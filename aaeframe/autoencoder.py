@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from aaeframe.errors import DataError
 from aaeframe.protocols import Code, DataSpec, Encoder, LabeledSample, Prior, SupportsLabels
-from aaeframe.representation import Concatenate
+from aaeframe.representation import Representation, WithLabel
 from aaeframe.seeds import stream
 
 Rows: TypeAlias = "Tensor | np.ndarray"
@@ -34,9 +34,11 @@ class Autoencoder(nn.Module):
         data: DataSpec,
         encoder: nn.Module,
         decoder: nn.Module,
-        representation: Concatenate,
+        representation: Representation,
         priors: Mapping[str, Prior],
         discriminators: Mapping[str, nn.Module],
+        *,
+        class_block: str | None = None,
     ) -> None:
         super().__init__()
         self.data_shape = data.shape
@@ -45,6 +47,7 @@ class Autoencoder(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.representation = representation
+        self.class_block = class_block
         self.priors = dict(priors)
         # Only priors that are modules move, and are saved, with the model.
         self.prior_modules = nn.ModuleDict({k: p for k, p in priors.items() if isinstance(p, nn.Module)})
@@ -90,8 +93,17 @@ class Autoencoder(nn.Module):
         return {name: torch.stack([codes[name] for codes in rounds]) for name in self.priors}
 
     @torch.no_grad()
-    def decode(self, code: Code, *, batch_size: int = 1000) -> Tensor:
-        """The data of codes, each block (N, *event_shape) -> (N, *shape), float32 in the user's units."""
+    def decode(self, code: Code, labels: Tensor | None = None, *, batch_size: int = 1000) -> Tensor:
+        """The data of codes, each block (N, *event_shape) -> (N, *shape), float32 in the user's units.
+
+        `labels` (N,) are for a model whose decoder is told them (paper, section 4); DataError if it is and they are
+        not given, or the code lacks a block.
+        """
+        return self.unscale(torch.cat([self.decoder(rows) for rows in self.represent(code, labels).split(batch_size)]))
+
+    @torch.no_grad()
+    def represent(self, code: Code, labels: Tensor | None = None) -> Tensor:
+        """The decoder's input for codes, (N, R): of recipe `reduction` W_C y + z. Otherwise as for `decode`."""
         self.eval()
         missing = self.priors.keys() - code.keys()
         if missing:
@@ -100,30 +112,64 @@ class Autoencoder(nn.Module):
                 f"{sorted(missing)} missing"
             )
         blocks = {name: torch.as_tensor(code[name], device=self.device).float() for name in self.priors}
-        size = len(next(iter(blocks.values())))
-        parts = [
-            self.decoder(self.representation({k: z[i : i + batch_size] for k, z in blocks.items()}))
-            for i in range(0, size, batch_size)
-        ]
-        return self.unscale(torch.cat(parts))
+        return self.representation(blocks, None if labels is None else self._checked(labels, blocks))
 
-    def reconstruct(self, x: Rows) -> Tensor:
-        """decode(encode(x)), with zero noise: (N, *shape) -> (N, *shape) in the user's units."""
-        return self.decode(self.encode(x))
+    def reconstruct(self, x: Rows, labels: Tensor | None = None) -> Tensor:
+        """decode(encode(x), labels), with zero noise: (N, *shape) -> (N, *shape) in the user's units."""
+        return self.decode(self.encode(x), labels)
 
     @torch.no_grad()
-    def sample(self, count: int, *, seed: int | None = None) -> Tensor:
-        """Decoded samples of the prior, (count, *shape) in the user's units.
+    def sample(self, count: int, *, seed: int | None = None, label: int | None = None) -> Tensor:
+        """Decoded samples of the prior, (count, *shape) in the user's units; of a class if the model knows it.
 
         With a seed the same samples every time, leaving torch's global random state alone; without one they come
         from that state.
         """
-        return self.decode(self.sample_prior(count, seed=seed))
+        code, labels = self.sample_code(count, seed=seed, label=label)
+        return self.decode(code, labels)
+
+    def sample_code(
+        self, count: int, *, seed: int | None = None, label: int | None = None
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Samples of the prior as by `sample_prior`, and the labels (count,) to decode them with, or None.
+
+        Without `label` the labels of a decoder that is told them are uniform over the classes. With it they are all
+        that one; a model with a class block has its class set to it instead. DataError if the model has neither, or
+        has no such class.
+        """
+        code, classes = self.sample_prior(count, seed=seed), self.num_classes
+        if label is not None and (classes is None or not 0 <= label < classes):
+            known = "has no class that could be set" if classes is None else f"has the classes 0 to {classes - 1}"
+            raise DataError(f"samples of class {label} were asked for; this model {known}")
+        if not self.representation.takes_labels:
+            if label is not None and self.class_block is not None:
+                code[self.class_block] = torch.eye(code[self.class_block].shape[1], device=self.device)[label].expand(
+                    count, -1
+                )
+            return code, None
+        assert classes is not None
+        if label is not None:
+            return code, torch.full((count,), label, device=self.device)
+        with nullcontext() if seed is None else stream(seed, "sample labels"):
+            return code, torch.randint(classes, (count,)).to(self.device)
+
+    @property
+    def num_classes(self) -> int | None:
+        """How many classes a sample can be asked for of; None if the model knows none."""
+        if isinstance(self.representation, WithLabel):
+            return self.representation.num_classes
+        return None if self.class_block is None else torch.Size(self.priors[self.class_block].event_shape).numel()
 
     def sample_prior(self, count: int, *, seed: int | None = None) -> dict[str, Tensor]:
         """Samples of the prior itself, each block (count, *event_shape), on the model's device."""
         with nullcontext() if seed is None else stream(seed, "samples", device=self.device):
             return {name: draw(prior, count, self.device) for name, prior in self.priors.items()}
+
+    def _checked(self, labels: Tensor, code: Code) -> Tensor:
+        size = len(next(iter(code.values())))
+        if labels.shape != (size,):
+            raise DataError(f"a label for each of {size} codes is needed, found labels of shape {tuple(labels.shape)}")
+        return labels.to(self.device)
 
     def _noise(self, count: int, draws: int, generator: torch.Generator | None) -> Tensor | None:
         if not self.noise_shape:

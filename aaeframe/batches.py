@@ -42,6 +42,8 @@ class Batches:
     """(N,) training rows to pass over."""
     batch_size: int
     seed: int
+    row_labels: Tensor | None = None
+    """(R,) the classes of all training rows, for batches that come with their labels."""
     labeled: Tensor | None = None
     """(M,) training rows whose labels are told."""
     labels: Tensor | None = None
@@ -72,7 +74,8 @@ class Batches:
         start = self.position * self.batch_size
         order = self._order("unlabeled", self.epoch, len(self.unlabeled))
         index = self.unlabeled[order[start : start + self.batch_size]]
-        batch = Batch(self.rows[index], None, index, self._labeled_batch())
+        labels = None if self.row_labels is None else self.row_labels[index].to(self.rows.device, non_blocking=True)
+        batch = Batch(self.rows[index], labels, index, self._labeled_batch())
         self.position += 1
         if self.position == self.steps_per_epoch:
             self.epoch, self.position = self.epoch + 1, 0

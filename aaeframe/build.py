@@ -13,6 +13,7 @@ from aaeframe.errors import ConfigError, OptionError
 from aaeframe.options import build, resolve_options
 from aaeframe.recipes import RECIPES, RecipeInfo
 from aaeframe.registry import Kind, Offer, Registry
+from aaeframe.usage import PYTHON, check_used, phases_of
 
 if TYPE_CHECKING:
     import torch
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
 
     from aaeframe.autoencoder import Autoencoder
     from aaeframe.config import OptimizerConfig
-    from aaeframe.protocols import DataSpec, Prior
-
-PYTHON = "python:"
-"""Marks, in place of a distribution, an object that was passed in from Python and cannot be rebuilt by name."""
+    from aaeframe.protocols import BlockSpec, DataSpec, Prior
+    from aaeframe.representation import Representation
 
 
 def resolve(config: Config, registry: Registry) -> Config:
@@ -31,7 +30,12 @@ def resolve(config: Config, registry: Registry) -> Config:
 
     Raises ComponentError, OptionError or ConfigError for what cannot be, without building anything.
     """
-    phases = recipe_of(config).schedules[config.training.schedule]
+    recipe = recipe_of(config)
+    if config.training.schedule is None:
+        config = config.model_copy(
+            update={"training": config.training.model_copy(update={"schedule": next(iter(recipe.schedules))})}
+        )
+    check_used(config, recipe)
     used = {"aaeframe": aaeframe.__version__}
 
     def whole(kind: Kind, part: ComponentConfig) -> dict[str, Any]:
@@ -45,7 +49,6 @@ def resolve(config: Config, registry: Registry) -> Config:
         rival = {} if other is None else {"discriminator": ComponentConfig(**whole("discriminator", other))}
         return part.model_copy(update={**prior, **rival})
 
-    _check_used(config, phases)
     return config.model_copy(
         update={
             "data": config.data.model_copy(update={"source": _from_anywhere(config.data.source)}),
@@ -53,7 +56,7 @@ def resolve(config: Config, registry: Registry) -> Config:
             "encoder": ComponentConfig(**whole("encoder", config.encoder)),
             "network": ComponentConfig(**whole("network", config.network)),
             "discriminator": ComponentConfig(**whole("discriminator", config.discriminator)),
-            "optimizers": {p: config.optimizers.get(p, AdamConfig(name="adam")) for p in phases},
+            "optimizers": {p: config.optimizers.get(p, AdamConfig(name="adam")) for p in phases_of(config, recipe)},
             "plugins": dict(sorted(used.items())),
         }
     )
@@ -65,7 +68,7 @@ def recipe_of(config: Config) -> RecipeInfo:
     if name not in RECIPES:
         raise ConfigError(f"no recipe is named {name!r}{_near(name, RECIPES)}; there are: {', '.join(RECIPES)}")
     schedules = RECIPES[name].schedules
-    if schedule not in schedules:
+    if schedule is not None and schedule not in schedules:
         raise ConfigError(
             f"the recipe {name!r} has no schedule {schedule!r}{_near(schedule, schedules)}; "
             f"there are: {', '.join(schedules)}"
@@ -97,15 +100,18 @@ def build_model(
 ) -> Autoencoder:
     """The model of a resolved configuration, with fresh weights from torch's global generator.
 
-    `num_classes` is that of the data if the discriminators are told labels, else None.
+    `num_classes` is that of the data if the recipe is given labels, else None. ConfigError if the blocks are not
+    those that the recipe needs.
     """
     from aaeframe.autoencoder import Autoencoder
+    from aaeframe.initialization import draw_weights
     from aaeframe.priors import block_spec, labeled_blocks
-    from aaeframe.representation import Concatenate
 
-    told = labeled_blocks(priors, num_classes)
+    recipe = recipe_of(config)
+    told = labeled_blocks(priors, num_classes if recipe.labels == "told" else None)
     blocks = {name: block_spec(prior) for name, prior in priors.items()}
-    representation = Concatenate(blocks)
+    y = class_block_of(config, blocks, num_classes) if recipe.class_block else None
+    representation = _representation(recipe, blocks, y, num_classes)
     network = _build(registry, "network", config.network, data, representation.size)
     encoder = _build(registry, "encoder", config.encoder, network, blocks)
     discriminators = {
@@ -116,9 +122,63 @@ def build_model(
             block,
             num_classes if name in told else None,
         )
-        for name, block in blocks.items()
+        for name, block in (blocks.items() if recipe.adversarial else ())
     }
-    return Autoencoder(data, encoder, network.decoder, representation, priors, discriminators)
+    model = Autoencoder(data, encoder, network.decoder, representation, priors, discriminators, class_block=y)
+    if config.training.initial_std is not None:
+        draw_weights(model, config.training.initial_std)
+    return model
+
+
+def class_block_of(config: Config, blocks: Mapping[str, BlockSpec], num_classes: int | None) -> str:
+    """The block that is the class; ConfigError if there is none, or several and none is named.
+
+    With `num_classes`, those of labels to be learned, the block must have as many.
+    """
+    from aaeframe.supports import is_one_hot
+
+    recipe, named = config.training.recipe, config.training.class_block
+    one_hot = [name for name, block in blocks.items() if is_one_hot(block.support)]
+    if named is not None and named not in one_hot:
+        raise ConfigError(f"training.class_block={named!r} is no block of one-hot vectors; there are: {one_hot}")
+    if named is None and len(one_hot) != 1:
+        hint = "name one with --set training.class_block=..." if one_hot else "add one: --prior categorical+gaussian"
+        raise ConfigError(
+            f"the recipe {recipe!r} needs one block of one-hot vectors as the class, found {one_hot} among "
+            f"{list(blocks)}; {hint}"
+        )
+    chosen = named or one_hot[0]
+    size = blocks[chosen].event_shape.numel()
+    if num_classes is not None and size != num_classes:
+        raise ConfigError(
+            f"the block {chosen!r} has {size} classes, but the labels have {num_classes}; set its option, as in "
+            f"--prior 'categorical(classes={num_classes})+gaussian'"
+        )
+    return chosen
+
+
+def _representation(
+    recipe: RecipeInfo, blocks: Mapping[str, BlockSpec], class_block: str | None, num_classes: int | None
+) -> Representation:
+    """What the recipe's decoder sees of a code."""
+    from torch.distributions import constraints
+
+    from aaeframe.representation import ClusterHeads, Concatenate, WithLabel
+    from aaeframe.supports import unwrapped
+
+    if recipe.representation == "with label":
+        assert num_classes is not None
+        return WithLabel(blocks, num_classes)
+    if recipe.representation == "concatenate":
+        return Concatenate(blocks)
+    assert class_block is not None
+    style = [name for name in blocks if name != class_block]
+    if len(style) != 1 or unwrapped(blocks[style[0]].support) is not constraints.real:
+        raise ConfigError(
+            f"the representation W_C y + z needs, beside the class {class_block!r}, one block of real numbers, found "
+            f"{style}; for example --prior 'categorical+gaussian(size=2)'"
+        )
+    return ClusterHeads(blocks, class_block, style[0])
 
 
 def build_optimizers(config: Config, parameters: Mapping[str, list[torch.nn.Parameter]]) -> dict[str, Optimizer]:
@@ -163,35 +223,6 @@ def _optimizer(part: OptimizerConfig, parameters: list[torch.nn.Parameter]) -> O
         betas, decay = part.betas, part.weight_decay
         return kind(parameters, lr=rate, betas=betas, weight_decay=decay, fused=True, capturable=on_gpu)
     return SGD(parameters, lr=rate, momentum=part.momentum, weight_decay=part.weight_decay, fused=True)
-
-
-def _check_used(config: Config, phases: tuple[str, ...]) -> None:
-    """Refuse what the run would not use."""
-    schedule = config.training.schedule
-    for phase in config.optimizers:
-        if phase not in phases:
-            raise ConfigError(
-                f"optimizers.{phase} is not used: schedule {schedule!r} has the phases {', '.join(phases)}"
-            )
-    if schedule != "joint":
-        weighted = [f"prior.{name}.weight" for name, part in config.prior.items() if part.weight is not None]
-        if config.training.reconstruction_weight is not None:
-            weighted.append("training.reconstruction_weight")
-        if weighted:
-            raise ConfigError(
-                f"{', '.join(weighted)} is not used: only schedule 'joint' weighs losses, this run's is {schedule!r}"
-            )
-    if config.training.label_smoothing and config.training.loss != "bce":
-        raise ConfigError(
-            f"training.label_smoothing is not used: only the loss 'bce' has labels to smooth, this run's is "
-            f"{config.training.loss!r}"
-        )
-    if config.training.labeled_batch_size is not None and not config.data.labels:
-        raise ConfigError("training.labeled_batch_size is not used without labels; give --labels N")
-    if config.data.label_key is not None and config.data.source.startswith(PYTHON):
-        raise ConfigError(
-            f"data.label_key={config.data.label_key!r} is not used for data from Python; pass a pair (x, labels)"
-        )
 
 
 def _near(name: str, known: Mapping[str, Any]) -> str:

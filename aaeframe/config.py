@@ -4,6 +4,7 @@
     [prior.<block>]             component = "aaeframe:swissroll", options = {...}
     [encoder] [network] [discriminator]
     [training]                  recipe, schedule, epochs, seed, ...
+    [label_free]                virtual_adversarial, mutual_information, ...
     [optimizers.<phase>]        name = "adam", lr, ...
 
 Wherever a component, an optimizer or a product of priors stands, its short form may stand too:
@@ -54,13 +55,45 @@ class ComponentConfig(Strict):
 BlockName: TypeAlias = Annotated[str, AfterValidator(check_block_name)]
 
 
+class Ramp(Strict):
+    """A weight that grows, or falls, geometrically over a part of the run."""
+
+    begin: float = Field(gt=0, description="its value up to the share `after` of the epochs")
+    end: float = Field(gt=0, description="its value from the share `until` of the epochs on")
+    after: float = Field(0.0, ge=0, le=1)
+    until: float = Field(1.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Ramp:
+        if self.after >= self.until:
+            raise ValueError(f"after={self.after} must be less than until={self.until}")
+        return self
+
+    def at(self, epoch: int, epochs: int) -> float:
+        """The weight in the epoch-th of `epochs` epochs, counted from 0."""
+        share = (epoch / epochs - self.after) / (self.until - self.after)
+        return self.begin * (self.end / self.begin) ** min(1.0, max(0.0, share))
+
+
+def weight_at(weight: float | Ramp | None, epoch: int, epochs: int) -> float:
+    """A weight in the epoch-th of `epochs` epochs, counted from 0; 1 if it is not given."""
+    if weight is None:
+        return 1.0
+    return weight.at(epoch, epochs) if isinstance(weight, Ramp) else weight
+
+
 class BlockConfig(ComponentConfig):
     """The prior of one latent block, and what stands against it."""
 
     discriminator: ComponentConfig | None = None
     """In place of the run's discriminator."""
     instance_noise: float = Field(0.0, ge=0, description="standard deviation of the discriminator's input noise")
-    weight: float | None = Field(None, ge=0, description='weight of the generator loss; schedule "joint" only')
+    softening: float = Field(
+        0.0, ge=0, lt=1, description="share of a uniform point of the simplex in one-hot prior samples"
+    )
+    weight: Annotated[float, Field(ge=0)] | Ramp | None = Field(
+        None, description='weight of the generator loss, a number or a ramp; schedule "joint" only'
+    )
 
 
 class DataConfig(Strict):
@@ -123,7 +156,9 @@ class TrainingConfig(Strict):
     """How the run trains."""
 
     recipe: str = "unsupervised"
-    schedule: str = Field("alternating", description="the order of updates: alternating (the paper's) or joint")
+    schedule: str | None = Field(
+        None, description="the order of updates: alternating (the paper's) or joint; the recipe's first if not given"
+    )
     epochs: int = Field(100, ge=1, description="passes over the unlabeled training set")
     batch_size: int = Field(100, ge=1)
     labeled_batch_size: int | None = Field(None, ge=1, description="labeled examples a step; batch_size if not given")
@@ -144,10 +179,42 @@ class TrainingConfig(Strict):
         0.0, ge=0, lt=1, description="decay of the moving average of the weights, used for evaluation; 0: none"
     )
     input_noise: float = Field(0.0, ge=0, description="standard deviation of the encoder's input noise, scaled units")
+    input_dropout: float = Field(0.0, ge=0, lt=1, description="probability that an input of the encoder is set to 0")
+    initial_std: float | None = Field(
+        None, gt=0, description="standard deviation of all weights at first, biases 0; the components' own if not given"
+    )
+    class_block: str | None = Field(None, description="the block that is the class; found if only one is one-hot")
     reconstruction_weight: float | None = Field(
-        None, gt=0, description='weight of the reconstruction loss; schedule "joint" only'
+        None, ge=0, description='weight of the reconstruction loss; schedule "joint" only'
+    )
+    classification_weight: float | None = Field(
+        None, ge=0, description='weight of the cross-entropy of labeled rows; schedule "joint" only'
+    )
+    head_distance: float | None = Field(
+        None, gt=0, description="recipe reduction: how far apart cluster heads are kept; 6 if not given"
+    )
+    likelihood: Literal["bernoulli", "gaussian"] | None = Field(
+        None, description="recipe variational: of the data given a code; bernoulli for data in [0, 1] if not given"
+    )
+    kl_weight: float | None = Field(
+        None, ge=0, description="recipe variational: weight of the divergence of posterior and prior; 1 if not given"
     )
     checkpoint_every: int = Field(10, ge=1, description="epochs between checkpoints; the last two are kept")
+
+
+class LabelFreeConfig(Strict):
+    """Terms that make the class block smooth, confident and balanced without labels; the paper has none of them."""
+
+    virtual_adversarial: float = Field(0.0, ge=0, description="weight of virtual adversarial training; 0: none")
+    radius: float = Field(1.5, gt=0, description="of the virtual adversarial step, scaled units")
+    mutual_information: float = Field(0.0, ge=0, description="weight of H(y|x) - balance H(y); 0: none")
+    balance: float = Field(4.0, ge=0, description="weight of the entropy of the mean class within it")
+    augmentation: float = Field(0.0, ge=0, description="weight of the consistency under small warps of images; 0: none")
+
+    @property
+    def used(self) -> bool:
+        """Whether any term has a weight."""
+        return bool(self.virtual_adversarial or self.mutual_information or self.augmentation)
 
 
 def _with_name(optimizer: Any) -> Any:
@@ -166,6 +233,7 @@ class Config(Strict):
     network: ComponentConfig = ComponentConfig(component="aaeframe:mlp")
     discriminator: ComponentConfig = ComponentConfig(component="aaeframe:mlp")
     training: TrainingConfig = TrainingConfig()
+    label_free: LabelFreeConfig = LabelFreeConfig()
     optimizers: dict[str, Annotated[OptimizerConfig, BeforeValidator(_with_name)]] = {}
     plugins: dict[str, str] = Field({}, description="distributions and versions the run was made with")
 

@@ -16,21 +16,23 @@ from aaeframe.recipes.descend import frozen
 from aaeframe.seeds import stream
 
 
-def dry_run(model: Autoencoder, x: Tensor, num_classes: int | None, seed: int) -> None:
+def dry_run(model: Autoencoder, x: Tensor, told_classes: int | None, seed: int) -> None:
     """Pass rows x (N, *shape), in the user's units, through every part.
 
     BrokenComponent, naming the part, if one fails or gives another shape than it must: some would train all the same,
-    to a wrong loss. No weight, buffer or random state moves. `num_classes` as in `build_model`.
+    to a wrong loss. No weight, buffer or random state moves. `told_classes` is how many classes the discriminators
+    are told of, or None.
     """
     with stream(seed, "dry run", device=model.device), torch.no_grad(), frozen(model):
         code = _encoded(model, x)
-        representation = model.representation(code)
+        labels = torch.zeros(len(x), dtype=torch.long, device=x.device)
+        representation = model.representation(code, labels if model.representation.takes_labels else None)
         _call("decoder", model.decoder, representation, gives=(len(x), *model.data_shape))
-        told = labeled_blocks(model.priors, num_classes)
-        unlabeled = None if num_classes is None else torch.full((len(x),), num_classes, device=x.device)
+        told = labeled_blocks(model.priors, told_classes)
+        unlabeled = None if told_classes is None else torch.full((len(x),), told_classes, device=x.device)
         for name, discriminator in model.discriminators.items():
-            labels = unlabeled if name in told else None
-            _call(f"discriminator of block {name!r}", discriminator, code[name], labels, gives=(len(x),))
+            seen = unlabeled if name in told else None
+            _call(f"discriminator of block {name!r}", discriminator, code[name], seen, gives=(len(x),))
 
 
 def _encoded(model: Autoencoder, x: Tensor) -> Code:

@@ -13,15 +13,16 @@ from torch.distributions import constraints
 
 from aaeframe.batches import Batches, Rows, split_labels
 from aaeframe.build import build_model, build_optimizers, build_priors, recipe_of
-from aaeframe.config import Config
+from aaeframe.config import Config, weight_at
 from aaeframe.data import Dataset, Split, labeled_subset
 from aaeframe.devices import pick
 from aaeframe.dry_run import dry_run
 from aaeframe.errors import CheckpointError, DataError, UnknownComponent
 from aaeframe.evaluation.report import Validation
-from aaeframe.losses import AdversarialLoss
 from aaeframe.precision import check_precision
 from aaeframe.protocols import DataSpec, Prior
+from aaeframe.recipe_parts import build_recipe
+from aaeframe.recipes import RecipeInfo
 from aaeframe.registry import Registry
 from aaeframe.runs import RunFolder
 from aaeframe.seeds import derive, stream
@@ -38,36 +39,27 @@ def prepare(
     settings = config.training
     device = pick(settings.device)
     check_precision(settings.precision, device)
-    num_classes = _told_classes(config, dataset)
-    batches = _batches(config, dataset, device)
+    recipe = recipe_of(config)
+    num_classes = _classes(config, recipe, dataset)
+    batches = _batches(config, recipe, dataset, device)
     with stream(settings.seed, "initialization"):
         built = build_priors(config, registry, priors)
         model = build_model(config, registry, dataset.spec, num_classes, built).to(device)
-    dry_run(model, batches.rows[batches.unlabeled[:2]], num_classes, settings.seed)
-    recipe = recipe_of(config).load()
-    optimizers = build_optimizers(config, recipe.parameters(model))
-    options: dict[str, Any] = {}
-    if settings.schedule == "joint":
-        options["weights"] = {k: part.weight for k, part in config.prior.items() if part.weight is not None}
-        options["reconstruction_weight"] = settings.reconstruction_weight or 1.0
+    told_classes = num_classes if recipe.labels == "told" else None
+    dry_run(model, batches.rows[batches.unlabeled[:2]], told_classes, settings.seed)
+    optimizers = build_optimizers(config, recipe.load().parameters(model))
+    first = {k: weight_at(it.weight, 0, settings.epochs) for k, it in config.prior.items() if it.weight is not None}
+    weights = {k: torch.tensor(value, device=device) for k, value in first.items()}
     return Training(
         config=config,
         folder=folder,
-        recipe=recipe(
-            model=model,
-            optimizers=optimizers,
-            schedule=settings.schedule,
-            adversarial=AdversarialLoss(settings.loss, settings.label_smoothing),
-            penalty=settings.gradient_penalty,
-            input_noise=settings.input_noise,
-            instance_noise={name: part.instance_noise for name, part in config.prior.items()},
-            **options,
-        ),
+        recipe=build_recipe(config, dataset.spec, model, optimizers, weights),
         model=model,
         optimizers=optimizers,
+        weights=weights,
         batches=batches,
         device=device,
-        validate=Validation(dataset, settings.seed, device),
+        validate=Validation(dataset, settings.seed, device, judged_by=recipe.judge(config.data.labels)),
         data={**describe(dataset.spec), "num_classes": num_classes, "fingerprint": _fingerprint(dataset)},
     )
 
@@ -98,30 +90,38 @@ def saved_components(config: Config) -> Iterator[None]:
         ) from error
 
 
-def _told_classes(config: Config, dataset: Dataset) -> int | None:
-    """The number of classes if the run is told labels."""
-    if not config.data.labels:
+def _classes(config: Config, recipe: RecipeInfo, dataset: Dataset) -> int | None:
+    """The number of classes if the run is given labels."""
+    if not config.data.labels and recipe.labels != "every":
         return None
     if dataset.num_classes is None or dataset.train.labels is None:
+        asked, instead = f"--labels {config.data.labels} was asked for", "leave --labels out"
+        if recipe.labels == "every":
+            asked, instead = f"the recipe {config.training.recipe!r} uses labels", "take the recipe unsupervised"
         raise DataError(
-            f"--labels {config.data.labels} was asked for, but the data {dataset.name} has no labels; leave --labels "
-            "out, or name the labels with --set data.label_key=..."
+            f"{asked}, but the data {dataset.name} has no labels; {instead}, or name the labels with "
+            "--set data.label_key=..."
         )
     return dataset.num_classes
 
 
-def _batches(config: Config, dataset: Dataset, device: torch.device) -> Batches:
+def _batches(config: Config, recipe: RecipeInfo, dataset: Dataset, device: torch.device) -> Batches:
     settings, split = config.training, dataset.train
     rows = Rows(split, device, resident_bytes=config.data.max_resident_mib * 2**20)
     seed = derive(settings.seed, "batches")
+    everything = torch.arange(len(split))
+    if recipe.labels == "every" and split.labels is not None:
+        return Batches(rows, everything, settings.batch_size, seed, row_labels=torch.from_numpy(split.labels))
     if not config.data.labels or split.labels is None or dataset.num_classes is None:
-        return Batches(rows, torch.arange(len(split)), settings.batch_size, seed)
+        return Batches(rows, everything, settings.batch_size, seed)
     chosen = labeled_subset(
         split.labels, config.data.labels, dataset.num_classes, derive(settings.seed, "labeled subset")
     )
     unlabeled, labeled, labels = split_labels(split.labels, chosen)
     size = settings.labeled_batch_size or settings.batch_size
-    return Batches(rows, unlabeled, settings.batch_size, seed, labeled, labels, size)
+    if recipe.labels != "told":  # what is classified is reconstructed, too
+        unlabeled = everything
+    return Batches(rows, unlabeled, settings.batch_size, seed, labeled=labeled, labels=labels, labeled_batch_size=size)
 
 
 def _fingerprint(dataset: Dataset) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from copy import copy
+from typing import Final, cast
 
 import torch
 from torch.distributions import Distribution, Independent
@@ -74,6 +75,19 @@ def labeled_blocks(priors: Mapping[str, Prior], num_classes: int | None) -> tupl
                 "set the prior's number of classes to the data's"
             )
     return tuple(knowing)
+
+
+def on_device(prior: Prior, device: torch.device) -> Prior:
+    """A prior whose density can be asked for on a device: itself, or a copy with every tensor in it moved there."""
+    if isinstance(prior, torch.nn.Module) or device.type == "cpu":
+        return prior
+    moved = copy(prior)
+    for name, value in vars(prior).items():
+        if isinstance(value, torch.Tensor):
+            object.__setattr__(moved, name, value.to(device))
+        elif isinstance(value, Distribution):
+            object.__setattr__(moved, name, on_device(cast(Prior, value), device))
+    return moved
 
 
 def _check_name(name: str) -> None:

@@ -16,7 +16,7 @@ from torch.distributions import constraints
 from aaeframe import checkpoint as checkpoints
 from aaeframe import data as datasets
 from aaeframe.autoencoder import Autoencoder, Rows
-from aaeframe.build import PYTHON, build_model, build_priors, resolve
+from aaeframe.build import build_model, build_priors, recipe_of, resolve
 from aaeframe.config import Config
 from aaeframe.data import Dataset
 from aaeframe.devices import pick
@@ -32,6 +32,7 @@ from aaeframe.registry import Registry
 from aaeframe.runs import RunFolder, creating, new_folder
 from aaeframe.seeds import stream
 from aaeframe.training import Observer, Silent, Training, load_model
+from aaeframe.usage import PYTHON
 
 
 @dataclass(frozen=True)
@@ -52,27 +53,33 @@ class Run:
         """The codes of x (N, *shape), in the user's units: see `Autoencoder.encode`."""
         return self.model.encode(x, draws=draws, generator=generator)
 
-    def decode(self, code: Code) -> Tensor:
+    def decode(self, code: Code, labels: Tensor | None = None) -> Tensor:
         """The data of codes: see `Autoencoder.decode`."""
-        return self.model.decode(code)
+        return self.model.decode(code, labels)
 
-    def reconstruct(self, x: Rows) -> Tensor:
-        """decode(encode(x)): see `Autoencoder.reconstruct`."""
-        return self.model.reconstruct(x)
+    def reconstruct(self, x: Rows, labels: Tensor | None = None) -> Tensor:
+        """decode(encode(x), labels): see `Autoencoder.reconstruct`."""
+        return self.model.reconstruct(x, labels)
 
-    def sample(self, count: int, *, seed: int | None = None) -> Tensor:
-        """Decoded samples of the prior: see `Autoencoder.sample`."""
-        return self.model.sample(count, seed=seed)
+    def sample(self, count: int, *, seed: int | None = None, label: int | None = None) -> Tensor:
+        """Decoded samples of the prior, of one class if it is given: see `Autoencoder.sample`."""
+        return self.model.sample(count, seed=seed, label=label)
 
     def dataset(self) -> Dataset:
         """The data the run was trained on, from where it was; DataError if it came from Python."""
         return load_data(self.config)
 
     def evaluate(self, dataset: Dataset | None = None, *, split: str = "test") -> dict[str, Any]:
-        """Match and reconstruction on a split: see `aaeframe.evaluation.report.evaluate`; and of which weights."""
+        """Match, reconstruction and classes on a split: see `aaeframe.evaluation.report.evaluate`; of which weights."""
         settings = self.config
+        self._log_access(split, "evaluate")
         report = evaluate(
-            self.model, dataset or self.dataset(), split, settings.training.seed, labels_told=settings.data.labels
+            self.model,
+            dataset or self.dataset(),
+            split,
+            settings.training.seed,
+            labels_told=settings.data.labels,
+            judged_by=recipe_of(settings).judge(settings.data.labels),
         )
         return {**report, "step": self.step, "raw_weights": self.raw_weights}
 
@@ -90,6 +97,7 @@ class Run:
         bandwidth. The report is kept in the run's folder. An estimate that was interrupted goes on where it was.
         """
         data, seed = dataset or self.dataset(), self.config.training.seed
+        self._log_access(split, f"likelihood, {samples} samples")
         scaled = data.spec.support is constraints.unit_interval
         validation = np.arange(min(VALIDATION_ROWS, len(data.validation)))
         keep = self._keep({"samples": samples, "seed": seed, "chunk": CHUNK})
@@ -109,6 +117,11 @@ class Run:
         if keep is not None:
             keep.remove()
         return report
+
+    def _log_access(self, split: str, purpose: str) -> None:
+        """Keep count of how often the test rows were looked at, for whoever reads a number of this run."""
+        if split == "test":
+            self.folder.log_test_access({"purpose": purpose, "step": self.step, "raw_weights": self.raw_weights})
 
     def _keep(self, estimate: Mapping[str, Any]) -> Keep | None:
         """Where an estimate keeps its place; None under priors from Python, of which nothing tells one from another."""

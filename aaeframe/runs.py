@@ -51,6 +51,18 @@ class RunFolder:
         """The last evaluation of each split."""
         return self.path / "evaluation.json"
 
+    @property
+    def test_accesses(self) -> Path:
+        """A line for each time that something was computed from test rows."""
+        return self.path / "test_accesses.jsonl"
+
+    def log_test_access(self, access: Mapping[str, Any]) -> None:
+        """Add a line; RunError if it cannot be written."""
+        with writing(self.test_accesses), self.test_accesses.open("ab") as file:
+            file.write(
+                json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **access}).encode() + b"\n"
+            )
+
     def read_config(self) -> Config:
         """The run's configuration; RunError if this is no run."""
         if not self.config.is_file():

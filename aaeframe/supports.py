@@ -61,10 +61,10 @@ def relaxation(constraint: Constraint, event_shape: torch.Size) -> Constraint:
 
 def is_one_hot(constraint: Constraint) -> bool:
     """Whether the block is a class block: its samples are one-hot vectors."""
-    return isinstance(_unwrapped(constraint), type(constraints.one_hot))
+    return isinstance(unwrapped(constraint), type(constraints.one_hot))
 
 
-def _unwrapped(constraint: Constraint) -> Constraint:
+def unwrapped(constraint: Constraint) -> Constraint:
     """The constraint inside independent and mixture wrappers."""
     while hasattr(constraint, "base_constraint"):
         constraint = constraint.base_constraint
@@ -92,7 +92,7 @@ def _hull(constraint: Any, event_shape: torch.Size) -> Support:
         axis = -1 - constraint.event_dim  # components come last in the batch, right before a component's own event
         return bound.amin(axis) if name == "lower_bound" else bound.amax(axis)
 
-    return resolve(_with_bounds(_unwrapped(constraint), outermost), event_shape)
+    return resolve(_with_bounds(unwrapped(constraint), outermost), event_shape)
 
 
 def _by_transform(constraint: Constraint, event_shape: torch.Size) -> Support:

@@ -15,7 +15,7 @@ from aaeframe import checkpoint as checkpoints
 from aaeframe.autoencoder import Autoencoder
 from aaeframe.batches import Batches
 from aaeframe.checkpoint import Checkpoint
-from aaeframe.config import Config
+from aaeframe.config import Config, weight_at
 from aaeframe.devices import current
 from aaeframe.ema import MovingAverage
 from aaeframe.environment import environment
@@ -79,6 +79,8 @@ class Training:
     """What a checkpoint keeps of the data: shape, support, classes, and a fingerprint of the training rows."""
     observer: Observer = field(default_factory=Silent)
     stop_asked: Callable[[], bool] = lambda: False
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    """The weights of blocks' generator losses, which the recipe reads where they are; set at each epoch's begin."""
 
     def __post_init__(self) -> None:
         decay = self.config.training.ema
@@ -131,6 +133,8 @@ class Training:
         epoch, epochs = self.batches.epoch, self.config.training.epochs
         for phase, optimizer in self.optimizers.items():
             set_rate(optimizer, self.config.optimizers[phase].at(epoch, epochs))
+        for block, weight in self.weights.items():
+            weight.fill_(weight_at(self.config.prior[block].weight, epoch, epochs))
         self.model.train()
         self._clock, self._summed = time.monotonic(), self.sums.count
 

@@ -28,6 +28,7 @@ from aaeframe.graph import WARM_UP, GraphedStep
 from aaeframe.layers import compose
 from aaeframe.precision import arithmetic
 from aaeframe.protocols import Batch, DataSpec
+from aaeframe.recipe_parts import build_recipe
 from aaeframe.registry import Registry
 
 GPU_BATCHES: Final = (100, 1024, 8192)
@@ -212,5 +213,5 @@ def recipe_for(sizes: Sizes, schedule: str, device: torch.device) -> Any:
     shape = torch.Size((1, sizes.side, sizes.side))
     data = DataSpec(shape, constraints.unit_interval, torch.zeros(()), torch.full((), 255.0))
     model = build_model(config, registry, data, None, build_priors(config, registry, {})).to(device).train()
-    factory = recipe_of(config).load()
-    return factory(model, build_optimizers(config, factory.parameters(model)), schedule=schedule)
+    optimizers = build_optimizers(config, recipe_of(config).load().parameters(model))
+    return build_recipe(config, data, model, optimizers, {})

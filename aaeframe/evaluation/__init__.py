@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from aaeframe.evaluation.classes import ClassAgreement, class_agreement
+from aaeframe.evaluation.classification import Classification, classification_report
+from aaeframe.evaluation.clustering import Clustering, clustering_report, name_clusters
+from aaeframe.evaluation.leakage import Leakage, leakage
 from aaeframe.evaluation.matching import (
     BlockMatch,
     TwoSample,
@@ -21,13 +24,20 @@ from aaeframe.evaluation.reconstruction import (
 __all__ = [
     "BlockMatch",
     "ClassAgreement",
+    "Classification",
+    "Clustering",
+    "Leakage",
     "ReconstructionReport",
     "TwoSample",
     "class_agreement",
+    "classification_report",
     "classifier_two_sample",
+    "clustering_report",
+    "leakage",
     "match",
     "mean_image_error",
     "mmd",
+    "name_clusters",
     "reconstruction_error",
     "reconstruction_report",
     "sliced_wasserstein",

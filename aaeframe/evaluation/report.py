@@ -11,6 +11,7 @@ from torch import Tensor
 from aaeframe import supports
 from aaeframe.autoencoder import Autoencoder, draw
 from aaeframe.data import Dataset, Split
+from aaeframe.evaluation.class_block import Judge, class_error, class_reports, decoder_labels
 from aaeframe.evaluation.classes import LabeledPrior, class_agreement
 from aaeframe.evaluation.matching import match
 from aaeframe.evaluation.reconstruction import reconstruction_report
@@ -22,18 +23,29 @@ from aaeframe.seeds import derive, generator, stream
 CHUNK = 4096
 
 
-def evaluate(model: Autoencoder, dataset: Dataset, split: str, seed: int, *, labels_told: int = 0) -> dict[str, Any]:
+def evaluate(
+    model: Autoencoder,
+    dataset: Dataset,
+    split: str,
+    seed: int,
+    *,
+    labels_told: int = 0,
+    judged_by: Judge | None = None,
+) -> dict[str, Any]:
     """Measure a model on "validation" or "test" (or "train") rows; JSON-like.
 
     Codes are one draw of q(z | x) each. {"split", "rows", "reconstruction": {error, mean_image_error, ratio,
     shuffled_error}, "blocks": {name: {sliced_wasserstein, ..., each beside its floor, "classes": ...}}}. `labels_told`
     is how many labels the training was told; it stands beside what the classes of codes are worth. A measure that
     needs more rows than there are, or data that vary, is None.
+
+    Where rows are labeled: "classification" or "clustering" of the model's class block, as `judged_by` says; and
+    "leakage", what each block of real numbers tells of the class, of a model that keeps classes apart from them.
     """
     rows = dataset.split(split)
     x = torch.from_numpy(rows.array())
     codes = _one_draw(model, x, generator(seed, "evaluation", "noise"))
-    x_hat = model.decode(codes)
+    x_hat = model.decode(codes, decoder_labels(model, rows))
     reconstruction = reconstruction_report(
         model.scale(x.to(model.device)),
         model.scale(x_hat),
@@ -50,6 +62,7 @@ def evaluate(model: Autoencoder, dataset: Dataset, split: str, seed: int, *, lab
         "seed": seed,
         "reconstruction": reconstruction.as_dict(),
         "blocks": blocks,
+        **class_reports(model, dataset, rows, codes, seed, judged_by),
     }
 
 
@@ -64,25 +77,34 @@ def train_mean(split: Split) -> Tensor:
 class Validation:
     """The quick look after each epoch, at no more than 1,000 validation rows; moves no global random state."""
 
-    def __init__(self, dataset: Dataset, seed: int, device: torch.device) -> None:
+    def __init__(self, dataset: Dataset, seed: int, device: torch.device, *, judged_by: Judge | None = None) -> None:
         rows = torch.linspace(0, len(dataset.validation) - 1, min(1000, len(dataset.validation))).long()
         self._x = torch.from_numpy(dataset.validation.rows(rows.numpy())).to(device)
         self._mean = train_mean(dataset.train).to(device)
-        self._seed, self._device = seed, device
+        labels = dataset.validation.labels
+        self._labels = None if labels is None else torch.from_numpy(labels[rows.numpy()]).to(device)
+        self._seed, self._device, self._judged_by = seed, device, judged_by
 
     def __call__(self, model: Autoencoder, epoch: int) -> dict[str, float]:
         """validation/reconstruction and mean_image_error; and of each block mismatch, the sliced Wasserstein distance
         of codes and prior samples, mismatch_floor, that of two sets of prior samples, and entropy if it is one-hot.
+
+        validation/error, where there are labels and a class block to judge: the share of wrong classes; of clusters
+        that are named by these very rows.
         """
         with torch.no_grad(), stream(self._seed, "validation", epoch, device=self._device):
             codes = _one_draw(model, self._x, generator(self._seed, "validation", "noise", epoch))
-            x, x_hat = model.scale(self._x), model.scale(model.decode(codes))
+            told = self._labels if model.representation.takes_labels else None
+            x, x_hat = model.scale(self._x), model.scale(model.decode(codes, told))
             row = {
                 "validation/reconstruction": float(reconstruction_loss(x_hat, x)),
                 "mean_image_error": float(reconstruction_loss(model.scale(self._mean).expand_as(x), x)),
             }
             for name, z in codes.items():
                 row |= self._look(model, name, z, epoch)
+            if self._judged_by is not None and self._labels is not None and model.class_block is not None:
+                y = codes[model.class_block]
+                row["validation/error"] = class_error(y, self._labels, y, self._labels, self._judged_by)
         return row
 
     def _look(self, model: Autoencoder, name: str, z: Tensor, epoch: int) -> dict[str, float]:

@@ -8,19 +8,29 @@ from __future__ import annotations
 
 from aaeframe.figures.canvas import save
 from aaeframe.figures.categories import categorical_block
+from aaeframe.figures.clusters import cluster_heads
 from aaeframe.figures.codes import codes_by_class
+from aaeframe.figures.comparison import codes_side_by_side, learning_curves
 from aaeframe.figures.curves import loss_curves
 from aaeframe.figures.images import decoded_plane, reconstructions, samples
 from aaeframe.figures.plane import PlaneCodes, plane_codes
+from aaeframe.figures.reduction import reduced, to_circle
+from aaeframe.figures.styles import style_grid
 
 __all__ = [
     "PlaneCodes",
     "categorical_block",
+    "cluster_heads",
     "codes_by_class",
+    "codes_side_by_side",
     "decoded_plane",
+    "learning_curves",
     "loss_curves",
     "plane_codes",
     "reconstructions",
+    "reduced",
     "samples",
     "save",
+    "style_grid",
+    "to_circle",
 ]

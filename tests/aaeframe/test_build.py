@@ -38,16 +38,35 @@ def test_a_resolved_configuration_has_full_names_and_every_option(registry):
         "scales",
     }
     assert config.prior["gaussian"].options == {"size": 3, "scale": 1.0}
-    assert config.encoder.options == {"noise_size": 10, "hidden": [256, 256]}
+    assert config.encoder.options == {"noise_size": 10, "hidden": [256, 256], "batch_norm": False}
     assert config.network.component == "aaeframe:mlp"
     assert config.plugins == {"aaeframe": aaeframe.__version__}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_phase_of_a_schedule_gets_an_optimizer(registry, recipe):
-    for schedule, phases in RECIPES[recipe].schedules.items():
-        config = resolve(compose(None, None, {"training": {"recipe": recipe, "schedule": schedule}}), registry)
-        assert tuple(config.optimizers) == phases
+    info = RECIPES[recipe]
+    for schedule, phases in info.schedules.items():
+        table = {
+            "training": {"recipe": recipe, "schedule": schedule},
+            "data": {"labels": 100 if info.labels in ("required", "optional") else 0},
+            "label_free": {"mutual_information": 0.1 if info.class_block else 0.0},
+        }
+        used = [it for it in phases if it != "classification" or info.labels in ("required", "optional")]
+        assert list(resolve(compose(None, None, table), registry).optimizers) == used
+
+
+def test_phases_that_a_run_has_no_use_for_get_no_optimizer(registry):
+    table = {"training": {"recipe": "reduction", "schedule": "alternating"}}
+    phases = list(resolve(compose(None, None, table), registry).optimizers)
+    assert phases == ["reconstruction", "discriminator", "generator", "heads"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_has_a_schedule_without_being_told(registry, recipe):
+    table = {"training": {"recipe": recipe}, "data": {"labels": 100 if RECIPES[recipe].labels == "required" else 0}}
+    schedule = resolve(compose(None, None, table), registry).training.schedule
+    assert schedule == next(iter(RECIPES[recipe].schedules))
 
 
 def test_data_is_found_from_any_folder(registry, tmp_path, monkeypatch):
@@ -101,12 +120,12 @@ def test_a_block_may_have_a_discriminator_of_its_own(registry):
         (
             {"training": {"schedule": "joint"}, "optimizers": {"generator": {}}},
             ConfigError,
-            "optimizers.generator is not used: schedule 'joint' has the phases autoencoder, discriminator",
+            "schedule 'joint' of recipe 'unsupervised' has the phases autoencoder, discriminator",
         ),
         (
             {"prior": {"z": {"component": "gaussian", "weight": 2.0}}},
             ConfigError,
-            "prior.z.weight is not used: only schedule 'joint' weighs losses",
+            "prior.z.weight is not used: only schedule 'joint' of adversarial recipes weighs losses",
         ),
         ({"training": {"reconstruction_weight": 2.0}}, ConfigError, "training.reconstruction_weight is not used"),
         ({"training": {"labeled_batch_size": 10}}, ConfigError, "labeled_batch_size is not used without labels"),

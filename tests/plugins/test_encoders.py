@@ -10,6 +10,7 @@ from aaeframe.autoencoder import Autoencoder, draw
 from aaeframe.evaluation import sliced_wasserstein
 from aaeframe.losses import Segment
 from aaeframe.protocols import BlockSpec, DataSpec
+from aaeframe.recipes.adversary import Adversary
 from aaeframe.recipes.unsupervised import Unsupervised
 from aaeframe.representation import Concatenate
 from aaeframe_plugins.discriminators.mlp import MLP as Discriminator
@@ -47,7 +48,7 @@ def posterior_of_one_point(prior, encoder_class, **options):
             for phase in ("discriminator", "generator")
         }
         # Without R1 the result hangs on the seed: of three, one to three had over 15 % of codes off the roll.
-        recipe = Unsupervised(model, optimizers, penalty=0.03)
+        recipe = Unsupervised(model, optimizers, Adversary(model, penalty=0.03))
         x = torch.full((BATCH, 4), 0.5)
         for step in range(STEPS):
             for optimizer in optimizers.values():

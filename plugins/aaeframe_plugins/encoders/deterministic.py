@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aaeframe.protocols import BlockSpec, Code, Network
-from aaeframe_plugins.encoders.heads import Heads
+from aaeframe_plugins.encoders.heads import HeadNorm, Heads
 
 
 class Deterministic(nn.Module):
@@ -16,10 +16,10 @@ class Deterministic(nn.Module):
 
     noise_shape = torch.Size()
 
-    def __init__(self, network: Network, blocks: Mapping[str, BlockSpec]) -> None:
+    def __init__(self, network: Network, blocks: Mapping[str, BlockSpec], *, batch_norm: HeadNorm = False) -> None:
         super().__init__()
         self.body = network.encoder
-        self.heads = Heads(network.num_features, blocks)
+        self.heads = Heads(network.num_features, blocks, batch_norm=batch_norm)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Code:
         """(N, *shape) -> each block (N, *event_shape); there is no noise to give."""

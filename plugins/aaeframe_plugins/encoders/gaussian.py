@@ -67,4 +67,6 @@ class Gaussian(nn.Module):
         return normal if transform is identity_transform else TransformedDistribution(normal, [transform])
 
     def _moments(self, name: str, features: Tensor) -> tuple[Tensor, Tensor]:
-        return self.loc[name](features), softplus(self.scale[name](features)) + self.min_scale
+        loc, scale = self.loc[name](features), self.scale[name](features)
+        full = torch.promote_types(loc.dtype, torch.float32)  # whatever the autocast: densities want the digits
+        return loc.to(full), softplus(scale.to(full)) + self.min_scale

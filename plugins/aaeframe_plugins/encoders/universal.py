@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from aaeframe.protocols import BlockSpec, Code, Network
-from aaeframe_plugins.encoders.heads import Heads
+from aaeframe_plugins.encoders.heads import HeadNorm, Heads
 
 Width = Annotated[int, Field(gt=0)]
 
@@ -32,6 +32,7 @@ class Universal(nn.Module):
             tuple[Width, ...],
             Field(min_length=1, description="widths of the layers that mix features and noise"),
         ] = (256, 256),
+        batch_norm: HeadNorm = False,
     ) -> None:
         super().__init__()
         self.body = network.encoder
@@ -42,7 +43,7 @@ class Universal(nn.Module):
             layers += [nn.Linear(width, out), nn.ReLU()]
             width = out
         self.mix = nn.Sequential(*layers)
-        self.heads = Heads(width, blocks)
+        self.heads = Heads(width, blocks, batch_norm=batch_norm)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Code:
         """(N, *shape), standard normal noise (N, noise_size) -> each block (N, *event_shape)."""

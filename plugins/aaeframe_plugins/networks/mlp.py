@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from aaeframe.protocols import DataSpec
-from aaeframe_plugins.networks.output import output
+from aaeframe_plugins.networks.output import BatchNorm, output
 
 Width = Annotated[int, Field(gt=0)]
 
@@ -25,19 +25,25 @@ class MLP(nn.Module):
         hidden: Annotated[
             tuple[Width, ...], Field(min_length=1, description="widths of the encoder; the decoder has them reversed")
         ] = (1000, 1000),
+        batch_norm: BatchNorm = "none",
     ) -> None:
         super().__init__()
         size = data.shape.numel()
         self.num_features = hidden[-1]
-        self.encoder = nn.Sequential(nn.Flatten(), *_relu_layers([size, *hidden]))
+        inwards, outwards = batch_norm != "none", batch_norm == "everywhere"
+        self.encoder = nn.Sequential(nn.Flatten(), *_relu_layers([size, *hidden], inwards))
         self.decoder = nn.Sequential(
-            *_relu_layers([code_size, *reversed(hidden)]),
+            *_relu_layers([code_size, *reversed(hidden)], outwards),
             nn.Linear(hidden[0], size),
+            *([nn.BatchNorm1d(size)] if outwards else []),
             nn.Unflatten(1, data.shape),
             output(data),
         )
 
 
-def _relu_layers(widths: list[int]) -> list[nn.Module]:
-    pairs = pairwise(widths)
-    return [layer for inner, outer in pairs for layer in (nn.Linear(inner, outer), nn.ReLU())]
+def _relu_layers(widths: list[int], batch_norm: bool) -> list[nn.Module]:
+    return [
+        layer
+        for inner, outer in pairwise(widths)
+        for layer in (nn.Linear(inner, outer), *([nn.BatchNorm1d(outer)] if batch_norm else []), nn.ReLU())
+    ]

@@ -1,11 +1,19 @@
-"""The decoder's last step."""
+"""What both networks share: the decoder's last step, and where batch norm may stand."""
 
 from __future__ import annotations
 
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
 from torch import nn
 from torch.distributions import constraints
 
 from aaeframe.protocols import DataSpec
+
+BatchNorm: TypeAlias = Annotated[
+    Literal["none", "encoder", "everywhere"],
+    Field(description="before each ReLU of the encoder, or also of the decoder and on its output"),
+]
 
 
 def output(data: DataSpec) -> nn.Module:

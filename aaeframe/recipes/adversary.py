@@ -1,0 +1,124 @@
+"""What imposes the prior: the discriminators' step and the generator's loss, which every adversarial recipe shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+from torch.distributions import Dirichlet
+from torch.optim import Optimizer
+
+from aaeframe.autoencoder import Autoencoder, draw, draw_labeled
+from aaeframe.losses import AdversarialLoss, Segment, gradient_penalty
+from aaeframe.protocols import Batch, Code, Prior, SupportsLabels
+from aaeframe.recipes.descend import descend, frozen
+
+Losses: TypeAlias = dict[str, Tensor]
+"""Detached scalars by name: "reconstruction", "discriminator/<block>", "generator/<block>", "accuracy/<block>", and
+with a gradient penalty "penalty/<block>"; a recipe says what else it gives."""
+
+Draws: TypeAlias = dict[str, list[Segment]]
+"""The prior samples of one step by block, as the discriminators are to see them."""
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """One discriminator against each block of the code (paper, section 2).
+
+    With labels (section 2.3), the discriminators of blocks whose prior knows classes are told the class of labeled
+    codes and of labeled prior samples, and an extra class for the rest.
+    """
+
+    model: Autoencoder
+    loss: AdversarialLoss = field(default_factory=AdversarialLoss)
+    penalty: float = 0.0
+    """The weight gamma of R1, the squared slope of the discriminators at prior samples."""
+    instance_noise: Mapping[str, float] = field(default_factory=dict)
+    """Standard deviation of Gaussian noise on a block's discriminator input."""
+    softening: Mapping[str, float] = field(default_factory=dict)
+    """For a block of one-hot vectors: the share of a point drawn uniformly from the simplex in each prior sample."""
+    weights: Mapping[str, float | Tensor] = field(default_factory=dict)
+    """The weight of each block's generator loss, where losses are weighed; 1 if not given."""
+
+    def draw(self, batch: Batch) -> Draws:
+        """As many samples of each prior as the batch has rows: of the whole prior, and of the classes it tells.
+
+        Apart from the step, because a CUDA graph cannot hold it: priors may run any code, on the host too.
+        """
+        return {name: self._prior_segments(name, batch) for name in self.model.discriminators}
+
+    def step(self, code: Code, labels: Tensor | None, draws: Draws, optimizer: Optimizer) -> Losses:
+        """Update the discriminators to tell the detached codes from prior samples.
+
+        `labels`, if given, are those of the last rows of the code; the rows before them are unlabeled.
+        """
+        found: Losses = {}
+        for name, discriminator in self.model.discriminators.items():
+            segments = draws[name] + self._code_segments(name, code[name].detach(), labels)
+            result = self.loss.discriminator(discriminator, segments, self._noise(name))
+            found |= {f"discriminator/{name}": result.loss, f"accuracy/{name}": result.accuracy.mean()}
+            if self.penalty:
+                found[f"penalty/{name}"] = self.penalty * gradient_penalty(discriminator, segments)
+        minimized = [loss for key, loss in found.items() if not key.startswith("accuracy/")]
+        descend(torch.stack(minimized).sum(), optimizer)
+        return {key: loss.detach() for key, loss in found.items()}
+
+    def generator_losses(self, code: Code, labels: Tensor | None = None) -> Losses:
+        """By "generator/<block>", with gradient: codes presented as if they came from the prior."""
+        with frozen(self.model.discriminators):
+            return {
+                f"generator/{name}": self.loss.generator(
+                    discriminator, self._code_segments(name, code[name], labels), self._noise(name)
+                ).loss
+                for name, discriminator in self.model.discriminators.items()
+            }
+
+    def weighted(self, generator_losses: Losses) -> Tensor:
+        """The sum of what `generator_losses` gave, each times its block's weight."""
+        weights = [self.weights.get(key.removeprefix("generator/"), 1.0) for key in generator_losses]
+        return torch.stack([w * loss for w, loss in zip(weights, generator_losses.values(), strict=True)]).sum()
+
+    def _noise(self, name: str) -> float:
+        return self.instance_noise.get(name, 0.0)
+
+    def _code_segments(self, name: str, z: Tensor, labels: Tensor | None) -> list[Segment]:
+        """The codes of one block: unlabeled rows, and the labeled rows with their classes."""
+        prior = self.model.priors[name]
+        if labels is None or not isinstance(prior, SupportsLabels):
+            return [Segment(z, None, from_prior=False)]
+        unlabeled, labeled = z[: -len(labels)], z[-len(labels) :]
+        extra = labels.new_full((len(unlabeled),), prior.num_classes)
+        return [Segment(unlabeled, extra, from_prior=False), Segment(labeled, labels, from_prior=False)]
+
+    def _prior_segments(self, name: str, batch: Batch) -> list[Segment]:
+        prior, device = self.model.priors[name], batch.x.device
+        if batch.labeled is None:
+            return [Segment(self._soft(name, draw(prior, len(batch.x), device)), None, from_prior=True)]
+        if not isinstance(prior, SupportsLabels):
+            both = len(batch.x) + len(batch.labeled.x)
+            return [Segment(self._soft(name, draw(prior, both, device)), None, from_prior=True)]
+        return _told_segments(prior, batch, batch.labeled)
+
+    def _soft(self, name: str, y: Tensor) -> Tensor:
+        """One-hot samples moved off the corners of the simplex, where no softmax can follow them."""
+        share = self.softening.get(name, 0.0)
+        if not share:
+            return y
+        return (1 - share) * y + share * Dirichlet(torch.ones(y.shape[-1], device=y.device)).sample(y.shape[:1])
+
+
+def _told_segments(prior: Prior, batch: Batch, labeled: Batch) -> list[Segment]:
+    """Samples of the whole prior for the unlabeled rows, and with their classes for the labeled ones."""
+    assert isinstance(prior, SupportsLabels)
+    unlabeled = draw(prior, len(batch.x), batch.x.device)
+    extra = torch.full((len(unlabeled),), prior.num_classes, device=batch.x.device)
+    told = draw_labeled(prior, len(labeled.x), batch.x.device)
+    return [Segment(unlabeled, extra, from_prior=True), Segment(*told, from_prior=True)]
+
+
+def detached(losses: Losses) -> Losses:
+    """The losses as a step returns them."""
+    return {key: loss.detach() for key, loss in losses.items()}

@@ -1,0 +1,134 @@
+"""Sections 5 and 6 of the paper: a class and a style, with few labels or with none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from aaeframe.autoencoder import Autoencoder
+from aaeframe.label_free import LabelFree, Predict
+from aaeframe.losses import classification_loss, reconstruction_loss
+from aaeframe.protocols import Batch, Code
+from aaeframe.recipes.adversary import Adversary, Draws, Losses, detached
+from aaeframe.recipes.buffers import batch_statistics_kept
+from aaeframe.recipes.corruption import Corruption
+from aaeframe.recipes.descend import descend
+from aaeframe.recipes.parameters import of_phases
+
+
+@dataclass(frozen=True)
+class SemiSupervised:
+    """q(y|x) and q(z|x) share a body; y is made categorical and z the prior of style, one adversary for each.
+
+    Schedule "alternating" (the paper's): the reconstruction phase decodes the soft y beside z; the regularization
+    phase updates the discriminators, then the encoder; the classification phase updates the encoder on the
+    cross-entropy of a labeled minibatch. Without labels there is none, which is the clustering of section 6.
+    Schedule "joint": one encoding of both minibatches, the discriminator step, then one step on the weighted sum.
+
+    `label_free` terms, which the paper has none of, come last: as the phase "consistency", or within the sum. The
+    labeled rows are a subset of those the unlabeled minibatches come from.
+
+    Losses besides those of the phases: "classification", and of the label-free terms each by its name.
+    """
+
+    model: Autoencoder
+    optimizers: Mapping[str, Optimizer]
+    adversary: Adversary
+    class_block: str
+    """The block that is y."""
+    schedule: str = "alternating"
+    corruption: Corruption = field(default_factory=Corruption)
+    label_free: LabelFree = field(default_factory=LabelFree)
+    reconstruction_weight: float = 1.0
+    """Schedule "joint" only."""
+    classification_weight: float = 1.0
+    """Schedule "joint" only."""
+
+    parameters = staticmethod(of_phases)
+
+    def draw(self, batch: Batch) -> Draws:
+        """The prior samples of a step, for the unlabeled rows alone."""
+        return self.adversary.draw(Batch(batch.x, None, batch.index))
+
+    def step(self, batch: Batch, draws: Draws | None = None) -> Losses:
+        """One step on an unlabeled minibatch and the labeled one with it, if any; no host synchronization."""
+        draws = self.draw(batch) if draws is None else draws
+        x = self.model.scale(batch.x)
+        labeled = None if batch.labeled is None else self._labeled(batch.labeled)
+        if self.schedule == "joint":
+            return self.joint_phase(x, labeled, draws)
+        losses = {**self.reconstruction_phase(x), **self.regularization_phase(x, draws)}
+        if labeled is not None:
+            losses |= self.classification_phase(*labeled)
+        return {**losses, **self.consistency_phase(x)} if self.label_free.used else losses
+
+    def reconstruction_phase(self, x: Tensor) -> Losses:
+        """Update encoder and decoder to reconstruct x from the soft y and z."""
+        loss = self._reconstruction_loss(self._encode(x), x)
+        descend(loss, self.optimizers["reconstruction"])
+        return {"reconstruction": loss.detach()}
+
+    def regularization_phase(self, x: Tensor, draws: Draws) -> Losses:
+        """Update the discriminators of y and z, then the encoder to confuse both."""
+        with batch_statistics_kept(self.model.encoder):  # the reconstruction phase has counted this batch
+            code = self._encode(x)
+        losses = self.adversary.step(code, None, draws, self.optimizers["discriminator"])
+        generator = self.adversary.generator_losses(code)
+        descend(torch.stack([*generator.values()]).sum(), self.optimizers["generator"])
+        return {**losses, **detached(generator)}
+
+    def classification_phase(self, x: Tensor, labels: Tensor) -> Losses:
+        """Update the encoder, q(y|x) alone, on the labels of x."""
+        with batch_statistics_kept(self.model.encoder):
+            loss = classification_loss(self._encode(x)[self.class_block], labels)
+        descend(loss, self.optimizers["classification"])
+        return {"classification": loss.detach()}
+
+    def consistency_phase(self, x: Tensor) -> Losses:
+        """Update the encoder on the label-free terms."""
+        with batch_statistics_kept(self.model.encoder):
+            predict = self._predictor(x)
+            terms = self.label_free.losses(predict, x, predict(x))
+            descend(torch.stack([*terms.values()]).sum(), self.optimizers["consistency"])
+        return detached(terms)
+
+    def joint_phase(self, x: Tensor, labeled: tuple[Tensor, Tensor] | None, draws: Draws) -> Losses:
+        """Update the discriminators, then encoder and decoder on the weighted sum of all losses."""
+        rows, labels = (x, None) if labeled is None else (torch.cat([x, labeled[0]]), labeled[1])
+        encoded = self._encode(rows)
+        code = {name: z[: len(x)] for name, z in encoded.items()}
+        found = self.adversary.step(code, None, draws, self.optimizers["discriminator"])
+        reconstruction = self._reconstruction_loss(code, x)
+        generator = self.adversary.generator_losses(code)
+        loss = self.reconstruction_weight * reconstruction + self.adversary.weighted(generator)
+        losses = {"reconstruction": reconstruction, **found, **generator}
+        if labels is not None:
+            losses["classification"] = classification_loss(encoded[self.class_block][len(x) :], labels)
+            loss = loss + self.classification_weight * losses["classification"]
+        if self.label_free.used:
+            with batch_statistics_kept(self.model.encoder):
+                terms = self.label_free.losses(self._predictor(x), x, code[self.class_block])
+            losses |= terms
+            loss = loss + torch.stack([*terms.values()]).sum()
+        descend(loss, self.optimizers["autoencoder"])
+        return detached(losses)
+
+    def _labeled(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        assert batch.labels is not None
+        return self.model.scale(batch.x), batch.labels
+
+    def _encode(self, x: Tensor) -> Code:
+        return self.model.encoder(self.corruption(x))
+
+    def _predictor(self, x: Tensor) -> Predict:
+        """q(y | .) of clean rows, with one draw of a stochastic encoder's noise for all calls."""
+        shape = self.model.noise_shape
+        noise = torch.randn(len(x), *shape, device=x.device) if shape else None
+        return lambda rows: self.model.encoder(rows, noise)[self.class_block]
+
+    def _reconstruction_loss(self, code: Code, x: Tensor) -> Tensor:
+        return reconstruction_loss(self.model.decoder(self.model.representation(code)), x)

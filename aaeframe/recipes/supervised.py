@@ -1,0 +1,84 @@
+"""Section 4 of the paper: the label goes to the decoder, so that the code keeps the style."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from aaeframe.autoencoder import Autoencoder
+from aaeframe.losses import reconstruction_loss
+from aaeframe.protocols import Batch, Code
+from aaeframe.recipes.adversary import Adversary, Draws, Losses, detached
+from aaeframe.recipes.buffers import batch_statistics_kept
+from aaeframe.recipes.corruption import Corruption
+from aaeframe.recipes.descend import descend
+from aaeframe.recipes.parameters import of_phases
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """Decode the one-hot label beside the code; the code, held to the prior, has no need to tell classes.
+
+    The prior is the same for every class, so that what the adversary enforces, q(z) = p(z), together with a decoder
+    that knows the class, drives the class out of z. Schedules as in `Unsupervised`.
+    """
+
+    model: Autoencoder
+    optimizers: Mapping[str, Optimizer]
+    adversary: Adversary
+    schedule: str = "alternating"
+    corruption: Corruption = field(default_factory=Corruption)
+    reconstruction_weight: float = 1.0
+    """Schedule "joint" only."""
+
+    parameters = staticmethod(of_phases)
+
+    def draw(self, batch: Batch) -> Draws:
+        """The prior samples of a step."""
+        return self.adversary.draw(batch)
+
+    def step(self, batch: Batch, draws: Draws | None = None) -> Losses:
+        """One step on a minibatch whose rows are all labeled; no host synchronization."""
+        draws = self.draw(batch) if draws is None else draws
+        assert batch.labels is not None
+        x, labels = self.model.scale(batch.x), batch.labels
+        if self.schedule == "joint":
+            return self.joint_phase(x, labels, draws)
+        return {**self.reconstruction_phase(x, labels), **self.regularization_phase(x, draws)}
+
+    def reconstruction_phase(self, x: Tensor, labels: Tensor) -> Losses:
+        """Update encoder and decoder to reconstruct x from its code and its label."""
+        loss = self._reconstruction_loss(self._encode(x), x, labels)
+        descend(loss, self.optimizers["reconstruction"])
+        return {"reconstruction": loss.detach()}
+
+    def regularization_phase(self, x: Tensor, draws: Draws) -> Losses:
+        """Update the discriminators to tell codes from prior samples, then the encoder to confuse them."""
+        with batch_statistics_kept(self.model.encoder):  # the reconstruction phase has counted this batch
+            code = self._encode(x)
+        losses = self.adversary.step(code, None, draws, self.optimizers["discriminator"])
+        generator = self.adversary.generator_losses(code)
+        descend(torch.stack([*generator.values()]).sum(), self.optimizers["generator"])
+        return {**losses, **detached(generator)}
+
+    def joint_phase(self, x: Tensor, labels: Tensor, draws: Draws) -> Losses:
+        """Update the discriminators, then encoder and decoder on the weighted sum of their losses."""
+        code = self._encode(x)
+        losses = self.adversary.step(code, None, draws, self.optimizers["discriminator"])
+        reconstruction = self._reconstruction_loss(code, x, labels)
+        generator = self.adversary.generator_losses(code)
+        descend(
+            self.reconstruction_weight * reconstruction + self.adversary.weighted(generator),
+            self.optimizers["autoencoder"],
+        )
+        return {"reconstruction": reconstruction.detach(), **losses, **detached(generator)}
+
+    def _encode(self, x: Tensor) -> Code:
+        return self.model.encoder(self.corruption(x))
+
+    def _reconstruction_loss(self, code: Code, x: Tensor, labels: Tensor) -> Tensor:
+        return reconstruction_loss(self.model.decoder(self.model.representation(code, labels)), x)
