@@ -59,7 +59,14 @@ def report_tables(report: Mapping[str, Any]) -> list[Table]:
     """An evaluation as tables: match and reconstruction side by side."""
     where = f"{report['rows']} {report['split']} rows"
     tables = [_match_table(name, block, where) for name, block in report["blocks"].items()]
-    return [*tables, _reconstruction_table(report["reconstruction"], where)]
+    tables.append(_reconstruction_table(report["reconstruction"], where))
+    if "classification" in report:
+        tables.append(_classification_table(report["classification"], where))
+    if "clustering" in report:
+        tables.append(_clustering_table(report["clustering"], where))
+    if "leakage" in report:
+        tables.append(_leakage_table(report["leakage"], where))
+    return tables
 
 
 def likelihood_table(report: Mapping[str, Any]) -> Table:
@@ -115,6 +122,37 @@ def _reconstruction_table(report: Mapping[str, float | None], where: str) -> Tab
     mean_image = report["mean_image_error"]
     rows = [[name, _number(report[key]), _share(report[key], mean_image)] for key, name in names.items()]
     return table(f"Reconstruction, {where}", ["", "error", "of the mean image's"], rows)
+
+
+def _classification_table(report: Mapping[str, Any], where: str) -> Table:
+    rows = {
+        "error": f"{report['error']:.2%} ± {report['standard_error']:.2%} (standard error over rows)",
+        "mean confidence": f"{report['mean_confidence']:.3f}",
+        "mean entropy of q(y|x), nats": _number(report["conditional_entropy"]),
+    }
+    return facts(f"Classes, {where}", rows)
+
+
+def _clustering_table(report: Mapping[str, Any], where: str) -> Table:
+    rows = {
+        "error, clusters named by validation rows (the paper's protocol)": f"{report['error']:.2%}",
+        "error, clusters named by most of these very rows": f"{report['majority_error']:.2%}",
+        "error, one cluster a class": f"{report['hungarian_error']:.2%}",
+        "normalized mutual information": f"{report['normalized_mutual_information']:.3f}",
+        "adjusted Rand index": f"{report['adjusted_rand_index']:.3f}",
+        "clusters used": f"{report['clusters_used']} of {len(report['names'])}",
+        "entropy of the mean q(y|x), nats": f"{report['marginal_entropy']:.3f} of {report['uniform_entropy']:.3f}",
+        "mean entropy of q(y|x), nats": _number(report["conditional_entropy"]),
+    }
+    return facts(f"Clusters, {where}", rows)
+
+
+def _leakage_table(report: Mapping[str, Any], where: str) -> Table:
+    rows = {
+        f"class read from {name!r} by a linear probe": f"{it['accuracy']:.1%} (chance {it['chance']:.1%})"
+        for name, it in report.items()
+    }
+    return facts(f"Leakage, {where}", rows)
 
 
 def _number(value: float | None, form: str = ".4g") -> str:

@@ -14,6 +14,8 @@ from aaeframe.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from torch import Tensor
+
     from aaeframe import data as datasets
     from aaeframe.run import Run
 
@@ -45,15 +47,20 @@ def sample(
     seed: Annotated[
         int, typer.Option(min=0, max=options.LARGEST_SEED, help="The same seed gives the same samples.")
     ] = 0,
+    label: Annotated[
+        int | None, typer.Option(min=0, help="The class of all samples, where the model knows classes.")
+    ] = None,
     out: OutFile = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     json: options.Json = False,
 ) -> None:
-    """Decode samples of the prior: x (count, ...) in the data's units, and the codes by block."""
+    """Decode samples of the prior: x (count, ...) in the data's units, the codes by block, and labels if told."""
     opened = options.load_run(context, run, device, raw_weights)
-    code = opened.model.sample_prior(count, seed=seed)
-    arrays = {"x": opened.decode(code).cpu().numpy(), **{name: z.cpu().numpy() for name, z in code.items()}}
+    code, labels = opened.model.sample_code(count, seed=seed, label=label)
+    arrays = {"x": opened.decode(code, labels).cpu().numpy(), **{name: z.cpu().numpy() for name, z in code.items()}}
+    if labels is not None:
+        arrays["labels"] = labels.cpu().numpy()
     _write(out or run / "samples.npz", arrays, json)
 
 
@@ -65,6 +72,9 @@ def encode(
     split: Split = None,
     draws: Annotated[int, typer.Option(min=0, help="Draws of q(z|x) for each row; 0: one code with zero noise.")] = 0,
     seed: Annotated[int, typer.Option(min=0, max=options.LARGEST_SEED, help="Of the draws.")] = 0,
+    representation: Annotated[
+        bool, typer.Option("--representation", help="Also what the decoder sees of each code, as representation.")
+    ] = False,
     out: OutFile = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
@@ -78,6 +88,8 @@ def encode(
     rows, class_names = _rows(opened, data, label_key, split)
     codes = opened.encode(rows.array(), draws=draws, generator=torch.Generator().manual_seed(seed))
     arrays = {name: z.cpu().numpy() for name, z in codes.items()}
+    if representation:
+        arrays["representation"] = _represented(opened, codes, rows, draws).cpu().numpy()
     if rows.labels is not None:
         arrays |= {"labels": rows.labels, "class_names": np.array(class_names)}
     _write(out or run / "codes.npz", arrays, json)
@@ -95,11 +107,26 @@ def reconstruct(
     json: options.Json = False,
 ) -> None:
     """Reconstruct data with zero noise: x and x_hat (N, ...) in the data's units."""
+    from aaeframe.evaluation.class_block import decoder_labels
+
     opened = options.load_run(context, run, device, raw_weights)
     rows, _ = _rows(opened, data, label_key, split)
     x = rows.array()
-    arrays = {"x": x, "x_hat": opened.reconstruct(x).cpu().numpy()}
+    arrays = {"x": x, "x_hat": opened.reconstruct(x, decoder_labels(opened.model, rows)).cpu().numpy()}
     _write(out or run / "reconstructions.npz", arrays, json)
+
+
+def _represented(run: Run, codes: Mapping[str, Tensor], rows: datasets.Split, draws: int) -> Tensor:
+    """The decoder's input for codes, (N, R) or (draws, N, R)."""
+    import torch
+
+    from aaeframe.evaluation.class_block import decoder_labels
+
+    labels = decoder_labels(run.model, rows)
+    if draws == 0:
+        return run.model.represent(codes, labels)
+    each = [{name: z[draw] for name, z in codes.items()} for draw in range(draws)]
+    return torch.stack([run.model.represent(code, labels) for code in each])
 
 
 def _rows(

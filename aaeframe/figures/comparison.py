@@ -62,7 +62,7 @@ def codes_side_by_side(
 def _limits(points: np.ndarray) -> np.ndarray:
     """A square that holds all points (N, 2), as its low and high corner (2, 2)."""
     low, high = points.min(0), points.max(0)
-    half = 0.53 * max((high - low).max(), np.finfo(np.float32).tiny)
+    half = 0.53 * ((high - low).max() or 1.0)
     return np.stack([(low + high) / 2 - half, (low + high) / 2 + half])
 
 
@@ -80,8 +80,8 @@ def learning_curves(
 ) -> Figure:
     """One line for each run, of its name to (x, y), both (N,); the legend tells where each ends.
 
-    The vertical axis is logarithmic where the values are positive and span a factor of ten. What is not a
-    number is a gap. DataError if there is no run, or one of them has nothing to draw.
+    The vertical axis is logarithmic where the values are positive and span a factor of ten. What is not
+    finite is a gap. DataError if there is no run, or one of them has nothing to draw.
     """
     runs = {name: _curve(name, x, y) for name, (x, y) in curves.items()}
     if not runs:
@@ -95,7 +95,8 @@ def learning_curves(
     for label, (x, y), color in zip(labels, runs.values(), class_colors(len(runs)), strict=True):
         marker = "o" if len(x) <= MARKED else ""
         axes.plot(x, y, color=color, marker=marker, markersize=3.5, label=label)
-    _scale(axes, np.concatenate([y for _, y in runs.values()]))
+    values = np.concatenate([y for _, y in runs.values()])
+    _scale(axes, values[np.isfinite(values)])
     axes.set(xlabel=xlabel, ylabel=ylabel)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9)
     return figure
@@ -113,7 +114,7 @@ def _curve(name: str, x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
 
 def _scale(axes: Axes, values: np.ndarray) -> None:
     """A logarithmic axis with plain numbers for values of a wide range; else one that begins at 0 if none is less."""
-    low, high = np.nanmin(values), np.nanmax(values)
+    low, high = values.min(), values.max()
     if low > 0 and high >= WIDE_RANGE * low:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

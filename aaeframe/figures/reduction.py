@@ -78,12 +78,15 @@ def plane_points(points: Array, what: str) -> np.ndarray:
 
 
 def class_indices(labels: Array | None, count: int) -> np.ndarray | None:
-    """Labels (count,) as integers; DataError for another number of them."""
+    """Labels (count,) as integers; DataError for another number of them and for any below 0."""
     if labels is None:
         return None
     if tuple(labels.shape) != (count,):
         raise DataError(f"{count} points need {count} labels, found labels of shape {tuple(labels.shape)}")
-    return as_array(labels).astype(int)
+    classes = as_array(labels).astype(int)
+    if classes.min() < 0:
+        raise DataError(f"labels are class indices from 0 on, found {classes.min()}")
+    return classes
 
 
 def draw_points(axes: Axes, points: np.ndarray, labels: np.ndarray | None) -> None:

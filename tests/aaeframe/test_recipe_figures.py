@@ -250,6 +250,8 @@ def test_points_that_are_of_no_plane_or_have_other_labels_are_refused():
         figures.reduced(normal(9, 2), None, heads * torch.nan, title="t")
     with pytest.raises(DataError, match=r"9 points need 9 labels, found labels of shape \(8,\)"):
         figures.reduced(normal(9, 2), torch.zeros(8), heads, title="t")
+    with pytest.raises(DataError, match="class indices from 0 on, found -1"):
+        figures.reduced(normal(2, 2), torch.tensor([0, -1]), heads, title="t")
     with pytest.raises(DataError, match="2 classes are drawn, found 1 class names: no"):
         figures.reduced(normal(2, 2), torch.tensor([0, 1]), heads, title="t", class_names=["no"])
 
@@ -275,6 +277,12 @@ def test_models_are_compared_on_the_same_axes_over_the_same_prior():
     assert right.get_legend().get_texts()[0].get_text() == "prior samples"
 
 
+def test_codes_that_are_all_the_same_have_axes_around_them():
+    [axes] = figures.codes_side_by_side({"collapsed": torch.ones(9, 2)}, None, torch.ones(5, 2), title="t").axes
+    low, high = axes.get_xlim()
+    assert low < 1 < high
+
+
 def test_codes_to_compare_are_of_a_plane_and_of_the_labels_rows():
     with pytest.raises(DataError, match="at least one model is needed"):
         figures.codes_side_by_side({}, None, normal(9, 2), title="t")
@@ -298,10 +306,17 @@ def test_each_run_is_a_line_of_its_own_color_and_tells_where_it_ends():
 
 
 @pytest.mark.parametrize(
-    ("values", "scale"), [([50.0, 2.0], "log"), ([5.0, 2.0], "linear"), ([50.0, 0.0], "linear"), ([-1, 50.0], "linear")]
+    ("values", "scale"),
+    [
+        ([50.0, 2.0], "log"),
+        ([50.0, np.inf, 2.0], "log"),
+        ([5.0, 2.0], "linear"),
+        ([50.0, 0.0], "linear"),
+        ([-1, 50.0], "linear"),
+    ],
 )
 def test_errors_of_a_wide_range_are_drawn_on_a_logarithmic_axis_in_plain_numbers(values, scale):
-    figure = figures.learning_curves({"a": (np.arange(2), np.array(values))}, title="t", ylabel="%")
+    figure = figures.learning_curves({"a": (np.arange(len(values)), np.array(values))}, title="t", ylabel="%")
     [axes] = figure.axes
     assert axes.get_yscale() == scale
     figure.draw_without_rendering()
