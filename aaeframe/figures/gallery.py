@@ -15,7 +15,9 @@ from torch.distributions import constraints
 from aaeframe.autoencoder import Autoencoder
 from aaeframe.data import Dataset
 from aaeframe.errors import RunError
+from aaeframe.evaluation.class_block import decoder_labels
 from aaeframe.figures.canvas import save
+from aaeframe.figures.classes import class_figures
 from aaeframe.figures.codes import codes_by_class
 from aaeframe.figures.curves import loss_curves
 from aaeframe.figures.images import decoded_plane, reconstructions, samples
@@ -77,13 +79,12 @@ def _figures(
             codes_by_class(z[0], labels, prior[name], title=title, class_names=dataset.class_names),
         )
     pixels = _Pixels(model, dataset, x)
-    few = x[:MOST_IMAGES]
-    yield (
-        "reconstructions",
-        reconstructions(pixels(few), pixels(model.reconstruct(few)), title=f"Reconstructions of {split} rows"),
-    )
-    drawn = {name: z[:MOST_IMAGES] for name, z in prior.items()}
-    yield "samples", samples(pixels(model.decode(drawn)))
+    few, told = x[:MOST_IMAGES], decoder_labels(model, rows)
+    x_hat = model.reconstruct(few, None if told is None else told[index[:MOST_IMAGES]])
+    yield "reconstructions", reconstructions(pixels(few), pixels(x_hat), title=f"Reconstructions of {split} rows")
+    yield "samples", samples(pixels(model.sample(MOST_IMAGES, seed=derive(seed, "figures", "prior"))))
+    one_draw = {name: z[0] for name, z in codes.items()}
+    yield from class_figures(model, x, one_draw, labels, pixels, dataset.class_names, prior)
     yield from _plane(model, pixels)
     if metrics:
         yield "losses", loss_curves(metrics, informed=informed, loss=loss)
@@ -91,7 +92,7 @@ def _figures(
 
 def _plane(model: Autoencoder, pixels: _Pixels) -> Iterator[tuple[str, Figure]]:
     """The decoded plane of a model whose only block is a plane, and whose data are images."""
-    if len(model.priors) != 1 or len(model.data_shape) != 3:
+    if len(model.priors) != 1 or len(model.data_shape) != 3 or model.representation.takes_labels:
         return
     name, prior = next(iter(model.priors.items()))
     if tuple(prior.event_shape) != (2,):

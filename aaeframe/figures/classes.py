@@ -1,0 +1,98 @@
+"""The figures of a model that keeps classes apart from style: styles, clusters and the reduced representation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from aaeframe.autoencoder import Autoencoder
+from aaeframe.figures.clusters import cluster_heads
+from aaeframe.figures.reduction import reduced, to_circle
+from aaeframe.figures.styles import style_grid
+from aaeframe.protocols import Code
+from aaeframe.representation import ClusterHeads
+
+STYLES: Final = 10
+"""Style codes in the grid of styles, one a row."""
+MEMBERS: Final = 8
+"""Images beside each cluster head."""
+MOST_CLASSES: Final = 30
+"""Classes of which pictures are drawn; a figure of more cannot be read."""
+
+
+def class_figures(
+    model: Autoencoder,
+    x: Tensor,
+    codes: Code,
+    labels: np.ndarray | None,
+    pixels: Callable[[Tensor], Tensor],
+    names: Sequence[str] | None,
+    prior: Code,
+) -> Iterator[tuple[str, Figure]]:
+    """Name and figure of what can be drawn of rows x, their codes and labels, and of samples of the prior.
+
+    `pixels` takes rows in the user's units to [0, 1].
+    """
+    if isinstance(model.representation, ClusterHeads):
+        yield "representation", _representation(model, model.representation, codes, labels, names)
+    classes = model.num_classes
+    if classes is None or classes > MOST_CLASSES or len(model.data_shape) != 3:
+        return
+    told = names is not None and len(names) == classes
+    yield "styles", _styles(model, classes, prior, pixels, names if told else None)
+    if model.class_block is not None:
+        yield "clusters", _clusters(model, model.class_block, classes, x, codes, pixels)
+
+
+def _styles(
+    model: Autoencoder, classes: int, prior: Code, pixels: Callable[[Tensor], Tensor], names: Sequence[str] | None
+) -> Figure:
+    """Styles drawn from the prior, each with every class."""
+    code = {name: z[:STYLES].repeat_interleave(classes, 0) for name, z in prior.items()}
+    each = torch.arange(classes, device=model.device).repeat(STYLES)
+    if model.class_block is not None:
+        code[model.class_block] = torch.eye(classes, device=model.device)[each]
+    images = pixels(model.decode(code, each if model.representation.takes_labels else None))
+    return style_grid(images.unflatten(0, (STYLES, classes)), title="Styles by class", class_names=names)
+
+
+def _clusters(
+    model: Autoencoder, block: str, classes: int, x: Tensor, codes: Code, pixels: Callable[[Tensor], Tensor]
+) -> Figure:
+    """decode(one-hot y, z = 0), and the first images assigned to each y."""
+    heads = {
+        name: torch.eye(classes, device=model.device) if name == block else z.new_zeros(classes, *z.shape[1:])
+        for name, z in codes.items()
+    }
+    assigned = codes[block].argmax(1).cpu()
+    members = torch.zeros(classes, MEMBERS, *model.data_shape)
+    present = torch.zeros(classes, MEMBERS, dtype=torch.bool)
+    for cluster in range(classes):
+        found = x[assigned == cluster][:MEMBERS]
+        if len(found):
+            members[cluster, : len(found)] = pixels(found)
+        present[cluster, : len(found)] = True
+    title = "Heads (framed), and images assigned to them"
+    return cluster_heads(pixels(model.decode(heads)), members, present, title=title)
+
+
+def _representation(
+    model: Autoencoder,
+    heads: ClusterHeads,
+    codes: Code,
+    labels: np.ndarray | None,
+    names: Sequence[str] | None,
+) -> Figure:
+    """W_C y + z in its plane, or from more dimensions by the linear map that puts the heads on a circle."""
+    points, centers = model.represent(codes).cpu().numpy(), heads.weight.detach().cpu().numpy()
+    size = centers.shape[1]
+    if size == 2:
+        return reduced(points, labels, centers, title="Representation W y + z", class_names=names)
+    plane = to_circle(centers)
+    title = f"Representation W y + z, from {size} dimensions by a linear map"
+    return reduced(points @ plane, labels, centers @ plane, title=title, class_names=names)
