@@ -28,6 +28,7 @@ from aaeframe.evaluation.report import evaluate
 from aaeframe.metrics import MetricsFile
 from aaeframe.prepare import data_spec, prepare, saved_components
 from aaeframe.protocols import Code, Prior, SupportsLabels
+from aaeframe.recipes import Judge
 from aaeframe.registry import Registry
 from aaeframe.runs import RunFolder, creating, new_folder
 from aaeframe.seeds import stream
@@ -79,7 +80,7 @@ class Run:
             split,
             settings.training.seed,
             labels_told=settings.data.labels,
-            judged_by=recipe_of(settings).judge(settings.data.labels),
+            judged_by=self._judged_by,
         )
         return {**report, "step": self.step, "raw_weights": self.raw_weights}
 
@@ -118,6 +119,10 @@ class Run:
             keep.remove()
         return report
 
+    @property
+    def _judged_by(self) -> Judge | None:
+        return recipe_of(self.config).judge(self.config.data.labels)
+
     def _log_access(self, split: str, purpose: str) -> None:
         """Keep count of how often the test rows were looked at, for whoever reads a number of this run."""
         if split == "test":
@@ -150,6 +155,7 @@ class Run:
             seed=self.config.training.seed,
             informed=informed if self.config.data.labels else (),
             loss=self.config.training.loss,
+            knows_classes=recipe_of(self.config).labels == "every" or self._judged_by == "classification",
         )
 
 
@@ -253,7 +259,7 @@ def load_data(config: Config) -> Dataset:
             "this run was trained on arrays passed in from Python, which no file holds: pass the same data again, as "
             "in run.evaluate(aaeframe.data.from_arrays(x, labels))"
         )
-    return datasets.load(source, labels=config.data.label_key)
+    return datasets.load(source, labels=config.data.label_key, held_out=config.data.held_out)
 
 
 def _digest(model: Autoencoder) -> str:

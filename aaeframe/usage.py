@@ -67,8 +67,11 @@ def _labels(config: Config, recipe: RecipeInfo) -> Iterator[str]:
         yield f"the recipe {config.training.recipe!r} {problem}"
     if config.training.labeled_batch_size is not None and not config.data.labels:
         yield "training.labeled_batch_size is not used without labels; give --labels N"
-    if config.data.label_key is not None and config.data.source.startswith(PYTHON):
-        yield f"data.label_key={config.data.label_key!r} is not used for data from Python; pass a pair (x, labels)"
+    if config.data.source.startswith(PYTHON):
+        if config.data.label_key is not None:
+            yield f"data.label_key={config.data.label_key!r} is not used for data from Python; pass a pair (x, labels)"
+        if config.data.held_out is not None:
+            yield "data.held_out is not used for data from Python; pass a Dataset that is split as you want it"
 
 
 def _classes(config: Config, recipe: RecipeInfo) -> Iterator[str]:

@@ -9,6 +9,7 @@ import typer
 
 from aaeframe.cli import plugins
 from aaeframe.cli.bench import bench
+from aaeframe.cli.compare import compare
 from aaeframe.cli.configuration import config_app
 from aaeframe.cli.doctor import doctor
 from aaeframe.cli.evaluate import evaluate, figures
@@ -25,7 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(plugins.app, name="plugins", help="Installed plugins: list, inspect, check.")
 app.add_typer(config_app, name="config", help="Configurations.")
-for command in (train, sample, encode, reconstruct, evaluate, figures, parzen, doctor, bench):
+for command in (train, sample, encode, reconstruct, evaluate, compare, figures, parzen, doctor, bench):
     app.command()(command)
 
 

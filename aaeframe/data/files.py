@@ -18,7 +18,7 @@ from aaeframe.errors import DataError
 FORMATS: Final = ".npz, .npy, .csv, .mat, *-idx3-ubyte, *-idx3-ubyte.gz, or a folder of images"
 
 
-def load(source: str | Path, *, labels: str | None = None) -> Dataset:
+def load(source: str | Path, *, labels: str | None = None, held_out: tuple[int, int] | None = None) -> Dataset:
     """A data set by its name (`NAMES`) or from a path of your own.
 
     Args:
@@ -26,18 +26,25 @@ def load(source: str | Path, *, labels: str | None = None) -> Dataset:
             wins over a file of the same name, which is then to be had as ./name.
         labels: the label column of a .csv, or the labels' array in a .npz or .mat; None finds it by its usual
             names (`tables.LABELS`, `keys.LABELS`).
+        held_out: how many rows are for validation and for the test, of a path without a split of its own.
 
-    A path without a split of its own is split 80 : 10 : 10 by a fixed permutation (`splits.shuffled`).
+    A path without a split of its own is split 80 : 10 : 10 by a fixed permutation (`splits.shuffled`), if not
+    told otherwise.
 
     Raises:
         DataError: the data is not there, unreadable, empty, not finite, or its labels do not fit.
         DownloadError: a named data set could not be downloaded.
     """
     if _is_name(source, labels):
+        _no_own_split(held_out is None, source)
         return LOADERS[str(source)]()
     with _readable(source):
         content = _read(source, labels)
-        return assemble(str(source), content.parts, content.cuts, class_names=content.class_names)
+        cuts = content.cuts
+        if held_out is not None:
+            _no_own_split(cuts is None and len(content.parts) == 1, source)
+            cuts = splits.shuffled(len(content.parts[0].x), str(source), held_out)
+        return assemble(str(source), content.parts, cuts, class_names=content.class_names)
 
 
 def load_rows(source: str | Path, *, labels: str | None = None) -> tuple[Split, tuple[str, ...] | None]:
@@ -128,6 +135,11 @@ def _check_there(path: Path, asked: str) -> None:
         raise DataError(f"{path}: is neither a file nor a folder. Give {FORMATS}.")
     if path.is_file() and path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty.")
+
+
+def _no_own_split(holds: bool, source: str | Path) -> None:
+    if not holds:
+        raise DataError(f"{source}: has its own split into training and test rows; leave held_out out.")
 
 
 def _no_labels(labels: str | None, path: Path) -> None:

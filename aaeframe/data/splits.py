@@ -24,16 +24,22 @@ class Cuts:
     test: Rows
 
 
-def shuffled(count: int, where: str) -> Cuts:
-    """A tenth for the test, a tenth for validation, the rest for training.
+def shuffled(count: int, where: str, held_out: tuple[int, int] | None = None) -> Cuts:
+    """A tenth for the test, a tenth for validation, the rest for training; or (validation, test) rows held out.
 
     The rows are those of `numpy.random.default_rng(0).permutation(count)`, first the test's, then the
     validation's; within a split they keep the order of the file.
     """
     _at_least(count, 10, where)
-    order, tenth = np.random.default_rng(0).permutation(count), count // 10
-    test, validation, train = (np.sort(rows) for rows in np.split(order, [tenth, 2 * tenth]))
-    return Cuts((0, train), (0, validation), (0, test))
+    validation, test = held_out or (count // 10, count // 10)
+    if min(validation, test) < 1 or validation + test >= count:
+        raise DataError(
+            f"{where}: {validation} validation and {test} test rows were asked for of {count} rows. Hold out at least "
+            "one of each, and leave some for training."
+        )
+    order = np.random.default_rng(0).permutation(count)
+    parts = (np.sort(rows) for rows in np.split(order, [test, test + validation]))
+    return Cuts(test=(0, next(parts)), validation=(0, next(parts)), train=(0, next(parts)))
 
 
 def shuffled_train(count: int, where: str) -> Cuts:

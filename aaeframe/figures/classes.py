@@ -29,24 +29,20 @@ def class_figures(
     model: Autoencoder,
     x: Tensor,
     codes: Code,
-    labels: np.ndarray | None,
     pixels: Callable[[Tensor], Tensor],
     names: Sequence[str] | None,
     prior: Code,
 ) -> Iterator[tuple[str, Figure]]:
-    """Name and figure of what can be drawn of rows x, their codes and labels, and of samples of the prior.
+    """Name and figure of the pictures that can be had of rows x and their codes, and of samples of the prior.
 
-    `pixels` takes rows in the user's units to [0, 1].
+    `pixels` takes rows in the user's units to [0, 1]; `names` are those of the model's categories, if they have any.
     """
-    if isinstance(model.representation, ClusterHeads):
-        yield "representation", _representation(model, model.representation, codes, labels, names)
     classes = model.num_classes
     if classes is None or classes > MOST_CLASSES or len(model.data_shape) != 3:
         return
-    told = names is not None and len(names) == classes
-    yield "styles", _styles(model, classes, prior, pixels, names if told else None)
+    yield "styles", _styles(model, classes, prior, pixels, names)
     if model.class_block is not None:
-        yield "clusters", _clusters(model, model.class_block, classes, x, codes, pixels)
+        yield "clusters", _clusters(model, model.class_block, classes, x, codes, pixels, names)
 
 
 def _styles(
@@ -62,7 +58,13 @@ def _styles(
 
 
 def _clusters(
-    model: Autoencoder, block: str, classes: int, x: Tensor, codes: Code, pixels: Callable[[Tensor], Tensor]
+    model: Autoencoder,
+    block: str,
+    classes: int,
+    x: Tensor,
+    codes: Code,
+    pixels: Callable[[Tensor], Tensor],
+    names: Sequence[str] | None,
 ) -> Figure:
     """decode(one-hot y, z = 0), and the first images assigned to each y."""
     heads = {
@@ -78,17 +80,16 @@ def _clusters(
             members[cluster, : len(found)] = pixels(found)
         present[cluster, : len(found)] = True
     title = "Heads (framed), and images assigned to them"
-    return cluster_heads(pixels(model.decode(heads)), members, present, title=title)
+    return cluster_heads(pixels(model.decode(heads)), members, present, title=title, names=names)
 
 
-def _representation(
-    model: Autoencoder,
-    heads: ClusterHeads,
-    codes: Code,
-    labels: np.ndarray | None,
-    names: Sequence[str] | None,
-) -> Figure:
-    """W_C y + z in its plane, or from more dimensions by the linear map that puts the heads on a circle."""
+def representation(model: Autoencoder, codes: Code, labels: np.ndarray | None, names: Sequence[str] | None) -> Figure:
+    """W_C y + z in its plane, or from more dimensions by the linear map that puts the heads on a circle.
+
+    The model's representation must have cluster heads; labels are those of the rows, and names those of the labels.
+    """
+    heads = model.representation
+    assert isinstance(heads, ClusterHeads)
     points, centers = model.represent(codes).cpu().numpy(), heads.weight.detach().cpu().numpy()
     size = centers.shape[1]
     if size == 2:

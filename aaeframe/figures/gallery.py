@@ -17,12 +17,14 @@ from aaeframe.data import Dataset
 from aaeframe.errors import RunError
 from aaeframe.evaluation.class_block import decoder_labels
 from aaeframe.figures.canvas import save
-from aaeframe.figures.classes import class_figures
+from aaeframe.figures.classes import class_figures, representation
 from aaeframe.figures.codes import codes_by_class
+from aaeframe.figures.comparison import codes_side_by_side
 from aaeframe.figures.curves import loss_curves
 from aaeframe.figures.images import decoded_plane, reconstructions, samples
 from aaeframe.figures.plane import plane_codes
 from aaeframe.files import writing
+from aaeframe.representation import ClusterHeads
 from aaeframe.seeds import derive, generator
 
 MOST_CODES = 5000
@@ -39,21 +41,48 @@ def draw_gallery(
     seed: int,
     informed: Collection[str] = (),
     loss: str = "bce",
+    knows_classes: bool = False,
 ) -> list[Path]:
-    """Draw codes, reconstructions, samples, decoded planes and loss curves into `folder`; the paths written.
+    """Draw codes, reconstructions, samples, what the model has of classes, decoded planes and loss curves into
+    `folder`; the paths written.
 
-    `informed` names the blocks whose discriminator is told labels; `loss` is the adversarial one. RunError if the
-    folder cannot be written.
+    `informed` names the blocks whose discriminator is told labels; `loss` is the adversarial one; `knows_classes` says
+    that categories of the model are classes of the data, and no clusters. RunError if the folder cannot be written.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, figure in _figures(model, dataset, split, metrics, seed, informed, loss):
+    names = dataset.class_names if knows_classes else None
+    for name, figure in _figures(model, dataset, split, metrics, seed, informed, loss, names):
         paths.append(folder / f"{name}.png")
         save(figure, paths[-1])
     if not paths:
         raise RunError(f"there is nothing to draw of {folder.parent}")
     return paths
+
+
+def draw_comparison(
+    models: Mapping[str, Autoencoder], block: str, dataset: Dataset, split: str, path: Path, *, seed: int = 0
+) -> None:
+    """Draw the 2-D codes of a split under several models with one prior, side by side (paper, figure 2).
+
+    DataError if the block is no plane; RunError if the file cannot be written.
+    """
+    rows = dataset.split(split)
+    index = np.random.default_rng(derive(seed, "figures", "rows")).permutation(len(rows))[:MOST_CODES]
+    x = torch.from_numpy(rows.rows(index))
+    noise = [generator(seed, "figures", "noise") for _ in models]
+    codes = {
+        name: model.encode(x, draws=1, generator=it)[block][0]
+        for (name, model), it in zip(models.items(), noise, strict=True)
+    }
+    prior = next(iter(models.values())).sample_prior(MOST_CODES, seed=derive(seed, "figures", "prior"))[block]
+    labels = None if rows.labels is None else rows.labels[index]
+    title = f"Codes of {len(x)} {split} rows over samples of the prior"
+    figure = codes_side_by_side(codes, labels, prior, title=title, class_names=dataset.class_names)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    save(figure, path)
 
 
 def _figures(
@@ -64,6 +93,7 @@ def _figures(
     seed: int,
     informed: Collection[str],
     loss: str,
+    category_names: Sequence[str] | None,
 ) -> Iterator[tuple[str, Figure]]:
     rows = dataset.split(split)
     # In random order, as the file may be sorted by class.
@@ -84,7 +114,9 @@ def _figures(
     yield "reconstructions", reconstructions(pixels(few), pixels(x_hat), title=f"Reconstructions of {split} rows")
     yield "samples", samples(pixels(model.sample(MOST_IMAGES, seed=derive(seed, "figures", "prior"))))
     one_draw = {name: z[0] for name, z in codes.items()}
-    yield from class_figures(model, x, one_draw, labels, pixels, dataset.class_names, prior)
+    if isinstance(model.representation, ClusterHeads):
+        yield "representation", representation(model, one_draw, labels, dataset.class_names)
+    yield from class_figures(model, x, one_draw, pixels, category_names, prior)
     yield from _plane(model, pixels)
     if metrics:
         yield "losses", loss_curves(metrics, informed=informed, loss=loss)

@@ -100,3 +100,14 @@ def test_a_home_folder_is_known(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     np.save(tmp_path / "x.npy", np.zeros((10, 2)))
     assert len(load("~/x.npy").train) == 8
+
+
+def test_a_file_without_a_split_holds_out_what_it_is_told(tmp_path):
+    np.save(tmp_path / "rows.npy", np.arange(200, dtype=np.float32).reshape(100, 2))
+    data = load(tmp_path / "rows.npy", held_out=(10, 20))
+    assert [len(data.train), len(data.validation), len(data.test)] == [70, 10, 20]
+
+
+def test_a_source_with_its_own_split_keeps_it(tmp_path):
+    with pytest.raises(DataError, match="digits: has its own split into training and test rows; leave held_out out"):
+        load("digits", held_out=(10, 20))

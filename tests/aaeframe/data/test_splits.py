@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from aaeframe.data import splits
+from aaeframe.errors import DataError
 
 
 def test_stratified_splits_hold_the_classes_in_their_shares():
@@ -31,3 +33,16 @@ def test_the_last_rows_are_held_out():
         (0, slice(50, 60)),
         (1, slice(None)),
     )
+
+
+def test_as_many_rows_as_asked_for_are_held_out():
+    cuts = splits.shuffled(100, "x", held_out=(10, 20))
+    rows = [cuts.train[1], cuts.validation[1], cuts.test[1]]
+    assert [len(part) for part in rows] == [70, 10, 20]
+    np.testing.assert_array_equal(np.sort(np.concatenate(rows)), np.arange(100))
+
+
+@pytest.mark.parametrize("held_out", [(50, 50), (0, 10), (10, 0), (200, 1)])
+def test_held_out_rows_leave_some_for_training(held_out):
+    with pytest.raises(DataError, match=r"of 100 rows\. Hold out at least one of each, and leave some for training"):
+        splits.shuffled(100, "x", held_out=held_out)

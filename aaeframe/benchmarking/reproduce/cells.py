@@ -1,0 +1,117 @@
+"""The cells of the table: which are asked for, how each is trained, and in which order they are filled."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aaeframe.benchmarking.reproduce import rows
+from aaeframe.benchmarking.reproduce.rows import Column, Row
+from aaeframe.config import Config
+from aaeframe.errors import ConfigError
+from aaeframe.layers import compose
+from aaeframe.presets import read_about
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the table, or of what rows share it one."""
+
+    row: Row
+    column: str
+    seed: int
+    """Of everything random in the run."""
+    place: int
+    """Of the seed among those of the preset, from 0."""
+    out: Path
+    """The folder of the table."""
+    data: str | None = None
+    """In place of the preset's data."""
+
+    @property
+    def how(self) -> Column:
+        """How the column is filled."""
+        return self.row.columns[self.column]
+
+    @property
+    def folder(self) -> Path:
+        """The run's."""
+        return self.out / self.row.folder / self.column / f"seed-{self.seed}"
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.row.name}, {self.column}, seed {self.seed}"
+
+    def config(self) -> Config:
+        """The run's configuration."""
+        data = {} if self.data is None else {"data": {"source": self.data}}
+        return compose(self.how.preset, None, {**data, "training": {"seed": self.seed}}, self.how.settings)
+
+    def command(self) -> str:
+        """What trains the same run, in a folder of one's own."""
+        given = [part for setting in self.how.settings for part in ("--set", setting)]
+        data = [] if self.data is None else ["--data", self.data]
+        train = ["aaeframe", "train", "--preset", self.how.preset, *given, *data, "--seed", str(self.seed)]
+        return shlex.join(train)
+
+
+def selected(names: Sequence[str], columns: Sequence[str]) -> list[tuple[Row, str]]:
+    """The rows and columns asked for; of what is not named, what is filled by default.
+
+    ConfigError if a row or a column is not known, or a row that is named has none of the columns.
+    """
+    for name in names:
+        _check(name, rows.ROWS, "row")
+    for column in columns:
+        _check(column, rows.COLUMNS, "column")
+    asked = [row for row in rows.ROWS.values() if row.name in names or (not names and not row.by_name_only)]
+    chosen = [(row, column) for row in asked for column in columns or row.default if column in row.columns]
+    for row in asked:
+        if names and all(row is not it for it, _ in chosen):
+            raise ConfigError(
+                f"the row {row.name!r} has no column {' or '.join(map(repr, columns))}; it has: "
+                f"{', '.join(row.columns)}"
+            )
+    return chosen
+
+
+def cells(chosen: Iterable[tuple[Row, str]], out: Path, *, seeds: int | None, data: str | None = None) -> list[Cell]:
+    """The cells of rows and columns, in the order in which they are filled; `seeds` of each, or all its preset has.
+
+    ConfigError if more seeds are asked for than a preset has.
+    """
+    found = []
+    for row, column in chosen:
+        fixed = read_about(row.columns[column].preset).seeds
+        if seeds is not None and seeds > len(fixed):
+            raise ConfigError(
+                f"{seeds} seeds were asked for, but the preset {row.columns[column].preset!r} fixes {len(fixed)}, "
+                f"which are {', '.join(map(str, fixed))}: seeds are not added once runs are judged"
+            )
+        found += [Cell(row, column, seed, place, out, data) for place, seed in enumerate(fixed[:seeds])]
+    return in_order(found)
+
+
+def in_order(cells: Iterable[Cell]) -> list[Cell]:
+    """As a budget is best spent: column after column, in each one seed of every row before the next seed.
+
+    Seeds beyond those that a column fills early come when all else is done.
+    """
+    turns, lines = list(rows.COLUMNS), list(rows.ROWS)
+
+    def turn(cell: Cell) -> tuple[bool, int, int, int]:
+        late = cell.place >= cell.how.early
+        return late, turns.index(cell.column), cell.place, lines.index(cell.row.name)
+
+    return sorted(cells, key=turn)
+
+
+def _check(name: str, known: Mapping[str, object], kind: str) -> None:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"no {kind} is named {name!r}{hint}; there are: {', '.join(known)}")

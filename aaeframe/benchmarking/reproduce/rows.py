@@ -1,0 +1,241 @@
+"""The experiments of the paper, and which preset fills which column of its tables. Torch-free.
+
+They stand in the order in which a budget is best spent: see `cells.in_order`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypeAlias
+
+from aaeframe.benchmarking.reproduce import published
+from aaeframe.benchmarking.reproduce.published import Published
+
+Unit: TypeAlias = Literal["%", "nats"]
+
+COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "label-free": "with label-free terms",
+        "modern": "modern settings",
+        "adversarial": "adversarial only",
+        "terms": "without the autoencoder",
+        "baseline": "baseline",
+        "gaussian": "gaussian encoder",
+        "universal": "universal encoder",
+        "paper": "the paper's settings",
+    }
+)
+"""What the columns are called, by name, in the order in which they take their turns."""
+
+TEST: Final = "test"
+"""The evaluation that fills the table, in a run's evaluation.json."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a column of a row is filled: by a preset, with settings over it."""
+
+    preset: str
+    settings: tuple[str, ...] = ()
+    """As --set takes them."""
+    early: int = 3
+    """How many of its seeds are filled in its turn; the others come when all else is done."""
+    judged: bool = True
+    """Whether a run must match its prior and reconstruct to count; nonsense where there is no autoencoder."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One experiment."""
+
+    name: str
+    title: str
+    unit: Unit
+    columns: Mapping[str, Column]
+    default: tuple[str, ...]
+    """The columns that are filled if none is named."""
+    paper: Published | None
+    cited: tuple[Published, ...] = ()
+    """What else is published."""
+    error: Literal["classification", "clustering"] | None = None
+    """The part of an evaluation that holds the error; None: the value is a likelihood."""
+    samples: int | None = None
+    """Of the likelihood."""
+    picked: bool = False
+    """Whether a run is also picked among the seeds, by what no label is needed for."""
+    runs_of: str | None = None
+    """The row with which it shares its runs."""
+    by_name_only: bool = False
+    """Whether it must be named to be filled, as its data is not MNIST."""
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder that holds its runs."""
+        return self.runs_of or self.name
+
+    @property
+    def evaluation(self) -> str:
+        """The entry of a run's evaluation.json that holds the value."""
+        return TEST if self.samples is None else f"{TEST} likelihood, {self.samples} samples"
+
+    def value(self, evaluations: Mapping[str, Any]) -> float | None:
+        """The value in the row's unit, from what a run's evaluation.json holds; None if it is not there."""
+        report = evaluations.get(self.evaluation)
+        if report is None:
+            return None
+        return report["log_likelihood"] if self.error is None else 100 * report[self.error]["error"]
+
+
+_NO_AUTOENCODER: Final = ("training.reconstruction_weight=0.0", "prior.y.weight=0.0", "prior.style.weight=0.0")
+
+
+def _terms(preset: str) -> dict[str, Column]:
+    """What the label-free terms do alone."""
+    return {"terms": Column(preset, _NO_AUTOENCODER, judged=False)}
+
+
+def _baseline(preset: str) -> dict[str, Column]:
+    return {"baseline": Column(preset, judged=False)}
+
+
+def _encoders(preset: str) -> dict[str, Column]:
+    """The other two encoders of the paper's section 2."""
+    return {name: Column(preset, (f"encoder=aaeframe:{name}",), early=1) for name in ("gaussian", "universal")}
+
+
+def _error(
+    name: str,
+    title: str,
+    paper: Published,
+    cited: tuple[Published, ...] = (),
+    *,
+    early: int = 1,
+    more: Mapping[str, Column] = MappingProxyType({}),
+) -> Row:
+    """An error on MNIST, by presets of the row's name; `early` is of the adversarial column."""
+    clusters = name.endswith("clusters")
+    columns = {
+        "label-free": Column(f"modern-mnist-{name}"),
+        "adversarial": Column(f"adversarial-mnist-{name}", early=early),
+        "paper": Column(f"paper-mnist-{name}", early=1),
+        **more,
+    }
+    return Row(
+        name=name,
+        title=title,
+        unit="%",
+        columns=columns,
+        default=("label-free", "adversarial"),
+        paper=paper,
+        cited=cited,
+        error="clustering" if clusters else "classification",
+        picked=clusters,
+    )
+
+
+def _likelihood(
+    name: str, title: str, samples: int, paper: Published, cited: tuple[Published, ...], *, early: int
+) -> Row:
+    """A likelihood of MNIST; all of them share their runs."""
+    preset = "modern-mnist-likelihood"
+    columns = {
+        "modern": Column(preset, early=early),
+        "paper": Column("paper-mnist-likelihood", early=1),
+        **_baseline("baseline-mnist-vae"),
+        **_encoders(preset),
+    }
+    return Row(name, title, "nats", columns, ("modern",), paper, cited, samples=samples, runs_of="likelihood")
+
+
+_ROWS: Final = (
+    _error(
+        "100-labels",
+        "100 labels",
+        published.LABELS_100,
+        published.OTHERS_100,
+        early=3,
+        more={
+            **_terms("modern-mnist-100-labels"),
+            **_baseline("baseline-mnist-100-labels"),
+            **_encoders("adversarial-mnist-100-labels"),
+        },
+    ),
+    _error(
+        "1000-labels",
+        "1000 labels",
+        published.LABELS_1000,
+        published.OTHERS_1000,
+        more=_baseline("baseline-mnist-1000-labels"),
+    ),
+    _error(
+        "all-labels",
+        "all 50,000 labels",
+        published.LABELS_ALL,
+        published.OTHERS_ALL,
+        more=_baseline("baseline-mnist-all-labels"),
+    ),
+    _error(
+        "16-clusters",
+        "16 clusters",
+        published.CLUSTERS_16,
+        published.OTHERS_CLUSTERS,
+        more=_terms("modern-mnist-16-clusters"),
+    ),
+    _error(
+        "30-clusters",
+        "30 clusters",
+        published.CLUSTERS_30,
+        published.OTHERS_CLUSTERS,
+        early=3,
+        more=_terms("modern-mnist-30-clusters"),
+    ),
+    _error("2d-100-labels", "2-D, 100 labels", published.PLANE_100),
+    _error("2d-1000-labels", "2-D, 1000 labels", published.PLANE_1000),
+    _error("2d-20-clusters", "2-D, 20 clusters", published.PLANE_20_CLUSTERS),
+    _error("10d-100-labels", "10-D, 100 labels", published.TEN_DIMENSIONS_100),
+    _likelihood(
+        "likelihood", "Parzen, 10,000 samples", 10_000, published.PARZEN_10K, published.OTHERS_PARZEN_10K, early=3
+    ),
+    _likelihood(
+        "likelihood-10m",
+        "Parzen, 10 million samples",
+        10_000_000,
+        published.PARZEN_10M,
+        published.OTHERS_PARZEN_10M,
+        early=1,
+    ),
+    Row(
+        name="svhn-1000-labels",
+        title="street numbers, 1000 labels",
+        unit="%",
+        columns={
+            "label-free": Column("modern-svhn-1000-labels"),
+            "paper": Column("paper-svhn-1000-labels", early=1),
+            **_baseline("baseline-svhn-1000-labels"),
+        },
+        default=("label-free", "baseline"),
+        paper=published.LABELS_SVHN,
+        cited=published.OTHERS_SVHN,
+        error="classification",
+        by_name_only=True,
+    ),
+    Row(
+        name="faces-likelihood",
+        title="faces, Parzen, 10,000 samples",
+        unit="nats",
+        columns={
+            "modern": Column("modern-faces-likelihood"),
+            "paper": Column("paper-tfd-likelihood", early=1),
+        },
+        default=("modern",),
+        paper=None,
+        cited=published.OTHERS_FACES,
+        samples=10_000,
+        by_name_only=True,
+    ),
+)
+
+ROWS: Final[Mapping[str, Row]] = MappingProxyType({row.name: row for row in _ROWS})
+"""By name."""

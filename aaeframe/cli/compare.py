@@ -1,0 +1,81 @@
+"""`aaeframe compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aaeframe.cli import options
+from aaeframe.cli.evaluate import Held
+from aaeframe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.table import Table
+
+    from aaeframe.run import Run
+
+
+def compare(
+    context: typer.Context,
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN ...", help="Runs on the same data and prior.", show_default=False)
+    ],
+    split: Annotated[Held, typer.Option(help="Which held-out rows.")] = Held.test,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to draw the codes side by side, .png; 2-D codes only.")
+    ] = None,
+    device: options.Device = "auto",
+    raw_weights: options.RawWeights = False,
+    json: options.Json = False,
+) -> None:
+    """Set runs beside each other: how well codes match the prior and rows are reconstructed; draw their codes."""
+    from aaeframe.cli.console import out as console
+    from aaeframe.cli.console import print_json, say
+
+    if len(runs) < 2:
+        raise ConfigError(f"two runs or more are compared, found {', '.join(map(str, runs))}; name another")
+    opened = {str(path): options.load_run(context, path, device, raw_weights) for path in runs}
+    block = _shared_block(opened)
+    dataset = next(iter(opened.values())).dataset()
+    reports = {name: run.evaluate(dataset, split=split) for name, run in opened.items()}
+    if json:
+        print_json(reports)
+    else:
+        console().print(_table(reports, block))
+    if out is not None:
+        from aaeframe.figures.gallery import draw_comparison
+
+        draw_comparison({name: run.model for name, run in opened.items()}, block, dataset, split, out)
+        if not json:
+            say(f"figure    {out}")
+
+
+def _shared_block(runs: Mapping[str, Run]) -> str:
+    """The one block of all runs; ConfigError unless they have one, of one prior, on the same data."""
+    settings = {name: (run.config.data.source, run.config.prior) for name, run in runs.items()}
+    first, *others = settings.values()
+    told = [(source, {b: (p.component, p.options) for b, p in prior.items()}) for source, prior in (first, *others)]
+    if any(it != told[0] for it in told) or len(first[1]) != 1:
+        found = "; ".join(f"{name}: {s}, {', '.join(p)}" for name, (s, p) in settings.items())
+        raise ConfigError(f"runs are compared that share their data and their prior, of one block; found {found}")
+    return next(iter(first[1]))
+
+
+def _table(reports: Mapping[str, Mapping[str, Any]], block: str) -> Table:
+    from aaeframe.cli.console import table
+
+    columns: Sequence[str] = ["", "sliced Wasserstein", "prior itself", "two-sample accuracy", "reconstruction ratio"]
+    return table(
+        f"Match of block {block!r} with its prior, and reconstruction error over the mean image's",
+        columns,
+        [[name, *_cells(report["blocks"][block], report["reconstruction"])] for name, report in reports.items()],
+    )
+
+
+def _cells(match: Mapping[str, Any], reconstruction: Mapping[str, Any]) -> list[str]:
+    values = (match["sliced_wasserstein"], match["sliced_wasserstein_floor"], match["two_sample"])
+    return ["too few rows" if it is None else f"{it:.3f}" for it in (*values, reconstruction["ratio"])]
