@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from aaeframe.cli import plugins
+from aaeframe.cli import plugins, presets
 from aaeframe.cli.bench import bench
 from aaeframe.cli.compare import compare
 from aaeframe.cli.configuration import config_app
 from aaeframe.cli.doctor import doctor
 from aaeframe.cli.evaluate import evaluate, figures
 from aaeframe.cli.parzen import parzen
+from aaeframe.cli.reproduce import reproduce
 from aaeframe.cli.train import train
 from aaeframe.cli.use import encode, reconstruct, sample
 from aaeframe.errors import AaeframeError
@@ -25,8 +26,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(plugins.app, name="plugins", help="Installed plugins: list, inspect, check.")
+app.add_typer(presets.app, name="presets", help="Configurations by name: list, show.")
 app.add_typer(config_app, name="config", help="Configurations.")
-for command in (train, sample, encode, reconstruct, evaluate, compare, figures, parzen, doctor, bench):
+for command in (train, sample, encode, reconstruct, evaluate, compare, figures, parzen, doctor, bench, reproduce):
     app.command()(command)
 
 

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aaeframe.cli import options
+from aaeframe.cli.following import INTERRUPTED, shown, stoppable
 from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from aaeframe.cli.progress import Bar, Lines
-    from aaeframe.config import Config
     from aaeframe.run import Run
-    from aaeframe.runs import RunFolder
-
-INTERRUPTED = 130
-"""The exit code of a run that was asked to stop, as shells have it for SIGINT."""
 
 
 def train(
@@ -81,7 +71,7 @@ def _run(
 
     registry = options.registry(context)
     console = _console()
-    with _stoppable(console) as stop, _shown(console, stop) as hooks:
+    with stoppable(console) as stop, shown(console, stop) as hooks:
         if resumed is not None:
             return runs.resume(resumed, registry, hooks=hooks)
         whole = options.composed(options.flags(context.params), preset, config, settings)
@@ -102,79 +92,6 @@ def _refuse_more(context: typer.Context) -> None:
 def _given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
-
-
-class Stop:
-    """Whether the user asked to stop."""
-
-    asked = False
-
-    def __call__(self) -> bool:
-        """Whether to stop after this step."""
-        return self.asked
-
-
-@contextmanager
-def _stoppable(console: Console) -> Iterator[Stop]:
-    """Inside, the first SIGINT or SIGTERM asks to stop after the step at hand; a second SIGINT stops at once."""
-    stop = Stop()
-    # Printed beside: the signal may have come in the middle of a line, which nothing else may print into.
-    line = "stopping after this step; Ctrl-C again to stop at once"
-    told = Thread(target=console.print, args=(line,))
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if not stop.asked:
-            stop.asked = True
-            told.start()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if stop.asked:
-            told.join()
-
-
-@contextmanager
-def _shown(console: Console, stop: Stop) -> Iterator[Any]:
-    """Hooks that show the training on standard error."""
-    from aaeframe.cli.progress import Bar, Lines
-    from aaeframe.run import Hooks
-
-    shown: list[Bar | Lines] = []
-
-    class Shown:
-        def stepped(self, epoch: int, step: int) -> None:
-            shown[0].stepped(epoch, step)
-
-        def epoch_ended(self, row: dict[str, Any], warnings: list[str]) -> None:
-            shown[0].epoch_ended(row, warnings)
-
-    def started(config: Config, folder: RunFolder, steps: int) -> None:
-        console.print(f"run {folder.path}: {_described(config)}", markup=False)
-        shown.append((Bar if console.is_terminal else Lines)(console, config.training.epochs, steps))
-
-    def noticed(sentence: str) -> None:
-        console.print(f"note: {sentence}", markup=False)
-
-    try:
-        yield Hooks(Shown(), stop, started, noticed)
-    finally:
-        for it in shown:
-            it.close()
-
-
-def _described(config: Config) -> str:
-    priors = " + ".join(part.component for part in config.prior.values())
-    labels = f", {config.data.labels} labels" if config.data.labels else ""
-    return (
-        f"{config.data.source}{labels}; prior {priors}; encoder {config.encoder.component}; network "
-        f"{config.network.component}; {config.training.epochs} epochs, schedule {config.training.schedule}, "
-        f"seed {config.training.seed}"
-    )
 
 
 def _console() -> Console:

@@ -8,7 +8,7 @@ from aaeframe.errors import DataError
 
 
 def labeled_subset(labels: np.ndarray, count: int, num_classes: int, seed: int) -> np.ndarray:
-    """The sorted rows (count,) of labeled examples, as many of each class, or one more in some.
+    """The sorted rows (count,) of labeled examples, as many of each class, or one more in some; or all there are.
 
     A pure function of its arguments. With the same seed a smaller subset lies within every larger one.
 
@@ -23,6 +23,8 @@ def labeled_subset(labels: np.ndarray, count: int, num_classes: int, seed: int) 
     sizes = np.bincount(labels, minlength=num_classes)
     if len(sizes) > num_classes:
         raise DataError(f"the labels reach class {len(sizes) - 1}, but there are {num_classes} classes.")
+    if count == len(labels):
+        return np.arange(count)
     share = _shares(sizes, count, seed)
     rows = [_draw(np.flatnonzero(labels == label), share[label], seed, label) for label in range(num_classes)]
     return np.sort(np.concatenate(rows))

@@ -57,4 +57,5 @@ def read_about(name: str) -> About:
     about = tomllib.loads(preset_text(name)).get("about")
     if about is None:
         raise ConfigError(f"the preset {name!r} does not say what it is; give it a table [about]")
-    return About(**{key: tuple(value) if isinstance(value, list) else value for key, value in about.items()})
+    lists: dict[str, Any] = {key: tuple(about[key]) for key in ("deviates", "seeds")}
+    return About(**{**about, **lists})

@@ -24,7 +24,7 @@ def labeled(size=4, count=6, resident_bytes=RESIDENT):
     """20 rows, of which the last `count` are labeled, row i with the class i mod 3."""
     chosen = torch.arange(20 - count, 20)
     whole = rows(20, resident_bytes=resident_bytes)
-    return Batches(whole, torch.arange(20 - count), 4, 0, chosen, chosen % 3, size)
+    return Batches(whole, torch.arange(20 - count), 4, 0, labeled=chosen, labels=chosen % 3, labeled_batch_size=size)
 
 
 def taken(batches, steps):
@@ -153,3 +153,38 @@ def test_rows_are_split_into_unlabeled_and_labeled():
 def test_where_every_row_is_labeled_all_are_passed_over_too():
     unlabeled_rows, chosen, _ = split_labels(np.array([1, 0]), np.array([0, 1]))
     assert unlabeled_rows.tolist() == chosen.tolist() == [0, 1]
+
+
+def told(count=10, batch_size=3, resident_bytes=RESIDENT):
+    """Ten rows whose labels come with them, row i with the class i mod 4."""
+    rows_of_all = rows(count, resident_bytes=resident_bytes)
+    return Batches(rows_of_all, torch.arange(count), batch_size, 0, row_labels=torch.arange(count) % 4)
+
+
+@pytest.mark.parametrize("resident_bytes", [RESIDENT, STREAMED])
+def test_rows_may_come_with_the_labels_of_all_of_them(resident_bytes):
+    for batch in taken(told(resident_bytes=resident_bytes), 12):
+        assert torch.equal(batch.labels, batch.index % 4)
+        assert torch.equal(batch.x[:, 0].long(), 3 * batch.index)
+        assert batch.labeled is None
+
+
+def test_labels_of_all_rows_change_no_order():
+    assert index(told(), 9) == index(unlabeled(), 9)
+
+
+def test_labels_are_those_of_the_rows_passed_over():
+    part = torch.tensor([9, 2, 5])
+    batches = Batches(rows(), part, 3, 0, row_labels=torch.arange(10) % 4)
+    [batch] = taken(batches, 1)
+    assert set(batch.index.tolist()) == {2, 5, 9}
+    assert torch.equal(batch.labels, batch.index % 4)
+
+
+def test_a_place_among_told_rows_is_gone_back_to():
+    whole = taken(told(), 8)
+    again = told()
+    again.load_state_dict({"epoch": 1, "position": 2})
+    for one, other in zip(taken(again, 3), whole[5:], strict=True):
+        assert torch.equal(one.labels, other.labels)
+        assert torch.equal(one.index, other.index)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aaeframe.config import AdamConfig, Config, SGDConfig, parse, read
+from aaeframe.config import AdamConfig, Config, Ramp, SGDConfig, parse, read, weight_at
 from aaeframe.errors import ConfigError
 
 FULL = {
@@ -59,7 +59,7 @@ def test_optimizers_by_name_and_by_default():
     [
         ({"trainig": {}}, "unknown key 'trainig'; did you mean 'training'?"),
         ({"training": {"epoch": 3}}, "training: unknown key 'epoch'; did you mean 'epochs'?"),
-        ({"data": {"zzz": 1}}, "data: unknown key 'zzz'; known: source, label_key, labels, max_resident_mib"),
+        ({"data": {"zzz": 1}}, "data: unknown key 'zzz'; known: source, label_key, labels, held_out, max_resident_mib"),
         ({"prior": {"z": {"component": "p", "wieght": 1}}}, "prior.z: unknown key 'wieght'; did you mean 'weight'?"),
         (
             {"prior": {"z": {"component": "p", "discriminator": {"component": "d", "option": {}}}}},
@@ -146,3 +146,84 @@ def test_a_file_that_cannot_be_read(tmp_path):
         read(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         read(tmp_path)
+
+
+# Weights that change.
+
+RAMP = {"begin": 0.01, "end": 1.0, "after": 0.25, "until": 0.75}
+
+
+def test_a_ramp_is_geometric_between_its_shares_of_the_epochs():
+    ramp = Ramp(**RAMP)
+    expected = [0.01, 0.01, 0.01, 10**-1.5, 0.1, 10**-0.5, 1.0, 1.0]
+    assert [ramp.at(epoch, 8) for epoch in range(8)] == pytest.approx(expected)
+    assert ramp.at(1, 2) == pytest.approx(0.1), "the same share of another number of epochs"
+
+
+def test_a_ramp_may_fall_and_last_the_whole_run():
+    assert [Ramp(begin=8.0, end=0.5).at(epoch, 4) for epoch in range(4)] == pytest.approx([8.0, 4.0, 2.0, 1.0])
+
+
+def test_a_ramp_of_equal_ends_stays():
+    assert [Ramp(begin=0.3, end=0.3).at(epoch, 3) for epoch in range(3)] == pytest.approx([0.3] * 3)
+
+
+def test_a_weight_is_a_number_a_ramp_or_1():
+    assert weight_at(None, 3, 8) == 1.0
+    assert weight_at(0.0, 3, 8) == 0.0
+    assert weight_at(2.5, 3, 8) == 2.5
+    assert weight_at(Ramp(**RAMP), 4, 8) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("weight", [0, 0.5, RAMP, {"begin": 1, "end": 2}])
+def test_weights_of_blocks_go_through_toml(weight):
+    config = parse({"prior": {"z": {"component": "p", "weight": weight}}})
+    assert parse(tomllib.loads(config.to_toml())) == config
+    expected = weight if isinstance(weight, int | float) else Ramp(**weight)
+    assert config.prior["z"].weight == expected
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (-1.0, "prior.z.weight: should be greater than or equal to 0, found -1.0"),
+        ("x", "prior.z.weight: "),
+        ({"begin": 0.0, "end": 1.0}, "prior.z.weight.begin: should be greater than 0, found 0.0"),
+        ({"begin": 0.1}, "prior.z.weight.end: is missing"),
+        ({"begn": 0.1, "end": 1.0}, "prior.z.weight: unknown key 'begn'; did you mean 'begin'?"),
+        ({**RAMP, "until": 0.25}, "prior.z.weight: after=0.25 must be less than until=0.25"),
+        ({**RAMP, "until": 1.5}, "prior.z.weight.until: should be less than or equal to 1, found 1.5"),
+    ],
+)
+def test_a_wrong_weight_says_where_and_what_once(weight, message):
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        parse({"prior": {"z": {"component": "p", "weight": weight}}})
+    assert str(caught.value).count("\n") == 1, "one line for one problem"
+    assert "function-after" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"label_free": {"radius": 0}}, "label_free.radius: should be greater than 0"),
+        (
+            {"label_free": {"virtual_adversarial": -1}},
+            "label_free.virtual_adversarial: should be greater than or equal",
+        ),
+        ({"label_free": {"vat": 1}}, "label_free: unknown key 'vat'; known: virtual_adversarial, radius"),
+        ({"training": {"input_dropout": 1.0}}, "training.input_dropout: should be less than 1"),
+        ({"training": {"initial_std": 0}}, "training.initial_std: should be greater than 0"),
+        ({"training": {"head_distance": 0}}, "training.head_distance: should be greater than 0"),
+        ({"training": {"likelihood": "poisson"}}, "training.likelihood: should be 'bernoulli' or 'gaussian'"),
+        ({"prior": {"y": {"component": "p", "softening": 1.0}}}, "prior.y.softening: should be less than 1"),
+    ],
+)
+def test_a_wrong_option_of_a_recipe_says_where_and_what(table, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        parse(table)
+
+
+@pytest.mark.parametrize("term", ["virtual_adversarial", "mutual_information", "augmentation"])
+def test_label_free_terms_are_used_where_one_has_a_weight(term):
+    assert not parse({"label_free": {"radius": 3.0, "balance": 1.0}}).label_free.used
+    assert parse({"label_free": {term: 0.1}}).label_free.used

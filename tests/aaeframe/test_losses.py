@@ -5,9 +5,17 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import binary_cross_entropy, cross_entropy
 
 from aaeframe import losses
-from aaeframe.losses import AdversarialLoss, Segment, gradient_penalty
+from aaeframe.losses import (
+    AdversarialLoss,
+    Segment,
+    classification_loss,
+    gradient_penalty,
+    log_of,
+    negative_log_likelihood,
+)
 from aaeframe.protocols import SupportsHead, supports_head
 
 
@@ -150,3 +158,81 @@ def test_the_gradient_penalty_is_the_squared_slope_at_prior_samples():
     penalty.backward()
     torch.testing.assert_close(discriminator.a.grad, discriminator.a.detach() * mean)
     assert prior.grad is None
+
+
+# Classification and likelihood.
+
+
+def logits(rows=50, classes=7, scale=3.0):
+    return scale * torch.randn(rows, classes, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_classification_loss_is_the_cross_entropy():
+    raw, labels = logits(), torch.arange(50) % 7
+    assert torch.allclose(classification_loss(raw.softmax(1), labels), cross_entropy(raw, labels), atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.1, 3.0, 10.0])
+def test_its_gradient_is_that_of_the_cross_entropy_of_logits(scale):
+    labels, found, expected = torch.arange(50) % 7, logits(scale=scale), logits(scale=scale)
+    classification_loss(found.requires_grad_().softmax(1), labels).backward()
+    cross_entropy(expected.requires_grad_(), labels).backward()
+    assert torch.allclose(found.grad, expected.grad, atol=1e-7)
+
+
+@pytest.mark.parametrize("gap", [-60.0, 60.0, 86.0])
+def test_however_wrong_a_class_is_its_logit_is_pulled_with_full_strength(gap):
+    """Down to probabilities of 1e-38, that is."""
+    found, expected = (torch.tensor([[gap, 0.0], [0.0, gap]], requires_grad=True) for _ in range(2))
+    labels = torch.tensor([1, 0])
+    loss = classification_loss(found.softmax(1), labels)
+    loss.backward()
+    cross_entropy(expected, labels).backward()
+    assert loss.item() == pytest.approx(max(gap, 0.0), abs=1e-3)
+    assert torch.allclose(found.grad, expected.grad, atol=1e-5)
+
+
+def test_beyond_that_the_classification_loss_is_as_large_as_it_gets_and_its_gradient_finite():
+    raw = torch.tensor([[60.0, -60.0]], requires_grad=True)
+    loss = classification_loss(raw.softmax(1), torch.tensor([1]))
+    loss.backward()
+    assert loss.item() == pytest.approx(-math.log(torch.finfo(torch.float32).tiny))
+    assert raw.grad.isfinite().all()
+
+
+def test_the_logarithm_of_0_is_finite():
+    assert log_of(torch.tensor([0.0, 1e-30, 1.0])).tolist() == pytest.approx([-87.3365, math.log(1e-30), 0.0], abs=1e-4)
+
+
+def images(rows=8):
+    random = torch.Generator().manual_seed(0)
+    return torch.rand(rows, 2, 3, 3, generator=random), torch.rand(rows, 2, 3, 3, generator=random)
+
+
+def test_the_bernoulli_likelihood_is_the_binary_cross_entropy():
+    x_hat, x = images()
+    expected = binary_cross_entropy(x_hat.double(), x.double(), reduction="sum") / 8
+    assert negative_log_likelihood(x_hat, x, "bernoulli").item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_the_gaussian_likelihood_is_of_variance_1():
+    x_hat, x = images()
+    expected = -torch.distributions.Normal(x_hat.double(), 1.0).log_prob(x.double()).sum() / 8
+    assert negative_log_likelihood(x_hat, x, "gaussian").item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(("x_hat", "x"), [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (1.0, 0.0)])
+def test_the_bernoulli_likelihood_of_certain_pixels_is_finite(x_hat, x):
+    mean = torch.full((2, 1), x_hat, requires_grad=True)
+    loss = negative_log_likelihood(mean, torch.full((2, 1), x), "bernoulli")
+    assert loss.item() == pytest.approx(0.0 if x_hat == x else 87.3365, abs=1e-4)
+    loss.backward()
+    assert mean.grad.isfinite().all()
+
+
+def test_the_bernoulli_likelihood_of_half_numbers_is_computed_in_float32():
+    x_hat, x = images()
+    half = x_hat.bfloat16()
+    found = negative_log_likelihood(half, x, "bernoulli")
+    assert found.dtype == torch.float32
+    assert torch.equal(found, negative_log_likelihood(half.float(), x, "bernoulli"))

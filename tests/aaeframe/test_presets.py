@@ -8,6 +8,16 @@ from aaeframe.errors import ConfigError
 from aaeframe.layers import compose
 from aaeframe.registry import Registry
 
+ABOUT = """
+[about]
+title = "A roll"
+reproduces = "Figure 4."
+deviates = ["Adam."]
+takes = "a minute"
+seeds = [3, 4]
+"""
+NAMES = presets.preset_names()
+
 
 @pytest.fixture
 def folder(monkeypatch, tmp_path):
@@ -17,11 +27,19 @@ def folder(monkeypatch, tmp_path):
 
 
 def test_a_preset_by_its_name(folder):
-    (folder / "swissroll.toml").write_text("# A roll.\n[training]\nepochs = 3\n")
+    (folder / "swissroll.toml").write_text(f"{ABOUT}\n[training]\nepochs = 3\n")
     (folder / "__init__.py").touch()
     assert presets.preset_names() == ["swissroll"]
     assert presets.read_preset("swissroll") == {"training": {"epochs": 3}}
     assert compose("swissroll", None, {}).training.epochs == 3
+
+
+def test_what_a_preset_says_of_itself(folder):
+    (folder / "swissroll.toml").write_text(ABOUT)
+    assert presets.read_about("swissroll") == presets.About("A roll", "Figure 4.", ("Adam.",), "a minute", (3, 4))
+    (folder / "silent.toml").write_text("[training]\nepochs = 3\n")
+    with pytest.raises(ConfigError, match=r"'silent' does not say what it is; give it a table \[about\]"):
+        presets.read_about("silent")
 
 
 def test_an_unknown_preset_lists_the_nearest_and_all(folder):
@@ -29,10 +47,10 @@ def test_an_unknown_preset_lists_the_nearest_and_all(folder):
         presets.read_preset("x")
     for name in ("mnist", "swissroll"):
         (folder / f"{name}.toml").touch()
-    with pytest.raises(
-        ConfigError, match=r"no preset is named 'swisroll'; did you mean 'swissroll'\?; there are: mnist, swissroll"
-    ):
-        presets.read_preset("swisroll")
+    unknown = r"no preset is named 'swisroll'; did you mean 'swissroll'\?; there are: mnist, swissroll"
+    for read in (presets.read_preset, presets.read_about, presets.preset_text):
+        with pytest.raises(ConfigError, match=unknown):
+            read("swisroll")
 
 
 @pytest.mark.parametrize("name", ["figure-4-mixture", "figure-4-swissroll"])
@@ -41,7 +59,74 @@ def test_figure_4_without_labels_is_a_run(name):
     assert whole.data.labels == 0
 
 
-def test_every_preset_that_comes_with_the_package_resolves():
+@pytest.fixture(scope="module")
+def resolved():
+    """The whole configuration of every preset that comes with the package."""
     registry = Registry.load()
-    for name in presets.preset_names():
-        resolve(compose(name, None, {}), registry)
+    return {name: resolve(compose(name, None, {}), registry) for name in NAMES}
+
+
+def test_every_preset_that_comes_with_the_package_resolves(resolved):
+    assert len(resolved) == len(NAMES) > 40
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_preset_says_what_it_is_and_shows_all_it_uses(name):
+    about = presets.read_about(name)
+    assert about.seeds == (0, 1, 2)
+    for sentence in (about.reproduces, about.takes, *about.deviates):
+        assert sentence.endswith(".")
+        assert "  " not in sentence
+    assert about.deviates
+    shown = presets.read_preset(name)
+    recipe = shown["training"]["recipe"]
+    assert {"data", "prior", "encoder", "network", "training", "optimizers"} <= shown.keys()
+    assert ("discriminator" in shown) == (recipe != "variational")
+    assert {"schedule", "epochs", "batch_size"} <= shown["training"].keys()
+
+
+def test_titles_tell_presets_apart():
+    titles = [presets.read_about(name).title for name in NAMES]
+    assert len(set(titles)) == len(titles)
+
+
+def test_every_optimizer_of_a_run_is_in_its_preset(resolved):
+    for name, config in resolved.items():
+        assert presets.read_preset(name)["optimizers"].keys() == config.optimizers.keys(), name
+
+
+def test_the_papers_settings_are_sgd_with_its_momenta_in_its_order(resolved):
+    for name, config in resolved.items():
+        if not name.startswith("paper-"):
+            continue
+        assert config.training.schedule == "alternating", name
+        assert config.training.initial_std == 0.01, name
+        assert not config.label_free.used, name
+        assert config.training.ema == 0, name
+        for phase, optimizer in config.optimizers.items():
+            momentum = 0.1 if phase in ("discriminator", "generator") else 0.9
+            assert (optimizer.name, optimizer.momentum) == ("sgd", momentum), (name, phase)
+
+
+def test_only_the_modern_presets_have_label_free_terms(resolved):
+    for name, config in resolved.items():
+        classes = config.training.recipe in ("semi-supervised", "clustering", "reduction")
+        assert config.label_free.used == (name.startswith("modern-") and classes), name
+
+
+def test_a_row_is_of_the_same_experiment_in_every_family(resolved):
+    rows = [name.removeprefix("adversarial-") for name in NAMES if name.startswith("adversarial-")]
+    assert len(rows) == 9
+    for row in rows:
+        family = [resolved[f"{kind}-{row}"] for kind in ("paper", "modern", "adversarial")]
+        assert len({(it.data.source, it.data.labels, it.training.recipe) for it in family}) == 1
+        sizes = [{name: next(iter(part.options.items())) for name, part in it.prior.items()} for it in family]
+        assert sizes[0] == sizes[1] == sizes[2]
+
+
+def test_baselines_learn_from_labels_alone(resolved):
+    for name, config in resolved.items():
+        if name.startswith("baseline-") and name.endswith("-labels"):
+            assert config.training.reconstruction_weight == 0, name
+            assert {part.weight for part in config.prior.values()} == {0}, name
+            assert config.training.classification_weight == 1, name

@@ -127,3 +127,60 @@ def test_deterministic_takes_no_noise():
 
     assert encoder.noise_shape == ()
     assert torch.equal(encoder(x)["z"], encoder(x)["z"])
+
+
+# Batch norm on the heads.
+
+TWO_BLOCKS = {
+    "y": BlockSpec(torch.Size([5]), constraints.one_hot),
+    "z": BlockSpec(torch.Size([2]), constraints.independent(constraints.real, 1)),
+}
+
+
+def normed(encoder_class, **options):
+    data = DataSpec(torch.Size([4]), constraints.unit_interval, torch.zeros(()), torch.ones(()))
+    return encoder_class(Network(data, 2, hidden=(8,)), TWO_BLOCKS, batch_norm=True, **options)
+
+
+@pytest.mark.parametrize("encoder_class", [Deterministic, Universal])
+def test_batch_norm_on_the_heads_normalizes_each_coordinate_before_the_map(encoder_class):
+    encoder = normed(encoder_class)
+    code = encoder(torch.rand(200, 4) ** 3)
+    assert torch.allclose(code["z"].mean(0), torch.zeros(2), atol=1e-5)
+    assert torch.allclose(code["z"].std(0, correction=0), torch.ones(2), atol=0.05)
+    assert torch.allclose(code["y"].sum(1), torch.ones(200), atol=1e-5)
+    raw = code["y"].log()
+    raw = raw - raw.mean(1, keepdim=True)
+    # Logits of mean 0 in every class: none is chosen for its bias.
+    assert torch.allclose(raw.mean(0), torch.zeros(5), atol=1e-4)
+
+
+@pytest.mark.parametrize("encoder_class", [Deterministic, Universal])
+def test_batch_norm_on_the_heads_keeps_every_class_alive(encoder_class):
+    """However far a bias runs away, which without it leaves one class alone."""
+
+    def used(batch_norm):
+        encoder = normed(encoder_class)
+        if not batch_norm:
+            encoder.heads.norm = torch.nn.ModuleDict()
+        torch.nn.init.constant_(encoder.heads.linear["y"].bias[:1], 50.0)
+        return len(encoder(torch.rand(200, 4))["y"].argmax(1).unique())
+
+    assert used(False) == 1
+    assert used(True) > 1
+
+
+@pytest.mark.parametrize("encoder_class", [Deterministic, Universal])
+def test_head_norms_are_off_unless_asked_for_and_remember_for_evaluation(encoder_class):
+    data = DataSpec(torch.Size([4]), constraints.unit_interval, torch.zeros(()), torch.ones(()))
+    plain = encoder_class(Network(data, 2, hidden=(8,)), TWO_BLOCKS)
+    assert not any(isinstance(it, torch.nn.BatchNorm1d) for it in plain.modules())
+    encoder = normed(encoder_class)
+    assert sorted(encoder.heads.norm) == ["y", "z"]
+    noise = torch.zeros(50, *encoder.noise_shape) if encoder.noise_shape else None
+    x = torch.rand(50, 4)
+    encoder(x, noise)
+    assert all(it.num_batches_tracked == 1 for it in encoder.heads.norm.values())
+    whole = encoder.eval()(x, noise)
+    one = encoder(x[:1], None if noise is None else noise[:1])
+    assert all(torch.allclose(one[name], whole[name][:1], atol=1e-5) for name in one)

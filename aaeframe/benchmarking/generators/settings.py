@@ -27,7 +27,7 @@ class Settings:
     """What both baselines are trained by. OptionError if a value is out of range."""
 
     epochs: int
-    """Passes over the training rows, of each network that is trained by itself."""
+    """Passes over the training rows; none leaves the networks as they begin."""
     batch_size: int
     hidden: tuple[int, ...]
     """Widths of the ReLU layers of the generator, from the noise on."""
@@ -79,28 +79,21 @@ def as_unit(x: Tensor, dataset: Dataset) -> Tensor:
     return (x.float() - spec.mean.to(x.device)) / spec.std.to(x.device)
 
 
-def train(
-    step: Callable[[Tensor], Tensor],
-    rows: Split,
-    batch_size: int,
-    settings: Settings,
-    doing: str,
-    progress: Progress,
-) -> None:
+def train(step: Callable[[Tensor], Tensor], rows: Split, settings: Settings, doing: str, progress: Progress) -> None:
     """Call `step`, which returns a loss, with minibatches of rows, in an order of each epoch's own.
 
     A last batch that is not full is left out. TrainingDiverged if an epoch ends with a loss that is not finite: no
     later one would be, nor any sample.
     """
-    resident = Rows(rows, settings.place, RESIDENT)
-    batches = Batches(resident, torch.arange(len(rows)), batch_size, derive(settings.seed, doing))
+    order = derive(settings.seed, doing)
+    batches = Batches(Rows(rows, settings.place, RESIDENT), torch.arange(len(rows)), settings.batch_size, order)
     for epoch in range(settings.epochs):
         progress(doing, epoch, settings.epochs)
         for _ in range(batches.steps_per_epoch):
             loss = step(batches.next().x)
         if not math.isfinite(loss.item()):
             raise TrainingDiverged(
-                f"{doing}: a loss is {loss.item()} after epoch {epoch + 1} of {settings.epochs}; lower the learning "
+                f"{doing}: the loss is {loss.item()} after epoch {epoch + 1} of {settings.epochs}; lower the learning "
                 f"rate, which is {settings.learning_rate}"
             )
     progress(doing, settings.epochs, settings.epochs)

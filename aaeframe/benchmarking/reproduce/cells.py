@@ -12,13 +12,22 @@ from aaeframe.benchmarking.reproduce import rows
 from aaeframe.benchmarking.reproduce.rows import Column, Row
 from aaeframe.config import Config
 from aaeframe.errors import ConfigError
-from aaeframe.layers import compose
+from aaeframe.layers import compose, without_none
 from aaeframe.presets import read_about
 
 
 @dataclass(frozen=True)
+class Given:
+    """Data in place of a preset's."""
+
+    source: str
+    held_out: tuple[int, int] | None = None
+    """Validation and test rows, where the source has no split of its own and a tenth each is not wanted."""
+
+
+@dataclass(frozen=True)
 class Cell:
-    """One run of the table, or of what rows share it one."""
+    """A row, a column and a seed: one number of the table. Rows may share the run behind it."""
 
     row: Row
     column: str
@@ -28,7 +37,7 @@ class Cell:
     """Of the seed among those of the preset, from 0."""
     out: Path
     """The folder of the table."""
-    data: str | None = None
+    data: Given | None = None
     """In place of the preset's data."""
 
     @property
@@ -48,15 +57,23 @@ class Cell:
 
     def config(self) -> Config:
         """The run's configuration."""
-        data = {} if self.data is None else {"data": {"source": self.data}}
-        return compose(self.how.preset, None, {**data, "training": {"seed": self.seed}}, self.how.settings)
+        seeded = {"training": {"seed": self.seed}}
+        if self.data is None:
+            return compose(self.how.preset, None, seeded, self.how.settings)
+        given = {"data": without_none({"source": self.data.source, "held_out": self.data.held_out})}
+        return compose(self.how.preset, None, {**given, **seeded}, self.how.settings)
 
-    def command(self) -> str:
-        """What trains the same run, in a folder of one's own."""
-        given = [part for setting in self.how.settings for part in ("--set", setting)]
-        data = [] if self.data is None else ["--data", self.data]
+    def commands(self) -> tuple[str, str]:
+        """What trains and judges the same run by itself, in the folder of the table."""
+        folder = self.folder.relative_to(self.out).as_posix()
+        settings, data = list(self.how.settings), []
+        if self.data is not None:
+            data = ["--data", self.data.source]
+            settings += [] if self.data.held_out is None else [f"data.held_out={list(self.data.held_out)}"]
+        given = [part for setting in settings for part in ("--set", setting)]
         train = ["aaeframe", "train", "--preset", self.how.preset, *given, *data, "--seed", str(self.seed)]
-        return shlex.join(train)
+        samples = [] if self.row.samples is None else ["--likelihood", "--samples", str(self.row.samples)]
+        return shlex.join([*train, "--out", folder]), shlex.join(["aaeframe", "evaluate", folder, *samples])
 
 
 def selected(names: Sequence[str], columns: Sequence[str]) -> list[tuple[Row, str]]:
@@ -79,7 +96,7 @@ def selected(names: Sequence[str], columns: Sequence[str]) -> list[tuple[Row, st
     return chosen
 
 
-def cells(chosen: Iterable[tuple[Row, str]], out: Path, *, seeds: int | None, data: str | None = None) -> list[Cell]:
+def cells(chosen: Iterable[tuple[Row, str]], out: Path, *, seeds: int | None, data: Given | None = None) -> list[Cell]:
     """The cells of rows and columns, in the order in which they are filled; `seeds` of each, or all its preset has.
 
     ConfigError if more seeds are asked for than a preset has.

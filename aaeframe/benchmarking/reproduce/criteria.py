@@ -31,7 +31,7 @@ class Criterion:
     def __str__(self) -> str:
         if self.found is None:
             return f"{self.of} could not be measured"
-        return f"{self.of} {self.found:.3g}, at most {self.at_most:g}"
+        return f"{self.of} is {self.found:.3g}, at most {self.at_most:g}"
 
 
 def criteria(report: Mapping[str, Any]) -> tuple[Criterion, ...]:
@@ -40,7 +40,7 @@ def criteria(report: Mapping[str, Any]) -> tuple[Criterion, ...]:
 
 
 def _criteria(report: Mapping[str, Any]) -> Iterator[Criterion]:
-    yield Criterion("reconstruction, of the mean image's,", report["reconstruction"]["ratio"], RECONSTRUCTION)
+    yield Criterion("reconstruction error over the mean image's", report["reconstruction"]["ratio"], RECONSTRUCTION)
     for name, block in report["blocks"].items():
         if block["entropy"] is None:  # a block of real numbers
             yield Criterion(f"two-sample accuracy of {name}", block["two_sample"], TWO_SAMPLE)
@@ -52,4 +52,4 @@ def _criteria(report: Mapping[str, Any]) -> Iterator[Criterion]:
 
 
 def _entropy(name: str, uniform: float, found: float) -> Criterion:
-    return Criterion(f"entropy that {name} lacks", uniform - found, ENTROPY)
+    return Criterion(f"entropy missing from {name}", uniform - found, ENTROPY)

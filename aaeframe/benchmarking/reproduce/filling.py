@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from aaeframe import run as runs
 from aaeframe.benchmarking.reproduce.cells import Cell
@@ -17,33 +19,44 @@ class Stopped(Exception):
     """Asked to stop in the middle of an estimate, which goes on from where it is kept."""
 
 
+@dataclass(frozen=True)
+class Views:
+    """How the pieces of work are followed, one at a time."""
+
+    training: Callable[[], AbstractContextManager[Hooks]]
+    """Opened around a training; the hooks ask to stop, too."""
+    estimate: Callable[[], AbstractContextManager[Progress]]
+    """Opened around the estimate of a likelihood."""
+
+
 def is_filled(cell: Cell) -> bool:
     """Whether nothing is left to do."""
     found = find(cell.folder)
     return found is not None and {TEST, cell.row.evaluation} <= found.evaluations.keys()
 
 
-def fill(cell: Cell, registry: Registry, *, hooks: Hooks, progress: Progress) -> None:
-    """Do what is left to do, until `hooks` ask to stop; test rows are evaluated once.
+def fill(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[], bool]) -> None:
+    """Do what is left to do, until asked to stop; test rows are evaluated once.
 
     Whether it is all done is told by `is_filled`. Errors are those of training and evaluation.
     """
     try:
-        for _ in _work(cell, registry, hooks, progress):
-            if hooks.stop_asked():
+        for _ in _work(cell, registry, views, stop_asked):
+            if stop_asked():
                 return
     except Stopped:
         return
 
 
-def _work(cell: Cell, registry: Registry, hooks: Hooks, progress: Progress) -> Iterator[None]:
+def _work(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[], bool]) -> Iterator[None]:
     """The pieces of work that are left, each done when it is asked for."""
     run = runs.load(cell.folder, registry) if cell.folder.exists() else None
-    if run is None:
-        run = runs.start(cell.config(), registry, out=cell.folder, hooks=hooks)
-        yield
-    elif not run.finished:
-        run = runs.resume(cell.folder, registry, hooks=hooks)
+    if run is None or not run.finished:
+        with views.training() as hooks:
+            if run is None:
+                run = runs.start(cell.config(), registry, out=cell.folder, hooks=hooks)
+            else:
+                run = runs.resume(cell.folder, registry, hooks=hooks)
         yield
     found = find(cell.folder)
     assert found is not None
@@ -51,7 +64,8 @@ def _work(cell: Cell, registry: Registry, hooks: Hooks, progress: Progress) -> I
         run.folder.write_evaluation(TEST, run.evaluate(split=TEST))
         yield
     if cell.row.samples is not None and cell.row.evaluation not in found.evaluations:
-        run.likelihood(split=TEST, samples=cell.row.samples, progress=_stoppable(progress, hooks.stop_asked))
+        with views.estimate() as progress:
+            run.likelihood(split=TEST, samples=cell.row.samples, progress=_stoppable(progress, stop_asked))
         yield
 
 

@@ -25,7 +25,7 @@ def _paper(value: float, spread: float | None = None, note: str = "") -> Publish
     return Published("AAE", value, spread, note)
 
 
-_RECALLED: Final = "recalled; no copy of the passage was found"
+_RECALLED: Final = "recalled"  # no copy of the passage was found
 
 LABELS_100: Final = _paper(1.90, 0.10)
 LABELS_1000: Final = _paper(1.60, 0.08)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Final
 
-from aaeframe.benchmarking.reproduce.cells import Cell, cells
+from aaeframe.benchmarking.reproduce import rows
+from aaeframe.benchmarking.reproduce.cells import Cell, Given, cells
 from aaeframe.benchmarking.reproduce.criteria import Criterion, criteria
 from aaeframe.benchmarking.reproduce.found import Found, find
-from aaeframe.benchmarking.reproduce.rows import COLUMNS, ROWS, TEST, Column, Row
+from aaeframe.benchmarking.reproduce.rows import COLUMNS, TEST, Column, Row
 from aaeframe.build import resolve
 from aaeframe.config import Config
 from aaeframe.presets import About, read_about
@@ -19,7 +20,7 @@ from aaeframe.registry import Registry
 
 CURVE_POINTS: Final = 20
 """Points of an unfinished run's learning curve, evenly spread, with the last."""
-_FREE: Final = (("plugins",), ("data", "source"), ("training", "device"))
+_FREE: Final = (("plugins",), ("data", "source"), ("data", "held_out"), ("training", "device"))
 """Parts of a configuration in which a run may differ from its preset."""
 
 
@@ -106,7 +107,7 @@ class Result:
 
 def results(out: Path, registry: Registry) -> list[Result]:
     """All that is found under `out`, row by row. RunError or CheckpointError if a run there cannot be read."""
-    return [it for row in ROWS.values() for it in _of_row(row, out, registry) if it.judged or it.unfinished]
+    return [it for row in rows.ROWS.values() for it in _of_row(row, out, registry) if it.judged or it.unfinished]
 
 
 def _of_row(row: Row, out: Path, registry: Registry) -> Iterator[Result]:
@@ -118,24 +119,25 @@ def _of_row(row: Row, out: Path, registry: Registry) -> Iterator[Result]:
             value = None if found is None else row.value(found.evaluations)
             if found is not None and value is not None and TEST in found.evaluations:
                 judged.append(_judged(cell, found, value, registry))
-            elif found is not None:
+            elif found is not None and row.folder == row.name:
                 unfinished.append(_unfinished(cell, found))
         yield Result(row, column, read_about(row.columns[column].preset), tuple(judged), tuple(unfinished))
 
 
 def _judged(cell: Cell, found: Found, value: float, registry: Registry) -> Judged:
-    report = found.evaluations[TEST]
+    report, preset = found.evaluations[TEST], cell.config()
+    data = Given(Path(found.config.data.source).name, found.config.data.held_out)
     return Judged(
-        cell=cell,
+        cell=cell if data.source == preset.data.source else replace(cell, data=data),
         value=value,
         epochs=found.epochs,
         seconds=found.seconds,
         where=_where(found.environment),
-        data=Path(found.config.data.source).name,
+        data=data.source,
         test_accesses=found.test_accesses,
         criteria=criteria(report) if cell.how.judged else (),
         criterion=found.criterion,
-        changed=tuple(_differences(found.config, resolve(cell.config(), registry))),
+        changed=tuple(_differences(found.config, resolve(preset, registry))),
     )
 
 

@@ -1,0 +1,128 @@
+"""The table as texts: sections of rows, and what is to be known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, get_args
+
+from aaeframe.benchmarking.reproduce import criteria
+from aaeframe.benchmarking.reproduce.published import Published
+from aaeframe.benchmarking.reproduce.results import Judged, Result, Unfinished
+from aaeframe.benchmarking.reproduce.rows import COLUMNS, Unit
+
+TITLES: Final[Mapping[Unit, str]] = MappingProxyType(
+    {"%": "Error on test images, %", "nats": "Parzen log-likelihood of test images, nats"}
+)
+BASELINES: Final[Mapping[Unit, str]] = MappingProxyType({"%": "supervised only", "nats": "variational autoencoder"})
+"""What the column of baselines is called."""
+TUNED: Final = "†"
+"""Stands beside numbers of settings that were tuned with held-out labels."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of texts."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def sections(results: Sequence[Result]) -> list[Section]:
+    """The paper's tables with our columns, then every seed, then what is not done."""
+    tables = [_summary(unit, [it for it in results if it.row.unit == unit]) for unit in get_args(Unit)]
+    return [section for section in (*tables, _seeds(results), _unfinished(results)) if section.rows]
+
+
+def notes(results: Sequence[Result]) -> list[str]:
+    """What is to be known of the numbers."""
+    told = [
+        "a ± b (n of N): mean and sample standard deviation over the n runs that are done, of the N seeds that the "
+        "preset fixes; published numbers are as they are reported",
+        "a run counts if a classifier tells its real-valued codes from prior samples with an accuracy of at most "
+        f"{criteria.TWO_SAMPLE}, its reconstruction error is at most {criteria.RECONSTRUCTION} of the mean image's, "
+        f"and the entropy of its categories is within {criteria.ENTROPY} nats of the uniform one; the mean is over all "
+        "runs, whether they count or not",
+    ]
+    if any(it.pick for it in results):
+        told.append(
+            "pick: the run with the least sum of label-free terms and weighted reconstruction, found by no label"
+        )
+    tuned = dict.fromkeys(it.about.tuned for it in results if it.about.tuned)
+    return [*told, *(f"{TUNED} settings tuned {how}" for how in tuned)]
+
+
+def _summary(unit: Unit, results: Sequence[Result]) -> Section:
+    """The rows of one unit against the columns that have anything."""
+    columns = [it for it in COLUMNS if any(result.column == it for result in results)]
+    titles = [BASELINES[unit] if it == "baseline" else COLUMNS[it] for it in columns]
+    rows = []
+    for row in {it.row.name: it.row for it in results}.values():
+        filled = {it.column: _cell(it) for it in results if it.row is row}
+        paper = "" if row.paper is None else published(row.paper, unit)
+        rows.append([row.title, paper, *(filled.get(it, "") for it in columns)])
+    return Section(TITLES[unit], ["experiment", "the paper", *titles], rows)
+
+
+def _cell(result: Result) -> str:
+    done = f"{len(result.judged)} of {len(result.about.seeds)}"
+    if result.mean is None:
+        return f"({done})"
+    spread = "" if result.spread is None else f" ± {_number(result.spread, result.row.unit)}"
+    dagger = TUNED if result.about.tuned else ""
+    parts = [f"{_number(result.mean, result.row.unit)}{spread}{dagger} ({done})"]
+    if result.pick is not None:
+        parts.append(f"pick {_number(result.pick.value, result.row.unit)}")
+    failing = sum(not it.counts for it in result.judged)
+    if failing:
+        parts.append(f"{failing} {'does' if failing == 1 else 'do'} not count")
+    return ", ".join(parts)
+
+
+def _seeds(results: Iterable[Result]) -> Section:
+    columns = ("run", "value", "counts", "epochs", "minutes", "where", "data", "test accesses")
+    return Section("Every seed", columns, [_seed(it) for result in results for it in result.judged])
+
+
+def _seed(run: Judged) -> list[str]:
+    if not run.cell.how.judged and run.counts:
+        counts = "not judged"
+    else:
+        counts = "yes" if run.counts else f"no: {'; '.join(run.remarks)}"
+    return [
+        run.cell.name,
+        f"{_number(run.value, run.cell.row.unit)} {run.cell.row.unit}",
+        counts,
+        str(run.epochs),
+        f"{run.seconds / 60:.1f}",
+        run.where,
+        run.data,
+        str(run.test_accesses),
+    ]
+
+
+def _unfinished(results: Iterable[Result]) -> Section:
+    rows = [_so_far(it) for result in results for it in result.unfinished]
+    return Section("Not done", ("run", "epoch", "so far, on validation rows"), rows)
+
+
+def _so_far(run: Unfinished) -> list[str]:
+    measure = ""
+    if run.curve:
+        last = run.curve[-1][1]
+        measure = f"error {last:.2%}" if run.measure == "validation/error" else f"reconstruction {last:.3g}"
+    return [run.cell.name, f"{run.epoch} of {run.epochs}", measure]
+
+
+def published(number: Published, unit: Unit) -> str:
+    """A published number as it is printed, with its note."""
+    form = ".2f" if unit == "%" else "g"
+    spread = "" if number.spread is None else f" ± {number.spread:{form}}"
+    note = f" ({number.note})" if number.note else ""
+    return f"{number.value:{form}}{spread}{note}"
+
+
+def _number(value: float, unit: Unit) -> str:
+    return f"{value:.2f}" if unit == "%" else f"{value:.1f}"

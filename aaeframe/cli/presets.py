@@ -1,0 +1,83 @@
+"""`aaeframe presets list | show`: the configurations that come by name."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from aaeframe.cli import options
+
+if TYPE_CHECKING:
+    from aaeframe.presets import About
+
+app = typer.Typer(no_args_is_help=True)
+
+WIDTH: Final = 100
+"""Of what a preset says of itself."""
+
+
+@app.command("list")
+def list_presets(json: options.Json = False) -> None:
+    """List the presets: what each is, and how long it takes."""
+    from aaeframe.cli.console import out, print_json, table
+    from aaeframe.presets import preset_names, read_about
+
+    found = {name: read_about(name) for name in preset_names()}
+    if json:
+        print_json({"presets": [{"name": name, "title": it.title, "takes": it.takes} for name, it in found.items()]})
+        return
+    rows = [(name, it.title, it.takes) for name, it in found.items()]
+    made = table("Presets", ("name", "title", "takes"), rows, numbers=False)
+    made.columns[0].no_wrap = True  # a name is copied
+    out().print(made)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A preset, as in aaeframe presets list.")],
+    json: options.Json = False,
+) -> None:
+    """Show a preset: what it reproduces, what it deviates in, and its configuration."""
+    from dataclasses import asdict
+
+    from aaeframe.cli.console import print_json
+    from aaeframe.presets import preset_text, read_about, read_preset
+
+    about = read_about(name)
+    if json:
+        print_json({"name": name, "about": asdict(about), "configuration": read_preset(name)})
+        return
+    typer.echo(_in_words(name, about))
+    typer.echo(_configuration(preset_text(name)), nl=False)
+
+
+def _in_words(name: str, about: About) -> str:
+    """What a preset says of itself."""
+    facts = {"reproduces": about.reproduces, "takes": about.takes}
+    if about.tuned is not None:
+        facts["tuned"] = about.tuned
+    facts |= {"seeds": ", ".join(map(str, about.seeds)), "train it": f"aaeframe train --preset {name}"}
+    told = [f"{name}: {about.title}", "", *(_wrapped(f"{fact:<12}", text) for fact, text in facts.items()), ""]
+    if about.deviates:
+        told += ["Where it deviates from the paper:", *(_wrapped("- ", it) for it in about.deviates), ""]
+    return "\n".join(told)
+
+
+def _wrapped(lead: str, text: str) -> str:
+    """A text behind its lead, its further lines under its first."""
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=lead,
+        subsequent_indent=" " * len(lead),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _configuration(text: str) -> str:
+    """The TOML of a preset without its first table, which is what it says of itself."""
+    about, _, rest = text.partition("\n\n")
+    return rest if about.startswith("[about]") else text

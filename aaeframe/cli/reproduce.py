@@ -1,0 +1,201 @@
+"""`aaeframe reproduce`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aaeframe.cli import options
+from aaeframe.errors import ConfigError, TrainingDiverged
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from aaeframe.benchmarking.reproduce.cells import Cell, Given
+    from aaeframe.registry import Registry
+
+
+def reproduce(
+    context: typer.Context,
+    row: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ROW", help="Experiments, as in --list; all on MNIST if not given.", show_default=False),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="COLUMN", help="Of the table; may be repeated; the main ones if not given."),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="The first N seeds of each preset; all if not given.")
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="MINUTES", help="Stop after so long; the same command goes on from there."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs and results are.")] = Path("reproduction"),
+    data: Annotated[
+        str | None, typer.Option(metavar="NAME|PATH", help="In place of the presets' data, for rows that are named.")
+    ] = None,
+    held_out: Annotated[
+        tuple[int, int] | None,
+        typer.Option(metavar="VALIDATION TEST", help="Rows of --data that are held out; a tenth each if not given."),
+    ] = None,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Train nothing: list rows, columns, presets, and what is done.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Train and judge the paper's experiments, and print its tables with our columns beside.
+
+    What is done is found in the folder and not done again. Several processes may fill one folder.
+    """
+    from aaeframe.benchmarking.reproduce.cells import cells, selected
+
+    given = _given(row or (), data, held_out)
+    todo = cells(selected(row or (), column or ()), out, seeds=seeds, data=given)
+    if list_only:
+        _list(row or (), column or (), out, json)
+        return
+    registry = options.registry(context)
+    code = _fill(todo, out, registry, budget)
+    _report(out, registry, json)
+    raise typer.Exit(code)
+
+
+def _given(names: Sequence[str], data: str | None, held_out: tuple[int, int] | None) -> Given | None:
+    """The data in place of the presets'; ConfigError if it is that of no row, or there is none to hold out of."""
+    from aaeframe.benchmarking.reproduce.cells import Given
+
+    if data is None:
+        if held_out is not None:
+            raise ConfigError("--held-out is of the rows of --data, which was not given; the presets' data is split")
+        return None
+    if not names:
+        raise ConfigError("--data is in place of the data of rows that are named; name them: aaeframe reproduce ROW")
+    return Given(data, held_out)
+
+
+def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | None) -> int:
+    """Fill cells until all is done, the time is up or the user wants to stop; the exit code."""
+    from aaeframe.benchmarking.reproduce.filling import is_filled
+    from aaeframe.cli.console import err
+    from aaeframe.cli.following import INTERRUPTED, stoppable
+
+    console, diverged = err(), False
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    with stoppable(console) as stop:
+
+        def stop_asked() -> bool:
+            return stop() or (deadline is not None and time.monotonic() >= deadline)
+
+        for cell in todo:
+            if is_filled(cell):
+                continue
+            try:
+                _work_at(cell, registry, console, stop_asked)
+            except TrainingDiverged as error:
+                diverged = True
+                console.print(f"error: {cell.name}: {error}", markup=False)
+            _write(out, registry)
+            if stop_asked():
+                break
+    left = [cell.name for cell in todo if not is_filled(cell)]
+    if left:
+        again = shlex.join(["aaeframe", *sys.argv[1:]])
+        console.print(f"{len(left)} of {len(todo)} runs are left, {left[0]} first; go on with: {again}", markup=False)
+    return INTERRUPTED if stop.asked else int(diverged)
+
+
+def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: Callable[[], bool]) -> None:
+    """Do what is left of one cell, unless another process does."""
+    from aaeframe.benchmarking.reproduce.claim import claimed
+    from aaeframe.benchmarking.reproduce.filling import Views, fill, is_filled
+    from aaeframe.cli.following import shown
+    from aaeframe.cli.progress import samples_shown
+
+    with claimed(cell.folder) as mine:
+        if not mine:
+            console.print(f"{cell.name}: another process is at it", markup=False)
+        elif not is_filled(cell):
+            console.print(cell.name, markup=False)
+            fill(cell, registry, Views(lambda: shown(console, stop_asked), samples_shown), stop_asked)
+
+
+def _write(out: Path, registry: Registry) -> None:
+    from aaeframe.benchmarking.reproduce.results import results
+    from aaeframe.benchmarking.reproduce.stored import write
+
+    write(out, results(out, registry))
+
+
+def _report(out: Path, registry: Registry, json: bool) -> None:
+    """Print the table of all that is in the folder, whoever made it, and write it there."""
+    from aaeframe.benchmarking.reproduce.results import results
+    from aaeframe.benchmarking.reproduce.stored import as_json, write
+    from aaeframe.benchmarking.reproduce.table import notes, sections
+    from aaeframe.cli.console import out as console
+    from aaeframe.cli.console import print_json, say, table
+
+    found = results(out, registry)
+    write(out, found)
+    if json:
+        print_json(as_json(found))
+        return
+    for section in sections(found):
+        console().print(table(section.title, section.columns, section.rows, numbers=False))
+    for note in notes(found):
+        say(note)
+    say(f"written: {out / 'results.json'}, {out / 'results.md'}")
+
+
+def _list(names: Sequence[str], columns: Sequence[str], out: Path, json: bool) -> None:
+    """Print what there is to fill, and how much of it is filled."""
+    from aaeframe.benchmarking.reproduce import rows
+    from aaeframe.cli.console import out as console
+    from aaeframe.cli.console import print_json, table
+
+    found = [
+        _listed(row, column, out)
+        for row in rows.ROWS.values()
+        if row.name in names or not names
+        for column in rows.COLUMNS
+        if column in row.columns and (column in columns or not columns)
+    ]
+    if json:
+        print_json({"cells": found})
+        return
+    titles = ("row", "column", "preset", "done", "filled")
+    lines = [
+        (
+            it["row"],
+            it["column"],
+            it["preset"],
+            f"{it['done']} of {it['of']}",
+            "by default" if it["default"] else "if named",
+        )
+        for it in found
+    ]
+    console().print(table("Rows and columns", titles, lines, numbers=False))
+
+
+def _listed(row: Any, column: str, out: Path) -> dict[str, Any]:
+    from aaeframe.benchmarking.reproduce.cells import cells
+    from aaeframe.benchmarking.reproduce.filling import is_filled
+
+    every = cells([(row, column)], out, seeds=None)
+    how = row.columns[column]
+    return {
+        "row": row.name,
+        "column": column,
+        "preset": how.preset,
+        "settings": list(how.settings),
+        "done": sum(map(is_filled, every)),
+        "of": len(every),
+        "default": column in row.default and not row.by_name_only,
+    }

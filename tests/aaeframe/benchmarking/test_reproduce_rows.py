@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aaeframe.benchmarking.reproduce import published
+from aaeframe.benchmarking.reproduce.cells import cells
+from aaeframe.benchmarking.reproduce.rows import COLUMNS, ROWS
+from aaeframe.build import resolve
+from aaeframe.registry import Registry
+
+EVERY = [(row, column) for row in ROWS.values() for column in row.columns]
+EVALUATIONS = {
+    "test": {"classification": {"error": 0.019}, "clustering": {"error": 0.25}},
+    "test likelihood, 10000 samples": {"log_likelihood": 340.5},
+}
+
+
+def test_every_cell_is_a_run_with_the_seed_and_settings_of_its_own(tmp_path):
+    registry = Registry.load()
+    for cell in cells(EVERY, tmp_path, seeds=None):
+        whole = resolve(cell.config(), registry)
+        assert whole.training.seed == cell.seed
+        if cell.column in ("gaussian", "universal"):
+            assert whole.encoder.component == f"aaeframe:{cell.column}"
+
+
+@pytest.mark.parametrize(("row", "column"), EVERY, ids=lambda it: getattr(it, "name", it))
+def test_a_column_is_filled_by_presets_of_its_kind(row, column):
+    kinds = {
+        "label-free": "modern-",
+        "modern": "modern-",
+        "terms": "modern-",
+        "adversarial": "adversarial-",
+        "paper": "paper-",
+        "baseline": "baseline-",
+    }
+    preset = row.columns[column].preset
+    assert preset.startswith(kinds.get(column, ("modern-", "adversarial-")))
+    assert column in COLUMNS
+
+
+def test_without_the_autoencoder_all_its_losses_weigh_nothing(tmp_path):
+    chosen = [(row, "terms") for row in ROWS.values() if "terms" in row.columns]
+    assert [row.name for row, _ in chosen] == ["100-labels", "16-clusters", "30-clusters"]
+    for cell in cells(chosen, tmp_path, seeds=1):
+        config = cell.config()
+        assert config.training.reconstruction_weight == 0
+        assert {part.weight for part in config.prior.values()} == {0}
+        assert config.label_free.virtual_adversarial == 1
+        assert not cell.how.judged
+
+
+def test_the_value_of_a_row_stands_in_an_evaluation():
+    assert ROWS["100-labels"].value(EVALUATIONS) == pytest.approx(1.9)
+    assert ROWS["16-clusters"].value(EVALUATIONS) == pytest.approx(25)
+    assert ROWS["likelihood"].value(EVALUATIONS) == 340.5
+    assert ROWS["likelihood-10m"].value(EVALUATIONS) is None
+    assert ROWS["100-labels"].value({}) is None
+
+
+def test_likelihoods_share_their_runs():
+    assert ROWS["likelihood"].folder == ROWS["likelihood-10m"].folder == "likelihood"
+    assert ROWS["likelihood"].columns.keys() == ROWS["likelihood-10m"].columns.keys()
+
+
+def test_the_slips_of_the_slides_are_corrected():
+    cited = {it.name: it for it in published.OTHERS_FACES}
+    assert (cited["deep GSN, TFD"].value, cited["deep GSN, TFD"].spread) == (1890, 29)
+    cited = {it.name: it for it in published.OTHERS_100}
+    assert (cited["ADGM"].value, cited["ADGM"].spread) == (0.96, 0.02)
+    cited = {it.name: it for it in published.OTHERS_SVHN}
+    assert cited["VAE, M1+M2"].value == 36.02
+    assert cited["VAT"].value == 24.63
+
+
+def test_the_papers_numbers_are_those_of_its_presets():
+    from aaeframe.presets import read_about
+
+    for row in ROWS.values():
+        if row.paper is None:
+            continue
+        number = f"{row.paper.value:.2f}" if row.unit == "%" else f"{row.paper.value:g}"
+        told = read_about(row.columns["paper"].preset).reproduces
+        assert number in told or number.rstrip("0") in told, row.name
+
+
+def test_a_folder_is_named_by_row_column_and_seed(tmp_path):
+    (cell,) = cells([(ROWS["likelihood-10m"], "modern")], tmp_path, seeds=1)
+    assert cell.folder == Path(tmp_path, "likelihood", "modern", "seed-0")
+    assert cell.commands() == (
+        "aaeframe train --preset modern-mnist-likelihood --seed 0 --out likelihood/modern/seed-0",
+        "aaeframe evaluate likelihood/modern/seed-0 --likelihood --samples 10000000",
+    )

@@ -1,0 +1,269 @@
+"""`aaeframe reproduce` on rows of its own: tiny presets on the digits, which take a second."""
+
+from __future__ import annotations
+
+import json
+import signal
+from statistics import mean, stdev
+
+import pytest
+
+from aaeframe import presets
+from aaeframe.benchmarking.reproduce import filling, rows
+from aaeframe.benchmarking.reproduce.claim import claimed
+from aaeframe.benchmarking.reproduce.rows import Column, Row
+from aaeframe.errors import TrainingDiverged
+from aaeframe.evaluation import matching, two_sample
+from aaeframe.run import Run
+
+ABOUT = """
+[about]
+title = "{name}"
+reproduces = "Nothing."
+deviates = ["In all."]
+takes = "a second"
+seeds = [3, 5]
+"""
+SMALL = """
+[network]
+component = "mlp"
+options = {{ hidden = [8] }}
+[discriminator]
+component = "mlp"
+options = {{ hidden = [8] }}
+[data]
+source = "digits"
+[training]
+recipe = "{recipe}"
+schedule = "joint"
+epochs = 2
+batch_size = 600
+reconstruction_weight = 0.5
+"""
+CLUSTERS = """
+[prior.y]
+component = "categorical"
+options = { classes = 12 }
+[prior.style]
+component = "gaussian"
+"""
+PRESETS = {
+    "tiny-clusters": CLUSTERS + SMALL.format(recipe="clustering"),
+    "tiny-code": '[prior.z]\ncomponent = "gaussian"' + SMALL.format(recipe="unsupervised"),
+}
+ROWS = {
+    row.name: row
+    for row in (
+        Row(
+            name="clusters",
+            title="a dozen clusters",
+            unit="%",
+            columns={
+                "label-free": Column("tiny-clusters", ("label_free.mutual_information=0.1",)),
+                "terms": Column("tiny-clusters", rows.ROWS["16-clusters"].columns["terms"].settings, judged=False),
+            },
+            default=("label-free",),
+            paper=rows.ROWS["16-clusters"].paper,
+            error="clustering",
+            picked=True,
+        ),
+        *(
+            Row(
+                name=name,
+                title=name,
+                unit="nats",
+                columns={"modern": Column("tiny-code")},
+                default=("modern",),
+                paper=None,
+                samples=samples,
+                runs_of="likelihood",
+            )
+            for name, samples in (("likelihood", 20), ("more", 40))
+        ),
+    )
+}
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch, tmp_path):
+    """Presets, rows and evaluations that take no time, and a folder to be in."""
+    folder = tmp_path / "presets"
+    folder.mkdir()
+    for name, text in PRESETS.items():
+        (folder / f"{name}.toml").write_text(ABOUT.format(name=name) + text)
+    monkeypatch.setattr(presets, "files", lambda package: folder)
+    monkeypatch.setattr(rows, "ROWS", ROWS)
+    monkeypatch.setattr(two_sample, "STEPS", 2)
+    monkeypatch.setattr(matching, "PROJECTIONS", 4)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def evaluated(monkeypatch):
+    """The folders that were evaluated, in turn."""
+    seen = []
+    real = Run.evaluate
+
+    def evaluate(self, *arguments, **options):
+        seen.append(str(self.folder.path))
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(Run, "evaluate", evaluate)
+    return seen
+
+
+def stored(path):
+    return json.loads((path / "results.json").read_text())
+
+
+def test_a_row_is_filled_once_printed_and_written(done, tmp_path, evaluated):
+    first = done("reproduce", "clusters")
+    assert evaluated == ["reproduction/clusters/label-free/seed-3", "reproduction/clusters/label-free/seed-5"]
+    found = stored(tmp_path / "reproduction")["rows"]["clusters"]
+    column = found["columns"]["label-free"]
+    values = [it["value"] for it in column["seeds"]]
+    assert [it["seed"] for it in column["seeds"]] == [3, 5]
+    assert column["mean"] == pytest.approx(mean(values))
+    assert column["standard_deviation"] == pytest.approx(stdev(values))
+    assert (column["done"], column["of"], column["unfinished"]) == (2, 2, [])
+    assert column["pick"]["seed"] in (3, 5)
+    for seed in column["seeds"]:
+        assert seed["epochs"] == 2
+        assert seed["test_accesses"] == 1
+        assert len(seed["criteria"]) == 3
+        assert "--set label_free.mutual_information=0.1" in seed["commands"][0]
+    assert f"{column['mean']:.2f} ± {column['standard_deviation']:.2f} (2 of 2)" in " ".join(first.out.split())
+    assert "a dozen clusters" in (tmp_path / "reproduction/results.md").read_text()
+
+    second = done("reproduce", "clusters")
+    assert len(evaluated) == 2
+    assert second.out == first.out
+
+
+def test_a_budget_of_nothing_does_one_piece_at_a_time_and_says_how_to_go_on(done, tmp_path, evaluated):
+    command = ("reproduce", "clusters", "--seeds", 1, "--budget", 0, "--out", "table")
+    outcome = done(*command)
+    assert "1 of 1 runs are left, clusters, label-free, seed 3 first" in outcome.err
+    assert "go on with: aaeframe reproduce clusters --seeds 1 --budget 0 --out table" in outcome.err
+    column = stored(tmp_path / "table")["rows"]["clusters"]["columns"]["label-free"]
+    assert column["unfinished"][0]["epoch"] == 0
+    assert column["mean"] is None
+    done(*command)  # the second of its 4 steps, 2 an epoch
+    (unfinished,) = stored(tmp_path / "table")["rows"]["clusters"]["columns"]["label-free"]["unfinished"]
+    assert unfinished["epoch"] == 1
+    assert [epoch for epoch, _ in unfinished["validation/error"]] == [1]
+    done(*command)
+    done(*command)
+    assert evaluated == []
+    assert "are left" not in done(*command).err
+    assert len(evaluated) == 1
+    resumed = stored(tmp_path / "table")["rows"]["clusters"]["columns"]["label-free"]["seeds"][0]
+
+    done("reproduce", "clusters", "--seeds", 1, "--out", "whole")
+    at_once = stored(tmp_path / "whole")["rows"]["clusters"]["columns"]["label-free"]["seeds"][0]
+    assert (resumed["value"], resumed["criteria"]) == (at_once["value"], at_once["criteria"])
+
+
+def test_rows_that_share_runs_train_and_evaluate_them_once(done, tmp_path, evaluated):
+    done("reproduce", "likelihood", "more", "--seeds", 1)
+    assert evaluated == ["reproduction/likelihood/modern/seed-3"]
+    found = stored(tmp_path / "reproduction")["rows"]
+    few, many = (found[name]["columns"]["modern"]["seeds"][0] for name in ("likelihood", "more"))
+    assert few["value"] != many["value"]
+    assert few["test_accesses"] == many["test_accesses"] == 3
+    assert few["commands"][1].endswith("--likelihood --samples 20")
+    assert not (tmp_path / "reproduction/more").exists()
+
+
+def test_the_table_is_of_all_that_is_in_the_folder(done, tmp_path):
+    done("reproduce", "likelihood", "--seeds", 1)
+    outcome = done("reproduce", "clusters", "--column", "terms", "--seeds", 1, "--json")
+    assert outcome.json == stored(tmp_path / "reproduction")
+    assert outcome.json["rows"].keys() == {"clusters", "likelihood"}
+    assert outcome.json["rows"]["clusters"]["columns"]["terms"]["seeds"][0]["counts"] is None
+
+
+def test_a_run_at_which_another_process_is_is_left_to_it(done, tmp_path):
+    with claimed(tmp_path / "reproduction/clusters/label-free/seed-3"):
+        outcome = done("reproduce", "clusters")
+    assert "clusters, label-free, seed 3: another process is at it" in outcome.err
+    assert "1 of 2 runs are left" in outcome.err
+    column = stored(tmp_path / "reproduction")["rows"]["clusters"]["columns"]["label-free"]
+    assert [it["seed"] for it in column["seeds"]] == [5]
+
+
+def test_a_run_that_diverges_does_not_stop_the_others(cli, monkeypatch, tmp_path):
+    real = filling.runs.start
+
+    def start(config, *arguments, **options):
+        if config.training.seed == 3:
+            raise TrainingDiverged("step 2: the loss is nan")
+        return real(config, *arguments, **options)
+
+    monkeypatch.setattr(filling.runs, "start", start)
+    outcome = cli("reproduce", "clusters")
+    assert outcome.code == 1
+    assert "error: clusters, label-free, seed 3: step 2: the loss is nan" in outcome.err
+    column = stored(tmp_path / "reproduction")["rows"]["clusters"]["columns"]["label-free"]
+    assert [it["seed"] for it in column["seeds"]] == [5]
+
+
+def test_the_first_interrupt_stops_after_the_step_and_the_table_is_printed(cli, monkeypatch):
+    real = filling.runs.start
+
+    def start(config, registry, *, out, hooks):
+        signal.raise_signal(signal.SIGINT)
+        return real(config, registry, out=out, hooks=hooks)
+
+    monkeypatch.setattr(filling.runs, "start", start)
+    outcome = cli("reproduce", "clusters")
+    assert outcome.code == 130
+    assert "stopping after this step" in outcome.err
+    assert "2 of 2 runs are left" in outcome.err
+    assert "clusters, label-free, seed 3" in outcome.out
+
+
+def test_what_there_is_to_fill_is_listed_and_nothing_trained(done, tmp_path):
+    done("reproduce", "clusters", "--seeds", 1)
+    outcome = done("reproduce", "--list")
+    for words in ("clusters", "label-free", "tiny-clusters", "1 of 2", "by default", "if named"):
+        assert words in outcome.out
+    cells = done("reproduce", "likelihood", "--list", "--json", "--out", "nowhere").json["cells"]
+    assert cells == [
+        {
+            "row": "likelihood",
+            "column": "modern",
+            "preset": "tiny-code",
+            "settings": [],
+            "done": 0,
+            "of": 2,
+            "default": True,
+        }
+    ]
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("cluster",), "no row is named 'cluster'; did you mean 'clusters'?; there are: clusters, likelihood, more"),
+        (("--column", "term"), "no column is named 'term'; did you mean 'terms'?"),
+        (("likelihood", "--column", "terms"), "the row 'likelihood' has no column 'terms'; it has: modern"),
+        (("clusters", "--seeds", 3), "the preset 'tiny-clusters' fixes 2, which are 3, 5"),
+        (("--data", "mnist"), "name them: aaeframe reproduce ROW"),
+        (("clusters", "--held-out", 1, 2), "--held-out is of the rows of --data, which was not given"),
+        (("--list", "nothing"), "no row is named 'nothing'"),
+        (("clusters", "--data", "nowhere.npz"), "there is no data set and no file 'nowhere.npz'"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_trained(cli, refused, tmp_path, arguments, words):
+    refused(cli("reproduce", *arguments), words)
+    assert not list(tmp_path.glob("reproduction/*/*/seed-*"))
+
+
+def test_data_of_ones_own_is_named_beside_the_number(done, tmp_path, table):
+    done("reproduce", "likelihood", "--seeds", 1, "--data", table, "--held-out", 10, 20)
+    (seed,) = stored(tmp_path / "reproduction")["rows"]["likelihood"]["columns"]["modern"]["seeds"]
+    assert seed["data"] == "table.npz"
+    assert "--set 'data.held_out=[10, 20]' --data table.npz" in seed["commands"][0]
+    assert not any("not the preset's" in remark for remark in seed["remarks"])
