@@ -1,7 +1,9 @@
 """Other generative models of the paper's likelihood table (section 3), trained and judged by this harness.
 
-report = measure("gan", load("mnist"))
-report = measure("gmmn", load("mnist"), replace(DEFAULTS["gmmn"], seed=1))
+    report = measure("gan", load("mnist"))
+    report = measure("gmmn", load("mnist"), replace(DEFAULTS["gmmn"], seed=1))
+
+How large the table's networks were is not known; `gan.fit` and `gmmn.fit` say what is theirs and what is ours.
 """
 
 from __future__ import annotations

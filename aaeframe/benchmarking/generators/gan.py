@@ -18,7 +18,7 @@ from aaeframe.losses import AdversarialLoss, Segment
 from aaeframe.recipes.descend import descend, frozen
 from aaeframe.seeds import stream
 
-DEFAULT: Final = Settings(epochs=60, batch_size=100, hidden=(512, 512), noise=20, learning_rate=2e-4, dropout=0.3)
+DEFAULT: Final = Settings(epochs=55, batch_size=100, hidden=(512, 512), noise=20, learning_rate=2e-4, dropout=0.3)
 """About 10 minutes for MNIST on one core of a CPU."""
 BETAS: Final = (0.5, 0.999)
 """Of Adam (arXiv 1511.06434)."""

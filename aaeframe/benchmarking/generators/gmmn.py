@@ -21,7 +21,7 @@ from aaeframe.recipes.descend import descend
 from aaeframe.seeds import stream
 
 DEFAULT: Final = Settings(
-    epochs=80, batch_size=1000, hidden=(64, 256, 256, 1024), noise=10, learning_rate=1e-3, dropout=0.1
+    epochs=120, batch_size=1000, hidden=(64, 256, 256, 1024), noise=10, learning_rate=1e-3, dropout=0.1
 )
 """About 10 minutes for MNIST on one core of a CPU."""
 CODE: Final = 32
