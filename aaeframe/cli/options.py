@@ -35,7 +35,7 @@ Data: TypeAlias = Annotated[
     ),
 ]
 Labels: TypeAlias = Annotated[
-    int | None, typer.Option(metavar="N", help="Tell the discriminators N labels, balanced by class.")
+    int | None, typer.Option(metavar="N", help="Learn from N labels, balanced by class: told to discriminators, or classified.")
 ]
 Prior: TypeAlias = Annotated[
     str | None,
@@ -44,7 +44,7 @@ Prior: TypeAlias = Annotated[
 Component: TypeAlias = Annotated[
     str | None, typer.Option(metavar="NAME(OPTIONS)", help="By name, as in aaeframe plugins list.")
 ]
-Recipe: TypeAlias = Annotated[str | None, typer.Option(help="The training procedure; unsupervised if not given.")]
+Recipe: TypeAlias = Annotated[str | None, typer.Option(help="unsupervised, supervised, semi-supervised, clustering, reduction or variational.")]
 Schedule: TypeAlias = Annotated[str | None, typer.Option(help="alternating (the paper's) or joint.")]
 Epochs: TypeAlias = Annotated[int | None, typer.Option(help="Passes over the unlabeled training set.")]
 BatchSize: TypeAlias = Annotated[int | None, typer.Option(help="Rows in a minibatch.")]

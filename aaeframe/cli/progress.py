@@ -17,8 +17,12 @@ from aaeframe.cli.console import err
 def summary(row: Mapping[str, Any]) -> str:
     """The numbers of an epoch on one line."""
     parts = [f"rec {row['reconstruction']:.3f} (val {row['validation/reconstruction']:.3f})"]
+    if "validation/error" in row:
+        parts.append(f"error {row['validation/error']:.1%}")
     for key in row:
         phase, _, block = key.partition("/")
+        if phase == "divergence":
+            parts.append(f"{block}: KL {row[key]:.3f} mismatch {row[f'mismatch/{block}']:.3f}")
         if phase == "discriminator":
             parts.append(
                 f"{block}: D {row[key]:.3f} G {row[f'generator/{block}']:.3f} "
