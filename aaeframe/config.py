@@ -101,7 +101,9 @@ class DataConfig(Strict):
 
     source: str = Field("digits", description="a name or a path")
     label_key: str | None = Field(None, description="the column or array that holds the labels; found if not given")
-    labels: int = Field(0, ge=0, description="labeled examples, balanced by class: told to discriminators, or classified")
+    labels: int = Field(
+        0, ge=0, description="labeled examples, balanced by class: told to discriminators, or classified"
+    )
     held_out: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
         None, strict=False, description="validation and test rows of a file without a split; a tenth each if not given"
     )

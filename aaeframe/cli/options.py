@@ -35,7 +35,8 @@ Data: TypeAlias = Annotated[
     ),
 ]
 Labels: TypeAlias = Annotated[
-    int | None, typer.Option(metavar="N", help="Learn from N labels, balanced by class: told to discriminators, or classified.")
+    int | None,
+    typer.Option(metavar="N", help="Learn from N labels, balanced by class: told to discriminators, or classified."),
 ]
 Prior: TypeAlias = Annotated[
     str | None,
@@ -44,7 +45,9 @@ Prior: TypeAlias = Annotated[
 Component: TypeAlias = Annotated[
     str | None, typer.Option(metavar="NAME(OPTIONS)", help="By name, as in aaeframe plugins list.")
 ]
-Recipe: TypeAlias = Annotated[str | None, typer.Option(help="unsupervised, supervised, semi-supervised, clustering, reduction or variational.")]
+Recipe: TypeAlias = Annotated[
+    str | None, typer.Option(help="unsupervised, supervised, semi-supervised, clustering, reduction or variational.")
+]
 Schedule: TypeAlias = Annotated[str | None, typer.Option(help="alternating (the paper's) or joint.")]
 Epochs: TypeAlias = Annotated[int | None, typer.Option(help="Passes over the unlabeled training set.")]
 BatchSize: TypeAlias = Annotated[int | None, typer.Option(help="Rows in a minibatch.")]

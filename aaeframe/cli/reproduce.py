@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from aaeframe.benchmarking.reproduce.cells import Cell, Given
+    from aaeframe.evaluation.likelihood import Progress
     from aaeframe.registry import Registry
 
 
@@ -32,7 +34,7 @@ def reproduce(
         typer.Option("--column", metavar="COLUMN", help="Of the table; may be repeated; the main ones if not given."),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="The first N seeds of each preset; all if not given.")
+        int | None, typer.Option(min=1, metavar="N", help="The first N seeds of each column; all if not given.")
     ] = None,
     budget: Annotated[
         float | None,
@@ -47,7 +49,7 @@ def reproduce(
         typer.Option(metavar="VALIDATION TEST", help="Rows of --data that are held out; a tenth each if not given."),
     ] = None,
     list_only: Annotated[
-        bool, typer.Option("--list", help="Train nothing: list rows, columns, presets, and what is done.")
+        bool, typer.Option("--list", help="Train nothing: list rows, columns, what fills them, and what is done.")
     ] = False,
     json: options.Json = False,
 ) -> None:
@@ -115,6 +117,7 @@ def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | 
 def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: Callable[[], bool]) -> None:
     """Do what is left of one cell, unless another process does."""
     from aaeframe.benchmarking.reproduce.claim import claimed
+    from aaeframe.benchmarking.reproduce.columns import ByGenerator
     from aaeframe.benchmarking.reproduce.filling import Views, fill, is_filled
     from aaeframe.cli.following import shown
     from aaeframe.cli.progress import samples_shown
@@ -124,7 +127,23 @@ def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: Calla
             console.print(f"{cell.name}: another process is at it", markup=False)
         elif not is_filled(cell):
             console.print(cell.name, markup=False)
-            fill(cell, registry, Views(lambda: shown(console, stop_asked), samples_shown), stop_asked)
+            views = Views(lambda: shown(console, stop_asked), samples_shown, lambda: _generator_shown(console))
+            fill(cell, registry, views, stop_asked)
+            if isinstance(cell.how, ByGenerator) and not is_filled(cell):
+                console.print(f"{cell.name}: not done, and begins anew: no part of it is kept", markup=False)
+
+
+@contextmanager
+def _generator_shown(console: Console) -> Iterator[Progress]:
+    """Inside, how far a generator is shows in one line of a terminal, or, elsewhere, at the end of each pass."""
+    with console.status("") as status:
+
+        def show(doing: str, done: int, of: int) -> None:
+            status.update(f"{doing}: {done} of {of}")
+            if done == of and not console.is_terminal:
+                console.print(f"{doing}: {done} of {of}", markup=False)
+
+        yield show
 
 
 def _write(out: Path, registry: Registry) -> None:
@@ -157,6 +176,7 @@ def _report(out: Path, registry: Registry, json: bool) -> None:
 def _list(names: Sequence[str], columns: Sequence[str], out: Path, json: bool) -> None:
     """Print what there is to fill, and how much of it is filled."""
     from aaeframe.benchmarking.reproduce import rows
+    from aaeframe.benchmarking.reproduce.columns import COLUMNS
     from aaeframe.cli.console import out as console
     from aaeframe.cli.console import print_json, table
 
@@ -164,18 +184,18 @@ def _list(names: Sequence[str], columns: Sequence[str], out: Path, json: bool) -
         _listed(row, column, out)
         for row in rows.ROWS.values()
         if row.name in names or not names
-        for column in rows.COLUMNS
+        for column in COLUMNS
         if column in row.columns and (column in columns or not columns)
     ]
     if json:
         print_json({"cells": found})
         return
-    titles = ("row", "column", "preset", "done", "filled")
+    titles = ("row", "column", "filled by", "done", "when")
     lines = [
         (
             it["row"],
             it["column"],
-            it["preset"],
+            it["preset"] or f"generator {it['generator']}",
             f"{it['done']} of {it['of']}",
             "by default" if it["default"] else "if named",
         )
@@ -193,8 +213,7 @@ def _listed(row: Any, column: str, out: Path) -> dict[str, Any]:
     return {
         "row": row.name,
         "column": column,
-        "preset": how.preset,
-        "settings": list(how.settings),
+        **how.as_dict(),
         "done": sum(map(is_filled, every)),
         "of": len(every),
         "default": column in row.default and not row.by_name_only,

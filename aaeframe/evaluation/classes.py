@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from aaeframe.errors import DataError
-from aaeframe.evaluation.rows import as_rows
+from aaeframe.evaluation.rows import as_labels, as_rows
 from aaeframe.protocols import Prior, SupportsLabels
 from aaeframe.seeds import stream
 
@@ -49,7 +49,7 @@ def class_agreement(
     (N,) do not fit each other or the prior.
     """
     rows = as_rows(codes, "codes")
-    truth = _checked_labels(labels, len(rows), prior.num_classes)
+    truth = as_labels(labels, len(rows), num_classes=prior.num_classes)
     with stream(seed, "class_agreement", device=codes.device):
         known, known_labels = _draw(prior, samples)
         fresh, fresh_labels = _draw(prior, samples)
@@ -60,18 +60,6 @@ def class_agreement(
         prior_agreement=_share(known_labels[_nearest(fresh, known)] == fresh_labels),
         chance=1 / prior.num_classes,
     )
-
-
-def _checked_labels(labels: Tensor, rows: int, num_classes: int) -> Tensor:
-    truth = labels.detach().cpu()
-    if truth.shape != (rows,):
-        raise DataError(f"one label for each of {rows} codes is needed, found labels of shape {tuple(truth.shape)}")
-    if truth.min() < 0 or truth.max() >= num_classes:
-        raise DataError(
-            f"the prior has the classes 0 to {num_classes - 1}, found labels from {truth.min()} to "
-            f"{truth.max()}; score labeled rows only, with a prior of as many classes as the data"
-        )
-    return truth
 
 
 def _draw(prior: LabeledPrior, count: int) -> tuple[Tensor, Tensor]:

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Final
 
 import torch
 from torch import Tensor
 
-from aaeframe.errors import DataError
-from aaeframe.evaluation.rows import as_rows
-
-SUM_TOLERANCE: Final = 1e-2
-"""How far from 1 a row of probabilities may sum: a softmax in bfloat16 is off by up to 0.4 %, logits by far more."""
+from aaeframe.evaluation.rows import as_labels, as_probabilities
 
 
 @dataclass(frozen=True)
@@ -62,38 +57,3 @@ def mean_confidence(q: Tensor) -> float:
 def conditional_entropy(q: Tensor) -> float:
     """E H(q) in nats of rows of probabilities q (N, K), 0 log 0 being 0."""
     return torch.special.entr(q).sum(1).mean().item()
-
-
-def as_probabilities(y: Tensor) -> Tensor:
-    """y (N, K) as float64 on the CPU; DataError if a row is not on the simplex, as logits are not."""
-    if y.ndim != 2:
-        raise DataError(f"the probabilities of K classes are needed for N rows, (N, K), found shape {tuple(y.shape)}")
-    rows = as_rows(y, "y")
-    outside = (rows < 0).any(1) | ((rows.sum(1) - 1).abs() > SUM_TOLERANCE)
-    if outside.any():
-        first = int(outside.nonzero()[0])
-        raise DataError(
-            f"each row of y is to be probabilities that sum to 1; {int(outside.sum())} of {len(rows)} rows are not, "
-            f"row {first} holds numbers from {rows[first].min():.4g} that sum to {rows[first].sum():.4g}; "
-            "pass q(y|x) after its softmax"
-        )
-    return rows
-
-
-def as_labels(labels: Tensor, rows: int, *, num_classes: int | None = None) -> Tensor:
-    """labels (N,) as int64 on the CPU; DataError unless they are one class index for each of `rows` rows.
-
-    Without `num_classes`, every index from 0 on is a class.
-    """
-    if labels.is_floating_point() or labels.is_complex():
-        raise DataError(f"labels are class indices, found {labels.dtype}; pass integers")
-    if labels.shape != (rows,):
-        raise DataError(f"one label for each of {rows} rows is needed, found labels of shape {tuple(labels.shape)}")
-    truth = labels.detach().to("cpu", torch.int64)
-    if truth.min() < 0 or (num_classes is not None and truth.max() >= num_classes):
-        known = "are counted from 0" if num_classes is None else f"are 0 to {num_classes - 1}"
-        raise DataError(
-            f"the classes {known}, found labels from {truth.min()} to {truth.max()}; score labeled rows only, "
-            "with a model of as many classes as the data"
-        )
-    return truth

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from aaeframe.errors import DataError
-from aaeframe.evaluation.classification import as_labels, as_probabilities, conditional_entropy, mean_confidence
+from aaeframe.evaluation.classification import conditional_entropy, mean_confidence
+from aaeframe.evaluation.rows import as_labels, as_probabilities
 
 
 @dataclass(frozen=True)

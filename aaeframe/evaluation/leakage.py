@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 from torch import Tensor
 
 from aaeframe.errors import DataError
-from aaeframe.evaluation.classification import as_labels
-from aaeframe.evaluation.rows import as_rows, spread
+from aaeframe.evaluation.rows import as_labels, as_rows, spread
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

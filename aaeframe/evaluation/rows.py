@@ -1,11 +1,16 @@
-"""What every measure is computed on: rows of finite numbers."""
+"""What every measure is computed on: rows of finite numbers or of probabilities, and a label for each."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from aaeframe.errors import DataError
+
+SUM_TOLERANCE: Final = 1e-2
+"""How far from 1 a row of probabilities may sum: a softmax in bfloat16 is off by up to 0.4 %, logits by far more."""
 
 
 def as_rows(x: Tensor, name: str) -> Tensor:
@@ -34,6 +39,41 @@ def as_comparable_rows(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
             "numbers a row; flatten both to (N, D)"
         )
     return first, second
+
+
+def as_probabilities(y: Tensor) -> Tensor:
+    """y (N, K) as float64 on the CPU; DataError if a row is not on the simplex, as logits are not."""
+    if y.ndim != 2:
+        raise DataError(f"the probabilities of K classes are needed for N rows, (N, K), found shape {tuple(y.shape)}")
+    rows = as_rows(y, "y")
+    outside = (rows < 0).any(1) | ((rows.sum(1) - 1).abs() > SUM_TOLERANCE)
+    if outside.any():
+        first = int(outside.nonzero()[0])
+        raise DataError(
+            f"each row of y is to be probabilities that sum to 1; {int(outside.sum())} of {len(rows)} rows are not, "
+            f"row {first} holds numbers from {rows[first].min():.4g} that sum to {rows[first].sum():.4g}; "
+            "pass q(y|x) after its softmax"
+        )
+    return rows
+
+
+def as_labels(labels: Tensor, rows: int, *, num_classes: int | None = None) -> Tensor:
+    """labels (N,) as int64 on the CPU; DataError unless they are one class index for each of `rows` rows.
+
+    Without `num_classes`, every index from 0 on is a class.
+    """
+    if labels.is_floating_point() or labels.is_complex():
+        raise DataError(f"labels are class indices, found {labels.dtype}; pass integers")
+    if labels.shape != (rows,):
+        raise DataError(f"one label for each of {rows} rows is needed, found labels of shape {tuple(labels.shape)}")
+    truth = labels.detach().to("cpu", torch.int64)
+    if truth.min() < 0 or (num_classes is not None and truth.max() >= num_classes):
+        known = "are counted from 0" if num_classes is None else f"are 0 to {num_classes - 1}"
+        raise DataError(
+            f"the classes {known}, found labels from {truth.min()} to {truth.max()}; score labeled rows only, "
+            "with a model or a prior of as many classes as the data"
+        )
+    return truth
 
 
 def spread(x: Tensor, limit: int) -> Tensor:

@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 
 from aaeframe.errors import DataError
 from aaeframe.figures.canvas import INK, MUTED, PALETTE, Array, as_array, new_figure, styled
+from aaeframe.figures.images import pixels, tile
 
 ROWS: Final = 10
 """Clusters one below the other, before a second and a third panel begin."""
@@ -53,7 +54,7 @@ def cluster_heads(
 
 
 def _grid(heads: Array, members: Array, present: Array) -> tuple[np.ndarray, np.ndarray]:
-    """Head and members of each cluster (K, 1 + M, H, W, 1, 3 or 4), white where there is none, and present."""
+    """Head and members of each cluster (K, 1 + M, H, W, 3 or 4), white where there is none, and present."""
     fits = heads.ndim == 4 and members.ndim == 5 and tuple(present.shape) == tuple(members.shape[:2])
     if not fits or (*members.shape[:1], *members.shape[2:]) != tuple(heads.shape) or not all(members.shape):
         raise DataError(
@@ -66,9 +67,8 @@ def _grid(heads: Array, members: Array, present: Array) -> tuple[np.ndarray, np.
     grid = np.concatenate([as_array(heads)[:, None], images], 1)
     if not (grid.min() >= 0 and grid.max() <= 1):
         raise DataError(f"images for a figure have pixels in [0, 1], found {grid.min():.3g} to {grid.max():.3g}")
-    if grid.shape[2] not in (1, 3, 4):
-        grid = grid.mean(2, keepdims=True)
-    return np.moveaxis(grid, 2, -1), shown
+    drawn = pixels(grid.reshape(-1, *grid.shape[2:]))
+    return drawn.reshape(*grid.shape[:2], *drawn.shape[1:]), shown
 
 
 def _gap(shape: tuple[int, ...]) -> int:
@@ -94,10 +94,10 @@ def _figure(shape: tuple[int, ...], rows: int, panels: int, longest: int, title:
 def _panel(axes: Axes, grid: np.ndarray, shown: np.ndarray, rows: int) -> None:
     """Clusters of one panel, a row each; `rows` is how many the fullest panel has."""
     gap, (height, width) = _gap(grid.shape), grid.shape[2:4]
-    picture = _tile(grid, gap)
+    picture = tile(grid, gap)
     apart = np.ones((len(picture), _space(grid.shape), picture.shape[2]))
     picture = np.concatenate([picture[:, :width], apart, picture[:, width + gap :]], 1)
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=1)
+    axes.imshow(picture)
     axes.set(xticks=[], yticks=[], ylim=(rows * (height + gap) - gap - 0.5, -0.5))
     axes.spines[:].set_visible(False)
     members = width + _space(grid.shape)
@@ -124,11 +124,3 @@ def _name(axes: Axes, shape: tuple[int, ...], first: int, names: Sequence[str]) 
         axes.annotate(
             line, (-0.5, y), (-6, up), textcoords="offset points", ha="right", va=where, size=size, color=color
         )
-
-
-def _tile(grid: np.ndarray, gap: int) -> np.ndarray:
-    """A grid (R, K, H, W, c) as one picture, white between."""
-    rows, columns, height, width, channels = grid.shape
-    padded = np.pad(grid, [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)], constant_values=1)
-    picture = padded.swapaxes(1, 2).reshape(rows * (height + gap), columns * (width + gap), channels)
-    return picture[:-gap, :-gap]

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from aaeframe.errors import DataError
-from aaeframe.figures.canvas import MUTED, PALETTE, PRIOR, Array, as_array, class_colors, new_figure, styled
+from aaeframe.figures.canvas import MUTED, PRIOR, Array, as_array, class_colors, new_figure, styled
 from aaeframe.figures.categories import categorical_block
-
-LEGEND_CLASSES: Final = 18
-"""Classes named one by one; more are told by a color bar."""
+from aaeframe.figures.points import called, class_indices, dot_area, draw_key, draw_points, mark
 
 
 def codes_by_class(
@@ -32,12 +25,12 @@ def codes_by_class(
 
     Two dimensions are drawn as they are; one as a strip for each class; more on the two principal axes of the
     codes, the prior projected on the same. A block whose prior samples are one-hot is drawn by
-    `categorical_block`.
+    `categorical_block`. DataError for labels that are not class indices, one for each of the codes.
     """
     z, prior = (as_array(x).reshape(len(x), -1) for x in (codes, prior_samples))
     if z.shape[1] != prior.shape[1]:
         raise DataError(f"codes have {z.shape[1]} dimensions, the prior samples {prior.shape[1]}")
-    classes = None if labels is None else as_array(labels).astype(int)
+    classes = class_indices(labels, len(z))
     if z.shape[1] > 1 and _one_hot(prior):
         return categorical_block(z, classes, title=title, class_names=class_names)
     if z.shape[1] == 1:
@@ -57,13 +50,10 @@ def _scatter(
     axes = figure.add_subplot()
     axes.set_aspect("equal", adjustable="datalim")
     z, prior, axis_names = _plane(z, prior)
-    axes.scatter(prior[:, 0], prior[:, 1], s=_dot(len(prior)), color=PRIOR, linewidths=0)
-    # In random order, so that no class lies on top of the others.
-    order = np.random.default_rng(0).permutation(len(z))
-    color = PALETTE[0] if labels is None else np.array(class_colors(labels.max() + 1))[labels[order]]
-    axes.scatter(z[order, 0], z[order, 1], s=_dot(len(z)), c=color, linewidths=0, alpha=0.85)
+    axes.scatter(prior[:, 0], prior[:, 1], s=dot_area(len(prior)), color=PRIOR, linewidths=0)
+    draw_points(axes, z, labels)
     axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
-    _explain(figure, axes, labels, names)
+    draw_key(figure, axes, labels, names, mark("prior samples", PRIOR), on_white=False, ink=MUTED)
     return figure
 
 
@@ -82,56 +72,23 @@ def _plane(z: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray, li
     return (z - center) @ plane, (prior - center) @ plane, names
 
 
-def _dot(count: int) -> float:
-    """The area of a dot in square points: smaller in a larger crowd."""
-    return float(np.clip(12_000 / count, 3, 18))
-
-
 @styled
 def _strips(
     z: np.ndarray, labels: np.ndarray | None, prior: np.ndarray, title: str, names: Sequence[str] | None
 ) -> Figure:
     """One dimension: a row for the prior, and one for each class, the dots spread at random across it."""
     groups = [z] if labels is None else [z[labels == k] for k in range(labels.max() + 1)]
-    row_names = ["codes"] if labels is None else _names(len(groups), names)
+    row_names = ["codes"] if labels is None else called(len(groups), names)
     figure = new_figure(7.4, 1.6 + 0.42 * (len(groups) + 1), title)
     axes = figure.add_subplot()
     spread = np.random.default_rng(0)
     rows = zip([prior, *groups], [PRIOR, *class_colors(len(groups))], strict=True)
     for height, (values, color) in enumerate(rows):
         heights = height + spread.uniform(-0.33, 0.33, len(values))
-        axes.scatter(values, heights, s=_dot(len(z)), color=color, linewidths=0, alpha=0.85)
+        axes.scatter(values, heights, s=dot_area(len(z)), color=color, linewidths=0, alpha=0.85)
     axes.set_yticks(range(len(groups) + 1), ["prior samples", *row_names])
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
     axes.set_xlabel("$z$")
     axes.grid(axis="x")
     return figure
-
-
-def _explain(figure: Figure, axes: Axes, labels: np.ndarray | None, names: Sequence[str] | None) -> None:
-    """The legend beside the plot, or a color bar for many classes."""
-    entries = [("prior samples", PRIOR)]
-    count = 0 if labels is None else int(labels.max()) + 1
-    if labels is None:
-        entries.append(("codes", PALETTE[0]))
-    elif count <= LEGEND_CLASSES:
-        entries += zip(_names(count, names), class_colors(count), strict=True)
-    handles = [Line2D([], [], marker="o", markersize=7, linewidth=0, color=c, label=name) for name, c in entries]
-    if count <= LEGEND_CLASSES:
-        axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.02), handletextpad=0.3)
-    else:
-        axes.legend(handles=handles, loc="upper right", handletextpad=0.3)
-        scale = BoundaryNorm(np.arange(count + 1) - 0.5, count)
-        bar = figure.colorbar(ScalarMappable(scale, ListedColormap(class_colors(count))), ax=axes, shrink=0.7)
-        bar.set_ticks(np.unique(np.linspace(0, count - 1, 8).round()).tolist())
-        bar.minorticks_off()
-        bar.set_label("class", color=MUTED)
-
-
-def _names(count: int, names: Sequence[str] | None) -> list[str]:
-    if names is None:
-        return [f"class {k}" for k in range(count)]
-    if len(names) < count:
-        raise DataError(f"{count} classes are drawn, found {len(names)} class names: {', '.join(names)}")
-    return list(names[:count])

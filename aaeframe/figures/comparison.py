@@ -10,13 +10,12 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from aaeframe.errors import DataError
 from aaeframe.figures.canvas import PRIOR, Array, as_array, class_colors, new_figure, styled
 from aaeframe.figures.curves import MARKED
-from aaeframe.figures.reduction import class_indices, draw_key, draw_points, plane_points
+from aaeframe.figures.points import class_indices, draw_key, draw_points, mark, plane_points
 
 ACROSS: Final = 3
 """Panels side by side."""
@@ -54,8 +53,7 @@ def codes_side_by_side(
         panels.append(figure.add_subplot(down, across, index + 1))
         _panel(panels[-1], name, prior, limits)
         draw_points(panels[-1], z, found)
-    mark = Line2D([], [], marker="o", markersize=7, linewidth=0, color=PRIOR, label="prior samples")
-    draw_key(figure, panels[across - 1], classes[0], class_names, mark)
+    draw_key(figure, panels[across - 1], classes[0], class_names, mark("prior samples", PRIOR))
     return figure
 
 

@@ -35,14 +35,14 @@ def reconstructions(x: Array, x_hat: Array, *, title: str = "Reconstructions") -
         raise DataError(f"originals {tuple(x.shape)} and reconstructions {tuple(x_hat.shape)} differ in shape")
     if x.ndim != 4:
         return _lines(title, original=as_array(x), reconstruction=as_array(x_hat))
-    originals, decoded = _pixels(x), _pixels(x_hat)
+    originals, decoded = pixels(x), pixels(x_hat)
     across = min(IMAGES_ACROSS, len(originals))
     bands = min(BANDS, len(originals) // across)
     pairs = np.stack(
         [part[: bands * across].reshape(bands, across, *part.shape[1:]) for part in (originals, decoded)], 1
     )
     gap = _gap(pairs.shape[-3])
-    strips = [_tile(pair, gap) for pair in pairs]
+    strips = [tile(pair, gap) for pair in pairs]
     between = np.ones((3 * gap, *strips[0].shape[1:]))
     picture = np.concatenate([part for strip in strips for part in (strip, between)][:-1])
     figure, axes = _picture(picture, title, space=1.2)
@@ -58,12 +58,12 @@ def samples(x: Array, *, title: str = "Decoded samples of the prior") -> Figure:
     """Decoded prior samples x (N, *shape): as many of the first as fill a square, or a few as lines."""
     if x.ndim != 4:
         return _lines(title, sample=as_array(x))
-    pixels = _pixels(x)
-    height, width = pixels.shape[1:3]
-    across = min(GRID, math.isqrt(len(pixels)))
-    down = min(len(pixels) // across, max(1, round(across * width / height)))
-    grid = pixels[: down * across].reshape(down, across, *pixels.shape[1:])
-    return _picture(_tile(grid, _gap(height)), title)[0]
+    shown = pixels(x)
+    height, width = shown.shape[1:3]
+    across = min(GRID, math.isqrt(len(shown)))
+    down = min(len(shown) // across, max(1, round(across * width / height)))
+    grid = shown[: down * across].reshape(down, across, *shown.shape[1:])
+    return _picture(tile(grid, _gap(height)), title)[0]
 
 
 @styled
@@ -72,11 +72,11 @@ def decoded_plane(images: Array, *, title: str) -> Figure:
     if images.ndim != 5:
         raise DataError(f"a grid of images (rows, columns, C, H, W) is needed, found {tuple(images.shape)}")
     rows, columns = images.shape[:2]
-    pixels = _pixels(images.reshape(rows * columns, *images.shape[2:]))
-    return _picture(_tile(pixels.reshape(rows, columns, *pixels.shape[1:]), 1), title)[0]
+    shown = pixels(images.reshape(rows * columns, *images.shape[2:]))
+    return _picture(tile(shown.reshape(rows, columns, *shown.shape[1:]), 1), title)[0]
 
 
-def _pixels(images: Array) -> np.ndarray:
+def pixels(images: Array) -> np.ndarray:
     """(N, C, H, W) -> (N, H, W, 3 or 4) in [0, 1]."""
     whole = images.dtype == (np.uint8 if isinstance(images, np.ndarray) else Tensor([]).byte().dtype)
     values = np.clip(as_array(images) / (255 if whole else 1), 0, 1)
@@ -85,20 +85,17 @@ def _pixels(images: Array) -> np.ndarray:
     return np.moveaxis(values, 1, -1)
 
 
+def tile(grid: np.ndarray, gap: int) -> np.ndarray:
+    """A grid (R, K, H, W, c) as one picture, with `gap` pixels of white, 1 or more, between neighbors."""
+    rows, columns, height, width, channels = grid.shape
+    padded = np.pad(grid, [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)], constant_values=1)
+    picture = padded.swapaxes(1, 2).reshape(rows * (height + gap), columns * (width + gap), channels)
+    return picture[:-gap, :-gap]
+
+
 def _gap(height: int) -> int:
     """Pixels between neighbors, for images of this height."""
     return max(1, height // 12)
-
-
-def _tile(grid: np.ndarray, gap: int) -> np.ndarray:
-    """A grid (R, K, H, W, c) as one picture, white between."""
-    rows, columns, height, width, channels = grid.shape
-    picture = np.ones((rows * (height + gap) - gap, columns * (width + gap) - gap, channels))
-    for row in range(rows):
-        for column in range(columns):
-            top, left = row * (height + gap), column * (width + gap)
-            picture[top : top + height, left : left + width] = grid[row, column]
-    return picture
 
 
 def _picture(picture: np.ndarray, title: str, *, space: float = 0.2) -> tuple[Figure, Axes]:

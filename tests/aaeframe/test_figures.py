@@ -191,6 +191,8 @@ def test_the_legend_names_the_prior_and_each_class():
     assert legend(figure) == ["prior samples", *names]
     with pytest.raises(DataError, match="10 classes are drawn, found 1 class names: zero"):
         figures.codes_by_class(codes(), LABELS[:300], PRIOR_2D, title="t", class_names=["zero"])
+    with pytest.raises(DataError, match="40 classes are drawn, found 10 class names: digit 0"):
+        figures.codes_by_class(codes(), torch.arange(300) % 40, PRIOR_2D, title="t", class_names=names)
 
 
 def test_codes_are_drawn_where_they_are_in_the_color_of_their_class():
@@ -217,6 +219,12 @@ def test_many_dimensions_are_drawn_on_the_axes_along_which_the_codes_spread_most
 def test_codes_and_prior_of_unlike_size_are_refused():
     with pytest.raises(DataError, match="codes have 3 dimensions, the prior samples 2"):
         figures.codes_by_class(codes(3), None, PRIOR_2D, title="t")
+
+
+def test_labels_that_are_not_of_the_codes_are_refused():
+    for size in (1, 2):
+        with pytest.raises(DataError, match=r"300 points need 300 labels, found labels of shape \(299,\)"):
+            figures.codes_by_class(codes(size), LABELS[:299], codes(size), title="t")
 
 
 def test_a_categorical_block_is_a_table_of_classes_by_categories():

@@ -122,7 +122,7 @@ def rows_of(axes, height=4):
     """The brightness along the middle of each row that has a frame."""
     frames = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
     picture = axes.images[0].get_array()
-    return [picture[round(frame.get_y() + 0.5) + height // 2].tolist() for frame in frames]
+    return [picture[round(frame.get_y() + 0.5) + height // 2, :, 0].tolist() for frame in frames]
 
 
 def test_a_head_stands_apart_at_the_left_of_its_members():

@@ -1,12 +1,16 @@
-"""What `aaeframe reproduce` does: fills the paper's tables with runs of presets, and tells what it found.
+"""What `aaeframe reproduce` does: fills the paper's tables by presets and by other generators, and tells what it found.
 
-rows        the experiments, and which preset fills which column
+rows        the experiments, and what fills which column
+columns     the columns, and the two ways to fill one: by a preset, by a generator
 published   what others report for them
-cells       one run of the table: a row, a column, a seed; and the order in which they are filled
+cells       one number of the table: a row, a column, a seed; and the order in which they are filled
 filling     trains, evaluates and estimates what a cell lacks
 claim       so that of several processes one works at a run
 found       what stands in the folder of a run
+measured    what stands in that of a generator, and how it comes there
 criteria    whether a run counts
 results     from all folders to the table
-report      the table as texts, in Markdown and as JSON
+table       the table as texts
+markdown    the same in Markdown, with what is published
+stored      the table as JSON, and its two files
 """

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aaeframe.benchmarking.reproduce import rows
-from aaeframe.benchmarking.reproduce.rows import Column, Row
+from aaeframe.benchmarking.reproduce.columns import COLUMNS, ByGenerator, ByPreset, Column
+from aaeframe.benchmarking.reproduce.rows import Row
 from aaeframe.config import Config
 from aaeframe.errors import ConfigError
 from aaeframe.layers import compose, without_none
-from aaeframe.presets import read_about
 
 
 @dataclass(frozen=True)
 class Given:
-    """Data in place of a preset's."""
+    """Data in place of a column's."""
 
     source: str
     held_out: tuple[int, int] | None = None
@@ -34,11 +34,11 @@ class Cell:
     seed: int
     """Of everything random in the run."""
     place: int
-    """Of the seed among those of the preset, from 0."""
+    """Of the seed among those of the column, from 0."""
     out: Path
     """The folder of the table."""
     data: Given | None = None
-    """In place of the preset's data."""
+    """In place of the column's data."""
 
     @property
     def how(self) -> Column:
@@ -56,24 +56,44 @@ class Cell:
         return f"{self.row.name}, {self.column}, seed {self.seed}"
 
     def config(self) -> Config:
-        """The run's configuration."""
+        """The run's configuration, of a column by a preset."""
+        assert isinstance(self.how, ByPreset)
         seeded = {"training": {"seed": self.seed}}
         if self.data is None:
             return compose(self.how.preset, None, seeded, self.how.settings)
         given = {"data": without_none({"source": self.data.source, "held_out": self.data.held_out})}
         return compose(self.how.preset, None, {**given, **seeded}, self.how.settings)
 
-    def commands(self) -> tuple[str, str]:
-        """What trains and judges the same run by itself, in the folder of the table."""
-        folder = self.folder.relative_to(self.out).as_posix()
-        settings, data = list(self.how.settings), []
+    def commands(self) -> tuple[str, ...]:
+        """What trains and judges the same by itself, in the folder of the table."""
+        if isinstance(self.how, ByGenerator):
+            return (self._reproduce(),)
+        return self._train(self.how), self._evaluate()
+
+    def _train(self, how: ByPreset) -> str:
+        settings, data = list(how.settings), []
         if self.data is not None:
             data = ["--data", self.data.source]
             settings += [] if self.data.held_out is None else [f"data.held_out={list(self.data.held_out)}"]
         given = [part for setting in settings for part in ("--set", setting)]
-        train = ["aaeframe", "train", "--preset", self.how.preset, *given, *data, "--seed", str(self.seed)]
+        train = ["aaeframe", "train", "--preset", how.preset, *given, *data, "--seed", str(self.seed)]
+        return shlex.join([*train, "--out", self._relative])
+
+    def _evaluate(self) -> str:
         samples = [] if self.row.samples is None else ["--likelihood", "--samples", str(self.row.samples)]
-        return shlex.join([*train, "--out", folder]), shlex.join(["aaeframe", "evaluate", folder, *samples])
+        return shlex.join(["aaeframe", "evaluate", self._relative, *samples])
+
+    def _reproduce(self) -> str:
+        """There is no other command for a generator; it makes the seeds before this one, too."""
+        data = [] if self.data is None else ["--data", self.data.source]
+        if self.data is not None and self.data.held_out is not None:
+            data += ["--held-out", *map(str, self.data.held_out)]
+        asked = [self.row.name, "--column", self.column, "--seeds", str(self.place + 1)]
+        return shlex.join(["aaeframe", "reproduce", *asked, *data, "--out", "."])
+
+    @property
+    def _relative(self) -> str:
+        return self.folder.relative_to(self.out).as_posix()
 
 
 def selected(names: Sequence[str], columns: Sequence[str]) -> list[tuple[Row, str]]:
@@ -84,7 +104,7 @@ def selected(names: Sequence[str], columns: Sequence[str]) -> list[tuple[Row, st
     for name in names:
         _check(name, rows.ROWS, "row")
     for column in columns:
-        _check(column, rows.COLUMNS, "column")
+        _check(column, COLUMNS, "column")
     asked = [row for row in rows.ROWS.values() if row.name in names or (not names and not row.by_name_only)]
     chosen = [(row, column) for row in asked for column in columns or row.default if column in row.columns]
     for row in asked:
@@ -97,16 +117,17 @@ def selected(names: Sequence[str], columns: Sequence[str]) -> list[tuple[Row, st
 
 
 def cells(chosen: Iterable[tuple[Row, str]], out: Path, *, seeds: int | None, data: Given | None = None) -> list[Cell]:
-    """The cells of rows and columns, in the order in which they are filled; `seeds` of each, or all its preset has.
+    """The cells of rows and columns, in the order in which they are filled; `seeds` of each, or all it has.
 
-    ConfigError if more seeds are asked for than a preset has.
+    ConfigError if more seeds are asked for than a column has.
     """
     found = []
     for row, column in chosen:
-        fixed = read_about(row.columns[column].preset).seeds
+        how = row.columns[column]
+        fixed = how.seeds
         if seeds is not None and seeds > len(fixed):
             raise ConfigError(
-                f"{seeds} seeds were asked for, but the preset {row.columns[column].preset!r} fixes {len(fixed)}, "
+                f"{seeds} seeds were asked for, but {how} fixes {len(fixed)}, "
                 f"which are {', '.join(map(str, fixed))}: seeds are not added once runs are judged"
             )
         found += [Cell(row, column, seed, place, out, data) for place, seed in enumerate(fixed[:seeds])]
@@ -118,7 +139,7 @@ def in_order(cells: Iterable[Cell]) -> list[Cell]:
 
     Seeds beyond those that a column fills early come when all else is done.
     """
-    turns, lines = list(rows.COLUMNS), list(rows.ROWS)
+    turns, lines = list(COLUMNS), list(rows.ROWS)
 
     def turn(cell: Cell) -> tuple[bool, int, int, int]:
         late = cell.place >= cell.how.early

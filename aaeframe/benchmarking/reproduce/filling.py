@@ -1,4 +1,4 @@
-"""Filling a cell: whatever of training, evaluation and likelihood its run lacks."""
+"""Filling a cell: whatever of training, evaluation and likelihood its run lacks, or a generator as a whole."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from aaeframe import run as runs
+from aaeframe.benchmarking.reproduce import measured
 from aaeframe.benchmarking.reproduce.cells import Cell
+from aaeframe.benchmarking.reproduce.columns import ByGenerator
 from aaeframe.benchmarking.reproduce.found import find
 from aaeframe.benchmarking.reproduce.rows import TEST
 from aaeframe.evaluation.likelihood import Progress
@@ -16,7 +18,8 @@ from aaeframe.run import Hooks
 
 
 class Stopped(Exception):
-    """Asked to stop in the middle of an estimate, which goes on from where it is kept."""
+    """Asked to stop in the middle of an estimate, which goes on from what is kept, or of a generator, which begins
+    anew."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,14 @@ class Views:
     """Opened around a training; the hooks ask to stop, too."""
     estimate: Callable[[], AbstractContextManager[Progress]]
     """Opened around the estimate of a likelihood."""
+    generator: Callable[[], AbstractContextManager[Progress]]
+    """Opened around the training and the estimate of a generator, whose epochs are told as samples are."""
 
 
 def is_filled(cell: Cell) -> bool:
     """Whether nothing is left to do."""
+    if isinstance(cell.how, ByGenerator):
+        return measured.read(cell.folder) is not None
     found = find(cell.folder)
     return found is not None and {TEST, cell.row.evaluation} <= found.evaluations.keys()
 
@@ -38,9 +45,14 @@ def is_filled(cell: Cell) -> bool:
 def fill(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[], bool]) -> None:
     """Do what is left to do, until asked to stop; test rows are evaluated once.
 
-    Whether it is all done is told by `is_filled`. Errors are those of training and evaluation.
+    Whether it is all done is told by `is_filled`; of a generator that is stopped nothing is kept. Errors are those of
+    training and evaluation.
     """
     try:
+        if isinstance(cell.how, ByGenerator):
+            with views.generator() as progress:
+                measured.measure(cell, cell.how, _stoppable(progress, stop_asked, least=0))
+            return
         for _ in _work(cell, registry, views, stop_asked):
             if stop_asked():
                 return
@@ -65,16 +77,17 @@ def _work(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[],
         yield
     if cell.row.samples is not None and cell.row.evaluation not in found.evaluations:
         with views.estimate() as progress:
-            run.likelihood(split=TEST, samples=cell.row.samples, progress=_stoppable(progress, stop_asked))
+            run.likelihood(split=TEST, samples=cell.row.samples, progress=_stoppable(progress, stop_asked, least=1))
         yield
 
 
-def _stoppable(progress: Progress, stop_asked: Callable[[], bool]) -> Progress:
-    """Progress that ends an estimate between two chunks; one that is whole is let through, to be kept."""
+def _stoppable(progress: Progress, stop_asked: Callable[[], bool], *, least: int) -> Progress:
+    """Progress that ends work between two chunks or epochs, of which at least so many are done; what is whole is let
+    through, to be kept."""
 
     def watch(doing: str, done: int, of: int) -> None:
         progress(doing, done, of)
-        if 0 < done < of and stop_asked():
+        if least <= done < of and stop_asked():
             raise Stopped
 
     return watch

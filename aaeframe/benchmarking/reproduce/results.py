@@ -1,21 +1,22 @@
-"""From the folders of all runs to the table: every seed, mean and spread, the pick, what is not done yet."""
+"""From the folders of all cells to the table: every seed, mean and spread, the pick, what is not done yet."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Final
 
-from aaeframe.benchmarking.reproduce import rows
+from aaeframe.benchmarking.reproduce import measured, rows
 from aaeframe.benchmarking.reproduce.cells import Cell, Given, cells
+from aaeframe.benchmarking.reproduce.columns import COLUMNS, ByGenerator, Column
 from aaeframe.benchmarking.reproduce.criteria import Criterion, criteria
 from aaeframe.benchmarking.reproduce.found import Found, find
-from aaeframe.benchmarking.reproduce.rows import COLUMNS, TEST, Column, Row
+from aaeframe.benchmarking.reproduce.rows import TEST, Row
 from aaeframe.build import resolve
 from aaeframe.config import Config
-from aaeframe.presets import About, read_about
 from aaeframe.registry import Registry
 
 CURVE_POINTS: Final = 20
@@ -26,7 +27,7 @@ _FREE: Final = (("plugins",), ("data", "source"), ("data", "held_out"), ("traini
 
 @dataclass(frozen=True)
 class Judged:
-    """A run that is done."""
+    """A run, or a generator, that is done."""
 
     cell: Cell
     value: float
@@ -41,15 +42,15 @@ class Judged:
     test_accesses: int
     criteria: tuple[Criterion, ...]
     """Empty where there is no autoencoder to judge."""
-    criterion: float
-    """By which runs are picked without labels: see `Found.criterion`."""
+    criterion: float | None
+    """By which runs are picked without labels: see `Found.criterion`; None of a generator."""
     changed: tuple[str, ...]
-    """Keys of the configuration in which the run is not what the preset is now."""
+    """Keys of the configuration, or of a generator's settings, in which it is not what the column is now."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """Why the run does not count."""
-        changed = (f"not the preset's: {', '.join(self.changed)}",) if self.changed else ()
+        changed = (f"not the column's: {', '.join(self.changed)}",) if self.changed else ()
         return (*(str(it) for it in self.criteria if not it.met), *changed)
 
     @property
@@ -78,8 +79,6 @@ class Result:
 
     row: Row
     column: str
-    about: About
-    """Of the preset."""
     judged: tuple[Judged, ...]
     unfinished: tuple[Unfinished, ...]
 
@@ -101,8 +100,8 @@ class Result:
     @property
     def pick(self) -> Judged | None:
         """Of several runs without labels, the one that looks best without any."""
-        choice = self.row.picked and len(self.judged) > 1
-        return min(self.judged, key=lambda it: it.criterion) if choice else None
+        known = [(it.criterion, it) for it in self.judged if it.criterion is not None]
+        return min(known, key=itemgetter(0))[1] if self.row.picked and len(known) > 1 else None
 
 
 def results(out: Path, registry: Registry) -> list[Result]:
@@ -112,16 +111,42 @@ def results(out: Path, registry: Registry) -> list[Result]:
 
 def _of_row(row: Row, out: Path, registry: Registry) -> Iterator[Result]:
     for column in (it for it in COLUMNS if it in row.columns):
-        judged: list[Judged] = []
-        unfinished: list[Unfinished] = []
-        for cell in cells([(row, column)], out, seeds=None):
-            found = find(cell.folder)
-            value = None if found is None else row.value(found.evaluations)
-            if found is not None and value is not None and TEST in found.evaluations:
-                judged.append(_judged(cell, found, value, registry))
-            elif found is not None and row.folder == row.name:
-                unfinished.append(_unfinished(cell, found))
-        yield Result(row, column, read_about(row.columns[column].preset), tuple(judged), tuple(unfinished))
+        found = [_looked_up(cell, registry) for cell in cells([(row, column)], out, seeds=None)]
+        judged = tuple(it for it in found if isinstance(it, Judged))
+        yield Result(row, column, judged, tuple(it for it in found if isinstance(it, Unfinished)))
+
+
+def _looked_up(cell: Cell, registry: Registry) -> Judged | Unfinished | None:
+    """What stands in the cell's folder; None if nothing does, or it is told of in the row whose runs these are."""
+    if isinstance(cell.how, ByGenerator):
+        return _measured(cell, cell.how)
+    found = find(cell.folder)
+    if found is None:
+        return None
+    value = cell.row.value(found.evaluations)
+    if value is not None and TEST in found.evaluations:
+        return _judged(cell, found, value, registry)
+    return _unfinished(cell, found) if cell.row.folder == cell.row.name else None
+
+
+def _measured(cell: Cell, how: ByGenerator) -> Judged | None:
+    found = measured.read(cell.folder)
+    if found is None:
+        return None
+    data = Given(Path(found.data.source).name, found.data.held_out)
+    wanted = measured.settings(how, cell.seed).as_dict()
+    return Judged(
+        cell=cell if data.source == how.data else replace(cell, data=data),
+        value=found.log_likelihood,
+        epochs=found.epochs,
+        seconds=found.seconds,
+        where=_where(found.environment),
+        data=data.source,
+        test_accesses=measured.TEST_ACCESSES,
+        criteria=(),
+        criterion=None,
+        changed=tuple(name for name in wanted if name != "device" and found.settings.get(name) != wanted[name]),
+    )
 
 
 def _judged(cell: Cell, found: Found, value: float, registry: Registry) -> Judged:

@@ -1,4 +1,4 @@
-"""The experiments of the paper, and which preset fills which column of its tables. Torch-free.
+"""The experiments of the paper, and what fills which column of its tables. Torch-free.
 
 They stand in the order in which a budget is best spent: see `cells.in_order`.
 """
@@ -11,39 +11,13 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from aaeframe.benchmarking.reproduce import published
+from aaeframe.benchmarking.reproduce.columns import ByGenerator, ByPreset, Column
 from aaeframe.benchmarking.reproduce.published import Published
 
 Unit: TypeAlias = Literal["%", "nats"]
 
-COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "label-free": "with label-free terms",
-        "modern": "modern settings",
-        "adversarial": "adversarial only",
-        "terms": "without the autoencoder",
-        "baseline": "baseline",
-        "gaussian": "gaussian encoder",
-        "universal": "universal encoder",
-        "paper": "the paper's settings",
-    }
-)
-"""What the columns are called, by name, in the order in which they take their turns."""
-
 TEST: Final = "test"
 """The evaluation that fills the table, in a run's evaluation.json."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """How a column of a row is filled: by a preset, with settings over it."""
-
-    preset: str
-    settings: tuple[str, ...] = ()
-    """As --set takes them."""
-    early: int = 3
-    """How many of its seeds are filled in its turn; the others come when all else is done."""
-    judged: bool = True
-    """Whether a run must match its prior and reconstruct to count; nonsense where there is no autoencoder."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +67,21 @@ _NO_AUTOENCODER: Final = ("training.reconstruction_weight=0.0", "prior.y.weight=
 
 def _terms(preset: str) -> dict[str, Column]:
     """What the label-free terms do alone."""
-    return {"terms": Column(preset, _NO_AUTOENCODER, judged=False)}
+    return {"terms": ByPreset(preset, _NO_AUTOENCODER, judged=False)}
 
 
 def _baseline(preset: str) -> dict[str, Column]:
-    return {"baseline": Column(preset, judged=False)}
+    return {"baseline": ByPreset(preset, judged=False)}
 
 
 def _encoders(preset: str) -> dict[str, Column]:
     """The other two encoders of the paper's section 2."""
-    return {name: Column(preset, (f"encoder=aaeframe:{name}",), early=1) for name in ("gaussian", "universal")}
+    return {name: ByPreset(preset, (f"encoder=aaeframe:{name}",), early=1) for name in ("gaussian", "universal")}
+
+
+def _generators() -> dict[str, Column]:
+    """The other two models of the likelihood's table that are trained here."""
+    return {kind: ByGenerator(kind) for kind in ("gan", "gmmn")}
 
 
 def _error(
@@ -117,9 +96,9 @@ def _error(
     """An error on MNIST, by presets of the row's name; `early` is of the adversarial column."""
     clusters = name.endswith("clusters")
     columns = {
-        "label-free": Column(f"modern-mnist-{name}"),
-        "adversarial": Column(f"adversarial-mnist-{name}", early=early),
-        "paper": Column(f"paper-mnist-{name}", early=1),
+        "label-free": ByPreset(f"modern-mnist-{name}"),
+        "adversarial": ByPreset(f"adversarial-mnist-{name}", early=early),
+        "paper": ByPreset(f"paper-mnist-{name}", early=1),
         **more,
     }
     return Row(
@@ -136,14 +115,22 @@ def _error(
 
 
 def _likelihood(
-    name: str, title: str, samples: int, paper: Published, cited: tuple[Published, ...], *, early: int
+    name: str,
+    title: str,
+    samples: int,
+    paper: Published,
+    cited: tuple[Published, ...],
+    *,
+    early: int,
+    more: Mapping[str, Column] = MappingProxyType({}),
 ) -> Row:
     """A likelihood of MNIST; all of them share their runs."""
     preset = "modern-mnist-likelihood"
     columns = {
-        "modern": Column(preset, early=early),
-        "paper": Column("paper-mnist-likelihood", early=1),
+        "modern": ByPreset(preset, early=early),
+        "paper": ByPreset("paper-mnist-likelihood", early=1),
         **_baseline("baseline-mnist-vae"),
+        **more,
         **_encoders(preset),
     }
     return Row(name, title, "nats", columns, ("modern",), paper, cited, samples=samples, runs_of="likelihood")
@@ -196,7 +183,13 @@ _ROWS: Final = (
     _error("2d-20-clusters", "2-D, 20 clusters", published.PLANE_20_CLUSTERS),
     _error("10d-100-labels", "10-D, 100 labels", published.TEN_DIMENSIONS_100),
     _likelihood(
-        "likelihood", "Parzen, 10,000 samples", 10_000, published.PARZEN_10K, published.OTHERS_PARZEN_10K, early=3
+        "likelihood",
+        "Parzen, 10,000 samples",
+        10_000,
+        published.PARZEN_10K,
+        published.OTHERS_PARZEN_10K,
+        early=3,
+        more=_generators(),
     ),
     _likelihood(
         "likelihood-10m",
@@ -211,8 +204,8 @@ _ROWS: Final = (
         title="street numbers, 1000 labels",
         unit="%",
         columns={
-            "label-free": Column("modern-svhn-1000-labels"),
-            "paper": Column("paper-svhn-1000-labels", early=1),
+            "label-free": ByPreset("modern-svhn-1000-labels"),
+            "paper": ByPreset("paper-svhn-1000-labels", early=1),
             **_baseline("baseline-svhn-1000-labels"),
         },
         default=("label-free", "baseline"),
@@ -226,8 +219,8 @@ _ROWS: Final = (
         title="faces, Parzen, 10,000 samples",
         unit="nats",
         columns={
-            "modern": Column("modern-faces-likelihood"),
-            "paper": Column("paper-tfd-likelihood", early=1),
+            "modern": ByPreset("modern-faces-likelihood"),
+            "paper": ByPreset("paper-tfd-likelihood", early=1),
         },
         default=("modern",),
         paper=None,

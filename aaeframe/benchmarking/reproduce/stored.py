@@ -37,13 +37,12 @@ def _described(row: Row) -> dict[str, Any]:
 
 def _result(it: Result) -> dict[str, Any]:
     return {
-        "preset": it.how.preset,
-        "settings": list(it.how.settings),
-        "tuned": it.about.tuned,
+        **it.how.as_dict(),
+        "tuned": it.how.tuned,
         "mean": it.mean,
         "standard_deviation": it.spread,
         "done": len(it.judged),
-        "of": len(it.about.seeds),
+        "of": len(it.how.seeds),
         "seeds": [_judged(run) for run in it.judged],
         "pick": None if it.pick is None else {"seed": it.pick.cell.seed, "value": it.pick.value},
         "unfinished": [

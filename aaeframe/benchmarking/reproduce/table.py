@@ -8,9 +8,10 @@ from types import MappingProxyType
 from typing import Final, get_args
 
 from aaeframe.benchmarking.reproduce import criteria
+from aaeframe.benchmarking.reproduce.columns import COLUMNS, ByGenerator
 from aaeframe.benchmarking.reproduce.published import Published
 from aaeframe.benchmarking.reproduce.results import Judged, Result, Unfinished
-from aaeframe.benchmarking.reproduce.rows import COLUMNS, Unit
+from aaeframe.benchmarking.reproduce.rows import Unit
 
 TITLES: Final[Mapping[Unit, str]] = MappingProxyType(
     {"%": "Error on test images, %", "nats": "Parzen log-likelihood of test images, nats"}
@@ -18,7 +19,7 @@ TITLES: Final[Mapping[Unit, str]] = MappingProxyType(
 BASELINES: Final[Mapping[Unit, str]] = MappingProxyType({"%": "supervised only", "nats": "variational autoencoder"})
 """What the column of baselines is called."""
 TUNED: Final = "†"
-"""Stands beside numbers of settings that were tuned with held-out labels."""
+"""Stands beside numbers of settings that were tuned on held-out rows."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ def sections(results: Sequence[Result]) -> list[Section]:
 def notes(results: Sequence[Result]) -> list[str]:
     """What is to be known of the numbers."""
     told = [
-        "a ± b (n of N): mean and sample standard deviation over the n runs that are done, of the N seeds that the "
-        "preset fixes; published numbers are as they are reported",
+        "a ± b (n of N): mean and sample standard deviation over the n runs that are done, of the N seeds that were "
+        "fixed beforehand; published numbers are as they are reported",
         "a run counts if a classifier tells its real-valued codes from prior samples with an accuracy of at most "
         f"{criteria.TWO_SAMPLE}, its reconstruction error is at most {criteria.RECONSTRUCTION} of the mean image's, "
         f"and the entropy of its categories is within {criteria.ENTROPY} nats of the uniform one; the mean is over all "
@@ -50,7 +51,12 @@ def notes(results: Sequence[Result]) -> list[str]:
         told.append(
             "pick: the run with the least sum of label-free terms and weighted reconstruction, found by no label"
         )
-    tuned = dict.fromkeys(it.about.tuned for it in results if it.about.tuned)
+    told += [
+        f"{COLUMNS[it.column]}: no adversarial autoencoder, judged by no criterion; {', '.join(it.how.settings)}"
+        for it in results
+        if isinstance(it.how, ByGenerator)
+    ]
+    tuned = dict.fromkeys(it.how.tuned for it in results if it.how.tuned)
     return [*told, *(f"{TUNED} settings tuned {how}" for how in tuned)]
 
 
@@ -67,11 +73,11 @@ def _summary(unit: Unit, results: Sequence[Result]) -> Section:
 
 
 def _cell(result: Result) -> str:
-    done = f"{len(result.judged)} of {len(result.about.seeds)}"
+    done = f"{len(result.judged)} of {len(result.how.seeds)}"
     if result.mean is None:
         return f"({done})"
     spread = "" if result.spread is None else f" ± {_number(result.spread, result.row.unit)}"
-    dagger = TUNED if result.about.tuned else ""
+    dagger = TUNED if result.how.tuned else ""
     parts = [f"{_number(result.mean, result.row.unit)}{spread}{dagger} ({done})"]
     if result.pick is not None:
         parts.append(f"pick {_number(result.pick.value, result.row.unit)}")

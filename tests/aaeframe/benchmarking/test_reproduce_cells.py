@@ -60,6 +60,23 @@ def test_more_seeds_than_a_preset_fixes_are_refused():
         cells(selected(["16-clusters"], []), OUT, seeds=4)
 
 
+def test_more_seeds_than_a_generator_has_are_refused():
+    with pytest.raises(ConfigError, match="4 seeds were asked for, but the generator 'gan' fixes 3, which are 0, 1, 2"):
+        cells(selected(["likelihood"], ["gan"]), OUT, seeds=4)
+
+
+def test_a_generator_is_made_by_the_command_that_made_it():
+    chosen = selected(["likelihood"], ["gmmn", "gan"])
+    todo = cells(chosen, OUT, seeds=2)
+    assert [(cell.column, cell.seed) for cell in todo] == [("gan", 0), ("gan", 1), ("gmmn", 0), ("gmmn", 1)]
+    assert todo[1].folder == OUT / "likelihood" / "gan" / "seed-1"
+    assert todo[1].commands() == ("aaeframe reproduce likelihood --column gan --seeds 2 --out .",)
+    (own,) = cells(chosen[:1], OUT, seeds=1, data=Given("my digits.npz", (100, 200)))
+    assert own.commands() == (
+        "aaeframe reproduce likelihood --column gmmn --seeds 1 --data 'my digits.npz' --held-out 100 200 --out .",
+    )
+
+
 def test_cells_are_filled_as_a_budget_is_best_spent():
     todo = cells(selected([], []), OUT, seeds=None)
     turns = [key for key, _ in groupby((cell.column, cell.place) for cell in todo)]

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from aaeframe.benchmarking.reproduce import stored
+from aaeframe.benchmarking.reproduce import measured, stored
 from aaeframe.benchmarking.reproduce.cells import cells
 from aaeframe.benchmarking.reproduce.criteria import criteria
 from aaeframe.benchmarking.reproduce.markdown import markdown
@@ -164,7 +164,7 @@ def test_without_an_autoencoder_there_is_none_to_judge(put, found):
 def test_a_run_with_other_settings_than_the_presets_does_not_count(put, found):
     put("16-clusters", "label-free", 0, evaluations={"test": report()}, change={"epochs": 2, "device": "cuda"})
     (result,) = found()
-    assert result.judged[0].remarks == ("not the preset's: training.epochs",)
+    assert result.judged[0].remarks == ("not the column's: training.epochs",)
 
 
 def test_an_unfinished_run_is_listed_with_its_curve_and_is_in_no_mean(put, found):
@@ -240,4 +240,60 @@ def test_an_evaluation_that_is_no_json_is_refused_in_words(put, found):
     cell = put("16-clusters", "label-free", 0)
     (cell.folder / "evaluation.json").write_text("{")
     with pytest.raises(RunError, match=r"evaluation.json is not JSON: .*; remove it"):
+        found()
+
+
+@pytest.fixture
+def put_generator(tmp_path):
+    """Writes what was measured of a GAN."""
+
+    def put(seed, nats, **changes):
+        (cell,) = (it for it in cells([(ROWS["likelihood"], "gan")], tmp_path, seeds=None) if it.seed == seed)
+        told = {
+            "settings": {**measured.settings(cell.how, seed).as_dict(), **changes},
+            "seconds": 90.0,
+            "likelihood": {"log_likelihood": nats},
+            "dataset": "mnist",
+            "held_out": None,
+            "environment": {"device": "cpu (a machine)", "threads": "2"},
+        }
+        cell.folder.mkdir(parents=True)
+        (cell.folder / "result.json").write_text(json.dumps(told))
+        return cell
+
+    return put
+
+
+def test_a_generator_stands_beside_the_runs_and_is_judged_by_nothing(put_generator, found):
+    cell = put_generator(0, 220.0)
+    put_generator(2, 224.0)
+    (result,) = found()
+    assert (result.mean, result.spread) == (222, pytest.approx(2 * math.sqrt(2)))
+    assert texts([result], "Parzen") == [
+        ["experiment", "the paper", "GAN in pixel space"],
+        ["Parzen, 10,000 samples", "340 ± 2", "222.0 ± 2.8† (2 of 3)"],
+    ]
+    epochs = str(measured.settings(cell.how, 0).epochs)
+    assert texts([result], "Every seed")[1] == [
+        *("likelihood, gan, seed 0", "220.0 nats", "not judged", epochs, "1.5", "cpu (a machine), 2 threads"),
+        *("mnist", "1"),
+    ]
+    text = markdown([result])
+    assert "- † settings tuned on validation rows" in text
+    assert f"- GAN in pixel space: no adversarial autoencoder, judged by no criterion; epochs={epochs}, " in text
+    assert "\naaeframe reproduce likelihood --column gan --seeds 3 --out .\n" in text
+
+
+def test_a_generator_with_other_settings_than_the_columns_does_not_count(put_generator, found):
+    put_generator(1, 220.0, epochs=1, device="cuda:0")
+    (result,) = found()
+    assert result.judged[0].remarks == ("not the column's: epochs",)
+    assert texts([result], "Every seed")[1][2] == "no: not the column's: epochs"
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]"])
+def test_a_result_that_is_none_is_refused_in_words(put_generator, found, text):
+    cell = put_generator(0, 220.0)
+    (cell.folder / "result.json").write_text(text)
+    with pytest.raises(RunError, match=r"result.json is no result: .*; remove it, and it is measured anew"):
         found()

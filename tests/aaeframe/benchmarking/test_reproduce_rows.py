@@ -6,11 +6,12 @@ import pytest
 
 from aaeframe.benchmarking.reproduce import published
 from aaeframe.benchmarking.reproduce.cells import cells
-from aaeframe.benchmarking.reproduce.rows import COLUMNS, ROWS
+from aaeframe.benchmarking.reproduce.columns import COLUMNS, ByGenerator, ByPreset
+from aaeframe.benchmarking.reproduce.rows import ROWS
 from aaeframe.build import resolve
 from aaeframe.registry import Registry
 
-EVERY = [(row, column) for row in ROWS.values() for column in row.columns]
+EVERY = [(row, column) for row in ROWS.values() for column, how in row.columns.items() if isinstance(how, ByPreset)]
 EVALUATIONS = {
     "test": {"classification": {"error": 0.019}, "clustering": {"error": 0.25}},
     "test likelihood, 10000 samples": {"log_likelihood": 340.5},
@@ -62,7 +63,19 @@ def test_the_value_of_a_row_stands_in_an_evaluation():
 
 def test_likelihoods_share_their_runs():
     assert ROWS["likelihood"].folder == ROWS["likelihood-10m"].folder == "likelihood"
-    assert ROWS["likelihood"].columns.keys() == ROWS["likelihood-10m"].columns.keys()
+    assert ROWS["likelihood"].columns.keys() - ROWS["likelihood-10m"].columns.keys() == {"gan", "gmmn"}
+
+
+def test_generators_are_of_the_papers_table_alone_and_must_be_named():
+    found = {(row.name, column): how for row in ROWS.values() for column, how in row.columns.items()}
+    by = {where: how for where, how in found.items() if isinstance(how, ByGenerator)}
+    assert {where: how.kind for where, how in by.items()} == {("likelihood", it): it for it in ("gan", "gmmn")}
+    assert {it: COLUMNS[it] for _, it in by} == {"gan": "GAN in pixel space", "gmmn": "GMMN + AE"}
+    assert ROWS["likelihood"].default == ("modern",)
+    for how in by.values():
+        assert (how.seeds, how.judged, how.tuned) == ((0, 1, 2), False, "on validation rows")
+        assert any(setting.startswith("epochs=") for setting in how.settings)
+        assert not any(setting.startswith(("seed=", "device=")) for setting in how.settings)
 
 
 def test_the_slips_of_the_slides_are_corrected():

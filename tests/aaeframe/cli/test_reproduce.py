@@ -6,12 +6,17 @@ import json
 import signal
 from statistics import mean, stdev
 
+import numpy as np
 import pytest
 
+import aaeframe
 from aaeframe import presets
+from aaeframe.benchmarking import generators
+from aaeframe.benchmarking.generators import Settings
 from aaeframe.benchmarking.reproduce import filling, rows
 from aaeframe.benchmarking.reproduce.claim import claimed
-from aaeframe.benchmarking.reproduce.rows import Column, Row
+from aaeframe.benchmarking.reproduce.columns import ByGenerator, ByPreset
+from aaeframe.benchmarking.reproduce.rows import Row
 from aaeframe.errors import TrainingDiverged
 from aaeframe.evaluation import matching, two_sample
 from aaeframe.run import Run
@@ -51,6 +56,8 @@ PRESETS = {
     "tiny-clusters": CLUSTERS + SMALL.format(recipe="clustering"),
     "tiny-code": '[prior.z]\ncomponent = "gaussian"' + SMALL.format(recipe="unsupervised"),
 }
+SETTINGS = ["epochs=2", "batch_size=600", "hidden=[8]", "noise=4", "learning_rate=0.001", "dropout=0.0"]
+"""Of the tiny generator."""
 ROWS = {
     row.name: row
     for row in (
@@ -59,8 +66,8 @@ ROWS = {
             title="a dozen clusters",
             unit="%",
             columns={
-                "label-free": Column("tiny-clusters", ("label_free.mutual_information=0.1",)),
-                "terms": Column("tiny-clusters", rows.ROWS["16-clusters"].columns["terms"].settings, judged=False),
+                "label-free": ByPreset("tiny-clusters", ("label_free.mutual_information=0.1",)),
+                "terms": ByPreset("tiny-clusters", rows.ROWS["16-clusters"].columns["terms"].settings, judged=False),
             },
             default=("label-free",),
             paper=rows.ROWS["16-clusters"].paper,
@@ -72,13 +79,13 @@ ROWS = {
                 name=name,
                 title=name,
                 unit="nats",
-                columns={"modern": Column("tiny-code")},
+                columns={"modern": ByPreset("tiny-code"), **more},
                 default=("modern",),
                 paper=None,
                 samples=samples,
                 runs_of="likelihood",
             )
-            for name, samples in (("likelihood", 20), ("more", 40))
+            for name, samples, more in (("likelihood", 20, {"gan": ByGenerator("gan")}), ("more", 40, {}))
         ),
     )
 }
@@ -93,6 +100,9 @@ def tiny(monkeypatch, tmp_path):
         (folder / f"{name}.toml").write_text(ABOUT.format(name=name) + text)
     monkeypatch.setattr(presets, "files", lambda package: folder)
     monkeypatch.setattr(rows, "ROWS", ROWS)
+    small = Settings(epochs=2, batch_size=600, hidden=(8,), noise=4, learning_rate=1e-3, dropout=0.0)
+    monkeypatch.setattr(generators, "DEFAULTS", {"gan": small})
+    monkeypatch.setattr(ByGenerator, "data", "digits")
     monkeypatch.setattr(two_sample, "STEPS", 2)
     monkeypatch.setattr(matching, "PROJECTIONS", 4)
     monkeypatch.chdir(tmp_path)
@@ -109,6 +119,20 @@ def evaluated(monkeypatch):
         return real(self, *arguments, **options)
 
     monkeypatch.setattr(Run, "evaluate", evaluate)
+    return seen
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """The seeds of the generators that were trained, in turn."""
+    seen = []
+    real = generators.measure
+
+    def measure(kind, dataset, settings, samples, progress):
+        seen.append(settings.seed)
+        return real(kind, dataset, settings, samples, progress)
+
+    monkeypatch.setattr(generators, "measure", measure)
     return seen
 
 
@@ -226,7 +250,7 @@ def test_the_first_interrupt_stops_after_the_step_and_the_table_is_printed(cli, 
 def test_what_there_is_to_fill_is_listed_and_nothing_trained(done, tmp_path):
     done("reproduce", "clusters", "--seeds", 1)
     outcome = done("reproduce", "--list")
-    for words in ("clusters", "label-free", "tiny-clusters", "1 of 2", "by default", "if named"):
+    for words in ("clusters", "label-free", "tiny-clusters", "1 of 2", "by default", "if named", "generator gan"):
         assert words in outcome.out
     cells = done("reproduce", "likelihood", "--list", "--json", "--out", "nowhere").json["cells"]
     assert cells == [
@@ -234,11 +258,22 @@ def test_what_there_is_to_fill_is_listed_and_nothing_trained(done, tmp_path):
             "row": "likelihood",
             "column": "modern",
             "preset": "tiny-code",
+            "generator": None,
             "settings": [],
             "done": 0,
             "of": 2,
             "default": True,
-        }
+        },
+        {
+            "row": "likelihood",
+            "column": "gan",
+            "preset": None,
+            "generator": "gan",
+            "settings": SETTINGS,
+            "done": 0,
+            "of": 3,
+            "default": False,
+        },
     ]
     assert not (tmp_path / "nowhere").exists()
 
@@ -248,7 +283,7 @@ def test_what_there_is_to_fill_is_listed_and_nothing_trained(done, tmp_path):
     [
         (("cluster",), "no row is named 'cluster'; did you mean 'clusters'?; there are: clusters, likelihood, more"),
         (("--column", "term"), "no column is named 'term'; did you mean 'terms'?"),
-        (("likelihood", "--column", "terms"), "the row 'likelihood' has no column 'terms'; it has: modern"),
+        (("likelihood", "--column", "terms"), "the row 'likelihood' has no column 'terms'; it has: modern, gan"),
         (("clusters", "--seeds", 3), "the preset 'tiny-clusters' fixes 2, which are 3, 5"),
         (("--data", "mnist"), "name them: aaeframe reproduce ROW"),
         (("clusters", "--held-out", 1, 2), "--held-out is of the rows of --data, which was not given"),
@@ -266,4 +301,78 @@ def test_data_of_ones_own_is_named_beside_the_number(done, tmp_path, table):
     (seed,) = stored(tmp_path / "reproduction")["rows"]["likelihood"]["columns"]["modern"]["seeds"]
     assert seed["data"] == "table.npz"
     assert "--set 'data.held_out=[10, 20]' --data table.npz" in seed["commands"][0]
-    assert not any("not the preset's" in remark for remark in seed["remarks"])
+    assert not any("not the column's" in remark for remark in seed["remarks"])
+
+
+GAN = ("reproduce", "likelihood", "--column", "gan")
+
+
+def test_a_generator_is_trained_and_measured_once(done, tmp_path, measured):
+    first = done(*GAN, "--seeds", 2)
+    assert measured == [0, 1]
+    column = stored(tmp_path / "reproduction")["rows"]["likelihood"]["columns"]["gan"]
+    values = [it["value"] for it in column["seeds"]]
+    assert (column["mean"], column["standard_deviation"]) == (mean(values), pytest.approx(stdev(values)))
+    assert (column["done"], column["of"], column["unfinished"]) == (2, 3, [])
+    assert (column["preset"], column["generator"], column["settings"]) == (None, "gan", SETTINGS)
+    assert column["tuned"] == "on validation rows"
+    assert [(it["epochs"], it["test_accesses"], it["counts"]) for it in column["seeds"]] == [(2, 1, None)] * 2
+    assert column["seeds"][1]["commands"] == ["aaeframe reproduce likelihood --column gan --seeds 2 --out ."]
+    for words in ("GAN in pixel space", "not judged", "(2 of 3)"):
+        assert words in first.out
+
+    again = done(*GAN, "--seeds", 2)
+    assert measured == [0, 1]
+    assert again.out == first.out
+    done("reproduce", "likelihood", "--column", "gan")
+    assert measured == [0, 1, 2]
+
+
+def test_what_was_measured_is_kept_with_where_it_was(done, tmp_path):
+    done(*GAN, "--seeds", 1)
+    kept = json.loads((tmp_path / "reproduction/likelihood/gan/seed-0/result.json").read_text())
+    assert (kept["kind"], kept["dataset"], kept["settings"]["seed"]) == ("gan", "digits", 0)
+    assert kept["likelihood"]["samples"] == 20
+    assert kept["version"] == aaeframe.__version__
+    assert {"device", "threads"} <= kept["environment"].keys()
+
+
+def test_a_generator_for_which_the_time_does_not_reach_is_left_undone(done, tmp_path):
+    outcome = done(*GAN, "--seeds", 1, "--budget", 0)
+    assert "likelihood, gan, seed 0: not done, and begins anew: no part of it is kept" in outcome.err
+    assert "1 of 1 runs are left, likelihood, gan, seed 0 first; go on with: aaeframe reproduce" in outcome.err
+    assert not (tmp_path / "reproduction/likelihood/gan/seed-0").exists()
+    assert stored(tmp_path / "reproduction") == {"rows": {}}
+    assert "are left" not in done(*GAN, "--seeds", 1).err
+
+
+def test_an_interrupt_stops_a_generator_after_the_epoch(cli, monkeypatch, tmp_path):
+    told = []
+    real = generators.measure
+
+    def measure(kind, dataset, settings, samples, progress):
+        def interrupted(doing, done, of):
+            told.append((doing, done, of))
+            if done == 1:
+                signal.raise_signal(signal.SIGINT)
+            progress(doing, done, of)
+
+        return real(kind, dataset, settings, samples, interrupted)
+
+    monkeypatch.setattr(generators, "measure", measure)
+    outcome = cli(*GAN)
+    assert outcome.code == 130
+    assert told == [("generator and discriminator", done, 2) for done in (0, 1)]
+    assert "3 of 3 runs are left" in outcome.err
+    assert not list(tmp_path.glob("reproduction/likelihood/gan/seed-*"))
+
+
+def test_a_generator_learns_data_of_ones_own(done, tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "noise.npy", rng.integers(0, 256, (700, 4), dtype=np.uint8))
+    done(*GAN, "--seeds", 1, "--data", "noise.npy", "--held-out", 20, 30)
+    (seed,) = stored(tmp_path / "reproduction")["rows"]["likelihood"]["columns"]["gan"]["seeds"]
+    assert seed["data"] == "noise.npy"
+    assert "--data noise.npy --held-out 20 30" in seed["commands"][0]
+    kept = json.loads((tmp_path / "reproduction/likelihood/gan/seed-0/result.json").read_text())
+    assert kept["likelihood"]["rows"] == 30

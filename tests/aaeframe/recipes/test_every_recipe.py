@@ -73,6 +73,26 @@ def test_losses_are_detached_scalars_of_the_same_names_at_every_step(prepared, r
 
 
 @every_case
+def test_each_optimizer_holds_the_parameters_of_its_phase_and_each_once(prepared, recipe, schedule, labels):
+    training = prepared(recipe, schedule, labels, **extras(recipe))
+    model = training.model
+    encoder, decoder = list(model.encoder.parameters()), list(model.decoder.parameters())
+    heads = list(model.representation.parameters())
+    expected = {
+        "reconstruction": [*encoder, *decoder, *heads],
+        "autoencoder": [*encoder, *decoder, *heads],
+        "discriminator": list(model.discriminators.parameters()),
+        "generator": encoder,
+        "classification": encoder,
+        "consistency": encoder,
+        "heads": heads,
+    }
+    for phase, optimizer in training.optimizers.items():
+        held = [id(it) for group in optimizer.param_groups for it in group["params"]]
+        assert sorted(held) == sorted(map(id, expected[phase])), phase
+
+
+@every_case
 def test_the_input_is_corrupted_and_the_target_clean(prepared, watch, rows, recipe, schedule, labels):
     training = prepared(recipe, schedule, labels, training={"input_noise": 3.0})
     body, decoder = (watch.recorded(it) for it in (training.model.encoder.body, training.model.decoder))

@@ -75,13 +75,14 @@ def test_of_a_mixture_the_divergence_is_estimated():
 
 
 def test_the_gradient_of_the_estimate_is_right_in_the_mean():
-    """Through the samples: only so does the encoder learn where the prior is."""
-    loc = torch.tensor([[1.0, -2.0]], requires_grad=True)
+    """Through the samples: only so does the encoder learn where the prior is, and how wide."""
+    loc, scale = torch.tensor([1.0, -2.0], requires_grad=True), torch.tensor([0.5, 2.0], requires_grad=True)
     prior = NoFormula(D.Independent(D.Normal(torch.zeros(2), 1.0), 1))
     with stream(0, "samples"):
-        q = D.Independent(D.Normal(loc.expand(20_000, 2), 0.5), 1)
+        q = D.Independent(D.Normal(loc.expand(40_000, 2), scale.expand(40_000, 2)), 1)
         divergence(q, prior, q.rsample()).backward()
     assert torch.allclose(loc.grad, loc.detach(), atol=0.05), "d/dm KL(N(m, s) || N(0, 1)) = m"
+    assert torch.allclose(scale.grad, (scale - 1 / scale).detach(), atol=0.05), "d/ds of it = s - 1/s"
 
 
 # A step.

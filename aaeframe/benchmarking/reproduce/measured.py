@@ -1,0 +1,81 @@
+"""What a generator was measured to be, in the folder of its cell: one file, there or not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import aaeframe
+from aaeframe import data as datasets
+from aaeframe.benchmarking import generators
+from aaeframe.benchmarking.generators import Settings
+from aaeframe.benchmarking.reproduce.cells import Cell, Given
+from aaeframe.benchmarking.reproduce.columns import ByGenerator
+from aaeframe.environment import environment
+from aaeframe.errors import RunError
+from aaeframe.evaluation.likelihood import Progress
+from aaeframe.files import write_atomically, writing
+
+RESULT: Final = "result.json"
+TEST_ACCESSES: Final = 1
+"""How often `measure` computes something from test rows."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A generator that was trained and judged."""
+
+    log_likelihood: float
+    epochs: int
+    settings: Mapping[str, Any]
+    """All that it was trained by."""
+    seconds: float
+    """Of training."""
+    data: Given
+    environment: Mapping[str, str]
+    """Where it was trained."""
+
+
+def settings(how: ByGenerator, seed: int) -> Settings:
+    """What a generator with this seed is trained by, on the first GPU if there is one."""
+    return replace(generators.DEFAULTS[how.kind], seed=seed, device="auto")
+
+
+def measure(cell: Cell, how: ByGenerator, progress: Progress) -> None:
+    """Train and judge the cell's generator, and keep what `generators.measure` tells of it, whole or not at all.
+
+    Whatever `progress` raises ends it between two epochs, or two chunks of samples, and nothing is written. Errors are
+    those of `generators.generate` and of the data; RunError if the result cannot be written.
+    """
+    assert cell.row.samples is not None
+    chosen, data = settings(how, cell.seed), cell.data or Given(how.data)
+    dataset = datasets.load(data.source, held_out=data.held_out)
+    report = generators.measure(how.kind, dataset, chosen, cell.row.samples, progress)
+    made = {"held_out": data.held_out, "version": aaeframe.__version__, "environment": environment(chosen.place)}
+    with writing(cell.folder):
+        cell.folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({**report, **made}, indent=1, allow_nan=False)
+    write_atomically(cell.folder / RESULT, f"{text}\n".encode())
+
+
+def read(folder: Path) -> Measured | None:
+    """What was measured; None if nothing was. RunError if it cannot be read."""
+    path = folder / RESULT
+    if not path.is_file():
+        return None
+    try:
+        report = json.loads(path.read_text("utf-8"))
+        held_out = report["held_out"]
+        return Measured(
+            log_likelihood=report["likelihood"]["log_likelihood"],
+            epochs=report["settings"]["epochs"],
+            settings=dict(report["settings"]),
+            seconds=report["seconds"],
+            data=Given(report["dataset"], None if held_out is None else (held_out[0], held_out[1])),
+            environment=dict(report["environment"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is no result: {error!r}; remove it, and it is measured anew") from error
