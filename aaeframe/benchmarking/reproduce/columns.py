@@ -18,6 +18,7 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
         "baseline": "baseline",
         "gan": "GAN in pixel space",
         "gmmn": "GMMN + AE",
+        "deterministic": "deterministic encoder",
         "gaussian": "gaussian encoder",
         "universal": "universal encoder",
         "paper": "the paper's settings",

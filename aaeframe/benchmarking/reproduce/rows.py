@@ -74,9 +74,9 @@ def _baseline(preset: str) -> dict[str, Column]:
     return {"baseline": ByPreset(preset, judged=False)}
 
 
-def _encoders(preset: str) -> dict[str, Column]:
+def _encoders(preset: str, *names: str) -> dict[str, Column]:
     """The other two encoders of the paper's section 2."""
-    return {name: ByPreset(preset, (f"encoder=aaeframe:{name}",), early=1) for name in ("gaussian", "universal")}
+    return {name: ByPreset(preset, (f"encoder=aaeframe:{name}",), early=1) for name in names}
 
 
 def _generators() -> dict[str, Column]:
@@ -131,7 +131,7 @@ def _likelihood(
         "paper": ByPreset("paper-mnist-likelihood", early=1),
         **_baseline("baseline-mnist-vae"),
         **more,
-        **_encoders(preset),
+        **_encoders(preset, "deterministic", "universal"),
     }
     return Row(name, title, "nats", columns, ("modern",), paper, cited, samples=samples, runs_of="likelihood")
 
@@ -146,7 +146,7 @@ _ROWS: Final = (
         more={
             **_terms("modern-mnist-100-labels"),
             **_baseline("baseline-mnist-100-labels"),
-            **_encoders("adversarial-mnist-100-labels"),
+            **_encoders("adversarial-mnist-100-labels", "gaussian", "universal"),
         },
     ),
     _error(
