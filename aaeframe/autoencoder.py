@@ -169,7 +169,14 @@ class Autoencoder(nn.Module):
         size = len(next(iter(code.values())))
         if labels.shape != (size,):
             raise DataError(f"a label for each of {size} codes is needed, found labels of shape {tuple(labels.shape)}")
-        return labels.to(self.device)
+        if labels.is_floating_point() or labels.dtype == torch.bool:
+            raise DataError(f"labels are indices of classes, integers, found {labels.dtype}")
+        classes = self.num_classes
+        if classes is not None and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+            raise DataError(
+                f"this model has the classes 0 to {classes - 1}, found labels from {labels.min()} to {labels.max()}"
+            )
+        return labels.to(self.device, torch.long)
 
     def _noise(self, count: int, draws: int, generator: torch.Generator | None) -> Tensor | None:
         if not self.noise_shape:

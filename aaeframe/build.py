@@ -126,7 +126,8 @@ def build_model(
     }
     model = Autoencoder(data, encoder, network.decoder, representation, priors, discriminators, class_block=y)
     if config.training.initial_std is not None:
-        draw_weights(model, config.training.initial_std)
+        for part in (model.encoder, model.decoder, model.discriminators):  # a prior's weights are its own
+            draw_weights(part, config.training.initial_std)
     return model
 
 
@@ -138,7 +139,7 @@ def class_block_of(config: Config, blocks: Mapping[str, BlockSpec], num_classes:
     from aaeframe.supports import is_one_hot
 
     recipe, named = config.training.recipe, config.training.class_block
-    one_hot = [name for name, block in blocks.items() if is_one_hot(block.support)]
+    one_hot = [name for name, it in blocks.items() if is_one_hot(it.support) and len(it.event_shape) == 1]
     if named is not None and named not in one_hot:
         raise ConfigError(f"training.class_block={named!r} is no block of one-hot vectors; there are: {one_hot}")
     if named is None and len(one_hot) != 1:

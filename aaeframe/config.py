@@ -21,7 +21,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import tomli_w
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from aaeframe.errors import ConfigError
 from aaeframe.expression import check_block_name, expand
@@ -75,6 +85,15 @@ class Ramp(Strict):
         return self.begin * (self.end / self.begin) ** min(1.0, max(0.0, share))
 
 
+def _kind_of_weight(value: Any) -> str:
+    return "number" if isinstance(value, int | float) else "ramp"
+
+
+Weight: TypeAlias = Annotated[
+    Annotated[float, Field(ge=0), Tag("number")] | Annotated[Ramp, Tag("ramp")], Discriminator(_kind_of_weight)
+]
+
+
 def weight_at(weight: float | Ramp | None, epoch: int, epochs: int) -> float:
     """A weight in the epoch-th of `epochs` epochs, counted from 0; 1 if it is not given."""
     if weight is None:
@@ -91,7 +110,7 @@ class BlockConfig(ComponentConfig):
     softening: float = Field(
         0.0, ge=0, lt=1, description="share of a uniform point of the simplex in one-hot prior samples"
     )
-    weight: Annotated[float, Field(ge=0)] | Ramp | None = Field(
+    weight: Weight | None = Field(
         None, description='weight of the generator loss, a number or a ramp; schedule "joint" only'
     )
 
@@ -284,6 +303,8 @@ def _problem(problem: Any) -> str:
     loc, kind = problem["loc"], problem["type"]
     if loc[:1] == ("optimizers",):
         loc = loc[:2] + loc[3:]  # the third is the optimizer's name, which is no key
+    if loc[:1] == ("prior",) and loc[2:3] == ("weight",):
+        loc = loc[:3] + loc[4:]  # the fourth is the kind of weight
     place = ".".join(str(part) for part in loc if part != "[key]")
     if kind == "value_error":
         return f"{place}: {problem['ctx']['error']}".removeprefix(": ")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+import torch
+from torch import nn
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrize import is_parametrized
 
 
@@ -12,13 +14,16 @@ def draw_weights(model: nn.Module, std: float) -> None:
     From torch's global generator. The paper's reproductions agree on 0.01.
     """
     for layer in model.modules():
-        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
-            nn.init.normal_(_stored_weight(layer), std=std)
+        if isinstance(layer, nn.Linear | _ConvNd):
+            _draw_weight(layer, std)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
 
-def _stored_weight(layer: nn.Module) -> Tensor:
-    """The weight itself; of a layer under spectral norm, what its weight is computed from."""
-    name = "parametrizations.weight.original" if is_parametrized(layer, "weight") else "weight"
-    return layer.get_parameter(name)
+@torch.no_grad()
+def _draw_weight(layer: nn.Linear | _ConvNd, std: float) -> None:
+    drawn = torch.empty_like(layer.weight).normal_(std=std)
+    if is_parametrized(layer, "weight"):  # spectral or weight norm: it stores what gives this weight
+        layer.weight = drawn
+    else:
+        layer.weight.copy_(drawn)

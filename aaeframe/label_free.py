@@ -27,12 +27,17 @@ TURN, GROWTH, SHIFT = math.radians(10), 0.1, 0.08
 
 def conditional_entropy(y: Tensor) -> Tensor:
     """mean H(q(y|x)) in nats: 0 where every row is sure of its class."""
-    return torch.special.entr(y).sum(1).mean()
+    return _entropy(y).mean()
 
 
 def marginal_entropy(y: Tensor) -> Tensor:
     """H(mean q(y|x)) in nats: log K where the batch uses every class alike."""
-    return torch.special.entr(y.mean(0)).sum()
+    return _entropy(y.mean(0))
+
+
+def _entropy(y: Tensor) -> Tensor:
+    """-sum y log y over the last axis, with a gradient that is finite at 0 too."""
+    return -(y * log_of(y)).sum(-1)
 
 
 def mutual_information_loss(y: Tensor, balance: float = 4.0) -> Tensor:
@@ -79,9 +84,10 @@ def warped(x: Tensor) -> Tensor:
 
 
 def _unit(d: Tensor) -> Tensor:
-    """Each row of d (N, *shape) at length 1; a row of zeros stays."""
-    norm = d.flatten(1).norm(dim=1).clamp_min(torch.finfo(d.dtype).tiny)
-    return d / norm.view(-1, *[1] * (d.ndim - 1))
+    """Each row of d (N, *shape) at length 1, however small it is; a row of zeros stays."""
+    rows = d.flatten(1)
+    rows = rows / rows.abs().amax(1, keepdim=True).clamp_min(torch.finfo(d.dtype).tiny)  # whose squares do not vanish
+    return (rows / rows.norm(dim=1, keepdim=True).clamp_min(1.0)).view_as(d)
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import torch
-from torch.distributions import Distribution, Independent
+from torch.distributions import Distribution, Independent, Transform
 from torch.distributions.constraints import Constraint
 
 from aaeframe import supports
 from aaeframe.errors import ConfigError
-from aaeframe.protocols import BlockSpec, Prior, SupportsLabels
+from aaeframe.protocols import BlockSpec, Prior, SupportsLabels, SupportsLogProb
 
 FILE_KEYS: Final = ("x", "x_hat", "labels", "class_names", "file", "allow_pickle")
 """What stands beside the blocks in the files of codes, and what `numpy.savez` takes for its own."""
@@ -78,16 +78,42 @@ def labeled_blocks(priors: Mapping[str, Prior], num_classes: int | None) -> tupl
 
 
 def on_device(prior: Prior, device: torch.device) -> Prior:
-    """A prior whose density can be asked for on a device: itself, or a copy with every tensor in it moved there."""
+    """A prior whose density can be asked for on a device: itself, or a copy with every tensor in it moved there.
+
+    The copy of a distribution checks no values, for which it would have to wait for the device.
+    """
     if isinstance(prior, torch.nn.Module) or device.type == "cpu":
         return prior
-    moved = copy(prior)
-    for name, value in vars(prior).items():
-        if isinstance(value, torch.Tensor):
-            object.__setattr__(moved, name, value.to(device))
-        elif isinstance(value, Distribution):
-            object.__setattr__(moved, name, on_device(cast(Prior, value), device))
-    return moved
+    return cast(Prior, _moved(prior, device, {}))
+
+
+def _moved(value: Any, device: torch.device, known: dict[int, Any]) -> Any:
+    """Tensors there, and copies of all that holds some; `known` are the copies so far: a transform and its inverse
+    know each other."""
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
+        return type(value)(_moved(part, device, known) for part in value)
+    if id(value) in known or not isinstance(value, Distribution | Transform | SupportsLogProb):
+        return known.get(id(value), value)
+    copied = known[id(value)] = copy(value)
+    for name, part in vars(value).items():
+        object.__setattr__(copied, name, _moved(part, device, known))
+    if isinstance(copied, Distribution):
+        object.__setattr__(copied, "_validate_args", False)
+    return copied
+
+
+def has_density(prior: Prior) -> bool:
+    """Whether the prior's log_prob can be asked for; a Distribution may have one that says it is left out."""
+    if not isinstance(prior, SupportsLogProb):
+        return False
+    try:
+        with torch.random.fork_rng(devices=[]):
+            prior.log_prob(prior.sample(torch.Size([2])))
+    except NotImplementedError:
+        return False
+    return True
 
 
 def _check_name(name: str) -> None:

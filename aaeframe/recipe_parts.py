@@ -15,12 +15,12 @@ from aaeframe.config import Config
 from aaeframe.errors import ConfigError
 from aaeframe.label_free import LabelFree
 from aaeframe.losses import AdversarialLoss
-from aaeframe.priors import on_device
-from aaeframe.protocols import DataSpec, SupportsLogProb, SupportsPosterior
+from aaeframe.priors import has_density, on_device
+from aaeframe.protocols import DataSpec, SupportsPosterior
 from aaeframe.recipes.adversary import Adversary
 from aaeframe.recipes.corruption import Corruption
 from aaeframe.representation import ClusterHeads
-from aaeframe.supports import unwrapped
+from aaeframe.supports import is_one_hot, unwrapped
 
 HEAD_DISTANCE = 6.0
 """How far apart cluster heads are kept if not told: three standard deviations of a standard normal style each."""
@@ -56,6 +56,7 @@ def _adversarial(
     config: Config, model: Autoencoder, optimizers: Mapping[str, Optimizer], weights: Mapping[str, Tensor]
 ) -> dict[str, Any]:
     settings = config.training
+    _check_softening(config, model)
     adversary = Adversary(
         model,
         AdversarialLoss(settings.loss, settings.label_smoothing),
@@ -72,6 +73,16 @@ def _adversarial(
         "corruption": _corruption(config),
         "reconstruction_weight": _or(settings.reconstruction_weight, 1.0),
     }
+
+
+def _check_softening(config: Config, model: Autoencoder) -> None:
+    for name, part in config.prior.items():
+        support = model.priors[name].support
+        if part.softening and not is_one_hot(support):
+            raise ConfigError(
+                f"prior.{name}.softening is for blocks of one-hot vectors, and {name!r} ({part.component}) lives on "
+                f"{support}; leave it out, or take instance_noise"
+            )
 
 
 def _classifying(config: Config, model: Autoencoder) -> dict[str, Any]:
@@ -106,7 +117,7 @@ def _variational(config: Config, data: DataSpec, model: Autoencoder) -> dict[str
             "has none; use --encoder gaussian"
         )
     for name, prior in model.priors.items():
-        if not isinstance(prior, SupportsLogProb):
+        if not has_density(prior):
             raise ConfigError(
                 f"the recipe 'variational' needs the density of every prior, and that of block {name!r} "
                 f"({config.prior[name].component}) has no log_prob; use gaussian or mixture, or an adversarial recipe, "

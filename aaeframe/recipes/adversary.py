@@ -107,7 +107,8 @@ class Adversary:
         share = self.softening.get(name, 0.0)
         if not share:
             return y
-        return (1 - share) * y + share * Dirichlet(torch.ones(y.shape[-1], device=y.device)).sample(y.shape[:1])
+        uniform = Dirichlet(torch.ones(y.shape[-1], device=y.device), validate_args=False)  # a check would wait
+        return (1 - share) * y + share * uniform.sample(y.shape[:1])
 
 
 def _told_segments(prior: Prior, batch: Batch, labeled: Batch) -> list[Segment]:

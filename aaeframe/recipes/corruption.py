@@ -18,6 +18,11 @@ class Corruption:
     dropout: float = 0.0
     """Probability that a value is set to 0; the others are multiplied by 1 / (1 - dropout)."""
 
+    @property
+    def used(self) -> bool:
+        """Whether anything is done to the input."""
+        return bool(self.noise or self.dropout)
+
     def __call__(self, x: Tensor) -> Tensor:
         """x (N, *shape), corrupted."""
         if self.dropout:

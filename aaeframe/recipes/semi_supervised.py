@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from aaeframe.autoencoder import Autoencoder
-from aaeframe.label_free import LabelFree, Predict
+from aaeframe.label_free import LabelFree
 from aaeframe.losses import classification_loss, reconstruction_loss
 from aaeframe.protocols import Batch, Code
 from aaeframe.recipes.adversary import Adversary, Draws, Losses, detached
@@ -90,10 +90,8 @@ class SemiSupervised:
 
     def consistency_phase(self, x: Tensor) -> Losses:
         """Update the encoder on the label-free terms."""
-        with batch_statistics_kept(self.model.encoder):
-            predict = self._predictor(x)
-            terms = self.label_free.losses(predict, x, predict(x))
-            descend(torch.stack([*terms.values()]).sum(), self.optimizers["consistency"])
+        terms = self._terms(x, None)
+        descend(torch.stack([*terms.values()]).sum(), self.optimizers["consistency"])
         return detached(terms)
 
     def joint_phase(self, x: Tensor, labeled: tuple[Tensor, Tensor] | None, draws: Draws) -> Losses:
@@ -110,8 +108,7 @@ class SemiSupervised:
             losses["classification"] = classification_loss(encoded[self.class_block][len(x) :], labels)
             loss = loss + self.classification_weight * losses["classification"]
         if self.label_free.used:
-            with batch_statistics_kept(self.model.encoder):
-                terms = self.label_free.losses(self._predictor(x), x, code[self.class_block])
+            terms = self._terms(x, code[self.class_block])
             losses |= terms
             loss = loss + torch.stack([*terms.values()]).sum()
         descend(loss, self.optimizers["autoencoder"])
@@ -124,11 +121,18 @@ class SemiSupervised:
     def _encode(self, x: Tensor) -> Code:
         return self.model.encoder(self.corruption(x))
 
-    def _predictor(self, x: Tensor) -> Predict:
-        """q(y | .) of clean rows, with one draw of a stochastic encoder's noise for all calls."""
+    def _terms(self, x: Tensor, y: Tensor | None) -> Losses:
+        """The label-free terms, of one function of clean rows; `y` may stand for its value at x."""
         shape = self.model.noise_shape
         noise = torch.randn(len(x), *shape, device=x.device) if shape else None
-        return lambda rows: self.model.encoder(rows, noise)[self.class_block]
+
+        def predict(rows: Tensor) -> Tensor:
+            return self.model.encoder(rows, noise)[self.class_block]
+
+        with batch_statistics_kept(self.model.encoder):
+            if y is None or self.corruption.used or shape:  # then it is another function's, with other noise
+                y = predict(x)
+            return self.label_free.losses(predict, x, y)
 
     def _reconstruction_loss(self, code: Code, x: Tensor) -> Tensor:
         return reconstruction_loss(self.model.decoder(self.model.representation(code)), x)

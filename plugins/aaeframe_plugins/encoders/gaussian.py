@@ -63,8 +63,11 @@ class Gaussian(nn.Module):
     def _posterior(self, name: str, features: Tensor, transform: Transform) -> Distribution:
         shape = self._supports[name].head_shape
         loc, scale = (moment.unflatten(1, shape) for moment in self._moments(name, features))
-        normal = Independent(Normal(loc, scale), len(shape))
-        return normal if transform is identity_transform else TransformedDistribution(normal, [transform])
+        # Not validated: to look at values is to wait for the device.
+        normal = Independent(Normal(loc, scale, validate_args=False), len(shape), validate_args=False)
+        if transform is identity_transform:
+            return normal
+        return TransformedDistribution(normal, [transform], validate_args=False)
 
     def _moments(self, name: str, features: Tensor) -> tuple[Tensor, Tensor]:
         loc, scale = self.loc[name](features), self.scale[name](features)

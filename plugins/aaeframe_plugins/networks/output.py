@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
+import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import constraints
 
 from aaeframe.protocols import DataSpec
@@ -18,4 +19,12 @@ BatchNorm: TypeAlias = Annotated[
 
 def output(data: DataSpec) -> nn.Module:
     """A sigmoid for data in [0, 1], linear for standardized data."""
-    return nn.Sigmoid() if data.support is constraints.unit_interval else nn.Identity()
+    return Sigmoid() if data.support is constraints.unit_interval else nn.Identity()
+
+
+class Sigmoid(nn.Module):
+    """A sigmoid at least in float32, whatever the autocast: in bfloat16 that of 7 is 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Elementwise, any shape."""
+        return x.to(torch.promote_types(x.dtype, torch.float32)).sigmoid()

@@ -83,9 +83,10 @@ class Mixture(nn.Module):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(z) in nats: (..., D) -> (...)."""
-        weights = Categorical(logits=torch.zeros(self.num_classes, device=self.loc.device))
-        parts = MultivariateNormal(self.loc, scale_tril=self.scale_tril)
-        return MixtureSameFamily(weights, parts).log_prob(value)
+        # Not validated: to look at values is to wait for the device.
+        weights = Categorical(logits=torch.zeros(self.num_classes, device=self.loc.device), validate_args=False)
+        parts = MultivariateNormal(self.loc, scale_tril=self.scale_tril, validate_args=False)
+        return MixtureSameFamily(weights, parts, validate_args=False).log_prob(value)
 
 
 def _petals(count: int, radius: float, radial: float, tangential: float) -> tuple[Tensor, Tensor]:

@@ -144,6 +144,16 @@ def test_no_prior_is_sampled(prepared):
     assert training.recipe.step(training.batches.next())["divergence/mixture"].isfinite()
 
 
+@pytest.mark.parametrize("prior", ["gaussian", "mixture"])
+def test_no_value_is_checked_on_the_device(prepared, watch, prior):
+    """To look whether a standard deviation is positive is to wait for it, and cannot be captured."""
+    training = prepared("variational", prior=prior)
+    batch = training.batches.next()
+    with watch.synchronizations() as found:
+        training.recipe.step(batch)
+    assert found.found == []
+
+
 def test_the_likelihood_is_that_of_the_data_if_nothing_is_said(prepared, rows):
     assert images(prepared, rows).recipe.likelihood == "bernoulli"
     assert prepared("variational").recipe.likelihood == "gaussian"
