@@ -169,6 +169,7 @@ class Autoencoder(nn.Module):
         size = len(next(iter(code.values())))
         if labels.shape != (size,):
             raise DataError(f"a label for each of {size} codes is needed, found labels of shape {tuple(labels.shape)}")
+        labels = torch.as_tensor(labels)
         if labels.is_floating_point() or labels.dtype == torch.bool:
             raise DataError(f"labels are indices of classes, integers, found {labels.dtype}")
         classes = self.num_classes

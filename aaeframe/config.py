@@ -230,9 +230,13 @@ class LabelFreeConfig(Strict):
     """Terms that make the class block smooth, confident and balanced without labels; the paper has none of them."""
 
     virtual_adversarial: float = Field(0.0, ge=0, description="weight of virtual adversarial training; 0: none")
-    radius: float = Field(1.5, gt=0, description="of the virtual adversarial step, scaled units")
+    radius: float | None = Field(
+        None, gt=0, description="of the virtual adversarial step, scaled units; 1.5 if not given"
+    )
     mutual_information: float = Field(0.0, ge=0, description="weight of H(y|x) - balance H(y); 0: none")
-    balance: float = Field(4.0, ge=0, description="weight of the entropy of the mean class within it")
+    balance: float | None = Field(
+        None, ge=0, description="weight of the entropy of the mean class within it; 4 if not given"
+    )
     augmentation: float = Field(0.0, ge=0, description="weight of the consistency under small warps of images; 0: none")
 
     @property

@@ -7,6 +7,8 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrize import is_parametrized
 
+from aaeframe.errors import ConfigError
+
 
 def draw_weights(model: nn.Module, std: float) -> None:
     """Draw the weights of every linear layer and convolution from N(0, std²), and set their biases to 0.
@@ -25,5 +27,10 @@ def _draw_weight(layer: nn.Linear | _ConvNd, std: float) -> None:
     drawn = torch.empty_like(layer.weight).normal_(std=std)
     if is_parametrized(layer, "weight"):  # spectral or weight norm: it stores what gives this weight
         layer.weight = drawn
-    else:
+    elif "weight" in dict(layer.named_parameters(recurse=False)):
         layer.weight.copy_(drawn)
+    else:
+        raise ConfigError(
+            f"training.initial_std cannot set the weight of {layer}, which a hook computes; leave it out, or take "
+            "torch.nn.utils.parametrizations"
+        )

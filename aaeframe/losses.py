@@ -28,7 +28,8 @@ def reconstruction_loss(x_hat: Tensor, x: Tensor) -> Tensor:
 def negative_log_likelihood(x_hat: Tensor, x: Tensor, likelihood: Literal["bernoulli", "gaussian"]) -> Tensor:
     """-E log p(x | x_hat) in nats, summed over a row's features and averaged over rows.
 
-    "bernoulli" for x in [0, 1] (N, *shape), x_hat the means; "gaussian" with variance 1.
+    "bernoulli" for x in [0, 1] (N, *shape), x_hat the means; "gaussian" with variance 1. The former has no gradient
+    where a mean has rounded to 1, as a sigmoid does from about 17 on.
     """
     if likelihood == "gaussian":
         return reconstruction_loss(x_hat, x) + 0.5 * math.log(2 * math.pi) * x[0].numel()

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch.distributions import constraints
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from aaeframe.autoencoder import Autoencoder
 from aaeframe.batches import Batches, Rows, split_labels
 from aaeframe.build import build_model, build_optimizers, build_priors, recipe_of
 from aaeframe.config import Config, weight_at
 from aaeframe.data import Dataset, Split, labeled_subset
 from aaeframe.devices import pick
 from aaeframe.dry_run import dry_run
-from aaeframe.errors import CheckpointError, DataError, UnknownComponent
+from aaeframe.errors import CheckpointError, ConfigError, DataError, UnknownComponent
 from aaeframe.evaluation.report import Validation
 from aaeframe.precision import check_precision
 from aaeframe.protocols import DataSpec, Prior
@@ -45,6 +47,7 @@ def prepare(
     with stream(settings.seed, "initialization"):
         built = build_priors(config, registry, priors)
         model = build_model(config, registry, dataset.spec, num_classes, built).to(device)
+    _check_batch_norm(model, batches)
     told_classes = num_classes if recipe.labels == "told" else None
     dry_run(model, batches.rows[batches.unlabeled[:2]], told_classes, settings.seed)
     optimizers = build_optimizers(config, recipe.load().parameters(model))
@@ -102,7 +105,16 @@ def _classes(config: Config, recipe: RecipeInfo, dataset: Dataset) -> int | None
             f"{asked}, but the data {dataset.name} has no labels; {instead}, or name the labels with "
             "--set data.label_key=..."
         )
+    if recipe.labels == "every" and dataset.validation.labels is None:
+        raise DataError(f"the recipe {config.training.recipe!r} decodes rows with their labels, validation rows too")
     return dataset.num_classes
+
+
+def _check_batch_norm(model: Autoencoder, batches: Batches) -> None:
+    """ConfigError if a minibatch is one row, which has no spread to normalize by."""
+    smallest = batches.batch_size if batches.labeled is None else min(batches.batch_size, batches.labeled_batch_size)
+    if smallest == 1 and any(isinstance(it, _BatchNorm) for it in model.modules()):
+        raise ConfigError("batch norm needs two rows or more in each minibatch, labeled ones too; found a size of 1")
 
 
 def _batches(config: Config, recipe: RecipeInfo, dataset: Dataset, device: torch.device) -> Batches:

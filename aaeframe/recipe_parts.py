@@ -86,7 +86,7 @@ def _check_softening(config: Config, model: Autoencoder) -> None:
 
 
 def _classifying(config: Config, model: Autoencoder) -> dict[str, Any]:
-    terms = LabelFree(**config.label_free.model_dump())
+    terms = LabelFree(**config.label_free.model_dump(exclude_none=True))
     if terms.augmentation and len(model.data_shape) != 3:
         raise ConfigError(
             f"label_free.augmentation warps images (channels, height, width); this data has rows of shape "

@@ -98,10 +98,11 @@ class Run:
         bandwidth. The report is kept in the run's folder. An estimate that was interrupted goes on where it was.
         """
         data, seed = dataset or self.dataset(), self.config.training.seed
-        self._log_access(split, f"likelihood, {samples} samples")
         scaled = data.spec.support is constraints.unit_interval
         validation = np.arange(min(VALIDATION_ROWS, len(data.validation)))
         keep = self._keep({"samples": samples, "seed": seed, "chunk": CHUNK})
+        if keep is None or not keep.found:  # one that goes on is one look
+            self._log_access(split, f"likelihood, {samples} samples")
         found = estimate(
             self._judged(data, data.split(split).array()),
             Decoded(self.model, samples, seed, scaled),
@@ -144,6 +145,7 @@ class Run:
         """Draw the run's figures into its folder; the paths."""
         from aaeframe.figures.gallery import draw_gallery
 
+        self._log_access(split, "figures")
         metrics = MetricsFile(self.folder.metrics).rows()
         informed = [name for name, prior in self.model.priors.items() if isinstance(prior, SupportsLabels)]
         return draw_gallery(

@@ -53,7 +53,7 @@ class RunFolder:
 
     @property
     def test_accesses(self) -> Path:
-        """A line for each time that something was computed from test rows."""
+        """A line for each time that test rows were measured or drawn."""
         return self.path / "test_accesses.jsonl"
 
     def log_test_access(self, access: Mapping[str, Any]) -> None:

@@ -49,7 +49,10 @@ def _weights(config: Config, recipe: RecipeInfo) -> Iterator[str]:
             f"is {settings.schedule!r} of {settings.recipe!r}"
         )
     if settings.classification_weight is not None and not (recipe.class_block and config.data.labels):
-        yield "training.classification_weight is not used: nothing is classified; it goes with recipe semi-supervised"
+        yield (
+            "training.classification_weight is not used: nothing is classified; it goes with labels, in recipe "
+            "semi-supervised or reduction"
+        )
 
 
 _LABELS: Final[dict[Labels, Callable[[int], str | None]]] = {
@@ -75,6 +78,11 @@ def _labels(config: Config, recipe: RecipeInfo) -> Iterator[str]:
 
 
 def _classes(config: Config, recipe: RecipeInfo) -> Iterator[str]:
+    terms = config.label_free
+    if terms.radius is not None and not terms.virtual_adversarial:
+        yield "label_free.radius is not used without virtual adversarial training; set label_free.virtual_adversarial"
+    if terms.balance is not None and not terms.mutual_information:
+        yield "label_free.balance is not used without mutual information; set label_free.mutual_information"
     if recipe.class_block:
         return
     users = ", ".join(name for name, it in RECIPES.items() if it.class_block)

@@ -36,10 +36,12 @@ def compare(
     from aaeframe.cli.console import out as console
     from aaeframe.cli.console import print_json, say
 
-    if len(runs) < 2:
-        raise ConfigError(f"two runs or more are compared, found {', '.join(map(str, runs))}; name another")
+    if len({path.resolve() for path in runs}) < max(2, len(runs)):
+        raise ConfigError(f"two runs or more are compared, found {', '.join(map(str, runs))}; name others")
     opened = {str(path): options.load_run(context, path, device, raw_weights) for path in runs}
     block = _shared_block(opened)
+    if out is not None:
+        _check_plane(block, next(iter(opened.values())))
     dataset = next(iter(opened.values())).dataset()
     reports = {name: run.evaluate(dataset, split=split) for name, run in opened.items()}
     if json:
@@ -56,13 +58,30 @@ def compare(
 
 def _shared_block(runs: Mapping[str, Run]) -> str:
     """The one block of all runs; ConfigError unless they have one, of one prior, on the same data."""
-    settings = {name: (run.config.data.source, run.config.prior) for name, run in runs.items()}
-    first, *others = settings.values()
-    told = [(source, {b: (p.component, p.options) for b, p in prior.items()}) for source, prior in (first, *others)]
-    if any(it != told[0] for it in told) or len(first[1]) != 1:
-        found = "; ".join(f"{name}: {s}, {', '.join(p)}" for name, (s, p) in settings.items())
-        raise ConfigError(f"runs are compared that share their data and their prior, of one block; found {found}")
-    return next(iter(first[1]))
+    shared = [(_data_of(run), _prior_of(run)) for run in runs.values()]
+    if any(it != shared[0] for it in shared) or len(shared[0][1]) != 1:
+        found = "; ".join(
+            f"{name}: {run.config.data.source}, {', '.join(_prior_of(run))}" for name, run in runs.items()
+        )
+        raise ConfigError(
+            f"runs are compared that share their data, with its split, and their prior, of one block; found {found}"
+        )
+    return next(iter(shared[0][1]))
+
+
+def _check_plane(block: str, run: Run) -> None:
+    shape = tuple(run.model.priors[block].event_shape)
+    if shape != (2,):
+        raise ConfigError(f"--out draws codes of two dimensions, those of block {block!r} are {shape}; leave it out")
+
+
+def _data_of(run: Run) -> tuple[object, ...]:
+    data = run.config.data
+    return data.source, data.label_key, data.held_out
+
+
+def _prior_of(run: Run) -> dict[str, tuple[str, dict[str, Any]]]:
+    return {block: (part.component, part.options) for block, part in run.config.prior.items()}
 
 
 def _table(reports: Mapping[str, Mapping[str, Any]], block: str) -> Table:

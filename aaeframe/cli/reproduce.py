@@ -5,20 +5,24 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aaeframe.cli import options
-from aaeframe.errors import ConfigError, TrainingDiverged
+from aaeframe.errors import AaeframeError, ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from aaeframe.benchmarking.reproduce.cells import Cell, Given
+    from aaeframe.benchmarking.reproduce.rows import Row
+    from aaeframe.cli.following import Stop
     from aaeframe.evaluation.likelihood import Progress
     from aaeframe.registry import Registry
 
@@ -55,16 +59,19 @@ def reproduce(
 ) -> None:
     """Train and judge the paper's experiments, and print its tables with our columns beside.
 
-    What is done is found in the folder and not done again. Several processes may fill one folder.
+    What is done is found in the folder and not done again. Several processes may fill one folder. What diverged is
+    tried again once its diverged.json is removed; what is of other settings or cannot be read is told of, and not used.
     """
     from aaeframe.benchmarking.reproduce.cells import cells, selected
 
     given = _given(row or (), data, held_out)
-    todo = cells(selected(row or (), column or ()), out, seeds=seeds, data=given)
-    if list_only:
-        _list(row or (), column or (), out, json)
-        return
     registry = options.registry(context)
+    if list_only:
+        selected(row or (), column or ())
+        _list(row or (), column or (), out, given, registry, json)
+        return
+    todo = cells(selected(row or (), column or ()), out, seeds=seeds, data=given)
+    _check_data(todo, given, registry)
     code = _fill(todo, out, registry, budget)
     _report(out, registry, json)
     raise typer.Exit(code)
@@ -83,54 +90,85 @@ def _given(names: Sequence[str], data: str | None, held_out: tuple[int, int] | N
     return Given(data, held_out)
 
 
+def _check_data(todo: Sequence[Cell], given: Given | None, registry: Registry) -> None:
+    """Refuse before any work data that cannot be had, and a folder whose runs are of other data."""
+    from aaeframe import data as datasets
+    from aaeframe.benchmarking.reproduce.state import State, state
+
+    if given is not None:
+        datasets.load(given.source, held_out=given.held_out)
+    for standing in (state(cell, registry) for cell in todo):
+        if standing.state is State.OTHER_DATA:
+            raise ConfigError(standing.told)
+
+
+@dataclass(frozen=True)
+class _Until:
+    """Whether to stop: the user wants to, or the time is up."""
+
+    stop: Stop
+    deadline: float | None
+
+    @property
+    def late(self) -> bool:
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def __call__(self) -> bool:
+        return self.stop() or self.late
+
+
 def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | None) -> int:
-    """Fill cells until all is done, the time is up or the user wants to stop; the exit code."""
-    from aaeframe.benchmarking.reproduce.filling import is_filled
+    """Fill cells until all is done, the time is up or the user wants to stop; the exit code.
+
+    A cell that fails, or is not to be worked at, is told of, and the others go on.
+    """
+    from aaeframe.benchmarking.reproduce.state import LEFT, state
+    from aaeframe.benchmarking.reproduce.stored import refresh
     from aaeframe.cli.console import err
     from aaeframe.cli.following import INTERRUPTED, stoppable
 
-    console, diverged = err(), False
-    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    console, failed = err(), False
     with stoppable(console) as stop:
-
-        def stop_asked() -> bool:
-            return stop() or (deadline is not None and time.monotonic() >= deadline)
-
+        stop_asked = _Until(stop, None if minutes is None else time.monotonic() + 60 * minutes)
         for cell in todo:
-            if is_filled(cell):
-                continue
             try:
-                _work_at(cell, registry, console, stop_asked)
-            except TrainingDiverged as error:
-                diverged = True
+                worked = _work_at(cell, registry, console, stop_asked)
+            except AaeframeError as error:
+                worked = failed = True
                 console.print(f"error: {cell.name}: {error}", markup=False)
-            _write(out, registry)
-            if stop_asked():
+            if worked:
+                refresh(out, registry)
+            if worked and stop_asked():
                 break
-    left = [cell.name for cell in todo if not is_filled(cell)]
+    left = [cell for cell in todo if state(cell, registry).state in LEFT]
     if left:
         again = shlex.join(["aaeframe", *sys.argv[1:]])
-        console.print(f"{len(left)} of {len(todo)} runs are left, {left[0]} first; go on with: {again}", markup=False)
-    return INTERRUPTED if stop.asked else int(diverged)
+        told = f"{len(left)} of {len(todo)} runs are left, {left[0].name} first; go on with: {again}"
+        console.print(told, markup=False)
+    return INTERRUPTED if stop.asked else int(failed)
 
 
-def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: Callable[[], bool]) -> None:
-    """Do what is left of one cell, unless another process does."""
+def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: _Until) -> bool:
+    """Do what is left of one cell, unless another process does; whether there was anything."""
     from aaeframe.benchmarking.reproduce.claim import claimed
     from aaeframe.benchmarking.reproduce.columns import ByGenerator
     from aaeframe.benchmarking.reproduce.filling import Views, fill, is_filled
     from aaeframe.cli.following import shown
     from aaeframe.cli.progress import samples_shown
 
+    if is_filled(cell, registry):
+        return False
     with claimed(cell.folder) as mine:
         if not mine:
             console.print(f"{cell.name}: another process is at it", markup=False)
-        elif not is_filled(cell):
+        elif not is_filled(cell, registry):
             console.print(cell.name, markup=False)
             views = Views(lambda: shown(console, stop_asked), samples_shown, lambda: _generator_shown(console))
             fill(cell, registry, views, stop_asked)
-            if isinstance(cell.how, ByGenerator) and not is_filled(cell):
-                console.print(f"{cell.name}: not done, and begins anew: no part of it is kept", markup=False)
+            if isinstance(cell.how, ByGenerator) and not is_filled(cell, registry):
+                more = "; it needs a larger --budget" if stop_asked.late else ""
+                console.print(f"{cell.name}: not done, and begins anew: no part of it is kept{more}", markup=False)
+    return True
 
 
 @contextmanager
@@ -146,23 +184,14 @@ def _generator_shown(console: Console) -> Iterator[Progress]:
         yield show
 
 
-def _write(out: Path, registry: Registry) -> None:
-    from aaeframe.benchmarking.reproduce.results import results
-    from aaeframe.benchmarking.reproduce.stored import write
-
-    write(out, results(out, registry))
-
-
 def _report(out: Path, registry: Registry, json: bool) -> None:
     """Print the table of all that is in the folder, whoever made it, and write it there."""
-    from aaeframe.benchmarking.reproduce.results import results
-    from aaeframe.benchmarking.reproduce.stored import as_json, write
+    from aaeframe.benchmarking.reproduce.stored import as_json, refresh
     from aaeframe.benchmarking.reproduce.table import notes, sections
     from aaeframe.cli.console import out as console
     from aaeframe.cli.console import print_json, say, table
 
-    found = results(out, registry)
-    write(out, found)
+    found = refresh(out, registry)
     if json:
         print_json(as_json(found))
         return
@@ -173,7 +202,9 @@ def _report(out: Path, registry: Registry, json: bool) -> None:
     say(f"written: {out / 'results.json'}, {out / 'results.md'}")
 
 
-def _list(names: Sequence[str], columns: Sequence[str], out: Path, json: bool) -> None:
+def _list(
+    names: Sequence[str], columns: Sequence[str], out: Path, data: Given | None, registry: Registry, json: bool
+) -> None:
     """Print what there is to fill, and how much of it is filled."""
     from aaeframe.benchmarking.reproduce import rows
     from aaeframe.benchmarking.reproduce.columns import COLUMNS
@@ -181,7 +212,7 @@ def _list(names: Sequence[str], columns: Sequence[str], out: Path, json: bool) -
     from aaeframe.cli.console import print_json, table
 
     found = [
-        _listed(row, column, out)
+        _listed(row, column, out, data, registry)
         for row in rows.ROWS.values()
         if row.name in names or not names
         for column in COLUMNS
@@ -196,7 +227,7 @@ def _list(names: Sequence[str], columns: Sequence[str], out: Path, json: bool) -
             it["row"],
             it["column"],
             it["preset"] or f"generator {it['generator']}",
-            f"{it['done']} of {it['of']}",
+            ", ".join([f"{it['done']} of {it['of']}", *(f"{n} {state}" for state, n in it["not_done"].items())]),
             "by default" if it["default"] else "if named",
         )
         for it in found
@@ -204,17 +235,18 @@ def _list(names: Sequence[str], columns: Sequence[str], out: Path, json: bool) -
     console().print(table("Rows and columns", titles, lines, numbers=False))
 
 
-def _listed(row: Any, column: str, out: Path) -> dict[str, Any]:
+def _listed(row: Row, column: str, out: Path, data: Given | None, registry: Registry) -> dict[str, Any]:
     from aaeframe.benchmarking.reproduce.cells import cells
-    from aaeframe.benchmarking.reproduce.filling import is_filled
+    from aaeframe.benchmarking.reproduce.state import State, state
 
-    every = cells([(row, column)], out, seeds=None)
+    every = Counter(state(cell, registry).state for cell in cells([(row, column)], out, seeds=None, data=data))
     how = row.columns[column]
     return {
         "row": row.name,
         "column": column,
         **how.as_dict(),
-        "done": sum(map(is_filled, every)),
-        "of": len(every),
+        "done": every[State.DONE],
+        "not_done": {it.value: every[it] for it in State if every[it] and it not in (State.DONE, State.NOTHING)},
+        "of": every.total(),
         "default": column in row.default and not row.by_name_only,
     }

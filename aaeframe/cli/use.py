@@ -89,7 +89,8 @@ def encode(
     codes = opened.encode(rows.array(), draws=draws, generator=torch.Generator().manual_seed(seed))
     arrays = {name: z.cpu().numpy() for name, z in codes.items()}
     if representation:
-        arrays["representation"] = _represented(opened, codes, rows, draws).cpu().numpy()
+        labels = _decoder_labels(opened, rows, class_names)
+        arrays["representation"] = _represented(opened, codes, labels, draws).cpu().numpy()
     if rows.labels is not None:
         arrays |= {"labels": rows.labels, "class_names": np.array(class_names)}
     _write(out or run / "codes.npz", arrays, json)
@@ -107,22 +108,30 @@ def reconstruct(
     json: options.Json = False,
 ) -> None:
     """Reconstruct data with zero noise: x and x_hat (N, ...) in the data's units."""
-    from aaeframe.evaluation.class_block import decoder_labels
-
     opened = options.load_run(context, run, device, raw_weights)
-    rows, _ = _rows(opened, data, label_key, split)
-    x = rows.array()
-    arrays = {"x": x, "x_hat": opened.reconstruct(x, decoder_labels(opened.model, rows)).cpu().numpy()}
+    rows, class_names = _rows(opened, data, label_key, split)
+    x, labels = rows.array(), _decoder_labels(opened, rows, class_names)
+    arrays = {"x": x, "x_hat": opened.reconstruct(x, labels).cpu().numpy()}
     _write(out or run / "reconstructions.npz", arrays, json)
 
 
-def _represented(run: Run, codes: Mapping[str, Tensor], rows: datasets.Split, draws: int) -> Tensor:
-    """The decoder's input for codes, (N, R) or (draws, N, R)."""
-    import torch
-
+def _decoder_labels(run: Run, rows: datasets.Split, class_names: tuple[str, ...] | None) -> Tensor | None:
+    """The labels that decoding these rows takes, if any; DataError if their classes are not numbered as the run's."""
+    from aaeframe.errors import DataError
     from aaeframe.evaluation.class_block import decoder_labels
 
     labels = decoder_labels(run.model, rows)
+    if labels is not None and (known := run.dataset().class_names) != class_names:
+        raise DataError(
+            f"the run knows the classes {known}, and these rows have {class_names}; give rows of all of them"
+        )
+    return labels
+
+
+def _represented(run: Run, codes: Mapping[str, Tensor], labels: Tensor | None, draws: int) -> Tensor:
+    """The decoder's input for codes, (N, R) or (draws, N, R)."""
+    import torch
+
     if draws == 0:
         return run.model.represent(codes, labels)
     each = [{name: z[draw] for name, z in codes.items()} for draw in range(draws)]

@@ -37,6 +37,8 @@ def _shares(sizes: np.ndarray, count: int, seed: int) -> np.ndarray:
     share[roomy[: count % len(sizes)]] += 1
     if (sizes < share).any() or share.sum() < count:
         least = int(sizes.argmin())
+        if not sizes[least]:
+            raise DataError(f"{count} labeled examples of each of {len(sizes)} classes: class {least} has no example.")
         raise DataError(
             f"{count} labeled examples balanced over {len(sizes)} classes are up to "
             f"{-(-count // len(sizes))} of each, but class {least} has only {sizes[least]}. Ask for at most "

@@ -26,13 +26,16 @@ def class_reports(
 ) -> dict[str, Any]:
     """ "classification" or "clustering" of the class block, and "leakage" by block, of labeled rows; else nothing.
 
+    What cannot be had is left out: clusters without labeled validation rows, a probe of rows of one class.
+
     Clusters are named on validation rows, and the probe is fitted to training rows: `rows` are only judged.
     """
     if rows.labels is None:
         return {}
     labels = torch.from_numpy(rows.labels)
     found: dict[str, Any] = {}
-    if judge is not None and model.class_block is not None:
+    named = dataset.validation.labels is not None
+    if model.class_block is not None and (judge == "classification" or (judge == "clustering" and named)):
         y = codes[model.class_block]
         if judge == "classification":
             found["classification"] = classification_report(y, labels).as_dict()
@@ -85,6 +88,8 @@ def _leakage(
     index = np.linspace(0, len(train) - 1, min(MAX_FIT_ROWS, len(train))).astype(np.int64)
     fit = model.encode(train.rows(index), draws=1, generator=generator(seed, "evaluation", "probe"))
     fit_labels = torch.from_numpy(train.labels[index])
+    if len(fit_labels.unique()) == 1:  # nothing is to be told apart
+        return {}
     return {
         name: leakage(fit[name][0], fit_labels, z, labels, num_classes=classes).as_dict()
         for name, z in codes.items()

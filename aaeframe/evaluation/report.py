@@ -40,7 +40,7 @@ def evaluate(
     needs more rows than there are, or data that vary, is None.
 
     Where rows are labeled: "classification" or "clustering" of the model's class block, as `judged_by` says; and
-    "leakage", what each block of real numbers tells of the class, of a model that keeps classes apart from them.
+    "leakage", what each other block tells of the class, of a model that keeps classes apart from style.
     """
     rows = dataset.split(split)
     x = torch.from_numpy(rows.array())

@@ -16,6 +16,7 @@ from aaeframe.figures.reduction import reduced, to_circle
 from aaeframe.figures.styles import style_grid
 from aaeframe.protocols import Code
 from aaeframe.representation import ClusterHeads
+from aaeframe.supports import is_one_hot
 
 STYLES: Final = 10
 """Style codes in the grid of styles, one a row."""
@@ -68,7 +69,7 @@ def _clusters(
 ) -> Figure:
     """decode(one-hot y, z = 0), and the first images assigned to each y."""
     heads = {
-        name: torch.eye(classes, device=model.device) if name == block else z.new_zeros(classes, *z.shape[1:])
+        name: torch.eye(classes, device=model.device) if name == block else _middle(model, name, z, classes)
         for name, z in codes.items()
     }
     assigned = codes[block].argmax(1).cpu()
@@ -81,6 +82,12 @@ def _clusters(
         present[cluster, : len(found)] = True
     title = "Heads (framed), and images assigned to them"
     return cluster_heads(pixels(model.decode(heads)), members, present, title=title, names=names)
+
+
+def _middle(model: Autoencoder, name: str, z: Tensor, count: int) -> Tensor:
+    """z = 0, as often as asked; of another block of one-hot vectors its uniform point."""
+    one_hot = is_one_hot(model.priors[name].support)
+    return z.new_full((count, *z.shape[1:]), 1 / z.shape[-1] if one_hot else 0.0)
 
 
 def representation(model: Autoencoder, codes: Code, labels: np.ndarray | None, names: Sequence[str] | None) -> Figure:

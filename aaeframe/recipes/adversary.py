@@ -50,6 +50,15 @@ class Adversary:
         """
         return {name: self._prior_segments(name, batch) for name in self.model.discriminators}
 
+    def regularize(
+        self, code: Code, labels: Tensor | None, draws: Draws, optimizers: Mapping[str, Optimizer]
+    ) -> Losses:
+        """Update the discriminators as by `step`, then the encoder, as their generator, on the same codes."""
+        losses = self.step(code, labels, draws, optimizers["discriminator"])
+        generator = self.generator_losses(code, labels)
+        descend(torch.stack([*generator.values()]).sum(), optimizers["generator"])
+        return {**losses, **detached(generator)}
+
     def step(self, code: Code, labels: Tensor | None, draws: Draws, optimizer: Optimizer) -> Losses:
         """Update the discriminators to tell the detached codes from prior samples.
 

@@ -76,10 +76,7 @@ class SemiSupervised:
         """Update the discriminators of y and z, then the encoder to confuse both."""
         with batch_statistics_kept(self.model.encoder):  # the reconstruction phase has counted this batch
             code = self._encode(x)
-        losses = self.adversary.step(code, None, draws, self.optimizers["discriminator"])
-        generator = self.adversary.generator_losses(code)
-        descend(torch.stack([*generator.values()]).sum(), self.optimizers["generator"])
-        return {**losses, **detached(generator)}
+        return self.adversary.regularize(code, None, draws, self.optimizers)
 
     def classification_phase(self, x: Tensor, labels: Tensor) -> Losses:
         """Update the encoder, q(y|x) alone, on the labels of x."""
@@ -108,7 +105,8 @@ class SemiSupervised:
             losses["classification"] = classification_loss(encoded[self.class_block][len(x) :], labels)
             loss = loss + self.classification_weight * losses["classification"]
         if self.label_free.used:
-            terms = self._terms(x, code[self.class_block])
+            # Batch norm made y a function of the labeled rows too, if there are some.
+            terms = self._terms(x, code[self.class_block] if labels is None else None)
             losses |= terms
             loss = loss + torch.stack([*terms.values()]).sum()
         descend(loss, self.optimizers["autoencoder"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -60,10 +59,7 @@ class Supervised:
         """Update the discriminators to tell codes from prior samples, then the encoder to confuse them."""
         with batch_statistics_kept(self.model.encoder):  # the reconstruction phase has counted this batch
             code = self._encode(x)
-        losses = self.adversary.step(code, None, draws, self.optimizers["discriminator"])
-        generator = self.adversary.generator_losses(code)
-        descend(torch.stack([*generator.values()]).sum(), self.optimizers["generator"])
-        return {**losses, **detached(generator)}
+        return self.adversary.regularize(code, None, draws, self.optimizers)
 
     def joint_phase(self, x: Tensor, labels: Tensor, draws: Draws) -> Losses:
         """Update the discriminators, then encoder and decoder on the weighted sum of their losses."""

@@ -63,10 +63,7 @@ class Unsupervised:
         """Update the discriminators to tell codes from prior samples, then the encoder to confuse them."""
         with batch_statistics_kept(self.model.encoder):  # the reconstruction phase has counted this batch
             code = self._encode(x)
-        losses = self.adversary.step(code, labels, draws, self.optimizers["discriminator"])
-        generator = self.adversary.generator_losses(code, labels)
-        descend(torch.stack([*generator.values()]).sum(), self.optimizers["generator"])
-        return {**losses, **detached(generator)}
+        return self.adversary.regularize(code, labels, draws, self.optimizers)
 
     def joint_phase(self, x: Tensor, labels: Tensor | None, draws: Draws) -> Losses:
         """Update the discriminators, then encoder and decoder on the weighted sum of their losses."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -120,6 +122,26 @@ def test_labels_that_are_not_there_cannot_be_told(prepared):
 def test_labels_no_prior_knows_are_refused(prepared):
     with pytest.raises(ConfigError, match="no prior of gaussian knows classes"):
         prepared(TABLE, LABELS, data={"labels": 20}, prior="gaussian")
+
+
+def test_labels_for_the_decoder_are_needed_of_validation_rows_too(registry, tmp_path):
+    data = from_arrays(TABLE, LABELS)
+    bare = replace(data, validation=replace(data.validation, labels=None))
+    config = resolve(parse({"training": {"recipe": "supervised"}, "prior": "gaussian"}), registry)
+    with pytest.raises(DataError, match="decodes rows with their labels, validation rows too"):
+        prepare(config, registry, bare, {}, RunFolder(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("sizes", [{"batch_size": 1}, {"batch_size": 10, "labeled_batch_size": 1}])
+def test_one_row_has_no_spread_to_normalize_by(prepared, sizes):
+    table = {
+        "prior": "y=categorical+z=gaussian",
+        "data": {"labels": 20},
+        "training": {"recipe": "semi-supervised", "labeled_batch_size": 10, **sizes},
+    }
+    prepared(TABLE, LABELS, **table)
+    with pytest.raises(ConfigError, match="batch norm needs two rows or more in each minibatch"):
+        prepared(TABLE, LABELS, **table, network="mlp(hidden=[8], batch_norm='encoder')")
 
 
 def test_data_larger_than_allowed_is_not_kept_whole(prepared):

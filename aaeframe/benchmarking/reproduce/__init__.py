@@ -4,7 +4,9 @@ rows        the experiments, and what fills which column
 columns     the columns, and the two ways to fill one: by a preset, by a generator
 published   what others report for them
 cells       one number of the table: a row, a column, a seed; and the order in which they are filled
+state       where a cell stands: what its folder holds, and whether it is worked at
 filling     trains, evaluates and estimates what a cell lacks
+divergence  that a run diverged
 claim       so that of several processes one works at a run
 found       what stands in the folder of a run
 measured    what stands in that of a generator, and how it comes there

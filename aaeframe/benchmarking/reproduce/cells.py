@@ -24,6 +24,15 @@ class Given:
     held_out: tuple[int, int] | None = None
     """Validation and test rows, where the source has no split of its own and a tenth each is not wanted."""
 
+    @property
+    def named(self) -> Given:
+        """The same by the name of its file alone, which is the same everywhere."""
+        return Given(Path(self.source).name, self.held_out)
+
+    def __str__(self) -> str:
+        rows = "" if self.held_out is None else f" with {self.held_out[0]} and {self.held_out[1]} rows held out"
+        return f"{self.source}{rows}"
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -44,6 +53,16 @@ class Cell:
     def how(self) -> Column:
         """How the column is filled."""
         return self.row.columns[self.column]
+
+    @property
+    def of(self) -> Given:
+        """The data, the column's if none was given, by name."""
+        if self.data is not None:
+            return self.data.named
+        if isinstance(self.how, ByGenerator):
+            return Given(self.how.data)
+        data = self.config().data
+        return Given(data.source, data.held_out).named
 
     @property
     def folder(self) -> Path:
@@ -97,7 +116,7 @@ class Cell:
 
 
 def selected(names: Sequence[str], columns: Sequence[str]) -> list[tuple[Row, str]]:
-    """The rows and columns asked for; of what is not named, what is filled by default.
+    """The rows and columns asked for, each once; of what is not named, what is filled by default.
 
     ConfigError if a row or a column is not known, or a row that is named has none of the columns.
     """
@@ -106,7 +125,9 @@ def selected(names: Sequence[str], columns: Sequence[str]) -> list[tuple[Row, st
     for column in columns:
         _check(column, COLUMNS, "column")
     asked = [row for row in rows.ROWS.values() if row.name in names or (not names and not row.by_name_only)]
-    chosen = [(row, column) for row in asked for column in columns or row.default if column in row.columns]
+    chosen = [
+        (row, column) for row in asked for column in dict.fromkeys(columns) or row.default if column in row.columns
+    ]
     for row in asked:
         if names and all(row is not it for it, _ in chosen):
             raise ConfigError(
@@ -137,13 +158,14 @@ def cells(chosen: Iterable[tuple[Row, str]], out: Path, *, seeds: int | None, da
 def in_order(cells: Iterable[Cell]) -> list[Cell]:
     """As a budget is best spent: column after column, in each one seed of every row before the next seed.
 
-    Seeds beyond those that a column fills early come when all else is done.
+    Seeds beyond those that a column fills early come when all else is done. Generators, which cannot be resumed, are
+    the last among either.
     """
     turns, lines = list(COLUMNS), list(rows.ROWS)
 
-    def turn(cell: Cell) -> tuple[bool, int, int, int]:
+    def turn(cell: Cell) -> tuple[bool, bool, int, int, int]:
         late = cell.place >= cell.how.early
-        return late, turns.index(cell.column), cell.place, lines.index(cell.row.name)
+        return late, isinstance(cell.how, ByGenerator), turns.index(cell.column), cell.place, lines.index(cell.row.name)
 
     return sorted(cells, key=turn)
 

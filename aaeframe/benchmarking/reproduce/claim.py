@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +17,18 @@ if sys.platform == "win32":
     def _lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
+    def _wait(descriptor: int) -> None:
+        while not _taken(descriptor):
+            time.sleep(0.05)
+
 else:
     import fcntl
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _wait(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 @contextmanager
@@ -30,12 +38,26 @@ def claimed(run: Path) -> Iterator[bool]:
     The system lets go of a claim when its process ends, however it ends; the file beside the run stays. RunError if
     that cannot be written.
     """
-    path = run.with_name(f".{run.name}.lock")
+    with _opened(run) as descriptor:
+        yield _taken(descriptor)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Wait until no other process is inside this for the same path, then be inside. RunError as of `claimed`."""
+    with _opened(path) as descriptor:
+        _wait(descriptor)
+        yield
+
+
+@contextmanager
+def _opened(claimed: Path) -> Iterator[int]:
+    path = claimed.with_name(f".{claimed.name}.lock")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        yield _taken(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
 

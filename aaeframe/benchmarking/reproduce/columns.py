@@ -24,7 +24,7 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
         "paper": "the paper's settings",
     }
 )
-"""What the columns are called, by name, in the order in which they take their turns."""
+"""What the columns are called, by name, in the order in which they take their turns; generators take theirs last."""
 
 
 @dataclass(frozen=True)

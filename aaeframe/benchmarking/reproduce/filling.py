@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from aaeframe import checkpoint as checkpoints
 from aaeframe import run as runs
-from aaeframe.benchmarking.reproduce import measured
+from aaeframe.benchmarking.reproduce import divergence, measured
 from aaeframe.benchmarking.reproduce.cells import Cell
 from aaeframe.benchmarking.reproduce.columns import ByGenerator
 from aaeframe.benchmarking.reproduce.found import find
 from aaeframe.benchmarking.reproduce.rows import TEST
+from aaeframe.benchmarking.reproduce.state import State, state
+from aaeframe.errors import RunError, TrainingDiverged
 from aaeframe.evaluation.likelihood import Progress
 from aaeframe.registry import Registry
-from aaeframe.run import Hooks
+from aaeframe.run import Hooks, Run
+from aaeframe.runs import RunFolder
 
 
 class Stopped(Exception):
@@ -34,20 +39,20 @@ class Views:
     """Opened around the training and the estimate of a generator, whose epochs are told as samples are."""
 
 
-def is_filled(cell: Cell) -> bool:
+def is_filled(cell: Cell, registry: Registry) -> bool:
     """Whether nothing is left to do."""
-    if isinstance(cell.how, ByGenerator):
-        return measured.read(cell.folder) is not None
-    found = find(cell.folder)
-    return found is not None and {TEST, cell.row.evaluation} <= found.evaluations.keys()
+    return state(cell, registry).state is State.DONE
 
 
 def fill(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[], bool]) -> None:
     """Do what is left to do, until asked to stop; test rows are evaluated once.
 
-    Whether it is all done is told by `is_filled`; of a generator that is stopped nothing is kept. Errors are those of
-    training and evaluation.
+    Whether it is all done is told by `is_filled`; of a generator that is stopped nothing is kept. RunError if what
+    stands there is not to be worked at; else errors are those of training and evaluation, and a divergence is kept.
     """
+    told = state(cell, registry).told
+    if told:
+        raise RunError(told)
     try:
         if isinstance(cell.how, ByGenerator):
             with views.generator() as progress:
@@ -58,11 +63,14 @@ def fill(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[], 
                 return
     except Stopped:
         return
+    except TrainingDiverged as error:
+        divergence.write(cell.folder, error)
+        raise
 
 
 def _work(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[], bool]) -> Iterator[None]:
     """The pieces of work that are left, each done when it is asked for."""
-    run = runs.load(cell.folder, registry) if cell.folder.exists() else None
+    run = _begun(cell, registry)
     if run is None or not run.finished:
         with views.training() as hooks:
             if run is None:
@@ -79,6 +87,17 @@ def _work(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[],
         with views.estimate() as progress:
             run.likelihood(split=TEST, samples=cell.row.samples, progress=_stoppable(progress, stop_asked, least=1))
         yield
+
+
+def _begun(cell: Cell, registry: Registry) -> Run | None:
+    """The run so far; None if nothing is there, or what was stopped before its first checkpoint, which is removed."""
+    folder, found = RunFolder(cell.folder), find(cell.folder)
+    if found is None:
+        return None
+    if found.epochs == 0 and not checkpoints.paths(folder.checkpoints):
+        shutil.rmtree(folder.path)
+        return None
+    return runs.load(folder.path, registry)
 
 
 def _stoppable(progress: Progress, stop_asked: Callable[[], bool], *, least: int) -> Progress:

@@ -6,13 +6,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from aaeframe import checkpoint as checkpoints
+from aaeframe.benchmarking.reproduce.cells import Given
 from aaeframe.config import Config
 from aaeframe.errors import RunError
-from aaeframe.metrics import MetricsFile, Row
+from aaeframe.metrics import Row
 from aaeframe.runs import RunFolder
+
+TERMS: Final = ("virtual_adversarial", "mutual_information", "augmentation")
+"""The label-free terms, as metrics name them; each has its weight in it."""
+_READ: Final = ("epoch", "step", "seconds", "reconstruction", "validation/reconstruction")
+"""What is read of every row of metrics."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Found:
     metrics: list[Row]
     """One row for each epoch that is done."""
     evaluations: Mapping[str, Any]
-    """By split, and likelihoods by samples; empty before the first."""
+    """By split, and likelihoods by samples; those of the finished run and of the weights that it is judged by."""
     test_accesses: int
     """How often something was computed from test rows."""
     environment: Mapping[str, str]
@@ -35,9 +41,24 @@ class Found:
         return len(self.metrics)
 
     @property
+    def trained(self) -> bool:
+        """Whether every epoch is done."""
+        return _trained(self.config, self.metrics)
+
+    @property
     def seconds(self) -> float:
         """Of training, without validation."""
         return sum(row["seconds"] for row in self.metrics)
+
+    @property
+    def data(self) -> Given:
+        """The name of the data, or of its file."""
+        return Given(self.config.data.source, self.config.data.held_out).named
+
+    @property
+    def version(self) -> str:
+        """Of aaeframe, which made it."""
+        return self.config.plugins.get("aaeframe", "")
 
     @property
     def criterion(self) -> float:
@@ -48,38 +69,75 @@ class Found:
         reconstruction loss.
         """
         last, weight = self.metrics[-1], self.config.training.reconstruction_weight
-        terms = sum(last.get(name, 0.0) for name in ("virtual_adversarial", "mutual_information"))
+        terms = sum(last.get(name, 0.0) for name in TERMS)
         return terms + (1.0 if weight is None else weight) * last["reconstruction"]
 
 
 def find(path: Path) -> Found | None:
-    """What a folder holds; None if there is no run in it. RunError if what is there cannot be read."""
+    """What a folder holds; None if there is no run in it. RunError or ConfigError if what is there cannot be read."""
     folder = RunFolder(path)
     if not folder.config.is_file():
         return None
+    config, metrics = folder.read_config(), _metrics(folder.metrics)
     return Found(
-        config=folder.read_config(),
-        metrics=MetricsFile(folder.metrics).rows(),
-        evaluations=_evaluations(folder.evaluation),
-        test_accesses=len(_lines(folder.test_accesses)),
+        config=config,
+        metrics=metrics,
+        evaluations=_counting(_evaluations(folder.evaluation), config, metrics),
+        test_accesses=count_lines(folder.test_accesses),
         environment=_environment(folder.checkpoints),
     )
 
 
-def _evaluations(path: Path) -> dict[str, Any]:
+def count_lines(path: Path) -> int:
+    """How many a file has; none if it is not there."""
+    return len(path.read_bytes().splitlines()) if path.exists() else 0
+
+
+def _trained(config: Config, metrics: list[Row]) -> bool:
+    return len(metrics) >= config.training.epochs
+
+
+def _metrics(path: Path) -> list[Row]:
+    """The whole rows; one that a power cut or a full disk tore off ends with no line's end."""
+    if not path.exists():
+        return []
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    try:
+        rows = [dict(json.loads(line)) for line in whole.splitlines()]
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{path} is not a table of metrics: {error}; restore it, or remove the run's folder") from error
+    for row in rows:
+        missing = [name for name in _READ if name not in row]
+        if missing:
+            raise RunError(f"a row of {path} lacks {', '.join(missing)}; restore it, or remove the run's folder")
+    return rows
+
+
+def _evaluations(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     try:
-        return dict(json.loads(path.read_text("utf-8")))
+        return {name: dict(report) for name, report in dict(json.loads(path.read_text("utf-8"))).items()}
     except (ValueError, TypeError) as error:
         raise RunError(f"{path} is not JSON: {error}; remove it, and the run is evaluated anew") from error
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text("utf-8").splitlines() if path.exists() else []
+def _counting(reports: Mapping[str, dict[str, Any]], config: Config, metrics: list[Row]) -> dict[str, Any]:
+    """Of all reports those that count: of other steps, or of other weights, are those that were made by hand."""
+    if not metrics or not _trained(config, metrics):
+        return {}
+    judged = metrics[-1]["step"], config.training.ema == 0
+    return {name: it for name, it in reports.items() if (it.get("step"), it.get("raw_weights")) == judged}
 
 
 def _environment(folder: Path) -> dict[str, str]:
     """What the newest checkpoint says; it is not verified here, as nothing is computed from it."""
     found = checkpoints.paths(folder)
-    return dict(json.loads((found[-1] / "state.json").read_text("utf-8"))["environment"]) if found else {}
+    if not found:
+        return {}
+    path = found[-1] / "state.json"
+    try:
+        environment = json.loads(path.read_text("utf-8"))["environment"]
+        return {name: environment[name] for name in ("device", "threads")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} cannot be read: {error!r}; remove {found[-1]}, or the run's folder") from error

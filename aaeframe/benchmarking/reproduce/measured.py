@@ -14,14 +14,14 @@ from aaeframe.benchmarking import generators
 from aaeframe.benchmarking.generators import Settings
 from aaeframe.benchmarking.reproduce.cells import Cell, Given
 from aaeframe.benchmarking.reproduce.columns import ByGenerator
+from aaeframe.benchmarking.reproduce.found import count_lines
 from aaeframe.environment import environment
 from aaeframe.errors import RunError
 from aaeframe.evaluation.likelihood import Progress
 from aaeframe.files import write_atomically, writing
+from aaeframe.runs import RunFolder
 
 RESULT: Final = "result.json"
-TEST_ACCESSES: Final = 1
-"""How often `measure` computes something from test rows."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class Measured:
     data: Given
     environment: Mapping[str, str]
     """Where it was trained."""
+    test_accesses: int
+    """How often something was computed from test rows, for this result or for one that was not kept."""
+    version: str
+    """Of aaeframe, which made it."""
 
 
 def settings(how: ByGenerator, seed: int) -> Settings:
@@ -47,18 +51,31 @@ def settings(how: ByGenerator, seed: int) -> Settings:
 def measure(cell: Cell, how: ByGenerator, progress: Progress) -> None:
     """Train and judge the cell's generator, and keep what `generators.measure` tells of it, whole or not at all.
 
-    Whatever `progress` raises ends it between two epochs, or two chunks of samples, and nothing is written. Errors are
-    those of `generators.generate` and of the data; RunError if the result cannot be written.
+    Whatever `progress` raises ends it between two epochs, or two chunks of samples; then nothing is written but the
+    access to test rows, if it came to that. Errors are those of `generators.generate` and of the data; RunError if the
+    result cannot be written.
     """
     assert cell.row.samples is not None
     chosen, data = settings(how, cell.seed), cell.data or Given(how.data)
     dataset = datasets.load(data.source, held_out=data.held_out)
-    report = generators.measure(how.kind, dataset, chosen, cell.row.samples, progress)
+    logging = _logging(cell.folder, cell.row.samples, progress)
+    report = generators.measure(how.kind, dataset, chosen, cell.row.samples, logging)
     made = {"held_out": data.held_out, "version": aaeframe.__version__, "environment": environment(chosen.place)}
-    with writing(cell.folder):
-        cell.folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({**report, **made}, indent=1, allow_nan=False)
     write_atomically(cell.folder / RESULT, f"{text}\n".encode())
+
+
+def _logging(folder: Path, samples: int, progress: Progress) -> Progress:
+    """Progress that logs the access right before the first samples meet the test rows."""
+
+    def watch(doing: str, done: int, of: int) -> None:
+        progress(doing, done, of)
+        if (doing, done) == ("test", 0):
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+            RunFolder(folder).log_test_access({"purpose": f"likelihood, {samples} samples"})
+
+    return watch
 
 
 def read(folder: Path) -> Measured | None:
@@ -74,8 +91,10 @@ def read(folder: Path) -> Measured | None:
             epochs=report["settings"]["epochs"],
             settings=dict(report["settings"]),
             seconds=report["seconds"],
-            data=Given(report["dataset"], None if held_out is None else (held_out[0], held_out[1])),
-            environment=dict(report["environment"]),
+            data=Given(report["dataset"], None if held_out is None else (held_out[0], held_out[1])).named,
+            environment={name: report["environment"][name] for name in ("device", "threads")},
+            test_accesses=count_lines(RunFolder(folder).test_accesses),
+            version=report["version"],
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise RunError(f"{path} is no result: {error!r}; remove it, and it is measured anew") from error

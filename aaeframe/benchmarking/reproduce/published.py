@@ -87,4 +87,5 @@ OTHERS_FACES: Final = (
     Published("GAN, TFD", 2057, 26),
     Published("GMMN+AE, TFD", 2204, 20),
     Published("AAE, TFD", 2252, 16),
+    Published("AAE, TFD, 10 million samples", 2522),
 )

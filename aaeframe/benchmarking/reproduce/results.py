@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, Final
+from typing import Final
 
-from aaeframe.benchmarking.reproduce import measured, rows
+from aaeframe.benchmarking.reproduce import rows
 from aaeframe.benchmarking.reproduce.cells import Cell, Given, cells
-from aaeframe.benchmarking.reproduce.columns import COLUMNS, ByGenerator, Column
+from aaeframe.benchmarking.reproduce.columns import COLUMNS, Column
 from aaeframe.benchmarking.reproduce.criteria import Criterion, criteria
-from aaeframe.benchmarking.reproduce.found import Found, find
+from aaeframe.benchmarking.reproduce.found import Found
+from aaeframe.benchmarking.reproduce.measured import Measured
 from aaeframe.benchmarking.reproduce.rows import TEST, Row
-from aaeframe.build import resolve
-from aaeframe.config import Config
+from aaeframe.benchmarking.reproduce.state import Standing, State, as_it_is
 from aaeframe.registry import Registry
 
 CURVE_POINTS: Final = 20
 """Points of an unfinished run's learning curve, evenly spread, with the last."""
-_FREE: Final = (("plugins",), ("data", "source"), ("data", "held_out"), ("training", "device"))
-"""Parts of a configuration in which a run may differ from its preset."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +38,17 @@ class Judged:
     data: str
     """The name of the data, or of its file."""
     test_accesses: int
+    version: str
+    """Of aaeframe, which made it."""
     criteria: tuple[Criterion, ...]
     """Empty where there is no autoencoder to judge."""
     criterion: float | None
     """By which runs are picked without labels: see `Found.criterion`; None of a generator."""
-    changed: tuple[str, ...]
-    """Keys of the configuration, or of a generator's settings, in which it is not what the column is now."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """Why the run does not count."""
-        changed = (f"not the column's: {', '.join(self.changed)}",) if self.changed else ()
-        return (*(str(it) for it in self.criteria if not it.met), *changed)
+        return tuple(str(it) for it in self.criteria if not it.met)
 
     @property
     def counts(self) -> bool:
@@ -75,12 +72,30 @@ class Unfinished:
 
 @dataclass(frozen=True)
 class Result:
-    """One row and column with all its seeds."""
+    """One row and column with all its seeds on one data."""
 
     row: Row
     column: str
+    data: Given | None
+    """None: the column's own."""
     judged: tuple[Judged, ...]
     unfinished: tuple[Unfinished, ...]
+    aside: tuple[Standing, ...]
+    """What stands there and is not counted: diverged, unreadable, of other settings."""
+
+    @property
+    def name(self) -> str:
+        """Of the row, with the data that is not its own."""
+        return f"{self.row.name}{self._on}"
+
+    @property
+    def title(self) -> str:
+        """The row's, with the data that is not its own."""
+        return f"{self.row.title}{self._on}"
+
+    @property
+    def _on(self) -> str:
+        return "" if self.data is None else f" on {self.data}"
 
     @property
     def how(self) -> Column:
@@ -98,71 +113,62 @@ class Result:
         return stdev(it.value for it in self.judged) if len(self.judged) > 1 else None
 
     @property
+    def diverged(self) -> int:
+        """How many seeds did."""
+        return sum(it.state is State.DIVERGED for it in self.aside)
+
+    @property
     def pick(self) -> Judged | None:
-        """Of several runs without labels, the one that looks best without any."""
+        """Of several runs without labels, the one that looks best without any, whether it counts or not."""
         known = [(it.criterion, it) for it in self.judged if it.criterion is not None]
         return min(known, key=itemgetter(0))[1] if self.row.picked and len(known) > 1 else None
 
 
 def results(out: Path, registry: Registry) -> list[Result]:
-    """All that is found under `out`, row by row. RunError or CheckpointError if a run there cannot be read."""
-    return [it for row in rows.ROWS.values() for it in _of_row(row, out, registry) if it.judged or it.unfinished]
+    """All that is found under `out`, row by row."""
+    return [it for row in rows.ROWS.values() for it in _of_row(row, out, registry)]
 
 
 def _of_row(row: Row, out: Path, registry: Registry) -> Iterator[Result]:
+    """The row's results, column by column; a run that rows share is told of in its own row until it is done."""
     for column in (it for it in COLUMNS if it in row.columns):
-        found = [_looked_up(cell, registry) for cell in cells([(row, column)], out, seeds=None)]
-        judged = tuple(it for it in found if isinstance(it, Judged))
-        yield Result(row, column, judged, tuple(it for it in found if isinstance(it, Unfinished)))
+        every = [as_it_is(cell, registry) for cell in cells([(row, column)], out, seeds=None)]
+        there = [it for it in every if it.state is not State.NOTHING]
+        told = [it for it in there if it.state is State.DONE or row.folder == row.name]
+        for data in dict.fromkeys(it.cell.data for it in told):
+            yield _result(row, column, data, [it for it in told if it.cell.data == data])
 
 
-def _looked_up(cell: Cell, registry: Registry) -> Judged | Unfinished | None:
-    """What stands in the cell's folder; None if nothing does, or it is told of in the row whose runs these are."""
-    if isinstance(cell.how, ByGenerator):
-        return _measured(cell, cell.how)
-    found = find(cell.folder)
-    if found is None:
-        return None
-    value = cell.row.value(found.evaluations)
-    if value is not None and TEST in found.evaluations:
-        return _judged(cell, found, value, registry)
-    return _unfinished(cell, found) if cell.row.folder == cell.row.name else None
-
-
-def _measured(cell: Cell, how: ByGenerator) -> Judged | None:
-    found = measured.read(cell.folder)
-    if found is None:
-        return None
-    data = Given(Path(found.data.source).name, found.data.held_out)
-    wanted = measured.settings(how, cell.seed).as_dict()
-    return Judged(
-        cell=cell if data.source == how.data else replace(cell, data=data),
-        value=found.log_likelihood,
-        epochs=found.epochs,
-        seconds=found.seconds,
-        where=_where(found.environment),
-        data=data.source,
-        test_accesses=measured.TEST_ACCESSES,
-        criteria=(),
-        criterion=None,
-        changed=tuple(name for name in wanted if name != "device" and found.settings.get(name) != wanted[name]),
+def _result(row: Row, column: str, data: Given | None, standings: Sequence[Standing]) -> Result:
+    return Result(
+        row,
+        column,
+        data,
+        judged=tuple(_judged(it.cell, it.found) for it in standings if it.state is State.DONE and it.found is not None),
+        unfinished=tuple(
+            _unfinished(it.cell, it.found)
+            for it in standings
+            if not it.told and isinstance(it.found, Found) and it.state is not State.DONE
+        ),
+        aside=tuple(it for it in standings if it.told),
     )
 
 
-def _judged(cell: Cell, found: Found, value: float, registry: Registry) -> Judged:
-    report, preset = found.evaluations[TEST], cell.config()
-    data = Given(Path(found.config.data.source).name, found.config.data.held_out)
+def _judged(cell: Cell, found: Found | Measured) -> Judged:
+    run = found if isinstance(found, Found) else None
+    value = found.log_likelihood if isinstance(found, Measured) else cell.row.value(found.evaluations)
+    assert value is not None
     return Judged(
-        cell=cell if data.source == preset.data.source else replace(cell, data=data),
+        cell=cell,
         value=value,
         epochs=found.epochs,
         seconds=found.seconds,
         where=_where(found.environment),
-        data=data.source,
+        data=found.data.source,
         test_accesses=found.test_accesses,
-        criteria=criteria(report) if cell.how.judged else (),
-        criterion=found.criterion,
-        changed=tuple(_differences(found.config, resolve(preset, registry))),
+        version=found.version,
+        criteria=() if run is None or not cell.how.judged else criteria(run.evaluations[TEST]),
+        criterion=None if run is None else run.criterion,
     )
 
 
@@ -185,19 +191,3 @@ def _where(environment: Mapping[str, str]) -> str:
         return ""
     threads = environment["threads"]
     return f"{environment['device']}, {threads} thread{'' if threads == '1' else 's'}"
-
-
-def _differences(run: Config, preset: Config) -> Iterator[str]:
-    """The keys in which two resolved configurations differ, where they must not."""
-    flat = [dict(_flat(config.model_dump(mode="json"))) for config in (run, preset)]
-    for keys in sorted({*flat[0], *flat[1]}):
-        if not any(keys[: len(free)] == free for free in _FREE) and flat[0].get(keys) != flat[1].get(keys):
-            yield ".".join(keys)
-
-
-def _flat(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, (*above, key))
-        else:
-            yield (*above, key), value

@@ -8,31 +8,41 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from aaeframe.benchmarking.reproduce.claim import alone
 from aaeframe.benchmarking.reproduce.markdown import markdown
-from aaeframe.benchmarking.reproduce.results import Judged, Result
-from aaeframe.benchmarking.reproduce.rows import Row
+from aaeframe.benchmarking.reproduce.results import Judged, Result, results
 from aaeframe.files import write_atomically
+from aaeframe.registry import Registry
 
 
-def as_json(results: Sequence[Result]) -> dict[str, Any]:
-    """By row and column; the same runs always give the same."""
-    found: dict[str, Any] = {}
-    for it in results:
-        row = found.setdefault(it.row.name, {**_described(it.row), "columns": {}})
+def as_json(found: Sequence[Result]) -> dict[str, Any]:
+    """By row, named with data that is not its own, and column; the same runs always give the same."""
+    by_row: dict[str, Any] = {}
+    for it in found:
+        row = by_row.setdefault(it.name, {**_described(it), "columns": {}})
         row["columns"][it.column] = _result(it)
-    return {"rows": found}
+    return {"rows": by_row}
 
 
-def write(out: Path, results: Sequence[Result]) -> None:
+def write(out: Path, found: Sequence[Result]) -> None:
     """Write results.json and results.md, each whole or not at all. RunError if they cannot be written."""
-    text = json.dumps(as_json(results), indent=1, sort_keys=True, allow_nan=False)
+    text = json.dumps(as_json(found), indent=1, sort_keys=True, allow_nan=False)
     write_atomically(out / "results.json", f"{text}\n".encode())
-    write_atomically(out / "results.md", markdown(results).encode())
+    write_atomically(out / "results.md", markdown(found).encode())
 
 
-def _described(row: Row) -> dict[str, Any]:
-    paper = None if row.paper is None else asdict(row.paper)
-    return {"title": row.title, "unit": row.unit, "paper": paper, "cited": [asdict(it) for it in row.cited]}
+def refresh(out: Path, registry: Registry) -> list[Result]:
+    """Write the table of all that is there now; of several processes, one at a time, so that none writes an older one
+    over a newer. RunError if it cannot be written."""
+    with alone(out / "results"):
+        found = results(out, registry)
+        write(out, found)
+    return found
+
+
+def _described(it: Result) -> dict[str, Any]:
+    paper = None if it.row.paper is None else asdict(it.row.paper)
+    return {"title": it.title, "unit": it.row.unit, "paper": paper, "cited": [asdict(cited) for cited in it.row.cited]}
 
 
 def _result(it: Result) -> dict[str, Any]:
@@ -44,11 +54,14 @@ def _result(it: Result) -> dict[str, Any]:
         "done": len(it.judged),
         "of": len(it.how.seeds),
         "seeds": [_judged(run) for run in it.judged],
-        "pick": None if it.pick is None else {"seed": it.pick.cell.seed, "value": it.pick.value},
+        "pick": None
+        if it.pick is None
+        else {"seed": it.pick.cell.seed, "value": it.pick.value, "counts": it.pick.counts},
         "unfinished": [
             {"seed": run.cell.seed, "epoch": run.epoch, "epochs": run.epochs, run.measure: [list(p) for p in run.curve]}
             for run in it.unfinished
         ],
+        "aside": [{"seed": run.cell.seed, "state": run.state.value, "told": run.told} for run in it.aside],
     }
 
 
@@ -64,6 +77,7 @@ def _judged(run: Judged) -> dict[str, Any]:
         "seconds": round(run.seconds, 1),
         "where": run.where,
         "data": run.data,
+        "version": run.version,
         "test_accesses": run.test_accesses,
         "commands": list(run.cell.commands()),
     }

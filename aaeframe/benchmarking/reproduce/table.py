@@ -32,9 +32,9 @@ class Section:
 
 
 def sections(results: Sequence[Result]) -> list[Section]:
-    """The paper's tables with our columns, then every seed, then what is not done."""
+    """The paper's tables with our columns, then every seed, then what is not done, and what is set aside."""
     tables = [_summary(unit, [it for it in results if it.row.unit == unit]) for unit in get_args(Unit)]
-    return [section for section in (*tables, _seeds(results), _unfinished(results)) if section.rows]
+    return [section for section in (*tables, _seeds(results), _unfinished(results), _aside(results)) if section.rows]
 
 
 def notes(results: Sequence[Result]) -> list[str]:
@@ -45,16 +45,17 @@ def notes(results: Sequence[Result]) -> list[str]:
         "a run counts if a classifier tells its real-valued codes from prior samples with an accuracy of at most "
         f"{criteria.TWO_SAMPLE}, its reconstruction error is at most {criteria.RECONSTRUCTION} of the mean image's, "
         f"and the entropy of its categories is within {criteria.ENTROPY} nats of the uniform one; the mean is over all "
-        "runs, whether they count or not",
+        "runs, whether they count or not; those that are set aside are in no number",
     ]
     if any(it.pick for it in results):
         told.append(
-            "pick: the run with the least sum of label-free terms and weighted reconstruction, found by no label"
+            "pick: the run with the least sum of label-free terms and weighted reconstruction, found by no "
+            "label, whether it counts or not"
         )
+    generators = {it.column: it.how for it in results if isinstance(it.how, ByGenerator)}
     told += [
-        f"{COLUMNS[it.column]}: no adversarial autoencoder, judged by no criterion; {', '.join(it.how.settings)}"
-        for it in results
-        if isinstance(it.how, ByGenerator)
+        f"{COLUMNS[column]}: no adversarial autoencoder, judged by no criterion; {', '.join(how.settings)}"
+        for column, how in generators.items()
     ]
     tuned = dict.fromkeys(it.how.tuned for it in results if it.how.tuned)
     return [*told, *(f"{TUNED} settings tuned {how}" for how in tuned)]
@@ -65,26 +66,28 @@ def _summary(unit: Unit, results: Sequence[Result]) -> Section:
     columns = [it for it in COLUMNS if any(result.column == it for result in results)]
     titles = [BASELINES[unit] if it == "baseline" else COLUMNS[it] for it in columns]
     rows = []
-    for row in {it.row.name: it.row for it in results}.values():
-        filled = {it.column: _cell(it) for it in results if it.row is row}
-        paper = "" if row.paper is None else published(row.paper, unit)
-        rows.append([row.title, paper, *(filled.get(it, "") for it in columns)])
+    for line in {it.name: it for it in results}.values():
+        filled = {it.column: _cell(it) for it in results if it.name == line.name}
+        paper = "" if line.row.paper is None else published(line.row.paper, unit)
+        rows.append([line.title, paper, *(filled.get(it, "") for it in columns)])
     return Section(TITLES[unit], ["experiment", "the paper", *titles], rows)
 
 
 def _cell(result: Result) -> str:
     done = f"{len(result.judged)} of {len(result.how.seeds)}"
+    diverged = [f"{result.diverged} diverged"] if result.diverged else []
     if result.mean is None:
-        return f"({done})"
+        return ", ".join([f"({done})", *diverged])
     spread = "" if result.spread is None else f" ± {_number(result.spread, result.row.unit)}"
     dagger = TUNED if result.how.tuned else ""
     parts = [f"{_number(result.mean, result.row.unit)}{spread}{dagger} ({done})"]
     if result.pick is not None:
-        parts.append(f"pick {_number(result.pick.value, result.row.unit)}")
+        but = "" if result.pick.counts else ", which does not count"
+        parts.append(f"pick {_number(result.pick.value, result.row.unit)}{but}")
     failing = sum(not it.counts for it in result.judged)
     if failing:
         parts.append(f"{failing} {'does' if failing == 1 else 'do'} not count")
-    return ", ".join(parts)
+    return ", ".join([*parts, *diverged])
 
 
 def _seeds(results: Iterable[Result]) -> Section:
@@ -112,6 +115,11 @@ def _seed(run: Judged) -> list[str]:
 def _unfinished(results: Iterable[Result]) -> Section:
     rows = [_so_far(it) for result in results for it in result.unfinished]
     return Section("Not done", ("run", "epoch", "so far, on validation rows"), rows)
+
+
+def _aside(results: Iterable[Result]) -> Section:
+    rows = [[it.cell.name, it.state.value, it.told] for result in results for it in result.aside]
+    return Section("Set aside", ("run", "it is", "why, and what to do"), rows)
 
 
 def _so_far(run: Unfinished) -> list[str]:

@@ -97,6 +97,16 @@ def test_cells_are_filled_as_a_budget_is_best_spent():
     assert all(cell.place >= cell.how.early for cell in late)
 
 
+def test_what_is_named_twice_is_there_once():
+    assert names(selected(["16-clusters", "16-clusters"], ["paper", "paper"])) == [("16-clusters", "paper")]
+
+
+def test_generators_which_cannot_be_resumed_come_last_in_their_turn():
+    todo = cells(selected(["likelihood"], ["gan", "universal", "modern"]), OUT, seeds=None)
+    early = [cell.column for cell in todo if cell.place < cell.how.early]
+    assert early == ["modern"] * 3 + ["universal"] + ["gan"] * 3
+
+
 def test_data_of_ones_own_is_that_of_the_run_and_its_command():
     faces = [(ROWS["faces-likelihood"], "modern")]
     (cell,) = cells(faces, OUT, seeds=1, data=Given("my faces.npz", (100, 200)))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from aaeframe.benchmarking.reproduce.claim import claimed
+from aaeframe.benchmarking.reproduce.claim import alone, claimed
 
 HOLD = """
 import sys
@@ -30,3 +30,24 @@ def test_a_run_is_of_one_process_until_that_lets_go_or_dies(tmp_path):
     with claimed(run) as mine:
         assert mine
     assert not run.exists()
+
+
+WAIT = """
+import sys
+from pathlib import Path
+from aaeframe.benchmarking.reproduce.claim import alone
+print("asks", flush=True)
+with alone(Path(sys.argv[1])):
+    print(Path(sys.argv[1]).read_text(), flush=True)
+"""
+
+
+def test_of_two_that_write_the_second_waits_for_the_first(tmp_path):
+    path = tmp_path / "results"
+    path.write_text("older")
+    with alone(path):
+        other = subprocess.Popen([sys.executable, "-c", WAIT, str(path)], stdout=subprocess.PIPE, text=True)
+        assert other.stdout.readline() == "asks\n"
+        path.write_text("newer")
+    with other:
+        assert other.stdout.read() == "newer\n"

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import pytest
 
-from aaeframe.benchmarking.reproduce import measured, stored
-from aaeframe.benchmarking.reproduce.cells import cells
+import aaeframe
+from aaeframe.benchmarking.reproduce import divergence, measured, stored
+from aaeframe.benchmarking.reproduce.cells import Given, cells
 from aaeframe.benchmarking.reproduce.criteria import criteria
 from aaeframe.benchmarking.reproduce.markdown import markdown
 from aaeframe.benchmarking.reproduce.results import CURVE_POINTS, results
 from aaeframe.benchmarking.reproduce.rows import ROWS
 from aaeframe.benchmarking.reproduce.table import notes, sections
 from aaeframe.build import resolve
-from aaeframe.errors import RunError
+from aaeframe.errors import TrainingDiverged
 from aaeframe.registry import Registry
 
 
@@ -38,21 +40,24 @@ def report(error=0.02, *, two_sample=0.55, ratio=0.3, lacking=0.02):
 
 @pytest.fixture
 def put(tmp_path, registry):
-    """Writes the folder of a run."""
+    """Writes the folder of a run, finished if it is evaluated."""
 
-    def put(row, column, seed, *, evaluations=None, epochs=2, losses=None, change=None, accesses=0):
-        (cell,) = (it for it in cells([(ROWS[row], column)], tmp_path, seeds=None) if it.seed == seed)
+    def put(row, column, seed, *, evaluations=None, epochs=None, losses=None, change=None, accesses=0, data=None):
+        (cell,) = (it for it in cells([(ROWS[row], column)], tmp_path, seeds=None, data=data) if it.seed == seed)
         config = resolve(cell.config(), registry)
+        epochs = config.training.epochs if epochs is None else epochs
         if change is not None:
             config = config.model_copy(update={"training": config.training.model_copy(update=change)})
         cell.folder.mkdir(parents=True)
         (cell.folder / "config.toml").write_text(config.to_toml())
         line = {"reconstruction": 10.0, "validation/reconstruction": 11.0, "seconds": 1.5, **(losses or {})}
-        rows = [{"epoch": epoch + 1, "validation/error": 0.5 / (epoch + 1), **line} for epoch in range(epochs)]
+        rows = [{"epoch": at, "step": 9 * at, "validation/error": 0.5 / at, **line} for at in range(1, epochs + 1)]
         (cell.folder / "metrics.jsonl").write_text("".join(f"{json.dumps(it)}\n" for it in rows))
         (cell.folder / "test_accesses.jsonl").write_text("{}\n" * accesses)
+        of = {"step": 9 * epochs, "raw_weights": config.training.ema == 0}
         if evaluations is not None:
-            (cell.folder / "evaluation.json").write_text(json.dumps(evaluations))
+            reports = {name: {**of, **it} for name, it in evaluations.items()}
+            (cell.folder / "evaluation.json").write_text(json.dumps(reports))
         return cell
 
     return put
@@ -81,7 +86,8 @@ def test_mean_and_spread_of_two_seeds_by_hand(put, found):
     assert result.mean == pytest.approx(2.5)
     assert result.spread == pytest.approx(1.5 * math.sqrt(2))
     assert [(it.cell.seed, it.value, it.test_accesses) for it in result.judged] == [(0, 1.0, 1), (2, 4.0, 3)]
-    assert [it.seconds for it in result.judged] == [3.0, 3.0]
+    assert [it.seconds for it in result.judged] == [1.5 * 40] * 2
+    assert {it.version for it in result.judged} == {aaeframe.__version__}
     titles, line = texts([result], "Error on test images, %")
     assert titles == ["experiment", "the paper", "with label-free terms"]
     assert line == ["16 clusters", "9.55 ± 2.05", "2.50 ± 2.12† (2 of 3), pick 1.00"]
@@ -161,10 +167,60 @@ def test_without_an_autoencoder_there_is_none_to_judge(put, found):
     assert stored.as_json([result])["rows"]["16-clusters"]["columns"]["terms"]["seeds"][0]["counts"] is None
 
 
-def test_a_run_with_other_settings_than_the_presets_does_not_count(put, found):
-    put("16-clusters", "label-free", 0, evaluations={"test": report()}, change={"epochs": 2, "device": "cuda"})
+def test_a_run_with_other_settings_than_the_presets_is_set_aside(put, found):
+    put("16-clusters", "label-free", 0, evaluations={"test": report(0.9)}, change={"batch_size": 2, "device": "cuda"})
+    put("16-clusters", "label-free", 1, evaluations={"test": report(0.03)}, change={"device": "cuda"})
+    put("16-clusters", "label-free", 2, evaluations={"test": report(0.05)})
     (result,) = found()
-    assert result.judged[0].remarks == ("not the column's: training.epochs",)
+    assert result.mean == pytest.approx(4)
+    assert result.pick.cell.seed in (1, 2)
+    (aside,) = texts([result], "Set aside")[1:]
+    assert aside[:2] == ["16-clusters, label-free, seed 0", "of other settings"]
+    assert aside[2].endswith(
+        "seed-0 is of other settings than the column's now: training.batch_size; remove it, or take another --out"
+    )
+    assert "label-free/seed-0\n" not in markdown([result])
+
+
+def test_runs_of_different_data_are_never_averaged(put, found):
+    put("16-clusters", "label-free", 0, evaluations={"test": report(0.01)})
+    for seed, rows in ((1, None), (2, (100, 200))):
+        put("16-clusters", "label-free", seed, evaluations={"test": report(0.05)}, data=Given("/some/own.npz", rows))
+    results = found()
+    assert [it.mean for it in results] == pytest.approx([1, 5, 5])
+    assert [line[0] for line in texts(results, "Error")[1:]] == [
+        "16 clusters",
+        "16 clusters on own.npz",
+        "16 clusters on own.npz with 100 and 200 rows held out",
+    ]
+    names = ["16-clusters", "16-clusters on own.npz", "16-clusters on own.npz with 100 and 200 rows held out"]
+    assert list(stored.as_json(results)["rows"]) == names
+
+
+def test_a_diverged_seed_is_counted_as_such(put, found):
+    cell = put("16-clusters", "label-free", 0, epochs=3)
+    divergence.write(cell.folder, TrainingDiverged("step 30: the loss is nan"))
+    put("16-clusters", "label-free", 1, evaluations={"test": report(0.03)})
+    results = found()
+    assert texts(results, "Error")[1][2] == "3.00† (1 of 3), 1 diverged"
+    assert texts(results, "Set aside")[1][1] == "diverged"
+    (aside,) = stored.as_json(results)["rows"]["16-clusters"]["columns"]["label-free"]["aside"]
+    assert (aside["seed"], aside["state"]) == (0, "diverged")
+
+
+def test_of_diverged_seeds_alone_there_is_no_number(put, found):
+    divergence.write(put("16-clusters", "label-free", 0, epochs=3).folder, TrainingDiverged("step 30: nan"))
+    assert texts(found(), "Error")[1][2] == "(0 of 3), 1 diverged"
+
+
+def test_a_pick_that_does_not_count_is_said_so(put, found):
+    put("16-clusters", "label-free", 0, evaluations={"test": report(0.03, two_sample=0.9)})
+    losses = {"augmentation": 5.0}
+    put("16-clusters", "label-free", 1, evaluations={"test": report(0.05)}, losses=losses)
+    (result,) = found()
+    assert texts([result], "Error")[1][2].endswith("(2 of 3), pick 3.00, which does not count, 1 does not count")
+    assert [it.criterion for it in result.judged] == pytest.approx([10 * 0.004, 10 * 0.004 + 5])
+    assert stored.as_json([result])["rows"]["16-clusters"]["columns"]["label-free"]["pick"]["counts"] is False
 
 
 def test_an_unfinished_run_is_listed_with_its_curve_and_is_in_no_mean(put, found):
@@ -236,11 +292,15 @@ def test_the_files_are_the_same_for_the_same_runs(put, found, tmp_path):
     assert rows["16-clusters"]["paper"] == {"name": "AAE", "value": 9.55, "spread": 2.05, "note": ""}
 
 
-def test_an_evaluation_that_is_no_json_is_refused_in_words(put, found):
+def test_an_evaluation_that_is_no_json_is_told_of_and_stops_no_table(put, found):
     cell = put("16-clusters", "label-free", 0)
     (cell.folder / "evaluation.json").write_text("{")
-    with pytest.raises(RunError, match=r"evaluation.json is not JSON: .*; remove it"):
-        found()
+    put("16-clusters", "label-free", 1, evaluations={"test": report(0.03)})
+    results = found()
+    assert [it.mean for it in results] == pytest.approx([3])
+    name, state, told = texts(results, "Set aside")[1]
+    assert (name, state) == ("16-clusters, label-free, seed 0", "unreadable")
+    assert re.search(r"evaluation.json is not JSON: .*; remove it", told)
 
 
 @pytest.fixture
@@ -256,8 +316,10 @@ def put_generator(tmp_path):
             "dataset": "mnist",
             "held_out": None,
             "environment": {"device": "cpu (a machine)", "threads": "2"},
+            "version": "1.2.3",
         }
         cell.folder.mkdir(parents=True)
+        (cell.folder / "test_accesses.jsonl").write_text("{}\n{}\n")
         (cell.folder / "result.json").write_text(json.dumps(told))
         return cell
 
@@ -276,7 +338,7 @@ def test_a_generator_stands_beside_the_runs_and_is_judged_by_nothing(put_generat
     epochs = str(measured.settings(cell.how, 0).epochs)
     assert texts([result], "Every seed")[1] == [
         *("likelihood, gan, seed 0", "220.0 nats", "not judged", epochs, "1.5", "cpu (a machine), 2 threads"),
-        *("mnist", "1"),
+        *("mnist", "2"),
     ]
     text = markdown([result])
     assert "- † settings tuned on validation rows" in text
@@ -284,16 +346,16 @@ def test_a_generator_stands_beside_the_runs_and_is_judged_by_nothing(put_generat
     assert "\naaeframe reproduce likelihood --column gan --seeds 3 --out .\n" in text
 
 
-def test_a_generator_with_other_settings_than_the_columns_does_not_count(put_generator, found):
+def test_a_generator_with_other_settings_than_the_columns_is_set_aside(put_generator, found):
     put_generator(1, 220.0, epochs=1, device="cuda:0")
     (result,) = found()
-    assert result.judged[0].remarks == ("not the column's: epochs",)
-    assert texts([result], "Every seed")[1][2] == "no: not the column's: epochs"
+    assert result.judged == ()
+    assert "is of other settings than the column's now: epochs; remove it" in texts([result], "Set aside")[1][2]
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[]"])
-def test_a_result_that_is_none_is_refused_in_words(put_generator, found, text):
+def test_a_result_that_is_none_is_told_of(put_generator, found, text):
     cell = put_generator(0, 220.0)
     (cell.folder / "result.json").write_text(text)
-    with pytest.raises(RunError, match=r"result.json is no result: .*; remove it, and it is measured anew"):
-        found()
+    (aside,) = found()[0].aside
+    assert re.search(r"result.json is no result: .*; remove it, and it is measured anew", aside.told)

@@ -88,6 +88,10 @@ def test_the_slips_of_the_slides_are_corrected():
     assert cited["VAT"].value == 24.63
 
 
+def test_faces_have_both_numbers_of_the_paper():
+    assert [it.value for it in published.OTHERS_FACES if it.name.startswith("AAE")] == [2252, 2522]
+
+
 def test_the_papers_numbers_are_those_of_its_presets():
     from aaeframe.presets import read_about
 

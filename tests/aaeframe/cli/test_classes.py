@@ -88,26 +88,29 @@ def test_rows_are_reconstructed_with_their_labels(done, cli, refused, runs, tmp_
     ],
 )
 def test_each_recipe_is_measured_and_drawn_by_what_it_is_for(done, runs, name, parts, pictures):
-    report = done("evaluate", runs / name, "--json").json
+    report = done("evaluate", runs / name, "--json", "--split", "validation").json
     assert {"classification", "clustering", "leakage"} & report.keys() == parts
     done("figures", runs / name)
     assert {"styles", "clusters", "representation"} & figures_of(runs / name) == pictures
 
 
 def test_the_tables_say_how_clusters_were_named(done, runs):
-    out = done("evaluate", runs / "clustering").out
+    out = done("evaluate", runs / "clustering", "--split", "validation").out
     assert "clusters named by validation rows (the paper's protocol)" in out
     assert "class read from 'style' by a linear probe" in out
 
 
-def test_every_look_at_the_test_rows_is_counted(done, runs):
+def test_every_look_at_the_test_rows_is_counted(done, runs, monkeypatch):
+    monkeypatch.setattr("aaeframe.run.evaluate", lambda *arguments, **options: {})  # what it measures takes time
     run, accesses = runs / "clustering", runs / "clustering/test_accesses.jsonl"
-    done("evaluate", run, "--split", "validation")
+    done("evaluate", run, "--split", "validation", "--json")
     assert not accesses.exists()
-    done("evaluate", run)
-    done("evaluate", run, "--likelihood", "--samples", "100")
+    done("evaluate", run, "--json")
+    done("evaluate", run, "--likelihood", "--samples", "100", "--json")
+    done("figures", run)
+    done("figures", run, "--split", "validation")
     purposes = [json.loads(line)["purpose"] for line in accesses.read_text().splitlines()]
-    assert purposes == ["evaluate", "evaluate", "likelihood, 100 samples"]
+    assert purposes == ["evaluate", "evaluate", "likelihood, 100 samples", "figures"]
 
 
 @pytest.fixture
@@ -120,14 +123,37 @@ def pair(tmp_path):
 
 
 def test_runs_are_set_beside_each_other(done, pair, tmp_path):
-    out = done("compare", *pair, "--out", tmp_path / "pictures/codes.png").out
+    split = ("--split", "validation")
+    out = done("compare", *pair, *split, "--out", tmp_path / "pictures/codes.png").out
     assert "two-sample accuracy" in out
     assert "prior itself" in out
     assert (tmp_path / "pictures/codes.png").stat().st_size > 10_000
-    report = done("compare", *pair, "--json", "--split", "validation").json
+    report = done("compare", *pair, *split, "--json").json
     assert {str(path) for path in pair} == report.keys()
 
 
 def test_runs_of_other_priors_are_not_compared(cli, refused, pair, runs):
-    refused(cli("compare", pair[0], runs / "clustering"), "share their data and their prior", "style")
+    refused(cli("compare", pair[0], runs / "clustering"), "share their data, with its split, and their prior", "style")
     refused(cli("compare", pair[0]), "two runs or more")
+    refused(cli("compare", pair[0], pair[0]), "two runs or more")
+
+
+def test_runs_on_other_splits_are_not_compared(cli, refused, table, tmp_path):
+    for name, held_out in (("one", [5, 5]), ("other", [10, 10])):
+        aaeframe.train(table, config={"data": {"held_out": held_out}}, out=tmp_path / name, **SMALL)
+    refused(cli("compare", tmp_path / "one", tmp_path / "other"), "share their data, with its split")
+
+
+def test_codes_are_drawn_in_a_plane_and_nothing_is_measured_for_others(cli, refused, tmp_path):
+    for name in ("one", "other"):
+        aaeframe.train(prior="gaussian(size=3)", out=tmp_path / name, **SMALL)
+    outcome = cli("compare", tmp_path / "one", tmp_path / "other", "--out", tmp_path / "codes.png")
+    refused(outcome, "draws codes of two dimensions", "leave it out")
+    assert not (tmp_path / "one/test_accesses.jsonl").exists()
+
+
+def test_labels_of_another_file_are_not_taken_for_the_runs(cli, refused, runs, tmp_path):
+    x = np.zeros((6, 8, 8), np.uint8)
+    np.savez(tmp_path / "few.npz", x=x, y=np.arange(6) % 3 + 4)
+    outcome = cli("reconstruct", runs / "supervised", "--data", tmp_path / "few.npz")
+    refused(outcome, "the run knows the classes", "these rows have ('4', '5', '6')")

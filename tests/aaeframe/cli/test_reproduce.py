@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from statistics import mean, stdev
 
@@ -13,7 +14,7 @@ import aaeframe
 from aaeframe import presets
 from aaeframe.benchmarking import generators
 from aaeframe.benchmarking.generators import Settings
-from aaeframe.benchmarking.reproduce import filling, rows
+from aaeframe.benchmarking.reproduce import divergence, filling, rows
 from aaeframe.benchmarking.reproduce.claim import claimed
 from aaeframe.benchmarking.reproduce.columns import ByGenerator, ByPreset
 from aaeframe.benchmarking.reproduce.rows import Row
@@ -230,6 +231,22 @@ def test_a_run_that_diverges_does_not_stop_the_others(cli, monkeypatch, tmp_path
     assert "error: clusters, label-free, seed 3: step 2: the loss is nan" in outcome.err
     column = stored(tmp_path / "reproduction")["rows"]["clusters"]["columns"]["label-free"]
     assert [it["seed"] for it in column["seeds"]] == [5]
+    kept = tmp_path / "reproduction/clusters/label-free/seed-3/diverged.json"
+    assert json.loads(kept.read_text()) == {"step": 2, "sentence": "step 2: the loss is nan"}
+
+
+def test_what_diverged_is_tried_again_once_its_file_is_removed(cli, tmp_path):
+    folder = tmp_path / "reproduction/clusters/label-free/seed-3"
+    divergence.write(folder, TrainingDiverged("step 2: the loss is nan"))
+    outcome = cli("reproduce", "clusters", "--seeds", 1)
+    assert outcome.code == 1
+    assert "diverged: step 2: the loss is nan; to try again, remove its diverged.json" in " ".join(outcome.err.split())
+    assert "are left" not in outcome.err
+    assert "1 diverged" in outcome.out
+    assert "0 of 2, 1 diverged" in cli("reproduce", "clusters", "--list").out
+    (folder / "diverged.json").unlink()
+    folder.rmdir()
+    assert cli("reproduce", "clusters", "--seeds", 1).code == 0
 
 
 def test_the_first_interrupt_stops_after_the_step_and_the_table_is_printed(cli, monkeypatch):
@@ -261,6 +278,7 @@ def test_what_there_is_to_fill_is_listed_and_nothing_trained(done, tmp_path):
             "generator": None,
             "settings": [],
             "done": 0,
+            "not_done": {},
             "of": 2,
             "default": True,
         },
@@ -271,6 +289,7 @@ def test_what_there_is_to_fill_is_listed_and_nothing_trained(done, tmp_path):
             "generator": "gan",
             "settings": SETTINGS,
             "done": 0,
+            "not_done": {},
             "of": 3,
             "default": False,
         },
@@ -298,10 +317,66 @@ def test_bad_input_is_refused_before_anything_is_trained(cli, refused, tmp_path,
 
 def test_data_of_ones_own_is_named_beside_the_number(done, tmp_path, table):
     done("reproduce", "likelihood", "--seeds", 1, "--data", table, "--held-out", 10, 20)
-    (seed,) = stored(tmp_path / "reproduction")["rows"]["likelihood"]["columns"]["modern"]["seeds"]
+    rows = stored(tmp_path / "reproduction")["rows"]
+    (seed,) = rows["likelihood on table.npz with 10 and 20 rows held out"]["columns"]["modern"]["seeds"]
     assert seed["data"] == "table.npz"
     assert "--set 'data.held_out=[10, 20]' --data table.npz" in seed["commands"][0]
-    assert not any("not the column's" in remark for remark in seed["remarks"])
+
+
+def test_data_other_than_that_of_the_folder_is_refused_before_work(done, cli, refused, tmp_path, table):
+    done("reproduce", "likelihood", "--seeds", 1)
+    given = ("--data", table, "--held-out", 10, 20)
+    words = "reproduction/likelihood/modern/seed-3 is of digits, table.npz with 10 and 20 rows held out was asked; take"
+    refused(cli("reproduce", "likelihood", *given), words)
+    assert not (tmp_path / "reproduction/likelihood/modern/seed-5").exists()
+    assert "1 of other data" in done("reproduce", "likelihood", "--list", *given).out
+    done("reproduce", "likelihood", "--seeds", 1, *given, "--out", "another")
+
+
+def test_an_evaluation_by_hand_of_other_weights_is_not_that_of_the_table(done, tmp_path, evaluated):
+    done("reproduce", "clusters", "--seeds", 1)
+    folder = tmp_path / "reproduction/clusters/label-free/seed-3"
+    path = folder / "evaluation.json"
+    mine = json.loads(path.read_text())
+    mine["test"] |= {"raw_weights": not mine["test"]["raw_weights"], "clustering": {"error": 0.0}}
+    path.write_text(json.dumps(mine))
+    done("reproduce", "clusters", "--seeds", 1)
+    assert len(evaluated) == 2
+    (seed,) = stored(tmp_path / "reproduction")["rows"]["clusters"]["columns"]["label-free"]["seeds"]
+    assert seed["test_accesses"] == 2
+    assert seed["value"] > 0
+
+
+def test_a_folder_that_cannot_be_read_does_not_stop_the_others(cli, tmp_path):
+    folder = tmp_path / "reproduction/clusters/label-free/seed-3"
+    folder.mkdir(parents=True)
+    outcome = cli("reproduce", "clusters")
+    assert outcome.code == 1
+    words = "seed-3 is no run: it has no config.toml; remove it, and the run is trained"
+    assert words in " ".join(outcome.err.split())
+    column = stored(tmp_path / "reproduction")["rows"]["clusters"]["columns"]["label-free"]
+    assert [it["seed"] for it in column["seeds"]] == [5]
+    assert [it["state"] for it in column["aside"]] == ["unreadable"]
+
+
+def test_a_run_stopped_before_its_first_checkpoint_begins_anew(done, tmp_path):
+    done("reproduce", "clusters", "--seeds", 1, "--budget", 0)
+    folder = tmp_path / "reproduction/clusters/label-free/seed-3"
+    shutil.rmtree(folder / "checkpoints")
+    done("reproduce", "clusters", "--seeds", 1)
+    assert (folder / "evaluation.json").is_file()
+
+
+def test_a_run_of_other_settings_is_neither_continued_nor_counted(cli, done, tmp_path):
+    done("reproduce", "clusters", "--seeds", 1, "--budget", 0)
+    (tmp_path / "presets/tiny-clusters.toml").write_text(
+        ABOUT.format(name="x") + PRESETS["tiny-clusters"].replace("epochs = 2", "epochs = 3")
+    )
+    outcome = cli("reproduce", "clusters", "--seeds", 1)
+    assert outcome.code == 1
+    assert "than the column's now: training.epochs; remove it, or take" in " ".join(outcome.err.split())
+    column = stored(tmp_path / "reproduction")["rows"]["clusters"]["columns"]["label-free"]
+    assert (column["done"], column["unfinished"]) == (0, [])
 
 
 GAN = ("reproduce", "likelihood", "--column", "gan")
@@ -339,7 +414,10 @@ def test_what_was_measured_is_kept_with_where_it_was(done, tmp_path):
 
 def test_a_generator_for_which_the_time_does_not_reach_is_left_undone(done, tmp_path):
     outcome = done(*GAN, "--seeds", 1, "--budget", 0)
-    assert "likelihood, gan, seed 0: not done, and begins anew: no part of it is kept" in outcome.err
+    assert (
+        "likelihood, gan, seed 0: not done, and begins anew: no part of it is kept; it needs a larger --budget"
+        in outcome.err
+    )
     assert "1 of 1 runs are left, likelihood, gan, seed 0 first; go on with: aaeframe reproduce" in outcome.err
     assert not (tmp_path / "reproduction/likelihood/gan/seed-0").exists()
     assert stored(tmp_path / "reproduction") == {"rows": {}}
@@ -364,6 +442,7 @@ def test_an_interrupt_stops_a_generator_after_the_epoch(cli, monkeypatch, tmp_pa
     assert outcome.code == 130
     assert told == [("generator and discriminator", done, 2) for done in (0, 1)]
     assert "3 of 3 runs are left" in outcome.err
+    assert "--budget" not in outcome.err
     assert not list(tmp_path.glob("reproduction/likelihood/gan/seed-*"))
 
 
@@ -371,7 +450,8 @@ def test_a_generator_learns_data_of_ones_own(done, tmp_path):
     rng = np.random.default_rng(0)
     np.save(tmp_path / "noise.npy", rng.integers(0, 256, (700, 4), dtype=np.uint8))
     done(*GAN, "--seeds", 1, "--data", "noise.npy", "--held-out", 20, 30)
-    (seed,) = stored(tmp_path / "reproduction")["rows"]["likelihood"]["columns"]["gan"]["seeds"]
+    rows = stored(tmp_path / "reproduction")["rows"]
+    (seed,) = rows["likelihood on noise.npy with 20 and 30 rows held out"]["columns"]["gan"]["seeds"]
     assert seed["data"] == "noise.npy"
     assert "--data noise.npy --held-out 20 30" in seed["commands"][0]
     kept = json.loads((tmp_path / "reproduction/likelihood/gan/seed-0/result.json").read_text())

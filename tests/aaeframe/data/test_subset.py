@@ -54,7 +54,7 @@ def test_a_class_too_small_is_named():
 
 
 def test_a_class_that_is_missing_is_named():
-    with pytest.raises(DataError, match="class 3 has only 0"):
+    with pytest.raises(DataError, match="class 3 has no example"):
         labeled_subset(np.arange(30) % 3, 8, 4, 0)
 
 

@@ -123,11 +123,10 @@ def test_without_labels_there_is_nothing_to_report():
         assert reported(Model(), judge, BARE) == {}
 
 
-def test_clusters_cannot_be_named_without_labels():
+def test_clusters_without_labeled_validation_rows_are_left_out():
     """Rows that are judged may have labels of their own."""
     model, rows = Model(), DATA.test
-    with pytest.raises(DataError, match="clusters are named by the labels of validation rows, and this data has none"):
-        class_reports(model, BARE, rows, model.codes(rows), 0, "clustering")
+    assert class_reports(model, BARE, rows, model.codes(rows), 0, "clustering") == {"leakage": {}}
 
 
 def test_training_rows_without_labels_fit_no_probe():

@@ -226,6 +226,16 @@ def test_who_stands_still_is_consistent(prepared, schedule, encoder, noise):
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
+def test_who_stands_still_is_consistent_beside_labeled_rows_under_batch_norm(prepared, schedule):
+    """Batch norm makes q(y|x) a function of the rows beside x; labeled ones are not beside the rows that are moved."""
+    terms = {"virtual_adversarial": 1.0, "radius": 1e-6}
+    network = "mlp(hidden=[16], batch_norm='encoder')"
+    training = prepared("semi-supervised", schedule, network=network, label_free=terms)
+    losses = training.recipe.step(training.batches.next())
+    assert abs(losses["virtual_adversarial"].item()) < 1e-5
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_mutual_information_is_of_the_unlabeled_rows(prepared, watch, rows, schedule):
     training = prepared("semi-supervised", schedule, label_free={"mutual_information": 0.5, "balance": 2.0})
     encodings = watch.recorded(training.model.encoder)
