@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from aaeframe.benchmarking.reproduce.cells import Cell, Given
+    from aaeframe.benchmarking.reproduce.filling import Until
     from aaeframe.benchmarking.reproduce.rows import Row
-    from aaeframe.cli.following import Stop
     from aaeframe.evaluation.likelihood import Progress
     from aaeframe.registry import Registry
 
@@ -64,13 +63,12 @@ def reproduce(
     """
     from aaeframe.benchmarking.reproduce.cells import cells, selected
 
-    given = _given(row or (), data, held_out)
+    given, chosen = _given(row or (), data, held_out), selected(row or (), column or ())
     registry = options.registry(context)
     if list_only:
-        selected(row or (), column or ())
         _list(row or (), column or (), out, given, registry, json)
         return
-    todo = cells(selected(row or (), column or ()), out, seeds=seeds, data=given)
+    todo = cells(chosen, out, seeds=seeds, data=given)
     _check_data(todo, given, registry)
     code = _fill(todo, out, registry, budget)
     _report(out, registry, json)
@@ -102,54 +100,44 @@ def _check_data(todo: Sequence[Cell], given: Given | None, registry: Registry) -
             raise ConfigError(standing.told)
 
 
-@dataclass(frozen=True)
-class _Until:
-    """Whether to stop: the user wants to, or the time is up."""
-
-    stop: Stop
-    deadline: float | None
-
-    @property
-    def late(self) -> bool:
-        return self.deadline is not None and time.monotonic() >= self.deadline
-
-    def __call__(self) -> bool:
-        return self.stop() or self.late
-
-
 def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | None) -> int:
     """Fill cells until all is done, the time is up or the user wants to stop; the exit code.
 
     A cell that fails, or is not to be worked at, is told of, and the others go on.
     """
-    from aaeframe.benchmarking.reproduce.state import LEFT, state
+    from aaeframe.benchmarking.reproduce.filling import SetAside, Until
     from aaeframe.benchmarking.reproduce.stored import refresh
     from aaeframe.cli.console import err
     from aaeframe.cli.following import INTERRUPTED, stoppable
 
     console, failed = err(), False
     with stoppable(console) as stop:
-        stop_asked = _Until(stop, None if minutes is None else time.monotonic() + 60 * minutes)
+        stop_asked = Until(stop, None if minutes is None else time.monotonic() + 60 * minutes)
         for cell in todo:
             try:
                 worked = _work_at(cell, registry, console, stop_asked)
             except AaeframeError as error:
-                worked = failed = True
+                failed, worked = True, not isinstance(error, SetAside)
                 console.print(f"error: {cell.name}: {error}", markup=False)
             if worked:
                 refresh(out, registry)
-            if worked and stop_asked():
+            if stop() or (worked and stop_asked.late):
                 break
-    left = [cell for cell in todo if state(cell, registry).state in LEFT]
-    if left:
-        again = shlex.join(["aaeframe", *sys.argv[1:]])
-        told = f"{len(left)} of {len(todo)} runs are left, {left[0].name} first; go on with: {again}"
-        console.print(told, markup=False)
+    _tell_what_is_left(todo, registry, console)
     return INTERRUPTED if stop.asked else int(failed)
 
 
-def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: _Until) -> bool:
-    """Do what is left of one cell, unless another process does; whether there was anything."""
+def _tell_what_is_left(todo: Sequence[Cell], registry: Registry, console: Console) -> None:
+    from aaeframe.benchmarking.reproduce.state import LEFT, state
+
+    left = [cell.name for cell in todo if state(cell, registry).state in LEFT]
+    if left:
+        again = shlex.join(["aaeframe", *sys.argv[1:]])
+        console.print(f"{len(left)} of {len(todo)} runs are left, {left[0]} first; go on with: {again}", markup=False)
+
+
+def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: Until) -> bool:
+    """Do what is left of one cell, unless another process does; whether something was done."""
     from aaeframe.benchmarking.reproduce.claim import claimed
     from aaeframe.benchmarking.reproduce.columns import ByGenerator
     from aaeframe.benchmarking.reproduce.filling import Views, fill, is_filled
@@ -161,7 +149,8 @@ def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: _Unti
     with claimed(cell.folder) as mine:
         if not mine:
             console.print(f"{cell.name}: another process is at it", markup=False)
-        elif not is_filled(cell, registry):
+            return False
+        if not is_filled(cell, registry):
             console.print(cell.name, markup=False)
             views = Views(lambda: shown(console, stop_asked), samples_shown, lambda: _generator_shown(console))
             fill(cell, registry, views, stop_asked)

@@ -53,7 +53,9 @@ def test_an_unknown_preset_lists_the_nearest_and_all(folder):
             read("swisroll")
 
 
-@pytest.mark.parametrize("name", ["figure-4-mixture", "figure-4-swissroll"])
+@pytest.mark.parametrize(
+    "name", [f"{kind}figure-4-{prior}" for kind in ("", "paper-") for prior in ("mixture", "swissroll")]
+)
 def test_figure_4_without_labels_is_a_run(name):
     whole = resolve(compose(name, None, {"data": {"labels": 0}}), Registry.load())
     assert whole.data.labels == 0
@@ -130,3 +132,70 @@ def test_baselines_learn_from_labels_alone(resolved):
             assert config.training.reconstruction_weight == 0, name
             assert {part.weight for part in config.prior.values()} == {0}, name
             assert config.training.classification_weight == 1, name
+
+
+def test_baselines_learn_nothing_of_unlabeled_rows_by_the_statistics_of_batch_norm(resolved):
+    for name, config in resolved.items():
+        if name.startswith("baseline-"):
+            assert config.network.options["batch_norm"] == "none", name
+
+
+def test_the_variational_baseline_differs_from_the_likelihoods_preset_in_its_recipe_alone(resolved):
+    ours, other = resolved["modern-mnist-likelihood"], resolved["baseline-mnist-vae"]
+    for part in ("data", "network", "encoder"):
+        assert getattr(ours, part) == getattr(other, part)
+    assert (ours.prior["z"].component, ours.prior["z"].options) == (
+        other.prior["z"].component,
+        other.prior["z"].options,
+    )
+    for name in ("epochs", "batch_size", "precision", "ema", "input_noise", "initial_std"):
+        assert getattr(ours.training, name) == getattr(other.training, name), name
+    for optimizer in ours.optimizers.values():
+        assert optimizer == other.optimizers["autoencoder"]
+    assert (ours.training.epochs, other.optimizers["autoencoder"].anneal_from) == (60, 0.5)
+
+
+def test_how_settings_were_chosen_is_said_where_held_out_rows_had_a_part():
+    told = {name: presets.read_about(name).tuned for name in NAMES}
+    assert told["modern-mnist-likelihood"] == "on validation rows"
+    assert told["modern-mnist-100-labels"] == "with validation labels"
+    silent = ("baseline-", "paper-", "figure-", "modern-svhn-", "modern-faces-", "modern-mnist-styles")
+    for name in NAMES:
+        assert (told[name] is None) == name.startswith(silent), name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_epochs_and_arithmetic_that_are_not_the_papers_are_told(name, resolved):
+    told, training = " ".join(presets.read_about(name).deviates), resolved[name].training
+    assert ("bfloat16" in told) == (training.precision == "bf16")
+    kind, _, rest = name.partition("-")
+    papers = resolved.get(f"paper-{rest.replace('faces', 'tfd')}")
+    if kind in ("modern", "adversarial"):
+        assert f"{training.epochs} epochs in place of {papers.training.epochs}" in told
+
+
+def test_every_weight_that_is_not_1_is_told(resolved):
+    for name, config in resolved.items():
+        if name.startswith(("modern-", "adversarial-")) and config.training.reconstruction_weight is not None:
+            told = " ".join(presets.read_about(name).deviates)
+            assert f"{config.training.reconstruction_weight:g} (reconstruction)" in told or "50 times" in told, name
+
+
+def test_what_the_paper_has_not_is_named_in_the_adversarial_presets(resolved):
+    for name in NAMES:
+        if name.startswith("adversarial-"):
+            told = presets.read_about(name).deviates
+            assert told[0].startswith("No label-free terms: the losses are reconstruction"), name
+            for words in ("Noise on the input of y's discriminator", "A moving average of the weights"):
+                (sentence,) = (it for it in told if it.startswith(words))
+                assert "which the paper has not" in sentence, name
+
+
+def test_the_papers_figures_have_the_experiments_of_ours(resolved):
+    for name in ("figure-4-mixture", "figure-4-swissroll"):
+        ours, papers = resolved[name], resolved[f"paper-{name}"]
+        assert (ours.data, ours.prior.keys()) == (papers.data, papers.prior.keys())
+        assert [it.component for it in ours.prior.values()] == [it.component for it in papers.prior.values()]
+    ours, papers = resolved["modern-svhn-styles"], resolved["paper-svhn-styles"]
+    assert (ours.data, ours.training.recipe) == (papers.data, papers.training.recipe)
+    assert ours.prior["style"].options == papers.prior["style"].options

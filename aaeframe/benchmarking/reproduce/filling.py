@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -27,6 +28,28 @@ class Stopped(Exception):
     anew."""
 
 
+class SetAside(RunError):
+    """What stands in the folder of a cell is neither worked at nor counted."""
+
+
+@dataclass(frozen=True)
+class Until:
+    """Whether to stop: that was asked for, or the time is up."""
+
+    asked: Callable[[], bool]
+    deadline: float | None
+    """On the monotonic clock, in seconds; None: there is time."""
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is up."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        return self.asked() or self.late
+
+
 @dataclass(frozen=True)
 class Views:
     """How the pieces of work are followed, one at a time."""
@@ -47,12 +70,12 @@ def is_filled(cell: Cell, registry: Registry) -> bool:
 def fill(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[], bool]) -> None:
     """Do what is left to do, until asked to stop; test rows are evaluated once.
 
-    Whether it is all done is told by `is_filled`; of a generator that is stopped nothing is kept. RunError if what
+    Whether it is all done is told by `is_filled`; of a generator that is stopped nothing is kept. SetAside if what
     stands there is not to be worked at; else errors are those of training and evaluation, and a divergence is kept.
     """
     told = state(cell, registry).told
     if told:
-        raise RunError(told)
+        raise SetAside(told)
     try:
         if isinstance(cell.how, ByGenerator):
             with views.generator() as progress:

@@ -265,7 +265,7 @@ def test_two_likelihoods_of_one_run(put, found):
     )
     (result,) = found()
     assert (result.row.name, result.mean) == ("likelihood", 341.25)
-    assert texts([result], "Parzen")[1] == ["Parzen, 10,000 samples", "340 ± 2", "341.2 (1 of 3)"]
+    assert texts([result], "Parzen")[1] == ["Parzen, 10,000 samples", "340 ± 2", "341.2† (1 of 3)"]
 
 
 def test_markdown_has_the_table_what_is_published_and_the_commands(put, found):

@@ -359,6 +359,14 @@ def test_a_folder_that_cannot_be_read_does_not_stop_the_others(cli, tmp_path):
     assert [it["state"] for it in column["aside"]] == ["unreadable"]
 
 
+def test_what_is_set_aside_takes_no_budget_from_the_next(cli, tmp_path):
+    folder = tmp_path / "reproduction/clusters/label-free"
+    divergence.write(folder / "seed-3", TrainingDiverged("step 2: the loss is nan"))
+    outcome = cli("reproduce", "clusters", "--budget", 0)
+    assert (folder / "seed-5/config.toml").is_file()
+    assert "1 of 2 runs are left, clusters, label-free, seed 5 first" in outcome.err
+
+
 def test_a_run_stopped_before_its_first_checkpoint_begins_anew(done, tmp_path):
     done("reproduce", "clusters", "--seeds", 1, "--budget", 0)
     folder = tmp_path / "reproduction/clusters/label-free/seed-3"
@@ -422,6 +430,21 @@ def test_a_generator_for_which_the_time_does_not_reach_is_left_undone(done, tmp_
     assert not (tmp_path / "reproduction/likelihood/gan/seed-0").exists()
     assert stored(tmp_path / "reproduction") == {"rows": {}}
     assert "are left" not in done(*GAN, "--seeds", 1).err
+
+
+def test_test_rows_that_were_looked_at_for_nothing_are_counted(done, monkeypatch, tmp_path):
+    real = generators.measure
+
+    def measure(*arguments):
+        real(*arguments)
+        raise filling.Stopped
+
+    monkeypatch.setattr(generators, "measure", measure)
+    done(*GAN, "--seeds", 1)
+    monkeypatch.setattr(generators, "measure", real)
+    done(*GAN, "--seeds", 1)
+    (seed,) = stored(tmp_path / "reproduction")["rows"]["likelihood"]["columns"]["gan"]["seeds"]
+    assert (seed["test_accesses"], seed["version"]) == (2, aaeframe.__version__)
 
 
 def test_an_interrupt_stops_a_generator_after_the_epoch(cli, monkeypatch, tmp_path):
