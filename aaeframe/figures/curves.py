@@ -39,15 +39,25 @@ class Panel(NamedTuple):
     references: dict[str, float]
 
 
+CLASS_LOSSES: Final = {
+    "classification": "labels",
+    "virtual_adversarial": "virtual adversary",
+    "mutual_information": "mutual information",
+    "augmentation": "augmentation",
+}
+"""What each is called."""
+
+
 @styled
 def loss_curves(rows: Rows, *, title: str = "Training", informed: Collection[str] = (), loss: str = "bce") -> Figure:
-    """The metrics of each epoch in up to four panels; what no row holds is left out.
+    """The metrics of each epoch in panels; what no row holds is left out.
 
     Reconstruction: "reconstruction", "validation/reconstruction" and "mean_image_error". Adversary:
     "discriminator/<block>" and "generator/<block>" with their values at chance, 2 log 2 and log 2; twice that
     for the blocks of `informed`, whose discriminator is told labels and sees two groups of codes. A `loss` other than
     "bce" is not in nats and has no such values.
-    "accuracy/<block>" with its chance of 0.5. "mismatch/<block>". The horizontal axis is "epoch".
+    "accuracy/<block>" with its chance of 0.5. "mismatch/<block>". "validation/error". "classification" and the
+    label-free terms. "divergence/<block>" of a variational autoencoder. The horizontal axis is "epoch".
     DataError if there is nothing to draw.
     """
     keys = sorted({key for row in rows for key in row})
@@ -63,7 +73,7 @@ def loss_curves(rows: Rows, *, title: str = "Training", informed: Collection[str
 
 
 def _panels(keys: Sequence[str], informed: Collection[str], loss: str) -> list[Panel]:
-    prefixes = ("discriminator", "generator", "accuracy", "mismatch")
+    prefixes = ("discriminator", "generator", "accuracy", "mismatch", "divergence")
     blocks = sorted({name for key in keys for prefix, _, name in [key.partition("/")] if prefix in prefixes})
     colors = dict(zip(blocks, class_colors(len(blocks)), strict=True))
 
@@ -78,8 +88,18 @@ def _panels(keys: Sequence[str], informed: Collection[str], loss: str) -> list[P
         if loss == "bce"
         else Panel(f"Adversarial losses, {loss}", "loss", adversary, {}),
         Panel("Discriminator accuracy", "accuracy", curves("accuracy"), {"chance": 0.5}),
+        Panel("Divergence of posterior and prior", "nats", curves("divergence"), {}),
         Panel("Mismatch of codes and prior", "mismatch", curves("mismatch"), {}),
+        _named("Wrong classes", "share of validation rows", {"validation/error": "validation"}, keys),
+        _named("Losses of the class", "nats, weighted", CLASS_LOSSES, keys),
     ]
+
+
+def _named(title: str, ylabel: str, names: Mapping[str, str], keys: Sequence[str]) -> Panel:
+    """A panel of those of the named metrics that are there."""
+    colors = class_colors(len(names))
+    found = [Curve(key, label, color) for (key, label), color in zip(names.items(), colors, strict=True) if key in keys]
+    return Panel(title, ylabel, found, {})
 
 
 def _reconstruction(keys: Sequence[str]) -> Panel:

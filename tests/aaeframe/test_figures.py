@@ -364,3 +364,20 @@ def test_frey_faces_are_drawn_in_their_proportions(tmp_path):
     width, height = figure.get_size_inches()
     assert 0.8 < width / height < 1.25
     figures.save(figure, tmp_path / "faces.png", dpi=50)
+
+
+def test_loss_curves_show_what_is_learned_of_classes():
+    rows = [
+        {"epoch": 1, "reconstruction": 3.0, "validation/error": 0.5, "classification": 1.0, "mutual_information": -1.0},
+        {"epoch": 2, "reconstruction": 2.0, "validation/error": 0.1, "classification": 0.2, "mutual_information": -2.0},
+    ]
+    panels = {axes.get_title(loc="left"): curves(axes) for axes in figures.loss_curves(rows).axes}
+    assert list(panels) == ["Reconstruction", "Wrong classes", "Losses of the class"]
+    assert list(panels["Wrong classes"]["validation"]) == [0.5, 0.1]
+    assert set(panels["Losses of the class"]) == {"labels", "mutual information"}
+
+
+def test_loss_curves_show_the_divergence_of_a_variational_autoencoder():
+    rows = [{"epoch": 1, "reconstruction": 3.0, "divergence/z": 2.0, "mismatch/z": 0.5}]
+    titles = [axes.get_title(loc="left") for axes in figures.loss_curves(rows).axes]
+    assert titles == ["Reconstruction", "Divergence of posterior and prior", "Mismatch of codes and prior"]
