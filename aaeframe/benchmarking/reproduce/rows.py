@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from aaeframe.benchmarking.reproduce import published
 from aaeframe.benchmarking.reproduce.columns import ByGenerator, ByPreset, Column
+from aaeframe.benchmarking.reproduce.options import OPTIONS, PRESET
 from aaeframe.benchmarking.reproduce.published import Published
 
 Unit: TypeAlias = Literal["%", "nats"]
@@ -42,7 +43,7 @@ class Row:
     runs_of: str | None = None
     """The row with which it shares its runs."""
     by_name_only: bool = False
-    """Whether it must be named to be filled, as its data is not MNIST."""
+    """Whether it must be named to be filled: it has other data than MNIST, or stands beside the paper's tables."""
 
     @property
     def folder(self) -> str:
@@ -134,6 +135,20 @@ def _likelihood(
         **_encoders(preset, "deterministic", "universal"),
     }
     return Row(name, title, "nats", columns, ("modern",), paper, cited, samples=samples, runs_of="likelihood")
+
+
+def _option(words: str, settings: tuple[str, ...]) -> Row:
+    """The 100 labels with an option more or less, to hold against the row of all of the preset's."""
+    return Row(
+        name=f"100-labels-{words.replace(' ', '-')}",
+        title=f"100 labels, {words}",
+        unit="%",
+        columns={"label-free": ByPreset(PRESET, settings, early=1)},
+        default=("label-free",),
+        paper=None,
+        error="classification",
+        by_name_only=True,
+    )
 
 
 _ROWS: Final = (
@@ -230,5 +245,7 @@ _ROWS: Final = (
     ),
 )
 
-ROWS: Final[Mapping[str, Row]] = MappingProxyType({row.name: row for row in _ROWS})
+ROWS: Final[Mapping[str, Row]] = MappingProxyType(
+    {row.name: row for row in (*_ROWS, *(_option(*option) for option in OPTIONS.items()))}
+)
 """By name."""

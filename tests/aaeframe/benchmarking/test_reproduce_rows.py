@@ -7,8 +7,10 @@ import pytest
 from aaeframe.benchmarking.reproduce import published
 from aaeframe.benchmarking.reproduce.cells import cells
 from aaeframe.benchmarking.reproduce.columns import COLUMNS, ByGenerator, ByPreset
+from aaeframe.benchmarking.reproduce.options import OPTIONS
 from aaeframe.benchmarking.reproduce.rows import ROWS
 from aaeframe.build import resolve
+from aaeframe.layers import compose
 from aaeframe.registry import Registry
 
 EVERY = [(row, column) for row in ROWS.values() for column, how in row.columns.items() if isinstance(how, ByPreset)]
@@ -110,3 +112,15 @@ def test_a_folder_is_named_by_row_column_and_seed(tmp_path):
         "aaeframe train --preset modern-mnist-likelihood --seed 0 --out likelihood/modern/seed-0",
         "aaeframe evaluate likelihood/modern/seed-0 --likelihood --samples 10000000",
     )
+
+
+@pytest.mark.parametrize("words", OPTIONS)
+def test_an_option_more_or_less_is_a_run_that_can_be_made(words):
+    """With and without differ in the keys that the settings name, and in nothing else."""
+    registry = Registry.load()
+    row = ROWS[f"100-labels-{words.replace(' ', '-')}"]
+    column = row.columns["label-free"]
+    changed = resolve(compose(column.preset, None, {}, column.settings), registry).model_dump()
+    plain = resolve(compose(column.preset, None, {}), registry).model_dump()
+    keys = {setting.partition(".")[0] for setting in column.settings}
+    assert {key for key in plain if changed[key] != plain[key]} == keys
