@@ -214,6 +214,9 @@ class TrainingConfig(Strict):
     classification_weight: float | None = Field(
         None, ge=0, description='weight of the cross-entropy of labeled rows; schedule "joint" only'
     )
+    entropy_weight: float = Field(
+        0.0, ge=0, description="recipe unsupervised: weight of the entropy of q(z|x), which is raised; 0: none"
+    )
     head_distance: float | None = Field(
         None, gt=0, description="recipe reduction: how far apart cluster heads are kept; 6 if not given"
     )

@@ -41,7 +41,10 @@ def build_recipe(
     if config.training.recipe == "variational":
         return factory(**_variational(config, data, model), model=model, optimizers=optimizers)
     common = _adversarial(config, model, optimizers, weights)
-    if config.training.recipe in ("unsupervised", "supervised"):
+    if config.training.recipe == "unsupervised":
+        _check_entropy(config, model)
+        return factory(**common, entropy_weight=config.training.entropy_weight)
+    if config.training.recipe == "supervised":
         return factory(**common)
     if config.training.recipe != "reduction":
         return factory(**common, **_classifying(config, model))
@@ -73,6 +76,17 @@ def _adversarial(
         "corruption": _corruption(config),
         "reconstruction_weight": _or(settings.reconstruction_weight, 1.0),
     }
+
+
+def _check_entropy(config: Config, model: Autoencoder) -> None:
+    """An entropy can be raised of an encoder that has a density, on blocks of real numbers."""
+    real = all(unwrapped(prior.support) is constraints.real for prior in model.priors.values())
+    if config.training.entropy_weight and not (real and isinstance(model.encoder, SupportsPosterior)):
+        raise ConfigError(
+            "training.entropy_weight needs an encoder whose q(z|x) has a density, on blocks of real numbers, found "
+            f"{config.encoder.component} and {', '.join(part.component for part in config.prior.values())}; use "
+            "--encoder gaussian and priors such as gaussian, mixture or swissroll"
+        )
 
 
 def _check_softening(config: Config, model: Autoencoder) -> None:

@@ -104,6 +104,8 @@ def _rest(config: Config, recipe: RecipeInfo) -> Iterator[str]:
         )
     if settings.head_distance is not None and recipe.representation != "cluster heads":
         yield f"training.head_distance is not used: it belongs to recipe 'reduction', not {settings.recipe!r}"
+    if settings.entropy_weight and settings.recipe != "unsupervised":
+        yield f"training.entropy_weight is not used: it belongs to recipe 'unsupervised', not {settings.recipe!r}"
     for key in ("likelihood", "kl_weight"):
         if getattr(settings, key) is not None and settings.recipe != "variational":
             yield f"training.{key} is not used: it belongs to recipe 'variational', this run's is {settings.recipe!r}"

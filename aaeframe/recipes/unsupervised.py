@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch.optim import Optimizer
 
 from aaeframe.autoencoder import Autoencoder
 from aaeframe.losses import reconstruction_loss
-from aaeframe.protocols import Batch, Code
+from aaeframe.protocols import Batch, Code, SupportsPosterior
 from aaeframe.recipes.adversary import Adversary, Draws, Losses, detached
 from aaeframe.recipes.buffers import batch_statistics_kept
 from aaeframe.recipes.corruption import Corruption
@@ -29,6 +30,10 @@ class Unsupervised:
     and generator losses.
 
     With labels (section 2.3), discriminators are told classes: see `Adversary`.
+
+    With an `entropy_weight` it is a hybrid with the variational autoencoder (arXiv 1706.04987). Of the divergence in
+    that one's bound, E KL(q(z|x) || p(z)) = H(q(z)) - E H(q(z|x)) + KL(q(z) || p(z)), the adversary lessens the last
+    term and the weight is of the second. Loss "posterior_entropy": - E H(q(z|x)), weighted.
     """
 
     model: Autoencoder
@@ -38,6 +43,8 @@ class Unsupervised:
     corruption: Corruption = field(default_factory=Corruption)
     reconstruction_weight: float = 1.0
     """Schedule "joint" only."""
+    entropy_weight: float = 0.0
+    """Of H(q(z|x)) in nats, which is raised with the reconstruction; the encoder must have a density."""
 
     parameters = staticmethod(of_phases)
 
@@ -55,9 +62,10 @@ class Unsupervised:
 
     def reconstruction_phase(self, x: Tensor) -> Losses:
         """Update the encoder and the decoder to reconstruct x from its code."""
-        loss = self._reconstruction_loss(self._encode(x), x)
-        descend(loss, self.optimizers["reconstruction"])
-        return {"reconstruction": loss.detach()}
+        code, cost = self._drawn(x)
+        loss = self._reconstruction_loss(code, x)
+        descend(_plus(loss, cost), self.optimizers["reconstruction"])
+        return {"reconstruction": loss.detach(), **detached(cost)}
 
     def regularization_phase(self, x: Tensor, labels: Tensor | None, draws: Draws) -> Losses:
         """Update the discriminators to tell codes from prior samples, then the encoder to confuse them."""
@@ -67,15 +75,13 @@ class Unsupervised:
 
     def joint_phase(self, x: Tensor, labels: Tensor | None, draws: Draws) -> Losses:
         """Update the discriminators, then encoder and decoder on the weighted sum of their losses."""
-        code = self._encode(x)
+        code, cost = self._drawn(x)
         losses = self.adversary.step(code, labels, draws, self.optimizers["discriminator"])
         reconstruction = self._reconstruction_loss(code, x)
         generator = self.adversary.generator_losses(code, labels)
-        descend(
-            self.reconstruction_weight * reconstruction + self.adversary.weighted(generator),
-            self.optimizers["autoencoder"],
-        )
-        return {"reconstruction": reconstruction.detach(), **losses, **detached(generator)}
+        loss = self.reconstruction_weight * reconstruction + self.adversary.weighted(generator)
+        descend(_plus(loss, cost), self.optimizers["autoencoder"])
+        return {"reconstruction": reconstruction.detach(), **losses, **detached({**generator, **cost})}
 
     def _rows(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """All rows of the batch, scaled, unlabeled ones first; and the labels of the labeled ones after them."""
@@ -86,5 +92,21 @@ class Unsupervised:
     def _encode(self, x: Tensor) -> Code:
         return self.model.encoder(self.corruption(x))
 
+    def _drawn(self, x: Tensor) -> tuple[Code, Losses]:
+        """The code of x, one draw of q(z|x), and with an entropy weight what the lack of entropy costs."""
+        if not self.entropy_weight:
+            return self._encode(x), {}
+        posteriors = cast(SupportsPosterior, self.model.encoder).posterior(self.corruption(x))
+        entropy = torch.stack([q.entropy().mean() for q in posteriors.values()]).sum()
+        return {name: q.rsample() for name, q in posteriors.items()}, {
+            "posterior_entropy": -self.entropy_weight * entropy
+        }
+
     def _reconstruction_loss(self, code: Code, x: Tensor) -> Tensor:
         return reconstruction_loss(self.model.decoder(self.model.representation(code)), x)
+
+
+def _plus(loss: Tensor, costs: Losses) -> Tensor:
+    for cost in costs.values():
+        loss = loss + cost
+    return loss
