@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import aaeframe
 from aaeframe.build import resolve
@@ -418,23 +417,6 @@ def test_losses_are_detached_scalars_by_phase_and_block(prepared, schedule, prio
         assert not loss.requires_grad
 
 
-class Synchronizations(TorchDispatchMode):
-    """Remembers the operations whose result the host must wait for."""
-
-    waiting = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "_unique2")
-
-    def __init__(self):
-        super().__init__()
-        self.found = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket.__name__
-        by_mask = name == "index" and any(index is not None and index.dtype == torch.bool for index in args[1])
-        if name in self.waiting or by_mask:
-            self.found.append(name)
-        return func(*args, **(kwargs or {}))
-
-
 class Drawn:
     """The samples of a prior, drawn before: priors draw on the host, where there is nothing to wait for."""
 
@@ -445,8 +427,8 @@ class Drawn:
         return self.samples
 
 
-def test_waiting_for_the_device_would_be_noticed():
-    with Synchronizations() as synchronizations:
+def test_waiting_for_the_device_would_be_noticed(watch):
+    with watch.synchronizations() as synchronizations:
         float(torch.ones(()))
         bool(torch.ones(()) > 0)
         torch.ones(3)[torch.ones(3) > 0]
@@ -456,12 +438,12 @@ def test_waiting_for_the_device_would_be_noticed():
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("prior", ["gaussian", "categorical"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_step_waits_for_nothing(prepared, schedule, prior, precision):
+def test_a_step_waits_for_nothing(prepared, watch, schedule, prior, precision):
     training = prepared(schedule=schedule, prior=prior, encoder="universal(hidden=[8])", training={"input_noise": 0.1})
     training.model.priors = {name: Drawn(it) for name, it in training.model.priors.items()}
     batch = training.batches.next()
     bf16 = precision == "bf16"
-    with Synchronizations() as synchronizations, torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+    with watch.synchronizations() as synchronizations, torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         training.recipe.step(batch)
     assert synchronizations.found == []
 
