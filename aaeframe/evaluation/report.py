@@ -87,7 +87,8 @@ class Validation:
 
     def __call__(self, model: Autoencoder, epoch: int) -> dict[str, float]:
         """validation/reconstruction and mean_image_error; and of each block mismatch, the sliced Wasserstein distance
-        of codes and prior samples, mismatch_floor, that of two sets of prior samples, and entropy if it is one-hot.
+        of codes and prior samples, and mismatch_floor, that of two sets of prior samples. Of a one-hot block also
+        entropy, that of the mean code, and uncertainty, the mean of the codes' own, in nats.
 
         validation/error, where there are labels and a class block to judge: the share of wrong classes; of clusters
         that are named by these very rows.
@@ -118,6 +119,7 @@ class Validation:
         look = {f"mismatch/{name}": distance(z), f"mismatch_floor/{name}": distance(others)}
         if supports.is_one_hot(prior.support):
             look[f"entropy/{name}"] = float(torch.special.entr(z.double().mean(0)).sum())
+            look[f"uncertainty/{name}"] = float(torch.special.entr(z.double()).sum(1).mean())
             look[f"classes/{name}"] = z.shape[1]
         return look
 

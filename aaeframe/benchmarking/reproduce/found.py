@@ -65,12 +65,19 @@ class Found:
         """What tells good runs from bad without a label, less being better: how sure, balanced and smooth q(y|x) is
         and how well x is reconstructed.
 
-        The sum, in the last epoch, of the label-free terms that the run has, each with its weight, and of the weighted
-        reconstruction loss.
+        The sum, in the last epoch, of the weighted reconstruction loss and of the label-free terms that the run has,
+        each with its weight. Without such terms the mutual information of x and y, on validation rows, stands for
+        them: reconstruction alone is best where a soft y is one more continuous code.
         """
         last, weight = self.metrics[-1], self.config.training.reconstruction_weight
-        terms = sum(last.get(name, 0.0) for name in TERMS)
-        return terms + (1.0 if weight is None else weight) * last["reconstruction"]
+        terms = [last[name] for name in TERMS if name in last] or [-information(last)]
+        return sum(terms) + (1.0 if weight is None else weight) * last["reconstruction"]
+
+
+def information(row: Row) -> float:
+    """I(x; y) = H(mean q(y|x)) - mean H(q(y|x)) in nats, over the class blocks of a row of metrics."""
+    blocks = [key.partition("/")[2] for key in row if key.startswith("uncertainty/")]
+    return sum((row[f"entropy/{name}"] - row[f"uncertainty/{name}"] for name in blocks), 0.0)
 
 
 def find(path: Path) -> Found | None:

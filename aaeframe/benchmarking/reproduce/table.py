@@ -49,7 +49,8 @@ def notes(results: Sequence[Result]) -> list[str]:
     ]
     if any(it.pick for it in results):
         told.append(
-            "pick: the run with the least sum of label-free terms and weighted reconstruction, found by no "
+            "pick: the run with the least sum of weighted reconstruction and label-free terms, or, where there are "
+            "none, of reconstruction and minus the mutual information of x and y on validation rows; found by no "
             "label, whether it counts or not"
         )
     generators = {it.column: it.how for it in results if isinstance(it.how, ByGenerator)}

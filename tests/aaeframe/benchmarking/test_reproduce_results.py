@@ -114,6 +114,15 @@ def test_the_pick_has_the_least_terms_and_weighted_reconstruction_whatever_its_e
     assert result.pick.value == pytest.approx(9)
 
 
+def test_without_label_free_terms_a_soft_y_is_not_picked_for_its_reconstruction(put, found):
+    for seed, (rec, unsure) in enumerate([(5.0, 2.4), (8.0, 0.4)]):
+        losses = {"reconstruction": rec, "entropy/y": 2.7, "uncertainty/y": unsure}
+        put("16-clusters", "adversarial", seed, evaluations={"test": report(0.1)}, losses=losses)
+    (result,) = found()
+    assert [it.criterion for it in result.judged] == pytest.approx([5 * 0.02 - 0.3, 8 * 0.02 - 2.3])
+    assert result.pick.cell.seed == 1
+
+
 def test_with_labels_nothing_is_picked(put, found):
     for seed in (0, 1):
         put(
