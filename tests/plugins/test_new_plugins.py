@@ -1,0 +1,152 @@
+"""What `aaeframe plugins new` writes is a package as a stranger would publish it, and works at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+
+import pytest
+
+from aaeframe.registry import KINDS
+
+NAMES = {kind: f"my-{kind}" for kind in KINDS}
+QUICK = ["--epochs", "1", "--seed", "0"]
+
+OWN_TESTS = """
+import os, sys, pytest
+for project in sys.argv[1:]:
+    os.chdir(project)
+    code = pytest.main(["-p", "no:cacheprovider", "-v"])
+    if code:
+        sys.exit(f"{project}: {code!r}")
+"""
+"""The test suites of several projects in one process, each as by `pytest` in its folder."""
+
+
+@pytest.fixture(scope="module")
+def made(new_environment, workshop):
+    """A clean environment, and in it a package of each kind: written, built, installed."""
+    environment = new_environment()
+    projects = {kind: workshop.folder / f"aaeframe-{name}" for kind, name in NAMES.items()}
+    written = environment.run(
+        *(
+            [
+                "plugins",
+                "new",
+                name,
+                "--kind",
+                kind,
+                "--out",
+                str(projects[kind]),
+                "--author",
+                'Ada "Countess" Lovelace',
+            ]
+            for kind, name in NAMES.items()
+        )
+    )
+    assert [it.code for it in written] == [0] * len(KINDS), [it.err for it in written]
+    assert "torch" not in written[-1].loaded
+    environment.install(*map(workshop.wheel, projects.values()))
+    return environment, projects
+
+
+def run(environment, *arguments):
+    """A program of the environment, with its output; fails if it fails."""
+    environ = {**os.environ, "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run([environment.python, *arguments], capture_output=True, text=True, env=environ, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_its_own_tests_pass(made):
+    environment, projects = made
+
+    out = run(environment, "-c", OWN_TESTS, *projects.values())
+
+    assert out.count("::test_it_trains PASSED") == len(KINDS)
+    assert out.count("::test_conformance[hook-module] PASSED") == len(KINDS)
+    for expected in (
+        "tests/test_my_prior.py::test_conformance[prior:my-prior:log-prob-fit]",
+        "tests/test_my_encoder.py::test_conformance[encoder:my-encoder:code-noise]",
+        "tests/test_my_discriminator.py::test_conformance[discriminator:my-discriminator:logit-labels[labels]]",
+        "tests/test_my_network.py::test_conformance[network:my-network:reconstruction-range[image]]",
+    ):
+        assert f"{expected} PASSED" in out
+    assert "warning" not in out
+
+
+def test_it_passes_its_checks_and_trains_with_its_options(made, tmp_path):
+    environment, _ = made
+    parts = {
+        "prior": ("my-prior(radius=3)", "gaussian"),
+        "encoder": ("my-encoder(scale=0.5)", "deterministic"),
+        "discriminator": ("my-discriminator(hidden=8)", "mlp(hidden=[8])"),
+        "network": ("my-network(width=8)", "mlp(hidden=[8])"),
+    }
+    checks = [["plugins", "check", f"aaeframe-{name}"] for name in NAMES.values()]
+    trains = [
+        ["train", *(f"--{it}={new if it == kind else ours}" for it, (new, ours) in parts.items()), *QUICK]
+        + ["--out", str(tmp_path / kind)]
+        for kind in KINDS
+    ]
+
+    outcomes = environment.run(*checks, *trains)
+
+    assert [it.code for it in outcomes] == [0] * len(outcomes), [it.out[-500:] + it.err for it in outcomes]
+    for check in outcomes[: len(checks)]:
+        assert check.out.endswith("nothing failed\n")
+    for kind, name in NAMES.items():
+        (row,) = (json.loads(line) for line in (tmp_path / kind / "metrics.jsonl").read_text().splitlines())
+        assert row["epoch"] == 1
+        assert f'component = "aaeframe-{name}:{name}"' in (tmp_path / kind / "config.toml").read_text()
+
+
+def test_the_wheel_says_what_it_is_and_holds_the_module_alone(made):
+    _, projects = made
+    for kind, project in projects.items():
+        (wheel,) = (project / "dist").glob("*.whl")
+        archive, module = zipfile.ZipFile(wheel), f"aaeframe_my_{kind}"
+        info = f"{module}-0.1.0.dist-info"
+        names = {name for name in archive.namelist() if not name.startswith(info)}
+        metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode())
+
+        assert names == {f"{module}/{it}" for it in ("__init__.py", f"my_{kind}.py", "py.typed")}
+        assert metadata["Name"] == f"aaeframe-my-{kind}"
+        assert metadata["Author"] == 'Ada "Countess" Lovelace'
+        assert metadata["License-Expression"] == "MIT"
+        assert "aaeframe-plugin" in metadata["Keywords"].split(",")
+        assert [it for it in metadata.get_all("Requires-Dist") if "extra" not in it] == ["aaeframe<1,>=0.1.0"]
+        assert f"aaeframe train --{kind} my-{kind}" in metadata.get_payload()
+        assert 'Ada "Countess" Lovelace' in archive.read(f"{info}/licenses/LICENSE").decode()
+        assert archive.read(f"{info}/entry_points.txt").decode() == f"[aaeframe]\nmy-{kind} = {module}\n"
+
+
+def test_an_installed_name_is_taken(made, tmp_path):
+    environment, _ = made
+
+    (again,) = environment.run(["plugins", "new", "my-prior", "--kind", "encoder", "--out", str(tmp_path / "new")])
+
+    assert again.code == 2
+    assert again.err.startswith("error: aaeframe-my-prior 0.1.0 is installed already: choose another name")
+    assert not (tmp_path / "new").exists()
+
+
+def test_whatever_the_name_it_is_lint_clean(new_environment, tmp_path):
+    names = ("a", "z" * 30, "field", "swiss-cheese-in-2-dimensions")
+    written = new_environment().run(
+        *(
+            ["plugins", "new", name, "--kind", kind, "--out", str(tmp_path / f"{name}-{kind}")]
+            for name in names
+            for kind in KINDS
+        )
+    )
+    assert {it.code for it in written} == {0}, [it.err for it in written]
+
+    for command in (["check"], ["format", "--check"]):
+        lint = [sys.executable, "-m", "ruff", *command, "--no-cache", "."]
+        done = subprocess.run(lint, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
