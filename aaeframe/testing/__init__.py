@@ -10,9 +10,10 @@ says what is wrong. `plugin_checks` gives all that apply to an installed plugin,
         check()
 
 `checks_for` gives those of one component, as pairs of id and check; options other than the defaults are bound by
-`checks_for("prior", functools.partial(Torus, radius=3.0))`. `aaeframe plugins check NAME` runs the same. Checks draw the
-same random numbers in every run and leave torch's generator as it was; those that test a distribution reject a right
-one with probability 1e-5.
+`checks_for("prior", functools.partial(Torus, radius=3.0))`. `aaeframe plugins check NAME` runs the same.
+
+Checks draw the same random numbers in every run and leave torch's generator as it was; those that test a distribution
+reject a right one with probability 1e-5.
 """
 
 from __future__ import annotations

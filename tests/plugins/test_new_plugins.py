@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import pytest
 from aaeframe.registry import KINDS
 
 NAMES = {kind: f"my-{kind}" for kind in KINDS}
-QUICK = ["--epochs", "1", "--seed", "0"]
 
 OWN_TESTS = """
 import os, sys, pytest
@@ -79,30 +79,26 @@ def test_its_own_tests_pass(made):
     assert "warning" not in out
 
 
-def test_it_passes_its_checks_and_trains_with_its_options(made, tmp_path):
+def test_it_passes_its_checks_and_trains_among_its_like(made, tmp_path):
     environment, _ = made
-    parts = {
-        "prior": ("my-prior(radius=3)", "gaussian"),
-        "encoder": ("my-encoder(scale=0.5)", "deterministic"),
-        "discriminator": ("my-discriminator(hidden=8)", "mlp(hidden=[8])"),
-        "network": ("my-network(width=8)", "mlp(hidden=[8])"),
-    }
-    checks = [["plugins", "check", f"aaeframe-{name}"] for name in NAMES.values()]
-    trains = [
-        ["train", *(f"--{it}={new if it == kind else ours}" for it, (new, ours) in parts.items()), *QUICK]
-        + ["--out", str(tmp_path / kind)]
-        for kind in KINDS
-    ]
+    run = tmp_path / "run"
+    options = {"prior": "radius=3", "encoder": "scale=0.5", "discriminator": "hidden=8", "network": "width=8"}
+    parts = [f"--{kind}={name}({options[kind]})" for kind, name in NAMES.items()]
 
-    outcomes = environment.run(*checks, *trains)
+    *checks, train = environment.run(
+        *(["plugins", "check", f"aaeframe-{name}"] for name in NAMES.values()),
+        ["train", *parts, "--epochs", "1", "--out", str(run)],
+    )
 
-    assert [it.code for it in outcomes] == [0] * len(outcomes), [it.out[-500:] + it.err for it in outcomes]
-    for check in outcomes[: len(checks)]:
-        assert check.out.endswith("nothing failed\n")
-    for kind, name in NAMES.items():
-        (row,) = (json.loads(line) for line in (tmp_path / kind / "metrics.jsonl").read_text().splitlines())
-        assert row["epoch"] == 1
-        assert f'component = "aaeframe-{name}:{name}"' in (tmp_path / kind / "config.toml").read_text()
+    for check in checks:
+        assert (check.code, check.out.splitlines()[-1]) == (0, "nothing failed"), check.out
+    assert train.code == 0, train.err
+    assert "Match of block 'my_prior' with its prior" in train.out
+    (row,) = (json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines())
+    assert math.isfinite(row["generator/my_prior"])
+    config = (run / "config.toml").read_text()
+    for name in NAMES.values():
+        assert f'component = "aaeframe-{name}:{name}"' in config
 
 
 def test_the_wheel_says_what_it_is_and_holds_the_module_alone(made):
