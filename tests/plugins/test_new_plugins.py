@@ -15,6 +15,7 @@ import pytest
 from aaeframe.registry import KINDS
 
 NAMES = {kind: f"my-{kind}" for kind in KINDS}
+AUTHOR = 'Ada "Countess" Lovelace'
 
 OWN_TESTS = """
 import os, sys, pytest
@@ -34,17 +35,7 @@ def made(new_environment, workshop):
     projects = {kind: workshop.folder / f"aaeframe-{name}" for kind, name in NAMES.items()}
     written = environment.run(
         *(
-            [
-                "plugins",
-                "new",
-                name,
-                "--kind",
-                kind,
-                "--out",
-                str(projects[kind]),
-                "--author",
-                'Ada "Countess" Lovelace',
-            ]
+            ["plugins", "new", name, f"--kind={kind}", f"--out={projects[kind]}", f"--author={AUTHOR}"]
             for kind, name in NAMES.items()
         )
     )
@@ -54,19 +45,16 @@ def made(new_environment, workshop):
     return environment, projects
 
 
-def run(environment, *arguments):
-    """A program of the environment, with its output; fails if it fails."""
-    environ = {**os.environ, "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    done = subprocess.run([environment.python, *arguments], capture_output=True, text=True, env=environ, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def test_its_own_tests_pass(made):
     environment, projects = made
 
-    out = run(environment, "-c", OWN_TESTS, *projects.values())
+    # With -P, what is installed is imported, not the folder that pytest runs in; without its own installed plugins.
+    command = [environment.python, "-P", "-c", OWN_TESTS, *projects.values()]
+    environ = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
 
+    out = done.stdout
+    assert done.returncode == 0, out + done.stderr
     assert out.count("::test_it_trains PASSED") == len(KINDS)
     assert out.count("::test_conformance[hook-module] PASSED") == len(KINDS)
     for expected in (
@@ -112,12 +100,12 @@ def test_the_wheel_says_what_it_is_and_holds_the_module_alone(made):
 
         assert names == {f"{module}/{it}" for it in ("__init__.py", f"my_{kind}.py", "py.typed")}
         assert metadata["Name"] == f"aaeframe-my-{kind}"
-        assert metadata["Author"] == 'Ada "Countess" Lovelace'
+        assert metadata["Author"] == AUTHOR
         assert metadata["License-Expression"] == "MIT"
         assert "aaeframe-plugin" in metadata["Keywords"].split(",")
         assert [it for it in metadata.get_all("Requires-Dist") if "extra" not in it] == ["aaeframe<1,>=0.1.0"]
         assert f"aaeframe train --{kind} my-{kind}" in metadata.get_payload()
-        assert 'Ada "Countess" Lovelace' in archive.read(f"{info}/licenses/LICENSE").decode()
+        assert AUTHOR in archive.read(f"{info}/licenses/LICENSE").decode()
         assert archive.read(f"{info}/entry_points.txt").decode() == f"[aaeframe]\nmy-{kind} = {module}\n"
 
 
