@@ -71,7 +71,9 @@ def design(name: str, kind: Kind, registry: Registry, *, author: str | None = No
     """
     names = Names.of(name)
     names.check_free(kind, registry)
-    who = Author.of(author or author_in_git() or f"the authors of {names.distribution}")
+    if author is None:
+        author = author_in_git() or f"the authors of {names.distribution}"
+    who = Author.of(author)
     words = _words(names, kind, who)
     contents = {
         Template(path).substitute(words): Template(_template(Template(source).substitute(words))).substitute(words)
@@ -87,23 +89,27 @@ def write(package: Package, folder: Path) -> None:
     RunError if the system refuses.
     """
     with writing(folder):
-        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-            raise PackageError(f"{folder} is there already: give --out a folder that is empty, or not there")
         standing = folder.exists()
+        if standing and (not folder.is_dir() or any(folder.iterdir())):
+            raise PackageError(f"{folder} is there already: give --out a folder that is empty, or not there")
         home = folder if standing else folder.parent
         home.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=".aaeframe-new-", dir=home))
         try:
             made = aside / "package"
-            for path, text in package.contents.items():
-                (made / path).parent.mkdir(parents=True, exist_ok=True)
-                (made / path).write_text(text, encoding="utf-8", newline="\n")
+            _write_contents(package, made)
             if standing:
                 _move_contents(made, folder)  # not replaced, as someone may stand in it
             else:
                 made.rename(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_contents(package: Package, folder: Path) -> None:
+    for path, text in package.contents.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _move_contents(source: Path, target: Path) -> None:

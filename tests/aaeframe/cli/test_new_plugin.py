@@ -117,7 +117,7 @@ def test_without_git_there_is_an_author_nevertheless(done, inside, monkeypatch):
     assert "the authors of aaeframe-torus\n" in (inside / "aaeframe-torus/LICENSE").read_text()
 
 
-@pytest.mark.parametrize("author", ["<ada@example.org>", "Ada <ada", "Ada\nLovelace", " "])
+@pytest.mark.parametrize("author", ["<ada@example.org>", "Ada <ada", "Ada\nLovelace", ""])
 def test_what_is_no_author_is_refused(cli, refused, inside, author):
     refused(cli("plugins", "new", "torus", "--kind", "prior", "--author", author), "is no author: give --author")
     assert left(inside) == []
@@ -186,6 +186,13 @@ def test_nothing_that_is_there_is_overwritten(cli, refused, inside, there):
     refused(cli("plugins", "new", "torus", "--kind", "prior", "--out", "new"), "new is there already: give --out")
     assert left(inside) == [kept.relative_to(inside).as_posix()]
     assert kept.read_text() == "kept"
+
+
+def test_a_folder_that_cannot_be_is_the_users_to_mend(cli, refused, inside):
+    (inside / "file").write_text("kept")
+
+    refused(cli("plugins", "new", "torus", "--kind", "prior", "--out", "file/new"), "cannot write file/new: ")
+    assert left(inside) == ["file"]
 
 
 def test_an_empty_folder_is_filled_even_if_one_stands_in_it(done, inside):
