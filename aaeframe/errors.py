@@ -6,6 +6,7 @@
     │   ├── AmbiguousComponent          several plugins offer the name  (LookupError)
     │   └── BrokenComponent             its factory is missing or fails
     ├── PluginError                     a blocked name matches no plugin
+    ├── PackageError                    a package for a plugin cannot be made as asked (ValueError)
     ├── OptionError                     an option is unknown, of the wrong type or out of range (ValueError)
     ├── ConfigError                     parts of a configuration do not fit together (ValueError)
     ├── DataError                       data is missing, unreadable, empty or not finite (ValueError)
@@ -48,6 +49,10 @@ class BrokenComponent(ComponentError):
 
 class PluginError(AaeframeError):
     """A plugin named by the user, such as one to block, does not exist."""
+
+
+class PackageError(AaeframeError, ValueError):
+    """A package for a new plugin cannot be made as asked: its name, its author or its folder will not do."""
 
 
 class OptionError(AaeframeError, ValueError):

@@ -28,7 +28,7 @@ PACKAGES = {
 TORCH_FREE = {
     *("aaeframe", "aaeframe.hookspecs", "aaeframe.errors", "aaeframe.discovery", "aaeframe.registry"),
     *("aaeframe.options", "aaeframe.config", "aaeframe.expression", "aaeframe.layers", "aaeframe.presets"),
-    *("aaeframe.recipes", "aaeframe.build", "aaeframe.cli"),
+    *("aaeframe.recipes", "aaeframe.build", "aaeframe.cli", "aaeframe.scaffold"),
     *("aaeframe_plugins", "aaeframe_plugins.priors", "aaeframe_plugins.encoders"),
     *("aaeframe_plugins.discriminators", "aaeframe_plugins.networks"),
 }

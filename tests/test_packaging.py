@@ -97,11 +97,12 @@ def test_the_wheel_holds_three_packages_and_nothing_else(wheel):
         f"{package}/{path.relative_to(folder).as_posix()}"
         for package, folder in FOLDERS.items()
         for path in folder.rglob("*")
-        if path.suffix in (".py", ".toml") or path.name == "py.typed"
+        if path.suffix in (".py", ".toml", ".template") or path.name == "py.typed"
     }
     assert held == source
     assert {f"{package}/py.typed" for package in FOLDERS} <= held
     assert any(name.startswith("aaeframe/presets/") and name.endswith(".toml") for name in held)
+    assert "aaeframe/scaffold/templates/prior.py.template" in held
 
 
 def test_the_wheel_says_what_it_is(wheel):

@@ -13,6 +13,7 @@ from aaeframe.cli.compare import compare
 from aaeframe.cli.configuration import config_app
 from aaeframe.cli.doctor import doctor
 from aaeframe.cli.evaluate import evaluate, figures
+from aaeframe.cli.new_plugin import new
 from aaeframe.cli.parzen import parzen
 from aaeframe.cli.reproduce import reproduce
 from aaeframe.cli.train import train
@@ -25,9 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(plugins.app, name="plugins", help="Installed plugins: list, inspect, check.")
+app.add_typer(plugins.app, name="plugins", help="Plugins: list, inspect and check those installed; begin one.")
 app.add_typer(presets.app, name="presets", help="Configurations by name: list, show.")
 app.add_typer(config_app, name="config", help="Configurations.")
+plugins.app.command()(new)
 for command in (train, sample, encode, reconstruct, evaluate, compare, figures, parzen, doctor, bench, reproduce):
     app.command()(command)
 

@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from aaeframe.config import Config
-    from aaeframe.registry import Registry
+    from aaeframe.registry import Kind, Registry
     from aaeframe.run import Run
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
@@ -78,6 +78,16 @@ def registry(context: typer.Context) -> Registry:
     from aaeframe.registry import Registry
 
     return Registry.load(context.obj["no_plugins"])
+
+
+def kind(name: str) -> Kind:
+    """The kind of component that is meant."""
+    from aaeframe.registry import KINDS
+
+    for known in KINDS:
+        if name == known:
+            return known
+    raise typer.BadParameter(f"{name!r} is none of {', '.join(KINDS)}", param_hint="--kind")
 
 
 def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool) -> Run:

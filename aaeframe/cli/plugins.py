@@ -81,14 +81,7 @@ def check(
 
 
 def _kind(name: str | None) -> Kind | None:
-    from aaeframe.registry import KINDS
-
-    for kind in KINDS:
-        if name == kind:
-            return kind
-    if name is not None:
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(KINDS)}", param_hint="--kind")
-    return None
+    return None if name is None else options.kind(name)
 
 
 def _find(registry: Registry, name: str, kind: Kind | None) -> Sequence[Offer]:

@@ -1,17 +1,19 @@
 """Conformance checks for the authors of components.
 
 Each public `check_...` tests one property of what a factory builds, and raises AssertionError with a message that
-says what is wrong. `checks_for` gives all that apply to a component, ready for pytest:
+says what is wrong. `plugin_checks` gives all that apply to an installed plugin, ready for pytest:
 
-    from aaeframe.testing import checks_for
+    from aaeframe.testing import plugin_checks
 
-    @pytest.mark.parametrize("check", [pytest.param(check, id=id) for id, check in checks_for("prior", Torus)])
+    @pytest.mark.parametrize("check", plugin_checks("aaeframe-torus"), ids=str)
     def test_conformance(check):
         check()
 
-Options other than the defaults are bound by `functools.partial(Torus, radius=3.0)`. `aaeframe plugins check NAME`
-runs the same. Checks draw the same random numbers in every run and leave torch's generator as it was; those that
-test a distribution reject a right one with probability 1e-5.
+`checks_for` gives those of one component, as pairs of id and check; options other than the defaults are bound by
+`checks_for("prior", functools.partial(Torus, radius=3.0))`. `aaeframe plugins check NAME` runs the same.
+
+Checks draw the same random numbers in every run and leave torch's generator as it was; those that test a distribution
+reject a right one with probability 1e-5.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ from aaeframe.testing.networks import (
     check_reconstruction_range,
     check_serves_data,
 )
+from aaeframe.testing.plugin import plugin_checks
 from aaeframe.testing.priors import (
     PriorCase,
     check_batch_shape,
@@ -110,4 +113,5 @@ __all__ = [
     "checks_for",
     "import_cost",
     "plan",
+    "plugin_checks",
 ]

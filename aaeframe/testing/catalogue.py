@@ -64,13 +64,20 @@ LABEL_CHECKS: Final[Checks] = {discriminators.check_logit_labels: None}
 
 
 class Check(NamedTuple):
-    """One check of one component, to be run."""
+    """One check, to be run by calling it; its id is its `str`."""
 
     id: str
     run: Callable[[], None]
     """Raises AssertionError if the component does not have the property."""
     inapplicable: str | None = None
     """Why the check does not apply; None if it does."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        self.run()
+
+    def __str__(self) -> str:
+        return self.id
 
 
 def checks_for(kind: Kind, factory: Callable[..., Any]) -> Iterator[tuple[str, Callable[[], None]]]:

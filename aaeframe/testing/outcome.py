@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from aaeframe.errors import BrokenComponent
 from aaeframe.registry import Offer, Plugin
-from aaeframe.testing.catalogue import Check, plan
+from aaeframe.testing.catalogue import Check
 from aaeframe.testing.hook_module import check_hook_module
+from aaeframe.testing.plugin import check_active, offer_checks
 
 
 class Outcome(NamedTuple):
@@ -21,20 +21,15 @@ class Outcome(NamedTuple):
 
 def check_component(offer: Offer) -> Iterator[Outcome]:
     """Import a component and run all checks of its kind."""
-    try:
-        factory = offer.factory()
-    except BrokenComponent as error:
-        yield Outcome("factory", "failed", str(error))
-        return
-    for check in plan(offer.kind, factory):
-        yield _outcome(check)
+    return map(_outcome, offer_checks(offer))
 
 
 def check_plugin(plugin: Plugin) -> Iterator[Outcome]:
     """Check that a plugin is active and cheap to import."""
-    if plugin.status != "active":
-        where = f" (at {plugin.location})" if plugin.location else ""
-        yield Outcome("active", "failed", f"{plugin.status}: {plugin.error or 'not loaded, as asked'}{where}")
+    try:
+        check_active(plugin)
+    except AssertionError as error:
+        yield Outcome("active", "failed", str(error))
         return
     yield Outcome("active", "passed")
     try:

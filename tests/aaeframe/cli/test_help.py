@@ -44,6 +44,7 @@ def test_the_commands_are_those_of_the_manual():
         "plugins list",
         "plugins info",
         "plugins check",
+        "plugins new",
         "config show",
         "doctor",
     }

@@ -1,0 +1,55 @@
+"""`aaeframe plugins new`: a package for a component of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aaeframe.cli import options
+
+if TYPE_CHECKING:
+    from aaeframe.scaffold import Package
+
+
+def new(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The component's, as torus in aaeframe-torus.")],
+    kind: Annotated[str, typer.Option(metavar="KIND", help="prior, encoder, discriminator or network.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where to write it; ./aaeframe-NAME if not given.")
+    ] = None,
+    author: Annotated[
+        str | None, typer.Option(metavar="AUTHOR", help='"Name" or "Name <address>"; whom git knows if not given.')
+    ] = None,
+) -> None:
+    """Write a package with a component that works: module, tests, README, license, CI. Reaches no network."""
+    from aaeframe.cli.console import say
+    from aaeframe.scaffold import design, write
+
+    package = design(name, options.kind(kind), options.registry(context), author=author)
+    folder = out or Path(package.names.distribution)
+    write(package, folder)
+    for line in _told(package, folder):
+        say(line)
+
+
+def _told(package: Package, folder: Path) -> list[str]:
+    """What was written, and what to do next."""
+    import shlex
+
+    name, kind = package.names.component, package.kind
+    module, test = (path for path in package.contents if path.endswith(f"{package.names.stem}.py"))
+    return [
+        f"wrote {folder}: the {kind} {name!r}, {package.summary}; by {package.author.name}, MIT license",
+        f"it works as it stands; make {module} and {test} yours",
+        "",
+        "next:",
+        f"  cd {shlex.quote(str(folder))}",
+        '  pip install -e ".[dev]"',
+        "  pytest",
+        f"  aaeframe plugins check {name}",
+        f"  aaeframe train --{kind} {name}",
+        "  python -m build && twine upload dist/*",
+    ]

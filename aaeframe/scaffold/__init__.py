@@ -1,0 +1,14 @@
+"""A complete package for one component, as `aaeframe plugins new` writes it; torch-free.
+
+    package = design("torus", "prior", Registry.load(), author="Ada Lovelace")
+    write(package, Path("aaeframe-torus"))
+
+What is written stands in `templates/`, one file each, with $words for what differs from package to package.
+"""
+
+from __future__ import annotations
+
+from aaeframe.scaffold.names import Names
+from aaeframe.scaffold.package import Package, design, write
+
+__all__ = ["Names", "Package", "design", "write"]

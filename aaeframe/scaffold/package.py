@@ -1,0 +1,149 @@
+"""The files of a package, and writing them: all of them or none."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Final, NamedTuple
+
+from aaeframe import __version__
+from aaeframe.errors import PackageError
+from aaeframe.files import writing
+from aaeframe.hookspecs import API
+from aaeframe.registry import Kind, Registry
+from aaeframe.scaffold.author import Author, author_in_git
+from aaeframe.scaffold.names import Names
+
+FILES: Final[Mapping[str, str]] = {
+    "$module/$stem.py": "$kind.py",
+    "$module/__init__.py": "init.py",
+    "$module/py.typed": "py.typed",
+    "tests/test_$stem.py": "test_$kind.py",
+    "pyproject.toml": "pyproject.toml",
+    "README.md": "README.md",
+    "LICENSE": "LICENSE",
+    ".gitignore": "gitignore",
+    ".github/workflows/test.yml": "workflow.yml",
+}
+"""Where a file of the package stands, and the template it is made from."""
+
+
+class Start(NamedTuple):
+    """The component that a package begins with."""
+
+    summary: str
+    option: str
+    """One of its options, as the README shows it."""
+
+
+STARTS: Final[Mapping[Kind, Start]] = {
+    "prior": Start("a ring in the plane", "radius=3"),
+    "encoder": Start("z = f(x) + scale eps, noise of one size for all x", "scale=0.5"),
+    "discriminator": Start("two leaky ReLU layers; labels are embedded", "hidden=100"),
+    "network": Start("residual layers each way; any data", "width=100"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package before it is written."""
+
+    names: Names
+    kind: Kind
+    summary: str
+    author: Author
+    contents: Mapping[str, str]
+    """The text of each file by its path in the package, what its author changes first coming first."""
+
+
+def design(name: str, kind: Kind, registry: Registry, *, author: str | None = None) -> Package:
+    """The package of a component of this name and kind.
+
+    The author is, if none is given, whom git knows, or else "the authors of" the distribution. Raises PackageError if
+    the name or the author will not do, or the name is taken by what is installed.
+    """
+    names = Names.of(name)
+    names.check_free(kind, registry)
+    if author is None:
+        author = author_in_git() or f"the authors of {names.distribution}"
+    who = Author.of(author)
+    words = _words(names, kind, who)
+    contents = {
+        Template(path).substitute(words): Template(_template(Template(source).substitute(words))).substitute(words)
+        for path, source in FILES.items()
+    }
+    return Package(names, kind, STARTS[kind].summary, who, contents)
+
+
+def write(package: Package, folder: Path) -> None:
+    """Write the package as this folder, which must be empty or not there.
+
+    It is written aside and renamed, so that there is all of it or nothing. Raises PackageError if something is there,
+    RunError if the system refuses.
+    """
+    with writing(folder):
+        standing = folder.exists()
+        if standing and (not folder.is_dir() or any(folder.iterdir())):
+            raise PackageError(f"{folder} is there already: give --out a folder that is empty, or not there")
+        home = folder if standing else folder.parent
+        home.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".aaeframe-new-", dir=home))
+        try:
+            made = aside / "package"
+            _write_contents(package, made)
+            if standing:
+                _move_contents(made, folder)  # not replaced, as someone may stand in it
+            else:
+                made.rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_contents(package: Package, folder: Path) -> None:
+    for path, text in package.contents.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8", newline="\n")
+
+
+def _move_contents(source: Path, target: Path) -> None:
+    moved: list[Path] = []
+    try:
+        for entry in sorted(source.iterdir()):
+            moved.append(entry.rename(target / entry.name))
+    except OSError:
+        for entry in moved:
+            entry.rename(source / entry.name)
+        raise
+
+
+def _template(name: str) -> str:
+    return (files("aaeframe.scaffold") / "templates" / f"{name}.template").read_text("utf-8")
+
+
+def _words(names: Names, kind: Kind, author: Author) -> dict[str, str]:
+    """What stands for the $words of the templates."""
+    class_name = names.class_name
+    if re.search(rf"\b{class_name}\b", _template(f"{kind}.py") + _template(f"test_{kind}.py")):
+        class_name += kind.capitalize()  # the modules use the word for something else, such as pydantic's Field
+    return {
+        "name": names.component,
+        "distribution": names.distribution,
+        "module": names.module,
+        "stem": names.stem,
+        "class_name": class_name,
+        "kind": kind,
+        "summary": STARTS[kind].summary,
+        "option": STARTS[kind].option,
+        "api": str(API),
+        "versions": f">={__version__},<{int(__version__.partition('.')[0]) + 1}",
+        "author": author.name,
+        "author_toml": author.toml(),
+        "year": str(date.today().year),
+    }

@@ -1,0 +1,250 @@
+"""`aaeframe plugins new`: names, folders, authors, and what is written; that it works is tests/plugins' to test."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aaeframe import __version__
+from aaeframe.errors import PackageError
+from aaeframe.hookspecs import API
+from aaeframe.registry import KINDS
+from aaeframe.scaffold import Names
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path, monkeypatch):
+    """Commands run in an empty folder, and git knows nobody."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    return tmp_path
+
+
+def left(folder):
+    """All that is in a folder."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+
+
+def test_it_writes_a_package_and_tells_what_to_do_next(done, inside):
+    out = done("plugins", "new", "torus", "--kind", "prior").out
+
+    assert left(inside / "aaeframe-torus") == [
+        ".github/workflows/test.yml",
+        ".gitignore",
+        "LICENSE",
+        "README.md",
+        "aaeframe_torus/__init__.py",
+        "aaeframe_torus/py.typed",
+        "aaeframe_torus/torus.py",
+        "pyproject.toml",
+        "tests/test_torus.py",
+    ]
+    assert list(inside.iterdir()) == [inside / "aaeframe-torus"]
+    assert out.startswith(
+        "wrote aaeframe-torus: the prior 'torus', a ring in the plane; by the authors of aaeframe-torus"
+    )
+    steps = [line.strip() for line in out.partition("next:\n")[2].splitlines()]
+    assert steps == [
+        "cd aaeframe-torus",
+        'pip install -e ".[dev]"',
+        "pytest",
+        "aaeframe plugins check torus",
+        "aaeframe train --prior torus",
+        "python -m build && twine upload dist/*",
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_left_to_be_filled_in(done, inside, kind):
+    done("plugins", "new", "swiss-cheese", "--kind", kind, "--out", "new")
+
+    for path in left(inside / "new"):
+        text = (inside / "new" / path).read_text()
+        assert "$" not in text.replace("${{ matrix.python }}", ""), path
+        assert "TODO" not in text
+    catalogue = (inside / "new/aaeframe_swiss_cheese/__init__.py").read_text()
+    assert f"aaeframe_api = {API}\n" in catalogue
+    assert f"def aaeframe_{kind}s() -> list[Component]:" in catalogue
+    workflow = (inside / "new/.github/workflows/test.yml").read_text()
+    for step in ('pip install -e ".[dev]"', "pytest", "aaeframe plugins check swiss-cheese"):
+        assert f"- run: {step}\n" in workflow
+    readme = (inside / "new/README.md").read_text()
+    assert f"aaeframe train --{kind} swiss-cheese\n" in readme
+
+
+def test_the_project_says_what_it_needs_and_how_it_is_found(done, inside):
+    done("plugins", "new", "torus", "--kind", "network", "--author", 'Ada "Countess" Lovelace <ada@example.org>')
+
+    table = tomllib.loads((inside / "aaeframe-torus/pyproject.toml").read_text())
+    project = table["project"]
+    assert (project["name"], project["license"], project["readme"]) == ("aaeframe-torus", "MIT", "README.md")
+    assert project["authors"] == [{"name": 'Ada "Countess" Lovelace', "email": "ada@example.org"}]
+    assert "aaeframe-plugin" in project["keywords"]
+    assert project["entry-points"] == {"aaeframe": {"torus": "aaeframe_torus"}}
+    assert project["dependencies"] == [f"aaeframe>={__version__},<1"]
+    assert table["tool"]["pytest"]["ini_options"] == {"testpaths": ["tests"]}
+    assert 'Ada "Countess" Lovelace\n' in (inside / "aaeframe-torus/LICENSE").read_text()
+    assert "ada@" not in (inside / "aaeframe-torus/LICENSE").read_text()
+
+
+def test_the_author_is_whom_git_knows_without_the_address(done, inside, monkeypatch):
+    (inside / "gitconfig").write_text("[user]\n  name = Émilie du Châtelet\n  email = emilie@example.org\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(inside / "gitconfig"))
+
+    done("plugins", "new", "torus", "--kind", "prior")
+
+    package = inside / "aaeframe-torus"
+    assert tomllib.loads((package / "pyproject.toml").read_text())["project"]["authors"] == [
+        {"name": "Émilie du Châtelet"}
+    ]
+    assert "Émilie du Châtelet\n" in (package / "LICENSE").read_text()
+
+
+def test_without_git_there_is_an_author_nevertheless(done, inside, monkeypatch):
+    monkeypatch.setenv("PATH", str(inside))
+
+    done("plugins", "new", "torus", "--kind", "prior")
+
+    assert "the authors of aaeframe-torus\n" in (inside / "aaeframe-torus/LICENSE").read_text()
+
+
+@pytest.mark.parametrize("author", ["<ada@example.org>", "Ada <ada", "Ada\nLovelace", ""])
+def test_what_is_no_author_is_refused(cli, refused, inside, author):
+    refused(cli("plugins", "new", "torus", "--kind", "prior", "--author", author), "is no author: give --author")
+    assert left(inside) == []
+
+
+@pytest.mark.parametrize("text", ["torus", "Torus", "aaeframe-torus", "aaeframe_torus", "AAEFRAME-Torus"])
+def test_spellings_of_a_name(text):
+    assert Names.of(text) == Names("torus")
+
+
+def test_the_names_that_follow_from_one():
+    names = Names.of("Swiss_Cheese.2")
+
+    assert names.component == "swiss-cheese-2"
+    assert (names.distribution, names.module) == ("aaeframe-swiss-cheese-2", "aaeframe_swiss_cheese_2")
+    assert (names.stem, names.class_name) == ("swiss_cheese_2", "SwissCheese2")
+
+
+@given(st.text("aZ5-_. ß", max_size=32))
+def test_a_name_is_refused_or_good_everywhere(text):
+    try:
+        names = Names.of(text)
+    except PackageError:
+        return
+    assert Names.of(names.component) == Names.of(names.distribution) == Names.of(names.module) == names
+    compile(f"from {names.module}.{names.stem} import {names.class_name}", "test", "exec")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "2d-roll", "tor us!", "torus-", "a/b", "../torus", "größe", "z" * 31, "aaeframe-"]
+)
+def test_a_bad_name_is_refused_with_what_would_do(cli, refused, inside, name):
+    outcome = cli("plugins", "new", "--kind", "prior", "--", name)
+    refused(outcome, f"{name!r} cannot be the name of a component: it takes lower-case letters, digits and")
+    assert left(inside) == []
+
+
+@pytest.mark.parametrize(("name", "word"), [("class", "class"), ("None", "None"), ("aaeframe-lambda", "lambda")])
+def test_a_keyword_is_refused(cli, refused, name, word):
+    refused(cli("plugins", "new", name, "--kind", "prior"), f"{word} is a keyword of Python")
+
+
+def test_a_name_that_is_taken_is_refused(cli, refused, done, inside, install):
+    install("aaeframe-torus", {"aaeframe_torus": "raise RuntimeError"})
+
+    taken = cli("plugins", "new", "swissroll", "--kind", "prior")
+    refused(taken, f"aaeframe {__version__} offers the prior 'swissroll' already", "choose another name")
+    refused(cli("plugins", "new", "torus", "--kind", "encoder"), "aaeframe-torus 1.0 is installed already")
+    refused(cli("plugins", "new", "kernels", "--kind", "prior"), "there is a module aaeframe_kernels here already")
+    assert [it for it in left(inside) if not it.startswith("site-")] == []
+    done("plugins", "new", "swissroll", "--kind", "network")
+
+
+@pytest.mark.parametrize(("kind", "message"), [("priors", "'priors' is none of"), (None, "Missing option '--kind'")])
+def test_a_kind_that_is_none_is_refused(cli, refused, inside, kind, message):
+    refused(cli("plugins", "new", "torus", *(() if kind is None else ("--kind", kind))), message)
+    assert left(inside) == []
+
+
+@pytest.mark.parametrize("there", ["a file", "a folder with something in it"])
+def test_nothing_that_is_there_is_overwritten(cli, refused, inside, there):
+    kept = inside / "new" if there == "a file" else inside / "new" / ".git"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("kept")
+
+    refused(cli("plugins", "new", "torus", "--kind", "prior", "--out", "new"), "new is there already: give --out")
+    assert left(inside) == [kept.relative_to(inside).as_posix()]
+    assert kept.read_text() == "kept"
+
+
+def test_a_folder_that_cannot_be_is_the_users_to_mend(cli, refused, inside):
+    (inside / "file").write_text("kept")
+
+    refused(cli("plugins", "new", "torus", "--kind", "prior", "--out", "file/new"), "cannot write file/new: ")
+    assert left(inside) == ["file"]
+
+
+def test_an_empty_folder_is_filled_even_if_one_stands_in_it(done, inside):
+    before = inside.stat().st_ino
+
+    out = done("plugins", "new", "torus", "--kind", "prior", "--out", ".").out
+
+    assert Path("pyproject.toml").exists()
+    assert inside.stat().st_ino == before
+    assert not list(inside.glob(".aaeframe-new-*"))
+    assert "cd ." in out
+
+
+def test_folders_on_the_way_are_made(done, inside):
+    done("plugins", "new", "torus", "--kind", "prior", "--out", "my plugins/torus")
+
+    assert (inside / "my plugins/torus/pyproject.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("standing", "call", "fails"),
+    [(False, "write_text", 4), (True, "write_text", 4), (False, "rename", 1), (True, "rename", 4)],
+)
+def test_a_full_disk_leaves_nothing_half_written(cli, refused, inside, monkeypatch, standing, call, fails):
+    """The disk refuses once, at the call of this number."""
+    if standing:
+        (inside / "new").mkdir()
+    whole, calls = getattr(Path, call), []
+
+    def refuse(self, *arguments, **options):
+        calls.append(self)
+        if len(calls) == fails:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return whole(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, call, refuse)
+
+    outcome = cli("plugins", "new", "torus", "--kind", "prior", "--out", "new")
+
+    refused(outcome, "cannot write new: No space left on device")
+    assert list(inside.rglob("*")) == ([inside / "new"] if standing else [])
+
+
+def test_it_needs_no_network_and_no_torch(inside):
+    program = """
+import socket, sys
+def refuse(*_): raise AssertionError("the network is reached for")
+socket.socket.connect = socket.getaddrinfo = refuse
+from aaeframe.cli import main
+sys.argv = ["aaeframe", "plugins", "new", "torus", "--kind", "discriminator"]
+try: main()
+except SystemExit as ended: print(ended.code, "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=inside)
+    assert done.stdout.splitlines()[-1] == "0 False"
