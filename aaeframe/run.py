@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,16 @@ from aaeframe import checkpoint as checkpoints
 from aaeframe import data as datasets
 from aaeframe.autoencoder import Autoencoder, Rows
 from aaeframe.build import build_model, build_priors, recipe_of, resolve
+from aaeframe.claim import trained_by_us
 from aaeframe.config import Config
 from aaeframe.data import Dataset
 from aaeframe.devices import pick
 from aaeframe.environment import differences
-from aaeframe.errors import DataError
+from aaeframe.errors import DataError, RunError
 from aaeframe.evaluation.keeping import Keep
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
 from aaeframe.evaluation.report import evaluate
+from aaeframe.fallback import newest_if_whole, newest_whole
 from aaeframe.metrics import MetricsFile
 from aaeframe.prepare import data_spec, prepare, saved_components
 from aaeframe.protocols import Code, Prior, SupportsLabels
@@ -193,10 +196,13 @@ def start(
     folder = new_folder(config, out)
     training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
     with stream(config.training.seed, "training", device=training.device):
-        with creating(folder, config) as made:
+        with creating(folder, config) as made, ExitStack() as unless_it_fails:
+            unless_it_fails.enter_context(trained_by_us(made.path, hooks.noticed))
             training = replace(training, folder=made)
             training.save()
-        return _train(training, hooks)
+            claim = unless_it_fails.pop_all()
+        with claim:
+            return _train(training, hooks)
 
 
 def resume(
@@ -207,20 +213,30 @@ def resume(
     priors: Mapping[str, Prior] | None = None,
     hooks: Hooks = QUIET,
 ) -> Run:
-    """Go on with a run from its newest checkpoint, to the same bits as if it had never stopped."""
+    """Go on with a run from its newest whole checkpoint, to the same bits as if it had never stopped.
+
+    Newer ones that cannot be used are told of and set aside. RunError if another process is training the run.
+    """
     folder = RunFolder(path)
     config = folder.read_config()
-    saved = checkpoints.read(checkpoints.latest(folder.checkpoints))
-    with saved_components(config):
-        training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
-    changed = differences(saved.state["environment"], training.device)
-    if changed:
-        hooks.noticed(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
-    with stream(config.training.seed, "training", device=training.device):
-        training.load(saved)
-        if training.finished:
-            hooks.noticed(f"all {config.training.epochs} epochs were done already; nothing was trained")
-        return _train(training, hooks)
+    with trained_by_us(path, hooks.noticed):
+        metrics = MetricsFile(folder.metrics)
+        newest = newest_whole(folder.checkpoints, lambda saved: metrics.require(saved.state["metrics_bytes"]))
+        saved = newest.checkpoint
+        for why in newest.passed_over.values():
+            hooks.noticed(f"{why}; {newest.path.name}, the newest that is whole, is taken in its place")
+        with saved_components(config):
+            training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
+        changed = differences(saved.state["environment"], training.device)
+        if changed:
+            hooks.noticed(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
+        with stream(config.training.seed, "training", device=training.device):
+            training.load(saved)
+            for unusable in newest.passed_over:
+                hooks.noticed(f"{unusable.name} is kept as {checkpoints.set_aside(unusable)}")
+            if training.finished:
+                hooks.noticed(f"all {config.training.epochs} epochs were done already; nothing was trained")
+            return _train(training, hooks)
 
 
 def load(
@@ -234,11 +250,12 @@ def load(
     """A run from its folder, with the weights of its newest checkpoint.
 
     The moving average of the weights is used where the run kept one, unless `raw_weights`. `priors` gives again, by
-    block, those that were objects from Python. Raises RunError, CheckpointError, DeviceError, ComponentError.
+    block, those that were objects from Python. Raises RunError, DeviceError, ComponentError; CheckpointError if the
+    newest checkpoint is not whole, as an older one would give other numbers.
     """
     folder = RunFolder(Path(path))
     config = folder.read_config()
-    saved = checkpoints.read(checkpoints.latest(folder.checkpoints))
+    saved = newest_if_whole(folder.checkpoints)
     known = saved.state["data"]
     registry = registry or Registry.load()
     # As in training: what a prior draws for itself when it is built need not be in the checkpoint.
@@ -276,6 +293,17 @@ def _train(training: Training, hooks: Hooks) -> Run:
     config, folder = training.config, training.folder
     training.observer, training.stop_asked = hooks.observer, hooks.stop_asked
     hooks.started(config, folder, config.training.epochs * training.batches.steps_per_epoch)
-    finished = training.run()
+    try:
+        finished = training.run()
+    except RunError as error:
+        raise RunError(f"{error}. {_as_it_is_left(folder)}") from error
     model = training.evaluated.eval()
     return Run(folder, config, model, finished, training.batches.step, raw_weights=training.average is None)
+
+
+def _as_it_is_left(folder: RunFolder) -> str:
+    """What stands of a run that could not be written on, and how to go on with it."""
+    found = checkpoints.paths(folder.checkpoints)
+    if not found:
+        return f"Nothing to go on from is left in {folder.path}"
+    return f"The run is as of {found[-1].name}; go on from there with aaeframe train --resume {folder.path}"

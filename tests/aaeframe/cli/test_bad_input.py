@@ -190,10 +190,13 @@ DAMAGE = {
     "weights gone": (lambda run: (checkpoint(run) / "model.safetensors").unlink(), ["No such file"]),
     "state cut off": (lambda run: cut(checkpoint(run) / "state.json"), ["state.json", "not JSON"]),
     "state altered": (lambda run: changed_state(run, lambda it: it.update(step=5)), ["its digest is not that"]),
-    "state of a newer format": (
+    "state perhaps of a newer format": (
         lambda run: changed_state(run, lambda it: it.update(format=99)),
         ["format 99", "upgrade"],
     ),
+}
+"""Of the newest of two checkpoints."""
+RUIN = {
     "no checkpoint": (lambda run: (run / "checkpoints").rename(run / "elsewhere"), ["there is no checkpoint in"]),
     "no configuration": (lambda run: (run / "config.toml").unlink(), ["is not a run: it has no config.toml"]),
     "configuration no TOML": (lambda run: (run / "config.toml").write_text("x = "), ["config.toml is not TOML"]),
@@ -216,13 +219,37 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize(("damage", "parts"), DAMAGE.values(), ids=DAMAGE.keys())
-@pytest.mark.parametrize("command", ["sample RUN", "train --resume RUN"])
-def test_a_damaged_run_is_refused_and_left_as_it_is(cli, refused, run, damage, parts, command):
-    damage(run)
+def assert_refused_and_left(cli, refused, run, arguments, parts):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    refused(cli(*command.replace("RUN", str(run)).split(" ")), *parts)
+    refused(cli(*arguments), *parts)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(("damage", "parts"), RUIN.values(), ids=RUIN.keys())
+@pytest.mark.parametrize("command", [["sample"], ["train", "--resume"]], ids=["sample", "resume"])
+def test_a_ruined_run_is_refused_and_left_as_it_is(cli, refused, run, damage, parts, command):
+    damage(run)
+    assert_refused_and_left(cli, refused, run, [*command, run], parts)
+
+
+@pytest.mark.parametrize(("damage", "parts"), DAMAGE.values(), ids=DAMAGE.keys())
+def test_nothing_is_computed_from_a_damaged_checkpoint_or_in_its_place(cli, refused, run, damage, parts):
+    damage(run)
+    further = ["step-00000000 is whole", f"aaeframe train --resume {run}"]
+    assert_refused_and_left(cli, refused, run, ["sample", run], [*parts, *further])
+
+
+@pytest.mark.parametrize("kind", ["weights altered", "state cut off", "state perhaps of a newer format"])
+def test_a_damaged_checkpoint_is_trained_again_from_the_one_before(done, digits_run, run, kind):
+    damage, parts = DAMAGE[kind]
+    name = checkpoint(run).name
+    damage(run)
+    outcome = done("train", "--resume", run)
+    notes = " ".join(line for line in outcome.err.splitlines() if line.startswith("note: "))
+    for part in (*parts, "step-00000000, the newest that is whole", f"{name} is kept as"):
+        assert part in notes
+    for file in ("model.safetensors", "optimizer.safetensors"):
+        assert (run / "checkpoints" / name / file).read_bytes() == (checkpoint(digits_run) / file).read_bytes()
 
 
 def test_what_is_no_run_lists_the_runs_beside_it(cli, refused, run):

@@ -15,9 +15,9 @@ from aaeframe import presets
 from aaeframe.benchmarking import generators
 from aaeframe.benchmarking.generators import Settings
 from aaeframe.benchmarking.reproduce import divergence, filling, rows
-from aaeframe.benchmarking.reproduce.claim import claimed
 from aaeframe.benchmarking.reproduce.columns import ByGenerator, ByPreset
 from aaeframe.benchmarking.reproduce.rows import Row
+from aaeframe.claim import claimed
 from aaeframe.errors import TrainingDiverged
 from aaeframe.evaluation import matching, two_sample
 from aaeframe.run import Run

@@ -3,12 +3,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from aaeframe.benchmarking.reproduce.claim import alone, claimed
+from aaeframe.claim import alone, claimed
 
 HOLD = """
 import sys
 from pathlib import Path
-from aaeframe.benchmarking.reproduce.claim import claimed
+from aaeframe.claim import claimed
 with claimed(Path(sys.argv[1])) as mine:
     print(mine, flush=True)
     sys.stdin.read()
@@ -35,7 +35,7 @@ def test_a_run_is_of_one_process_until_that_lets_go_or_dies(tmp_path):
 WAIT = """
 import sys
 from pathlib import Path
-from aaeframe.benchmarking.reproduce.claim import alone
+from aaeframe.claim import alone
 print("asks", flush=True)
 with alone(Path(sys.argv[1])):
     print(Path(sys.argv[1]).read_text(), flush=True)
