@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import resource
-from contextlib import contextmanager
 
 import pytest
 import torch
@@ -11,17 +9,6 @@ from aaeframe.errors import RunError, UnusableCheckpoint
 from aaeframe.metrics import MetricsFile, Sums
 
 CPU = torch.device("cpu")
-
-
-@contextmanager
-def files_up_to(size):
-    """Inside, the system refuses to let any file grow beyond `size` bytes, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def losses(value):
@@ -114,7 +101,7 @@ def test_rows_that_do_not_end_where_they_did_are_an_error(file):
     assert file.path.read_bytes() == before
 
 
-def test_a_full_disk_leaves_whole_rows(file):
+def test_a_full_disk_leaves_whole_rows(file, files_up_to):
     file.append({"epoch": 1, "text": "x" * 50})
     with files_up_to(100), pytest.raises(RunError, match=r"cannot write .*metrics.jsonl: File too large"):
         file.append({"epoch": 2, "text": "x" * 50})

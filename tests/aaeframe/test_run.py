@@ -3,10 +3,8 @@ from __future__ import annotations
 import logging
 import random
 import re
-import resource
 import shutil
 import sys
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -67,17 +65,6 @@ class Telling:
 
     def epoch_ended(self, row, warnings):
         self.look(row)
-
-
-@contextmanager
-def files_up_to(size):
-    """Inside, the system refuses to let any file grow beyond `size` bytes, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def command(monkeypatch, capsys, *arguments):
@@ -461,7 +448,7 @@ def test_in_the_same_environment_nothing_is_noted(tmp_path, registry):
 
 
 @pytest.mark.parametrize("size", [10, 1500], ids=["configuration", "first checkpoint"])
-def test_a_run_that_a_full_disk_does_not_let_begin_leaves_nothing(tmp_path, size):
+def test_a_run_that_a_full_disk_does_not_let_begin_leaves_nothing(tmp_path, files_up_to, size):
     with files_up_to(size), pytest.raises(RunError, match=r"cannot write .*File too large") as caught:
         trained(tmp_path / "a" / "run")
     assert caught.value.exit_code == 2
@@ -472,22 +459,6 @@ def test_a_run_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"cannot write .*run: Not a directory"):
         trained(tmp_path / "file" / "run")
-
-
-def test_a_disk_that_fills_up_later_leaves_a_run_that_can_go_on(tmp_path, registry):
-    rows = np.repeat(ROWS, 10, axis=0)
-    whole = trained(tmp_path / "whole", rows)
-    first = max(len(data) for path, data in content(latest(whole.folder.checkpoints)).items())
-    told = Telling()
-    full = files_up_to(first - 1)
-    told.look = lambda row: full.__enter__()  # from the end of the first epoch on
-    try:
-        with pytest.raises(RunError, match=r"cannot write .*step-00000080: File too large"):
-            trained(tmp_path / "run", rows, hooks=told.hooks)
-    finally:
-        full.__exit__(None, None, None)
-    assert latest(tmp_path / "run" / "checkpoints").name == "step-00000000"
-    assert_same_model(resume(tmp_path / "run", registry, dataset=from_arrays(rows)), whole)
 
 
 # The same from the command line.

@@ -239,9 +239,8 @@ def test_nothing_is_computed_from_a_damaged_checkpoint_or_in_its_place(cli, refu
     assert_refused_and_left(cli, refused, run, ["sample", run], [*parts, *further])
 
 
-@pytest.mark.parametrize("kind", ["weights altered", "state cut off", "state perhaps of a newer format"])
-def test_a_damaged_checkpoint_is_trained_again_from_the_one_before(done, digits_run, run, kind):
-    damage, parts = DAMAGE[kind]
+def test_a_damaged_checkpoint_is_trained_again_from_the_one_before(done, digits_run, run):
+    damage, parts = DAMAGE["weights altered"]
     name = checkpoint(run).name
     damage(run)
     outcome = done("train", "--resume", run)
@@ -299,3 +298,50 @@ def test_a_full_disk_when_samples_are_written(run):
     assert done.returncode == 2
     assert "error: cannot write" in done.stderr
     assert not list(run.glob("*samples*"))
+
+
+def commands_told(err, beginning):
+    """The command lines that a line of standard error tells."""
+    [line] = [line for line in err.splitlines() if line.startswith(beginning)]
+    return [shlex.split(command)[1:] for command in line.rpartition(": ")[2].split(" and ")]
+
+
+def test_a_full_disk_after_training_does_not_make_the_training_look_lost(cli, done, files_up_to, tmp_path):
+    run = tmp_path / "run"
+    with files_up_to(25_000):  # a checkpoint and an evaluation are smaller, a figure of codes is larger
+        outcome = cli("train", *SMALL_RUN, "--out", run)
+    assert outcome.code == 2
+    assert f"run       {run}" in outcome.out.splitlines()
+    assert "Reconstruction" in outcome.out
+    assert f"error: cannot write {run}/figures/codes-gaussian.png: File too large" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert list(json.loads((run / "evaluation.json").read_text())) == ["validation"]
+    assert not list(run.rglob("*.tmp"))
+    assert load(run).finished
+    [command] = commands_told(outcome.err, "the training is done and kept; ")
+    assert command == ["figures", str(run), "--split", "validation"]
+    assert "codes-gaussian.png" in done(*command).out
+
+
+def test_a_full_disk_when_an_evaluation_is_kept_hides_no_number(cli, done, run, files_up_to):
+    kept = run / "evaluation.json"
+    done("evaluate", run, "--split", "validation")
+    before = kept.read_bytes()
+    with files_up_to(len(before)):  # where the next finds no room beside the first
+        outcome = cli("evaluate", run, "--json")
+    assert outcome.code == 2
+    assert outcome.json["split"] == "test"
+    assert f"error: cannot write {kept}: File too large" in outcome.err
+    assert kept.read_bytes() == before
+    done("evaluate", run)
+    assert list(json.loads(kept.read_text())) == ["validation", "test"]
+
+
+def test_a_full_disk_when_figures_are_drawn_leaves_those_that_were_there(cli, done, run, files_up_to):
+    done("figures", run)
+    before = {path: path.read_bytes() for path in (run / "figures").iterdir()}
+    with files_up_to(1000):
+        outcome = cli("figures", run, "--split", "validation")
+    assert outcome.code == 2
+    assert "error: cannot write" in outcome.err
+    assert {path: path.read_bytes() for path in (run / "figures").iterdir()} == before
