@@ -190,9 +190,7 @@ def test_of_two_processes_that_train_one_run_the_second_is_refused(tmp_path):
     with first:
         assert first.stdout.readline() == "trains\n"
         before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-        with pytest.raises(
-            RunError, match=rf"run is being trained by process {first.pid} on .*; meanwhile"
-        ):
+        with pytest.raises(RunError, match=rf"run is being trained by process {first.pid} on .*; meanwhile"):
             resume(run, registry)
         with pytest.raises(RunError, match="exists already"):
             aaeframe.train(str(rows), out=run)

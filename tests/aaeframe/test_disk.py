@@ -107,9 +107,7 @@ def test_a_disk_that_fills_up_under_a_run(tmp_path, whole, files_up_to, ends_wit
 def test_a_folder_that_is_moved_under_a_run(tmp_path, ends_with_the_same_bits, stop):
     run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
     moved = At(3 * STEPS + 1, lambda: run.rename(elsewhere), stop=stop)
-    with pytest.raises(
-        RunError, match=rf"There is no folder {run}: if it was removed or moved meanwhile"
-    ):
+    with pytest.raises(RunError, match=rf"There is no folder {run}: if it was removed or moved meanwhile"):
         aaeframe.train(ROWS, out=run, hooks=moved.hooks, **SMALL)
     assert not run.exists()
     assert paths(elsewhere / "checkpoints")[-1].name == "step-00000008"

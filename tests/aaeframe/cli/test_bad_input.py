@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from aaeframe import checkpoint as checkpoints
+from aaeframe.run import load
 
 SMALL = ("--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])", "--epochs", "1")
 
@@ -309,7 +311,7 @@ def commands_told(err, beginning):
 def test_a_full_disk_after_training_does_not_make_the_training_look_lost(cli, done, files_up_to, tmp_path):
     run = tmp_path / "run"
     with files_up_to(25_000):  # a checkpoint and an evaluation are smaller, a figure of codes is larger
-        outcome = cli("train", *SMALL_RUN, "--out", run)
+        outcome = cli("train", "--prior", "gaussian", *SMALL, "--out", run)
     assert outcome.code == 2
     assert f"run       {run}" in outcome.out.splitlines()
     assert "Reconstruction" in outcome.out

@@ -217,6 +217,23 @@ def test_a_run_at_which_another_process_is_is_left_to_it(done, tmp_path):
     assert [it["seed"] for it in column["seeds"]] == [5]
 
 
+@pytest.mark.parametrize("file", ["state.json", "model.safetensors"])
+def test_a_run_whose_last_checkpoint_is_damaged_is_trained_again_from_the_one_before(done, tmp_path, file):
+    def measures():
+        [judged] = stored(tmp_path / "reproduction")["rows"]["clusters"]["columns"]["label-free"]["seeds"]
+        return judged["value"], judged["criteria"]
+
+    done("reproduce", "clusters", "--seeds", 1)
+    before, run = measures(), tmp_path / "reproduction/clusters/label-free/seed-3"
+    newest = max((run / "checkpoints").iterdir())
+    (newest / file).write_bytes((newest / file).read_bytes()[:-1])
+    (run / "evaluation.json").unlink()
+    outcome = done("reproduce", "clusters", "--seeds", 1)
+    assert f"{file} cannot be used: " in outcome.err
+    assert f"{newest.name} is kept as" in outcome.err
+    assert measures() == before
+
+
 def test_a_run_that_diverges_does_not_stop_the_others(cli, monkeypatch, tmp_path):
     real = filling.runs.start
 

@@ -155,7 +155,10 @@ def test_a_cache_that_cannot_be_written(site, cache):
 def test_a_full_disk_leaves_nothing_and_once_there_is_room_the_file_is_had(site, cache, files_up_to):
     content = np.random.default_rng(0).bytes(50_000)
     file = remote(site.offer("/x.gz", content), content=content)
-    with files_up_to(10_000), pytest.raises(DataError, match=r"x.gz of set cannot be kept .* File too large. Make room"):
+    with (
+        files_up_to(10_000),
+        pytest.raises(DataError, match=r"x.gz of set cannot be kept .* File too large. Make room"),
+    ):
         fetch(file, "set")
     assert files_in(cache) == []
     assert fetch(file, "set").read_bytes() == content
