@@ -18,6 +18,8 @@ from aaeframe import checkpoint as checkpoints
 from aaeframe import data as datasets
 from aaeframe.autoencoder import Autoencoder, Rows
 from aaeframe.build import build_model, build_priors, recipe_of, resolve
+from aaeframe.changed import changes
+from aaeframe.checkpoint import Checkpoint
 from aaeframe.claim import trained_by_us
 from aaeframe.config import Config
 from aaeframe.data import Dataset
@@ -52,6 +54,8 @@ class Run:
     """How many steps the weights were trained."""
     raw_weights: bool
     """Whether they are as trained, and no moving average."""
+    noticed: tuple[str, ...] = ()
+    """Sentences worth telling about how it was found."""
 
     def encode(self, x: Rows, *, draws: int = 0, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """The codes of x (N, *shape), in the user's units: see `Autoencoder.encode`."""
@@ -227,7 +231,7 @@ def resume(
             hooks.noticed(f"{why}; {newest.path.name}, the newest that is whole, is taken in its place")
         with saved_components(config):
             training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
-        changed = differences(saved.state["environment"], training.device)
+        changed = [*differences(saved.state["environment"], training.device), *_told(saved, folder, config)]
         if changed:
             hooks.noticed(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
         with stream(config.training.seed, "training", device=training.device):
@@ -267,7 +271,8 @@ def load(
     load_model(model, saved.model, "ema." if averaged else "model.")
     finished = saved.state["batches"]["epoch"] >= config.training.epochs
     model = model.to(pick(device)).eval()
-    return Run(folder, config, model, finished, saved.state["step"], raw_weights=not averaged)
+    told = tuple(_told(saved, folder, config))
+    return Run(folder, config, model, finished, saved.state["step"], raw_weights=not averaged, noticed=told)
 
 
 def load_data(config: Config) -> Dataset:
@@ -279,6 +284,12 @@ def load_data(config: Config) -> Dataset:
             "in run.evaluate(aaeframe.data.from_arrays(x, labels))"
         )
     return datasets.load(source, labels=config.data.label_key, held_out=config.data.held_out)
+
+
+def _told(saved: Checkpoint, folder: RunFolder, config: Config) -> list[str]:
+    """What was changed in the configuration since the checkpoint was written, in one sentence or none."""
+    changed = changes(saved.state.get("config"), config)
+    return [f"{folder.config} was changed since the checkpoint was written: {', '.join(changed)}"] if changed else []
 
 
 def _digest(model: Autoencoder) -> str:

@@ -85,12 +85,14 @@ def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool)
     from aaeframe.run import load
 
     run = load(path, registry(context), device=device, raw_weights=raw_weights)
+    notes = list(run.noticed)
     if not run.finished:
+        notes.append(f"{path} has not trained all its epochs; go on with: aaeframe train --resume {path}")
+    if notes:
         from aaeframe.cli.console import err
 
-        err().print(
-            f"note: {path} has not trained all its epochs; go on with: aaeframe train --resume {path}", markup=False
-        )
+        for note in notes:
+            err().print(f"note: {note}", markup=False)
     return run
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 import aaeframe
 from aaeframe import cli
 from aaeframe import run as runs
-from aaeframe.checkpoint import latest, paths, read
+from aaeframe.checkpoint import Checkpoint, latest, paths, read, write
 from aaeframe.data import from_arrays
 from aaeframe.errors import CheckpointError, ConfigError, DataError, RunError
 from aaeframe.metrics import MetricsFile
@@ -426,6 +426,32 @@ def test_another_number_of_threads_is_noted_in_words(tmp_path, registry):
     assert told.noticed == [
         f"no longer bitwise equal to a run that was never stopped: threads was {threads}, is {threads + 1}"
     ]
+
+
+def test_a_configuration_that_was_changed_is_noted_in_words(copy, monkeypatch, capsys, registry):
+    assert load(copy).noticed == ()
+    config, told = copy / "config.toml", Telling()
+    config.write_text(f"# by hand\n{config.read_text().replace('epochs = 4', 'epochs = 5')}")
+    sentence = f"{config} was changed since the checkpoint was written: training.epochs was 4, is 5"
+    assert load(copy).noticed == (sentence,)
+    _, err = command(monkeypatch, capsys, "sample", copy)
+    assert f"note: {sentence}" in err.splitlines()
+    resumed(copy, registry, told)
+    assert told.steps == STEPS
+    assert told.noticed == [f"no longer bitwise equal to a run that was never stopped: {sentence}"]
+    assert load(copy).noticed == ()
+
+
+def test_a_checkpoint_of_a_version_that_kept_no_configuration_passes(copy, registry):
+    newest = latest(copy / "checkpoints")
+    saved = read(newest)
+    before = {key: value for key, value in saved.state.items() if key not in ("config", "format", "digests")}
+    shutil.rmtree(newest)
+    write(copy / "checkpoints", before["step"], Checkpoint(saved.model, saved.optimizer, before))
+    told = Telling()
+    resumed(copy, registry, told)
+    assert told.noticed == ["all 4 epochs were done already; nothing was trained"]
+    assert load(copy).noticed == ()
 
 
 def test_resuming_leaves_the_callers_random_state_alone(tmp_path, registry):

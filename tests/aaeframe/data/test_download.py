@@ -157,7 +157,7 @@ def test_a_full_disk_leaves_nothing_and_once_there_is_room_the_file_is_had(site,
     file = remote(site.offer("/x.gz", content), content=content)
     with (
         files_up_to(10_000),
-        pytest.raises(DataError, match=r"x.gz of set cannot be kept .* File too large. Make room"),
+        pytest.raises(DataError, match=r"x.gz of set cannot be kept .* File too large. Make"),
     ):
         fetch(file, "set")
     assert files_in(cache) == []
