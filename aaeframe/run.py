@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,6 @@ class Run:
     """How many steps the weights were trained."""
     raw_weights: bool
     """Whether they are as trained, and no moving average."""
-    noticed: tuple[str, ...] = ()
-    """Sentences worth telling about how it was found."""
 
     def encode(self, x: Rows, *, draws: int = 0, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """The codes of x (N, *shape), in the user's units: see `Autoencoder.encode`."""
@@ -180,6 +178,10 @@ class Hooks:
     """Called with sentences worth telling."""
 
 
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, stacklevel=3)
+
+
 QUIET = Hooks(Silent(), lambda: False, lambda config, folder, steps: None, lambda sentence: None)
 
 
@@ -200,12 +202,10 @@ def start(
     folder = new_folder(config, out)
     training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
     with stream(config.training.seed, "training", device=training.device):
-        with creating(folder, config) as made, ExitStack() as unless_it_fails:
-            unless_it_fails.enter_context(trained_by_us(made.path, hooks.noticed))
+        with creating(folder, config) as made:
             training = replace(training, folder=made)
             training.save()
-            claim = unless_it_fails.pop_all()
-        with claim:
+        with trained_by_us(made.path, hooks.noticed):
             return _train(training, hooks)
 
 
@@ -250,12 +250,15 @@ def load(
     device: str = "auto",
     raw_weights: bool = False,
     priors: Mapping[str, Prior] | None = None,
+    noticed: Callable[[str], None] = _warn,
 ) -> Run:
     """A run from its folder, with the weights of its newest checkpoint.
 
     The moving average of the weights is used where the run kept one, unless `raw_weights`. `priors` gives again, by
-    block, those that were objects from Python. Raises RunError, DeviceError, ComponentError; CheckpointError if the
-    newest checkpoint is not whole, as an older one would give other numbers.
+    block, those that were objects from Python. `noticed` is called with sentences worth telling, such as that the
+    configuration was changed since the checkpoint was written; they are warnings if it is not given. Raises RunError,
+    DeviceError, ComponentError; CheckpointError if the newest checkpoint is not whole, as an older one would give
+    other numbers.
     """
     folder = RunFolder(Path(path))
     config = folder.read_config()
@@ -267,12 +270,13 @@ def load(
         built = build_priors(config, registry, priors or {})
         spec = data_spec(known, saved.model)
         model = build_model(config, registry, spec, known["num_classes"], built)
+    for sentence in _told(saved, folder, config):
+        noticed(sentence)
     averaged = config.training.ema > 0 and not raw_weights
     load_model(model, saved.model, "ema." if averaged else "model.")
     finished = saved.state["batches"]["epoch"] >= config.training.epochs
     model = model.to(pick(device)).eval()
-    told = tuple(_told(saved, folder, config))
-    return Run(folder, config, model, finished, saved.state["step"], raw_weights=not averaged, noticed=told)
+    return Run(folder, config, model, finished, saved.state["step"], raw_weights=not averaged)
 
 
 def load_data(config: Config) -> Dataset:
