@@ -24,7 +24,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from aaeframe.errors import CheckpointError
+from aaeframe.errors import CheckpointError, UnusableCheckpoint
 from aaeframe.files import flush_folder, writing
 
 FORMAT: Final = 1
@@ -55,7 +55,7 @@ def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
     path = folder / f"step-{step:08d}"
     aside = folder / f".{path.name}.{os.getpid()}.tmp"
     with writing(path):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)  # without its parents: a run that was removed meanwhile does not come back as half
         _remove_leftovers(folder)
         try:
             aside.mkdir()
@@ -90,20 +90,37 @@ def latest(folder: Path) -> Path:
 def read(path: Path) -> Checkpoint:
     """Read and verify a checkpoint.
 
-    Raises CheckpointError if it is missing, truncated, altered or of a newer format; nothing is used before all of
-    it is verified.
+    Raises UnusableCheckpoint if it is missing, truncated or altered, by a single bit, anywhere; CheckpointError if it
+    is whole and of a newer format. Nothing is used before all of it is verified.
     """
     state = _read_state(path)
     data = {name: _read_bytes(path / name) for name in _FILES}
+    digests = state.get("digests")
+    if not isinstance(digests, dict) or digests.keys() != data.keys():
+        raise _damaged(path / "state.json", f"it holds no digests of {' and '.join(_FILES)}")
     for name, content in data.items():
-        found, written = _digest(content), state["digests"][name]
+        found, written = _digest(content), digests[name]
         if found != written:
-            raise _damaged(path / name, f"its SHA-256 is {found[:12]}…, {written[:12]}… was written")
+            raise _damaged(path / name, f"its SHA-256 is {found[:12]}…, {str(written)[:12]}… was written")
     try:
         tensors = {name: load_tensors(content) for name, content in data.items()}
     except (SafetensorError, ValueError) as error:
         raise _damaged(path, str(error)) from error
     return Checkpoint(tensors[_FILES[0]], tensors[_FILES[1]], state)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a checkpoint, so that it is none any more but nothing of it is lost; its new path.
+
+    RunError if it cannot be renamed.
+    """
+    aside = path.with_name(f"set-aside-{path.name}")
+    with writing(aside):
+        if aside.exists():  # of an earlier time
+            shutil.rmtree(aside)
+        path.rename(aside)
+        flush_folder(path.parent)
+    return aside
 
 
 def _encoded(checkpoint: Checkpoint) -> dict[str, bytes]:
@@ -112,7 +129,7 @@ def _encoded(checkpoint: Checkpoint) -> dict[str, bytes]:
     digests = {name: _digest(data) for name, data in files.items()}
     state = {"format": FORMAT, **checkpoint.state, "digests": digests}
     state["digest"] = _digest(_canonical(state))
-    return {**files, "state.json": json.dumps(state, indent=1).encode()}
+    return {**files, "state.json": _written(state)}
 
 
 def _copied(tensor: Tensor) -> Tensor:
@@ -121,22 +138,28 @@ def _copied(tensor: Tensor) -> Tensor:
 
 
 def _read_state(path: Path) -> dict[str, Any]:
+    """The state without its digest, by which it is verified.
+
+    In every format, also a later one, `format` and `digest` mean the same: else damage could not be told from that.
+    """
     file = path / "state.json"
+    content = _read_bytes(file)
     try:
-        state = json.loads(_read_bytes(file))
+        state = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise _damaged(file, f"it is not JSON ({error})") from error
     if not isinstance(state, dict) or not isinstance(state.get("format"), int):
         raise _damaged(file, "it names no format")
+    without = {key: value for key, value in state.items() if key != "digest"}
+    newer = f"it has format {state['format']}; this version of aaeframe reads up to {FORMAT}: upgrade aaeframe"
+    if state.get("digest") != _digest(_canonical(without)):
+        more = f", and {newer} if that is so" if state["format"] > FORMAT else ""
+        raise _damaged(file, f"its digest is not that of its content{more}")
     if state["format"] > FORMAT:
-        raise CheckpointError(
-            f"the checkpoint {path} has format {state['format']}; this version of aaeframe reads up to {FORMAT}: "
-            "upgrade aaeframe"
-        )
-    written = state.pop("digest", None)
-    if written != _digest(_canonical(state)):
-        raise _damaged(file, "its digest is not that of its content")
-    return state
+        raise CheckpointError(f"the checkpoint {path} cannot be used: {newer}")
+    if content != _written(state):  # white space, a key said twice, or 1e0 for 1.0
+        raise _damaged(file, "its content is not spelled as it was written")
+    return without
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -146,11 +169,8 @@ def _read_bytes(path: Path) -> bytes:
         raise _damaged(path, error.strerror or str(error)) from error
 
 
-def _damaged(path: Path, why: str) -> CheckpointError:
-    return CheckpointError(
-        f"the checkpoint file {path} cannot be used: {why}. If the run has an older checkpoint, remove "
-        "this one and resume from that"
-    )
+def _damaged(path: Path, why: str) -> UnusableCheckpoint:
+    return UnusableCheckpoint(f"the checkpoint file {path} cannot be used: {why}")
 
 
 def _write_flushed(path: Path, data: bytes) -> None:
@@ -164,6 +184,11 @@ def _remove_leftovers(folder: Path) -> None:
     """What an interrupted write left aside."""
     for path in folder.glob(".step-*.tmp"):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _written(state: Mapping[str, Any]) -> bytes:
+    """The bytes of state.json: one content, one spelling."""
+    return json.dumps(state, indent=1).encode()
 
 
 def _canonical(state: Mapping[str, Any]) -> bytes:

@@ -12,7 +12,8 @@
     ├── DataError                       data is missing, unreadable, empty or not finite (ValueError)
     │   └── DownloadError               a download failed or is not what it should be
     ├── RunError                        a run folder is missing, taken, or cannot be written
-    │   └── CheckpointError             a checkpoint is truncated, altered, or not for this installation
+    │   └── CheckpointError             a checkpoint is missing, or not for this installation
+    │       └── UnusableCheckpoint      it is truncated or altered, or what belongs to it is lost
     ├── DeviceError                     the device is not there
     └── TrainingDiverged                a loss is no longer finite      (ArithmeticError)
 
@@ -76,7 +77,11 @@ class RunError(AaeframeError):
 
 
 class CheckpointError(RunError):
-    """A checkpoint is missing, truncated, altered, too new, or needs what is not installed."""
+    """A checkpoint is missing, too new, or needs what is not installed."""
+
+
+class UnusableCheckpoint(CheckpointError):
+    """A checkpoint is truncated or altered, or what belongs to it is lost; an older one may be whole."""
 
 
 class DeviceError(AaeframeError):

@@ -16,10 +16,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(
-            f"cannot write {path}: {error.strerror or error}. What was there before stands; free space or fix the "
-            "permissions, then try again"
-        ) from error
+        raise RunError(f"cannot write {path}: {error.strerror or error}. {_advice(path, error)}") from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -36,6 +33,21 @@ def write_atomically(path: Path, data: bytes) -> None:
             aside.unlink(missing_ok=True)
 
 
+def append_whole(path: Path, data: bytes) -> None:
+    """Append, and flush to the disk. RunError if the disk refuses it, in which case no part of the data stays."""
+    with writing(path):
+        size = path.stat().st_size if path.exists() else 0
+        try:
+            with path.open("ab") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:  # after the file is closed, which tries once more to write what is left
+            if path.exists():
+                os.truncate(path, size)
+            raise
+
+
 def flush_folder(path: Path) -> None:
     """Make renames inside a folder durable, where the system lets one open a folder."""
     if os.name != "posix":
@@ -45,3 +57,10 @@ def flush_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _advice(path: Path, error: OSError) -> str:
+    missing = [parent for parent in path.parents if not parent.exists()]
+    if isinstance(error, FileNotFoundError) and missing:
+        return f"There is no folder {missing[-1]}: if it was removed or moved meanwhile, bring it back, then try again"
+    return "What was there before stands; free space or fix the permissions, then try again"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,8 +10,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from aaeframe.errors import RunError
-from aaeframe.files import writing
+from aaeframe.errors import RunError, UnusableCheckpoint
+from aaeframe.files import append_whole, writing
 
 Row: TypeAlias = dict[str, Any]
 
@@ -53,32 +52,36 @@ class MetricsFile:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Write one row; RunError if the disk refuses it, in which case no part of the row stays."""
-        size = self.size
-        with writing(self.path):
-            try:
-                with self.path.open("ab") as file:
-                    file.write(json.dumps(row).encode() + b"\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-            except OSError:
-                self.truncate(size)
-                raise
+        append_whole(self.path, json.dumps(row).encode() + b"\n")
 
     @property
     def size(self) -> int:
         """The bytes written so far."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def truncate(self, size: int) -> None:
-        """Forget what was written after `size` bytes; RunError if less than that is there."""
+    def require(self, size: int) -> None:
+        """UnusableCheckpoint, of one that was written after `size` bytes, unless that many whole rows are there."""
         if self.size < size:
-            raise RunError(
-                f"{self.path} has {self.size} bytes, but the checkpoint was written after {size}: rows were lost or "
-                "the file was changed; restore it, or train anew"
-            )
+            what = f"has {self.size} bytes"
+        elif size and self._byte(size - 1) != b"\n":
+            what = "has no row's end there"
+        else:
+            return
+        raise UnusableCheckpoint(
+            f"{self.path} {what}, but the checkpoint was written after {size}: rows were lost or the file was changed"
+        )
+
+    def truncate(self, size: int) -> None:
+        """Forget what was written after `size` bytes; UnusableCheckpoint as of `require`."""
+        self.require(size)
         if self.size > size:
             with writing(self.path), self.path.open("r+b") as file:
                 file.truncate(size)
+
+    def _byte(self, place: int) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(place)
+            return file.read(1)
 
     def rows(self) -> list[Row]:
         """Every row; RunError if a line is no JSON object."""

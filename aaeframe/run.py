@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,14 +18,18 @@ from aaeframe import checkpoint as checkpoints
 from aaeframe import data as datasets
 from aaeframe.autoencoder import Autoencoder, Rows
 from aaeframe.build import build_model, build_priors, recipe_of, resolve
+from aaeframe.changed import changes
+from aaeframe.checkpoint import Checkpoint
+from aaeframe.claim import trained_by_us
 from aaeframe.config import Config
 from aaeframe.data import Dataset
 from aaeframe.devices import pick
 from aaeframe.environment import differences
-from aaeframe.errors import DataError
+from aaeframe.errors import DataError, RunError
 from aaeframe.evaluation.keeping import Keep
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
 from aaeframe.evaluation.report import evaluate
+from aaeframe.fallback import newest_if_whole, newest_whole
 from aaeframe.metrics import MetricsFile
 from aaeframe.prepare import data_spec, prepare, saved_components
 from aaeframe.protocols import Code, Prior, SupportsLabels
@@ -173,6 +178,10 @@ class Hooks:
     """Called with sentences worth telling."""
 
 
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, stacklevel=3)
+
+
 QUIET = Hooks(Silent(), lambda: False, lambda config, folder, steps: None, lambda sentence: None)
 
 
@@ -196,7 +205,8 @@ def start(
         with creating(folder, config) as made:
             training = replace(training, folder=made)
             training.save()
-        return _train(training, hooks)
+        with trained_by_us(made.path, hooks.noticed):
+            return _train(training, hooks)
 
 
 def resume(
@@ -207,20 +217,30 @@ def resume(
     priors: Mapping[str, Prior] | None = None,
     hooks: Hooks = QUIET,
 ) -> Run:
-    """Go on with a run from its newest checkpoint, to the same bits as if it had never stopped."""
+    """Go on with a run from its newest whole checkpoint, to the same bits as if it had never stopped.
+
+    Newer ones that cannot be used are told of and set aside. RunError if another process is training the run.
+    """
     folder = RunFolder(path)
     config = folder.read_config()
-    saved = checkpoints.read(checkpoints.latest(folder.checkpoints))
-    with saved_components(config):
-        training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
-    changed = differences(saved.state["environment"], training.device)
-    if changed:
-        hooks.noticed(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
-    with stream(config.training.seed, "training", device=training.device):
-        training.load(saved)
-        if training.finished:
-            hooks.noticed(f"all {config.training.epochs} epochs were done already; nothing was trained")
-        return _train(training, hooks)
+    with trained_by_us(path, hooks.noticed):
+        metrics = MetricsFile(folder.metrics)
+        newest = newest_whole(folder.checkpoints, lambda saved: metrics.require(saved.state["metrics_bytes"]))
+        saved = newest.checkpoint
+        for why in newest.passed_over.values():
+            hooks.noticed(f"{why}; {newest.path.name}, the newest that is whole, is taken in its place")
+        with saved_components(config):
+            training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
+        changed = [*differences(saved.state["environment"], training.device), *_told(saved, folder, config)]
+        if changed:
+            hooks.noticed(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
+        with stream(config.training.seed, "training", device=training.device):
+            training.load(saved)
+            for unusable in newest.passed_over:
+                hooks.noticed(f"{unusable.name} is kept as {checkpoints.set_aside(unusable)}")
+            if training.finished:
+                hooks.noticed(f"all {config.training.epochs} epochs were done already; nothing was trained")
+            return _train(training, hooks)
 
 
 def load(
@@ -230,15 +250,19 @@ def load(
     device: str = "auto",
     raw_weights: bool = False,
     priors: Mapping[str, Prior] | None = None,
+    noticed: Callable[[str], None] = _warn,
 ) -> Run:
     """A run from its folder, with the weights of its newest checkpoint.
 
     The moving average of the weights is used where the run kept one, unless `raw_weights`. `priors` gives again, by
-    block, those that were objects from Python. Raises RunError, CheckpointError, DeviceError, ComponentError.
+    block, those that were objects from Python. `noticed` is called with sentences worth telling, such as that the
+    configuration was changed since the checkpoint was written; they are warnings if it is not given. Raises RunError,
+    DeviceError, ComponentError; CheckpointError if the newest checkpoint is not whole, as an older one would give
+    other numbers.
     """
     folder = RunFolder(Path(path))
     config = folder.read_config()
-    saved = checkpoints.read(checkpoints.latest(folder.checkpoints))
+    saved = newest_if_whole(folder.checkpoints)
     known = saved.state["data"]
     registry = registry or Registry.load()
     # As in training: what a prior draws for itself when it is built need not be in the checkpoint.
@@ -246,6 +270,8 @@ def load(
         built = build_priors(config, registry, priors or {})
         spec = data_spec(known, saved.model)
         model = build_model(config, registry, spec, known["num_classes"], built)
+    for sentence in _told(saved, folder, config):
+        noticed(sentence)
     averaged = config.training.ema > 0 and not raw_weights
     load_model(model, saved.model, "ema." if averaged else "model.")
     finished = saved.state["batches"]["epoch"] >= config.training.epochs
@@ -264,6 +290,12 @@ def load_data(config: Config) -> Dataset:
     return datasets.load(source, labels=config.data.label_key, held_out=config.data.held_out)
 
 
+def _told(saved: Checkpoint, folder: RunFolder, config: Config) -> list[str]:
+    """What was changed in the configuration since the checkpoint was written, in one sentence or none."""
+    changed = changes(saved.state.get("config"), config)
+    return [f"{folder.config} was changed since the checkpoint was written: {', '.join(changed)}"] if changed else []
+
+
 def _digest(model: Autoencoder) -> str:
     """Of all weights and buffers."""
     digest = hashlib.sha256()
@@ -276,6 +308,17 @@ def _train(training: Training, hooks: Hooks) -> Run:
     config, folder = training.config, training.folder
     training.observer, training.stop_asked = hooks.observer, hooks.stop_asked
     hooks.started(config, folder, config.training.epochs * training.batches.steps_per_epoch)
-    finished = training.run()
+    try:
+        finished = training.run()
+    except RunError as error:
+        raise RunError(f"{error}. {_as_it_is_left(folder)}") from error
     model = training.evaluated.eval()
     return Run(folder, config, model, finished, training.batches.step, raw_weights=training.average is None)
+
+
+def _as_it_is_left(folder: RunFolder) -> str:
+    """What stands of a run that could not be written on, and how to go on with it."""
+    found = checkpoints.paths(folder.checkpoints)
+    if not found:
+        return f"Nothing to go on from is left in {folder.path}"
+    return f"The run is as of {found[-1].name}; go on from there with aaeframe train --resume {folder.path}"

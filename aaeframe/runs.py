@@ -15,7 +15,7 @@ from typing import Any
 from aaeframe import config as configuration
 from aaeframe.config import Config
 from aaeframe.errors import CheckpointError, RunError
-from aaeframe.files import write_atomically, writing
+from aaeframe.files import append_whole, write_atomically, writing
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,8 @@ class RunFolder:
 
     def log_test_access(self, access: Mapping[str, Any]) -> None:
         """Add a line; RunError if it cannot be written."""
-        with writing(self.test_accesses), self.test_accesses.open("ab") as file:
-            file.write(
-                json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **access}).encode() + b"\n"
-            )
+        told = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **access}
+        append_whole(self.test_accesses, json.dumps(told).encode() + b"\n")
 
     def read_config(self) -> Config:
         """The run's configuration; RunError if this is no run."""

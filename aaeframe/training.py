@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from aaeframe import checkpoint as checkpoints
 from aaeframe.autoencoder import Autoencoder
 from aaeframe.batches import Batches
+from aaeframe.changed import as_saved
 from aaeframe.checkpoint import Checkpoint
 from aaeframe.config import Config, weight_at
 from aaeframe.devices import current
@@ -227,6 +228,7 @@ class Training:
             "monitor": self.monitor.state_dict(),
             "metrics_bytes": self.metrics.size,
             "data": dict(self.data),
+            "config": as_saved(self.config),
             "environment": environment(self.device),
         }
         return Checkpoint(model, optimizer, state)

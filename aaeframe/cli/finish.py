@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,25 +21,24 @@ SPLIT = "validation"
 def finish(run: Run, *, json: bool) -> None:
     """Evaluate on validation data, draw the figures, and print both and the run.
 
-    What of it fails with an AaeframeError is left out, and the error raised when the rest is printed.
+    What of it fails with an AaeframeError is left out; when the rest is printed, so is how to get what is missing, and
+    the error is raised.
     """
-    failures: list[AaeframeError] = []
+    failures: dict[str, AaeframeError] = {}
     report: dict[str, Any] | None = None
     figures: list[Path] = []
-    with _put_off(failures):
+    with _put_off(failures, "evaluate", "figures"):
         dataset = run.dataset()
-        with _put_off(failures):
+        with _put_off(failures, "evaluate"):
             report = run.evaluate(dataset, split=SPLIT)
-        with _put_off(failures):
+        with _put_off(failures, "figures"):
             figures = run.draw_figures(dataset, split=SPLIT)
     _print(run, report, [str(path) for path in figures], json)
     if report is not None:
-        with _put_off(failures):
+        with _put_off(failures, "evaluate"):
             run.folder.write_evaluation(SPLIT, report)
-    for failure in failures[1:]:
-        err().print(f"error: {failure}", markup=False)
     if failures:
-        raise failures[0]
+        _tell_what_is_missing(run, failures)
 
 
 def summary(run: Run, report: dict[str, Any] | None, figures: list[str]) -> dict[str, Any]:
@@ -47,11 +47,26 @@ def summary(run: Run, report: dict[str, Any] | None, figures: list[str]) -> dict
 
 
 @contextmanager
-def _put_off(failures: list[AaeframeError]) -> Iterator[None]:
+def _put_off(failures: dict[str, AaeframeError], *commands: str) -> Iterator[None]:
+    """Keep an error of the framework under the commands that do later what is inside."""
     try:
         yield
     except AaeframeError as error:
-        failures.append(error)
+        failures.update(dict.fromkeys(commands, error))
+
+
+def _tell_what_is_missing(run: Run, failures: dict[str, AaeframeError]) -> None:
+    """Say that the training is done and how to get the rest, and raise the first error."""
+    again = " and ".join(
+        shlex.join(["aaeframe", command, str(run.folder.path), "--split", SPLIT]) for command in failures
+    )
+    err().print(
+        f"the training is done and kept; what failed after it is had, once that is mended, with: {again}", markup=False
+    )
+    first, *others = dict.fromkeys(failures.values())
+    for failure in others:
+        err().print(f"error: {failure}", markup=False)
+    raise first
 
 
 def _print(run: Run, report: dict[str, Any] | None, figures: list[str], json: bool) -> None:

@@ -138,9 +138,9 @@ def _tell_what_is_left(todo: Sequence[Cell], registry: Registry, console: Consol
 
 def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: Until) -> bool:
     """Do what is left of one cell, unless another process does; whether something was done."""
-    from aaeframe.benchmarking.reproduce.claim import claimed
     from aaeframe.benchmarking.reproduce.columns import ByGenerator
     from aaeframe.benchmarking.reproduce.filling import Views, fill, is_filled
+    from aaeframe.claim import claimed
     from aaeframe.cli.following import shown
     from aaeframe.cli.progress import samples_shown
 

@@ -1,10 +1,28 @@
-"""Distributions put on sys.path for one test, as an installer would lay them out."""
+"""A disk that fills up; distributions put on sys.path for one test, as an installer would lay them out."""
 
 from __future__ import annotations
 
+import resource
 import sys
+from contextlib import contextmanager
 
 import pytest
+
+
+@pytest.fixture
+def files_up_to():
+    """Inside `files_up_to(size)`, the system refuses to let any file grow beyond `size` bytes, as a full disk does."""
+
+    @contextmanager
+    def limited(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture

@@ -6,12 +6,15 @@ import json
 import os
 import pickle
 import shutil
+from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 
-from aaeframe.checkpoint import FORMAT, Checkpoint, latest, paths, read, write
-from aaeframe.errors import CheckpointError, RunError
+from aaeframe.checkpoint import FORMAT, Checkpoint, latest, paths, read, set_aside, write
+from aaeframe.errors import CheckpointError, RunError, UnusableCheckpoint
+from aaeframe.fallback import newest_if_whole, newest_whole
 
 FILES = ["model.safetensors", "optimizer.safetensors", "state.json"]
 
@@ -79,20 +82,96 @@ def test_no_checkpoint_is_an_error(folder):
 def test_a_truncated_file_is_named(path, file, keep):
     content = (path / file).read_bytes()
     (path / file).write_bytes(content[:keep])
-    with pytest.raises(CheckpointError, match=rf"{file} cannot be used.*older checkpoint, remove this one") as caught:
+    with pytest.raises(CheckpointError, match=rf"{file} cannot be used: ") as caught:
         read(path)
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_one_altered_byte_anywhere_is_noticed(path, file):
+def assert_noticed(path, file, bits):
+    """Each of these bits, flipped alone, is noticed."""
     content = (path / file).read_bytes()
-    for place in range(0, len(content), max(1, len(content) // 40)):
+    for bit in bits:
         altered = bytearray(content)
-        altered[place] ^= 0x10
+        altered[bit // 8] ^= 1 << int(bit) % 8
         (path / file).write_bytes(altered)
-        with pytest.raises(CheckpointError, match=rf"{path.name}.*(cannot be used|format)"):
+        with pytest.raises(UnusableCheckpoint, match=rf"{path.name}/.* cannot be used: "):
             read(path)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_flipped_bit_in_any_byte_is_noticed(path, file):
+    size = (path / file).stat().st_size
+    assert_noticed(path, file, 8 * np.arange(size) + np.random.default_rng(0).integers(8, size=size))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", FILES)
+def test_every_flipped_bit_is_noticed(path, file):
+    assert_noticed(path, file, range(8 * (path / file).stat().st_size))
+
+
+def spoil(rng, content):
+    """The content after an accident: bits flipped, cut off, grown, a stretch of it gone, zeroed or written twice."""
+    size, altered = len(content), bytearray(content)
+    first, last = sorted(int(it) for it in rng.integers(0, size + 1, 2))
+    match rng.integers(6):
+        case 0:
+            for bit in rng.choice(8 * size, rng.integers(1, 20), replace=False):
+                altered[bit // 8] ^= 1 << bit % 8
+        case 1:
+            del altered[first:]
+        case 2:
+            altered += rng.bytes(rng.integers(1, 100))
+        case 3:
+            altered[first:last] = bytes(last - first)
+        case 4:
+            del altered[first:last]
+        case 5:
+            altered[first:last] = altered[last : 2 * last - first]
+    return bytes(altered)
+
+
+def test_accidents_are_noticed_before_anything_is_used_and_the_older_one_stands_in(folder, path):
+    newer, rng, noticed = write(folder, 8, made(8)), np.random.default_rng(0), Counter()
+    while noticed.total() < 1000:
+        file = newer / FILES[rng.integers(len(FILES))]
+        content = file.read_bytes()
+        spoilt = spoil(rng, content)
+        if spoilt == content:
+            continue
+        file.write_bytes(spoilt)
+        found = newest_whole(folder)
+        assert found.path == path
+        assert_equal(found.checkpoint, made(7))
+        assert [newer] == list(found.passed_over)
+        assert f"{newer.name}/" in found.passed_over[newer]
+        assert " cannot be used: " in found.passed_over[newer]
+        file.write_bytes(content)
+        noticed[file.name] += 1
+    assert min(noticed[name] for name in FILES) > 250
+    assert_equal(newest_whole(folder).checkpoint, made(8))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"step": 7', '"step":  7'),
+        ('"step": 7', '"\\u0073tep": 7'),
+        ('"step": 7', '"step": 8,\n "step": 7'),
+        ("0.3333333333333333", "0.33333333333333330"),
+        ("0.3333333333333333", "3.333333333333333e-1"),
+        ("\n}", "\n}\n"),
+        ("\n}", "\n\t}"),
+    ],
+)
+def test_a_state_that_says_the_same_in_other_bytes_is_refused(path, old, new):
+    file = path / "state.json"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    assert json.loads(file.read_text()) == json.loads(text)
+    with pytest.raises(UnusableCheckpoint, match=r"state.json cannot be used: its content is not spelled as it was"):
+        read(path)
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -102,11 +181,40 @@ def test_a_missing_file_is_named(path, file):
         read(path)
 
 
-def test_a_newer_format_says_to_upgrade(path):
-    state = json.loads((path / "state.json").read_text())
-    (path / "state.json").write_text(json.dumps({**state, "format": FORMAT + 1}))
-    with pytest.raises(CheckpointError, match=rf"has format {FORMAT + 1}; .* reads up to {FORMAT}: upgrade aaeframe"):
+def with_its_digest(state):
+    """A state.json as someone writes it who knows how."""
+    state = {key: value for key, value in state.items() if key != "digest"}
+    canonical = json.dumps(state, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps({**state, "digest": hashlib.sha256(canonical).hexdigest()}, indent=1)
+
+
+def test_a_newer_format_says_to_upgrade_and_no_older_checkpoint_stands_in(folder, path):
+    newer = write(folder, 8, made(8))
+    state = json.loads((newer / "state.json").read_text())
+    (newer / "state.json").write_text(with_its_digest({**state, "format": FORMAT + 1, "of": "later times"}))
+    for look in (lambda: read(newer), lambda: newest_whole(folder), lambda: newest_if_whole(folder)):
+        with pytest.raises(
+            CheckpointError, match=rf"has format {FORMAT + 1}; .* up to {FORMAT}: upgrade aaeframe"
+        ) as it:
+            look()
+        assert not isinstance(it.value, UnusableCheckpoint)
+
+
+def test_what_may_be_of_a_newer_format_or_damaged_is_told_as_both(path):
+    text = (path / "state.json").read_text()
+    (path / "state.json").write_text(text.replace(f'"format": {FORMAT}', f'"format": {FORMAT + 8}'))
+    with pytest.raises(
+        UnusableCheckpoint, match=r"its digest is not that of its content, and it has format .* upgrade"
+    ):
         read(path)
+
+
+def test_a_state_without_the_digests_of_the_files_is_refused(path):
+    state = json.loads((path / "state.json").read_text())
+    for digests in ({}, {"model.safetensors": "0"}, None, 3):
+        (path / "state.json").write_text(with_its_digest({**state, "digests": digests}))
+        with pytest.raises(UnusableCheckpoint, match=r"state.json cannot be used: it holds no digests of model"):
+            read(path)
 
 
 @pytest.mark.parametrize(
@@ -138,10 +246,8 @@ def test_code_is_never_run_even_with_the_right_digests(path, tmp_path, monkeypat
     (path / "model.safetensors").write_bytes(content)
     state = json.loads((path / "state.json").read_text())
     state["digests"]["model.safetensors"] = hashlib.sha256(content).hexdigest()
-    del state["digest"]
-    canonical = json.dumps(state, sort_keys=True, separators=(",", ":")).encode()
-    (path / "state.json").write_text(json.dumps({**state, "digest": hashlib.sha256(canonical).hexdigest()}))
-    with pytest.raises(CheckpointError, match="cannot be used"):
+    (path / "state.json").write_text(with_its_digest(state))
+    with pytest.raises(CheckpointError, match=r"cannot be used: .*[Hh]eader"):
         read(path)
     assert not (tmp_path / "exploded").exists()
 
@@ -176,6 +282,22 @@ def test_a_disk_that_fills_up_at_any_time_leaves_a_whole_checkpoint(folder, path
     assert not list(folder.glob(".*"))
     write(folder, 9, made(9))
     assert_equal(read(latest(folder)), made(9))
+
+
+def test_a_run_that_was_removed_does_not_come_back_as_half(tmp_path):
+    with pytest.raises(RunError, match=rf"cannot write .*There is no folder {tmp_path / 'run'}: if it was removed"):
+        write(tmp_path / "run" / "checkpoints", 1, made(1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_set_aside_is_no_checkpoint_any_more_and_all_there(folder, path):
+    for _ in range(2):
+        content = {file.name: file.read_bytes() for file in path.iterdir()}
+        aside = set_aside(path)
+        assert paths(folder) == []
+        assert {file.name: file.read_bytes() for file in aside.iterdir()} == content
+        write(folder, 7, made(9))
+    assert sorted(it.name for it in folder.iterdir()) == ["set-aside-step-00000007", "step-00000007"]
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):

@@ -1,27 +1,14 @@
 from __future__ import annotations
 
 import json
-import resource
-from contextlib import contextmanager
 
 import pytest
 import torch
 
-from aaeframe.errors import RunError
+from aaeframe.errors import RunError, UnusableCheckpoint
 from aaeframe.metrics import MetricsFile, Sums
 
 CPU = torch.device("cpu")
-
-
-@contextmanager
-def files_up_to(size):
-    """Inside, the system refuses to let any file grow beyond `size` bytes, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def losses(value):
@@ -96,11 +83,25 @@ def test_rows_after_a_size_are_forgotten(file):
 def test_lost_rows_are_an_error(file, content):
     if content is not None:
         file.path.write_bytes(content)
-    with pytest.raises(RunError, match=r"metrics.jsonl has \d+ bytes, but .* after 13: rows were lost .* train anew"):
+    with pytest.raises(
+        UnusableCheckpoint, match=r"metrics.jsonl has \d+ bytes, but .* after 13: rows were lost or the"
+    ):
         file.truncate(13)
 
 
-def test_a_full_disk_leaves_whole_rows(file):
+def test_rows_that_do_not_end_where_they_did_are_an_error(file):
+    file.append({"epoch": 1})
+    size = file.size
+    file.path.write_bytes(b'{"epoch": 1, "mine": true}\n{"epoch": 2}\n')
+    before = file.path.read_bytes()
+    with pytest.raises(
+        UnusableCheckpoint, match=rf"has no row's end there, but the checkpoint was written after {size}"
+    ):
+        file.truncate(size)
+    assert file.path.read_bytes() == before
+
+
+def test_a_full_disk_leaves_whole_rows(file, files_up_to):
     file.append({"epoch": 1, "text": "x" * 50})
     with files_up_to(100), pytest.raises(RunError, match=r"cannot write .*metrics.jsonl: File too large"):
         file.append({"epoch": 2, "text": "x" * 50})

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import logging
 import random
-import resource
+import re
 import shutil
 import sys
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from safetensors.torch import load_file
 import aaeframe
 from aaeframe import cli
 from aaeframe import run as runs
-from aaeframe.checkpoint import latest, read
+from aaeframe.checkpoint import Checkpoint, latest, paths, read, write
 from aaeframe.data import from_arrays
 from aaeframe.errors import CheckpointError, ConfigError, DataError, RunError
 from aaeframe.metrics import MetricsFile
@@ -25,6 +24,9 @@ from aaeframe.run import Hooks, load, resume
 LABELS = np.arange(100) % 10
 ROWS = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32) + LABELS[:, None]
 SMALL = {"network": "mlp(hidden=[8])", "discriminator": "mlp(hidden=[8])"}
+FILES = ["model.safetensors", "optimizer.safetensors", "state.json"]
+STEPS = 4
+"""Of an epoch: 80 rows are for training."""
 TRAINING = {"epochs": 2, "batch_size": 20, "device": "cpu"}
 
 
@@ -65,17 +67,6 @@ class Telling:
         self.look(row)
 
 
-@contextmanager
-def files_up_to(size):
-    """Inside, the system refuses to let any file grow beyond `size` bytes, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def command(monkeypatch, capsys, *arguments):
     """The command line's exit code and standard error."""
     monkeypatch.setattr(sys, "argv", ["aaeframe", *map(str, arguments)])
@@ -86,6 +77,16 @@ def command(monkeypatch, capsys, *arguments):
 
 def content(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_same_rows(first, second):
+    """Of the metrics, but for times."""
+    times = ("seconds", "steps_per_second")
+    mine, theirs = (
+        [{key: it for key, it in row.items() if key not in times} for row in MetricsFile(run.folder.metrics).rows()]
+        for run in (first, second)
+    )
+    assert mine == theirs
 
 
 def assert_same_model(first, second):
@@ -315,13 +316,102 @@ def test_rows_after_the_checkpoint_are_written_anew(tmp_path, registry):
     assert rows[1]["reconstruction"] == MetricsFile(whole.folder.metrics).rows()[1]["reconstruction"]
 
 
+def spoil(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """A run of four epochs; its checkpoints are of steps 12 and 16."""
+    return trained(tmp_path_factory.mktemp("runs") / "run", checkpoint_every=1, epochs=4)
+
+
+@pytest.fixture
+def copy(tmp_path, long):
+    """A copy of it, to be damaged."""
+    return shutil.copytree(long.folder.path, tmp_path / "run")
+
+
+def resumed(path, registry, told):
+    return resume(path, registry, dataset=from_arrays(ROWS), hooks=told.hooks)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_damaged_checkpoint_is_told_of_and_set_aside_and_the_bits_are_the_same(copy, long, registry, file):
+    newest, told = latest(copy / "checkpoints"), Telling()
+    spoil(newest / file)
+    spoilt = content(newest)
+    run = resumed(copy, registry, told)
+    assert told.steps == STEPS
+    assert_same_model(run, long)
+    assert_same_rows(run, long)
+    assert content(latest(copy / "checkpoints")).keys() == spoilt.keys()
+    assert_same_model(load(copy), long)
+    damage, kept = told.noticed
+    assert damage.startswith(f"the checkpoint file {newest / file} cannot be used: ")
+    assert damage.endswith("; step-00000012, the newest that is whole, is taken in its place")
+    assert kept == f"step-00000016 is kept as {newest.with_name('set-aside-step-00000016')}"
+    assert content(newest.with_name("set-aside-step-00000016")) == spoilt
+
+
+def test_without_a_whole_checkpoint_each_is_told_of_and_nothing_touched(copy, registry):
+    for path, file in zip(paths(copy / "checkpoints"), FILES, strict=False):
+        (path / file).unlink()
+    before = content(copy)
+    with pytest.raises(CheckpointError) as caught:
+        resumed(copy, registry, Telling())
+    assert re.fullmatch(
+        r"no checkpoint in .*/checkpoints can be used; restore one of them, .*, or train anew:\n"
+        r"  .*/step-00000016/optimizer.safetensors cannot be used: No such file or directory\n"
+        r"  .*/step-00000012/model.safetensors cannot be used: No such file or directory",
+        str(caught.value),
+    )
+    assert content(copy) == before
+
+
+@pytest.mark.parametrize("kept", [20, -1])
+def test_rows_that_were_lost_are_trained_again_from_the_checkpoint_before_them(copy, long, registry, kept):
+    metrics, told = copy / "metrics.jsonl", Telling()
+    rows = metrics.read_bytes().splitlines(keepends=True)
+    metrics.write_bytes(b"".join(rows[:3]) + rows[3][:kept])
+    run = resumed(copy, registry, told)
+    assert told.steps == STEPS
+    assert_same_model(run, long)
+    assert_same_rows(run, long)
+    assert "metrics.jsonl has" in told.noticed[0]
+    assert "rows were lost" in told.noticed[0]
+
+
 @pytest.mark.parametrize("kept", [0, 20])
-def test_lost_rows_are_an_error(tmp_path, registry, kept):
-    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
-    metrics = tmp_path / "run" / "metrics.jsonl"
+def test_rows_that_no_checkpoint_can_do_without_are_an_error(copy, registry, kept):
+    metrics = copy / "metrics.jsonl"
     metrics.write_bytes(metrics.read_bytes()[:kept])
-    with pytest.raises(RunError, match=rf"has {kept} bytes, but the checkpoint was written after \d+: rows were lost"):
-        resume(tmp_path / "run", registry, dataset=from_arrays(ROWS))
+    before = content(copy)
+    with pytest.raises(
+        CheckpointError, match=rf"(?s)or what it lacks, from a copy.*(has {kept} bytes, but .*lost.*){{2}}"
+    ):
+        resumed(copy, registry, Telling())
+    assert content(copy) == before
+
+
+def test_numbers_are_never_of_an_older_checkpoint_than_the_newest(copy, monkeypatch, capsys):
+    newest = latest(copy / "checkpoints")
+    spoil(newest / "model.safetensors")
+    before = content(copy)
+    with pytest.raises(
+        CheckpointError, match=rf"model.safetensors cannot be used: its SHA-256 .* train --resume {copy}"
+    ):
+        load(copy)
+    for arguments in (["evaluate"], ["sample"], ["encode"], ["reconstruct"], ["figures"]):
+        code, err = command(monkeypatch, capsys, *arguments, copy)
+        assert code == 2
+        assert "step-00000012 is whole, and would give other numbers" in err
+        assert "or remove step-00000016 to use it as it is" in err
+    assert content(copy) == before
+    shutil.rmtree(newest)
+    assert load(copy).step == 3 * STEPS
 
 
 def test_another_number_of_threads_is_noted_in_words(tmp_path, registry):
@@ -336,6 +426,33 @@ def test_another_number_of_threads_is_noted_in_words(tmp_path, registry):
     assert told.noticed == [
         f"no longer bitwise equal to a run that was never stopped: threads was {threads}, is {threads + 1}"
     ]
+
+
+def test_a_configuration_that_was_changed_is_noted_in_words(copy, monkeypatch, capsys, registry):
+    load(copy)  # without a warning, which would be an error
+    config, told = copy / "config.toml", Telling()
+    config.write_text(f"# by hand\n{config.read_text().replace('epochs = 4', 'epochs = 5')}")
+    sentence = f"{config} was changed since the checkpoint was written: training.epochs was 4, is 5"
+    with pytest.warns(UserWarning, match=re.escape(sentence)):
+        load(copy)
+    _, err = command(monkeypatch, capsys, "sample", copy)
+    assert f"note: {sentence}" in err.splitlines()
+    resumed(copy, registry, told)
+    assert told.steps == STEPS
+    assert told.noticed == [f"no longer bitwise equal to a run that was never stopped: {sentence}"]
+    load(copy)
+
+
+def test_a_checkpoint_of_a_version_that_kept_no_configuration_passes(copy, registry):
+    newest = latest(copy / "checkpoints")
+    saved = read(newest)
+    before = {key: value for key, value in saved.state.items() if key not in ("config", "format", "digests")}
+    shutil.rmtree(newest)
+    write(copy / "checkpoints", before["step"], Checkpoint(saved.model, saved.optimizer, before))
+    told = Telling()
+    resumed(copy, registry, told)
+    assert told.noticed == ["all 4 epochs were done already; nothing was trained"]
+    load(copy)
 
 
 def test_resuming_leaves_the_callers_random_state_alone(tmp_path, registry):
@@ -358,7 +475,7 @@ def test_in_the_same_environment_nothing_is_noted(tmp_path, registry):
 
 
 @pytest.mark.parametrize("size", [10, 1500], ids=["configuration", "first checkpoint"])
-def test_a_run_that_a_full_disk_does_not_let_begin_leaves_nothing(tmp_path, size):
+def test_a_run_that_a_full_disk_does_not_let_begin_leaves_nothing(tmp_path, files_up_to, size):
     with files_up_to(size), pytest.raises(RunError, match=r"cannot write .*File too large") as caught:
         trained(tmp_path / "a" / "run")
     assert caught.value.exit_code == 2
@@ -371,41 +488,25 @@ def test_a_run_below_a_file_is_refused(tmp_path):
         trained(tmp_path / "file" / "run")
 
 
-def test_a_disk_that_fills_up_later_leaves_a_run_that_can_go_on(tmp_path, registry):
-    rows = np.repeat(ROWS, 10, axis=0)
-    whole = trained(tmp_path / "whole", rows)
-    first = max(len(data) for path, data in content(latest(whole.folder.checkpoints)).items())
-    told = Telling()
-    full = files_up_to(first - 1)
-    told.look = lambda row: full.__enter__()  # from the end of the first epoch on
-    try:
-        with pytest.raises(RunError, match=r"cannot write .*step-00000080: File too large"):
-            trained(tmp_path / "run", rows, hooks=told.hooks)
-    finally:
-        full.__exit__(None, None, None)
-    assert latest(tmp_path / "run" / "checkpoints").name == "step-00000000"
-    assert_same_model(resume(tmp_path / "run", registry, dataset=from_arrays(rows)), whole)
-
-
 # The same from the command line.
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.safetensors", "state.json"])
 @pytest.mark.parametrize("damage", ["truncated", "altered", "missing"])
-def test_a_damaged_checkpoint_is_reported_without_a_traceback(tmp_path, monkeypatch, capsys, finished, file, damage):
-    shutil.copytree(finished.folder.path, tmp_path / "run")
-    path = latest(tmp_path / "run" / "checkpoints") / file
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.unlink()
-    if damage != "missing":
-        path.write_bytes(data if damage == "altered" else data[: len(data) // 2])
-    for arguments in (["train", "--resume", tmp_path / "run"], ["sample", tmp_path / "run"]):
-        code, err = command(monkeypatch, capsys, *arguments)
-        assert code == 2
-        assert err.startswith("error: the checkpoint")
-        assert file in err
-        assert "Traceback" not in err
+def test_a_damaged_checkpoint_is_reported_without_a_traceback(monkeypatch, capsys, copy, damage):
+    path = latest(copy / "checkpoints") / "optimizer.safetensors"
+    data = path.read_bytes()
+    spoil(path)
+    if damage == "truncated":
+        path.write_bytes(data[: len(data) // 2])
+    if damage == "missing":
+        path.unlink()
+    code, err = command(monkeypatch, capsys, "sample", copy)
+    assert code == 2
+    assert err.startswith(f"error: the checkpoint file {path} cannot be used")
+    assert "Traceback" not in err
+    code, err = command(monkeypatch, capsys, "train", "--resume", copy)
+    assert err.startswith(f"note: the checkpoint file {path} cannot be used")
+    assert "error: this run was trained on arrays passed in from Python" in err
 
 
 def test_divergence_is_reported_with_exit_code_1(tmp_path, monkeypatch, capsys):

@@ -7,7 +7,6 @@ cells       one number of the table: a row, a column, a seed; and the order in w
 state       where a cell stands: what its folder holds, and whether it is worked at
 filling     trains, evaluates and estimates what a cell lacks
 divergence  that a run diverged
-claim       so that of several processes one works at a run
 found       what stands in the folder of a run
 measured    what stands in that of a generator, and how it comes there
 criteria    whether a run counts

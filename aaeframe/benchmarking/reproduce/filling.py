@@ -16,7 +16,7 @@ from aaeframe.benchmarking.reproduce.columns import ByGenerator
 from aaeframe.benchmarking.reproduce.found import find
 from aaeframe.benchmarking.reproduce.rows import TEST
 from aaeframe.benchmarking.reproduce.state import State, state
-from aaeframe.errors import RunError, TrainingDiverged
+from aaeframe.errors import CheckpointError, RunError, TrainingDiverged
 from aaeframe.evaluation.likelihood import Progress
 from aaeframe.registry import Registry
 from aaeframe.run import Hooks, Run
@@ -93,13 +93,13 @@ def fill(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[], 
 
 def _work(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[], bool]) -> Iterator[None]:
     """The pieces of work that are left, each done when it is asked for."""
-    run = _begun(cell, registry)
-    if run is None or not run.finished:
+    run = _trained(cell, registry)
+    if run is None:
         with views.training() as hooks:
-            if run is None:
-                run = runs.start(cell.config(), registry, out=cell.folder, hooks=hooks)
-            else:
+            if _begun(cell):
                 run = runs.resume(cell.folder, registry, hooks=hooks)
+            else:
+                run = runs.start(cell.config(), registry, out=cell.folder, hooks=hooks)
         yield
     found = find(cell.folder)
     assert found is not None
@@ -112,15 +112,26 @@ def _work(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[],
         yield
 
 
-def _begun(cell: Cell, registry: Registry) -> Run | None:
-    """The run so far; None if nothing is there, or what was stopped before its first checkpoint, which is removed."""
+def _trained(cell: Cell, registry: Registry) -> Run | None:
+    """The run, if it is trained to its end; None if it is not, or no longer, as its newest checkpoint is damaged."""
+    if not _begun(cell):
+        return None
+    try:
+        run = runs.load(cell.folder, registry)
+    except CheckpointError:  # told of by who goes on with it, from an older checkpoint or not
+        return None
+    return run if run.finished else None
+
+
+def _begun(cell: Cell) -> bool:
+    """Whether there is a run to go on with; what was stopped before its first checkpoint is removed."""
     folder, found = RunFolder(cell.folder), find(cell.folder)
     if found is None:
-        return None
+        return False
     if found.epochs == 0 and not checkpoints.paths(folder.checkpoints):
         shutil.rmtree(folder.path)
-        return None
-    return runs.load(folder.path, registry)
+        return False
+    return True
 
 
 def _stoppable(progress: Progress, stop_asked: Callable[[], bool], *, least: int) -> Progress:

@@ -138,13 +138,15 @@ def _counting(reports: Mapping[str, dict[str, Any]], config: Config, metrics: li
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """What the newest checkpoint says; it is not verified here, as nothing is computed from it."""
-    found = checkpoints.paths(folder)
-    if not found:
-        return {}
-    path = found[-1] / "state.json"
-    try:
-        environment = json.loads(path.read_text("utf-8"))["environment"]
-        return {name: environment[name] for name in ("device", "threads")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be read: {error!r}; remove {found[-1]}, or the run's folder") from error
+    """What the newest checkpoint that can be read says; it is not verified here, as nothing is computed from it."""
+    unreadable = []
+    for checkpoint in reversed(checkpoints.paths(folder)):
+        path = checkpoint / "state.json"
+        try:
+            environment = json.loads(path.read_text("utf-8"))["environment"]
+            return {name: environment[name] for name in ("device", "threads")}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            unreadable.append(f"{path} cannot be read: {error!r}; remove {checkpoint}, or the run's folder")
+    if unreadable:
+        raise RunError(unreadable[0])
+    return {}

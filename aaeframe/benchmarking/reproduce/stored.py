@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from aaeframe.benchmarking.reproduce.claim import alone
 from aaeframe.benchmarking.reproduce.markdown import markdown
 from aaeframe.benchmarking.reproduce.results import Judged, Result, results
+from aaeframe.claim import alone
 from aaeframe.files import write_atomically
 from aaeframe.registry import Registry
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from aaeframe import checkpoint as checkpoints
+from aaeframe.run import load
 
 SMALL = ("--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])", "--epochs", "1")
 
@@ -190,10 +192,13 @@ DAMAGE = {
     "weights gone": (lambda run: (checkpoint(run) / "model.safetensors").unlink(), ["No such file"]),
     "state cut off": (lambda run: cut(checkpoint(run) / "state.json"), ["state.json", "not JSON"]),
     "state altered": (lambda run: changed_state(run, lambda it: it.update(step=5)), ["its digest is not that"]),
-    "state of a newer format": (
+    "state perhaps of a newer format": (
         lambda run: changed_state(run, lambda it: it.update(format=99)),
         ["format 99", "upgrade"],
     ),
+}
+"""Of the newest of two checkpoints."""
+RUIN = {
     "no checkpoint": (lambda run: (run / "checkpoints").rename(run / "elsewhere"), ["there is no checkpoint in"]),
     "no configuration": (lambda run: (run / "config.toml").unlink(), ["is not a run: it has no config.toml"]),
     "configuration no TOML": (lambda run: (run / "config.toml").write_text("x = "), ["config.toml is not TOML"]),
@@ -216,13 +221,36 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize(("damage", "parts"), DAMAGE.values(), ids=DAMAGE.keys())
-@pytest.mark.parametrize("command", ["sample RUN", "train --resume RUN"])
-def test_a_damaged_run_is_refused_and_left_as_it_is(cli, refused, run, damage, parts, command):
-    damage(run)
+def assert_refused_and_left(cli, refused, run, arguments, parts):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    refused(cli(*command.replace("RUN", str(run)).split(" ")), *parts)
+    refused(cli(*arguments), *parts)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(("damage", "parts"), RUIN.values(), ids=RUIN.keys())
+@pytest.mark.parametrize("command", [["sample"], ["train", "--resume"]], ids=["sample", "resume"])
+def test_a_ruined_run_is_refused_and_left_as_it_is(cli, refused, run, damage, parts, command):
+    damage(run)
+    assert_refused_and_left(cli, refused, run, [*command, run], parts)
+
+
+@pytest.mark.parametrize(("damage", "parts"), DAMAGE.values(), ids=DAMAGE.keys())
+def test_nothing_is_computed_from_a_damaged_checkpoint_or_in_its_place(cli, refused, run, damage, parts):
+    damage(run)
+    further = ["step-00000000 is whole", f"aaeframe train --resume {run}"]
+    assert_refused_and_left(cli, refused, run, ["sample", run], [*parts, *further])
+
+
+def test_a_damaged_checkpoint_is_trained_again_from_the_one_before(done, digits_run, run):
+    damage, parts = DAMAGE["weights altered"]
+    name = checkpoint(run).name
+    damage(run)
+    outcome = done("train", "--resume", run)
+    notes = " ".join(line for line in outcome.err.splitlines() if line.startswith("note: "))
+    for part in (*parts, "step-00000000, the newest that is whole", f"{name} is kept as"):
+        assert part in notes
+    for file in ("model.safetensors", "optimizer.safetensors"):
+        assert (run / "checkpoints" / name / file).read_bytes() == (checkpoint(digits_run) / file).read_bytes()
 
 
 def test_what_is_no_run_lists_the_runs_beside_it(cli, refused, run):
@@ -272,3 +300,50 @@ def test_a_full_disk_when_samples_are_written(run):
     assert done.returncode == 2
     assert "error: cannot write" in done.stderr
     assert not list(run.glob("*samples*"))
+
+
+def commands_told(err, beginning):
+    """The command lines that a line of standard error tells."""
+    [line] = [line for line in err.splitlines() if line.startswith(beginning)]
+    return [shlex.split(command)[1:] for command in line.rpartition(": ")[2].split(" and ")]
+
+
+def test_a_full_disk_after_training_does_not_make_the_training_look_lost(cli, done, files_up_to, tmp_path):
+    run = tmp_path / "run"
+    with files_up_to(25_000):  # a checkpoint and an evaluation are smaller, a figure of codes is larger
+        outcome = cli("train", "--prior", "gaussian", *SMALL, "--out", run)
+    assert outcome.code == 2
+    assert f"run       {run}" in outcome.out.splitlines()
+    assert "Reconstruction" in outcome.out
+    assert f"error: cannot write {run}/figures/codes-gaussian.png: File too large" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert list(json.loads((run / "evaluation.json").read_text())) == ["validation"]
+    assert not list(run.rglob("*.tmp"))
+    assert load(run).finished
+    [command] = commands_told(outcome.err, "the training is done and kept; ")
+    assert command == ["figures", str(run), "--split", "validation"]
+    assert "codes-gaussian.png" in done(*command).out
+
+
+def test_a_full_disk_when_an_evaluation_is_kept_hides_no_number(cli, done, run, files_up_to):
+    kept = run / "evaluation.json"
+    done("evaluate", run, "--split", "validation")
+    before = kept.read_bytes()
+    with files_up_to(len(before)):  # where the next finds no room beside the first
+        outcome = cli("evaluate", run, "--json")
+    assert outcome.code == 2
+    assert outcome.json["split"] == "test"
+    assert f"error: cannot write {kept}: File too large" in outcome.err
+    assert kept.read_bytes() == before
+    done("evaluate", run)
+    assert list(json.loads(kept.read_text())) == ["validation", "test"]
+
+
+def test_a_full_disk_when_figures_are_drawn_leaves_those_that_were_there(cli, done, run, files_up_to):
+    done("figures", run)
+    before = {path: path.read_bytes() for path in (run / "figures").iterdir()}
+    with files_up_to(1000):
+        outcome = cli("figures", run, "--split", "validation")
+    assert outcome.code == 2
+    assert "error: cannot write" in outcome.err
+    assert {path: path.read_bytes() for path in (run / "figures").iterdir()} == before

@@ -15,9 +15,9 @@ from aaeframe import presets
 from aaeframe.benchmarking import generators
 from aaeframe.benchmarking.generators import Settings
 from aaeframe.benchmarking.reproduce import divergence, filling, rows
-from aaeframe.benchmarking.reproduce.claim import claimed
 from aaeframe.benchmarking.reproduce.columns import ByGenerator, ByPreset
 from aaeframe.benchmarking.reproduce.rows import Row
+from aaeframe.claim import claimed
 from aaeframe.errors import TrainingDiverged
 from aaeframe.evaluation import matching, two_sample
 from aaeframe.run import Run
@@ -215,6 +215,23 @@ def test_a_run_at_which_another_process_is_is_left_to_it(done, tmp_path):
     assert "1 of 2 runs are left" in outcome.err
     column = stored(tmp_path / "reproduction")["rows"]["clusters"]["columns"]["label-free"]
     assert [it["seed"] for it in column["seeds"]] == [5]
+
+
+@pytest.mark.parametrize("file", ["state.json", "model.safetensors"])
+def test_a_run_whose_last_checkpoint_is_damaged_is_trained_again_from_the_one_before(done, tmp_path, file):
+    def measures():
+        [judged] = stored(tmp_path / "reproduction")["rows"]["clusters"]["columns"]["label-free"]["seeds"]
+        return judged["value"], judged["criteria"]
+
+    done("reproduce", "clusters", "--seeds", 1)
+    before, run = measures(), tmp_path / "reproduction/clusters/label-free/seed-3"
+    newest = max((run / "checkpoints").iterdir())
+    (newest / file).write_bytes((newest / file).read_bytes()[:-1])
+    (run / "evaluation.json").unlink()
+    outcome = done("reproduce", "clusters", "--seeds", 1)
+    assert f"{file} cannot be used: " in outcome.err
+    assert f"{newest.name} is kept as" in outcome.err
+    assert measures() == before
 
 
 def test_a_run_that_diverges_does_not_stop_the_others(cli, monkeypatch, tmp_path):

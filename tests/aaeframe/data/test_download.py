@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pooch
 import pytest
 
@@ -151,14 +152,16 @@ def test_a_cache_that_cannot_be_written(site, cache):
         fetch(remote(site.offer("/x.gz", PACKED)), "set")
 
 
-def test_a_full_disk(site, cache, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", full)
-    with pytest.raises(DataError, match=r"No space left on device\. Make room"):
-        fetch(remote(site.offer("/x.gz", PACKED)), "set")
+def test_a_full_disk_leaves_nothing_and_once_there_is_room_the_file_is_had(site, cache, files_up_to):
+    content = np.random.default_rng(0).bytes(50_000)
+    file = remote(site.offer("/x.gz", content), content=content)
+    with (
+        files_up_to(10_000),
+        pytest.raises(DataError, match=r"x.gz of set cannot be kept .* File too large. Make"),
+    ):
+        fetch(file, "set")
     assert files_in(cache) == []
+    assert fetch(file, "set").read_bytes() == content
 
 
 @pytest.mark.parametrize("place", ["x.gz", "set/x.gz"])
