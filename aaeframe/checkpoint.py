@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -67,7 +68,7 @@ def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
         finally:
             _remove_leftovers(folder)
     for old in paths(folder)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
     return path
 
 
@@ -160,8 +161,14 @@ def _write_flushed(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def _remove(path: Path) -> None:
+    """Remove a checkpoint, which is whole until it is renamed; what cannot be removed now is tried again later."""
+    with suppress(OSError):
+        shutil.rmtree(path.rename(path.with_name(f".{path.name}.{os.getpid()}.tmp")))
+
+
 def _remove_leftovers(folder: Path) -> None:
-    """What an interrupted write left aside."""
+    """What an interrupted write or removal left aside."""
     for path in folder.glob(".step-*.tmp"):
         shutil.rmtree(path, ignore_errors=True)
 
