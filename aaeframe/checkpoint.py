@@ -57,7 +57,7 @@ def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
     aside = folder / f".{path.name}.{os.getpid()}.tmp"
     with writing(path):
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(folder)
+        remove_leftovers(folder)
         try:
             aside.mkdir()
             for name, data in _encoded(checkpoint).items():
@@ -66,7 +66,7 @@ def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
             aside.rename(path)
             flush_folder(folder)
         finally:
-            _remove_leftovers(folder)
+            remove_leftovers(folder)
     for old in paths(folder)[:-KEPT]:
         _remove(old)
     return path
@@ -105,6 +105,12 @@ def read(path: Path) -> Checkpoint:
     except (SafetensorError, ValueError) as error:
         raise _damaged(path, str(error)) from error
     return Checkpoint(tensors[_FILES[0]], tensors[_FILES[1]], state)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a write or a removal that was cut off left aside; for who trains the run alone."""
+    for path in folder.glob(".step-*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _encoded(checkpoint: Checkpoint) -> dict[str, bytes]:
@@ -165,12 +171,6 @@ def _remove(path: Path) -> None:
     """Remove a checkpoint, which is whole until it is renamed; what cannot be removed now is tried again later."""
     with suppress(OSError):
         shutil.rmtree(path.rename(path.with_name(f".{path.name}.{os.getpid()}.tmp")))
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """What an interrupted write or removal left aside."""
-    for path in folder.glob(".step-*.tmp"):
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def _canonical(state: Mapping[str, Any]) -> bytes:

@@ -2,12 +2,12 @@
 
     python tests/soak/kill.py --runs 100 --seed 0 --out RECORD.jsonl
 
-Each process of a run is a real one, forked from this, which has imported everything: so it costs a fraction of a second.
-A run is killed one to five times, beginning or resumed: by the clock, at any moment; or at the n-th thing it does to a
-file, which may be inside the writing of a checkpoint or the removal of an old one, inside resuming, or while the run's
-folder is made; or there with half of the file written. After every kill the run must be whole or absent, and each of
-its checkpoints is verified. At the end every weight, optimizer state, random state and metric must be bitwise equal to
-those of a run that was never stopped. Every tenth run is all of `aaeframe train`, with its evaluation and its figures.
+Each process of a run is a real one, forked from this, which has imported everything: so it costs a second. A run is
+killed one to five times, new or resumed: by the clock, at any moment; or at the n-th thing it does to a file, which may
+be inside the writing of a checkpoint or the removal of an old one, inside resuming, or while the run's folder is made;
+or there with half of the file written. After every kill the run must be whole or absent, and each of its checkpoints is
+verified. At the end every weight, optimizer state, random state and metric must be bitwise equal to those of a run that
+was never stopped. Every twentieth run is all of `aaeframe train`, with its evaluation and its figures.
 
 A line of JSON for each run, and one with the sums. Exit code 1 if a run ended otherwise, or anything was half made.
 """
@@ -24,6 +24,7 @@ import signal
 import struct
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections import Counter
@@ -46,9 +47,13 @@ from aaeframe.cli.progress import Lines
 from aaeframe.registry import Registry
 from aaeframe.run import Hooks, resume
 
-PLACES = ("beginning", "resuming", "training", "writing a checkpoint", "removing a checkpoint", "after training")
+PLACES = (
+    *("loading", "making the folder", "resuming", "training", "writing a checkpoint", "removing a checkpoint"),
+    "after training",
+)
+LAST = f"step-{EPOCHS * STEPS:08d}"
 MOST_KILLS = 5
-WHOLE_COMMAND_EVERY = 10
+WHOLE_COMMAND_EVERY = 20
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,10 @@ class Process:
     whole_command: bool
     moment: Moment = Moment()
     board: Board = field(default_factory=Board)
-    place: str = "beginning"
+    place: str = "loading"
     step: int = 0
+    _inside: str | None = None
+    """What it is doing at its place."""
 
     def live(self) -> tuple[int, float]:
         """The exit code, negative for a signal, and the seconds that it took."""
@@ -113,7 +120,7 @@ class Process:
 
     def _work(self) -> None:
         begun = self.run.exists()
-        self.place = "resuming" if begun else "beginning"
+        self.place = "resuming" if begun else "loading"
         self.watch = Watch(self.run.parent, self._seen)
         self.watch.begin()
         if self.whole_command:
@@ -141,24 +148,27 @@ class Process:
         command_line()
 
     def stepped(self, epoch: int, step: int) -> None:
-        self.place, self.step = "training", step
+        self.place, self.step, self._inside = "training", step, None
+        self.board.write(self.place, step, self.watch.count, "")
 
     def epoch_ended(self, row: dict[str, Any], warnings: list[str]) -> None:
-        if self.step == EPOCHS * STEPS:
-            self.place = "after training"
+        pass
 
     def _seen(self, count: int, event: str) -> None:
-        where = self.place
-        if ".step-" in event:
-            where = "writing a checkpoint"
-        if event.startswith(("os.remove", "os.rmdir")):
-            where = "removing a checkpoint"
-        self.board.write(where, self.step, count, event)
-        if self.moment.event is None or count < self.moment.event:
-            return
-        if not self.moment.torn:
-            die()
-        elif self.watch.tear():
+        if event.startswith("os.mkdir .run."):
+            self._inside = "making the folder"
+        elif event.startswith("os.mkdir") and ".step-" in event:
+            self._inside = self._inside or "writing a checkpoint"
+        elif event.startswith("os.rename") and "/.step-" in event.partition(" -> ")[2]:
+            self._inside = "removing a checkpoint"
+        self.board.write(self._inside or self.place, self.step, count, event)
+        self._end_if_now(count)
+        if event.startswith("os.rename") and self._inside == "writing a checkpoint":
+            self._inside = None
+            self.place = "after training" if event.endswith(LAST) else self.place
+
+    def _end_if_now(self, count: int) -> None:
+        if self.moment.event is not None and count >= self.moment.event and (not self.moment.torn or self.watch.tear()):
             die()
 
 
@@ -168,35 +178,42 @@ class Soak:
 
     folder: Path
     random: random.Random
-    whole: dict[str, Path] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    events: dict[str, int] = field(default_factory=dict)
+    whole: dict[tuple[str, bool], tuple[Path, float, int]] = field(default_factory=dict)
+    """By case, and whether by the whole command: the run, the seconds it took, and what it did to files."""
 
-    def uninterrupted(self, case: str) -> Path:
-        if case not in self.whole:
-            process = Process(self.folder / "whole" / case / "run", case, whole_command=False)
-            process.run.parent.mkdir(parents=True)
-            code, self.seconds[case] = process.live()
+    def warm_up(self) -> None:
+        """Import all that a training imports, so that its processes, forked from this one, do not; stay one thread."""
+        torch.set_num_threads(1)
+        aaeframe.train("digits", config=table("plain"), out=self.folder / "warm")
+        if threading.active_count() > 1:
+            sys.exit("this process has threads, and must not be forked")
+
+    def uninterrupted(self, case: str, whole_command: bool) -> tuple[Path, float, int]:
+        key = case, whole_command
+        if key not in self.whole:
+            process = Process(self.folder / f"whole-{len(self.whole)}" / "run", case, whole_command)
+            process.run.parent.mkdir()
+            code, seconds = process.live()
             if code != 0:
                 sys.exit(f"the uninterrupted run of {case!r} ended with code {code}")
-            self.whole[case], self.events[case] = process.run, process.board.read()["events"]
-        return self.whole[case]
+            self.whole[key] = process.run, seconds, process.board.read()["events"]
+        return self.whole[key]
 
-    def moments(self, case: str) -> Iterator[Moment]:
+    def moments(self, seconds: float, events: int) -> Iterator[Moment]:
         for _ in range(self.random.randint(1, MOST_KILLS)):
-            seconds = self.random.uniform(0, self.seconds[case])
-            event = self.random.randint(1, self.events[case])
-            yield self.random.choice([Moment(seconds=seconds), Moment(event=event), Moment(event=event, torn=True)])
+            by_clock = Moment(seconds=round(self.random.uniform(0, seconds), 4))
+            event = self.random.randint(1, events)
+            yield self.random.choice([by_clock, Moment(event=event), Moment(event=event, torn=True)])
 
     def killed(self, number: int, case: str, whole_command: bool) -> dict[str, Any]:
         """Kill a run at its moments and resume it until it is done; what happened."""
-        other = self.uninterrupted(case)
+        other, seconds, events = self.uninterrupted(case, whole_command)
         run = self.folder / f"{number:04d}" / "run"
         run.parent.mkdir()
         kills: list[dict[str, Any]] = []
         wrong: list[str] = []
         verified = 0
-        for moment in [*self.moments(case), Moment()]:
+        for moment in [*self.moments(seconds, events), Moment()]:
             process = Process(run, case, whole_command, moment)
             begun = run.exists()
             code, _ = process.live()
@@ -221,8 +238,8 @@ def sums(records: list[dict[str, Any]], seed: int, seconds: float) -> dict[str, 
     kills = [kill for record in records for kill in record["kills"]]
     return {
         "runs": len(records),
-        "equal": sum(record["equal"] for record in records),
-        "killed": sum(bool(record["kills"]) for record in records),
+        "runs_killed": sum(bool(record["kills"]) for record in records),
+        "runs_equal": sum(record["equal"] for record in records),
         "kills": len(kills),
         "kills_of_new_processes": sum(kill["process"] == "new" for kill in kills),
         "kills_of_resumed_processes": sum(kill["process"] == "resumed" for kill in kills),
@@ -240,22 +257,25 @@ def sums(records: list[dict[str, Any]], seed: int, seconds: float) -> dict[str, 
 def main() -> None:
     """Run the soak."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--runs", type=int, default=100, help="how many are killed at least once")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="where to write the record too")
     asked = parser.parse_args()
-    torch.set_num_threads(1)  # a process with other threads is not to be forked
     began, records = time.monotonic(), []
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(Path(folder), random.Random(asked.seed))
-        for number, case in zip(range(asked.runs), cycle(CASES), strict=False):
-            records.append(soak.killed(number, case, number % WHOLE_COMMAND_EVERY == WHOLE_COMMAND_EVERY - 1))
+        soak.warm_up()
+        cases = cycle(CASES)
+        while sum(bool(record["kills"]) for record in records) < asked.runs:  # who was done before does not count
+            number = len(records)
+            whole_command = number % WHOLE_COMMAND_EVERY == WHOLE_COMMAND_EVERY - 1
+            records.append(soak.killed(number, next(cases), whole_command))
             print(json.dumps(records[-1]), flush=True)
     told = {"sums": sums(records, asked.seed, time.monotonic() - began)}
     print(json.dumps(told))
     if asked.out is not None:
         asked.out.write_text("".join(json.dumps(line) + "\n" for line in [*records, told]))
-    sys.exit(any(not record["equal"] for record in records) or not all(record["kills"] for record in records))
+    sys.exit(any(not record["equal"] for record in records))
 
 
 if __name__ == "__main__":

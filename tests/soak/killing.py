@@ -118,22 +118,28 @@ class Watch:
         os.fsync = fsync
 
     def tear(self) -> bool:
-        """Leave half of what is about to be flushed, as if the rest had not come to the disk; False if it is no file."""
+        """Leave half of what is about to be flushed, as if no more had come to the disk; False if that is no file."""
         if self.flushing is None or not stat.S_ISREG((found := os.fstat(self.flushing)).st_mode):
             return False
         os.ftruncate(self.flushing, (self._flushed.get(found.st_ino, 0) + found.st_size) // 2)
         return True
 
     def _audited(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event in ("open", "os.mkdir") and self._is_inside(arguments[0]):
+        if event == "open" and self._is_inside(*arguments) and arguments[2] & os.O_APPEND:
+            self._keep(Path(arguments[0]))
+        if event in ("open", "os.mkdir", "os.remove", "os.rmdir") and self._is_inside(*arguments):
             self._tell(f"{event} {self._short(arguments[0])}")
-        elif event in ("os.remove", "os.rmdir") and (arguments[1] != -1 or self._is_inside(arguments[0])):
-            self._tell(f"{event} {self._short(arguments[0])}")
-        elif event == "os.rename" and self._is_inside(arguments[0]):
+        elif event == "os.rename" and self._is_inside(*arguments):
             self._tell(f"{event} {self._short(arguments[0])} -> {self._short(arguments[1])}")
 
-    def _is_inside(self, path: object) -> bool:
-        return isinstance(path, str | Path) and str(path).startswith(str(self.root))
+    def _keep(self, path: Path) -> None:
+        """What stands in a file that is appended to stays, whatever becomes of what comes."""
+        if path.exists():
+            self._flushed[path.stat().st_ino] = path.stat().st_size
+
+    def _is_inside(self, path: object, *others: object) -> bool:
+        """Whether a path is under the root; one without a folder is of shutil.rmtree, which has the folder open."""
+        return isinstance(path, str | Path) and (str(path).startswith(str(self.root)) or not Path(path).parent.name)
 
     def _short(self, path: object) -> str:
         return str(path).removeprefix(f"{self.root}/").replace(f".{os.getpid()}.", ".PID.")
