@@ -111,7 +111,7 @@ def test_an_empty_folder_made_meanwhile_by_another_is_left_alone(tmp_path):
 def test_what_a_killed_process_left_aside_is_no_run_and_goes_with_the_next_try(tmp_path):
     left = tmp_path / ".run.4194304.tmp"
     create(RunFolder(left), CONFIG, nothing)
-    with pytest.raises(RunError, match="Runs in .*: none"):
+    with pytest.raises(RunError, match=r"Runs in .*: none"):
         RunFolder(tmp_path / "run").read_config()
     create(RunFolder(tmp_path / "run"), CONFIG, nothing)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -7,7 +7,7 @@ killed one to five times, new or resumed: by the clock, at any moment; or at the
 be inside the writing of a checkpoint or the removal of an old one, inside resuming, or while the run's folder is made;
 or there with half of the file written. After every kill the run must be whole or absent, and each of its checkpoints is
 verified. At the end every weight, optimizer state, random state and metric must be bitwise equal to those of a run that
-was never stopped. Every twentieth run is all of `aaeframe train`, with its evaluation and its figures.
+was never stopped. Every fiftieth run is all of `aaeframe train`, with its evaluation and its figures.
 
 A line of JSON for each run, and one with the sums. Exit code 1 if a run ended otherwise, or anything was half made.
 """
@@ -36,7 +36,6 @@ from typing import Any
 
 import tomli_w
 import torch
-from killing import CASES, EPOCHS, STEPS, Watch, die, differences, half_made, table
 
 import aaeframe
 import aaeframe.cli.finish
@@ -46,6 +45,7 @@ from aaeframe.cli import main as command_line
 from aaeframe.cli.progress import Lines
 from aaeframe.registry import Registry
 from aaeframe.run import Hooks, resume
+from killing import CASES, EPOCHS, STEPS, Watch, die, differences, half_made, table
 
 PLACES = (
     *("loading", "making the folder", "resuming", "training", "writing a checkpoint", "removing a checkpoint"),
@@ -53,7 +53,7 @@ PLACES = (
 )
 LAST = f"step-{EPOCHS * STEPS:08d}"
 MOST_KILLS = 5
-WHOLE_COMMAND_EVERY = 20
+WHOLE_COMMAND_EVERY = 50
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Soak:
     """Runs in a folder, and what an uninterrupted one of each case is and takes."""
 
     folder: Path
-    random: random.Random
+    seed: int
     whole: dict[tuple[str, bool], tuple[Path, float, int]] = field(default_factory=dict)
     """By case, and whether by the whole command: the run, the seconds it took, and what it did to files."""
 
@@ -199,11 +199,12 @@ class Soak:
             self.whole[key] = process.run, seconds, process.board.read()["events"]
         return self.whole[key]
 
-    def moments(self, seconds: float, events: int) -> Iterator[Moment]:
-        for _ in range(self.random.randint(1, MOST_KILLS)):
-            by_clock = Moment(seconds=round(self.random.uniform(0, seconds), 4))
-            event = self.random.randint(1, events)
-            yield self.random.choice([by_clock, Moment(event=event), Moment(event=event, torn=True)])
+    def moments(self, number: int, seconds: float, events: int) -> Iterator[Moment]:
+        dice = random.Random(f"{self.seed} {number}")
+        for _ in range(dice.randint(1, MOST_KILLS)):
+            by_clock = Moment(seconds=round(dice.uniform(0, seconds), 4))
+            event = dice.randint(1, events)
+            yield dice.choice([by_clock, Moment(event=event), Moment(event=event, torn=True)])
 
     def killed(self, number: int, case: str, whole_command: bool) -> dict[str, Any]:
         """Kill a run at its moments and resume it until it is done; what happened."""
@@ -213,7 +214,7 @@ class Soak:
         kills: list[dict[str, Any]] = []
         wrong: list[str] = []
         verified = 0
-        for moment in [*self.moments(seconds, events), Moment()]:
+        for moment in [*self.moments(number, seconds, events), Moment()]:
             process = Process(run, case, whole_command, moment)
             begun = run.exists()
             code, _ = process.live()
@@ -254,6 +255,14 @@ def sums(records: list[dict[str, Any]], seed: int, seconds: float) -> dict[str, 
     }
 
 
+def tell(line: dict[str, Any], out: Path | None) -> None:
+    """Print a line of the record, and add it to the file that has it too."""
+    print(json.dumps(line), flush=True)
+    if out is not None:
+        with out.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
 def main() -> None:
     """Run the soak."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -263,18 +272,15 @@ def main() -> None:
     asked = parser.parse_args()
     began, records = time.monotonic(), []
     with tempfile.TemporaryDirectory() as folder:
-        soak = Soak(Path(folder), random.Random(asked.seed))
+        soak = Soak(Path(folder), asked.seed)
         soak.warm_up()
         cases = cycle(CASES)
         while sum(bool(record["kills"]) for record in records) < asked.runs:  # who was done before does not count
             number = len(records)
             whole_command = number % WHOLE_COMMAND_EVERY == WHOLE_COMMAND_EVERY - 1
             records.append(soak.killed(number, next(cases), whole_command))
-            print(json.dumps(records[-1]), flush=True)
-    told = {"sums": sums(records, asked.seed, time.monotonic() - began)}
-    print(json.dumps(told))
-    if asked.out is not None:
-        asked.out.write_text("".join(json.dumps(line) + "\n" for line in [*records, told]))
+            tell(records[-1], asked.out)
+    tell({"sums": sums(records, asked.seed, time.monotonic() - began)}, asked.out)
     sys.exit(any(not record["equal"] for record in records))
 
 
