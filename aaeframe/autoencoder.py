@@ -92,16 +92,19 @@ class Autoencoder(nn.Module):
         `generator` (on the CPU) or, without it, torch's global one. DataError if x is not of the model's shape.
         """
         self.eval()
-        batch_size, rounds = batch_size or self.batch_size, []
-        for _ in range(max(draws, 1)):
-            batches = [
-                self.encoder(self.scale(rows), self._noise(len(rows), draws, generator))
-                for rows in self._batches(x, batch_size)
-            ]
-            rounds.append({name: torch.cat([b[name].float() for b in batches]) for name in self.priors})
-        if draws == 0:
-            return rounds[0]
-        return {name: torch.stack([codes[name] for codes in rounds]) for name in self.priors}
+        codes: dict[str, Tensor] = {}
+        for drawn in range(max(draws, 1)):
+            start = 0
+            for rows in self._batches(x, batch_size or self.batch_size):
+                found = self.encoder(self.scale(rows), self._noise(len(rows), draws, generator))
+                for name in self.priors:
+                    if name not in codes:
+                        codes[name] = torch.empty(max(draws, 1), len(x), *found[name].shape[1:], device=self.device)
+                    # To its place: small tensors that stay between large ones that go would keep those from coming
+                    # back to the same memory, which would grow as if all rows were in it.
+                    codes[name][drawn, start : start + len(rows)] = found[name]
+                start += len(rows)
+        return {name: z if draws else z[0] for name, z in codes.items()}
 
     @torch.no_grad()
     def decode(self, code: Code, labels: Tensor | None = None, *, batch_size: int | None = None) -> Tensor:
