@@ -43,8 +43,8 @@ def test_using_a_run_takes_no_more_memory_for_more_rows():
     (told,) = soaked("streaming.py")
     more = {work: many - few for work, (few, many) in told.items()}
     assert set(more) == {"encode", "evaluate", "reconstruct", "sample"}
-    # All the rows more would be 112 MiB in float32 where results are small, and 34 where all that is decoded is written;
-    # the file of the latter is mapped, which counts as memory: 9 MiB.
+    # All the rows more would be 112 MiB in float32 where results are small, and 34 where all that is decoded is
+    # written; of the file that is read for the latter 9 MiB more are mapped, which counts as memory.
     assert max(more["encode"], more["evaluate"]) < 56
     assert max(more["reconstruct"], more["sample"]) < 17
 
