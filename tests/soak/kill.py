@@ -166,6 +166,9 @@ class Process:
         if event.startswith("os.rename") and self._inside == "writing a checkpoint":
             self._inside = None
             self.place = "after training" if event.endswith(LAST) else self.place
+        elif event.startswith("os.rmdir") and ".step-" in event:
+            self._inside = None
+            self.board.write(self.place, self.step, count, event)
 
     def _end_if_now(self, count: int) -> None:
         if self.moment.event is not None and count >= self.moment.event and (not self.moment.torn or self.watch.tear()):
