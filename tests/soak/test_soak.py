@@ -17,24 +17,25 @@ from killing import differences, half_made, table
 HERE = Path(__file__).parent
 
 
-def soaked(script, *arguments):
+def soaked(script, *arguments, timeout=500):
     """The lines of a script's record; its exit code must say that all is well."""
     command = [sys.executable, HERE / script, *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
 def test_runs_killed_at_random_moments_and_resumed_end_with_the_same_bits():
-    *runs, last = soaked("kill.py", "--runs", 5, "--seed", 3)
+    *runs, last = soaked("kill.py", "--runs", 4, "--seed", 3)
     assert all(run["equal"] for run in runs)
-    assert last["sums"]["runs_killed"] == 5
+    assert last["sums"]["runs_killed"] == 4
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # a minute or two of one core, and more where the machine is busy
 def test_twenty_thousand_steps_take_the_memory_of_one_thousand():
-    (record,) = soaked("memory.py", "--steps", 20_000)
+    (record,) = soaked("memory.py", "--steps", 20_000, timeout=1700)
     assert record["steps"] >= 20_000
     assert record["growth_mib"] < 20
 
