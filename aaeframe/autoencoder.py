@@ -10,13 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aaeframe.data import Split
 from aaeframe.errors import DataError
 from aaeframe.protocols import Code, DataSpec, Encoder, LabeledSample, Prior, SupportsLabels
 from aaeframe.representation import Representation, WithLabel
 from aaeframe.seeds import stream
 
-Rows: TypeAlias = "Tensor | np.ndarray"
-"""Rows of data in the user's units, (N, *shape)."""
+Rows: TypeAlias = "Tensor | np.ndarray | Split"
+"""Rows of data in the user's units, (N, *shape). A split is read as it is gone through."""
+
+MOST_AT_ONCE = 1000
+"""Rows that go through a network together outside of training."""
+BYTES_AT_ONCE = 2**26
+"""What so many rows may take in float32; of larger rows there are fewer."""
 
 
 class Autoencoder(nn.Module):
@@ -59,6 +65,11 @@ class Autoencoder(nn.Module):
         return self.mean.device
 
     @property
+    def batch_size(self) -> int:
+        """How many rows go through the networks together where nothing else is asked for."""
+        return max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (4 * self.data_shape.numel())))
+
+    @property
     def noise_shape(self) -> torch.Size:
         """The shape of the noise that encoding one row consumes; empty if the encoder is deterministic."""
         return cast(Encoder, self.encoder).noise_shape
@@ -73,7 +84,7 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def encode(
-        self, x: Rows, *, draws: int = 0, generator: torch.Generator | None = None, batch_size: int = 1000
+        self, x: Rows, *, draws: int = 0, generator: torch.Generator | None = None, batch_size: int | None = None
     ) -> dict[str, Tensor]:
         """The codes of x (N, *shape): each block (N, *event_shape), or (draws, N, *event_shape).
 
@@ -81,25 +92,29 @@ class Autoencoder(nn.Module):
         `generator` (on the CPU) or, without it, torch's global one. DataError if x is not of the model's shape.
         """
         self.eval()
-        rounds = []
-        for _ in range(max(draws, 1)):
-            batches = [
-                self.encoder(self.scale(rows), self._noise(len(rows), draws, generator))
-                for rows in self._batches(x, batch_size)
-            ]
-            rounds.append({name: torch.cat([b[name].float() for b in batches]) for name in self.priors})
-        if draws == 0:
-            return rounds[0]
-        return {name: torch.stack([codes[name] for codes in rounds]) for name in self.priors}
+        codes: dict[str, Tensor] = {}
+        for drawn in range(max(draws, 1)):
+            start = 0
+            for rows in self._batches(x, batch_size or self.batch_size):
+                found = self.encoder(self.scale(rows), self._noise(len(rows), draws, generator))
+                for name in self.priors:
+                    if name not in codes:
+                        codes[name] = torch.empty(max(draws, 1), len(x), *found[name].shape[1:], device=self.device)
+                    # To its place: small tensors that stay between large ones that go would keep those from coming
+                    # back to the same memory, which would grow as if all rows were in it.
+                    codes[name][drawn, start : start + len(rows)] = found[name]
+                start += len(rows)
+        return {name: z if draws else z[0] for name, z in codes.items()}
 
     @torch.no_grad()
-    def decode(self, code: Code, labels: Tensor | None = None, *, batch_size: int = 1000) -> Tensor:
+    def decode(self, code: Code, labels: Tensor | None = None, *, batch_size: int | None = None) -> Tensor:
         """The data of codes, each block (N, *event_shape) -> (N, *shape), float32 in the user's units.
 
         `labels` (N,) are for a model whose decoder is told them (paper, section 4); DataError if it is and they are
         not given, or the code lacks a block.
         """
-        return self.unscale(torch.cat([self.decoder(rows) for rows in self.represent(code, labels).split(batch_size)]))
+        batches = self.represent(code, labels).split(batch_size or self.batch_size)
+        return self.unscale(torch.cat([self.decoder(rows) for rows in batches]))
 
     @torch.no_grad()
     def represent(self, code: Code, labels: Tensor | None = None) -> Tensor:
@@ -188,16 +203,21 @@ class Autoencoder(nn.Module):
         return torch.randn(shape, generator=generator).to(self.device)
 
     def _batches(self, x: Rows, batch_size: int) -> Iterator[Tensor]:
-        if tuple(x.shape[1:]) != tuple(self.data_shape) or len(x) == 0:
+        shape = (len(x), *x.shape) if isinstance(x, Split) else tuple(x.shape)
+        if shape[1:] != tuple(self.data_shape) or len(x) == 0:
             raise DataError(
-                f"rows of shape {tuple(self.data_shape)} are asked for, found an array of shape {tuple(x.shape)}; "
+                f"rows of shape {tuple(self.data_shape)} are asked for, found an array of shape {shape}; "
                 f"pass (N, {', '.join(map(str, self.data_shape))}) with N > 0"
             )
-        for start in range(0, len(x), batch_size):
-            rows = x[start : start + batch_size]
+        chunks = x.chunks(batch_size) if isinstance(x, Split) else _sliced(x, batch_size)
+        for rows in chunks:
             if isinstance(rows, np.ndarray):
                 rows = torch.from_numpy(np.array(rows, order="C"))  # torch takes no reversed and no read-only array
             yield rows.to(self.device)
+
+
+def _sliced(x: Tensor | np.ndarray, size: int) -> Iterator[Tensor | np.ndarray]:
+    return (x[start : start + size] for start in range(0, len(x), size))
 
 
 def draw(prior: Prior, count: int, device: torch.device) -> Tensor:

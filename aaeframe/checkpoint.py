@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -56,7 +57,7 @@ def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
     aside = folder / f".{path.name}.{os.getpid()}.tmp"
     with writing(path):
         folder.mkdir(exist_ok=True)  # without its parents: a run that was removed meanwhile does not come back as half
-        _remove_leftovers(folder)
+        remove_leftovers(folder)
         try:
             aside.mkdir()
             for name, data in _encoded(checkpoint).items():
@@ -65,9 +66,9 @@ def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
             aside.rename(path)
             flush_folder(folder)
         finally:
-            _remove_leftovers(folder)
+            remove_leftovers(folder)
     for old in paths(folder)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
     return path
 
 
@@ -121,6 +122,12 @@ def set_aside(path: Path) -> Path:
         path.rename(aside)
         flush_folder(path.parent)
     return aside
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a write or a removal that was cut off left aside; for who trains the run alone."""
+    for path in folder.glob(".step-*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _encoded(checkpoint: Checkpoint) -> dict[str, bytes]:
@@ -180,10 +187,10 @@ def _write_flushed(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """What an interrupted write left aside."""
-    for path in folder.glob(".step-*.tmp"):
-        shutil.rmtree(path, ignore_errors=True)
+def _remove(path: Path) -> None:
+    """Remove a checkpoint, which is whole until it is renamed; what cannot be removed now is tried again later."""
+    with suppress(OSError):
+        shutil.rmtree(path.rename(path.with_name(f".{path.name}.{os.getpid()}.tmp")))
 
 
 def _written(state: Mapping[str, Any]) -> bytes:

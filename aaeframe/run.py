@@ -35,7 +35,7 @@ from aaeframe.prepare import data_spec, prepare, saved_components
 from aaeframe.protocols import Code, Prior, SupportsLabels
 from aaeframe.recipes import Judge
 from aaeframe.registry import Registry
-from aaeframe.runs import RunFolder, creating, new_folder
+from aaeframe.runs import RunFolder, create, new_folder
 from aaeframe.seeds import stream
 from aaeframe.training import Observer, Silent, Training, load_model
 from aaeframe.usage import PYTHON
@@ -196,17 +196,16 @@ def start(
 ) -> Run:
     """Train a new run. Everything is resolved, loaded and built before the first file is written.
 
-    The first checkpoint is of the untrained model, so that a run can go on wherever it was stopped.
+    The first checkpoint is of the untrained model and appears with the folder, so that a run can go on wherever it was
+    stopped.
     """
     config = resolve(config, registry)
     folder = new_folder(config, out)
     training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
     with stream(config.training.seed, "training", device=training.device):
-        with creating(folder, config) as made:
-            training = replace(training, folder=made)
-            training.save()
+        made = create(folder, config, lambda aside: replace(training, folder=aside).save())
         with trained_by_us(made.path, hooks.noticed):
-            return _train(training, hooks)
+            return _train(replace(training, folder=made), hooks)
 
 
 def resume(

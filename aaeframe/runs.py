@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from glob import escape
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from typing import Any
 from aaeframe import config as configuration
 from aaeframe.config import Config
 from aaeframe.errors import CheckpointError, RunError
-from aaeframe.files import append_whole, write_atomically, writing
+from aaeframe.files import append_whole, flush_folder, write_atomically, writing
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class RunFolder:
 
     path: Path
     may_be_numbered: bool = False
-    """Whether the name is ours, so that `creating` may put a number after it where it is taken."""
+    """Whether the name is ours, so that `create` may put a number after it where it is taken."""
 
     @property
     def config(self) -> Path:
@@ -91,41 +94,56 @@ def new_folder(config: Config, out: Path | None) -> RunFolder:
     return RunFolder(Path("runs") / "-".join([time.strftime("%Y%m%d-%H%M%S"), *short]), may_be_numbered=True)
 
 
-@contextmanager
-def creating(folder: RunFolder, config: Config) -> Iterator[RunFolder]:
-    """Make the folder with its configuration, then what is made inside; if any of it fails, nothing is left.
+def create(folder: RunFolder, config: Config, fill: Callable[[RunFolder], None]) -> RunFolder:
+    """Make the folder with its configuration and what `fill` puts into it: whole or not at all, wherever this ends.
 
-    Inside is the folder as it was made: under a name of ours that is taken, with the next number behind it. RunError
-    if the folder cannot be made.
+    It is made aside, which is what `fill` is given, and then renamed: under a name of ours that is taken, with the next
+    number behind it. RunError if it cannot be made or the name is taken; then, and if `fill` fails, nothing is left.
     """
+    parent = folder.path.parent
     missing = [path for path in folder.path.parents if not path.exists()]
-    with writing(folder.path):
-        made = _make(folder)
+    aside = RunFolder(parent / f".{folder.path.name}.{os.getpid()}.tmp")
     try:
-        write_atomically(made.config, config.to_toml().encode())
-        yield made
+        with writing(folder.path):
+            if not parent.exists():
+                parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(folder)
+            aside.path.mkdir()
+        write_atomically(aside.config, config.to_toml().encode())
+        fill(aside)
+        with writing(folder.path):
+            made = _renamed(aside, folder)
+            flush_folder(parent)
     except BaseException:
-        shutil.rmtree(made.path, ignore_errors=True)
+        shutil.rmtree(aside.path, ignore_errors=True)
         for path in missing:
             with suppress(OSError):  # another run may stand in it by now
                 path.rmdir()
         raise
+    return made
 
 
-def _make(folder: RunFolder) -> RunFolder:
-    """The folder, new on the disk: of several processes that ask for one name, each gets its own."""
-    if not folder.path.parent.exists():
-        folder.path.parent.mkdir(parents=True, exist_ok=True)
+def _renamed(aside: RunFolder, folder: RunFolder) -> RunFolder:
+    """The folder under its name: of several processes that ask for one, each gets its own."""
     for number in count(1):
         path = folder.path if number == 1 else folder.path.with_name(f"{folder.path.name}-{number}")
         try:
-            path.mkdir()
-        except FileExistsError:
-            if not folder.may_be_numbered:
+            if path.exists():  # an empty folder would else give way
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            aside.path.rename(path)
+        except OSError as error:
+            if not folder.may_be_numbered or error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
         else:
             break
     return RunFolder(path)
+
+
+def _remove_leftovers(folder: RunFolder) -> None:
+    """What making this very folder left aside when it was killed; under a name of ours it may be another process's."""
+    if not folder.may_be_numbered:
+        for path in folder.path.parent.glob(f".{escape(folder.path.name)}.*.tmp"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _short(component: str) -> str:
@@ -135,5 +153,5 @@ def _short(component: str) -> str:
 def _runs_beside(path: Path) -> str:
     if not path.parent.is_dir():
         return f"There is no folder {path.parent}"
-    runs = sorted(found.parent.name for found in path.parent.glob("*/config.toml"))
+    runs = sorted(found.parent.name for found in path.parent.glob("[!.]*/config.toml"))
     return f"Runs in {path.parent}: {', '.join(runs[-5:]) or 'none'}"

@@ -206,6 +206,7 @@ class Training:
         self.sums.load_state_dict(_below("sums.", saved.optimizer), state["summed_steps"], self.device)
         self.monitor.load_state_dict(state["monitor"])
         self.metrics.truncate(state["metrics_bytes"])
+        checkpoints.remove_leftovers(self.folder.checkpoints)
         torch.set_rng_state(saved.optimizer["rng.cpu"])
         if "rng.cuda" in saved.optimizer and self.device.type == "cuda":
             torch.cuda.set_rng_state(saved.optimizer["rng.cuda"], self.device)

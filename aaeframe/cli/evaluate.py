@@ -43,25 +43,30 @@ def evaluate(
     json: options.Json = False,
 ) -> None:
     """Measure, on held-out data, how well codes match the prior and how well images are reconstructed."""
-    from aaeframe.cli.console import likelihood_table, out, print_json, report_tables
+    from aaeframe.cli.console import err, likelihood_table, out, print_json, report_tables
+    from aaeframe.cli.following import leaving
     from aaeframe.cli.progress import samples_shown
 
     if samples is not None and not likelihood:
         raise ConfigError("--samples is the number of samples for --likelihood, which was not asked for; add it")
-    opened = options.load_run(context, run, device, raw_weights)
-    dataset, console = opened.dataset(), out()
-    report = opened.evaluate(dataset, split=split)
-    if not json:
-        for table in report_tables(report):
-            console.print(table)
-    if likelihood:
-        with samples_shown() as progress:
-            found = opened.likelihood(dataset, split=split, samples=samples or 10_000, progress=progress)
+    with leaving(err(), "stopped; nothing of it was written", after="these samples") as stop:
+        opened = options.load_run(context, run, device, raw_weights)
+        dataset, console = opened.dataset(), out()
+        report = opened.evaluate(dataset, split=split)
         if not json:
-            console.print(likelihood_table(found))
-    if json:
-        print_json({**report, "likelihood": found} if likelihood else report)
-    opened.folder.write_evaluation(split, report)
+            for table in report_tables(report):
+                console.print(table)
+        if likelihood:
+            with (
+                samples_shown() as progress,
+                stop.between(progress, "stopped; the same command goes on from here") as it,
+            ):
+                found = opened.likelihood(dataset, split=split, samples=samples or 10_000, progress=it)
+            if not json:
+                console.print(likelihood_table(found))
+        if json:
+            print_json({**report, "likelihood": found} if likelihood else report)
+        opened.folder.write_evaluation(split, report)
 
 
 def figures(

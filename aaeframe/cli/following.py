@@ -9,40 +9,81 @@ from threading import Thread
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from aaeframe.cli.progress import Bar, Lines
     from aaeframe.config import Config
+    from aaeframe.evaluation.likelihood import Progress
     from aaeframe.runs import RunFolder
-
-INTERRUPTED = 130
-"""The exit code of what was asked to stop, as shells have it for SIGINT."""
 
 
 class Stop:
-    """Whether the user asked to stop."""
+    """Whether the user, or a scheduler, asked to stop; and how that is to be done at this point of the work."""
 
-    asked = False
+    number: int | None = None
+    """The signal that asked."""
+    gently = True
+    """Whether the work at hand looks here now and then, and ends where it can go on; if not, it is left at once."""
+    told = "stopped"
+    """What is to be said then."""
 
     def __call__(self) -> bool:
         """Whether to stop after this step."""
         return self.asked
 
+    @property
+    def asked(self) -> bool:
+        """Whether a signal came."""
+        return self.number is not None
+
+    @property
+    def exit_code(self) -> int:
+        """128 and the number of the signal, as shells have it: 130 for SIGINT, 143 for SIGTERM."""
+        return 128 + (self.number or signal.SIGINT)
+
+    def obey(self) -> None:
+        """Leave, by a KeyboardInterrupt, if that was asked."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def between(self, progress: Progress, told: str) -> Iterator[Progress]:
+        """Inside, work that tells this progress what it has done ends gently there, and `told` is said of it."""
+
+        def show(doing: str, done: int, of: int) -> None:
+            progress(doing, done, of)
+            if done < of:
+                self.obey()
+
+        before, self.gently, self.told = self.told, True, told
+        yield show
+        self.gently, self.told = False, before
+
 
 @contextmanager
-def stoppable(console: Console) -> Iterator[Stop]:
-    """Inside, the first SIGINT or SIGTERM asks to stop after the step at hand; a second SIGINT stops at once."""
+def stoppable(console: Console, *, after: str = "this step") -> Iterator[Stop]:
+    """Inside, SIGINT or SIGTERM asks to stop, and a second SIGINT stops at once, by a KeyboardInterrupt.
+
+    Where there is nothing to stop gently, the first does so too. A second SIGTERM does no more than the first:
+    schedulers send it to a process and to its group.
+    """
     stop = Stop()
     # Printed beside: the signal may have come in the middle of a line, which nothing else may print into.
-    line = "stopping after this step; Ctrl-C again to stop at once"
+    line = f"stopping after {after}; Ctrl-C again to stop at once"
     told = Thread(target=console.print, args=(line,))
+    heard = False
 
     def ask(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if not stop.asked:
-            stop.asked = True
+        nonlocal heard
+        again, stop.number = stop.asked, stop.number or number
+        if not stop.gently or (heard and number == signal.SIGINT):
+            raise KeyboardInterrupt
+        if not again:
             told.start()
+            heard = True  # from here on: two at one moment, to a process and to its group, are one
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -50,13 +91,33 @@ def stoppable(console: Console) -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if stop.asked:
+        if heard:
             told.join()
 
 
 @contextmanager
-def shown(console: Console, stop_asked: Callable[[], bool]) -> Iterator[Any]:
-    """Hooks that show one training on the console."""
+def leaving(console: Console, told: str, *, after: str = "this step") -> Iterator[Stop]:
+    """Inside, work is left at once or gently, as `stoppable` has it; what was left says so and exits.
+
+    At first nothing is gentle, and `told` is what is said.
+    """
+    with stoppable(console, after=after) as stop:
+        stop.gently, stop.told = False, told
+        try:
+            yield stop
+            return
+        except KeyboardInterrupt:
+            if not stop.asked:
+                raise
+    console.print(stop.told, markup=False)
+    raise typer.Exit(stop.exit_code)
+
+
+@contextmanager
+def shown(
+    console: Console, stop_asked: Callable[[], bool], begun: Callable[[RunFolder], None] = lambda folder: None
+) -> Iterator[Any]:
+    """Hooks that show one training on the console; `begun` is told its folder before the first step."""
     from aaeframe.cli.progress import Bar, Lines
     from aaeframe.run import Hooks
 
@@ -72,6 +133,7 @@ def shown(console: Console, stop_asked: Callable[[], bool]) -> Iterator[Any]:
     def started(config: Config, folder: RunFolder, steps: int) -> None:
         console.print(f"run {folder.path}: {_described(config)}", markup=False)
         opened.append((Bar if console.is_terminal else Lines)(console, config.training.epochs, steps))
+        begun(folder)
 
     def noticed(sentence: str) -> None:
         console.print(f"note: {sentence}", markup=False)

@@ -108,7 +108,7 @@ def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | 
     from aaeframe.benchmarking.reproduce.filling import SetAside, Until
     from aaeframe.benchmarking.reproduce.stored import refresh
     from aaeframe.cli.console import err
-    from aaeframe.cli.following import INTERRUPTED, stoppable
+    from aaeframe.cli.following import stoppable
 
     console, failed = err(), False
     with stoppable(console) as stop:
@@ -124,7 +124,7 @@ def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | 
             if stop() or (worked and stop_asked.late):
                 break
     _tell_what_is_left(todo, registry, console)
-    return INTERRUPTED if stop.asked else int(failed)
+    return stop.exit_code if stop.asked else int(failed)
 
 
 def _tell_what_is_left(todo: Sequence[Cell], registry: Registry, console: Console) -> None:

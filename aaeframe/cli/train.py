@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aaeframe.cli import options
-from aaeframe.cli.following import INTERRUPTED, shown, stoppable
+from aaeframe.cli.following import Stop, leaving, shown
 from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from aaeframe.run import Run
+    from aaeframe.runs import RunFolder
 
 
 def train(
@@ -48,15 +50,15 @@ def train(
     json: options.Json = False,
 ) -> None:
     """Train an adversarial autoencoder, or go on with a run."""
-    from aaeframe.cli.finish import finish
-
     if resume is not None:
         _refuse_more(context)
-    run = _run(context, preset, config, settings, out, resume)
-    if not run.finished:
-        _console().print(f"stopped; go on with: aaeframe train --resume {run.folder.path}", markup=False)
-        raise typer.Exit(INTERRUPTED)
-    finish(run, json=json)
+    untouched = "stopped before the training began; nothing was written"
+    with leaving(_console(), untouched if resume is None else _how_to_go_on(resume)) as stop:
+        from aaeframe.cli.finish import finish
+
+        run = _run(context, preset, config, settings, out, resume, stop)
+        stop.obey()
+        finish(run, json=json)
 
 
 def _run(
@@ -66,16 +68,28 @@ def _run(
     settings: list[str] | None,
     out: Path | None,
     resumed: Path | None,
+    stop: Stop,
 ) -> Run:
+    """Train; from the first step to the last, who asks to stop has it done gently."""
     from aaeframe import run as runs
 
     registry = options.registry(context)
-    console = _console()
-    with stoppable(console) as stop, shown(console, stop) as hooks:
+
+    def begun(folder: RunFolder) -> None:
+        stop.gently, stop.told = True, _how_to_go_on(folder.path)
+
+    with shown(_console(), stop, begun) as hooks:
         if resumed is not None:
-            return runs.resume(resumed, registry, hooks=hooks)
-        whole = options.composed(options.flags(context.params), preset, config, settings)
-        return runs.start(whole, registry, out=out, hooks=hooks)
+            run = runs.resume(resumed, registry, hooks=hooks)
+        else:
+            whole = options.composed(options.flags(context.params), preset, config, settings)
+            run = runs.start(whole, registry, out=out, hooks=hooks)
+        stop.gently = False
+    return run
+
+
+def _how_to_go_on(run: Path) -> str:
+    return f"stopped; go on with: {shlex.join(['aaeframe', 'train', '--resume', str(run)])}"
 
 
 def _refuse_more(context: typer.Context) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,11 +12,13 @@ from aaeframe.cli import options
 from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    import numpy as np
     from torch import Tensor
 
     from aaeframe import data as datasets
+    from aaeframe.arrays import Array
     from aaeframe.run import Run
 
 OutFile = Annotated[Path | None, typer.Option(help="Where to write, .npz; in the run's folder if not given.")]
@@ -58,7 +60,7 @@ def sample(
     """Decode samples of the prior: x (count, ...) in the data's units, the codes by block, and labels if told."""
     opened = options.load_run(context, run, device, raw_weights)
     code, labels = opened.model.sample_code(count, seed=seed, label=label)
-    arrays = {"x": opened.decode(code, labels).cpu().numpy(), **{name: z.cpu().numpy() for name, z in code.items()}}
+    arrays = {"x": _decoded(opened, code, labels), **{name: z.cpu().numpy() for name, z in code.items()}}
     if labels is not None:
         arrays["labels"] = labels.cpu().numpy()
     _write(out or run / "samples.npz", arrays, json)
@@ -86,7 +88,7 @@ def encode(
 
     opened = options.load_run(context, run, device, raw_weights)
     rows, class_names = _rows(opened, data, label_key, split)
-    codes = opened.encode(rows.array(), draws=draws, generator=torch.Generator().manual_seed(seed))
+    codes = opened.encode(rows, draws=draws, generator=torch.Generator().manual_seed(seed))
     arrays = {name: z.cpu().numpy() for name, z in codes.items()}
     if representation:
         labels = _decoder_labels(opened, rows, class_names)
@@ -108,11 +110,31 @@ def reconstruct(
     json: options.Json = False,
 ) -> None:
     """Reconstruct data with zero noise: x and x_hat (N, ...) in the data's units."""
+    from aaeframe.arrays import Chunked
+
     opened = options.load_run(context, run, device, raw_weights)
     rows, class_names = _rows(opened, data, label_key, split)
-    x, labels = rows.array(), _decoder_labels(opened, rows, class_names)
-    arrays = {"x": x, "x_hat": opened.reconstruct(x, labels).cpu().numpy()}
+    labels = _decoder_labels(opened, rows, class_names)
+    x_hat = _decoded(opened, opened.encode(rows), labels)
+    arrays = {"x": Chunked((len(rows), *rows.shape), rows.dtype, rows.chunks(opened.model.batch_size)), "x_hat": x_hat}
     _write(out or run / "reconstructions.npz", arrays, json)
+
+
+def _decoded(run: Run, code: Mapping[str, Tensor], labels: Tensor | None) -> Array:
+    """The data of codes, decoded as they are asked for."""
+    import numpy as np
+
+    from aaeframe.arrays import Chunked
+
+    size = run.model.batch_size
+    count = len(next(iter(code.values())))
+
+    def chunks() -> Iterator[np.ndarray]:
+        for at in (slice(start, start + size) for start in range(0, count, size)):
+            part = {name: z[at] for name, z in code.items()}
+            yield run.decode(part, None if labels is None else labels[at]).cpu().numpy()
+
+    return Chunked((count, *run.model.data_shape), np.dtype(np.float32), chunks())
 
 
 def _decoder_labels(run: Run, rows: datasets.Split, class_names: tuple[str, ...] | None) -> Tensor | None:
@@ -152,18 +174,12 @@ def _rows(
     return dataset.split(split or Part.test), dataset.class_names
 
 
-def _write(path: Path, arrays: Mapping[str, Any], json: bool) -> None:
+def _write(path: Path, arrays: Mapping[str, Array], json: bool) -> None:
     """Write the arrays, whole or not at all, and say what and where."""
-    import io
-
-    import numpy as np
-
+    from aaeframe.arrays import write_npz
     from aaeframe.cli.console import print_json, say
-    from aaeframe.files import write_atomically
 
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    write_atomically(path, buffer.getvalue())
+    write_npz(path, arrays)
     if json:
         print_json({"file": str(path), "arrays": {name: list(x.shape) for name, x in arrays.items()}})
         return

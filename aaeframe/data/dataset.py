@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -51,6 +52,16 @@ class Split:
         where = index if self.index is None else self.index[index]
         return np.array(self.data[where], dtype=self.dtype, order="C", copy=None, subok=False)
 
+    def take(self, index: np.ndarray) -> Split:
+        """The rows at these positions in the split as one of their own; nothing is read."""
+        where = index if self.index is None else self.index[index]
+        return Split(self.data, where, None if self.labels is None else self.labels[index])
+
+    def chunks(self, size: int) -> Iterator[np.ndarray]:
+        """All rows in order, `size` at a time, each read when its turn comes."""
+        for start in range(0, len(self), size):
+            yield self.rows(np.arange(start, min(start + size, len(self))))
+
     def array(self) -> np.ndarray:
         """The whole split (N, *shape) in memory, writable. It may share memory with `data` in memory."""
         if self.index is not None:
@@ -78,11 +89,10 @@ class Dataset:
         if name != "all":
             return {"train": self.train, "validation": self.validation, "test": self.test}[name]
         parts = (self.train, self.validation, self.test)
-        if all(part.data is self.train.data and part.index is not None for part in parts):
-            order = np.argsort(np.concatenate([part.index for part in parts]))
-        else:
-            order = np.arange(sum(len(part) for part in parts))
         known = [part.labels for part in parts if part.labels is not None]
-        labels = np.concatenate(known)[order] if len(known) == len(parts) else None
-        x = np.concatenate([part.array() for part in parts])[order]
-        return Split(x, None, labels)
+        labels = np.concatenate(known) if len(known) == len(parts) else None
+        index = [part.index for part in parts if part.index is not None and part.data is self.train.data]
+        if len(index) < len(parts):
+            return Split(np.concatenate([part.array() for part in parts]), None, labels)
+        order = np.argsort(np.concatenate(index))
+        return Split(self.train.data, np.concatenate(index)[order], None if labels is None else labels[order])

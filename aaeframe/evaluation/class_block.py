@@ -74,7 +74,7 @@ def _named_by(model: Autoencoder, dataset: Dataset, seed: int) -> tuple[Tensor, 
     if held.labels is None or model.class_block is None:
         raise DataError("clusters are named by the labels of validation rows, and this data has none")
     noise = generator(seed, "evaluation", "names")
-    y = model.encode(held.array(), draws=1, generator=noise)[model.class_block][0]
+    y = model.encode(held, draws=1, generator=noise)[model.class_block][0]
     return y, torch.from_numpy(held.labels)
 
 
@@ -86,7 +86,7 @@ def _leakage(
     if train.labels is None or classes is None:
         return {}
     index = np.linspace(0, len(train) - 1, min(MAX_FIT_ROWS, len(train))).astype(np.int64)
-    fit = model.encode(train.rows(index), draws=1, generator=generator(seed, "evaluation", "probe"))
+    fit = model.encode(train.take(index), draws=1, generator=generator(seed, "evaluation", "probe"))
     fit_labels = torch.from_numpy(train.labels[index])
     if len(fit_labels.unique()) == 1:  # nothing is to be told apart
         return {}

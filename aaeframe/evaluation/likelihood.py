@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -32,7 +33,7 @@ KEEP_EVERY: Final = 30.0
 """Seconds between two writings of an unfinished estimate."""
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Told what is being done, how many samples are, and of how many."""
+"""Told what is being done, how many samples are, and of how many. To stop there it may raise: what is done is kept."""
 
 
 class Samples(Protocol):
@@ -164,7 +165,8 @@ class _Stream:
             state = ParzenState(x, bandwidths)
         kept = time.monotonic()
         while state.count < self.samples.count:
-            self.progress(name, state.count, self.samples.count)
+            with self._kept_if_stopped(name, state):
+                self.progress(name, state.count, self.samples.count)
             state.update(self.samples.rows(state.count, min(state.count + CHUNK, self.samples.count)))
             if self.keep is not None and time.monotonic() - kept > KEEP_EVERY:
                 self.keep.write(name, state)
@@ -173,3 +175,13 @@ class _Stream:
         if self.keep is not None:
             self.keep.write(name, state)
         return state
+
+    @contextmanager
+    def _kept_if_stopped(self, name: str, state: ParzenState) -> Iterator[None]:
+        """Inside, between two chunks, whoever follows the estimate may stop it."""
+        try:
+            yield
+        except BaseException:
+            if self.keep is not None and state.count:
+                self.keep.write(name, state)
+            raise

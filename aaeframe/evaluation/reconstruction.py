@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Final, Protocol
 
 import torch
 from torch import Tensor
 
 from aaeframe.errors import DataError
 from aaeframe.losses import reconstruction_loss
+
+CHUNK: Final = 4000
+"""Rows compared at a time, or fewer where they are large."""
+CHUNK_BYTES: Final = 2**26
+
+
+class ByIndex(Protocol):
+    """Rows that are had by their positions, as those of a tensor; none need be there before."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        """The rows (B, *shape) at the positions (B,), which are on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +61,28 @@ def mean_image_error(train_mean: Tensor, x: Tensor) -> Tensor:
 
 
 def reconstruction_report(
-    x: Tensor, x_hat: Tensor, train_mean: Tensor, *, generator: torch.Generator
+    x: ByIndex, x_hat: ByIndex, train_mean: Tensor, *, generator: torch.Generator
 ) -> ReconstructionReport:
     """Compares held-out rows x with their reconstructions x_hat, both (N, *shape), in the model's scaled
-    units.
+    units; some thousand rows at a time, so that they need not be in memory.
 
     `train_mean` (*shape) is the mean of the training set in the same units. For the shuffled error, rows are
     put in a random cycle (by `generator`, on the CPU) and each gets the reconstruction of the one before it,
     never its own. DataError if shapes differ or there is no row.
     """
-    error = reconstruction_error(x_hat, x).item()
-    blind = mean_image_error(train_mean, x).item()
-    cycle = torch.randperm(len(x), generator=generator).to(x.device)
-    shuffled = reconstruction_error(x_hat[cycle.roll(1)], x[cycle]).item() if len(x) > 1 else None
+    if len(x_hat) != len(x):
+        raise DataError(f"each row needs a reconstruction, found {len(x_hat)} for {len(x)} rows")
+    rows = max(1, min(CHUNK, CHUNK_BYTES // (4 * train_mean.numel())))
+    every, cycle = torch.arange(len(x)), torch.randperm(len(x), generator=generator)
+    error = _mean(every.split(rows), lambda at: reconstruction_error(x_hat[at], x[at]))
+    blind = _mean(every.split(rows), lambda at: mean_image_error(train_mean, x[at]))
+    before = torch.empty_like(cycle).scatter_(0, cycle, cycle.roll(1))  # of each row, that before it in the cycle
+    shuffled = (
+        _mean(cycle.split(rows), lambda at: reconstruction_error(x_hat[before[at]], x[at])) if len(x) > 1 else None
+    )
     return ReconstructionReport(error, blind, error / blind if blind > 0 else None, shuffled)
+
+
+def _mean(parts: Sequence[Tensor], error: Callable[[Tensor], Tensor]) -> float:
+    """The mean over rows of an error that is a mean over the rows of a part."""
+    return sum(error(part).item() * len(part) for part in parts) / sum(map(len, parts))

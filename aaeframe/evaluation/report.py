@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from aaeframe import supports
-from aaeframe.autoencoder import Autoencoder, draw
+from aaeframe.autoencoder import Autoencoder, Rows, draw
 from aaeframe.data import Dataset, Split
 from aaeframe.evaluation.class_block import Judge, class_error, class_reports, decoder_labels
 from aaeframe.evaluation.classes import LabeledPrior, class_agreement
@@ -17,10 +17,12 @@ from aaeframe.evaluation.matching import match
 from aaeframe.evaluation.reconstruction import reconstruction_report
 from aaeframe.evaluation.wasserstein import sliced_wasserstein
 from aaeframe.losses import reconstruction_loss
-from aaeframe.protocols import SupportsLabels
+from aaeframe.protocols import Code, SupportsLabels
 from aaeframe.seeds import derive, generator, stream
 
 CHUNK = 4096
+CHUNK_BYTES = 2**26
+"""In float64, of rows that are looked at together."""
 
 
 def evaluate(
@@ -43,12 +45,10 @@ def evaluate(
     "leakage", what each other block tells of the class, of a model that keeps classes apart from style.
     """
     rows = dataset.split(split)
-    x = torch.from_numpy(rows.array())
-    codes = _one_draw(model, x, generator(seed, "evaluation", "noise"))
-    x_hat = model.decode(codes, decoder_labels(model, rows))
+    codes = _one_draw(model, rows, generator(seed, "evaluation", "noise"))
     reconstruction = reconstruction_report(
-        model.scale(x.to(model.device)),
-        model.scale(x_hat),
+        _Scaled(model, rows),
+        _Decoded(model, codes, decoder_labels(model, rows)),
         model.scale(train_mean(dataset.train).to(model.device)),
         generator=generator(seed, "evaluation", "shuffle"),
     )
@@ -69,8 +69,8 @@ def evaluate(
 def train_mean(split: Split) -> Tensor:
     """The mean row of a split, (*shape) float32 in the user's units, read in chunks."""
     total = torch.zeros(split.shape, dtype=torch.float64)
-    for part in _chunks(split):
-        total += part.double().sum(0)
+    for part in split.chunks(max(1, min(CHUNK, CHUNK_BYTES // (8 * total.numel())))):
+        total += torch.from_numpy(part).double().sum(0)
     return (total / len(split)).float()
 
 
@@ -134,11 +134,35 @@ def _block(model: Autoencoder, dataset: Dataset, rows: Split, name: str, z: Tens
     return report
 
 
-def _one_draw(model: Autoencoder, x: Tensor, noise: torch.Generator) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class _Scaled:
+    """Rows of a split in the model's units, each read when it is asked for."""
+
+    model: Autoencoder
+    rows: Split
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        return self.model.scale(torch.from_numpy(self.rows.rows(index.numpy())).to(self.model.device))
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """Reconstructions in the model's units, each decoded when it is asked for."""
+
+    model: Autoencoder
+    codes: Code
+    labels: Tensor | None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.codes.values())))
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        codes = {name: z[index.to(z.device)] for name, z in self.codes.items()}
+        return self.model.scale(self.model.decode(codes, None if self.labels is None else self.labels[index]))
+
+
+def _one_draw(model: Autoencoder, x: Rows, noise: torch.Generator) -> dict[str, Tensor]:
     return {name: z[0] for name, z in model.encode(x, draws=1, generator=noise).items()}
-
-
-def _chunks(split: Split) -> Iterator[Tensor]:
-    for start in range(0, len(split), CHUNK):
-        index = torch.arange(start, min(start + CHUNK, len(split)))
-        yield torch.from_numpy(split.rows(index.numpy()))

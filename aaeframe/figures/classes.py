@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aaeframe.autoencoder import Autoencoder
+from aaeframe.data import Split
 from aaeframe.figures.clusters import cluster_heads
 from aaeframe.figures.reduction import reduced, to_circle
 from aaeframe.figures.styles import style_grid
@@ -28,7 +29,7 @@ MOST_CLASSES: Final = 30
 
 def class_figures(
     model: Autoencoder,
-    x: Tensor,
+    x: Split,
     codes: Code,
     pixels: Callable[[Tensor], Tensor],
     names: Sequence[str] | None,
@@ -62,7 +63,7 @@ def _clusters(
     model: Autoencoder,
     block: str,
     classes: int,
-    x: Tensor,
+    x: Split,
     codes: Code,
     pixels: Callable[[Tensor], Tensor],
     names: Sequence[str] | None,
@@ -72,13 +73,13 @@ def _clusters(
         name: torch.eye(classes, device=model.device) if name == block else _middle(model, name, z, classes)
         for name, z in codes.items()
     }
-    assigned = codes[block].argmax(1).cpu()
+    assigned = codes[block].argmax(1).cpu().numpy()
     members = torch.zeros(classes, MEMBERS, *model.data_shape)
     present = torch.zeros(classes, MEMBERS, dtype=torch.bool)
     for cluster in range(classes):
-        found = x[assigned == cluster][:MEMBERS]
+        found = x.rows(np.flatnonzero(assigned == cluster)[:MEMBERS])
         if len(found):
-            members[cluster, : len(found)] = pixels(found)
+            members[cluster, : len(found)] = pixels(torch.from_numpy(found))
         present[cluster, : len(found)] = True
     title = "Heads (framed), and images assigned to them"
     return cluster_heads(pixels(model.decode(heads)), members, present, title=title, names=names)

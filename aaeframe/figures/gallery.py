@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from aaeframe.autoencoder import Autoencoder
-from aaeframe.data import Dataset
+from aaeframe.data import Dataset, Split
 from aaeframe.errors import RunError
 from aaeframe.evaluation.class_block import decoder_labels
 from aaeframe.figures.canvas import save
@@ -70,14 +70,14 @@ def draw_comparison(
     """
     rows = dataset.split(split)
     index = np.random.default_rng(derive(seed, "figures", "rows")).permutation(len(rows))[:MOST_CODES]
-    x = torch.from_numpy(rows.rows(index))
+    x = rows.take(index)
     noise = [generator(seed, "figures", "noise") for _ in models]
     codes = {
         name: model.encode(x, draws=1, generator=it)[block][0]
         for (name, model), it in zip(models.items(), noise, strict=True)
     }
     prior = next(iter(models.values())).sample_prior(MOST_CODES, seed=derive(seed, "figures", "prior"))[block]
-    labels = None if rows.labels is None else rows.labels[index]
+    labels = x.labels
     title = f"Codes of {len(x)} {split} rows over samples of the prior"
     figure = codes_side_by_side(codes, labels, prior, title=title, class_names=dataset.class_names)
     with writing(path):
@@ -98,8 +98,8 @@ def _figures(
     rows = dataset.split(split)
     # In random order, as the file may be sorted by class.
     index = np.random.default_rng(derive(seed, "figures", "rows")).permutation(len(rows))[:MOST_CODES]
-    x = torch.from_numpy(rows.rows(index))
-    labels = None if rows.labels is None else rows.labels[index]
+    x = rows.take(index)
+    labels = x.labels
     codes = model.encode(x, draws=1, generator=generator(seed, "figures", "noise"))
     prior = model.sample_prior(MOST_CODES, seed=derive(seed, "figures", "prior"))
     for name, z in codes.items():
@@ -109,8 +109,8 @@ def _figures(
             codes_by_class(z[0], labels, prior[name], title=title, class_names=dataset.class_names),
         )
     pixels = _Pixels(model, dataset, x)
-    few, told = x[:MOST_IMAGES], decoder_labels(model, rows)
-    x_hat = model.reconstruct(few, None if told is None else told[index[:MOST_IMAGES]])
+    some = x.take(np.arange(min(MOST_IMAGES, len(x))))
+    few, x_hat = torch.from_numpy(some.array()), model.reconstruct(some, decoder_labels(model, some))
     yield "reconstructions", reconstructions(pixels(few), pixels(x_hat), title=f"Reconstructions of {split} rows")
     yield "samples", samples(pixels(model.sample(MOST_IMAGES, seed=derive(seed, "figures", "prior"))))
     one_draw = {name: z[0] for name, z in codes.items()}
@@ -141,13 +141,14 @@ def _plane(model: Autoencoder, pixels: _Pixels) -> Iterator[tuple[str, Figure]]:
 class _Pixels:
     """The user's units -> [0, 1] for pictures: by the range of the data, or of the given rows where it has none."""
 
-    def __init__(self, model: Autoencoder, dataset: Dataset, x: Tensor) -> None:
+    def __init__(self, model: Autoencoder, dataset: Dataset, x: Split) -> None:
         self._scale: Callable[[Tensor], Tensor] = model.scale
         self._device, self._low, self._span = model.device, 0.0, 1.0
         if dataset.spec.support is not constraints.unit_interval:
             self._scale = Tensor.float  # the model's own scale is another for each pixel
-            self._low = float(x.min())
-            self._span = float(x.max()) - self._low or 1.0
+            ranges = [(float(part.min()), float(part.max())) for part in x.chunks(model.batch_size)]
+            self._low = min(low for low, _ in ranges)
+            self._span = max(high for _, high in ranges) - self._low or 1.0
 
     def __call__(self, x: Tensor) -> Tensor:
         """(N, *shape); rows that are no images stay in the user's units."""

@@ -12,52 +12,45 @@ from pathlib import Path
 import pytest
 import tomli_w
 import torch
-from safetensors.torch import load_file
 
 import aaeframe
 from aaeframe.checkpoint import latest, read
-from aaeframe.metrics import MetricsFile
 from aaeframe.registry import Registry
 from aaeframe.run import resume
+from killing import CASES, EPOCHS, STEPS, differences, half_made, rows_of, table
 
-EPOCHS, STEPS = 5, 6
-"""Of each run on digits, of which 1,257 are for training, in batches of 200. A checkpoint every second epoch."""
 MID_EPOCH_4 = 3 * STEPS + 4
-
-SMALL = {"network": "mlp(hidden=[16])", "discriminator": "mlp(hidden=[16])"}
-TRAINING = {"epochs": EPOCHS, "batch_size": 200, "checkpoint_every": 2, "device": "cpu"}
-CASES = {
-    "plain": {"prior": "gaussian"},
-    "moving average": {"prior": "gaussian", "training": {"ema": 0.9}},
-    "bf16": {"prior": "gaussian", "training": {"precision": "bf16"}},
-    "labels": {"prior": "mixture", "data": {"labels": 100}, "training": {"batch_size": 190}},
-    "joint": {"prior": "categorical+gaussian", "training": {"schedule": "joint", "ema": 0.9}},
-    "universal, momentum": {
-        "prior": "swissroll",
-        "encoder": "universal(hidden=[16])",
-        "training": {"input_noise": 0.1},
-        "optimizers": {"generator": "sgd(lr=0.01)"},
-    },
-}
 
 DRIVER = """
 import os, resource, signal, sys
 from aaeframe.cli import main
 from aaeframe.cli.progress import Lines
 
-at, act = int(sys.argv[1]), sys.argv[2]
+at, acts = int(sys.argv[1]), sys.argv[2].split(",")
+
+def act():
+    if acts[0] == "full":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    else:
+        os.kill(os.getpid(), getattr(signal, acts.pop(0)))
 
 def stepped(self, epoch, step):
-    if step == at and act == "full":
-        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    elif step == at:
-        os.kill(os.getpid(), getattr(signal, act))
+    if step == at:
+        act()
+        sys.addaudithook(audited)
+
+def audited(event, arguments):
+    if event == "open" and acts and str(arguments[0]).endswith(".tmp/optimizer.safetensors"):
+        act()
 
 Lines.stepped = stepped
 sys.argv = ["aaeframe", *sys.argv[3:]]
 main()
 """
-"""The command line, in which something happens to the process after the step `at`: a signal, or a full disk."""
+"""The command line, in which something happens to the process after the step `at`: a signal, or a full disk.
+
+A second signal comes while the checkpoint after it is written, and so on.
+"""
 
 
 def process(*command):
@@ -71,11 +64,6 @@ def driven(at, act, *arguments):
 
 def command_line(*arguments):
     return process(Path(sysconfig.get_path("scripts")) / "aaeframe", *arguments)
-
-
-def table(case):
-    changed = CASES[case]
-    return {**SMALL, **changed, "training": {**TRAINING, **changed.get("training", {})}}
 
 
 @pytest.fixture
@@ -104,24 +92,6 @@ def whole(tmp_path_factory):
     return train
 
 
-def rows_of(run):
-    times = ("seconds", "steps_per_second")
-    rows = MetricsFile(run / "metrics.jsonl").rows()
-    return [{key: value for key, value in row.items() if key not in times} for row in rows]
-
-
-def assert_same_bits(run, other):
-    """Weights, their average, optimizers, random state, sums and metrics of two finished runs."""
-    mine, theirs = latest(run / "checkpoints"), latest(other / "checkpoints")
-    assert mine.name == theirs.name == f"step-{EPOCHS * STEPS:08d}"
-    for file in ("model.safetensors", "optimizer.safetensors"):
-        first, second = load_file(mine / file), load_file(theirs / file)
-        assert first.keys() == second.keys()
-        assert [name for name in first if not torch.equal(first[name], second[name])] == []
-    assert rows_of(run) == rows_of(other)
-    assert len(rows_of(run)) == EPOCHS
-
-
 def in_process(run):
     return resume(run, Registry.load())
 
@@ -134,7 +104,7 @@ def test_killed_within_an_epoch_and_resumed_it_ends_with_the_same_bits(tmp_path,
     assert latest(run / "checkpoints").name == f"step-{2 * STEPS:08d}"
     assert len(rows_of(run)) == 3, "one row past the checkpoint"
     assert in_process(run).finished
-    assert_same_bits(run, whole(case))
+    assert differences(run, whole(case)) == []
 
 
 def test_killed_twice_and_resumed_by_the_command_line_it_ends_with_the_same_bits(tmp_path, config, whole):
@@ -151,14 +121,14 @@ def test_killed_twice_and_resumed_by_the_command_line_it_ends_with_the_same_bits
     assert "epoch 2/" not in resumed.stderr
     assert "no longer bitwise" not in resumed.stderr
     assert "Reconstruction" in resumed.stdout
-    assert_same_bits(run, whole("plain"))
+    assert differences(run, whole("plain")) == []
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_asked_to_stop_it_saves_where_it_is_and_says_how_to_go_on(tmp_path, config, whole, name):
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_asked_to_stop_it_saves_where_it_is_and_says_how_to_go_on(tmp_path, config, whole, name, code):
     run = tmp_path / "run"
     stopped = driven(STEPS + 3, name, "--config", config("moving average"), "--out", run)
-    assert stopped.returncode == 130
+    assert stopped.returncode == code
     told = [line for line in stopped.stderr.splitlines() if line.startswith("stop")]
     assert told == [
         "stopping after this step; Ctrl-C again to stop at once",
@@ -170,7 +140,29 @@ def test_asked_to_stop_it_saves_where_it_is_and_says_how_to_go_on(tmp_path, conf
     assert read(saved).state["summed_steps"] == 3, "the unfinished epoch's sums"
     assert len(rows_of(run)) == 1
     in_process(run)
-    assert_same_bits(run, whole("moving average"))
+    assert differences(run, whole("moving average")) == []
+
+
+def test_a_second_interrupt_leaves_at_once_the_checkpoint_that_was_being_written_absent(tmp_path, config, whole):
+    run = tmp_path / "run"
+    left = driven(MID_EPOCH_4, "SIGINT,SIGINT", "--config", config("plain"), "--out", run)
+    assert left.returncode == 130
+    assert left.stderr.splitlines()[-1] == f"stopped; go on with: aaeframe train --resume {run}"
+    assert "Traceback" not in left.stderr
+    assert latest(run / "checkpoints").name == f"step-{2 * STEPS:08d}"
+    assert half_made(run) == []
+    assert list(run.rglob(".*")) == []
+    in_process(run)
+    assert differences(run, whole("plain")) == []
+
+
+def test_a_second_request_of_a_scheduler_does_not_spoil_the_first(tmp_path, config, whole):
+    run = tmp_path / "run"
+    stopped = driven(MID_EPOCH_4, "SIGTERM,SIGTERM", "--config", config("plain"), "--out", run)
+    assert stopped.returncode == 143
+    assert latest(run / "checkpoints").name == f"step-{MID_EPOCH_4:08d}"
+    in_process(run)
+    assert differences(run, whole("plain")) == []
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_and_a_run_that_can_go_on(tmp_path, config, whole):
@@ -181,4 +173,4 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_a_run_that_can_go_on(tmp_pat
     assert "Traceback" not in refused.stderr
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["step-00000000", "step-00000012"]
     in_process(run)
-    assert_same_bits(run, whole("plain"))
+    assert differences(run, whole("plain")) == []

@@ -1,16 +1,23 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from aaeframe.config import parse
 from aaeframe.errors import CheckpointError, RunError
-from aaeframe.runs import RunFolder, creating, new_folder
+from aaeframe.runs import RunFolder, create, new_folder
 
 CONFIG = parse({"prior": "y=categorical+gaussian", "encoder": "universal"})
+
+
+def nothing(folder):
+    """Puts nothing into it."""
+
+
+def refuse(folder):
+    raise RunError("full")
 
 
 def test_a_new_folder_is_named_for_what_it_trains(tmp_path, monkeypatch):
@@ -26,8 +33,7 @@ def test_runs_that_start_at_one_time_have_a_folder_each(tmp_path, monkeypatch):
     monkeypatch.setattr("time.strftime", lambda form: "20250101-000000")
     asked = [new_folder(CONFIG, None) for _ in range(3)]  # all before any is made
     name = "20250101-000000-categorical-gaussian-universal"
-    with ExitStack() as stack:
-        made = [stack.enter_context(creating(folder, CONFIG)) for folder in asked]
+    made = [create(folder, CONFIG, nothing) for folder in asked]
     assert [folder.path.name for folder in made] == [name, f"{name}-2", f"{name}-3"]
     assert all(folder.read_config() == CONFIG for folder in made)
 
@@ -35,10 +41,9 @@ def test_runs_that_start_at_one_time_have_a_folder_each(tmp_path, monkeypatch):
 def test_a_run_that_fails_to_start_leaves_the_one_of_the_same_second(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda form: "20250101-000000")
-    with creating(new_folder(CONFIG, None), CONFIG) as first:
-        pass
-    with pytest.raises(RunError), creating(new_folder(CONFIG, None), CONFIG):
-        raise RunError("full")
+    first = create(new_folder(CONFIG, None), CONFIG, nothing)
+    with pytest.raises(RunError):
+        create(new_folder(CONFIG, None), CONFIG, refuse)
     assert list(Path("runs").iterdir()) == [first.path]
 
 
@@ -49,8 +54,12 @@ def test_a_folder_that_exists_is_refused(tmp_path):
 
 def test_a_run_is_created_with_its_configuration(tmp_path):
     folder = RunFolder(tmp_path / "a" / "b" / "run")
-    with creating(folder, CONFIG):
-        (folder.path / "more").mkdir()
+
+    def fill(inside):
+        assert not folder.path.exists()
+        (inside.path / "more").mkdir()
+
+    assert create(folder, CONFIG, fill) == folder
     assert folder.read_config() == CONFIG
     assert sorted(path.name for path in folder.path.iterdir()) == ["config.toml", "more"]
 
@@ -59,45 +68,58 @@ def test_a_run_is_created_with_its_configuration(tmp_path):
 def test_what_cannot_be_created_whole_leaves_nothing(tmp_path, error):
     (tmp_path / "kept").mkdir()
 
-    def fill(folder):
-        with creating(folder, CONFIG):
-            (folder.path / "checkpoints").mkdir()
-            raise error
+    def fill(inside):
+        (inside.path / "checkpoints").mkdir()
+        raise error
 
     for path in (tmp_path / "kept" / "run", tmp_path / "a" / "b" / "run"):
         with pytest.raises(type(error)):
-            fill(RunFolder(path))
+            create(RunFolder(path), CONFIG, fill)
     assert list(tmp_path.rglob("*")) == [tmp_path / "kept"]
 
 
 def test_a_place_where_no_folder_can_be_is_refused(tmp_path):
     (tmp_path / "file").write_text("mine")
     folder = RunFolder(tmp_path / "file" / "run")
-    with pytest.raises(RunError, match=r"cannot write .*run: Not a directory"), creating(folder, CONFIG):
-        pass
+    with pytest.raises(RunError, match=r"cannot write .*run: Not a directory"):
+        create(folder, CONFIG, nothing)
     assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_place_for_runs_that_leads_nowhere_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("runs").symlink_to("nowhere")
-    with pytest.raises(RunError, match="cannot write runs"), creating(new_folder(CONFIG, None), CONFIG):
-        pass
+    with pytest.raises(RunError, match="cannot write runs"):
+        create(new_folder(CONFIG, None), CONFIG, nothing)
 
 
 def test_a_folder_made_meanwhile_by_another_is_left_alone(tmp_path):
     folder = RunFolder(tmp_path / "run")
-    with creating(folder, CONFIG):
-        pass
-    with pytest.raises(RunError, match=r"cannot write .*run: File exists"), creating(folder, CONFIG):
-        pass
+    create(folder, CONFIG, nothing)
+    with pytest.raises(RunError, match=r"cannot write .*run: File exists"):
+        create(folder, CONFIG, nothing)
     assert folder.read_config() == CONFIG
+    assert list(tmp_path.iterdir()) == [folder.path]
+
+
+def test_an_empty_folder_made_meanwhile_by_another_is_left_alone(tmp_path):
+    with pytest.raises(RunError, match=r"cannot write .*run: File exists"):
+        create(RunFolder(tmp_path / "run"), CONFIG, lambda inside: (tmp_path / "run").mkdir())
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_what_a_killed_process_left_aside_is_no_run_and_goes_with_the_next_try(tmp_path):
+    left = tmp_path / ".run.4194304.tmp"
+    create(RunFolder(left), CONFIG, nothing)
+    with pytest.raises(RunError, match=r"Runs in .*: none"):
+        RunFolder(tmp_path / "run").read_config()
+    create(RunFolder(tmp_path / "run"), CONFIG, nothing)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_what_is_no_run_says_which_are(tmp_path):
     for name in ("first", "second"):
-        with creating(RunFolder(tmp_path / name), CONFIG):
-            pass
+        create(RunFolder(tmp_path / name), CONFIG, nothing)
     with pytest.raises(RunError, match=r"is not a run: it has no config.toml. Runs in .*: first, second"):
         RunFolder(tmp_path / "third").read_config()
     with pytest.raises(RunError, match=r"is not a run: .* There is no folder .*nowhere"):

@@ -17,6 +17,24 @@ def test_rows_are_positions_in_the_split():
     np.testing.assert_array_equal(split.array(), [[14, 15], [6, 7], [10, 11]])
 
 
+def test_rows_taken_are_a_split_with_their_labels_and_come_in_chunks():
+    split = Split(np.arange(20, dtype=np.uint8).reshape(10, 2), np.array([7, 3, 5]), np.array([0, 1, 2]))
+    taken = split.take(np.array([2, 0]))
+    np.testing.assert_array_equal(taken.array(), [[10, 11], [14, 15]])
+    assert taken.labels.tolist() == [2, 0]
+    assert Split(split.data).take(np.array([1])).labels is None
+    assert [chunk.tolist() for chunk in split.chunks(2)] == [[[14, 15], [6, 7]], [[10, 11]]]
+
+
+def test_all_rows_of_a_mapped_file_stay_in_it(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(40, dtype=np.float32).reshape(20, 2))
+    labels = np.arange(20) % 4
+    whole = from_arrays(np.load(tmp_path / "x.npy", mmap_mode="r"), labels).split("all")
+    assert whole.is_mapped
+    np.testing.assert_array_equal(whole.array(), np.arange(40).reshape(20, 2))
+    np.testing.assert_array_equal(whole.labels, labels)
+
+
 @pytest.mark.parametrize(
     ("stored", "given"),
     [("uint8", "uint8"), ("float32", "float32"), ("float64", "float32"), (">i2", "float32")],

@@ -33,7 +33,7 @@ class Model:
 
     def encode(self, x, *, draws, generator):
         assert draws == 1
-        x = torch.as_tensor(x)
+        x = torch.as_tensor(x.array())
         self.asked.append((x, generator.initial_seed()))
         label = x[:, :CLASSES].argmax(1)
         cluster = (label + 1) % self.clusters  # no cluster is called as its class
@@ -44,9 +44,7 @@ class Model:
 
     def codes(self, rows):
         """Of rows that are to be judged, of which some have another cluster than their like."""
-        found = {
-            name: code[0] for name, code in self.encode(rows.array(), draws=1, generator=torch.Generator()).items()
-        }
+        found = {name: code[0] for name, code in self.encode(rows, draws=1, generator=torch.Generator()).items()}
         for i in self.wrong:
             found["y"][i] = found["y"][i].roll(1)
         self.asked.clear()

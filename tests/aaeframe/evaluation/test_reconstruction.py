@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from aaeframe.errors import DataError
-from aaeframe.evaluation import mean_image_error, reconstruction_error, reconstruction_report
+from aaeframe.evaluation import mean_image_error, reconstruction, reconstruction_error, reconstruction_report
 
 
 def generator(seed=0):
@@ -31,6 +31,18 @@ def test_a_faithful_reconstruction_is_worse_when_shuffled():
     assert report.error == pytest.approx(0.5 * 16 * 1e-4, rel=1e-3)
     assert report.ratio == report.error / report.mean_image_error
     assert report.shuffled_error == pytest.approx(2 * report.mean_image_error, rel=0.2)
+
+
+def test_rows_are_compared_some_at_a_time_to_the_same_numbers(monkeypatch):
+    whole = reconstruction_report(X, X.roll(3, 0), X.mean(0), generator=generator())
+    monkeypatch.setattr(reconstruction, "CHUNK", 7)
+    parts = reconstruction_report(X, X.roll(3, 0), X.mean(0), generator=generator())
+    assert parts.as_dict() == pytest.approx(whole.as_dict())
+
+
+def test_each_row_needs_its_reconstruction():
+    with pytest.raises(DataError, match="each row needs a reconstruction, found 49 for 50 rows"):
+        reconstruction_report(X, X[:49], X.mean(0), generator=generator())
 
 
 def test_a_decoder_that_ignores_its_code_is_as_good_when_shuffled():

@@ -1,0 +1,77 @@
+"""The soaks in a form that a test suite can afford; the long ones are the scripts beside, with their records."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import aaeframe
+from killing import differences, half_made, table
+
+HERE = Path(__file__).parent
+
+
+def soaked(script, *arguments, timeout=500):
+    """The lines of a script's record; its exit code must say that all is well."""
+    command = [sys.executable, HERE / script, *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+def test_runs_killed_at_random_moments_and_resumed_end_with_the_same_bits():
+    *runs, last = soaked("kill.py", "--runs", 4, "--seed", 3)
+    assert all(run["equal"] for run in runs)
+    assert last["sums"]["runs_killed"] == 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # a minute or two of one core, and more where the machine is busy
+def test_twenty_thousand_steps_take_the_memory_of_one_thousand():
+    (record,) = soaked("memory.py", "--steps", 20_000, timeout=1700)
+    assert record["steps"] >= 20_000
+    assert record["growth_mib"] < 20
+
+
+def test_using_a_run_takes_no_more_memory_for_more_rows():
+    (told,) = soaked("streaming.py")
+    more = {work: many - few for work, (few, many) in told.items()}
+    assert set(more) == {"encode", "evaluate", "reconstruct", "sample"}
+    # All the rows more would be 112 MiB in float32 where results are small, and 34 where all that is decoded is
+    # written; of the file that is read for the latter 9 MiB more are mapped, which counts as memory.
+    assert max(more["encode"], more["evaluate"]) < 56
+    assert max(more["reconstruct"], more["sample"]) < 17
+
+
+# What the soak rests on: it sees what is not equal, and what is half made.
+
+
+@pytest.fixture
+def finished(tmp_path):
+    return aaeframe.train("digits", config=table("plain"), out=tmp_path / "run").folder.path
+
+
+def test_runs_that_differ_are_told_apart(finished, tmp_path):
+    assert differences(finished, finished) == []
+    other = table("plain")
+    other["training"]["seed"] = 1
+    found = differences(aaeframe.train("digits", config=other, out=tmp_path / "other").folder.path, finished)
+    assert "metrics.jsonl" in found
+    assert any(it.startswith("model.safetensors: model.encoder") for it in found)
+    assert "optimizer.safetensors: rng.cpu" in found
+
+
+@pytest.mark.parametrize("file", ["config.toml", "checkpoints/step-00000024/optimizer.safetensors"])
+def test_what_is_half_made_is_told(finished, file):
+    assert half_made(finished) == []
+    (finished / file).unlink()
+    assert len(half_made(finished)) == 1
+    shutil.rmtree(finished)
+    assert half_made(finished) == []
