@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from aaeframe.protocols import DataSpec, Prior
 from aaeframe.recipe_parts import build_recipe
 from aaeframe.recipes import RecipeInfo
 from aaeframe.registry import Registry
+from aaeframe.requirements import installed, obstacles
 from aaeframe.runs import RunFolder
 from aaeframe.seeds import derive, stream
 from aaeframe.training import Training
@@ -64,6 +67,7 @@ def prepare(
         device=device,
         validate=Validation(dataset, settings.seed, device, judged_by=recipe.judge(config.data.labels)),
         data={**describe(dataset.spec), "num_classes": num_classes, "fingerprint": _fingerprint(dataset)},
+        versions=_versions(config, registry),
     )
 
 
@@ -81,16 +85,22 @@ def data_spec(state: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> 
 
 
 @contextmanager
-def saved_components(config: Config) -> Iterator[None]:
-    """Inside, a component that is not there is one whose plugin is not installed: CheckpointError."""
+def saved_components(config: Config, registry: Registry) -> Iterator[None]:
+    """Inside, a component that is not there is one whose plugin is not here: CheckpointError, with what to install."""
     try:
         yield
     except UnknownComponent as error:
-        wanted = ", ".join(f"{name}=={version}" for name, version in config.plugins.items())
-        raise CheckpointError(
-            f"this run needs a plugin that is not installed or not active: {error}. It was made with {wanted}; "
-            "pip install what is missing"
-        ) from error
+        known = obstacles(config.plugins, registry)
+        asked, *more = str(error).split("\n  ")
+        details = known or [*more, "pip install the plugin that offers it"]
+        raise CheckpointError("\n  ".join([f"this run needs what is not here: {asked}", *details])) from error
+
+
+def _versions(config: Config, registry: Registry) -> dict[str, str]:
+    """Those of Python, of what computes, and of the distributions that the run uses."""
+    used = {name: it for name, it in installed(registry).items() if name in {"aaeframe", *config.plugins}}
+    computing = {name: version(name) for name in ("numpy", "safetensors", "torch")}
+    return {"python": platform.python_version(), **dict(sorted({**computing, **used}.items()))}
 
 
 def _classes(config: Config, recipe: RecipeInfo, dataset: Dataset) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from aaeframe.prepare import data_spec, prepare, saved_components
 from aaeframe.protocols import Code, Prior, SupportsLabels
 from aaeframe.recipes import Judge
 from aaeframe.registry import Registry
+from aaeframe.requirements import other_versions
 from aaeframe.runs import RunFolder, creating, new_folder
 from aaeframe.seeds import stream
 from aaeframe.training import Observer, Silent, Training, load_model
@@ -173,6 +175,10 @@ class Hooks:
     """Called with sentences worth telling."""
 
 
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, stacklevel=3)
+
+
 QUIET = Hooks(Silent(), lambda: False, lambda config, folder, steps: None, lambda sentence: None)
 
 
@@ -211,8 +217,10 @@ def resume(
     folder = RunFolder(path)
     config = folder.read_config()
     saved = checkpoints.read(checkpoints.latest(folder.checkpoints))
-    with saved_components(config):
+    with saved_components(config, registry):
         training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
+    for sentence in other_versions(config.plugins, registry):
+        hooks.noticed(sentence)
     changed = differences(saved.state["environment"], training.device)
     if changed:
         hooks.noticed(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
@@ -230,11 +238,14 @@ def load(
     device: str = "auto",
     raw_weights: bool = False,
     priors: Mapping[str, Prior] | None = None,
+    noticed: Callable[[str], None] = _warn,
 ) -> Run:
     """A run from its folder, with the weights of its newest checkpoint.
 
     The moving average of the weights is used where the run kept one, unless `raw_weights`. `priors` gives again, by
-    block, those that were objects from Python. Raises RunError, CheckpointError, DeviceError, ComponentError.
+    block, those that were objects from Python. `noticed` is called with sentences worth telling, such as that a plugin
+    is here in another version than the run was made with; they are warnings if it is not given. Raises RunError,
+    CheckpointError, DeviceError, ComponentError.
     """
     folder = RunFolder(Path(path))
     config = folder.read_config()
@@ -242,10 +253,12 @@ def load(
     known = saved.state["data"]
     registry = registry or Registry.load()
     # As in training: what a prior draws for itself when it is built need not be in the checkpoint.
-    with saved_components(config), stream(config.training.seed, "initialization"):
+    with saved_components(config, registry), stream(config.training.seed, "initialization"):
         built = build_priors(config, registry, priors or {})
         spec = data_spec(known, saved.model)
         model = build_model(config, registry, spec, known["num_classes"], built)
+    for sentence in other_versions(config.plugins, registry):
+        noticed(sentence)
     averaged = config.training.ema > 0 and not raw_weights
     load_model(model, saved.model, "ema." if averaged else "model.")
     finished = saved.state["batches"]["epoch"] >= config.training.epochs

@@ -81,6 +81,8 @@ class Training:
     stop_asked: Callable[[], bool] = lambda: False
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     """The weights of blocks' generator losses, which the recipe reads where they are; set at each epoch's begin."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """What a checkpoint keeps of the software: Python, and distributions by name."""
 
     def __post_init__(self) -> None:
         decay = self.config.training.ema
@@ -228,6 +230,7 @@ class Training:
             "metrics_bytes": self.metrics.size,
             "data": dict(self.data),
             "environment": environment(self.device),
+            "versions": dict(self.versions),
         }
         return Checkpoint(model, optimizer, state)
 

@@ -28,7 +28,7 @@ PACKAGES = {
 TORCH_FREE = {
     *("aaeframe", "aaeframe.hookspecs", "aaeframe.errors", "aaeframe.discovery", "aaeframe.registry"),
     *("aaeframe.options", "aaeframe.config", "aaeframe.expression", "aaeframe.layers", "aaeframe.presets"),
-    *("aaeframe.recipes", "aaeframe.build", "aaeframe.cli"),
+    *("aaeframe.recipes", "aaeframe.build", "aaeframe.cli", "aaeframe.interface", "aaeframe.requirements"),
     *("aaeframe_plugins", "aaeframe_plugins.priors", "aaeframe_plugins.encoders"),
     *("aaeframe_plugins.discriminators", "aaeframe_plugins.networks"),
 }
@@ -197,7 +197,7 @@ def test_only_losses_and_measures_and_their_users_see_the_kernels():
 
 def test_the_registry_needs_hook_specifications_and_errors_alone():
     ours = {name for name in runtime("aaeframe.registry") if name.startswith("aaeframe")}
-    assert ours == {"aaeframe", "aaeframe.discovery", "aaeframe.errors", "aaeframe.hookspecs"}
+    assert ours == {"aaeframe", "aaeframe.discovery", "aaeframe.errors", "aaeframe.hookspecs", "aaeframe.interface"}
 
 
 @pytest.mark.parametrize("name", sorted(TORCH_FREE))

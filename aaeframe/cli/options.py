@@ -82,15 +82,15 @@ def registry(context: typer.Context) -> Registry:
 
 def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool) -> Run:
     """The run in a folder."""
+    from aaeframe.cli.console import err
     from aaeframe.run import load
 
-    run = load(path, registry(context), device=device, raw_weights=raw_weights)
-    if not run.finished:
-        from aaeframe.cli.console import err
+    def note(sentence: str) -> None:
+        err().print(f"note: {sentence}", markup=False)
 
-        err().print(
-            f"note: {path} has not trained all its epochs; go on with: aaeframe train --resume {path}", markup=False
-        )
+    run = load(path, registry(context), device=device, raw_weights=raw_weights, noticed=note)
+    if not run.finished:
+        note(f"{path} has not trained all its epochs; go on with: aaeframe train --resume {path}")
     return run
 
 

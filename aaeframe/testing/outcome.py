@@ -36,7 +36,7 @@ def check_plugin(plugin: Plugin) -> Iterator[Outcome]:
         where = f" (at {plugin.location})" if plugin.location else ""
         yield Outcome("active", "failed", f"{plugin.status}: {plugin.error or 'not loaded, as asked'}{where}")
         return
-    yield Outcome("active", "passed")
+    yield Outcome("active", "passed", "; ".join(plugin.warnings))
     try:
         cost = check_hook_module(plugin.module)
     except AssertionError as error:
