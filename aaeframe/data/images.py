@@ -13,6 +13,7 @@ import numpy as np
 from aaeframe.data.assemble import Part
 from aaeframe.data.limits import check_declared
 from aaeframe.errors import DataError
+from aaeframe.files import leads_out
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -60,7 +61,7 @@ def _images_in(folder: Path, root: Path) -> list[Path]:
     found = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     paths = sorted(path for path in found if not path.is_dir())
     for path in [folder, *paths]:
-        if not path.resolve().is_relative_to(root.resolve()):
+        if leads_out(path, root):
             raise DataError(f"{path}: is a link that leads out of {root}. Copy what it points to into the folder.")
     for path in paths:
         if not path.is_file():
