@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
+FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
+"""What Pillow calls their formats. It goes by the first bytes of a file and not by its name, and knows others, such as
+PostScript, which it has another program interpret."""
+
 GRAY: Final = ("1", "L", "LA")
 """Pillow's modes without color."""
 
@@ -111,7 +115,7 @@ def _opened(path: Path) -> Iterator[Image]:
         # an image that unpacks to an absurd size is refused where Pillow would only warn
         with (
             warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
-            Image.open(path) as image,
+            Image.open(path, formats=FORMATS) as image,
         ):
             yield image
     except (DataError, MemoryError):

@@ -61,7 +61,7 @@ def seal(checkpoint, **changes):
     state.pop("digest", None)
     canonical = json.dumps(state, sort_keys=True, separators=(",", ":")).encode()
     state["digest"] = hashlib.sha256(canonical).hexdigest()
-    (checkpoint / "state.json").write_text(json.dumps(state))
+    (checkpoint / "state.json").write_text(json.dumps(state, indent=1))
 
 
 def configure(run, *path, value):
