@@ -78,9 +78,19 @@ def describe(spec: DataSpec) -> dict[str, Any]:
 
 
 def data_spec(state: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> DataSpec:
-    """The spec that `describe` described, with mean and std from a model's tensors."""
-    return DataSpec(
-        torch.Size(state["shape"]), _SUPPORTS[state["support"]], tensors["model.mean"], tensors["model.std"]
+    """The spec that `describe` described, with mean and std from a model's tensors; CheckpointError without them."""
+    shape = torch.Size(state["shape"])
+    moments = [it for name in ("mean", "std") if (it := tensors.get(f"model.{name}")) is not None]
+    if len(moments) < 2 or not all(it.is_floating_point() and _scales(it.shape, shape) for it in moments):
+        raise CheckpointError(f"the checkpoint holds no mean and std of data of shape {tuple(shape)}; restore it")
+    mean, std = moments
+    return DataSpec(shape, _SUPPORTS[state["support"]], mean, std)
+
+
+def _scales(moment: torch.Size, shape: torch.Size) -> bool:
+    """Whether a moment (1 or D at each axis) can be laid over data of this shape."""
+    return len(moment) <= len(shape) and all(
+        d in (1, n) for d, n in zip(reversed(moment), reversed(shape), strict=False)
     )
 
 

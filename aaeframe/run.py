@@ -33,6 +33,7 @@ from aaeframe.recipes import Judge
 from aaeframe.registry import Registry
 from aaeframe.requirements import other_versions
 from aaeframe.runs import RunFolder, creating, new_folder
+from aaeframe.saved_state import check_state
 from aaeframe.seeds import stream
 from aaeframe.training import Observer, Silent, Training, load_model
 from aaeframe.usage import PYTHON
@@ -217,6 +218,7 @@ def resume(
     folder = RunFolder(path)
     config = folder.read_config()
     saved = checkpoints.read(checkpoints.latest(folder.checkpoints))
+    check_state(saved.state)
     with saved_components(config, registry):
         training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
     for sentence in other_versions(config.plugins, registry):
@@ -250,6 +252,7 @@ def load(
     folder = RunFolder(Path(path))
     config = folder.read_config()
     saved = checkpoints.read(checkpoints.latest(folder.checkpoints))
+    check_state(saved.state)
     known = saved.state["data"]
     registry = registry or Registry.load()
     # As in training: what a prior draws for itself when it is built need not be in the checkpoint.

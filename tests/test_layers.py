@@ -29,6 +29,7 @@ TORCH_FREE = {
     *("aaeframe", "aaeframe.hookspecs", "aaeframe.errors", "aaeframe.discovery", "aaeframe.registry"),
     *("aaeframe.options", "aaeframe.config", "aaeframe.expression", "aaeframe.layers", "aaeframe.presets"),
     *("aaeframe.recipes", "aaeframe.build", "aaeframe.cli", "aaeframe.interface", "aaeframe.requirements"),
+    "aaeframe.saved_state",
     *("aaeframe_plugins", "aaeframe_plugins.priors", "aaeframe_plugins.encoders"),
     *("aaeframe_plugins.discriminators", "aaeframe_plugins.networks"),
 }

@@ -11,6 +11,8 @@ import tomllib
 
 import pytest
 import tomli_w
+import torch
+from safetensors.torch import load_file, save_file
 
 from aaeframe.errors import CheckpointError
 from aaeframe.evaluation.keeping import Keep
@@ -101,6 +103,69 @@ def test_a_pickle_in_place_of_an_unfinished_estimate_with_the_right_digest(tmp_p
     path.write_bytes(hashlib.sha256(content).hexdigest().encode() + content)
     with pytest.raises(CheckpointError, match="is damaged"):
         Keep(tmp_path, {"samples": 50})
+
+
+# What no training wrote, with the right digests.
+
+STATES = {
+    "no place": {"batches": None},
+    "a place before the beginning": {"batches": {"epoch": -1, "position": 0}},
+    "a place beyond an epoch": {"batches": {"epoch": 0, "position": 10**9}},
+    "a place that is no number": {"batches": {"epoch": 0, "position": "1; import os"}},
+    "a step that is none": {"step": True},
+    "a shape of many dimensions": {"data": {"shape": [8] * 50, "support": "real", "num_classes": None}},
+    "a shape that no memory holds": {"data": {"shape": [2**40], "support": "real", "num_classes": None}},
+    "a negative shape": {"data": {"shape": [-1], "support": "real", "num_classes": None}},
+    "an attribute as support": {"data": {"shape": [1, 8, 8], "support": "__class__", "num_classes": None}},
+    "data of another shape": {"data": {"shape": [3, 3], "support": "real", "num_classes": None}},
+    "metrics to cut to nothing": {"metrics_bytes": -1},
+    "sums of a text": {"summed_steps": "1"},
+    "a monitor that is code": {"monitor": "os.system"},
+    "an environment that is a list": {"environment": []},
+}
+CONCERNED = {"a place beyond an epoch": OPENED[2:], "data of another shape": OPENED[:2]}
+"""The commands that find it, where not all do."""
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_state_that_no_training_wrote_is_refused(cli, refused, run, name):
+    seal(newest(run), **STATES[name])
+    configure(run, "training", "epochs", value=2)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    for command in CONCERNED.get(name, OPENED):
+        refused(cli(*command.replace("RUN", str(run)).split()), "checkpoint")
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+TENSORS = {
+    "no random state": ("rng.cpu", None),
+    "a random state of another size": ("rng.cpu", torch.zeros(3, dtype=torch.uint8)),
+    "a random state of another type": ("rng.cpu", torch.zeros(5056)),
+    "a parameter that is no number": ("optimizer.reconstruction.os.system", torch.zeros(3)),
+    "a parameter that is not there": ("optimizer.reconstruction.999.exp_avg", torch.zeros(3)),
+    "a moment of another shape": ("optimizer.reconstruction.0.exp_avg", torch.zeros(3)),
+    "a sum of many numbers": ("sums.reconstruction", torch.zeros(3)),
+}
+
+
+@pytest.mark.parametrize(("name", "tensor"), TENSORS.values(), ids=TENSORS)
+def test_tensors_that_no_training_wrote_are_refused(cli, refused, run, name, tensor):
+    file = newest(run) / "optimizer.safetensors"
+    tensors = {**load_file(file), name: tensor}
+    save_file({key: it for key, it in tensors.items() if it is not None}, file)
+    seal(newest(run))
+    configure(run, "training", "epochs", value=2)
+    refused(cli("train", "--resume", run), "does not fit the training its configuration describes")
+
+
+@pytest.mark.parametrize(
+    "mean", [None, torch.zeros(3), torch.zeros(1, 8, 8, dtype=torch.int64), torch.zeros(9, 1, 1, 1)]
+)
+def test_data_without_a_mean_of_its_shape_are_refused(cli, refused, run, mean):
+    file = newest(run) / "model.safetensors"
+    save_file({key: it for key, it in {**load_file(file), "model.mean": mean}.items() if it is not None}, file)
+    seal(newest(run))
+    refused(cli("sample", run), "holds no mean and std of data of shape (1, 8, 8)")
 
 
 # Names of components.
