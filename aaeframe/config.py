@@ -35,6 +35,7 @@ from pydantic import (
 
 from aaeframe.errors import ConfigError
 from aaeframe.expression import check_block_name, expand
+from aaeframe.requirements import check_name, check_version
 
 Table: TypeAlias = dict[str, Any]
 
@@ -266,7 +267,9 @@ class Config(Strict):
     training: TrainingConfig = TrainingConfig()
     label_free: LabelFreeConfig = LabelFreeConfig()
     optimizers: dict[str, Annotated[OptimizerConfig, BeforeValidator(_with_name)]] = {}
-    plugins: dict[str, str] = Field({}, description="distributions and versions the run was made with")
+    plugins: dict[Annotated[str, AfterValidator(check_name)], Annotated[str, AfterValidator(check_version)]] = Field(
+        {}, description="distributions and versions the run was made with"
+    )
 
     def to_toml(self) -> str:
         """The configuration as TOML; what is unset is left out. ConfigError if an option has no form in TOML."""

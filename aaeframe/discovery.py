@@ -11,8 +11,10 @@ import importlib
 import inspect
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from importlib.util import find_spec
 from operator import attrgetter
 from types import ModuleType
@@ -20,9 +22,9 @@ from typing import Any, Final, Literal
 
 import pluggy
 
-from aaeframe import hookspecs
 from aaeframe.errors import PluginError
-from aaeframe.hookspecs import API, GROUP, Component
+from aaeframe.hookspecs import GROUP, Component
+from aaeframe.interface import UNSTATED, Interface
 
 Kind = Literal["encoder", "prior", "discriminator", "network"]
 KINDS: Final[tuple[Kind, ...]] = ("encoder", "prior", "discriminator", "network")
@@ -32,49 +34,55 @@ COMPONENT_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
 FACTORY: Final = re.compile(r"(?!\d)\w+(\.(?!\d)\w+)*:(?!\d)\w+(\.(?!\d)\w+)*")
 
 
-class IncompatiblePlugin(PluginError):
-    """The plugin was written for a newer plugin interface than this one."""
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in a plugin's module."""
+
+    components: tuple[tuple[Kind, Component], ...]
+    api: int
+    """The plugin interface it was written for."""
+    warnings: tuple[str, ...]
+    """What works still and will not for ever, and what to do about it."""
 
 
-def components_of(entry_value: str, plugin_name: str) -> list[tuple[Kind, Component]]:
-    """Import the module an entry point names and return the components its hooks offer.
+def contents_of(entry_value: str, distribution: str, entry_name: str, interface: Interface) -> Contents:
+    """Import the module an entry point names, and see what its hooks offer and what is to be warned of.
 
-    Raises PluginError for what the plugin does wrong, IncompatiblePlugin if it is too new, and whatever else
-    the plugin itself raises, SystemExit included.
+    Raises PluginError for what the plugin does wrong, IncompatiblePlugin if it is too new or too old, and whatever
+    else the plugin itself raises, SystemExit included.
     """
     if ":" in entry_value:
         raise PluginError(f"the entry point must name a module, not an attribute: {entry_value!r}")
     with redirect_stdout(sys.stderr):  # what a plugin prints must not end up inside `--json`
         module = importlib.import_module(entry_value)
-        _check_api(module)
-        components = list(_call_hooks(module, plugin_name))
+        api = getattr(module, "aaeframe_api", UNSTATED)
+        outdated = interface.accept(api, distribution)
+        manager, deprecated = _registered(module, f"{distribution}:{entry_name}", interface)
+        _check_hook_names(module, manager)
+        components = tuple(_call_hooks(manager, interface))
     for kind, component in components:
         _check_component(kind, component)
-    return components
+    return Contents(components, api, (*outdated, *deprecated))
 
 
-def _check_api(module: ModuleType) -> None:
-    api = getattr(module, "aaeframe_api", API)
-    if type(api) is not int or api < 1:
-        raise PluginError(f"aaeframe_api must be a whole number from 1 to {API}, not {api!r}")
-    if api > API:
-        raise IncompatiblePlugin(
-            f"needs plugin interface {api}, this aaeframe has {API}: upgrade aaeframe or downgrade the plugin"
-        )
-
-
-def _call_hooks(module: ModuleType, plugin_name: str) -> Iterator[tuple[Kind, Any]]:
-    """Call every hook of the module; pluggy checks their signatures.
+def _registered(module: ModuleType, name: str, interface: Interface) -> tuple[pluggy.PluginManager, list[str]]:
+    """The module registered with pluggy, which checks the signatures of its hooks, and what pluggy warns of in them.
 
     Each plugin gets a manager of its own: a hook call of pluggy ends at the first plugin that raises.
     """
     manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
-    manager.register(module, name=plugin_name)
-    _check_hook_names(module, manager)
+    manager.add_hookspecs(interface.hooks)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        manager.register(module, name=name)
+    return manager, [f"{it.message} (at {it.filename}:{it.lineno})" for it in caught]
+
+
+def _call_hooks(manager: pluggy.PluginManager, interface: Interface) -> Iterator[tuple[Kind, Any]]:
+    """Call every hook of the manager's one plugin with the arguments it takes."""
     for hook, kind in HOOKS.items():
         for implementation in getattr(manager.hook, hook).get_hookimpls():
-            offered = implementation.function()
+            offered = implementation.function(*(interface.arguments[it] for it in implementation.argnames))
             if not isinstance(offered, Iterable) or isinstance(offered, (str, bytes)):
                 raise PluginError(f"{hook} must return Component records, not {type(offered).__name__}")
             yield from ((kind, component) for component in offered)

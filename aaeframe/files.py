@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and folders that no link leaves."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
     """Inside, a file aside to write into; then flush to the disk and rename. RunError as of `write_atomically`."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path):
+        aside.unlink(missing_ok=True)  # of a killed process of this number, or a link that someone laid there
         try:
-            with aside.open("wb") as file:
+            with aside.open("xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -54,6 +55,25 @@ def append_whole(path: Path, data: bytes) -> None:
             if path.exists():
                 os.truncate(path, size)
             raise
+
+
+def leads_out(path: Path, folder: Path) -> bool:
+    """Whether a path in a folder is a link, or lies behind one, that leads out of the folder, or nowhere."""
+    try:
+        return not path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # links that lead to each other
+        return True
+
+
+def contents(folder: Path) -> Iterator[tuple[Path, int]]:
+    """All that is in a folder, at any depth, and the mode of each as `os.lstat` has it; no link is followed."""
+    for parent, folders, files in os.walk(folder):
+        for path in (Path(parent, name) for name in sorted([*folders, *files])):
+            try:
+                mode = path.lstat().st_mode
+            except FileNotFoundError:  # written aside by a run in progress, and in its place by now
+                continue
+            yield path, mode
 
 
 def flush_folder(path: Path) -> None:

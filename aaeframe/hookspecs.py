@@ -25,12 +25,15 @@ the run knows by position, and its options by keyword:
 Options are keyword-only, have defaults and JSON-like values (numbers, strings, lists). Their annotations are
 checked; `Annotated[float, Field(gt=0, description="...")]` (pydantic) adds a range and a line of help.
 
-A module may state the API it was written for as `aaeframe_api = 1`; without it, 1 is assumed.
+A module may state the API it was written for as `aaeframe_api = 1`; without it, 1 is assumed. Numbers from `OLDEST_API`
+to `API` work; below `API` the plugin is listed with a warning that says what changed and what to do. An argument of a
+hook that is to go is marked in the hook's specification at least one number before it goes, and a plugin that takes it
+is listed with a warning, too. A plugin of any other number is listed as incompatible, with what to upgrade.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +41,12 @@ import pluggy
 
 API: Final = 1
 """The number of this plugin interface. It grows when a hook or a factory's positional arguments change."""
+
+OLDEST_API: Final = 1
+"""The oldest number that still works. It moves up when plugins of that number can no longer be served."""
+
+CHANGES: Final[Mapping[int, str]] = {}
+"""For each number after the oldest, what changed with it and what a plugin's author does about it."""
 
 GROUP: Final = "aaeframe"
 """The entry-point group in which plugins announce themselves."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from aaeframe.protocols import DataSpec, Prior
 from aaeframe.recipe_parts import build_recipe
 from aaeframe.recipes import RecipeInfo
 from aaeframe.registry import Registry
+from aaeframe.requirements import installed, obstacles
 from aaeframe.runs import RunFolder
 from aaeframe.seeds import derive, stream
 from aaeframe.training import Training
@@ -64,6 +67,7 @@ def prepare(
         device=device,
         validate=Validation(dataset, settings.seed, device, judged_by=recipe.judge(config.data.labels)),
         data={**describe(dataset.spec), "num_classes": num_classes, "fingerprint": _fingerprint(dataset)},
+        versions=_versions(config, registry),
     )
 
 
@@ -74,23 +78,39 @@ def describe(spec: DataSpec) -> dict[str, Any]:
 
 
 def data_spec(state: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> DataSpec:
-    """The spec that `describe` described, with mean and std from a model's tensors."""
-    return DataSpec(
-        torch.Size(state["shape"]), _SUPPORTS[state["support"]], tensors["model.mean"], tensors["model.std"]
+    """The spec that `describe` described, with mean and std from a model's tensors; CheckpointError without them."""
+    shape = torch.Size(state["shape"])
+    moments = [it for name in ("mean", "std") if (it := tensors.get(f"model.{name}")) is not None]
+    if len(moments) < 2 or not all(it.is_floating_point() and _scales(it.shape, shape) for it in moments):
+        raise CheckpointError(f"the checkpoint holds no mean and std of data of shape {tuple(shape)}; restore it")
+    mean, std = moments
+    return DataSpec(shape, _SUPPORTS[state["support"]], mean, std)
+
+
+def _scales(moment: torch.Size, shape: torch.Size) -> bool:
+    """Whether a moment (1 or D at each axis) can be laid over data of this shape."""
+    return len(moment) <= len(shape) and all(
+        d in (1, n) for d, n in zip(reversed(moment), reversed(shape), strict=False)
     )
 
 
 @contextmanager
-def saved_components(config: Config) -> Iterator[None]:
-    """Inside, a component that is not there is one whose plugin is not installed: CheckpointError."""
+def saved_components(config: Config, registry: Registry) -> Iterator[None]:
+    """Inside, a component that is not there is one whose plugin is not here: CheckpointError, with what to install."""
     try:
         yield
     except UnknownComponent as error:
-        wanted = ", ".join(f"{name}=={version}" for name, version in config.plugins.items())
-        raise CheckpointError(
-            f"this run needs a plugin that is not installed or not active: {error}. It was made with {wanted}; "
-            "pip install what is missing"
-        ) from error
+        known = obstacles(config.plugins, registry)
+        asked, *more = str(error).split("\n  ")
+        details = known or [*more, "pip install the plugin that offers it"]
+        raise CheckpointError("\n  ".join([f"this run needs what is not here: {asked}", *details])) from error
+
+
+def _versions(config: Config, registry: Registry) -> dict[str, str]:
+    """Those of Python, of what computes, and of the distributions that the run uses."""
+    used = {name: it for name, it in installed(registry).items() if name in {"aaeframe", *config.plugins}}
+    computing = {name: version(name) for name in ("numpy", "safetensors", "torch")}
+    return {"python": platform.python_version(), **dict(sorted({**computing, **used}.items()))}
 
 
 def _classes(config: Config, recipe: RecipeInfo, dataset: Dataset) -> int | None:

@@ -25,9 +25,10 @@ from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
 from typing import Any, Literal
 
-from aaeframe.discovery import KINDS, IncompatiblePlugin, Kind, components_of
+from aaeframe.discovery import KINDS, Kind, contents_of
 from aaeframe.errors import AmbiguousComponent, BrokenComponent, PluginError, UnknownComponent
 from aaeframe.hookspecs import GROUP, Component
+from aaeframe.interface import CURRENT, IncompatiblePlugin, Interface
 
 __all__ = ["KINDS", "Kind", "Offer", "Plugin", "Registry", "Status"]
 
@@ -87,6 +88,10 @@ class Plugin:
     location: str | None = None
     """`file:line` of what went wrong, where a line of code is to blame."""
     offers: tuple[Offer, ...] = ()
+    api: int | None = None
+    """The plugin interface an active plugin was written for."""
+    warnings: tuple[str, ...] = ()
+    """What works still in an active plugin and will not for ever, and what to do about it."""
 
     def answers_to(self, name: str) -> bool:
         """Whether the name is the plugin's distribution, entry point or module."""
@@ -104,7 +109,7 @@ class Registry:
     plugins: tuple[Plugin, ...]
 
     @classmethod
-    def load(cls, blocked: Iterable[str] = ()) -> Registry:
+    def load(cls, blocked: Iterable[str] = (), *, interface: Interface = CURRENT) -> Registry:
         """Load every plugin but the blocked ones, which are not even imported.
 
         A name in `blocked`, or in AAEFRAME_NO_PLUGINS (separated by commas), is a distribution, an entry
@@ -119,9 +124,8 @@ class Registry:
             if any(plugin.answers_to(name) for name in blocked):
                 plugins.append(replace(plugin, status="blocked"))
             else:
-                plugins.append(
-                    _load(plugin, taken=[offer for other in plugins for offer in other.offers], strict=strict)
-                )
+                taken = [offer for other in plugins for offer in other.offers]
+                plugins.append(_load(plugin, interface, taken=taken, strict=strict))
         return cls(tuple(plugins))
 
     def offers(self, kind: Kind | None = None) -> tuple[Offer, ...]:
@@ -202,18 +206,18 @@ def _blocked_names(blocked: Iterable[str], installed: Sequence[Plugin]) -> tuple
     return names
 
 
-def _load(plugin: Plugin, taken: Sequence[Offer], strict: bool) -> Plugin:
+def _load(plugin: Plugin, interface: Interface, taken: Sequence[Offer], strict: bool) -> Plugin:
     """Load one plugin; what goes wrong becomes its status and error. `taken` is what other plugins offer."""
     try:
-        components = components_of(plugin.module, f"{plugin.distribution}:{plugin.name}")
-        offers = tuple(Offer(*it, plugin.distribution, plugin.version, plugin.name) for it in components)
+        found = contents_of(plugin.module, plugin.distribution, plugin.name, interface)
+        offers = tuple(Offer(*it, plugin.distribution, plugin.version, plugin.name) for it in found.components)
         _check_unique([*taken, *offers], plugin.distribution)
     except (Exception, SystemExit) as error:  # SystemExit: a plugin written as a script
         if strict:
             raise
         status: Status = "incompatible" if isinstance(error, IncompatiblePlugin) else "broken"
         return replace(plugin, status=status, error=_described(error), location=_location(error))
-    return replace(plugin, offers=offers)
+    return replace(plugin, offers=offers, api=found.api, warnings=found.warnings)
 
 
 def _check_unique(offers: Iterable[Offer], distribution: str) -> None:

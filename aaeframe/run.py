@@ -35,7 +35,9 @@ from aaeframe.prepare import data_spec, prepare, saved_components
 from aaeframe.protocols import Code, Prior, SupportsLabels
 from aaeframe.recipes import Judge
 from aaeframe.registry import Registry
+from aaeframe.requirements import other_versions
 from aaeframe.runs import RunFolder, create, new_folder
+from aaeframe.saved_state import check_state
 from aaeframe.seeds import stream
 from aaeframe.training import Observer, Silent, Training, load_model
 from aaeframe.usage import PYTHON
@@ -224,12 +226,19 @@ def resume(
     config = folder.read_config()
     with trained_by_us(path, hooks.noticed):
         metrics = MetricsFile(folder.metrics)
-        newest = newest_whole(folder.checkpoints, lambda saved: metrics.require(saved.state["metrics_bytes"]))
+
+        def usable(saved: Checkpoint) -> None:
+            check_state(saved.state)
+            metrics.require(saved.state["metrics_bytes"])
+
+        newest = newest_whole(folder.checkpoints, usable)
         saved = newest.checkpoint
         for why in newest.passed_over.values():
             hooks.noticed(f"{why}; {newest.path.name}, the newest that is whole, is taken in its place")
-        with saved_components(config):
+        with saved_components(config, registry):
             training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
+        for sentence in other_versions(config.plugins, registry):
+            hooks.noticed(sentence)
         changed = [*differences(saved.state["environment"], training.device), *_told(saved, folder, config)]
         if changed:
             hooks.noticed(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
@@ -255,21 +264,22 @@ def load(
 
     The moving average of the weights is used where the run kept one, unless `raw_weights`. `priors` gives again, by
     block, those that were objects from Python. `noticed` is called with sentences worth telling, such as that the
-    configuration was changed since the checkpoint was written; they are warnings if it is not given. Raises RunError,
-    DeviceError, ComponentError; CheckpointError if the newest checkpoint is not whole, as an older one would give
-    other numbers.
+    configuration was changed since the checkpoint was written, or that a plugin is here in another version than the run
+    was made with; they are warnings if it is not given. Raises RunError, DeviceError, ComponentError; CheckpointError
+    if the newest checkpoint is not whole, as an older one would give other numbers.
     """
     folder = RunFolder(Path(path))
     config = folder.read_config()
     saved = newest_if_whole(folder.checkpoints)
+    check_state(saved.state)
     known = saved.state["data"]
     registry = registry or Registry.load()
     # As in training: what a prior draws for itself when it is built need not be in the checkpoint.
-    with saved_components(config), stream(config.training.seed, "initialization"):
+    with saved_components(config, registry), stream(config.training.seed, "initialization"):
         built = build_priors(config, registry, priors or {})
         spec = data_spec(known, saved.model)
         model = build_model(config, registry, spec, known["num_classes"], built)
-    for sentence in _told(saved, folder, config):
+    for sentence in (*other_versions(config.plugins, registry), *_told(saved, folder, config)):
         noticed(sentence)
     averaged = config.training.ema > 0 and not raw_weights
     load_model(model, saved.model, "ema." if averaged else "model.")

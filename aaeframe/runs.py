@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -18,7 +19,7 @@ from typing import Any
 from aaeframe import config as configuration
 from aaeframe.config import Config
 from aaeframe.errors import CheckpointError, RunError
-from aaeframe.files import append_whole, flush_folder, write_atomically, writing
+from aaeframe.files import append_whole, contents, flush_folder, leads_out, write_atomically, writing
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,25 @@ class RunFolder:
         append_whole(self.test_accesses, json.dumps(told).encode() + b"\n")
 
     def read_config(self) -> Config:
-        """The run's configuration; RunError if this is no run."""
+        """The run's configuration; RunError if this is no run, or not the whole of it lies in the folder."""
         if not self.config.is_file():
             raise RunError(f"{self.path} is not a run: it has no config.toml. {_runs_beside(self.path)}")
+        self._check_closed()
         return configuration.parse(configuration.read(self.config))
+
+    def _check_closed(self) -> None:
+        """RunError if anything in the folder is a link out of it, or neither a file nor a folder.
+
+        A run may come from a stranger: whoever reads, appends to or clears what is in it does so in it alone.
+        """
+        for path, mode in contents(self.path):
+            if stat.S_ISLNK(mode) and leads_out(path, self.path):
+                raise RunError(
+                    f"{path} is a link that leads out of the run {self.path}. Copy what it points to into the folder "
+                    "if you trust it, or remove it"
+                )
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
+                raise RunError(f"{path} is neither a file nor a folder; nothing else belongs into a run. Remove it")
 
     def write_evaluation(self, split: str, report: Mapping[str, Any]) -> None:
         """Keep the report of one split beside those of the others."""

@@ -82,6 +82,8 @@ class Training:
     stop_asked: Callable[[], bool] = lambda: False
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     """The weights of blocks' generator losses, which the recipe reads where they are; set at each epoch's begin."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """What a checkpoint keeps of the software: Python, and distributions by name."""
 
     def __post_init__(self) -> None:
         decay = self.config.training.ema
@@ -197,20 +199,37 @@ class Training:
             raise CheckpointError(
                 "the training data is not what this run was trained on so far; bring that data back, or train anew"
             )
+        if state["batches"]["position"] >= self.batches.steps_per_epoch:
+            raise CheckpointError(
+                f"the checkpoint is of batch {state['batches']['position']} of an epoch, which has "
+                f"{self.batches.steps_per_epoch}: the batch size was changed; change it back, or train anew"
+            )
         load_model(self.model, saved.model, "model.")
         if self.average is not None:
             load_model(self.average.model, saved.model, "ema.")
-        for phase, optimizer in self.optimizers.items():
-            _load_optimizer(optimizer, saved.optimizer, f"optimizer.{phase}.")
         self.batches.load_state_dict(state["batches"])
-        self.sums.load_state_dict(_below("sums.", saved.optimizer), state["summed_steps"], self.device)
         self.monitor.load_state_dict(state["monitor"])
+        try:
+            self._load_tensors(saved.optimizer, state["summed_steps"])
+        except (RuntimeError, TypeError, ValueError, LookupError) as error:
+            raise CheckpointError(
+                f"the checkpoint does not fit the training its configuration describes: {error}"
+            ) from error
         self.metrics.truncate(state["metrics_bytes"])
         checkpoints.remove_leftovers(self.folder.checkpoints)
-        torch.set_rng_state(saved.optimizer["rng.cpu"])
-        if "rng.cuda" in saved.optimizer and self.device.type == "cuda":
-            torch.cuda.set_rng_state(saved.optimizer["rng.cuda"], self.device)
         self._saved_step = self.batches.step
+
+    def _load_tensors(self, tensors: Mapping[str, Tensor], summed_steps: int) -> None:
+        """Restore optimizers, sums and random states."""
+        for phase, optimizer in self.optimizers.items():
+            _load_optimizer(optimizer, tensors, f"optimizer.{phase}.")
+        sums = _below("sums.", tensors)
+        if any(total.dim() for total in sums.values()):
+            raise ValueError("a sum of losses is no number")
+        self.sums.load_state_dict(sums, summed_steps, self.device)
+        torch.set_rng_state(tensors["rng.cpu"])
+        if "rng.cuda" in tensors and self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["rng.cuda"], self.device)
 
     def _checkpoint(self) -> Checkpoint:
         model = {f"model.{k}": v for k, v in self.model.state_dict().items()}
@@ -231,6 +250,7 @@ class Training:
             "data": dict(self.data),
             "config": as_saved(self.config),
             "environment": environment(self.device),
+            "versions": dict(self.versions),
         }
         return Checkpoint(model, optimizer, state)
 
@@ -265,10 +285,16 @@ def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], prefix: str) -> None:
-    """Restore the state of each parameter; rates and other scalars come from the configuration."""
+    """Restore the state of each parameter; rates and other scalars come from the configuration.
+
+    ValueError or IndexError if it is no state of these parameters.
+    """
+    parameters = [it for group in optimizer.param_groups for it in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in _below(prefix, tensors).items():
         parameter, _, name = key.partition(".")
+        if value.dim() and value.shape != parameters[int(parameter)].shape:
+            raise ValueError(f"{prefix}{key} has the shape {tuple(value.shape)}")
         state.setdefault(int(parameter), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 

@@ -28,7 +28,8 @@ PACKAGES = {
 TORCH_FREE = {
     *("aaeframe", "aaeframe.hookspecs", "aaeframe.errors", "aaeframe.discovery", "aaeframe.registry"),
     *("aaeframe.options", "aaeframe.config", "aaeframe.expression", "aaeframe.layers", "aaeframe.presets"),
-    *("aaeframe.recipes", "aaeframe.build", "aaeframe.cli", "aaeframe.scaffold"),
+    *("aaeframe.recipes", "aaeframe.build", "aaeframe.cli", "aaeframe.scaffold", "aaeframe.interface"),
+    *("aaeframe.requirements", "aaeframe.saved_state"),
     *("aaeframe_plugins", "aaeframe_plugins.priors", "aaeframe_plugins.encoders"),
     *("aaeframe_plugins.discriminators", "aaeframe_plugins.networks"),
 }
@@ -126,6 +127,16 @@ def offenders(start: str, forbidden: tuple[str, ...], among: dict[str, list[Impo
     ]
 
 
+def is_unsafe(call: ast.Call) -> bool:
+    """Whether a call runs a text as code, or may unpickle."""
+    name = ast.unparse(call.func)
+    given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+    pickles = name in {"np.load", "np.save", "np.lib.format.read_array", "np.lib.format.write_array"}
+    return name in {"eval", "exec", "compile", "__import__", "torch.load", "torch.save"} or (
+        pickles and given.get("allow_pickle") != "False"
+    )
+
+
 def test_the_three_packages_are_found():
     assert packages(set(MODULES)) == set(PACKAGES)
     assert {"aaeframe.cli.train", "aaeframe_plugins.priors.swissroll", "aaeframe_kernels.discriminator_loss"} <= set(
@@ -197,7 +208,7 @@ def test_only_losses_and_measures_and_their_users_see_the_kernels():
 
 def test_the_registry_needs_hook_specifications_and_errors_alone():
     ours = {name for name in runtime("aaeframe.registry") if name.startswith("aaeframe")}
-    assert ours == {"aaeframe", "aaeframe.discovery", "aaeframe.errors", "aaeframe.hookspecs"}
+    assert ours == {"aaeframe", "aaeframe.discovery", "aaeframe.errors", "aaeframe.hookspecs", "aaeframe.interface"}
 
 
 @pytest.mark.parametrize("name", sorted(TORCH_FREE))
@@ -209,6 +220,35 @@ def test_a_torch_free_module_imports_nothing_heavy(name):
 def test_every_module_of_the_command_line_starts_light():
     commands = [name for name in MODULES if name.startswith("aaeframe.cli")]
     assert [name for name in commands if packages(runtime(name)) & {*HEAVY, "pluggy"}] == []
+
+
+def test_nothing_of_ours_reads_a_pickle_or_runs_a_text():
+    unpicklers = {"pickle", "cPickle", "marshal", "shelve", "dill", "joblib", "cloudpickle"}
+    assert [f"{module} imports {it.module}" for module, it in _pairs(MODULES) if it.package in unpicklers] == []
+    unsafe = [
+        f"{path.relative_to(ROOT)}:{call.lineno}: {ast.unparse(call)}"
+        for folder in PACKAGES.values()
+        for path in folder.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call) and is_unsafe(call)
+    ]
+    assert unsafe == []
+
+
+@pytest.mark.parametrize(
+    ("call", "unsafe"),
+    [
+        ("eval('1')", True),
+        ("torch.load(path)", True),
+        ("np.load(path)", True),
+        ("np.load(path, allow_pickle=True)", True),
+        ("np.load(path, allow_pickle=False)", False),
+        ("model.eval()", False),
+        ("load(path)", False),
+    ],
+)
+def test_what_is_unsafe_is_known(call, unsafe):
+    assert is_unsafe(ast.parse(call, mode="eval").body) == unsafe
 
 
 def test_imports_have_no_cycle():

@@ -92,5 +92,7 @@ def _is_of_kernels(error: Exception) -> bool:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    # What a file from a stranger holds must not be a command to the terminal.
+    shown = "".join(it if it.isprintable() or it == "\n" else repr(it)[1:-1] for it in message)
+    print(f"error: {shown}", file=sys.stderr)
     sys.exit(code)

@@ -58,7 +58,7 @@ def _examined(context: typer.Context) -> dict[str, dict[str, Any]]:
         "data": {"AAEFRAME_DATA": os.environ.get("AAEFRAME_DATA", "not set")},
         "plugins": {
             f"{plugin.distribution}:{plugin.name}": f"{plugin.version} {plugin.status}"
-            + (f": {plugin.error}" if plugin.error else "")
+            + "".join(f": {it}" for it in (plugin.error, *plugin.warnings) if it)
             for plugin in options.registry(context).plugins
         },
     }

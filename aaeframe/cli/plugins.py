@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aaeframe.cli import options
+from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,10 +27,24 @@ KindOption = Annotated[
 
 
 @app.command("list")
-def list_plugins(context: typer.Context, json: options.Json = False) -> None:
+def list_plugins(
+    context: typer.Context,
+    requirements: Annotated[
+        bool, typer.Option("--requirements", help="Print what to install elsewhere, for pip install -r, and no more.")
+    ] = False,
+    run: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="With --requirements: what this run was made with.")
+    ] = None,
+    json: options.Json = False,
+) -> None:
     """List the installed plugins, the broken ones with their error, and the components they offer."""
     from aaeframe.cli.console import out, print_json
 
+    if requirements:
+        _print_requirements(context, run, json)
+        return
+    if run is not None:
+        raise ConfigError("--run tells whose requirements to print, which were not asked for; add --requirements")
     registry = options.registry(context)
     if json:
         print_json({"plugins": [_described(plugin) for plugin in registry.plugins]})
@@ -104,8 +120,9 @@ def _find_to_check(registry: Registry, name: str, kind: Kind | None) -> tuple[li
 
 def _described(plugin: Plugin) -> dict[str, Any]:
     """A plugin as JSON."""
-    fields = ("name", "module", "distribution", "version", "status", "error", "location")
-    return {**{it: getattr(plugin, it) for it in fields}, "components": [_named(it) for it in plugin.offers]}
+    fields = ("name", "module", "distribution", "version", "status", "error", "location", "api")
+    components = [_named(it) for it in plugin.offers]
+    return {**{it: getattr(plugin, it) for it in fields}, "warnings": [*plugin.warnings], "components": components}
 
 
 def _named(offer: Offer) -> dict[str, Any]:
@@ -143,6 +160,24 @@ def _explained(offer: Offer) -> dict[str, Any]:
     }
 
 
+def _print_requirements(context: typer.Context, run: Path | None, json: bool) -> None:
+    """What is installed, or what a run was made with, one distribution a line."""
+    from aaeframe.cli.console import print_json, say
+    from aaeframe.requirements import installed, lines
+
+    if run is None:
+        versions = installed(options.registry(context))
+    else:
+        from aaeframe.runs import RunFolder
+
+        versions = RunFolder(run).read_config().plugins
+    if json:
+        print_json({"requirements": lines(versions)})
+        return
+    for line in lines(versions):
+        say(line)
+
+
 def _print_list(console: Console, registry: Registry) -> None:
     from aaeframe.cli.console import table
 
@@ -154,6 +189,8 @@ def _print_list(console: Console, registry: Registry) -> None:
     ]
     console.print(table("Components", ("kind", "name", "summary", "distribution"), components, numbers=False))
     for plugin in registry.plugins:
+        for warning in plugin.warnings:
+            _print_line(console, f"warning: {plugin}: {warning}")
         if plugin.error is not None:
             _print_line(console, f"{plugin}")
             _print_line(console, f"  at {plugin.location}" if plugin.location else "")

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from aaeframe.data.assemble import Part, assemble, gather
 from aaeframe.data.dataset import Dataset, Split
 from aaeframe.data.named import LOADERS, NAMES
 from aaeframe.errors import DataError
+from aaeframe.files import leads_out
 
 FORMATS: Final = ".npz, .npy, .csv, .mat, *-idx3-ubyte, *-idx3-ubyte.gz, or a folder of images"
 
@@ -118,6 +120,9 @@ def _read_folder(path: Path, labels: str | None) -> Content:
     if four is None:
         part, class_names = images.read_folder(path)
         return Content([part], None, class_names)
+    for file in chain.from_iterable(four):
+        if leads_out(file, path):
+            raise DataError(f"{file}: is a link that leads out of {path}. Copy what it points to into the folder.")
     parts = [Part(idx.read(x), idx.read(y)) for x, y in four]
     count = len(parts[0].x)
     # a sixth of MNIST's 60,000 is its 10,000

@@ -13,11 +13,16 @@ import numpy as np
 from aaeframe.data.assemble import Part
 from aaeframe.data.limits import check_declared
 from aaeframe.errors import DataError
+from aaeframe.files import leads_out
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+
+FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
+"""What Pillow calls their formats. It goes by the first bytes of a file and not by its name, and knows others, such as
+PostScript, which it has another program interpret."""
 
 GRAY: Final = ("1", "L", "LA")
 """Pillow's modes without color."""
@@ -60,7 +65,7 @@ def _images_in(folder: Path, root: Path) -> list[Path]:
     found = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     paths = sorted(path for path in found if not path.is_dir())
     for path in [folder, *paths]:
-        if not path.resolve().is_relative_to(root.resolve()):
+        if leads_out(path, root):
             raise DataError(f"{path}: is a link that leads out of {root}. Copy what it points to into the folder.")
     for path in paths:
         if not path.is_file():
@@ -110,7 +115,7 @@ def _opened(path: Path) -> Iterator[Image]:
         # an image that unpacks to an absurd size is refused where Pillow would only warn
         with (
             warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
-            Image.open(path) as image,
+            Image.open(path, formats=FORMATS) as image,
         ):
             yield image
     except (DataError, MemoryError):

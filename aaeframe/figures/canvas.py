@@ -87,6 +87,11 @@ def save(figure: Figure, path: Path, *, dpi: int = 150) -> None:
     write_atomically(path, buffer.getvalue())
 
 
+def literal(name: str) -> str:
+    """A name as it is: between two dollars matplotlib reads mathematics, and fails at what is none."""
+    return name.replace("$", r"\$")
+
+
 def class_colors(count: int) -> list[str]:
     """A color for each class: the palette up to 10, tab20 up to 18, beyond that a continuous map."""
     if count <= len(PALETTE):

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from aaeframe.figures.canvas import INK, MUTED, PALETTE, Array, as_array, new_figure, styled
+from aaeframe.figures.canvas import INK, MUTED, PALETTE, Array, as_array, literal, new_figure, styled
 
 WRITTEN: Final = 400
 """Cells up to which each carries its number."""
@@ -26,7 +26,7 @@ def categorical_block(
     classes = as_array(labels).astype(int)
     present = np.unique(classes)
     table = np.stack([y[classes == k].mean(0) for k in present])
-    names = [f"class {k}" if class_names is None else class_names[k] for k in present]
+    names = [f"class {k}" if class_names is None else literal(class_names[k]) for k in present]
     return _table(table, names, title)
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from aaeframe.errors import DataError
-from aaeframe.figures.canvas import PRIOR, Array, as_array, class_colors, new_figure, styled
+from aaeframe.figures.canvas import PRIOR, Array, as_array, class_colors, literal, new_figure, styled
 from aaeframe.figures.curves import MARKED
 from aaeframe.figures.points import class_indices, draw_key, draw_points, mark, plane_points
 
@@ -69,7 +69,9 @@ def _panel(axes: Axes, name: str, prior: np.ndarray, limits: np.ndarray) -> None
     area = float(np.clip(20_000 / len(prior), 4, 18))
     axes.scatter(prior[:, 0], prior[:, 1], s=area, color=PRIOR, linewidths=0)
     axes.locator_params(nbins=7)
-    axes.set(xlim=limits[:, 0], ylim=limits[:, 1], title=fill(name, int(10 * PANEL)), xlabel="$z_1$", ylabel="$z_2$")
+    axes.set(
+        xlim=limits[:, 0], ylim=limits[:, 1], title=fill(literal(name), int(10 * PANEL)), xlabel="$z_1$", ylabel="$z_2$"
+    )
 
 
 @styled
@@ -85,7 +87,7 @@ def learning_curves(
     if not runs:
         raise DataError("there are no learning curves to draw: at least one run is needed")
     # Spaces at which no line is broken, so that the value stays on one.
-    labels = [fill(f"{name} (ends\xa0at\xa0{y[np.isfinite(y)][-1]:.3g})", 42) for name, (_, y) in runs.items()]
+    labels = [fill(f"{literal(name)} (ends\xa0at\xa0{y[np.isfinite(y)][-1]:.3g})", 42) for name, (_, y) in runs.items()]
     lines = math.ceil(len(labels) / 2) * max(label.count("\n") + 1 for label in labels)
     figure = new_figure(7.4, 4.4 + 0.19 * lines, title)
     axes = figure.add_subplot()

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from aaeframe.errors import DataError
-from aaeframe.figures.canvas import INK, PALETTE, Array, as_array, class_colors
+from aaeframe.figures.canvas import INK, PALETTE, Array, as_array, class_colors, literal
 
 LEGEND_CLASSES: Final = 18
 """Classes named one by one; more are told by a color bar."""
@@ -47,7 +47,7 @@ def called(count: int, names: Sequence[str] | None) -> list[str]:
         return [f"class {k}" for k in range(count)]
     if len(names) < count:
         raise DataError(f"{count} classes are drawn, found {len(names)} class names: {', '.join(names)}")
-    return list(names[:count])
+    return [literal(name) for name in names[:count]]
 
 
 def dot_area(count: int) -> float:

@@ -8,7 +8,7 @@ from typing import Final
 from matplotlib.figure import Figure
 
 from aaeframe.errors import DataError
-from aaeframe.figures.canvas import MUTED, Array, styled
+from aaeframe.figures.canvas import MUTED, Array, literal, styled
 from aaeframe.figures.images import WIDTH, decoded_plane
 
 HEAD_CHARACTERS: Final = 10
@@ -31,7 +31,7 @@ def style_grid(images: Array, *, title: str, class_names: Sequence[str] | None =
     figure = decoded_plane(images, title=title)
     height, width = images.shape[-2:]
     rows, columns = images.shape[:2]
-    names = [str(k) for k in range(columns)] if class_names is None else list(class_names[:columns])
+    names = [str(k) for k in range(columns)] if class_names is None else [literal(it) for it in class_names[:columns]]
     if len(names) < columns:
         raise DataError(f"{columns} labels are drawn, found {len(names)} class names: {', '.join(names)}")
     longest = max(map(len, names))

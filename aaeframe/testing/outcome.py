@@ -31,7 +31,7 @@ def check_plugin(plugin: Plugin) -> Iterator[Outcome]:
     except AssertionError as error:
         yield Outcome("active", "failed", str(error))
         return
-    yield Outcome("active", "passed")
+    yield Outcome("active", "passed", "; ".join(plugin.warnings))
     try:
         cost = check_hook_module(plugin.module)
     except AssertionError as error:

@@ -100,6 +100,8 @@ def test_list_as_json(run, toy):
         "status": "active",
         "error": None,
         "location": None,
+        "api": 1,
+        "warnings": [],
     }
     assert components[-1] == {
         "kind": "prior",

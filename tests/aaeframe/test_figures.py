@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch.distributions import Independent, MultivariateNormal, Normal, OneHotCategorical, Uniform
@@ -381,3 +382,21 @@ def test_loss_curves_show_the_divergence_of_a_variational_autoencoder():
     rows = [{"epoch": 1, "reconstruction": 3.0, "divergence/z": 2.0, "mismatch/z": 0.5}]
     titles = [axes.get_title(loc="left") for axes in figures.loss_curves(rows).axes]
     assert titles == ["Reconstruction", "Divergence of posterior and prior", "Mismatch of codes and prior"]
+
+
+def test_names_that_look_like_mathematics_are_drawn_as_they_are(tmp_path):
+    strange, z, y = [r"$\evil{", "$x_$ & $y_$"], codes()[:40], np.arange(40) % 2
+    images = torch.rand(3, 2, 1, 8, 8)
+    for number, figure in enumerate(
+        [
+            figures.codes_by_class(z, y, PRIOR_2D, title="t", class_names=strange),
+            figures.codes_by_class(torch.eye(2)[y], y, torch.eye(2), title="t", class_names=strange),
+            figures.style_grid(images, title="t", class_names=strange),
+            figures.codes_side_by_side(dict.fromkeys(strange, z), y, PRIOR_2D, title="t", class_names=strange),
+            figures.learning_curves(dict.fromkeys(strange, (np.arange(3), np.arange(3))), title="t", ylabel="loss"),
+        ]
+    ):
+        figures.save(figure, tmp_path / f"{number}.png")
+        texts = {it.get_text() for it in figure.findobj(Text)}
+        assert any(r"\$\evil{" in it for it in texts)
+    assert len(list(tmp_path.iterdir())) == 5

@@ -208,7 +208,7 @@ RUIN = {
     ),
     "plugin gone": (
         lambda run: replace(run / "config.toml", '"aaeframe:swissroll"', '"aaeframe-gone:thing"'),
-        ["needs a plugin that is not installed", "'aaeframe-gone:thing'", "pip install"],
+        ["needs what is not here", "'aaeframe-gone:thing'", "pip install"],
     ),
     "option gone": (
         lambda run: replace(run / "config.toml", "turns = 2.0", "turn = 2.0"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import logging.handlers
+import pickle
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import numpy as np
 import pooch
 import pytest
 
+from aaeframe.data import load, named
 from aaeframe.data.download import RemoteFile, fetch
 from aaeframe.errors import DataError, DownloadError
 
@@ -25,14 +27,14 @@ def sha256(content):
 
 @dataclass
 class Site:
-    """A server's answers by path, (status, body, the length it promises), and what it was asked."""
+    """A server's answers by path, (status, body, the length it promises, headers), and what it was asked."""
 
     url: str = ""
-    answers: dict[str, tuple[int, bytes, int]] = field(default_factory=dict)
+    answers: dict[str, tuple[int, bytes, int, dict[str, str]]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
 
-    def offer(self, path, body, status=200, promised=None):
-        self.answers[path] = (status, body, len(body) if promised is None else promised)
+    def offer(self, path, body, status=200, promised=None, **headers):
+        self.answers[path] = (status, body, len(body) if promised is None else promised, headers)
         return self.url + path
 
 
@@ -43,9 +45,10 @@ def site():
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             site.requests.append(self.path)
-            status, body, promised = site.answers.get(self.path, (404, b"", 0))
+            status, body, promised, headers = site.answers.get(self.path, (404, b"", 0, {}))
             self.send_response(status)
-            self.send_header("Content-Length", str(promised))
+            for name, value in {"Content-Length": str(promised), **headers}.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 
@@ -63,6 +66,17 @@ def site():
 
 def remote(*urls, content=PACKED, inside=None):
     return RemoteFile("x.gz", sha256(content), urls, None if inside is None else sha256(inside))
+
+
+class Explosive:
+    """Fails the test that unpickles it."""
+
+    def __reduce__(self):
+        return pytest.fail, ("it was unpickled",)
+
+
+def refuse_to_open(path, *_):
+    pytest.fail(f"{path} was opened")
 
 
 def files_in(folder):
@@ -124,6 +138,36 @@ def test_a_download_that_fails(site, cache, answer, what):
     assert f"(SHA-256 {sha256(PACKED)})" in message
     assert message.endswith("put it into FOLDER/set and set AAEFRAME_DATA=FOLDER.")
     assert files_in(cache) == []
+
+
+@pytest.mark.parametrize("kind", ["another archive", "a pickle", "nothing"])
+def test_what_was_altered_on_the_way_is_refused_before_anyone_opens_it(site, cache, monkeypatch, kind):
+    images = gzip.compress(b"\0\0\x08\x03" + np.array([40, 8, 8], ">u4").tobytes() + bytes(40 * 64))
+    altered = {"another archive": images, "a pickle": pickle.dumps(Explosive()), "nothing": b""}[kind]
+    site.offer("/x.gz", altered)
+    monkeypatch.setattr(named, "MNIST", (remote(site.url + "/x.gz"),) * 4)
+    for reader in ("gzip.open", "aaeframe.data.idx.read"):
+        monkeypatch.setattr(reader, refuse_to_open)
+    with pytest.raises(DownloadError, match=f"expected {sha256(PACKED)} but got {sha256(altered)}") as caught:
+        load("mnist")
+    assert caught.value.exit_code == 2
+    assert files_in(cache) == []
+
+
+@pytest.mark.parametrize("scheme", ["file://", "ftp://127.0.0.1:1", "data:application/gzip,"])
+def test_a_server_sends_to_no_file_of_ours(site, cache, tmp_path, scheme):
+    (tmp_path / "x.gz").write_bytes(PACKED)  # even if it were the right one
+    url = site.offer("/x.gz", b"", status=302, Location=f"{scheme}{tmp_path / 'x.gz'}")
+    with pytest.raises(DownloadError, match="No connection adapters were found"):
+        fetch(remote(url), "set")
+    assert files_in(cache) == []
+
+
+def test_a_server_does_not_choose_where_a_file_is_kept(site, cache):
+    name = 'attachment; filename="../../../evil.gz"'
+    url = site.offer("/x.gz", PACKED, **{"Content-Disposition": name})
+    assert fetch(remote(url), "set") == cache / "set" / "x.gz"
+    assert files_in(cache.parent) == [cache / "set" / "x.gz"]
 
 
 def test_a_refused_connection_and_every_mirror_is_reported(cache):
