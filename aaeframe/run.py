@@ -212,7 +212,7 @@ def resume(
     config = folder.read_config()
     saved = checkpoints.read(checkpoints.latest(folder.checkpoints))
     with saved_components(config):
-        training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
+        training = prepare(config, registry, dataset or load_data(config), priors or {}, folder, saved.model)
     changed = differences(saved.state["environment"], training.device)
     if changed:
         hooks.noticed(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
@@ -243,7 +243,7 @@ def load(
     registry = registry or Registry.load()
     # As in training: what a prior draws for itself when it is built need not be in the checkpoint.
     with saved_components(config), stream(config.training.seed, "initialization"):
-        built = build_priors(config, registry, priors or {})
+        built = build_priors(config, registry, priors or {}, saved.model)
         spec = data_spec(known, saved.model)
         model = build_model(config, registry, spec, known["num_classes"], built)
     averaged = config.training.ema > 0 and not raw_weights

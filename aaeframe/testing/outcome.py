@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from aaeframe.errors import BrokenComponent
+from aaeframe.options import bound
 from aaeframe.registry import Offer, Plugin
 from aaeframe.testing.catalogue import Check, plan
+from aaeframe.testing.factories import needed_options
 from aaeframe.testing.hook_module import check_hook_module
 
 
@@ -19,12 +22,22 @@ class Outcome(NamedTuple):
     message: str = ""
 
 
-def check_component(offer: Offer) -> Iterator[Outcome]:
-    """Import a component and run all checks of its kind."""
+def check_component(offer: Offer, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Outcome]:
+    """Import a component and run all checks of its kind, with these options in place of the defaults.
+
+    One that needs options which are not given is not checked. OptionError if those given do not fit.
+    """
     try:
         factory = offer.factory()
     except BrokenComponent as error:
         yield Outcome("factory", "failed", str(error))
+        return
+    if options:
+        factory = bound(offer, options)
+    if needed := needed_options(factory):
+        call = f"{offer.name}({', '.join(it.partition(':')[0] + '=...' for it in needed)})"
+        why = f"needs {', '.join(needed)}; check it by itself: aaeframe plugins check '{call}'"
+        yield Outcome("builds", "inapplicable", why)
         return
     for check in plan(offer.kind, factory):
         yield _outcome(check)

@@ -1,4 +1,4 @@
-"""The packages of plugins/examples, as a stranger has them: wheels, in an environment that does not see their source."""
+"""The packages of plugins/examples, as a stranger has them: wheels, installed where their source is not seen."""
 
 from __future__ import annotations
 

@@ -49,6 +49,14 @@ class Forgetful(Blobs):
         self.centers = torch.rand(2, 2)
 
 
+class Misremembered(Blobs):
+    """Built anew of a state_dict as something else."""
+
+    @classmethod
+    def from_state(cls, state):
+        return cls(spread=2.0)
+
+
 OTHER_GENERATOR = torch.Generator()
 
 
@@ -113,6 +121,7 @@ REJECTED = {
     ],
     "check_prior_state": [
         (testing.PriorCase(Forgetful), "a second instance with the state_dict of the first must sample the same"),
+        (testing.PriorCase(Misremembered), "what from_state builds of a state_dict must sample the same"),
     ],
     "check_log_prob_shape": [
         (density(lambda x: x), "log_prob of () samples must have shape (), not (2,)"),
