@@ -103,11 +103,16 @@ def test_they_are_listed_and_pass_their_checks(environment):
         assert len([it for it in outcomes if it["verdict"] == "passed"]) >= 10
 
 
-def test_the_priors_shape_latent_spaces_alone_and_in_products(environment):
+def test_they_train_alone_and_in_products_with_labels_and_without(environment):
+    fourier = "fourier(waves=8, hidden=[16])"
     products = ["+".join(PRIORS), *(f"categorical+{prior}" for prior in PRIORS)]
     runs = [(prior, "mlp(hidden=[16])", 0) for prior in (*PRIORS, *products)]
+    informed, product = ("torus(classes=2)", fourier, 10), ("categorical+torus", fourier, 0)
 
-    for (prior, _, _), trained in zip(runs, train(environment, *runs), strict=True):
+    *found, told, untold = train(environment, *runs, informed, product)
+
+    assert told["discriminator"] == untold["discriminator"] == "aaeframe-fourier:fourier"
+    for (prior, _, _), trained in zip(runs, found, strict=True):
         blocks = prior.split("+")
         assert {key.removeprefix("generator/") for key in trained["losses"] if "generator/" in key} == set(blocks)
         if "hypersphere" in blocks:
@@ -117,11 +122,3 @@ def test_the_priors_shape_latent_spaces_alone_and_in_products(environment):
             sums = [sum(row) for row in trained["codes"]["dirichlet"]]
             assert sums == pytest.approx([1.0] * len(sums), abs=1e-5)
             assert min(map(min, trained["codes"]["dirichlet"])) >= 0
-
-
-def test_the_torus_informs_by_labels_and_the_discriminator_serves_any_prior(environment):
-    fourier = "fourier(waves=8, hidden=[16])"
-
-    informed, product = train(environment, ("torus(classes=2)", fourier, 10), ("categorical+torus", fourier, 0))
-
-    assert informed["discriminator"] == product["discriminator"] == "aaeframe-fourier:fourier"
