@@ -109,7 +109,8 @@ def _find_to_check(
 
     given: dict[str, Any] = {}
     if "(" in name:
-        name, given = parse_component(name).values()
+        parsed = parse_component(name)
+        name, given = parsed["component"], parsed["options"]
     try:
         offers = list(_find(registry, name, kind))
     except UnknownComponent:

@@ -38,7 +38,8 @@ class PriorCase:
 
     def restored(self, state: Mapping[str, Tensor]) -> Any | None:
         """What the factory makes of a state_dict; None if it has no `from_state`."""
-        factory, options = self.factory, {}
+        factory: Any = self.factory
+        options: dict[str, Any] = {}
         while isinstance(factory, partial):
             factory, options = factory.func, {**factory.keywords, **options}
         return factory.from_state(state, **options) if isinstance(factory, SupportsRestoring) else None
