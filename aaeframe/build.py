@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aaeframe
 from aaeframe.config import AdamConfig, BlockConfig, ComponentConfig, Config
 from aaeframe.errors import ConfigError, OptionError
-from aaeframe.options import build, resolve_options
+from aaeframe.options import build, resolve_options, restore
 from aaeframe.recipes import RECIPES, RecipeInfo
 from aaeframe.registry import Kind, Offer, Registry
 from aaeframe.usage import PYTHON, check_used, phases_of
@@ -76,8 +76,11 @@ def recipe_of(config: Config) -> RecipeInfo:
     return RECIPES[name]
 
 
-def build_priors(config: Config, registry: Registry, given: Mapping[str, Prior]) -> dict[str, Prior]:
-    """The prior of each block. `given` holds those that were passed in from Python."""
+def build_priors(
+    config: Config, registry: Registry, given: Mapping[str, Prior], saved: Mapping[str, torch.Tensor] | None = None
+) -> dict[str, Prior]:
+    """The prior of each block. `given` holds those that were passed in from Python, `saved` a checkpoint's model."""
+    from aaeframe.autoencoder import prior_state
     from aaeframe.priors import checked_prior
 
     priors: dict[str, Prior] = {}
@@ -89,8 +92,10 @@ def build_priors(config: Config, registry: Registry, given: Mapping[str, Prior])
                     f"which no file can hold: pass it again, priors={{{name!r}: ...}}"
                 )
             prior = given[name]
-        else:
+        elif saved is None:
             prior = build(registry.find("prior", part.component), options=part.options)
+        else:
+            prior = restore(registry.find("prior", part.component), prior_state(name, saved), options=part.options)
         priors[name] = checked_prior(name, prior)
     return priors
 

@@ -22,8 +22,10 @@ the run knows by position, and its options by keyword:
     encoder(network: Network, blocks: Mapping[str, BlockSpec], *, ...)     -> aaeframe.protocols.Encoder
     discriminator(block: BlockSpec, num_classes: int | None, *, ...)       -> aaeframe.protocols.Discriminator
 
-Options are keyword-only, have defaults and JSON-like values (numbers, strings, lists). Their annotations are
-checked; `Annotated[float, Field(gt=0, description="...")]` (pydantic) adds a range and a line of help.
+Options are keyword-only, have defaults and JSON-like values (numbers, strings, lists, paths); only what nobody can
+guess, such as the path of a file, has no default. Their annotations are checked; `Annotated[float, Field(gt=0,
+description="...")]` (pydantic) adds a range and a line of help. A factory of priors that reads what may be gone when a
+run is loaded, such as a file, has a `from_state`, too (aaeframe.protocols.SupportsRestoring).
 
 A module may state the API it was written for as `aaeframe_api = 1`; without it, 1 is assumed. Numbers from `OLDEST_API`
 to `API` work; below `API` the plugin is listed with a warning that says what changed and what to do. An argument of a

@@ -14,6 +14,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
 
@@ -26,7 +27,7 @@ from aaeframe.errors import AaeframeError, BrokenComponent, OptionError
 from aaeframe.registry import Offer
 
 REQUIRED = inspect.Parameter.empty
-"""The `default` of an option that has none, which `aaeframe plugins check` reports."""
+"""The `default` of an option that has none and must be given."""
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "min_length": "length >=", "max_length": "length <="}
 
@@ -82,11 +83,14 @@ def options_for(offer: Offer) -> tuple[Option, ...]:
 def resolve_options(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
     """The options with which the offer would be built: `given`, checked, and the defaults; JSON-like.
 
-    Raises OptionError for an option that is unknown, missing, of the wrong type or out of range.
+    A path is given from the root, so that it is found from any folder. Raises OptionError for an option that is
+    unknown, missing, of the wrong type or out of range.
     """
     values = _resolve(offer, given)
     try:
-        return {name: to_jsonable_python(value) for name, value in values.items()}
+        return {name: to_jsonable_python(_from_the_root(value)) for name, value in values.items()}
+    except RuntimeError as error:  # pathlib's for a home folder that is not there
+        raise OptionError(f"{offer} is given a path that cannot be: {error}") from error
     except PydanticSerializationError as error:
         raise BrokenComponent(f"{offer} has an option whose value is not JSON-like: {error}") from error
 
@@ -97,7 +101,23 @@ def build(offer: Offer, *positional: Any, options: Mapping[str, Any]) -> Any:
     Raises OptionError if the options are wrong or the factory refuses them (ValueError, TypeError), and
     BrokenComponent for any other failure of the factory.
     """
+    return _build(offer, offer.factory(), positional, options)
+
+
+def restore(offer: Offer, state: Mapping[str, Any], *, options: Mapping[str, Any]) -> Any:
+    """Build what had this state_dict: by `from_state` of the factory, if it has that; else as `build` does."""
     factory = offer.factory()
+    from_state = getattr(factory, "from_state", None)
+    return _build(offer, factory, (), options) if from_state is None else _build(offer, from_state, (state,), options)
+
+
+def bound(offer: Offer, given: Mapping[str, Any]) -> Callable[..., Any]:
+    """The factory with these options in place of its defaults; raises as `resolve_options` does."""
+    values = _resolve(offer, given)
+    return functools.partial(offer.factory(), **{name: values[name] for name in given}) if given else offer.factory()
+
+
+def _build(offer: Offer, factory: Callable[..., Any], positional: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
     values = _resolve(offer, options)
     try:
         inspect.signature(factory).bind(*positional, **values)
@@ -132,6 +152,10 @@ def _resolve(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
     if missing:
         raise OptionError(f"{offer} needs {', '.join(missing)}")
     return values
+
+
+def _from_the_root(value: Any) -> Any:
+    return value.expanduser().absolute() if isinstance(value, Path) else value
 
 
 def _unknown(offer: Offer, name: str, options: Mapping[str, Option]) -> str:

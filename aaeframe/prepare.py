@@ -38,9 +38,17 @@ _FINGERPRINTED_BYTES = 2**26
 
 
 def prepare(
-    config: Config, registry: Registry, dataset: Dataset, priors: Mapping[str, Prior], folder: RunFolder
+    config: Config,
+    registry: Registry,
+    dataset: Dataset,
+    priors: Mapping[str, Prior],
+    folder: RunFolder,
+    saved: Mapping[str, torch.Tensor] | None = None,
 ) -> Training:
-    """Build all parts of a run; nothing is written. `priors` holds those passed in from Python."""
+    """Build all parts of a run; nothing is written.
+
+    `priors` holds those passed in from Python, `saved` the model of the checkpoint with which the run will go on.
+    """
     settings = config.training
     device = pick(settings.device)
     check_precision(settings.precision, device)
@@ -48,7 +56,7 @@ def prepare(
     num_classes = _classes(config, recipe, dataset)
     batches = _batches(config, recipe, dataset, device)
     with stream(settings.seed, "initialization"):
-        built = build_priors(config, registry, priors)
+        built = build_priors(config, registry, priors, saved)
         model = build_model(config, registry, dataset.spec, num_classes, built).to(device)
     _check_batch_norm(model, batches)
     told_classes = num_classes if recipe.labels == "told" else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -105,6 +105,18 @@ class SupportsLabels(Protocol):
 
     def sample_labeled(self, sample_shape: torch.Size = torch.Size()) -> LabeledSample:
         """Draw samples together with their class."""
+
+
+@runtime_checkable
+class SupportsRestoring(Protocol):
+    """A *factory* of priors that are built from what may be gone later, such as a file.
+
+    The priors are modules, so that a checkpoint has their tensors. `from_state` is called in the factory's place
+    when a run is loaded or resumed; its weights are set afterwards, as for every module.
+    """
+
+    def from_state(self, state: Mapping[str, Tensor], **options: Any) -> Prior:
+        """The prior that had this state_dict, built with the same options."""
 
 
 class Encoder(Protocol):

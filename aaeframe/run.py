@@ -236,7 +236,7 @@ def resume(
         for why in newest.passed_over.values():
             hooks.noticed(f"{why}; {newest.path.name}, the newest that is whole, is taken in its place")
         with saved_components(config, registry):
-            training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
+            training = prepare(config, registry, dataset or load_data(config), priors or {}, folder, saved.model)
         for sentence in other_versions(config.plugins, registry):
             hooks.noticed(sentence)
         changed = [*differences(saved.state["environment"], training.device), *_told(saved, folder, config)]
@@ -276,7 +276,7 @@ def load(
     registry = registry or Registry.load()
     # As in training: what a prior draws for itself when it is built need not be in the checkpoint.
     with saved_components(config, registry), stream(config.training.seed, "initialization"):
-        built = build_priors(config, registry, priors or {})
+        built = build_priors(config, registry, priors or {}, saved.model)
         spec = data_spec(known, saved.model)
         model = build_model(config, registry, spec, known["num_classes"], built)
     for sentence in (*other_versions(config.plugins, registry), *_told(saved, folder, config)):

@@ -86,6 +86,13 @@ def modules() -> dict[str, list[Import]]:
 
 
 MODULES = modules()
+EXAMPLES = {
+    ".".join(path.relative_to(project).with_suffix("").parts).removesuffix(".__init__"): imports_of(path.read_text())
+    for project in (ROOT / "plugins/examples").iterdir()
+    for path in project.rglob("*.py")
+    if path.relative_to(project).parts[0] != "tests"
+}
+"""The modules of the example packages, by name."""
 
 
 def home(imported: Import) -> str:
@@ -156,12 +163,12 @@ def test_the_kernels_import_nothing_of_ours():
 
 
 def test_plugins_use_what_a_stranger_may_use():
-    known = {"torch", "pydantic", "aaeframe", "aaeframe_plugins", *sys.stdlib_module_names}
+    known = {"torch", "pydantic", "aaeframe", *sys.stdlib_module_names}
     public = {"aaeframe", "aaeframe.protocols", "aaeframe.supports", "aaeframe.errors", "aaeframe.data"}
-    for name, imports in MODULES.items():
-        if not name.startswith("aaeframe_plugins"):
-            continue
-        assert {it.package for it in imports} <= known, name
+    plugins = {name: imports for name, imports in MODULES.items() if name.startswith("aaeframe_plugins")}
+    assert {"aaeframe_torus", "aaeframe_hypersphere.sphere"} <= set(EXAMPLES)
+    for name, imports in (plugins | EXAMPLES).items():
+        assert {it.package for it in imports} <= {*known, name.partition(".")[0]}, name
         ours = [it for it in imports if it.package == "aaeframe"]
         assert {home(it) for it in ours} <= public, name
         assert not [it for it in ours if (it.name or "").startswith("_")], name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,7 +74,7 @@ def info(
 @app.command()
 def check(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A component; or a plugin, for all it offers.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A component, with options if needed; or a plugin.")],
     kind: KindOption = None,
     json: options.Json = False,
 ) -> None:
@@ -81,9 +82,9 @@ def check(
     from aaeframe.cli.console import out, print_json
     from aaeframe.testing.outcome import check_component, check_plugin
 
-    plugins, offers = _find_to_check(options.registry(context), name, _kind(kind))
+    plugins, offers, given = _find_to_check(options.registry(context), name, _kind(kind))
     todo = [(str(plugin), _described(plugin), check_plugin(plugin)) for plugin in plugins]
-    todo += [(str(offer), _named(offer), check_component(offer)) for offer in offers]
+    todo += [(str(offer), _named(offer), check_component(offer, given)) for offer in offers]
     checked: list[dict[str, Any]] = []
     for title, subject, outcomes in todo:
         found = [outcome._asdict() for outcome in (outcomes if json else _printed(out(), title, outcomes))]
@@ -104,18 +105,32 @@ def _find(registry: Registry, name: str, kind: Kind | None) -> Sequence[Offer]:
     return registry.find_all(name) if kind is None else [registry.find(kind, name)]
 
 
-def _find_to_check(registry: Registry, name: str, kind: Kind | None) -> tuple[list[Plugin], list[Offer]]:
-    """The components of this name and their plugins; or the plugins of this name and their components."""
-    from aaeframe.errors import UnknownComponent
+def _find_to_check(
+    registry: Registry, name: str, kind: Kind | None
+) -> tuple[list[Plugin], list[Offer], dict[str, Any]]:
+    """The components of this name, with their plugins and options; or the plugins of this name, with all they offer.
 
+    OptionError if a component needs options that the name does not have in parentheses, or has others.
+    """
+    from aaeframe.errors import BrokenComponent, UnknownComponent
+    from aaeframe.expression import parse_component
+    from aaeframe.options import resolve_options
+
+    given: dict[str, Any] = {}
+    if "(" in name:
+        parsed = parse_component(name)
+        name, given = parsed["component"], parsed["options"]
     try:
         offers = list(_find(registry, name, kind))
     except UnknownComponent:
         plugins = [it for it in registry.plugins if it.answers_to(name)]
-        if not plugins:
+        if not plugins or given:
             raise
-        return plugins, [it for plugin in plugins for it in plugin.offers if kind in (None, it.kind)]
-    return [it for it in registry.plugins if set(it.offers) & set(offers)], offers
+        return plugins, [it for plugin in plugins for it in plugin.offers if kind in (None, it.kind)], {}
+    for offer in offers:
+        with suppress(BrokenComponent):  # its check says so
+            resolve_options(offer, given)
+    return [it for it in registry.plugins if set(it.offers) & set(offers)], offers, given
 
 
 def _described(plugin: Plugin) -> dict[str, Any]:

@@ -3,6 +3,7 @@
     data = load("digits")
     data = load("faces.npz")
     rows, class_names = load_rows("new.npy")
+    points = load_table("points.csv")
     data = from_arrays(x, labels)
     data.train.rows(np.array([3, 1, 4]))
 
@@ -13,8 +14,8 @@ from __future__ import annotations
 
 from aaeframe.data.assemble import from_arrays
 from aaeframe.data.dataset import Dataset, Split
-from aaeframe.data.files import load, load_rows
+from aaeframe.data.files import load, load_rows, load_table
 from aaeframe.data.named import NAMES
 from aaeframe.data.subset import labeled_subset
 
-__all__ = ["NAMES", "Dataset", "Split", "from_arrays", "labeled_subset", "load", "load_rows"]
+__all__ = ["NAMES", "Dataset", "Split", "from_arrays", "labeled_subset", "load", "load_rows", "load_table"]

@@ -10,6 +10,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from aaeframe.data import idx, images, mat, npy, splits, tables
 from aaeframe.data.assemble import Part, assemble, gather
 from aaeframe.data.dataset import Dataset, Split
@@ -17,6 +19,7 @@ from aaeframe.data.named import LOADERS, NAMES
 from aaeframe.errors import DataError
 from aaeframe.files import leads_out
 
+TABLES: Final = (".npy", ".npz", ".csv")
 FORMATS: Final = ".npz, .npy, .csv, .mat, *-idx3-ubyte, *-idx3-ubyte.gz, or a folder of images"
 
 
@@ -61,6 +64,29 @@ def load_rows(source: str | Path, *, labels: str | None = None) -> tuple[Split, 
     with _readable(source):
         content = _read(source, labels)
         return gather(str(source), content.parts, content.class_names)
+
+
+def load_table(path: str | Path) -> np.ndarray:
+    """The numbers of a .npy, .npz or .csv file, float32 (N, D): every column one of D, as no labels are looked for.
+
+    Raises:
+        DataError: the file is not there, unreadable, empty, not finite, or no table of rows and columns.
+    """
+    with _readable(path):
+        file = Path(path).expanduser()
+        if not file.is_file():
+            raise DataError(f"there is no file {str(path)!r}. Give one of a table: {', '.join(TABLES)}.")
+        suffix = file.suffix.lower()
+        if suffix not in TABLES:
+            raise DataError(f"{path}: is of no format of a table known by its name. Give {', '.join(TABLES)}.")
+        if suffix == ".csv":
+            parts = [tables.read_csv(file, None, find_labels=False)]
+        else:
+            parts = [Part(npy.map_npy(file))] if suffix == ".npy" else npy.read_npz(file, None)
+        rows, _ = gather(str(path), [Part(part.x) for part in parts])
+        if len(rows.shape) != 1:
+            raise DataError(f"{path}: has rows of shape {rows.shape}. A table is (rows, columns): flatten each row.")
+        return rows.array().astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True)

@@ -18,18 +18,19 @@ LABELS: Final = ("label", "labels", "class", "target", "y")
 """The names, in any case, by which a label column is known unless one is named."""
 
 
-def read_csv(path: Path, labels: str | None) -> Part:
+def read_csv(path: Path, labels: str | None, *, find_labels: bool = True) -> Part:
     """A table of numbers (N, D), cells separated by commas, and its label column if it has one.
 
     The first line is a header if none of its cells is a number; without one the columns are named 1, 2, 3,
-    and so on. The label column is the one named `labels`, or the first of `LABELS`. Labels may be texts.
+    and so on. The label column is the one named `labels`, or the first of `LABELS`, which are
+    not looked for without `find_labels`. Labels may be texts.
 
     Raises:
         DataError: the file is unreadable or empty, a line is too long or short, or a cell is no number.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            return _read(stream, labels, str(path))
+            return _read(stream, labels, str(path), LABELS if find_labels else ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as .csv: {error}. It must be text in UTF-8.") from error
 
@@ -75,14 +76,14 @@ class _Table:
         self.labels.append(label)
 
 
-def _read(stream: TextIO, labels: str | None, where: str) -> Part:
+def _read(stream: TextIO, labels: str | None, where: str, usual: Sequence[str]) -> Part:
     lines = _lines(stream)
     line, first = next(lines, (0, []))
     if not first:
         raise DataError(f"{where}: the table is empty.")
     header = not any(map(_is_number, first))
     names = [cell.strip() for cell in first] if header else [str(i + 1) for i in range(len(first))]
-    table = _Table(names, _label_column(names, labels, where), where)
+    table = _Table(names, _label_column(names, labels, where, usual), where)
     if not header:
         table.take(line, first)
     for line, cells in lines:
@@ -97,9 +98,9 @@ def _lines(stream: TextIO) -> Iterator[tuple[int, list[str]]]:
             yield reader.line_num, cells
 
 
-def _label_column(names: Sequence[str], labels: str | None, where: str) -> int | None:
+def _label_column(names: Sequence[str], labels: str | None, where: str, usual: Sequence[str]) -> int | None:
     if labels is None:
-        return next((i for known in LABELS for i, name in enumerate(names) if name.lower() == known), None)
+        return next((i for known in usual for i, name in enumerate(names) if name.lower() == known), None)
     if labels not in names:
         shown = ", ".join(names if len(names) <= 12 else [*names[:10], "...", names[-1]])
         raise DataError(f"{where}: there is no column {labels!r}. The columns are {shown}.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -14,6 +16,8 @@ from aaeframe.testing.requirement import Case, require, seeded
 @seeded
 def check_builds(case: Case) -> None:
     """With default options, the factory builds the component."""
+    needed = needed_options(case.factory)
+    require(not needed, f"the factory needs {', '.join(needed)}: give it, as in functools.partial(Factory, ...)")
     try:
         case.build()
     except Exception as error:
@@ -22,7 +26,7 @@ def check_builds(case: Case) -> None:
 
 @seeded
 def check_options(case: Case) -> None:
-    """Beyond what the run gives by position, all parameters are keyword-only and have usable defaults."""
+    """Beyond what the run gives by position, all parameters are keyword-only, and their defaults are usable."""
     parameters = list(inspect.signature(case.factory).parameters.values())
     given = len(case.arguments())
     for parameter in parameters[given:]:
@@ -35,12 +39,21 @@ def check_options(case: Case) -> None:
     except NameError as error:
         raise AssertionError(f"the annotation of an option does not exist: {error}") from error
     for option in options:
-        require(option.default is not REQUIRED, f"the option {option.name!r} must have a default")
         require(
             inspect.signature(case.factory).parameters[option.name].annotation is not inspect.Parameter.empty,
             f"the option {option.name!r} must have an annotation, by which given values are checked",
         )
-        _check_default(option)
+        if option.default is not REQUIRED:
+            _check_default(option)
+
+
+def needed_options(factory: Callable[..., Any]) -> list[str]:
+    """The options of a factory that have no default, without which nothing can be built to be checked."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # it tells nothing of itself, which `check_options` says
+        return []
+    return [str(it) for it in parameters if it.kind is it.KEYWORD_ONLY and it.default is it.empty]
 
 
 def _check_default(option: Option) -> None:

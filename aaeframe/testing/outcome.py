@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from aaeframe.registry import Offer, Plugin
 from aaeframe.testing.catalogue import Check
@@ -19,9 +20,12 @@ class Outcome(NamedTuple):
     message: str = ""
 
 
-def check_component(offer: Offer) -> Iterator[Outcome]:
-    """Import a component and run all checks of its kind."""
-    return map(_outcome, offer_checks(offer))
+def check_component(offer: Offer, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Outcome]:
+    """Import a component and run all checks of its kind, with these options in place of the defaults.
+
+    One that needs options which are not given is not checked. OptionError if those given do not fit.
+    """
+    return map(_outcome, offer_checks(offer, options))
 
 
 def check_plugin(plugin: Plugin) -> Iterator[Outcome]:

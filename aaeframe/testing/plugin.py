@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
+from typing import Any
 
 from aaeframe.errors import BrokenComponent, PluginError
+from aaeframe.options import bound
 from aaeframe.registry import Offer, Plugin, Registry
 from aaeframe.testing.catalogue import Check, plan
+from aaeframe.testing.factories import needed_options
 from aaeframe.testing.hook_module import check_hook_module
 from aaeframe.testing.requirement import require
 
@@ -29,14 +33,25 @@ def plugin_checks(name: str) -> list[Check]:
     return [check for plugin in plugins for check in _checks(plugin)]
 
 
-def offer_checks(offer: Offer) -> Iterator[Check]:
-    """All checks of an offered component, those that do not apply included; a failing one, if it cannot be imported."""
+def offer_checks(offer: Offer, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Check]:
+    """All checks of an offered component with these options, those that do not apply included.
+
+    A failing one, if it cannot be imported; one that does not apply, if it needs options that are not given.
+    OptionError if those given do not fit.
+    """
     try:
         factory = offer.factory()
     except BrokenComponent as error:
         yield Check("factory", _failure(str(error)))
-    else:
-        yield from plan(offer.kind, factory)
+        return
+    if options:
+        factory = bound(offer, options)
+    if needed := needed_options(factory):
+        call = f"{offer.name}({', '.join(it.partition(':')[0] + '=...' for it in needed)})"
+        why = f"needs {', '.join(needed)}; check it by itself: aaeframe plugins check '{call}'"
+        yield Check("builds", _failure(why), inapplicable=why)
+        return
+    yield from plan(offer.kind, factory)
 
 
 def check_active(plugin: Plugin) -> None:

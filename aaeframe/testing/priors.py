@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -12,7 +13,7 @@ from torch.distributions.constraints import Constraint
 
 from aaeframe import supports
 from aaeframe.errors import ConfigError
-from aaeframe.protocols import Prior
+from aaeframe.protocols import Prior, SupportsRestoring
 from aaeframe.testing.modules import hand_over_state
 from aaeframe.testing.requirement import require, seeded
 
@@ -34,6 +35,14 @@ class PriorCase:
     def build(self) -> Any:
         """A new instance."""
         return self.factory()
+
+    def restored(self, state: Mapping[str, Tensor]) -> Any | None:
+        """What the factory makes of a state_dict; None if it has no `from_state`."""
+        factory: Any = self.factory
+        options: dict[str, Any] = {}
+        while isinstance(factory, partial):
+            factory, options = factory.func, {**factory.keywords, **options}
+        return factory.from_state(state, **options) if isinstance(factory, SupportsRestoring) else None
 
 
 @seeded
@@ -139,6 +148,13 @@ def check_prior_state(case: PriorCase) -> None:
         torch.equal(_sample_seeded(first, 1), _sample_seeded(second, 1)),
         "a second instance with the state_dict of the first must sample the same: keep what is drawn in buffers",
     )
+    restored = case.restored(first.state_dict())
+    if restored is not None:
+        hand_over_state(first, restored)
+        require(
+            torch.equal(_sample_seeded(first, 1), _sample_seeded(restored, 1)),
+            "what from_state builds of a state_dict must sample the same",
+        )
 
 
 def _sample_seeded(prior: Prior, seed: int) -> Tensor:

@@ -229,3 +229,23 @@ def test_check_of_an_unknown_name_is_an_error(run):
 
     assert code == 2
     assert "no active plugin offers a component named 'aaeframe-nothing'" in err
+
+
+def test_check_takes_options_and_says_which_are_needed(run, tmp_path):
+    (tmp_path / "points.csv").write_text("x,y\n0,1\n2,3\n4,6\n")
+
+    code, out, _ = run("plugins", "check", f"empirical(path='{tmp_path / 'points.csv'}')")
+    assert (code, out.splitlines()[-1]) == (0, "nothing failed")
+    assert "pass  prior-state" in out
+
+    code, out, err = run("plugins", "check", "empirical")
+    assert (code, out) == (2, "")
+    assert "needs path: " in err
+
+    code, _, err = run("plugins", "check", "gaussian(sizes=3)", "--kind", "prior")
+    assert code == 2
+    assert "has no option 'sizes'; did you mean 'size'?" in err
+
+    code, _, err = run("plugins", "check", "aaeframe(size=3)")
+    assert code == 2
+    assert "no active plugin offers a component named 'aaeframe'" in err

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pytest
@@ -63,6 +64,10 @@ def unstorable(*, anything: Any = Factory): ...
 def positional(first, *, size: int = 2): ...
 
 
+def reading(*, path: Path):
+    return path
+
+
 def offer(factory="Factory", kind="prior"):
     return Offer(kind, Component("toy", f"{__name__}:{factory}", "a toy"), "aaeframe-toy", "1.2", "toy")
 
@@ -100,6 +105,16 @@ def test_resolved_options_are_complete_and_json_like():
         "anything": None,
     }
     assert resolve_options(offer(), resolved) == resolved
+
+
+def test_a_path_is_stored_from_the_root_to_be_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/user")
+
+    assert resolve_options(offer("reading"), {"path": "x.npy"}) == {"path": str(tmp_path / "x.npy")}
+    assert resolve_options(offer("reading"), {"path": "~/x.npy"}) == {"path": "/home/user/x.npy"}
+    with pytest.raises(OptionError, match="is given a path that cannot be"):
+        resolve_options(offer("reading"), {"path": "~nobody-has-this-name/x.npy"})
 
 
 def test_values_reach_the_factory_as_the_types_it_asks_for():

@@ -62,12 +62,20 @@ class Environment:
 
     def run(self, *commands: list[str]) -> list[Done]:
         """Run command lines one after the other in one process; fails on any uncaught exception."""
+        return [Done(**result) for result in self.ask(DRIVER, json.dumps(commands))]
+
+    def ask(self, program: str, *arguments: str) -> Any:
+        """What a program prints as JSON; fails if the program does."""
+        return json.loads(self.python_runs("-W", "ignore", "-c", program, *arguments))
+
+    def python_runs(self, *arguments: str, cwd: Path | None = None) -> str:
+        """What Python prints, run with these arguments; fails if its exit code is not 0."""
         environ = {key: value for key, value in os.environ.items() if not key.endswith("_PLUGINS")}
         environ |= {"PYTHONPATH": os.pathsep.join(map(str, self.path)), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
-        command = [self.python, "-W", "ignore", "-c", DRIVER, json.dumps(commands)]
-        done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
-        assert done.returncode == 0, done.stderr
-        return [Done(**result) for result in json.loads(done.stdout)]
+        command = [self.python, *arguments]
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environ, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def install(self, *wheels: Path) -> None:
         """Install wheels with pip, reaching no registry."""

@@ -10,12 +10,13 @@ from typing_extensions import get_protocol_members
 from aaeframe.protocols import SupportsLabels, SupportsLogProb, SupportsPosterior
 from aaeframe.registry import Registry
 from aaeframe.testing import EncoderCase, PriorCase
+from aaeframe.testing.factories import needed_options
 
 ASKED = {"prior": (PriorCase, [SupportsLabels, SupportsLogProb]), "encoder": (EncoderCase, [SupportsPosterior])}
 CASES = [
     pytest.param(case(offer.factory()).build(), capability, id=f"{offer.full_name}-{capability.__name__}")
     for offer in Registry.load().offers()
-    if offer.kind in ASKED
+    if offer.kind in ASKED and not needed_options(offer.factory())
     for case, capabilities in [ASKED[offer.kind]]
     for capability in capabilities
 ]

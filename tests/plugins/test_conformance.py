@@ -6,11 +6,13 @@ import pytest
 
 from aaeframe.registry import KINDS, Registry
 from aaeframe.testing import checks_for, import_cost
+from aaeframe.testing.factories import needed_options
 
 REGISTRY = Registry.load()
 CHECKS = [
     pytest.param(check, id=f"{offer.kind}-{offer.full_name}-{name}")
     for offer in REGISTRY.offers()
+    if not needed_options(offer.factory())
     for name, check in checks_for(offer.kind, offer.factory())
 ]
 
@@ -28,3 +30,8 @@ def test_hook_modules_import_no_torch(module):
 def test_all_kinds_are_offered_and_no_plugin_is_broken():
     assert {offer.kind for offer in REGISTRY.offers()} == set(KINDS)
     assert {plugin.status for plugin in REGISTRY.plugins} == {"active"}
+
+
+def test_only_what_is_held_to_its_checks_elsewhere_needs_options():
+    needing = [offer.full_name for offer in REGISTRY.offers() if needed_options(offer.factory())]
+    assert needing == ["aaeframe:empirical"]  # in test_empirical.py

@@ -11,12 +11,14 @@ import pytest
 import aaeframe
 from aaeframe.data import load
 from aaeframe.registry import Registry
+from aaeframe.testing.factories import needed_options
 
 OFFERS = Registry.load().offers()
 
 
 def names(kind):
-    return [offer.full_name for offer in OFFERS if offer.kind == kind and offer.distribution == "aaeframe"]
+    ours = [offer for offer in OFFERS if offer.kind == kind and offer.distribution == "aaeframe"]
+    return [offer.full_name for offer in ours if not needed_options(offer.factory())]
 
 
 @pytest.fixture(scope="module")

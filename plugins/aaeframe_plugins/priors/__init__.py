@@ -9,10 +9,11 @@ _HERE = "aaeframe_plugins.priors"
 
 @hookimpl
 def aaeframe_priors() -> list[Component]:
-    """The priors of the paper."""
+    """The priors of the paper, and samples of your own."""
     return [
         Component("gaussian", f"{_HERE}.gaussian:gaussian", "isotropic Gaussian"),
         Component("mixture", f"{_HERE}.mixture:Mixture", "mixture of Gaussians, ten petals by default; knows labels"),
         Component("swissroll", f"{_HERE}.swissroll:SwissRoll", "a spiral in the plane; knows labels, no density"),
         Component("categorical", f"{_HERE}.categorical:categorical", "one-hot vectors, each class equally likely"),
+        Component("empirical", f"{_HERE}.empirical:Empirical", "the samples of a file, smoothed or not; no density"),
     ]

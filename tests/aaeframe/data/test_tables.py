@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aaeframe.data import load
+from aaeframe.data import load, load_table
 from aaeframe.data.tables import read_csv
 from aaeframe.errors import DataError
 
@@ -99,3 +99,34 @@ def test_a_column_that_is_not_there(table):
 def test_text_that_is_no_utf8(table):
     with pytest.raises(DataError, match=r"cannot be read as .csv: .*must be text in UTF-8"):
         load(table("größe", "1", encoding="latin-1"))
+
+
+@pytest.mark.parametrize("header", [["a,b,y"], []], ids=["header", "bare"])
+def test_a_table_of_numbers_has_no_labels(table, header):
+    found = load_table(table(*header, *lines(*X.T)))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, X.astype(np.float32))
+
+
+def test_a_table_may_be_any_of_numpys_files(tmp_path):
+    np.save(tmp_path / "t.npy", X)
+    np.savez(tmp_path / "t.npz", points=X, y=np.zeros(20))
+    for name in ("t.npy", "t.npz"):
+        np.testing.assert_array_equal(load_table(tmp_path / name), X.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("digits", "there is no file 'digits'. Give one of a table: .npy, .npz, .csv"),
+        ("t.mat", "no format of a table known by its name"),
+        ("images.npy", r"has rows of shape \(1, 4, 4\). A table is \(rows, columns\)"),
+        ("~nobody-has-this-name/t.npy", "cannot be read"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path, monkeypatch, name, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.mat").write_text("1")
+    np.save(tmp_path / "images.npy", np.zeros((3, 4, 4)))
+    with pytest.raises(DataError, match=message):
+        load_table(name)

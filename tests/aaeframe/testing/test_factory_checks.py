@@ -48,7 +48,6 @@ def failing(*, size: int = 2):
 
 
 OPTIONS_REJECTED = [
-    (no_default, "the option 'size' must have a default"),
     (no_annotation, "the option 'size' must have an annotation"),
     (no_star, "the parameter size: 'int' = 2 must be keyword-only: put * before the options"),
     (many, "must be keyword-only: put * before the options; no *args, no **kwargs"),
@@ -86,6 +85,13 @@ def test_a_factory_that_fails_is_rejected():
     testing.check_builds(testing.PriorCase(gaussian))
     with pytest.raises(AssertionError, match="the factory fails with default options: RuntimeError: no license"):
         testing.check_builds(testing.PriorCase(failing))
+
+
+def test_an_option_that_only_the_user_knows_may_have_no_default_but_must_be_given_to_be_checked():
+    testing.check_options(testing.PriorCase(no_default))
+    with pytest.raises(AssertionError, match="the factory needs size: 'int': give it, as in functools"):
+        testing.check_builds(testing.PriorCase(no_default))
+    assert [id for id, _ in testing.checks_for("prior", no_default)] == ["options", "builds"]
 
 
 def test_a_component_that_cannot_be_built_has_one_failing_check_beside_its_options():
@@ -165,6 +171,22 @@ def test_an_unexpected_exception_is_a_failed_check():
 
     assert outcomes["sample-shape"] == ("sample-shape", "failed", "ZeroDivisionError: division by zero")
     assert outcomes["options"].verdict == "passed"
+
+
+def test_a_component_that_needs_an_option_is_checked_when_it_is_given():
+    def needing(*, size: int):
+        return gaussian(size=size)
+
+    globals()["needing"] = needing
+    offer = Offer("prior", Component("toy", f"{__name__}:needing", "a toy"), "aaeframe-toy", "1.0", "toy")
+
+    (outcome,) = check_component(offer)
+    given = list(check_component(offer, {"size": 3}))
+
+    assert outcome.verdict == "inapplicable"
+    assert outcome.message == "needs size: 'int'; check it by itself: aaeframe plugins check 'toy(size=...)'"
+    assert ("builds", "passed", "") in given
+    assert not [it for it in given if it.verdict == "failed"]
 
 
 def test_a_missing_factory_is_the_one_outcome():

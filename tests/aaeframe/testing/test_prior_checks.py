@@ -49,6 +49,14 @@ class Forgetful(Blobs):
         self.centers = torch.rand(2, 2)
 
 
+class Misremembered(Blobs):
+    """Built anew of a state_dict as something else."""
+
+    @classmethod
+    def from_state(cls, state):
+        return cls(spread=2.0)
+
+
 OTHER_GENERATOR = torch.Generator()
 
 
@@ -113,6 +121,7 @@ REJECTED = {
     ],
     "check_prior_state": [
         (testing.PriorCase(Forgetful), "a second instance with the state_dict of the first must sample the same"),
+        (testing.PriorCase(Misremembered), "what from_state builds of a state_dict must sample the same"),
     ],
     "check_log_prob_shape": [
         (density(lambda x: x), "log_prob of () samples must have shape (), not (2,)"),
@@ -191,6 +200,45 @@ def test_one_hot_samples_with_wrong_frequencies_are_rejected():
 
     with pytest.raises(AssertionError, match="samples do not follow log_prob"):
         testing.check_log_prob_fit(testing.PriorCase(lambda: Biased(torch.tensor([0.2, 0.3, 0.5]))))
+
+
+class Circle(constraints.Constraint):
+    """Points of the plane whose distance from 0 lies between two radii."""
+
+    is_discrete, event_dim = False, 1
+
+    def __init__(self, inner, outer):
+        self.inner, self.outer = inner, outer
+
+    def check(self, value):
+        return (value.norm(dim=-1) >= self.inner) & (value.norm(dim=-1) <= self.outer)
+
+
+def ring(inner, outer, density):
+    """Points uniform by area between two radii, with a density that is constant there."""
+
+    class Ring:
+        event_shape, support = torch.Size([2]), Circle(inner - 1e-4, outer + 1e-4)
+
+        def sample(self, shape=torch.Size()):
+            angle = 2 * math.pi * torch.rand(shape)
+            radius = (inner**2 + (outer**2 - inner**2) * torch.rand(shape)).sqrt()
+            return radius[..., None] * torch.stack([angle.cos(), angle.sin()], dim=-1)
+
+        def log_prob(self, value):
+            return torch.full(value.shape[:-1], math.log(density))
+
+    return testing.PriorCase(Ring)
+
+
+def test_a_density_by_length_of_a_curve_is_not_held_against_one_by_area():
+    testing.check_log_prob_fit(ring(1, 1, 1 / (2 * math.pi)))
+
+
+def test_a_density_around_a_hole_is_one_by_area():
+    testing.check_log_prob_fit(ring(0.9, 1.1, 1 / (0.4 * math.pi)))
+    with pytest.raises(AssertionError, match="samples do not follow log_prob"):
+        testing.check_log_prob_fit(ring(0.9, 1.1, 1 / (2 * math.pi)))
 
 
 def test_checks_leave_the_callers_generator_alone():

@@ -1,0 +1,200 @@
+"""The plugin author's guide: its code runs, its signatures are those of the code, its commands exist."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import shlex
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import typer
+
+from aaeframe import config, hookspecs
+from aaeframe.cli import app
+from aaeframe.discovery import HOOKS
+from aaeframe.registry import Registry
+
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "plugins" / "README.md").read_text()
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code, and the file that the text above says it is."""
+
+    language: str
+    text: str
+    file: str | None
+
+
+def blocks():
+    """A block belongs to the last file.py that the paragraph right above it names."""
+    for match in re.finditer(r"^```(\w*)\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE):
+        paragraph = GUIDE[: match.start()].rstrip().rpartition("\n\n")[2]
+        files = re.findall(r"`([\w/]+\.py)`", paragraph) if not paragraph.endswith("```") else []
+        yield Block(match[1], match[2], files[-1] if files else None)
+
+
+BLOCKS = list(blocks())
+FILES = {block.file: block.text for block in BLOCKS if block.language == "python" and block.file}
+TESTS = {file: text for file, text in FILES.items() if file.startswith("test_")}
+PLUGINS = sorted({re.split(r"[/.]", file)[0] for file in FILES if file not in TESTS})
+(SIGNATURES,) = (ast.parse(it.text) for it in BLOCKS if it.language == "python" and it.file is None)
+TABLES = [block.text for block in BLOCKS if block.language == "toml"]
+COMMANDS = [line for block in BLOCKS if block.language == "sh" for line in block.text.splitlines()]
+
+PROGRAM = """
+import json, sys, tempfile
+import aaeframe, numpy as np
+from aaeframe.registry import Registry
+from aaeframe.testing.outcome import check_component
+data = np.random.default_rng(0).normal(size=(60, 5)).astype("float32"), np.arange(60) % 3
+small = {"network": "mlp(hidden=[16])", "discriminator": "mlp(hidden=[16])"}
+results = {}
+for offer in Registry.load().offers():
+    if offer.distribution == "aaeframe":
+        continue
+    outcomes = list(check_component(offer))
+    failed = [str(it) for it in outcomes if it.verdict == "failed"]
+    with tempfile.TemporaryDirectory() as folder:
+        labels = 9 if "labels" in [it.id for it in outcomes if it.verdict == "passed"] else 0
+        parts = {**small, offer.kind: offer.full_name}
+        run = aaeframe.train(data, epochs=1, batch_size=12, labels=labels, out=folder + "/run", **parts)
+        if offer.kind == "prior":
+            parts["prior"] = "categorical+" + offer.full_name
+            aaeframe.train(data, epochs=1, batch_size=12, out=folder + "/product", **parts)
+    results[offer.full_name] = {"failed": failed, "finished": run.finished}
+print(json.dumps(results))
+"""
+"""What the checks say of every component that is not ours, and whether it trains."""
+
+
+@pytest.fixture(scope="module")
+def environment(new_environment, workshop):
+    """Every plugin of the guide, with the project file that the guide gives for the first."""
+    for file, text in FILES.items():
+        name = re.split(r"[/.]", file)[0] if file not in TESTS else "aaeframe_torus/tests"
+        path = workshop.folder / name / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    wheels = []
+    for plugin in PLUGINS:
+        short = plugin.removeprefix("aaeframe_")
+        (workshop.folder / plugin / "pyproject.toml").write_text(TABLES[0].replace("torus", short))
+        wheels.append(workshop.wheel(workshop.folder / plugin))
+    environment = new_environment()
+    environment.install(*wheels)
+    return environment
+
+
+def test_every_block_is_held_to_something():
+    assert {block.language for block in BLOCKS} == {"python", "toml", "sh"}
+    assert [
+        *("aaeframe_arcs", "aaeframe_cloud", "aaeframe_dropped", "aaeframe_laplace", "aaeframe_linear"),
+        *("aaeframe_quadratic", "aaeframe_ray", "aaeframe_torus"),
+    ] == PLUGINS
+    assert list(TESTS) == ["test_torus.py"]
+    assert len(BLOCKS) == len(FILES) + 1 + len(TABLES) + GUIDE.count("```sh\n")
+
+
+def test_every_plugin_conforms_and_trains(environment):
+    results = environment.ask(PROGRAM)
+
+    assert {name.partition(":")[0].replace("-", "_") for name in results} == set(PLUGINS)
+    for name, result in results.items():
+        assert (result["failed"], result["finished"]) == ([], True), name
+
+
+def test_the_test_of_a_plugin_passes(environment, workshop):
+    asked = ["-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-W", "error", "--rootdir", "."]
+
+    passed = environment.python_runs(*asked, ".", cwd=workshop.folder / "aaeframe_torus/tests")
+
+    assert " passed" in passed
+
+
+def test_the_smallest_table_is_a_project_and_the_last_one_of_the_release_too():
+    small, configuration, release = map(tomllib.loads, TABLES)
+
+    assert (
+        small["project"]["entry-points"]
+        == release["project"]["entry-points"]
+        == {"aaeframe": {"torus": "aaeframe_torus"}}
+    )
+    assert release["project"]["keywords"] == ["aaeframe-plugin"]
+    assert config.parse(configuration).prior["z"].options == {"radius": 3.0, "tube": 0.2}
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_is_one(line):
+    program, *arguments = shlex.split(line)
+    if program != "aaeframe":
+        assert line.startswith(("pip install ", "python -m build", "python -m pip install ", "python -m twine upload "))
+        return
+    command, context = typer.main.get_command(app), None
+    while hasattr(command, "commands"):
+        assert arguments, f"{line} ends before a command"
+        name, *rest = arguments
+        assert name in command.commands, f"there is no command {name} in {line}"
+        context = command.make_context(command.name, [name], parent=context)
+        command, arguments = command.commands[name], rest
+    command.make_context(name, arguments, parent=context)  # an option that does not exist is a UsageError
+
+
+def test_every_link_leads_to_what_is_there():
+    headings = {
+        re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in re.findall("^#+ .*", GUIDE, re.M)
+    }
+    for target in re.findall(r"\]\(([^)]+)\)", re.sub(r"```.*?```", "", GUIDE, flags=re.DOTALL)):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif not target.startswith("http"):
+            assert (ROOT / "plugins" / target.partition("#")[0]).exists(), target
+
+
+def functions(tree):
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def test_the_hooks_are_those_of_the_code():
+    shown = {name: ast.unparse(it).partition(":\n")[0] for name, it in functions(SIGNATURES).items() if name in HOOKS}
+    specified = functions(ast.parse(inspect.getsource(hookspecs)))
+
+    for name in HOOKS:
+        specified[name].decorator_list.clear()
+    assert shown == {name: ast.unparse(specified[name]).partition(":\n")[0] for name in HOOKS}
+
+
+@pytest.mark.parametrize("kind", sorted(set(HOOKS.values())))
+def test_the_factories_get_what_the_code_gives(kind):
+    def positional(arguments):
+        return {it.arg: ast.unparse(it.annotation) for it in arguments}
+
+    shown = functions(SIGNATURES)[kind]
+    for offer in Registry.load().offers(kind):
+        parameters = inspect.signature(offer.factory()).parameters.values()
+        found = {it.name: it.annotation for it in parameters if it.kind is not it.KEYWORD_ONLY}
+        assert found == positional(shown.args.args), offer.full_name
+    assert len(shown.args.kwonlyargs) == 1
+    assert ast.unparse(shown.returns) == kind.capitalize()
+    in_manual = re.search(rf"^    {kind}\((.*)\) +-> aaeframe.protocols.(\w+)$", hookspecs.__doc__, re.M)
+    assert in_manual[1].replace("*, ...", "").rstrip(", ") == ", ".join(
+        f"{name}: {annotation}" for name, annotation in positional(shown.args.args).items()
+    )
+    assert in_manual[2] == kind.capitalize()
+
+
+def test_the_number_of_the_interface_is_that_of_the_code():
+    assert f"aaeframe_api = {hookspecs.API}`" in GUIDE
+
+
+def test_the_public_modules_are_those_that_first_party_plugins_may_use():
+    sentence = GUIDE.partition("Public are ")[2].partition(";")[0]
+    named = re.findall(r"`(aaeframe[.\w]*)`", sentence)
+    layers = (ROOT / "tests" / "test_layers.py").read_text()
+    (allowed,) = (ast.literal_eval(it) for it in re.findall(r"public = (\{.*?\})", layers))
+    assert set(named) == allowed | {"aaeframe.testing"}
