@@ -13,19 +13,19 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from aaeframe.errors import CheckpointError
 from aaeframe.files import flush_folder, writing
+from aaeframe.tensors import decoded
 
 FORMAT: Final = 1
 """Grows when a checkpoint can no longer be read by an older version."""
@@ -35,6 +35,7 @@ KEPT: Final = 2
 
 _NAME = re.compile(r"step-(\d{8,})")
 _FILES = ("model.safetensors", "optimizer.safetensors")
+_LARGEST_STATE = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ def read(path: Path) -> Checkpoint:
         if found != written:
             raise _damaged(path / name, f"its SHA-256 is {found[:12]}…, {written[:12]}… was written")
     try:
-        tensors = {name: load_tensors(content) for name, content in data.items()}
-    except (SafetensorError, ValueError) as error:
+        tensors = {name: decoded(content) for name, content in data.items()}
+    except ValueError as error:
         raise _damaged(path, str(error)) from error
     return Checkpoint(tensors[_FILES[0]], tensors[_FILES[1]], state)
 
@@ -123,10 +124,11 @@ def _copied(tensor: Tensor) -> Tensor:
 def _read_state(path: Path) -> dict[str, Any]:
     file = path / "state.json"
     try:
-        state = json.loads(_read_bytes(file))
+        state = json.loads(_read_bytes(file, _LARGEST_STATE))
+        json.dumps(state)  # what can be read may be too deep to be written, as its digest needs
     except (ValueError, RecursionError) as error:
         raise _damaged(file, f"it is not JSON ({error})") from error
-    if not isinstance(state, dict) or not isinstance(state.get("format"), int):
+    if not isinstance(state, dict) or type(state.get("format")) is not int:
         raise _damaged(file, "it names no format")
     if state["format"] > FORMAT:
         raise CheckpointError(
@@ -136,11 +138,19 @@ def _read_state(path: Path) -> dict[str, Any]:
     written = state.pop("digest", None)
     if written != _digest(_canonical(state)):
         raise _damaged(file, "its digest is not that of its content")
+    digests = state.get("digests")
+    if not isinstance(digests, dict) or not all(isinstance(digests.get(name), str) for name in _FILES):
+        raise _damaged(file, f"it lacks the digests of {' and '.join(_FILES)}")
     return state
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_bytes(path: Path, most: int | None = None) -> bytes:
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+            raise _damaged(path, "it is not a file")
+        if most is not None and found.st_size > most:
+            raise _damaged(path, f"it has {found.st_size} bytes, where at most {most} are read")
         return path.read_bytes()
     except OSError as error:
         raise _damaged(path, error.strerror or str(error)) from error

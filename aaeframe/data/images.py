@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from aaeframe.data.assemble import Part
-from aaeframe.data.limits import check_declared
+from aaeframe.data.classes import check_names
+from aaeframe.data.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+
+FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
+"""What Pillow may take a file for, whatever it ends in: of its other formats, some call programs to be decoded."""
 
 GRAY: Final = ("1", "L", "LA")
 """Pillow's modes without color."""
@@ -52,6 +56,7 @@ def read_folder(folder: Path) -> tuple[Part, tuple[str, ...] | None]:
     for name, group in groups.items():
         if not group:
             raise DataError(f"{folder}: the subfolder {name!r} holds no images. Remove it, or fill it.")
+    check_names(tuple(groups), str(folder))
     labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups.values()])
     return Part(_decode(paths, folder), labels), tuple(groups)
 
@@ -72,7 +77,8 @@ def _decode(paths: Sequence[Path], folder: Path) -> np.ndarray:
     (width, height), mode = _common_form(paths)
     channels = 1 if mode == "L" else 3
     shape = (len(paths), channels, height, width)
-    check_declared(shape, 1, str(folder))
+    size = check_declared(shape, 1, str(folder))
+    check_unfolding(size, sum(path.stat().st_size for path in paths), str(folder))
     x = np.empty(shape, np.uint8)
     for row, path in enumerate(paths):
         with _opened(path) as image:
@@ -110,7 +116,7 @@ def _opened(path: Path) -> Iterator[Image]:
         # an image that unpacks to an absurd size is refused where Pillow would only warn
         with (
             warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
-            Image.open(path) as image,
+            Image.open(path, formats=FORMATS) as image,
         ):
             yield image
     except (DataError, MemoryError):

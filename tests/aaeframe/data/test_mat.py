@@ -102,5 +102,5 @@ def test_what_is_no_array_of_numbers_is_refused(tmp_path):
     cells = np.empty((12, 2), object)
     cells[:] = "a"
     io.savemat(tmp_path / "a.mat", {"x": cells})
-    with pytest.raises(DataError, match="of type object; it must be real numbers"):
+    with pytest.raises(DataError, match="of type cell; it must be real numbers"):
         load(tmp_path / "a.mat")
