@@ -125,7 +125,7 @@ def _read_state(path: Path) -> dict[str, Any]:
     file = path / "state.json"
     try:
         state = json.loads(_read_bytes(file, _LARGEST_STATE))
-        json.dumps(state)  # what can be read may be too deep to be written, as its digest needs
+        _canonical(state)  # what can be read may be too deep to be written, as its digest needs
     except (ValueError, RecursionError) as error:
         raise _damaged(file, f"it is not JSON ({error})") from error
     if not isinstance(state, dict) or type(state.get("format")) is not int:

@@ -102,7 +102,7 @@ def _read(stream: TextIO, labels: str | None, where: str) -> Part:
 
 
 def _lines(stream: TextIO, where: str) -> Iterator[tuple[int, list[str]]]:
-    physical = _Physical(stream, where)
+    physical = _Physical(stream, where, LONGEST_ROW)
     reader = csv.reader(physical, skipinitialspace=True)
     for cells in reader:
         physical.left = LONGEST_ROW
@@ -116,7 +116,7 @@ class _Physical:
 
     stream: TextIO
     where: str
-    left: int = LONGEST_ROW
+    left: int
     """Characters the row may still take."""
 
     def __iter__(self) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The long fuzz of every parser: python tests/fuzz/long.py [--cases 10000] [--target NAME] [--out RECORD.json]
 
-Each target has a process of its own, which may take 1 GiB of memory more than it began with and 20 seconds for a case. With
---coverage-guided the same cases are chosen by atheris (pip install atheris), which looks at the code they reach.
+Each target has a process of its own, which may take 1 GiB of memory more than it began with, and 20 seconds for a case.
+With --coverage-guided the same cases are chosen by atheris (pip install atheris), which looks at the code they reach.
 """
 
 from __future__ import annotations

@@ -61,8 +61,31 @@ idx = st.tuples(
 # npy and npz
 
 _dtypes = st.sampled_from(
-    ["|u1", "<f4", ">f8", "<f2", "<f16", "<i8", "<u8", "|b1", "<c16", "|O", "<U3", "|S2", "<M8[ns]", "V4", "|V0", "<U0"]
-    + ["<U99999999", "|S2147483647", "(2,)<f4", "<f3", "O8", "\0", "<U2147483648"]
+    [
+        "|u1",
+        "<f4",
+        ">f8",
+        "<f2",
+        "<f16",
+        "<i8",
+        "<u8",
+        "|b1",
+        "<c16",
+        "|O",
+        "<U3",
+        "|S2",
+        "<M8[ns]",
+        "V4",
+        "|V0",
+        "<U0",
+        "<U99999999",
+        "|S2147483647",
+        "(2,)<f4",
+        "<f3",
+        "O8",
+        "\0",
+        "<U2147483648",
+    ]
 )
 _shapes = st.lists(_lengths | integers, max_size=5).map(tuple) | st.just((12, 3)) | st.just((12,))
 _descriptions = _dtypes.map(repr) | st.sampled_from(["[('a', '<f4')]", "[('a', '|O')]", "('<f4', (2, 3))", "1", "[]"])
@@ -89,7 +112,7 @@ def _saved(array: np.ndarray) -> bytes:
 
 _npy_files = st.builds(_npy, _headers, st.sampled_from([1, 1, 2, 3, 9]), st.binary(max_size=300))
 _npy_files |= st.builds(
-    lambda kind, tile: _npy(f"{{'descr': '{kind}', 'fortran_order': False, 'shape': (12, 3), }}", 1, (tile * 999)[:576]),
+    lambda kind, tile: _npy(f"{{'descr': '{kind}', 'fortran_order': False, 'shape': (12, 3)}}", 1, (tile * 999)[:576]),
     st.sampled_from(["<f4", "<f8", "<f2", "<i8", "<u8", "<f16"]), st.binary(min_size=1, max_size=16),
 )  # fmt: skip
 _npy_files |= st.builds(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import struct
-import warnings
 import zlib
 from pathlib import Path
 
@@ -74,28 +73,25 @@ folders = st.tuples(_loose, st.dictionaries(_folders, _loose, max_size=3))
 
 def laid_out(described: tuple, folder: Path) -> Path:
     """The folder on the disk."""
-    root = os.fsencode(folder / "pictures")
+    root = folder / "pictures"
     loose, groups = described
-    for place, entries in [(root, loose), *((os.path.join(root, name), it) for name, it in groups.items())]:
-        if os.path.lexists(place) and not os.path.isdir(place):
+    for place, entries in [(root, loose), *((root / os.fsdecode(name), it) for name, it in groups.items())]:
+        if os.path.lexists(place) and not place.is_dir():
             continue
-        os.makedirs(place, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
         for name, kind, content in entries:
-            _put(os.path.join(place, name), kind, content)
-    return folder / "pictures"
+            _put(place / os.fsdecode(name), kind, content)
+    return root
 
 
-def _put(path: bytes, kind: str, content: bytes) -> None:
+def _put(path: Path, kind: str, content: bytes) -> None:
     if os.path.lexists(path):
         return
     if kind == "file":
-        Path(os.fsdecode(path)).write_bytes(content)
+        path.write_bytes(content)
     elif kind == "fifo":
         os.mkfifo(path)
     elif kind == "folder":
-        os.mkdir(path)
+        path.mkdir()
     else:
-        os.symlink({"loop": path, "nowhere": b"nowhere", "out": b"/etc/hosts", "up": b".."}[kind], path)
-
-
-warnings.filterwarnings("ignore", module="PIL.EpsImagePlugin")
+        path.symlink_to({"loop": path, "nowhere": "nowhere", "out": "/etc/hosts", "up": ".."}[kind])
