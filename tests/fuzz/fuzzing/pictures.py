@@ -67,7 +67,13 @@ _alike = st.builds(
 )
 _loose = st.lists(_entries, max_size=4) | _alike | st.builds(list.__add__, _alike, st.lists(_entries, max_size=2))
 _folders = st.sampled_from([b"cat", b"dog", b"\xff\xfe", b".hidden", b"e\xcc\x81", b"a.png"])
-folders = st.tuples(_loose, st.dictionaries(_folders, _loose, max_size=3))
+_sound = st.builds(
+    lambda content, count: [(b"%03d.png" % i, "file", content) for i in range(count)],
+    st.sampled_from(GENUINE[:6]),
+    st.integers(10, 12),
+)
+folders = st.tuples(_loose, st.dictionaries(_folders, _loose, max_size=3)) | st.tuples(_sound | _alike, st.just({}))
+folders |= st.tuples(st.just([]), st.dictionaries(_folders, _sound | _loose, min_size=1, max_size=3))
 """What lies in a folder, and in each of its subfolders: names, kinds and contents."""
 
 
