@@ -1,6 +1,6 @@
 """The long fuzz of every parser: python tests/fuzz/long.py [--cases 10000] [--target NAME] [--out RECORD.json]
 
-Each target has a process of its own, which may take 1 GiB of memory more than it began with, and 20 seconds of
+Each target has a process of its own, which may take 2 GiB of memory more than it began with, and 20 seconds of
 the processor's time for a case.
 With --coverage-guided the same cases are chosen by atheris (pip install atheris), which looks at the code they reach.
 """
@@ -22,8 +22,9 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-MOST_MEMORY = 2**30
-"""Bytes of memory a target may take beyond what its imports took. Of address space it may ask for eight times as much,
+MOST_MEMORY = 2 * 2**30
+"""Bytes of memory a target may take beyond what its imports took. Twice what a small file may unfold to,
+as a picture of 89 megapixels is there in several forms at once. Of address space it may ask for four times as much,
 as readers may ask for what a header promises before they find the file too short."""
 
 MOST_SECONDS = 20
@@ -214,7 +215,7 @@ def _guided(watched: _Watched, cases: int, seed: int) -> None:
 def _bound_memory() -> None:
     with Path("/proc/self/statm").open() as stream:
         taken = int(stream.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (taken + 8 * MOST_MEMORY, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (taken + 4 * MOST_MEMORY, resource.RLIM_INFINITY))
 
 
 def _peak() -> float:
