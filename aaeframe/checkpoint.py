@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,13 +21,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from aaeframe.errors import CheckpointError, UnusableCheckpoint
 from aaeframe.files import flush_folder, writing
+from aaeframe.tensors import decoded
 
 FORMAT: Final = 1
 """Grows when a checkpoint can no longer be read by an older version."""
@@ -36,6 +36,7 @@ KEPT: Final = 2
 
 _NAME = re.compile(r"step-(\d{8,})")
 _FILES = ("model.safetensors", "optimizer.safetensors")
+_LARGEST_STATE = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ def read(path: Path) -> Checkpoint:
         if found != written:
             raise _damaged(path / name, f"its SHA-256 is {found[:12]}…, {str(written)[:12]}… was written")
     try:
-        tensors = {name: load_tensors(content) for name, content in data.items()}
-    except (SafetensorError, ValueError) as error:
+        tensors = {name: decoded(content) for name, content in data.items()}
+    except ValueError as error:
         raise _damaged(path, str(error)) from error
     return Checkpoint(tensors[_FILES[0]], tensors[_FILES[1]], state)
 
@@ -150,12 +151,13 @@ def _read_state(path: Path) -> dict[str, Any]:
     In every format, also a later one, `format` and `digest` mean the same: else damage could not be told from that.
     """
     file = path / "state.json"
-    content = _read_bytes(file)
+    content = _read_bytes(file, _LARGEST_STATE)
     try:
         state = json.loads(content)
+        _canonical(state)  # what can be read may be too deep to be written, as its digest needs
     except (ValueError, RecursionError) as error:
         raise _damaged(file, f"it is not JSON ({error})") from error
-    if not isinstance(state, dict) or not isinstance(state.get("format"), int):
+    if not isinstance(state, dict) or type(state.get("format")) is not int:
         raise _damaged(file, "it names no format")
     without = {key: value for key, value in state.items() if key != "digest"}
     newer = f"it has format {state['format']}; this version of aaeframe reads up to {FORMAT}: upgrade aaeframe"
@@ -169,8 +171,13 @@ def _read_state(path: Path) -> dict[str, Any]:
     return without
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_bytes(path: Path, most: int | None = None) -> bytes:
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+            raise _damaged(path, "it is not a file")
+        if most is not None and found.st_size > most:
+            raise _damaged(path, f"it has {found.st_size} bytes, where at most {most} are read")
         return path.read_bytes()
     except OSError as error:
         raise _damaged(path, error.strerror or str(error)) from error

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -33,8 +32,9 @@ from pydantic import (
     model_validator,
 )
 
+from aaeframe import toml
 from aaeframe.errors import ConfigError
-from aaeframe.expression import check_block_name, expand
+from aaeframe.expression import check_block_name, cut, expand, shown
 from aaeframe.requirements import check_name, check_version
 
 Table: TypeAlias = dict[str, Any]
@@ -52,7 +52,7 @@ class Strict(BaseModel):
         if unknown:
             near = difflib.get_close_matches(str(unknown[0]), cls.model_fields, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(cls.model_fields)}"
-            raise ValueError(f"unknown key {', '.join(map(repr, unknown))}; {hint}")
+            raise ValueError(f"unknown key {cut(', '.join(map(repr, unknown)))}; {hint}")
         return value
 
 
@@ -291,10 +291,12 @@ def parse(table: Mapping[str, Any]) -> Config:
 def read(path: Path) -> Table:
     """The table in a TOML file; ConfigError if it is missing or no TOML."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        with path.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)  # from a pipe or a device no size is known before
+        return toml.loads(content.decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"the configuration file {path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigError(f"the configuration file {path} is not TOML: {error}") from error
 
 
@@ -305,6 +307,7 @@ def _without_none(value: Any) -> Any:
     return value
 
 
+_MOST_BYTES = 4 * toml.LONGEST  # UTF-8 has four at most for a character
 _NO_TABLE = ("model_type", "dict_type", "model_attributes_type")
 
 
@@ -315,11 +318,12 @@ def _problem(problem: Any) -> str:
         loc = loc[:2] + loc[3:]  # the third is the optimizer's name, which is no key
     if loc[:1] == ("prior",) and loc[2:3] == ("weight",):
         loc = loc[:3] + loc[4:]  # the fourth is the kind of weight
-    place = ".".join(str(part) for part in loc if part != "[key]")
+    place = cut(".".join(str(part) for part in loc if part != "[key]"))
     if kind == "value_error":
         return f"{place}: {problem['ctx']['error']}".removeprefix(": ")
     if kind == "union_tag_invalid":
-        return f"{place}: no optimizer is named {problem['ctx']['tag']!r}; there are {problem['ctx']['expected_tags']}"
+        tag, known = shown(str(problem["ctx"]["tag"])), problem["ctx"]["expected_tags"]
+        return f"{place}: no optimizer is named {tag}; there are {known}"
     if kind == "missing":
         return f"{place}: is missing"
     must = "must be a table" if kind in _NO_TABLE else problem["msg"].removeprefix("Input ")

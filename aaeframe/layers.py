@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from aaeframe import config as configuration
+from aaeframe import toml
 from aaeframe.config import Config, Table
 from aaeframe.errors import ConfigError
-from aaeframe.expression import expand
+from aaeframe.expression import expand, shown
 from aaeframe.presets import read_preset
 
 Form: TypeAlias = Callable[[Any, Any], Any]
@@ -132,15 +132,15 @@ def _setting(text: str) -> tuple[list[str], Any]:
     path, equals, value = text.partition("=")
     keys = [key.strip() for key in path.split(".")]
     if not equals or not all(keys):
-        raise ConfigError(f"--set takes key.path=value, found {text!r}; for example --set training.epochs=20")
+        raise ConfigError(f"--set takes key.path=value, found {shown(text)}; for example --set training.epochs=20")
     return keys, _value(value.strip())
 
 
 def _value(text: str) -> Any:
     """The value as in TOML, or else the text itself."""
     try:
-        parsed = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
+        parsed = toml.loads(f"value = {text}")
+    except ValueError:
         return text
     return parsed["value"] if parsed.keys() == {"value"} else text
 

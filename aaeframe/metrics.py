@@ -88,6 +88,13 @@ class MetricsFile:
         if not self.path.exists():
             return []
         try:
-            return [dict(json.loads(line)) for line in self.path.read_text("utf-8").splitlines()]
-        except (ValueError, TypeError) as error:
+            return [_row(line) for line in self.path.read_text("utf-8").splitlines()]
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{self.path} is not a table of metrics: {error}") from error
+
+
+def _row(line: str) -> Row:
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise ValueError(f"{line[:40]!r} is no JSON object")
+    return row

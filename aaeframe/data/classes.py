@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -29,14 +30,41 @@ def as_classes(
         return [None] * len(labels), None
     if len({part.dtype.kind for part in flat}) > 1:
         raise DataError(f"{where}: the labels of one part are texts, of another numbers; they must be alike.")
+    _check_texts(flat, where)
     values, index = np.unique(np.concatenate(flat), return_inverse=True)
     if len(values) > MOST_CLASSES:
         raise DataError(
             f"{where}: the labels have {len(values)} different values; at most {MOST_CLASSES} are classes. A "
             "quantity cannot be a label: leave it out, or give it as a feature."
         )
+    names = tuple(str(value) for value in values)
+    check_names(names, where)
     pieces = iter(np.split(index.astype(np.int64), np.cumsum([len(part) for part in flat])[:-1]))
-    return [None if part is None else next(pieces) for part in labels], tuple(str(value) for value in values)
+    return [None if part is None else next(pieces) for part in labels], names
+
+
+def check_names(names: Iterable[str], where: str) -> None:
+    """Refuse names of classes that cannot be written.
+
+    Raises:
+        DataError: a name holds what is no character, as the names of files may that are not in UTF-8.
+    """
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"{where}: the class {name!r} has a name that is not in UTF-8. Rename it.") from error
+
+
+def _check_texts(labels: Sequence[np.ndarray], where: str) -> None:
+    for part in labels:
+        if part.dtype.kind != "U" or part.dtype.itemsize == 0:
+            continue
+        native = np.ascontiguousarray(part, part.dtype.newbyteorder("="))
+        if (native.view(np.uint32) > sys.maxunicode).any():
+            raise DataError(
+                f"{where}: the labels are texts with numbers in them that are no characters. Write it again."
+            )
 
 
 def _one_per_row(labels: np.ndarray, rows: int, where: str) -> np.ndarray:

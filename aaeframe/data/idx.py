@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from aaeframe.data.limits import DEFLATE_RATIO, check_declared
+from aaeframe.data.limits import DEFLATE_RATIO, check_declared, check_unfolding
 from aaeframe.errors import DataError
 
 NAME: Final = re.compile(r"(?P<stem>.*)[-.](?P<idx>idx\d)-(ubyte|byte|short|int|float|double)(\.gz)?$")
@@ -87,6 +87,7 @@ def _read_gzip(path: Path) -> np.ndarray:
     with gzip.open(path) as stream:
         dtype, shape = _header(stream, path)
         size = check_declared(shape, dtype.itemsize, str(path))
+        check_unfolding(size, path.stat().st_size, str(path))
         if size > DEFLATE_RATIO * path.stat().st_size:  # refused before the memory is taken
             raise _wrong_length(path, size, "fewer")
         values = np.empty(shape, dtype)
@@ -111,8 +112,6 @@ def _map(path: Path) -> np.ndarray:
     size, found = prod(shape) * dtype.itemsize, path.stat().st_size - offset
     if size != found:
         raise _wrong_length(path, size, str(found))
-    if size == 0:
-        raise DataError(f"{path}: the data is empty: its header declares the shape {shape}.")
     return np.memmap(path, dtype, "r", offset, shape)
 
 
@@ -126,7 +125,10 @@ def _header(stream: BufferedIOBase, path: Path) -> tuple[np.dtype, tuple[int, ..
     lengths = stream.read(4 * magic[3])
     if len(lengths) < 4 * magic[3]:
         raise DataError(f"{path}: the header is cut off; it declares {magic[3]} axes. Fetch or write it again.")
-    return TYPES[magic[2]], tuple(int(length) for length in np.frombuffer(lengths, ">u4"))
+    shape = tuple(int(length) for length in np.frombuffer(lengths, ">u4"))
+    if 0 in shape:  # beside which numpy may find the other lengths too large
+        raise DataError(f"{path}: the data is empty: its header declares the shape {shape}.")
+    return TYPES[magic[2]], shape
 
 
 def _wrong_length(path: Path, declared: int, found: str) -> DataError:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from aaeframe.data.assemble import Part
-from aaeframe.data.limits import check_declared
+from aaeframe.data.classes import check_names
+from aaeframe.data.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
 from aaeframe.files import leads_out
 
@@ -57,6 +58,7 @@ def read_folder(folder: Path) -> tuple[Part, tuple[str, ...] | None]:
     for name, group in groups.items():
         if not group:
             raise DataError(f"{folder}: the subfolder {name!r} holds no images. Remove it, or fill it.")
+    check_names(tuple(groups), str(folder))
     labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups.values()])
     return Part(_decode(paths, folder), labels), tuple(groups)
 
@@ -77,7 +79,8 @@ def _decode(paths: Sequence[Path], folder: Path) -> np.ndarray:
     (width, height), mode = _common_form(paths)
     channels = 1 if mode == "L" else 3
     shape = (len(paths), channels, height, width)
-    check_declared(shape, 1, str(folder))
+    size = check_declared(shape, 1, str(folder))
+    check_unfolding(size, sum(path.stat().st_size for path in paths), str(folder))
     x = np.empty(shape, np.uint8)
     for row, path in enumerate(paths):
         with _opened(path) as image:

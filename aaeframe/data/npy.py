@@ -11,7 +11,7 @@ import numpy as np
 
 from aaeframe.data.assemble import Part
 from aaeframe.data.keys import pick
-from aaeframe.data.limits import check_declared
+from aaeframe.data.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
 
 HEADERS: Final = {
@@ -66,7 +66,9 @@ def _declared(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> 
     with archive.open(member) as stream:
         shape, dtype = _header(stream, where)
         found = member.file_size - stream.tell()
-    if check_declared(shape, dtype.itemsize, where) > found:
+    size = check_declared(shape, dtype.itemsize, where)
+    check_unfolding(size, member.compress_size, where)
+    if size > found:
         raise _cut_off(where, shape, dtype, found)
     return shape
 

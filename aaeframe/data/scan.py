@@ -81,7 +81,8 @@ def _rows_per_piece(shape: tuple[int, ...]) -> int:
 
 
 def _single(piece: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # what overflows is an infinity, which is what is looked for
+    # what overflows is an infinity, and what is invalid a NaN: both are what is looked for
+    with np.errstate(over="ignore", invalid="ignore"):
         return piece.astype(np.float32, copy=False)
 
 

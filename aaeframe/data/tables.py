@@ -14,6 +14,12 @@ import numpy as np
 from aaeframe.data.assemble import Part
 from aaeframe.errors import DataError
 
+LONGEST_ROW: Final = 2**24
+"""Characters of one row of a table."""
+
+LONGEST_LABEL: Final = 1000
+"""Characters of one label; all labels of a file take as much memory as its longest."""
+
 LABELS: Final = ("label", "labels", "class", "target", "y")
 """The names, in any case, by which a label column is known unless one is named."""
 
@@ -73,11 +79,16 @@ class _Table:
     def _take_label(self, line: int, label: str, name: str) -> None:
         if not label:
             raise DataError(f"{self.where}: line {line} has no label in column {name!r}. Fill it or drop the line.")
+        if len(label) > LONGEST_LABEL:
+            raise DataError(
+                f"{self.where}: line {line} has a label of {len(label)} characters in column {name!r}; at most "
+                f"{LONGEST_LABEL} are read."
+            )
         self.labels.append(label)
 
 
 def _read(stream: TextIO, labels: str | None, where: str, usual: Sequence[str]) -> Part:
-    lines = _lines(stream)
+    lines = _lines(stream, where)
     line, first = next(lines, (0, []))
     if not first:
         raise DataError(f"{where}: the table is empty.")
@@ -91,11 +102,30 @@ def _read(stream: TextIO, labels: str | None, where: str, usual: Sequence[str]) 
     return table.part()
 
 
-def _lines(stream: TextIO) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(stream, skipinitialspace=True)
+def _lines(stream: TextIO, where: str) -> Iterator[tuple[int, list[str]]]:
+    physical = _Physical(stream, where, LONGEST_ROW)
+    reader = csv.reader(physical, skipinitialspace=True)
     for cells in reader:
+        physical.left = LONGEST_ROW
         if cells:
             yield reader.line_num, cells
+
+
+@dataclass
+class _Physical:
+    """The lines of a file, of which one row takes several where cells in quotes hold line breaks."""
+
+    stream: TextIO
+    where: str
+    left: int
+    """Characters the row may still take."""
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self.stream.readline(self.left + 1):
+            self.left -= len(line)
+            if self.left < 0:
+                raise DataError(f"{self.where}: a row is longer than the {LONGEST_ROW} characters that are read.")
+            yield line
 
 
 def _label_column(names: Sequence[str], labels: str | None, where: str, usual: Sequence[str]) -> int | None:

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
 from aaeframe.errors import CheckpointError
 from aaeframe.files import write_atomically, writing
+from aaeframe.tensors import decoded
 from aaeframe_kernels import ParzenState
 
 _DIGEST = 64
@@ -80,6 +80,6 @@ class Keep:
                 f"{self.path} is damaged: its content is not what was written. Remove it to begin anew"
             )
         try:
-            return load(data[_DIGEST:])
-        except (SafetensorError, ValueError) as error:
+            return decoded(data[_DIGEST:])
+        except ValueError as error:
             raise CheckpointError(f"{self.path} is damaged: {error}. Remove it to begin anew") from error

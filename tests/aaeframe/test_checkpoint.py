@@ -310,3 +310,50 @@ def test_a_checkpoint_is_never_overwritten(folder, path):
     with pytest.raises(RunError, match=r"cannot write .*step-00000007"):
         write(folder, 7, made(0))
     assert_equal(read(path), made(7))
+
+
+def rewritten(path, change, model=None):
+    """The checkpoint with its state changed, and signed as a genuine one is."""
+    state = json.loads((path / "state.json").read_text())
+    if model is not None:
+        (path / "model.safetensors").write_bytes(model)
+        state["digests"]["model.safetensors"] = hashlib.sha256(model).hexdigest()
+    state.pop("digest")
+    state = change(state)
+    canonical = json.dumps(state, sort_keys=True, separators=(",", ":")).encode()
+    (path / "state.json").write_text(json.dumps({**state, "digest": hashlib.sha256(canonical).hexdigest()}))
+    return path
+
+
+@pytest.mark.parametrize("digests", [None, 3, [], {}, {"model.safetensors": 3, "optimizer.safetensors": 3}])
+def test_a_state_without_digests_is_damaged(path, digests):
+    with pytest.raises(CheckpointError, match=r"state\.json cannot be used: it lacks the digests"):
+        read(rewritten(path, lambda state: {**state, "digests": digests}))
+
+
+@pytest.mark.parametrize("kind", ["F4", "F6_E2M3", "F8_E8M0", "X"])
+def test_a_tensor_of_a_type_that_torch_lacks_is_damage(path, kind):
+    header = json.dumps({"a": {"dtype": kind, "shape": [4, 2], "data_offsets": [0, 4]}}).encode()
+    with pytest.raises(CheckpointError, match="cannot be used"):
+        read(rewritten(path, dict, len(header).to_bytes(8, "little") + header + bytes(4)))
+
+
+def test_a_state_that_is_too_deep_is_damaged(path):
+    for depth in range(900, 1000, 3):
+        (path / "state.json").write_text('{"format": 1, "a": ' + '{"a": ' * depth + "1" + "}" * depth + "}")
+        with pytest.raises(CheckpointError, match=r"state\.json cannot be used"):
+            read(path)
+
+
+def test_a_state_without_end_is_not_read(path):
+    os.truncate(path / "state.json", 2**30)  # of which the disk holds a page
+    with pytest.raises(CheckpointError, match=r"it has 1073741824 bytes, where at most \d+ are read"):
+        read(path)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_pipe_is_not_waited_for(path, file):
+    (path / file).unlink()
+    os.mkfifo(path / file)
+    with pytest.raises(CheckpointError, match=rf"{file} cannot be used: it is not a file"):
+        read(path)

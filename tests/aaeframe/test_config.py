@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -131,6 +132,8 @@ def test_the_rate_falls_at_milestones_and_towards_the_end():
         (b"\xff\xfe", "is not TOML"),
         (b"a = " + b"[" * 5000, "is not TOML"),
         (b"a = " + b"9" * 5000, "is not TOML"),
+        (b"a" + b".a" * 64 + b" = 1", "a key has more than 64 parts"),
+        (b"#" * 2**21, "is longer than the 1048576 characters that are read"),
     ],
 )
 def test_a_file_that_is_not_toml(tmp_path, content, message):
@@ -146,6 +149,8 @@ def test_a_file_that_cannot_be_read(tmp_path):
         read(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         read(tmp_path)
+    with pytest.raises(ConfigError, match="is longer than"):
+        read(Path("/dev/zero"))
 
 
 # Weights that change.

@@ -66,6 +66,7 @@ def test_a_plus_sign_in_a_list_does_not_divide_a_product():
         ("y=mlp", r"'y=mlp' names a block, 'y'; only a product of priors does: leave out 'y='"),
         ("mlp(a=" + "9" * 5000 + ")", "cannot be read"),
         ("mlp(a=" + "[" * 5000 + ")", "cannot be read"),
+        ("mlp(a" + ".a" * 5000 + "=1)", "a key has more than 64 parts"),
     ],
 )
 def test_what_is_no_component(text, message):
@@ -127,3 +128,16 @@ def test_any_text_is_a_product_or_a_config_error(text):
 def test_options_arrive_as_they_were_written(options):
     written = ", ".join(f"{name}={value!r}" for name, value in options.items())
     assert parse_component(f"p({written})")["options"] == options
+
+
+@pytest.mark.parametrize("value", ["[" * 70 + "]" * 70, "{a=" * 70 + "1" + "}" * 70])
+def test_options_too_deep_to_be_walked_are_refused(value):
+    with pytest.raises(ConfigError, match="nested more than 64 tables and lists deep"):
+        expand({"encoder": f"mlp(a={value})"})
+
+
+def test_a_long_text_is_not_printed_whole():
+    for parse in (parse_component, parse_product):
+        with pytest.raises(ConfigError) as caught:
+            parse("mlp(" + "x" * 9000)
+        assert len(str(caught.value)) < 1000

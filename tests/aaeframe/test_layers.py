@@ -206,3 +206,8 @@ def test_layers_below_are_not_changed():
 
 def test_what_was_not_given_is_left_out():
     assert without_none({"a": None, "b": {"c": None}, "d": {"e": 0, "f": None}, "g": []}) == {"d": {"e": 0}, "g": []}
+
+
+def test_a_path_that_is_too_deep_is_refused():
+    with pytest.raises(ConfigError, match="nested more than 64 tables and lists deep"):
+        compose(None, None, {}, ["prior.z.options" + ".a" * 3000 + "=1", "prior.z.options" + ".a" * 3000 + "=2"])

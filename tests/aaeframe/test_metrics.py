@@ -110,7 +110,9 @@ def test_a_full_disk_leaves_whole_rows(file, files_up_to):
     assert [row["epoch"] for row in file.rows()] == [1, 2]
 
 
-@pytest.mark.parametrize("text", ["{]\n", "[1, 2]\n", "3\n", '{"epoch": 1}\n{"epo'])
+@pytest.mark.parametrize(
+    "text", ["{]\n", "[1, 2]\n", "[]\n", '[["epoch", 1]]\n', "3\n", "[" * 5000, '{"epoch": 1}\n{"epo']
+)
 def test_what_is_no_table_of_metrics_is_refused(file, text):
     file.path.write_text(text)
     with pytest.raises(RunError, match=r"metrics.jsonl is not a table of metrics"):

@@ -67,3 +67,13 @@ def test_too_many_classes_are_a_quantity():
 def test_texts_and_numbers_do_not_mix():
     with pytest.raises(DataError, match="of one part are texts, of another numbers"):
         as_classes([np.array(["1"]), np.array([1])], [1, 1], "mine")
+
+
+def test_texts_that_are_no_characters_are_refused():
+    numbers = np.full(10, 0x110000, np.uint32).view("U1")
+    for order in "<>":
+        with pytest.raises(DataError, match="mine: the labels are texts with numbers in them that are no characters"):
+            from_arrays(np.zeros((10, 2)), numbers.astype(f"{order}U1") if order == ">" else numbers, name="mine")
+    with pytest.raises(DataError, match=r"the class '\\ud800' has a name that is not in UTF-8"):
+        from_arrays(np.zeros((10, 2)), np.array(["a", "\ud800"] * 5), name="mine")
+    assert from_arrays(np.zeros((10, 2)), np.array(["a", "é"] * 5).astype(">U1")).class_names == ("a", "é")

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from aaeframe.data import idx, load
+from aaeframe.data import idx, limits, load
 from aaeframe.errors import DataError
 
 CODES = {dtype: code for code, dtype in idx.TYPES.items()}
@@ -122,3 +122,20 @@ def test_labels_of_another_number_are_refused(tmp_path):
     write(tmp_path / "x-labels-idx1-ubyte", LABELS[:-1])
     with pytest.raises(DataError, match=r"labels have the shape \(29,\); 30 rows need \(30,\)"):
         load(write(tmp_path / "x-images-idx3-ubyte", IMAGES))
+
+
+def test_a_length_of_zero_beside_absurd_ones_is_empty(tmp_path):
+    path = tmp_path / "x-idx4-ubyte.gz"
+    path.write_bytes(gzip.compress(b"\0\0\x08\x04" + struct.pack(">4I", 0, *[2**32 - 1] * 3)))
+    with pytest.raises(DataError, match=r"the data is empty: its header declares the shape \(0, 4294967295"):
+        load(path)
+
+
+def test_a_file_that_unfolds_to_gigabytes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "GENEROUS", 2**20)
+    monkeypatch.setattr(np, "empty", lambda *_: pytest.fail("memory was taken"))
+    content = b"\0\0\x08\x03" + struct.pack(">3I", 4, 1024, 1024) + bytes(2**22)
+    path = tmp_path / "x-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(DataError, match=r"the header declares 0\.0 GiB, over 500 times the \d,\d+ bytes .*as \.npy"):
+        load(path)

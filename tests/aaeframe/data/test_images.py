@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from aaeframe.data import load
+from aaeframe.data import limits, load
 from aaeframe.errors import DataError
 
 GRAY = np.random.default_rng(0).integers(0, 256, (20, 6, 5), dtype=np.uint8)
@@ -133,3 +135,37 @@ def test_images_beside_subfolders_are_ambiguous(tmp_path):
     fill(tmp_path / "cats", GRAY)
     with pytest.raises(DataError, match=r"in the folder itself \(000.png\) and in subfolders too"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["EPS", "PPM", "ICO"])
+def test_a_picture_of_another_kind_than_the_name_says_is_refused(tmp_path, form):
+    folder = fill(tmp_path / "a", COLOR)
+    Image.fromarray(COLOR[0]).save(folder / "other", form)  # Pillow hands EPS to a program, to be run
+    (folder / "other").rename(folder / "007.png")
+    with pytest.raises(DataError, match=r"007\.png: cannot be decoded as an image: cannot identify image file"):
+        load(folder)
+
+
+def test_a_folder_whose_name_is_not_utf8_is_no_class(tmp_path):
+    fill(tmp_path / "a" / "cat", GRAY)
+    fill(tmp_path / "a" / "\udcff", GRAY)
+    with pytest.raises(DataError, match=r"the class '\\udcff' has a name that is not in UTF-8. Rename it"):
+        load(tmp_path / "a")
+
+
+def test_images_that_unfold_to_gigabytes_are_refused_before_they_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "GENEROUS", 2**20)
+    monkeypatch.setattr(np, "empty", lambda *_: pytest.fail("memory was taken"))
+    with pytest.raises(DataError, match=r"the header declares 0\.0 GiB, over 500 times the \d+,\d+ bytes"):
+        load(fill(tmp_path / "a", np.zeros((10, 2000, 2000), np.uint8)))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "loop"])
+def test_what_cannot_be_opened_is_not_waited_for(tmp_path, kind):
+    folder = fill(tmp_path / "a", GRAY)
+    if kind == "pipe":
+        os.mkfifo(folder / "100.png")
+    else:
+        (folder / "100.png").symlink_to(folder / "100.png")
+    with pytest.raises(DataError, match=r"100\.png"):
+        load(folder)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from scipy import io
 
-from aaeframe.data import load
+from aaeframe.data import limits, load
 from aaeframe.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -102,5 +105,61 @@ def test_what_is_no_array_of_numbers_is_refused(tmp_path):
     cells = np.empty((12, 2), object)
     cells[:] = "a"
     io.savemat(tmp_path / "a.mat", {"x": cells})
-    with pytest.raises(DataError, match="of type object; it must be real numbers"):
+    with pytest.raises(DataError, match="of type cell; it must be real numbers"):
         load(tmp_path / "a.mat")
+
+
+def matrix(*, lengths=(12, 3), kind=9, flags=0, stored=2, declared=36, size=36):
+    """A .mat file of one variable x, class `kind`, its values `declared` bytes of type `stored`; `size` are there."""
+    head = struct.pack("<IIII", 6, 8, kind | flags, 0) + struct.pack(
+        f"<II{len(lengths)}i", 5, 4 * len(lengths), *lengths
+    )
+    body = head + struct.pack("<HH4s", 1, 1, b"x") + struct.pack("<II", stored, declared) + bytes(size)
+    return b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM" + struct.pack("<II", 14, len(body)) + body
+
+
+def packed(whole):
+    content = zlib.compress(whole[128:])
+    return whole[:128] + struct.pack("<II", 15, len(content)) + content
+
+
+@pytest.mark.parametrize("form", [bytes, packed], ids=["plain", "compressed"])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"stored": 8}, "has an element of type 8, where"),  # scipy crashes
+        ({"stored": 99}, "has an element of type 99, where"),  # scipy crashes
+        ({"lengths": (), "kind": 4, "stored": 4, "declared": 0, "size": 0}, "fewer than two lengths"),  # scipy crashes
+        ({"declared": 2**32 - 100}, "has values of 4294967196 bytes"),
+        ({"flags": 0x800}, "complex numbers, where only real ones can be data"),
+        ({"lengths": (-12, -3)}, "lengths cannot be negative"),
+        ({"lengths": (2**31 - 1, 2**30)}, "GiB are read into memory"),
+        ({"kind": 5}, "x is of type sparse; it must be real numbers"),
+        ({"kind": 200}, "x is of type unknown; it must be real numbers"),
+    ],
+)
+def test_a_variable_that_lies_is_refused_before_it_is_loaded(tmp_path, form, wrong, message, monkeypatch):
+    (tmp_path / "a.mat").write_bytes(form(matrix()))
+    assert load(tmp_path / "a.mat").spec.shape == (3,)
+    monkeypatch.setattr(io, "loadmat", lambda *_, **__: pytest.fail("it was loaded"))
+    (tmp_path / "a.mat").write_bytes(form(matrix(**wrong)))
+    with pytest.raises(DataError, match=message):
+        load(tmp_path / "a.mat")
+
+
+def test_a_variable_that_unfolds_to_more_than_it_declares_is_refused(tmp_path, monkeypatch):
+    whole = matrix()
+    monkeypatch.setattr(io, "loadmat", lambda *_, **__: pytest.fail("it was loaded"))
+    (tmp_path / "a.mat").write_bytes(packed(whole + bytes(2**24)))
+    with pytest.raises(DataError, match=r"a variable unfolds to more than the \d+ bytes it declares"):
+        load(tmp_path / "a.mat")
+    monkeypatch.setattr(limits, "GENEROUS", 2**20)
+    (tmp_path / "a.mat").write_bytes(packed(matrix(declared=2**24, size=2**24)))
+    with pytest.raises(DataError, match=r"the header declares 0\.0 GiB, over 500 times the \d+,\d+ bytes"):
+        load(tmp_path / "a.mat")
+
+
+def test_variables_that_are_not_data_are_not_loaded(tmp_path):
+    x = RNG.standard_normal((30, 5))
+    io.savemat(tmp_path / "a.mat", {"x": x, "about": {"by": "me", "more": np.array(["a", x], object)}})
+    assert load(tmp_path / "a.mat").spec.shape == (5,)

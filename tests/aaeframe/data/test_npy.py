@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from aaeframe.data import load
+from aaeframe.data import limits, load
 from aaeframe.errors import DataError
 
 X = np.random.default_rng(0).integers(0, 256, (40, 6), dtype=np.uint8)
@@ -149,7 +149,9 @@ def test_pickled_labels_are_refused(tmp_path):
 
 
 def test_an_array_too_large_for_memory_is_refused_before_it_is_read(tmp_path):
-    with pytest.raises(DataError, match=r"64\.0 GiB; at most 16 GiB are read into memory. Save larger data as .npy"):
+    with pytest.raises(
+        DataError, match=r"64\.0 GiB; at most [\d.]+ GiB are read into memory. Save larger data as .npy"
+    ):
         load(zipped(tmp_path / "x.npz", x=npy(X, shape=(2**16, 2**20))))
 
 
@@ -184,3 +186,18 @@ def test_a_flipped_bit_is_found(tmp_path):
     (tmp_path / "a.npz").write_bytes(whole)
     with pytest.raises(DataError, match="Bad CRC-32"):
         load(tmp_path / "a.npz")
+
+
+def test_an_archive_that_unfolds_to_gigabytes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "GENEROUS", 2**20)
+    np.savez_compressed(tmp_path / "x.npz", x=np.zeros((2**11, 2**11), np.uint8))
+    with pytest.raises(DataError, match=r"x\.npy: the header declares 0\.0 GiB, over 500 times the \d,\d+ bytes"):
+        load(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", x=np.zeros((2**11, 2**11), np.uint8))
+    assert len(load(tmp_path / "x.npz").train) == 1640
+
+
+def test_more_than_the_memory_of_the_machine_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "_memory", lambda: 2**31)
+    with pytest.raises(DataError, match=r"4\.0 GiB; at most 2 GiB are read into memory"):
+        load(zipped(tmp_path / "x.npz", x=npy(X, shape=(2**12, 2**20))))

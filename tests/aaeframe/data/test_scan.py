@@ -48,3 +48,10 @@ def test_moments_in_pieces_are_those_of_the_whole(small_pieces):
     rows = x.astype(np.float32)[index].astype(np.float64)
     np.testing.assert_allclose(mean, rows.mean(0), rtol=1e-12)
     np.testing.assert_allclose(std, rows.std(0), rtol=1e-9)
+
+
+def test_a_signaling_nan_is_as_any_other():
+    x = np.zeros((20, 2))
+    x.view(np.uint64)[3, 1] = 0x7FF0000000000001
+    with pytest.raises(DataError, match=r"1 of 40 values are not finite .*first is nan in row 3, feature 1"):
+        from_arrays(x)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aaeframe.data import load, load_table
+from aaeframe.data import load, load_table, tables
 from aaeframe.data.tables import read_csv
 from aaeframe.errors import DataError
 
@@ -130,3 +130,16 @@ def test_what_is_no_table_is_refused(tmp_path, monkeypatch, name, message):
     np.save(tmp_path / "images.npy", np.zeros((3, 4, 4)))
     with pytest.raises(DataError, match=message):
         load_table(name)
+
+
+def test_a_label_so_long_that_all_would_take_its_memory_is_refused(table):
+    with pytest.raises(DataError, match=r"line 2 has a label of 90000 characters in column 'y'; at most 1000 are read"):
+        load(table("a,y", "1," + "x" * 90_000, *["1,b"] * 30))
+
+
+@pytest.mark.parametrize("row", ["1," * 300, '"\n",' * 150], ids=["one line", "line breaks in quotes"])
+def test_a_row_without_end_is_refused(table, row, monkeypatch):
+    monkeypatch.setattr(tables, "LONGEST_ROW", 500)
+    with pytest.raises(DataError, match="a row is longer than the 500 characters that are read"):
+        load(table(row))
+    assert load(table(*["1,2"] * 300)).spec.shape == (2,)
