@@ -107,7 +107,7 @@ class Run:
         data, seed = dataset or self.dataset(), self.config.training.seed
         scaled = data.spec.support is constraints.unit_interval
         validation = np.arange(min(VALIDATION_ROWS, len(data.validation)))
-        keep = self._keep({"samples": samples, "seed": seed, "chunk": CHUNK})
+        keep = self._keep({"split": split, "samples": samples, "seed": seed, "chunk": CHUNK})
         if keep is None or not keep.found:  # one that goes on is one look
             self._log_access(split, f"likelihood, {samples} samples")
         found = estimate(

@@ -113,6 +113,20 @@ def test_every_look_at_the_test_rows_is_counted(done, runs, monkeypatch):
     assert purposes == ["evaluate", "evaluate", "likelihood, 100 samples", "figures"]
 
 
+def test_an_estimate_on_validation_rows_that_was_stopped_hides_no_look_at_test_rows(tmp_path):
+    run = aaeframe.train(prior="gaussian(size=2)", out=tmp_path / "run", **SMALL)
+
+    def stop(doing, done, of):
+        if not doing.startswith("bandwidths"):  # the pass that chose one is kept by now
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.likelihood(split="validation", samples=100, progress=stop)
+    assert len(list((run.folder.path / "likelihood").iterdir())) == 1
+    run.likelihood(samples=100)
+    assert len(run.folder.test_accesses.read_text().splitlines()) == 1
+
+
 @pytest.fixture
 def pair(tmp_path):
     """An adversarial and a variational run with one prior."""
