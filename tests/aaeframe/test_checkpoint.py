@@ -321,13 +321,14 @@ def rewritten(path, change, model=None):
     state.pop("digest")
     state = change(state)
     canonical = json.dumps(state, sort_keys=True, separators=(",", ":")).encode()
-    (path / "state.json").write_text(json.dumps({**state, "digest": hashlib.sha256(canonical).hexdigest()}))
+    signed = {**state, "digest": hashlib.sha256(canonical).hexdigest()}
+    (path / "state.json").write_text(json.dumps(signed, indent=1))  # as it is written: otherwise spelled, it is damage
     return path
 
 
-@pytest.mark.parametrize("digests", [None, 3, [], {}, {"model.safetensors": 3, "optimizer.safetensors": 3}])
+@pytest.mark.parametrize("digests", [None, 3, [], {}])
 def test_a_state_without_digests_is_damaged(path, digests):
-    with pytest.raises(CheckpointError, match=r"state\.json cannot be used: it lacks the digests"):
+    with pytest.raises(CheckpointError, match=r"state\.json cannot be used: it holds no digests of"):
         read(rewritten(path, lambda state: {**state, "digests": digests}))
 
 

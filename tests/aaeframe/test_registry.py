@@ -229,7 +229,7 @@ def test_an_unknown_name_gets_the_nearest_and_the_known_ones():
         Registry.load().find("prior", "gausian")
     assert "no active plugin offers a prior named 'gausian'" in str(raised.value)
     assert "did you mean 'gaussian'?" in str(raised.value)
-    assert "known priors: categorical, gaussian, mixture, swissroll" in str(raised.value)
+    assert "known priors: categorical, empirical, gaussian, mixture, swissroll" in str(raised.value)
     assert "not active" not in str(raised.value)
 
 

@@ -21,7 +21,7 @@ from aaeframe_plugins.networks.mlp import MLP as Network
 from aaeframe_plugins.priors.mixture import Mixture
 from aaeframe_plugins.priors.swissroll import SwissRoll
 
-STEPS, BATCH, CODES, RATE = 2000, 256, 2000, 2e-3
+STEPS, BATCH, CODES, RATE = 3000, 256, 2000, 1e-3
 
 
 def posterior_of_one_point(prior, encoder_class, **options):
@@ -47,8 +47,9 @@ def posterior_of_one_point(prior, encoder_class, **options):
             phase: torch.optim.Adam(parameters[phase], lr=RATE, betas=(0.5, 0.999), fused=True)
             for phase in ("discriminator", "generator")
         }
-        # Without R1 the result hangs on the seed: of three, one to three had over 15 % of codes off the roll.
-        recipe = Unsupervised(model, optimizers, Adversary(model, penalty=0.03))
+        # A weaker R1 and faster steps leave the result to the seed and to the processor's rounding: of three seeds one
+        # had 50 % of codes off the roll. With these the three had 6 to 9 %.
+        recipe = Unsupervised(model, optimizers, Adversary(model, penalty=0.3))
         x = torch.full((BATCH, 4), 0.5)
         for step in range(STEPS):
             for optimizer in optimizers.values():

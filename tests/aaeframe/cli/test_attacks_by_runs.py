@@ -81,15 +81,26 @@ def configure(run, *path, value):
 @pytest.mark.parametrize("command", OPENED)
 @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.safetensors"])
 def test_a_pickle_in_place_of_tensors_with_the_right_digest(cli, refused, run, canary, file, command):
-    (newest(run) / file).write_bytes(pickle.dumps(Bomb(canary)))
-    seal(newest(run))
-    refused(cli(*command.replace("RUN", str(run)).split()), "cannot be used")
+    for checkpoint in (run / "checkpoints").glob("step-*"):  # resuming passes over what is damaged
+        (checkpoint / file).write_bytes(pickle.dumps(Bomb(canary)))
+        seal(checkpoint)
+    refused(cli(*command.replace("RUN", str(run)).split()), "can be used")
 
 
 @pytest.mark.parametrize("command", OPENED)
 def test_a_pickle_in_place_of_the_state(cli, refused, run, canary, command):
-    (newest(run) / "state.json").write_bytes(pickle.dumps(Bomb(canary)))
+    for checkpoint in (run / "checkpoints").glob("step-*"):
+        (checkpoint / "state.json").write_bytes(pickle.dumps(Bomb(canary)))
     refused(cli(*command.replace("RUN", str(run)).split()), "state.json cannot be used: it is not JSON")
+
+
+def test_a_pickle_that_is_passed_over_by_resuming_is_not_opened(cli, run, canary):
+    (newest(run) / "model.safetensors").write_bytes(pickle.dumps(Bomb(canary)))
+    seal(newest(run))
+    done = cli("train", "--resume", str(run))
+    assert done.code == 0
+    assert "cannot be used" in done.err
+    assert "the newest that is whole, is taken in its place" in done.err
 
 
 @pytest.mark.parametrize(("name", "command"), [("config.toml", "sample"), ("metrics.jsonl", "figures")])

@@ -28,6 +28,11 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def spelled(state: dict) -> bytes:
+    """The bytes of state.json as they are written: otherwise spelled, any content is damage."""
+    return json.dumps(state, indent=1).encode()
+
+
 def signed(state: dict) -> dict:
     """The state with the digest that a genuine one of this content has."""
     text = json.dumps(state, sort_keys=True, separators=(",", ":")).encode()
@@ -45,7 +50,7 @@ def _changed(changes: list, dropped: list[str], sign: bool) -> bytes:
         state[key] = value
     for key in dropped:
         state.pop(key, None)
-    return json.dumps(signed(state) if sign else state).encode()
+    return spelled(signed(state) if sign else state)
 
 
 _keys = st.sampled_from(["format", "digests", "step", "digest", "third", "more"])

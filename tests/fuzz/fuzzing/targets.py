@@ -95,7 +95,7 @@ def _state(content: bytes, folder: Path) -> None:
 
 def _tensors(content: bytes, folder: Path) -> None:
     state = checkpoints.signed(checkpoints.state_of(content))
-    found = checkpoint.read(checkpoints.laid_out(folder, json.dumps(state).encode(), content))
+    found = checkpoint.read(checkpoints.laid_out(folder, checkpoints.spelled(state), content))
     for tensor in found.model.values():
         tensor.clone()
 
