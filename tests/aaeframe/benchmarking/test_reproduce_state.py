@@ -60,12 +60,12 @@ def test_where_a_cell_stands_as_its_run_goes_on(cell, put, registry):
     ("reports", "expected"),
     [
         ({}, State.TRAINED),
-        ({"test": (75_000, False, REPORT)}, State.TRAINED),
-        ({"test": (75_000, False, REPORT), "nats": (75_000, False, NATS)}, State.DONE),
-        ({"test": (75_000, True, REPORT), "nats": (75_000, False, NATS)}, State.TRAINED),
-        ({"test": (75_000, False, REPORT), "nats": (75_000, True, NATS)}, State.TRAINED),
-        ({"test": (74_500, False, REPORT), "nats": (75_000, False, NATS)}, State.TRAINED),
-        ({"test": (75_000, False, {}), "nats": (75_000, False, NATS)}, State.UNREADABLE),
+        ({"test": (45_000, False, REPORT)}, State.TRAINED),
+        ({"test": (45_000, False, REPORT), "nats": (45_000, False, NATS)}, State.DONE),
+        ({"test": (45_000, True, REPORT), "nats": (45_000, False, NATS)}, State.TRAINED),
+        ({"test": (45_000, False, REPORT), "nats": (45_000, True, NATS)}, State.TRAINED),
+        ({"test": (44_500, False, REPORT), "nats": (45_000, False, NATS)}, State.TRAINED),
+        ({"test": (45_000, False, {}), "nats": (45_000, False, NATS)}, State.UNREADABLE),
     ],
 )
 def test_reports_count_that_are_of_the_finished_run_and_its_weights(cell, put, registry, reports, expected):
