@@ -14,7 +14,7 @@ from aaeframe.registry import Kind
 from aaeframe.testing import densities, discriminators, encoders, labels, networks, priors
 from aaeframe.testing.factories import check_builds, check_options
 
-Checks: TypeAlias = Mapping[Callable[..., None], type | None]
+Checks: TypeAlias = Mapping[Callable[..., str | None], type | None]
 """Every check of a kind, and the capability without which it does not apply."""
 
 CHECKS: Final[Mapping[Kind, Checks]] = {
@@ -67,8 +67,8 @@ class Check(NamedTuple):
     """One check, to be run by calling it; its id is its `str`."""
 
     id: str
-    run: Callable[[], None]
-    """Raises AssertionError if the component does not have the property."""
+    run: Callable[[], str | None]
+    """Raises AssertionError if the component does not have the property; returns why if that cannot be told."""
     inapplicable: str | None = None
     """Why the check does not apply; None if it does."""
 
@@ -80,7 +80,7 @@ class Check(NamedTuple):
         return self.id
 
 
-def checks_for(kind: Kind, factory: Callable[..., Any]) -> Iterator[tuple[str, Callable[[], None]]]:
+def checks_for(kind: Kind, factory: Callable[..., Any]) -> Iterator[tuple[str, Callable[[], str | None]]]:
     """The checks that apply to what the factory builds, each with an id such as "sample-shape"."""
     for check in plan(kind, factory):
         if check.inapplicable is None:

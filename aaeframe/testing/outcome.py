@@ -48,9 +48,9 @@ def _outcome(check: Check) -> Outcome:
     if check.inapplicable is not None:
         return Outcome(check.id, "inapplicable", check.inapplicable)
     try:
-        check.run()
+        untold = check.run()
     except AssertionError as error:
         return Outcome(check.id, "failed", str(error))
     except Exception as error:
         return Outcome(check.id, "failed", f"{type(error).__name__}: {error}")
-    return Outcome(check.id, "passed")
+    return Outcome(check.id, "passed") if untold is None else Outcome(check.id, "inapplicable", untold)
