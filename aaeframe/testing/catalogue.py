@@ -59,6 +59,14 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         networks.check_network_rows: None,
     },
 }
+LACKS: Final[Mapping[type, str]] = {
+    nn.Module: "is no nn.Module",
+    SupportsLogProb: "has no log_prob",
+    SupportsLabels: "has no sample_labeled and num_classes",
+    SupportsPosterior: "has no posterior",
+    SupportsHead: "has no body and head",
+}
+"""What a component without the capability has not."""
 LABEL_CHECKS: Final[Checks] = {discriminators.check_logit_labels: None}
 """Those of a discriminator with classes, beside the others."""
 
@@ -132,7 +140,7 @@ def _plan_case(case: Any, checks: Checks) -> Iterator[Check]:
     yield builds
     for check, capability in checks.items():
         applies = capability is None or _offers(built, capability)
-        missing = None if applies or capability is None else f"not a {capability.__name__}"
+        missing = None if applies or capability is None else LACKS[capability]
         name = check.__name__.removeprefix("check_").replace("_", "-")
         yield Check(f"{name}{suffix}", partial(check, case), missing)
 

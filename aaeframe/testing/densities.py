@@ -66,8 +66,8 @@ def check_log_prob_fit(case: PriorCase) -> str | None:
         p_value = 2 * min(it for it in (lines, bridge) if it is not None)
     require(
         p_value >= FALSE_ALARM,
-        f"samples do not follow log_prob (p-value {p_value:.1e}); or log_prob is not normalized over the support, or the "
-        f"support, {supports.described(prior.support)}, is larger than where samples lie",
+        f"samples do not follow log_prob (p-value {p_value:.1e}); or log_prob is not normalized over the support; or "
+        f"the support, {supports.described(prior.support)}, is larger than where samples lie",
     )
     return None
 

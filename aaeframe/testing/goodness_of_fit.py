@@ -1,7 +1,7 @@
 """Do samples follow a density? Do two sets of samples follow the same distribution?
 
-Every function returns a p-value, or None where it cannot tell, and works in any dimension. Two tests hold samples against a density p, as
-each is blind to something that the other sees:
+Every function returns a p-value, or None where it cannot tell, and works in any dimension. Two tests hold samples
+against a density p, as each is blind to something that the other sees:
 
 **Lines.** Through each sample x goes a line of random direction u. Given the line, the place of x on it has
 the density p(x + t u) up to a factor, so that
