@@ -101,7 +101,7 @@ def check(
 
 
 def _report_inactive(plugins: Sequence[Plugin], json: bool) -> NoReturn:
-    """All that a check can say of plugins that were not loaded, without torch, which is imported to check components."""
+    """All that a check can say of plugins that were not loaded; torch is imported for components alone."""
     from aaeframe.cli.console import out, print_json
 
     if json:

@@ -151,6 +151,14 @@ def test_check_reports_what_is_heavy_slow_or_broken(all_installed):
     assert broken.out.count("no license") == 1
 
 
+def test_check_of_a_broken_plugin_needs_no_torch(environment, workshop, wheels):
+    alone = environment.with_path(workshop.unpack(wheels["raises-at-import"]))
+
+    (broken,) = alone.run(["plugins", "check", "aaeframe-raises-at-import"])
+
+    assert (broken.code, "torch" in broken.loaded) == (1, False)
+
+
 def test_a_broken_plugin_can_be_blocked(environment, workshop, wheels):
     alone = environment.with_path(workshop.unpack(wheels["exits-at-import"]))
 
