@@ -52,7 +52,10 @@ def contents_of(entry_value: str, distribution: str, entry_name: str, interface:
     else the plugin itself raises, SystemExit included.
     """
     if ":" in entry_value:
-        raise PluginError(f"the entry point must name a module, not an attribute: {entry_value!r}")
+        raise PluginError(
+            f"the entry point must name a module, not an attribute: {entry_value!r}; the entry point in pyproject.toml "
+            "names it"
+        )
     with redirect_stdout(sys.stderr):  # what a plugin prints must not end up inside `--json`
         module = importlib.import_module(entry_value)
         api = getattr(module, "aaeframe_api", UNSTATED)
@@ -125,7 +128,9 @@ def _check_factory_exists(component: Component) -> None:
         try:
             attrgetter(attribute)(module)
         except AttributeError as error:
-            raise PluginError(f"the factory of {component.name!r} does not exist: {error}") from error
+            nearest = difflib.get_close_matches(attribute, vars(module), n=1)
+            advice = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise PluginError(f"the factory of {component.name!r} does not exist: {error}{advice}") from error
         return
     parts = path.split(".")
     known = max(n for n in range(len(parts)) if n == 0 or ".".join(parts[:n]) in sys.modules)

@@ -12,7 +12,7 @@ import inspect
 import json
 import sys
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,10 +24,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from aaeframe.errors import AaeframeError, BrokenComponent, OptionError
-from aaeframe.registry import Offer
+from aaeframe.registry import Kind, Offer
 
 REQUIRED = inspect.Parameter.empty
 """The `default` of an option that has none and must be given."""
+
+_GIVEN: Mapping[Kind, int] = {"encoder": 2, "prior": 0, "discriminator": 2, "network": 2}
+"""How many parameters of a factory the run gives by position."""
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "min_length": "length >=", "max_length": "length <="}
 
@@ -69,6 +72,19 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     plain = typing.get_type_hints(carrier, globalns=namespace)
     schema = typing.get_type_hints(carrier, globalns=namespace, include_extras=True)
     return tuple(_option(it, plain.get(name, Any), schema.get(name, Any)) for name, it in named.items())
+
+
+def misplaced_options(offer: Offer) -> tuple[str, ...]:
+    """Parameters of the factory that look like options and are none, as they are not keyword-only."""
+    parameters = list(inspect.signature(offer.factory()).parameters.values())[_GIVEN[offer.kind] :]
+    return tuple(it.name for it in parameters if it.kind is it.POSITIONAL_OR_KEYWORD)
+
+
+def put_star(names: Sequence[str]) -> str:
+    """What the plugin's author does about misplaced options."""
+    one, first = len(names) == 1, names[0]
+    subject = f"parameter {first} is" if one else f"parameters {', '.join(names)} are"
+    return f"its {subject} not keyword-only and so no option{'' if one else 's'}: put * before {first}"
 
 
 def options_for(offer: Offer) -> tuple[Option, ...]:
@@ -160,12 +176,13 @@ def _from_the_root(value: Any) -> Any:
 
 def _unknown(offer: Offer, name: str, options: Mapping[str, Option]) -> str:
     nearest = difflib.get_close_matches(name, options, n=1)
-    return "\n  ".join(
-        [
-            f"{offer} has no option {name!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else ""),
-            f"its options are {', '.join(map(str, options.values())) or 'none'}",
-        ]
-    )
+    lines = [
+        f"{offer} has no option {name!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else ""),
+        f"its options are {', '.join(map(str, options.values())) or 'none'}",
+    ]
+    if misplaced := misplaced_options(offer):
+        lines.append(put_star(misplaced))
+    return "\n  ".join(lines)
 
 
 def _namespace(factory: Callable[..., Any]) -> dict[str, Any]:

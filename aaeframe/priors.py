@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from copy import copy
 from typing import Any, Final, cast
@@ -139,16 +140,19 @@ def _check_batch_shape(name: str, prior: Prior) -> None:
 
 
 def _check_sample(name: str, prior: Prior) -> None:
-    """Draw two samples, from a random stream of their own."""
+    """Draw a few samples, from a random stream of their own; so many that rows and dimensions cannot be mixed up."""
+    count = next(it for it in itertools.count(3) if it not in prior.event_shape)
+    who = f"the prior of block {name!r}, of type {type(prior).__name__},"
     try:
         with torch.random.fork_rng(devices=[]):
-            sample = prior.sample(torch.Size([2]))
+            sample = prior.sample(torch.Size([count]))
     except Exception as error:  # it is someone else's code
-        raise ConfigError(f"the prior of block {name!r} cannot be sampled: {type(error).__name__}: {error}") from error
-    asked = (2, *prior.event_shape)
+        raise ConfigError(f"{who} cannot be sampled: {type(error).__name__}: {error}") from error
+    asked = (count, *prior.event_shape)
     if not isinstance(sample, torch.Tensor) or tuple(sample.shape) != asked:
         found = tuple(sample.shape) if isinstance(sample, torch.Tensor) else type(sample).__name__
         raise ConfigError(
-            f"the prior of block {name!r} was asked for two samples and gave {found}; sample(sample_shape) must give "
-            f"a tensor of shape sample_shape + event_shape, here {asked}"
+            f"{who} was asked for {count} samples and gave {found}; sample(sample_shape) must give a tensor of shape "
+            f"sample_shape + event_shape, here {asked}. Mend it; for a plugin's prior, `aaeframe plugins check` says "
+            "more"
         )

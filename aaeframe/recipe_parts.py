@@ -20,7 +20,7 @@ from aaeframe.protocols import DataSpec, SupportsPosterior
 from aaeframe.recipes.adversary import Adversary
 from aaeframe.recipes.corruption import Corruption
 from aaeframe.representation import ClusterHeads
-from aaeframe.supports import is_one_hot, unwrapped
+from aaeframe.supports import described, is_one_hot, unwrapped
 
 HEAD_DISTANCE = 6.0
 """How far apart cluster heads are kept if not told: three standard deviations of a standard normal style each."""
@@ -95,7 +95,7 @@ def _check_softening(config: Config, model: Autoencoder) -> None:
         if part.softening and not is_one_hot(support):
             raise ConfigError(
                 f"prior.{name}.softening is for blocks of one-hot vectors, and {name!r} ({part.component}) lives on "
-                f"{support}; leave it out, or take instance_noise"
+                f"{described(support)}; leave it out, or take instance_noise"
             )
 
 
@@ -140,7 +140,7 @@ def _variational(config: Config, data: DataSpec, model: Autoencoder) -> dict[str
         if unwrapped(prior.support) is not constraints.real:
             raise ConfigError(
                 f"the recipe 'variational' needs priors on real numbers, and block {name!r} "
-                f"({config.prior[name].component}) lives on {prior.support}; use an adversarial recipe"
+                f"({config.prior[name].component}) lives on {described(prior.support)}; use an adversarial recipe"
             )
     unit = data.support is constraints.unit_interval
     likelihood = config.training.likelihood or ("bernoulli" if unit else "gaussian")

@@ -93,6 +93,13 @@ class Plugin:
     warnings: tuple[str, ...] = ()
     """What works still in an active plugin and will not for ever, and what to do about it."""
 
+    @property
+    def state(self) -> str:
+        """The status, and of a plugin that is not active also why and where."""
+        where = f" (at {self.location})" if self.location else ""
+        why = "" if self.status == "active" else f": {self.error or 'not loaded, as asked'}"
+        return f"{self.status}{why}{where}"
+
     def answers_to(self, name: str) -> bool:
         """Whether the name is the plugin's distribution, entry point or module."""
         return name in (self.name, self.module) or normalized(name) == self.distribution

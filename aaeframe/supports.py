@@ -71,6 +71,16 @@ def unwrapped(constraint: Constraint) -> Constraint:
     return constraint
 
 
+def described(constraint: Constraint) -> str:
+    """The constraint in words: as torch has it, but for one of your own, of whose name torch would cut a letter."""
+    kind = type(constraint)
+    base = getattr(constraint, "base_constraint", None)
+    if base is not None and repr(base) in repr(constraint):
+        return repr(constraint).replace(repr(base), described(base), 1)
+    own = kind.__repr__ is Constraint.__repr__ and not kind.__module__.startswith("torch.")
+    return kind.__name__ if own else repr(constraint)
+
+
 def _through_wrapper(constraint: Any, event_shape: torch.Size) -> Support:
     return resolve(constraint.base_constraint, event_shape)
 
@@ -163,7 +173,7 @@ def _with_bounds(constraint: Constraint, change: Callable[[str, Tensor], Tensor]
 def _unmapped(constraint: Constraint, reason: str) -> str:
     kind = type(constraint)
     return (
-        f"no encoder head is known to reach the support {constraint!r}: {reason}. "
+        f"no encoder head is known to reach the support {described(constraint)}: {reason}. "
         f"Known are {', '.join(sorted(k.__name__.strip('_') for k in _rules))}, and whatever transform_to maps to; "
         f"add it with aaeframe.supports.register({kind.__name__}, lambda constraint, event_shape: Support(...))."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -80,9 +80,12 @@ def check(
 ) -> None:
     """Run the conformance checks of aaeframe.testing. The exit code is 1 if one fails."""
     from aaeframe.cli.console import out, print_json
-    from aaeframe.testing.outcome import check_component, check_plugin
 
     plugins, offers, given = _find_to_check(options.registry(context), name, _kind(kind))
+    if not any(plugin.status == "active" for plugin in plugins):
+        _report_inactive(plugins, json)
+    from aaeframe.testing.outcome import check_component, check_plugin
+
     todo = [(str(plugin), _described(plugin), check_plugin(plugin)) for plugin in plugins]
     todo += [(str(offer), _named(offer), check_component(offer, given)) for offer in offers]
     checked: list[dict[str, Any]] = []
@@ -95,6 +98,22 @@ def check(
     else:
         out().print(f"{failed} failed" if failed else "nothing failed", style="bold")
     raise typer.Exit(1 if failed else 0)
+
+
+def _report_inactive(plugins: Sequence[Plugin], json: bool) -> NoReturn:
+    """All that a check can say of plugins that were not loaded; torch is imported for components alone."""
+    from aaeframe.cli.console import out, print_json
+
+    if json:
+        failures = [{"id": "active", "verdict": "failed", "message": it.state} for it in plugins]
+        checked = [{**_described(it), "checks": [failure]} for it, failure in zip(plugins, failures, strict=True)]
+        print_json({"checked": checked, "failed": len(plugins)})
+        raise typer.Exit(1)
+    for plugin in plugins:
+        _print_line(out(), f"{plugin.distribution} {plugin.version}, entry point {plugin.name}")
+        _print_line(out(), f"  FAIL  active: {plugin.state}")
+    out().print(f"{len(plugins)} failed", style="bold")
+    raise typer.Exit(1)
 
 
 def _kind(name: str | None) -> Kind | None:
@@ -157,7 +176,7 @@ def _explained(offer: Offer) -> dict[str, Any]:
 
     from pydantic_core import to_jsonable_python
 
-    from aaeframe.options import REQUIRED, options_for
+    from aaeframe.options import REQUIRED, misplaced_options, options_for
 
     def described(option: Option) -> dict[str, Any]:
         required = option.default is REQUIRED
@@ -172,6 +191,7 @@ def _explained(offer: Offer) -> dict[str, Any]:
         "version": offer.version,
         "doc": doc,
         "options": [described(option) for option in options_for(offer)],
+        "not_keyword_only": [*misplaced_options(offer)],
     }
 
 
@@ -209,11 +229,13 @@ def _print_list(console: Console, registry: Registry) -> None:
         if plugin.error is not None:
             _print_line(console, f"{plugin}")
             _print_line(console, f"  at {plugin.location}" if plugin.location else "")
-            _print_line(console, f"  remove it: pip uninstall {plugin.distribution}")
+            _print_line(console, f"  mend it, if it is yours: aaeframe plugins check {plugin.distribution} says more")
+            _print_line(console, f"  or remove it: pip uninstall {plugin.distribution}")
 
 
 def _print_info(console: Console, component: dict[str, Any]) -> None:
     from aaeframe.cli.console import table
+    from aaeframe.options import put_star
 
     _print_line(console, f"{component['kind']} {component['full_name']}: {component['summary']}")
     _print_line(console, f"from {component['distribution']} {component['version']}, {component['factory']}")
@@ -222,6 +244,8 @@ def _print_info(console: Console, component: dict[str, Any]) -> None:
     rows = [(it["name"], it["type"], _default(it), it["doc"]) for it in component["options"]]
     columns = ("option", "type", "default", "doc")
     console.print(table("Options", columns, rows, numbers=False) if rows else "no options")
+    if component["not_keyword_only"]:
+        _print_line(console, f"warning: {put_star(component['not_keyword_only'])}")
 
 
 def _default(option: dict[str, Any]) -> str:

@@ -9,8 +9,9 @@ says what is wrong. `plugin_checks` gives all that apply to an installed plugin,
     def test_conformance(check):
         check()
 
-`checks_for` gives those of one component, as pairs of id and check; options other than the defaults are bound by
-`checks_for("prior", functools.partial(Torus, radius=3.0))`. `aaeframe plugins check NAME` runs the same.
+`plugin_checks("aaeframe-torus", "torus(tube=0.1)")` checks with these options besides the defaults. `checks_for` is for
+a component that no installed plugin offers, yet: it gives pairs of id and check, as in `checks_for("prior", Torus)`.
+`aaeframe plugins check NAME` runs the same.
 
 Checks draw the same random numbers in every run and leave torch's generator as it was; those that test a distribution
 reject a right one with probability 1e-5.

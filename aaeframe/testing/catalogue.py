@@ -14,7 +14,7 @@ from aaeframe.registry import Kind
 from aaeframe.testing import densities, discriminators, encoders, labels, networks, priors
 from aaeframe.testing.factories import check_builds, check_options
 
-Checks: TypeAlias = Mapping[Callable[..., None], type | None]
+Checks: TypeAlias = Mapping[Callable[..., str | None], type | None]
 """Every check of a kind, and the capability without which it does not apply."""
 
 CHECKS: Final[Mapping[Kind, Checks]] = {
@@ -59,6 +59,14 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         networks.check_network_rows: None,
     },
 }
+LACKS: Final[Mapping[type, str]] = {
+    nn.Module: "is no nn.Module",
+    SupportsLogProb: "has no log_prob",
+    SupportsLabels: "has no sample_labeled and num_classes",
+    SupportsPosterior: "has no posterior",
+    SupportsHead: "has no body and head",
+}
+"""What a component without the capability has not."""
 LABEL_CHECKS: Final[Checks] = {discriminators.check_logit_labels: None}
 """Those of a discriminator with classes, beside the others."""
 
@@ -67,8 +75,8 @@ class Check(NamedTuple):
     """One check, to be run by calling it; its id is its `str`."""
 
     id: str
-    run: Callable[[], None]
-    """Raises AssertionError if the component does not have the property."""
+    run: Callable[[], str | None]
+    """Raises AssertionError if the component does not have the property; returns why if that cannot be told."""
     inapplicable: str | None = None
     """Why the check does not apply; None if it does."""
 
@@ -80,7 +88,7 @@ class Check(NamedTuple):
         return self.id
 
 
-def checks_for(kind: Kind, factory: Callable[..., Any]) -> Iterator[tuple[str, Callable[[], None]]]:
+def checks_for(kind: Kind, factory: Callable[..., Any]) -> Iterator[tuple[str, Callable[[], str | None]]]:
     """The checks that apply to what the factory builds, each with an id such as "sample-shape"."""
     for check in plan(kind, factory):
         if check.inapplicable is None:
@@ -132,7 +140,7 @@ def _plan_case(case: Any, checks: Checks) -> Iterator[Check]:
     yield builds
     for check, capability in checks.items():
         applies = capability is None or _offers(built, capability)
-        missing = None if applies or capability is None else f"not a {capability.__name__}"
+        missing = None if applies or capability is None else LACKS[capability]
         name = check.__name__.removeprefix("check_").replace("_", "-")
         yield Check(f"{name}{suffix}", partial(check, case), missing)
 

@@ -77,7 +77,11 @@ def check_code_support(case: EncoderCase) -> None:
     for name, block in BLOCKS.items():
         relaxation = supports.relaxation(block.support, block.event_shape)
         inside: Tensor = relaxation.check(code[name])
-        require(bool(inside.all()), f"the block {name!r} must lie in {relaxation}, as its support is {block.support}")
+        require(
+            bool(inside.all()),
+            f"the block {name!r} must lie in {supports.described(relaxation)}, as its support is "
+            f"{supports.described(block.support)}",
+        )
 
 
 @seeded

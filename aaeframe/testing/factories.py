@@ -32,7 +32,7 @@ def check_options(case: Case) -> None:
     for parameter in parameters[given:]:
         require(
             parameter.kind is parameter.KEYWORD_ONLY,
-            f"the parameter {parameter} must be keyword-only: put * before the options; no *args, no **kwargs",
+            f"the parameter {parameter.name} must be keyword-only: put * before the options; no *args, no **kwargs",
         )
     try:
         options = options_of(case.factory)
@@ -50,10 +50,10 @@ def check_options(case: Case) -> None:
 def needed_options(factory: Callable[..., Any]) -> list[str]:
     """The options of a factory that have no default, without which nothing can be built to be checked."""
     try:
-        parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):  # it tells nothing of itself, which `check_options` says
+        options = options_of(factory)
+    except (NameError, TypeError, ValueError):  # it tells nothing of itself, which `check_options` says
         return []
-    return [str(it) for it in parameters if it.kind is it.KEYWORD_ONLY and it.default is it.empty]
+    return [str(it) for it in options if it.default is REQUIRED]
 
 
 def _check_default(option: Option) -> None:

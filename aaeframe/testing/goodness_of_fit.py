@@ -1,7 +1,7 @@
 """Do samples follow a density? Do two sets of samples follow the same distribution?
 
-Every function returns a p-value and works in any dimension. Two tests hold samples against a density p, as
-each is blind to something that the other sees:
+Every function returns a p-value, or None where it cannot tell, and works in any dimension. Two tests hold samples
+against a density p, as each is blind to something that the other sees:
 
 **Lines.** Through each sample x goes a line of random direction u. Given the line, the place of x on it has
 the density p(x + t u) up to a factor, so that
@@ -48,10 +48,10 @@ FLAT: Final = 1e-6
 """Samples whose variance in some direction is smaller than this, relative to the largest, have no volume."""
 
 
-def lines_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> float:
+def lines_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> float | None:
     """That `samples` (N, D) follow the density along lines; `others` (M >= 2 N, D) are independent of them.
 
-    The test abstains, with p-value 1, if the density is too finely structured for the finest grid.
+    None if the density is too finely structured for the finest grid.
     """
     directions = others[: len(samples)] - others[len(samples) : 2 * len(samples)]
     if not directions.any(dim=1).all():
@@ -62,18 +62,18 @@ def lines_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> f
         if (places - coarse).abs().mean() < GRID_ERROR:
             return _chi_square(torch.histc(places, BINS, 0, 1), torch.full((BINS,), len(samples) / BINS))
         coarse = places
-    return 1.0
+    return None
 
 
-def bridge_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> float:
+def bridge_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> float | None:
     """That `samples` (N, D) follow the density, its factor included; `others` (M, D) are independent of them.
 
-    The test abstains, with p-value 1, if the samples lie in a flat, where p is no density in D dimensions.
+    None if the samples lie in a flat, where p is no density in D dimensions.
     """
     covariance = others.double().T.cov().reshape(others.shape[1], -1)
     spread = torch.linalg.eigvalsh(covariance)
     if spread[0] <= FLAT * spread[-1]:
-        return 1.0
+        return None
     kernels = _Kernels(others[:CENTERS].double(), covariance)
     y = kernels.sample(len(samples)).to(samples.dtype)
     from_samples = torch.sigmoid(kernels.log_prob(samples) - log_density(samples).double())

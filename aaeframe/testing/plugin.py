@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from aaeframe.errors import BrokenComponent, PluginError
+from aaeframe.expression import parse_component
 from aaeframe.options import bound
 from aaeframe.registry import Offer, Plugin, Registry
 from aaeframe.testing.catalogue import Check, plan
@@ -16,11 +17,13 @@ from aaeframe.testing.hook_module import check_hook_module
 from aaeframe.testing.requirement import require
 
 
-def plugin_checks(name: str) -> list[Check]:
-    """The checks that apply to the plugins of this distribution, entry point or module, with the default options.
+def plugin_checks(name: str, *also: str) -> list[Check]:
+    """The checks that apply to the plugins of this distribution, entry point or module.
 
-    Ids are "active", "hook-module" and such as "prior:torus:sample-shape". Raises PluginError if nothing that is
-    installed has the name.
+    Components are checked with their default options, and with those of `also`, such as "torus(tube=0.1)". Ids are
+    "active", "hook-module" and such as "prior:torus:sample-shape" or "prior:torus(tube=0.1):sample-shape". Raises
+    PluginError if nothing that is installed has the name, or a component of `also`; OptionError if its options do not
+    fit.
     """
     installed = Registry.load().plugins
     plugins = [it for it in installed if it.answers_to(name)]
@@ -30,7 +33,8 @@ def plugin_checks(name: str) -> list[Check]:
             f"no installed plugin has the distribution, entry point or module {name!r}; there are those of "
             f"{known or 'no distribution'}. Install it: pip install -e ."
         )
-    return [check for plugin in plugins for check in _checks(plugin)]
+    checks = [check for plugin in plugins for check in _checks(plugin)]
+    return checks + [check for wanted in also for check in _checks_with_options(wanted, plugins)]
 
 
 def offer_checks(offer: Offer, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Check]:
@@ -56,8 +60,7 @@ def offer_checks(offer: Offer, options: Mapping[str, Any] = MappingProxyType({})
 
 def check_active(plugin: Plugin) -> None:
     """The plugin was loaded, and its hooks were called."""
-    where = f" (at {plugin.location})" if plugin.location else ""
-    require(plugin.status == "active", f"{plugin.status}: {plugin.error or 'not loaded, as asked'}{where}")
+    require(plugin.status == "active", plugin.state)
 
 
 def _checks(plugin: Plugin) -> Iterator[Check]:
@@ -66,9 +69,24 @@ def _checks(plugin: Plugin) -> Iterator[Check]:
         return
     yield Check("hook-module", partial(_check_light, plugin))
     for offer in plugin.offers:
-        for check in offer_checks(offer):
-            if check.inapplicable is None:
-                yield check._replace(id=f"{offer.kind}:{offer.name}:{check.id}")
+        yield from _checks_of_offer(offer, offer.name)
+
+
+def _checks_with_options(wanted: str, plugins: Sequence[Plugin]) -> Iterator[Check]:
+    parsed = parse_component(wanted)
+    active = [plugin for plugin in plugins if plugin.status == "active"]
+    offers = [it for plugin in active for it in plugin.offers if parsed["component"] in (it.name, it.full_name)]
+    if active and not offers:
+        known = ", ".join(it.name for plugin in active for it in plugin.offers)
+        raise PluginError(f"the plugin offers no component {parsed['component']!r}; it offers {known}")
+    for offer in offers:
+        yield from _checks_of_offer(offer, wanted, parsed["options"])
+
+
+def _checks_of_offer(offer: Offer, title: str, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Check]:
+    for check in offer_checks(offer, options):
+        if check.inapplicable is None:
+            yield check._replace(id=f"{offer.kind}:{title}:{check.id}")
 
 
 def _check_light(plugin: Plugin) -> None:

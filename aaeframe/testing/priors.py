@@ -126,7 +126,10 @@ def check_sample_support(case: PriorCase) -> None:
     samples = prior.sample(torch.Size([1000]))
     outside = ~inside(prior, samples)
     first = f", such as {samples[outside][0].tolist()}" if outside.any() else ""
-    require(not outside.any(), f"{int(outside.sum())} of 1000 samples lie outside {prior.support}{first}")
+    require(
+        not outside.any(),
+        f"{int(outside.sum())} of 1000 samples lie outside {supports.described(prior.support)}{first}",
+    )
 
 
 @seeded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Final, ParamSpec, Protocol
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import torch
 
@@ -12,6 +12,7 @@ FALSE_ALARM: Final = 1e-5
 """The probability with which a statistical check rejects what is right."""
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Case(Protocol):
@@ -38,13 +39,13 @@ def require(condition: bool, message: str) -> None:
         raise AssertionError(message)
 
 
-def seeded(check: Callable[P, None]) -> Callable[P, None]:
+def seeded(check: Callable[P, R]) -> Callable[P, R]:
     """Let a check draw the same random numbers in every run and leave the caller's generator as it was."""
 
     @functools.wraps(check)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
-            check(*args, **kwargs)
+            return check(*args, **kwargs)
 
     return run

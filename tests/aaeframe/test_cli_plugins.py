@@ -71,7 +71,8 @@ def test_list_shows_plugins_components_and_errors_whole(run, install):
     assert code == 0
     assert f"aaeframe-broken 1.0, entry point broken (broken: RuntimeError: {'long ' * 40}[bold]end)" in out
     assert "aaeframe_broken.py:1\n" in out
-    assert "remove it: pip uninstall aaeframe-broken" in out
+    assert "  mend it, if it is yours: aaeframe plugins check aaeframe-broken says more\n" in out
+    assert "  or remove it: pip uninstall aaeframe-broken\n" in out
     assert "swissroll" in out
     assert "aaeframe_plugins.discriminators" in out
 
@@ -155,6 +156,15 @@ def test_info_as_json(run, toy):
     }
 
 
+def test_info_tells_of_a_forgotten_star(run, install):
+    install("aaeframe-toy", {"aaeframe_toy": TOY, "aaeframe_toy_prior": TOY_PRIOR.replace("def toy(*, ", "def toy(")})
+
+    _, out, _ = run("plugins", "info", "toy", "--kind", "prior")
+
+    assert "no options\n" in out
+    assert "warning: its parameters size, means are not keyword-only and so no options: put * before size\n" in out
+
+
 def test_info_shows_all_kinds_of_a_name(run):
     _, out, _ = run("plugins", "info", "gaussian")
 
@@ -191,7 +201,7 @@ def test_check_of_a_healthy_component_passes(run):
     assert "aaeframe 0.1.0, entry point priors (active)" in out
     assert "  pass  hook-module: imported in 0." in out
     assert "  pass  log-prob-fit\n" in out
-    assert "  n/a   labels: not a SupportsLabels\n" in out
+    assert "  n/a   labels: has no sample_labeled and num_classes\n" in out
     assert out.endswith("nothing failed\n")
 
 
@@ -222,6 +232,10 @@ def test_check_of_a_broken_plugin_reports_its_error_and_where(run, install):
     assert code == 1
     assert f"  FAIL  active: broken: RuntimeError: no license (at {folder / 'aaeframe_broken.py'}:2)\n" in out
     assert out.endswith("1 failed\n")
+    assert out.count("no license") == 1
+    code, out, _ = run("plugins", "check", "aaeframe-broken", "--json")
+    (subject,) = json.loads(out)["checked"]
+    assert (code, subject["checks"][0]["verdict"]) == (1, "failed")
 
 
 def test_check_of_an_unknown_name_is_an_error(run):

@@ -64,6 +64,12 @@ def unstorable(*, anything: Any = Factory): ...
 def positional(first, *, size: int = 2): ...
 
 
+def starless(arms: int = 3): ...
+
+
+def two_starless(arms: int = 3, turns: float = 1.0): ...
+
+
 def reading(*, path: Path):
     return path
 
@@ -167,6 +173,26 @@ def test_an_unknown_option_gets_the_nearest_and_all_of_them():
 def test_positional_parameters_are_no_options():
     with pytest.raises(OptionError, match="has no option 'network'"):
         resolve_options(offer(), {"network": 1})
+
+
+@pytest.mark.parametrize(
+    ("factory", "kind", "told"),
+    [
+        ("starless", "prior", "its parameter arms is not keyword-only and so no option: put * before arms"),
+        ("starless", "network", None),
+        ("positional", "prior", "its parameter first is not keyword-only and so no option: put * before first"),
+        (
+            "two_starless",
+            "prior",
+            "its parameters arms, turns are not keyword-only and so no options: put * before arms",
+        ),
+        ("needing", "prior", None),
+    ],
+)
+def test_a_forgotten_star_is_told(factory, kind, told):
+    with pytest.raises(OptionError, match="has no option 'arms'") as raised:
+        resolve_options(offer(factory, kind), {"arms": 5})
+    assert str(raised.value).splitlines()[2:] == ([f"  {told}"] if told else [])
 
 
 def test_a_missing_required_option_is_named():

@@ -85,13 +85,22 @@ def broken(shape):
         (Fixed(support="real"), "the support of the prior of block 'z' is 'real'; it must be a constraint"),
         (Fixed(support=constraints.boolean), "aaeframe.supports.register"),
         (D.Poisson(torch.tensor(3.0)), "it is discrete"),
-        (Fixed(sample=lambda shape: torch.zeros(*shape, 3)), "asked for two samples and gave (2, 3)"),
-        (Fixed(sample=lambda shape: [0.0, 0.0]), "asked for two samples and gave list; sample(sample_shape) must give"),
+        (Fixed(sample=lambda shape: torch.zeros(*shape, 3)), "asked for 3 samples and gave (3, 3)"),
+        (
+            Fixed(sample=lambda shape: torch.stack([torch.zeros(shape), torch.ones(shape)])),
+            "the prior of block 'z', of type Fixed, was asked for 3 samples and gave (2, 3); sample(sample_shape) must",
+        ),
+        (
+            Fixed(event_shape=torch.Size([3]), sample=lambda shape: torch.zeros(3, *shape)),
+            "4 samples and gave (3, 4); sample(sample_shape) must give a tensor of shape sample_shape + event_shape, "
+            "here (4, 3). Mend it; for a plugin's prior, `aaeframe plugins check` says more",
+        ),
+        (Fixed(sample=lambda shape: [0.0, 0.0]), "asked for 3 samples and gave list; sample(sample_shape) must give"),
         (
             Fixed(event_shape=torch.Size(), sample=torch.zeros),
             "of type Fixed, has event_shape (), but a code is a row of numbers; give samples one dimension more",
         ),
-        (Fixed(sample=broken), "the prior of block 'z' cannot be sampled: RuntimeError: no luck"),
+        (Fixed(sample=broken), "the prior of block 'z', of type Fixed, cannot be sampled: RuntimeError: no luck"),
     ],
     ids=[
         "no prior",
@@ -100,6 +109,8 @@ def broken(shape):
         "unmapped",
         "discrete",
         "shape",
+        "stacked in front",
+        "as many rows as dimensions",
         "no tensor",
         "number",
         "raises",

@@ -159,3 +159,31 @@ def test_a_registered_rule_counts_and_the_last_word_wins(monkeypatch):
         )
     support, z = codes(constraints.independent(Sphere(), 0), (3,))
     assert support.relaxation.check(z).all()
+
+
+class Circle(constraints.Constraint):
+    """One of your own, with torch's repr, which cuts the first letter."""
+
+
+class Bounded(Circle):
+    def __repr__(self):
+        return "Bounded(3)"
+
+
+@pytest.mark.parametrize(
+    ("constraint", "words"),
+    [
+        (Circle(), "Circle"),
+        (Bounded(), "Bounded(3)"),
+        (constraints.independent(Circle(), 1), "IndependentConstraint(Circle, 1)"),
+        (constraints.simplex, "Simplex()"),
+        (constraints.greater_than(2), "GreaterThan(lower_bound=2)"),
+    ],
+)
+def test_a_support_is_called_by_its_whole_name(constraint, words):
+    assert supports.described(constraint) == words
+
+
+def test_the_error_for_a_support_of_your_own_has_its_name():
+    with pytest.raises(ConfigError, match="known to reach the support Circle: "):
+        resolve(Circle(), torch.Size([2]))

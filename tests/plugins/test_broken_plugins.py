@@ -23,8 +23,8 @@ def prior(*, size: int = 2):
 
 SLOW = """
 import time
-end = time.perf_counter() + 0.6
-while time.perf_counter() < end: ...
+end = time.process_time() + 0.6
+while time.process_time() < end: ...
 """
 QUICK = ["--network", "mlp(hidden=[16])", "--discriminator", "mlp(hidden=[16])", "--epochs", "1"]
 
@@ -59,7 +59,7 @@ KINDS = {
     "offers-twice": Kind(
         ("return [", "return 2 * ["), "aaeframe-offers-twice offers the prior 'offers-twice' more than once"
     ),
-    "no-factory": Kind((":prior", ":priro"), "the factory of 'no-factory' does not exist: "),
+    "no-factory": Kind((":prior", ":priro"), "no attribute 'priro'; did you mean prior?"),
     "newer-api": Kind(("", f"aaeframe_api = {API + 1}"), f"needs plugin interface {API + 1}", "incompatible"),
     "clashes": Kind(('"clashes"', '"gaussian"'), "", "active"),
     "imports-torch": Kind(("", "import torch"), "", "active"),
@@ -143,11 +143,20 @@ def test_check_reports_what_is_heavy_slow_or_broken(all_installed):
     )
 
     assert (torch.code, slow.code, broken.code) == (1, 1, 1)
-    assert "FAIL  hook-module: importing aaeframe_imports_torch imports torch (" in torch.out
+    assert "FAIL  hook-module: importing aaeframe_imports_torch imports torch: " in torch.out
     assert "FAIL  hook-module: importing aaeframe_slow takes " in slow.out
     assert "FAIL  active: broken: RuntimeError: no license (at " in broken.out
     assert "aaeframe_raises_at_import.py:1)" in broken.out
     assert "pass  sample-shape" in slow.out
+    assert broken.out.count("no license") == 1
+
+
+def test_check_of_a_broken_plugin_needs_no_torch(environment, workshop, wheels):
+    alone = environment.with_path(workshop.unpack(wheels["raises-at-import"]))
+
+    (broken,) = alone.run(["plugins", "check", "aaeframe-raises-at-import"])
+
+    assert (broken.code, "torch" in broken.loaded) == (1, False)
 
 
 def test_a_broken_plugin_can_be_blocked(environment, workshop, wheels):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -103,3 +104,27 @@ def table(tmp_path):
     path = tmp_path / "table.npz"
     np.savez(path, x=rng.normal(size=(60, 4)).astype(np.float32), y=np.arange(60) % 3)
     return path
+
+
+class Bomb:
+    """What a pickle can do: run a function of its maker's choice when it is opened."""
+
+    def __init__(self, canary):
+        self.canary = canary
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.canary),)
+
+
+@pytest.fixture
+def canary(tmp_path):
+    """A path that only code of the attacker would make."""
+    path = tmp_path / "code-ran"
+    yield path
+    assert not os.path.lexists(path)
+
+
+@pytest.fixture
+def bomb(canary):
+    """What makes the canary's path when it is unpickled."""
+    return Bomb(canary)

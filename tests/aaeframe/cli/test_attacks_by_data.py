@@ -21,24 +21,6 @@ from aaeframe.errors import DataError
 X = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
 
 
-class Bomb:
-    """What a pickle can do: run a function of its maker's choice when it is opened."""
-
-    def __init__(self, canary):
-        self.canary = canary
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.canary),)
-
-
-@pytest.fixture
-def canary(tmp_path):
-    """A path that only code of the attacker would make."""
-    path = tmp_path / "code-ran"
-    yield path
-    assert not os.path.lexists(path)
-
-
 def npy(array):
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=True)
@@ -83,9 +65,9 @@ PICKLES = {
 
 
 @pytest.mark.parametrize(("name", "make"), PICKLES.items(), ids=PICKLES)
-def test_a_pickle_is_never_loaded(cli, refused, tmp_path, canary, name, make):
+def test_a_pickle_is_never_loaded(cli, refused, tmp_path, bomb, name, make):
     path = tmp_path / name
-    path.write_bytes(make(Bomb(canary)))
+    path.write_bytes(make(bomb))
     refused(cli("train", "--data", path, "--out", tmp_path / "run"), name)
     refused(cli("parzen", "--samples", path, "--test", path, "--bandwidth", 0.1), name)
     assert not (tmp_path / "run").exists()

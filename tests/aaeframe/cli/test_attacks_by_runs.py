@@ -22,24 +22,6 @@ OPENED = ("sample RUN", "evaluate RUN", "train --resume RUN")
 EVIL = "from pathlib import Path\nPath({!r}).touch()\ndef thing(*args, **options): raise AssertionError\n"
 
 
-class Bomb:
-    """What a pickle can do: run a function of its maker's choice when it is opened."""
-
-    def __init__(self, canary):
-        self.canary = canary
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.canary),)
-
-
-@pytest.fixture
-def canary(tmp_path):
-    """A path that only code of the attacker would make."""
-    path = tmp_path / "code-ran"
-    yield path
-    assert not os.path.lexists(path)
-
-
 @pytest.fixture
 def victim(tmp_path):
     """A folder outside of the run, with a file that nobody may change."""
@@ -80,22 +62,22 @@ def configure(run, *path, value):
 
 @pytest.mark.parametrize("command", OPENED)
 @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.safetensors"])
-def test_a_pickle_in_place_of_tensors_with_the_right_digest(cli, refused, run, canary, file, command):
+def test_a_pickle_in_place_of_tensors_with_the_right_digest(cli, refused, run, bomb, file, command):
     for checkpoint in (run / "checkpoints").glob("step-*"):  # resuming passes over what is damaged
-        (checkpoint / file).write_bytes(pickle.dumps(Bomb(canary)))
+        (checkpoint / file).write_bytes(pickle.dumps(bomb))
         seal(checkpoint)
     refused(cli(*command.replace("RUN", str(run)).split()), "can be used")
 
 
 @pytest.mark.parametrize("command", OPENED)
-def test_a_pickle_in_place_of_the_state(cli, refused, run, canary, command):
+def test_a_pickle_in_place_of_the_state(cli, refused, run, bomb, command):
     for checkpoint in (run / "checkpoints").glob("step-*"):
-        (checkpoint / "state.json").write_bytes(pickle.dumps(Bomb(canary)))
+        (checkpoint / "state.json").write_bytes(pickle.dumps(bomb))
     refused(cli(*command.replace("RUN", str(run)).split()), "state.json cannot be used: it is not JSON")
 
 
-def test_a_pickle_that_is_passed_over_by_resuming_is_not_opened(cli, run, canary):
-    (newest(run) / "model.safetensors").write_bytes(pickle.dumps(Bomb(canary)))
+def test_a_pickle_that_is_passed_over_by_resuming_is_not_opened(cli, run, bomb):
+    (newest(run) / "model.safetensors").write_bytes(pickle.dumps(bomb))
     seal(newest(run))
     done = cli("train", "--resume", str(run))
     assert done.code == 0
@@ -104,13 +86,13 @@ def test_a_pickle_that_is_passed_over_by_resuming_is_not_opened(cli, run, canary
 
 
 @pytest.mark.parametrize(("name", "command"), [("config.toml", "sample"), ("metrics.jsonl", "figures")])
-def test_a_pickle_in_place_of_a_text(cli, refused, run, canary, name, command):
-    (run / name).write_bytes(pickle.dumps(Bomb(canary)))
+def test_a_pickle_in_place_of_a_text(cli, refused, run, bomb, name, command):
+    (run / name).write_bytes(pickle.dumps(bomb))
     refused(cli(command, run), name)
 
 
-def test_a_pickle_in_place_of_an_unfinished_estimate_with_the_right_digest(tmp_path, canary):
-    path, content = Keep(tmp_path, {"samples": 50}).path, pickle.dumps(Bomb(canary))
+def test_a_pickle_in_place_of_an_unfinished_estimate_with_the_right_digest(tmp_path, bomb):
+    path, content = Keep(tmp_path, {"samples": 50}).path, pickle.dumps(bomb)
     path.write_bytes(hashlib.sha256(content).hexdigest().encode() + content)
     with pytest.raises(CheckpointError, match="is damaged"):
         Keep(tmp_path, {"samples": 50})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aaeframe.errors import PluginError
+from aaeframe.errors import OptionError, PluginError
 from aaeframe.testing import plugin_checks
 
 TOY = """
@@ -49,13 +49,27 @@ def test_it_has_all_checks_that_apply_and_those_that_fail_do(install, monkeypatc
     assert "cannot be loaded from aaeframe_toy_prior:gone" in failed["prior:gone:factory"]
 
 
+def test_options_are_checked_besides_the_defaults(install):
+    hook = TOY.replace(', Component("gone", "aaeframe_toy_prior:gone", "none")', "")
+    install("aaeframe-toy", {"aaeframe_toy": hook, "aaeframe_toy_prior": TOY_PRIOR.format(rank=1)})
+
+    checks = {str(it): it for it in plugin_checks("aaeframe-toy", "toy(size=3)")}
+
+    assert {"active", "prior:toy:sample-shape", "prior:toy(size=3):sample-shape"} <= set(checks)
+    checks["prior:toy(size=3):sample-shape"]()
+    with pytest.raises(OptionError, match="has no option 'sizes'"):
+        plugin_checks("aaeframe-toy", "toy(sizes=3)")
+    with pytest.raises(PluginError, match="the plugin offers no component 'torus'; it offers toy"):
+        plugin_checks("aaeframe-toy", "torus(size=3)")
+
+
 def test_a_heavy_hook_module_fails(install, monkeypatch):
     modules = {"aaeframe_toy": f"import torch\n{TOY}", "aaeframe_toy_prior": TOY_PRIOR.format(rank=1)}
     monkeypatch.setenv("PYTHONPATH", str(install("aaeframe-toy", modules)))
 
     failed = failures(it for it in plugin_checks("aaeframe-toy") if str(it) == "hook-module")
 
-    assert "importing aaeframe_toy imports torch" in failed["hook-module"]
+    assert "importing aaeframe_toy imports torch: " in failed["hook-module"]
 
 
 def test_a_plugin_that_does_not_load_has_one_check_which_says_why(install):

@@ -10,8 +10,11 @@ from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, OneHotCategorical, constraints
 
 from aaeframe import testing
+from aaeframe.hookspecs import Component
 from aaeframe.protocols import LabeledSample
+from aaeframe.registry import Offer
 from aaeframe.testing.catalogue import CHECKS
+from aaeframe.testing.outcome import check_component
 
 
 class Blobs(nn.Module):
@@ -231,13 +234,24 @@ def ring(inner, outer, density):
     return testing.PriorCase(Ring)
 
 
-def test_a_density_by_length_of_a_curve_is_not_held_against_one_by_area():
-    testing.check_log_prob_fit(ring(1, 1, 1 / (2 * math.pi)))
+@pytest.mark.parametrize("density", [1 / (2 * math.pi), 3.0])
+def test_a_density_by_length_of_a_curve_is_said_to_be_out_of_reach_right_or_wrong(density):
+    case = ring(1, 1, density)
+
+    assert "cannot be measured on this support, a curved surface" in testing.check_log_prob_fit(case)
+    offer = Offer("prior", Component("ring", f"{__name__}:on_a_circle", "a circle"), "aaeframe-ring", "1.0", "ring")
+    (outcome,) = [it for it in check_component(offer) if it.id == "log-prob-fit"]
+    assert outcome.verdict == "inapplicable"
+    assert outcome.message.startswith("cannot be measured on this support")
+
+
+def on_a_circle():
+    return ring(1, 1, 3.0).build()
 
 
 def test_a_density_around_a_hole_is_one_by_area():
-    testing.check_log_prob_fit(ring(0.9, 1.1, 1 / (0.4 * math.pi)))
-    with pytest.raises(AssertionError, match="samples do not follow log_prob"):
+    assert testing.check_log_prob_fit(ring(0.9, 1.1, 1 / (0.4 * math.pi))) is None
+    with pytest.raises(AssertionError, match=r"samples do not follow log_prob .*, Circle, is larger than where"):
         testing.check_log_prob_fit(ring(0.9, 1.1, 1 / (2 * math.pi)))
 
 

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 
 from aaeframe import supports
-from aaeframe.testing import checks_for, import_cost
+from aaeframe.testing import plugin_checks
 from aaeframe_dirichlet import dirichlet
 
-FACTORIES = {"default": dirichlet, "even": partial(dirichlet, size=3, concentration=4.0)}
-CHECKS = [
-    pytest.param(check, id=f"{name}-{id}")
-    for name, factory in FACTORIES.items()
-    for id, check in checks_for("prior", factory)
-]
+CHECKS = plugin_checks("aaeframe-dirichlet", "dirichlet(size=3, concentration=4.0)")
 
 
-@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("check", CHECKS, ids=str)
 def test_conformance(check):
     check()
-
-
-def test_the_hook_module_imports_no_torch():
-    assert not import_cost("aaeframe_dirichlet").torch
 
 
 def test_the_lower_the_concentration_the_nearer_the_corners():

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 from torch.distributions import constraints
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from aaeframe.protocols import BlockSpec
-from aaeframe.testing import checks_for, import_cost
+from aaeframe.testing import plugin_checks
 from aaeframe_fourier.discriminator import Fourier
 
-FACTORIES = {"default": Fourier, "small": partial(Fourier, waves=3, scale=0.5, hidden=(8,))}
-CHECKS = [
-    pytest.param(check, id=f"{name}-{id}")
-    for name, factory in FACTORIES.items()
-    for id, check in checks_for("discriminator", factory)
-]
+CHECKS = plugin_checks("aaeframe-fourier", "fourier(waves=3, scale=0.5, hidden=[8])")
 
 
-@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("check", CHECKS, ids=str)
 def test_conformance(check):
     check()
-
-
-def test_the_hook_module_imports_no_torch():
-    assert not import_cost("aaeframe_fourier").torch
 
 
 def loss_after_training(scale):

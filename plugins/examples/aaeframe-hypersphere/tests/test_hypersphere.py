@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import pytest
 import torch
 from scipy.stats import beta, kstest
 
 from aaeframe import supports
-from aaeframe.testing import checks_for, import_cost
+from aaeframe.testing import plugin_checks
 from aaeframe_hypersphere.sphere import Hypersphere
 
-FACTORIES = {"default": Hypersphere, "circle": partial(Hypersphere, size=2), "large": partial(Hypersphere, size=20)}
-CHECKS = [
-    pytest.param(check, id=f"{name}-{id}")
-    for name, factory in FACTORIES.items()
-    for id, check in checks_for("prior", factory)
-]
+CHECKS = plugin_checks("aaeframe-hypersphere", "hypersphere(size=2)", "hypersphere(size=20)")
 
 
-@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("check", CHECKS, ids=str)
 def test_conformance(check):
     check()
-
-
-def test_the_hook_module_imports_no_torch():
-    assert not import_cost("aaeframe_hypersphere").torch
 
 
 @pytest.mark.parametrize("size", [2, 3, 10])

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import pytest
 import torch
 
-from aaeframe.testing import checks_for, import_cost
+from aaeframe.testing import plugin_checks
 from aaeframe_torus import Torus
 
-FACTORIES = {"default": Torus, "thin": partial(Torus, radius=3.0, tube=0.1, classes=2)}
-CHECKS = [
-    pytest.param(check, id=f"{name}-{id}")
-    for name, factory in FACTORIES.items()
-    for id, check in checks_for("prior", factory)
-]
+CHECKS = plugin_checks("aaeframe-torus", "torus(radius=3.0, tube=0.1, classes=2)")
 
 
-@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("check", CHECKS, ids=str)
 def test_conformance(check):
     check()
-
-
-def test_the_hook_module_imports_no_torch():
-    assert not import_cost("aaeframe_torus").torch
 
 
 def test_points_lie_on_the_tube():
