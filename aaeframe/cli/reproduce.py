@@ -107,7 +107,7 @@ def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | 
     """
     from aaeframe.benchmarking.reproduce.filling import SetAside, Until
     from aaeframe.benchmarking.reproduce.stored import refresh
-    from aaeframe.cli.console import err
+    from aaeframe.cli.console import err, plain
     from aaeframe.cli.following import stoppable
 
     console, failed = err(), False
@@ -118,7 +118,7 @@ def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | 
                 worked = _work_at(cell, registry, console, stop_asked)
             except AaeframeError as error:
                 failed, worked = True, not isinstance(error, SetAside)
-                console.print(f"error: {cell.name}: {error}", markup=False)
+                console.print(plain(f"error: {cell.name}: {error}"), markup=False)
             if worked:
                 refresh(out, registry)
             if stop() or (worked and stop_asked.late):

@@ -19,6 +19,7 @@ from aaeframe.evaluation.keeping import Keep
 from aaeframe.files import write_atomically
 
 OPENED = ("sample RUN", "evaluate RUN", "train --resume RUN")
+ESCAPES = "\x1b[2J\x1b]0;owned\x07\r\x9b2Jx"
 EVIL = "from pathlib import Path\nPath({!r}).touch()\ndef thing(*args, **options): raise AssertionError\n"
 
 
@@ -318,6 +319,23 @@ def test_what_a_file_holds_commands_no_terminal(cli, refused, run):
     outcome = cli("sample", run)
     refused(outcome, "\\x1b]0;owned\\x07\\r\\x9b2J")
     assert outcome.err.replace("\n", "").isprintable()
+
+
+def test_what_is_noted_of_a_checkpoint_commands_no_terminal(done, run):
+    state = json.loads((newest(run) / "state.json").read_text())
+    configure(run, "optimizers", ESCAPES, value={"name": "adam"})
+    seal(newest(run), config={**state["config"], f"optimizers.{ESCAPES}.name": "sgd"})
+    shown = done("sample", run)
+    assert "\\x1b[2J" in shown.err
+    assert (shown.out + shown.err).replace("\n", "").isprintable()
+
+
+def test_what_is_noted_of_an_environment_commands_no_terminal(done, run):
+    state = json.loads((newest(run) / "state.json").read_text())
+    seal(newest(run), environment={**state["environment"], "torch": ESCAPES})
+    shown = done("train", "--resume", run)
+    assert "\\x1b[2J" in shown.err
+    assert (shown.out + shown.err).replace("\n", "").isprintable()
 
 
 # Links, and what is no file.
