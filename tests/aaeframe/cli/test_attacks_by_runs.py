@@ -14,7 +14,7 @@ import tomli_w
 import torch
 from safetensors.torch import load_file, save_file
 
-from aaeframe.errors import CheckpointError
+from aaeframe.errors import CheckpointError, RunError
 from aaeframe.evaluation.keeping import Keep
 from aaeframe.files import write_atomically
 
@@ -387,11 +387,12 @@ def test_a_pipe_is_refused_before_anyone_waits_for_it(cli, refused, run, name):
     refused(cli("sample", run), f"{path} is neither a file nor a folder")
 
 
-def test_a_link_where_a_file_is_written_aside_is_not_followed(tmp_path, victim):
-    (tmp_path / f".samples.npz.{os.getpid()}.tmp").symlink_to(victim / "mine")
-    write_atomically(tmp_path / "samples.npz", b"new")
-    assert (tmp_path / "samples.npz").read_bytes() == b"new"
-    assert not (tmp_path / "samples.npz").is_symlink()
+def test_a_link_where_a_file_is_written_aside_is_not_followed(tmp_path, victim, monkeypatch):
+    monkeypatch.setattr("secrets.token_hex", lambda size: "0" * 2 * size)  # as good as never
+    (tmp_path / ".samples.npz.00000000.tmp").symlink_to(victim / "mine")
+    with pytest.raises(RunError, match=r"cannot write .*samples.npz: File exists"):
+        write_atomically(tmp_path / "samples.npz", b"new")
+    assert not (tmp_path / "samples.npz").exists()
 
 
 @pytest.mark.parametrize("target", ["home/mine", "home"])
