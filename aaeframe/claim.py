@@ -21,6 +21,7 @@ from typing import Final
 
 from aaeframe.errors import RunError
 from aaeframe.files import writing
+from aaeframe.json_text import loads_json
 
 LOCK: Final = "training.lock"
 """In a run's folder: who trains there."""
@@ -205,7 +206,7 @@ def _sign(descriptor: int) -> None:
 def _holder(path: Path) -> str:
     """Who holds the file, as far as it tells."""
     try:
-        told = json.loads(path.read_text("utf-8"))
+        told = loads_json(path.read_text("utf-8"))
         return f"process {int(told['process'])} on {str(told['host'])!r}"
     except (OSError, ValueError, KeyError, TypeError):  # not signed yet, or gone this moment
         return "another process"

@@ -22,6 +22,7 @@ from aaeframe.claim import being_made, left_behind
 from aaeframe.config import Config
 from aaeframe.errors import CheckpointError, RunError
 from aaeframe.files import append_whole, contents, flush_folder, leads_out, write_atomically, writing
+from aaeframe.json_text import loads_json
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class RunFolder:
         reports = {}
         if self.evaluation.exists():
             try:
-                reports = dict(json.loads(self.evaluation.read_text("utf-8")))
+                reports = dict(loads_json(self.evaluation.read_text("utf-8")))
             except (ValueError, TypeError) as error:
                 raise CheckpointError(f"{self.evaluation} is not JSON: {error}; remove it") from error
         write_atomically(self.evaluation, json.dumps({**reports, split: report}, indent=1).encode())
@@ -132,13 +133,14 @@ def create(folder: RunFolder, config: Config, fill: Callable[[RunFolder], None])
             fill(aside)
             with writing(folder.path):
                 made = _renamed(aside, folder)
-                flush_folder(parent)
     except BaseException:
         shutil.rmtree(aside.path, ignore_errors=True)
         for path in missing:
             with suppress(OSError):  # another run may stand in it by now
                 path.rmdir()
         raise
+    with suppress(OSError):  # the run stands, and is whole; all that a power cut may still take is its name
+        flush_folder(parent)
     return made
 
 

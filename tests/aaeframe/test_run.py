@@ -359,7 +359,7 @@ def test_a_damaged_checkpoint_is_told_of_and_set_aside_and_the_bits_are_the_same
 
 def test_from_python_what_is_worth_telling_is_a_warning(copy, long, registry):
     spoil(latest(copy / "checkpoints") / "model.safetensors")
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match="step-00000016") as told:
         assert_same_model(resume(copy, registry, dataset=from_arrays(ROWS)), long)
     damage, kept = (str(it.message) for it in told)
     assert damage.endswith("step-00000012, the newest that is whole, is taken in its place")

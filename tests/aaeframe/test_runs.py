@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -163,6 +165,15 @@ def test_a_run_that_is_being_renamed_is_left_alone(tmp_path, monkeypatch):
         assert left
 
 
+def test_a_run_that_has_its_name_stands_though_its_folder_cannot_be_flushed(tmp_path, monkeypatch):
+    def refuse(folder):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("aaeframe.runs.flush_folder", refuse)
+    assert create(RunFolder(tmp_path / "a" / "run"), CONFIG, nothing).read_config() == CONFIG
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["run"]
+
+
 def test_what_is_no_run_says_which_are(tmp_path):
     for name in ("first", "second"):
         create(RunFolder(tmp_path / name), CONFIG, nothing)
@@ -180,7 +191,7 @@ def test_evaluations_of_splits_stand_beside_each_other(tmp_path):
     assert json.loads(folder.evaluation.read_text()) == {"validation": {"rows": 3}, "test": {"rows": 2}}
 
 
-@pytest.mark.parametrize("text", ["{", "3", "[1]"])
+@pytest.mark.parametrize("text", ["{", "3", "[1]", "[" * 100_000], ids=["cut", "number", "list", "deep"])
 def test_a_damaged_evaluation_is_not_overwritten(tmp_path, text):
     folder = RunFolder(tmp_path)
     folder.evaluation.write_text(text)
