@@ -40,6 +40,11 @@ def say(line: str) -> None:
     out().print(plain(line), markup=False, soft_wrap=True)
 
 
+def note(sentence: str) -> None:
+    """A sentence worth telling, on standard error."""
+    err().print(plain(f"note: {sentence}"), markup=False)
+
+
 def print_json(value: Any) -> None:
     """JSON on standard output."""
     print(json.dumps(value, indent=1, allow_nan=False))  # noqa: T201  the one place that prints results for machines

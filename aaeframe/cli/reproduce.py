@@ -141,6 +141,7 @@ def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: Until
     from aaeframe.benchmarking.reproduce.columns import ByGenerator
     from aaeframe.benchmarking.reproduce.filling import Views, fill, is_filled
     from aaeframe.claim import claimed
+    from aaeframe.cli.console import note
     from aaeframe.cli.following import shown
     from aaeframe.cli.progress import samples_shown
 
@@ -152,7 +153,7 @@ def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: Until
             return False
         if not is_filled(cell, registry):
             console.print(cell.name, markup=False)
-            views = Views(lambda: shown(console, stop_asked), samples_shown, lambda: _generator_shown(console))
+            views = Views(lambda: shown(console, stop_asked), samples_shown, lambda: _generator_shown(console), note)
             fill(cell, registry, views, stop_asked)
             if isinstance(cell.how, ByGenerator) and not is_filled(cell, registry):
                 more = "; it needs a larger --budget" if stop_asked.late else ""
