@@ -76,6 +76,21 @@ def recipe_of(config: Config) -> RecipeInfo:
     return RECIPES[name]
 
 
+def check_phases(config: Config) -> None:
+    """ConfigError unless a configuration that should be resolved has the optimizers of its recipe and no others."""
+    recipe, schedule = recipe_of(config), config.training.schedule
+    if schedule is None:
+        raise ConfigError(
+            f"training.schedule is missing; recipe {config.training.recipe!r} has: {', '.join(recipe.schedules)}"
+        )
+    phases, given = phases_of(config, recipe), config.optimizers
+    if given.keys() != set(phases):
+        raise ConfigError(
+            f"the optimizers are of the phases {', '.join(given) or 'none'}, where schedule {schedule!r} of recipe "
+            f"{config.training.recipe!r} has {', '.join(phases)}; bring config.toml back to what it was, or train anew"
+        )
+
+
 def build_priors(
     config: Config, registry: Registry, given: Mapping[str, Prior], saved: Mapping[str, torch.Tensor] | None = None
 ) -> dict[str, Prior]:

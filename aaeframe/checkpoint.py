@@ -26,6 +26,7 @@ from torch import Tensor
 
 from aaeframe.errors import CheckpointError, UnusableCheckpoint
 from aaeframe.files import flush_folder, writing
+from aaeframe.json_text import loads_json
 from aaeframe.tensors import decoded
 
 FORMAT: Final = 1
@@ -153,7 +154,7 @@ def _read_state(path: Path) -> dict[str, Any]:
     file = path / "state.json"
     content = _read_bytes(file, _LARGEST_STATE)
     try:
-        state = json.loads(content)
+        state = loads_json(content)
         _canonical(state)  # what can be read may be too deep to be written, as its digest needs
     except (ValueError, RecursionError) as error:
         raise _damaged(file, f"it is not JSON ({error})") from error

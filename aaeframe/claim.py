@@ -3,7 +3,7 @@
 The system lets go of a claim when its process ends, however it ends. The files of `claimed` and `alone` stand beside
 what is claimed, which need not be there yet. That of `trained_by_us` stands in the run's folder, so that it is one
 file by whatever path the folder is reached; it tells who trains there and is removed at the end. A copy of it claims
-nothing.
+nothing. `being_made` claims a folder itself, which may be renamed meanwhile.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Final
 
 from aaeframe.errors import RunError
 from aaeframe.files import writing
+from aaeframe.json_text import loads_json
 
 LOCK: Final = "training.lock"
 """In a run's folder: who trains there."""
@@ -96,6 +97,44 @@ def trained_by_us(folder: Path, noticed: Callable[[str], None]) -> Iterator[None
 
 
 @contextmanager
+def being_made(folder: Path) -> Iterator[None]:
+    """Inside, `left_behind` is false of the folder, which is there and still empty, whatever it is renamed to.
+
+    Where the system or the file system locks no folders nothing is claimed, and `left_behind` is false of all.
+    """
+    with _opened_folder(folder) as descriptor:
+        if descriptor is not None:
+            with suppress(OSError):
+                _wait(descriptor)
+        yield
+
+
+@contextmanager
+def left_behind(folder: Path) -> Iterator[bool]:
+    """Whether something is in the folder and nobody is making it any more, nor will until the end of the block."""
+    with _opened_folder(folder) as descriptor:
+        left = False
+        if descriptor is not None:
+            with suppress(OSError):
+                # One that is empty may be about to be claimed.
+                left = _taken(descriptor) and any(folder.iterdir())
+        yield left
+
+
+@contextmanager
+def _opened_folder(folder: Path) -> Iterator[int | None]:
+    """None if it is no folder, or the system opens none."""
+    descriptor = None
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        yield descriptor
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+@contextmanager
 def _beside(claimed: Path) -> Iterator[int]:
     path = _path_beside(claimed)
     with writing(path):
@@ -167,7 +206,7 @@ def _sign(descriptor: int) -> None:
 def _holder(path: Path) -> str:
     """Who holds the file, as far as it tells."""
     try:
-        told = json.loads(path.read_text("utf-8"))
+        told = loads_json(path.read_text("utf-8"))
         return f"process {int(told['process'])} on {str(told['host'])!r}"
     except (OSError, ValueError, KeyError, TypeError):  # not signed yet, or gone this moment
         return "another process"

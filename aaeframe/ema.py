@@ -22,11 +22,12 @@ class MovingAverage(Generic[Model]):
     def __init__(self, model: Model, decay: float, shared: Iterable[object] = ()) -> None:
         self.model: Model = copy.deepcopy(model, {id(it): it for it in shared}).requires_grad_(False)
         self.decay = decay
-        self._average, self._values = _tensors(self.model), _tensors(model)
+        followed = [pair for pair in zip(_tensors(self.model), _tensors(model), strict=True) if pair[0] is not pair[1]]
+        self._average, self._values = ([it.detach() for it in side] for side in zip(*followed, strict=True))
         self._copied = [
             (mine, theirs)
             for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True)
-            if not mine.is_floating_point()
+            if not (mine.is_floating_point() or mine is theirs)
         ]
 
     @torch.no_grad()
@@ -39,4 +40,4 @@ class MovingAverage(Generic[Model]):
 
 
 def _tensors(model: nn.Module) -> list[torch.Tensor]:
-    return [it.detach() for it in (*model.parameters(), *model.buffers()) if it.is_floating_point()]
+    return [it for it in (*model.parameters(), *model.buffers()) if it.is_floating_point()]

@@ -26,7 +26,6 @@ def newest_whole(folder: Path, require: Callable[[Checkpoint], None] = lambda ch
     CheckpointError if there is none, telling of each what is wrong with it, or if one that would be used is of a newer
     format.
     """
-    latest(folder)
     while True:
         latest(folder)
         found, passed_over = paths(folder), dict[Path, str]()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from aaeframe.errors import RunError
 
@@ -28,18 +30,37 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[IO[bytes]]:
-    """Inside, a file aside to write into; then flush to the disk and rename. RunError as of `write_atomically`."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Inside, a file aside to write into; then flush to the disk and rename. RunError as of `write_atomically`.
+
+    An OSError of what is read to be written is not one of writing, and stays what it is.
+    """
+    # Process numbers are told apart neither by threads nor by containers that share a folder.
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with writing(path):
-        aside.unlink(missing_ok=True)  # of a killed process of this number, or a link that someone laid there
-        try:
-            with aside.open("xb") as file:
-                yield file
-                file.flush()
+        file = io.BufferedRandom(_Aside(aside, path))
+    try:
+        with file:
+            yield file
+            file.flush()
+            with writing(path):
                 os.fsync(file.fileno())
+        with writing(path):
             aside.replace(path)
-        finally:
+    finally:
+        with writing(path):
             aside.unlink(missing_ok=True)
+
+
+class _Aside(io.FileIO):
+    """A new file, nobody's link, that tells the path it is in place of when it cannot be written."""
+
+    def __init__(self, aside: Path, path: Path) -> None:
+        super().__init__(aside, "x+b")
+        self._path = path
+
+    def write(self, data: Any, /) -> int:
+        with writing(self._path):
+            return super().write(data)
 
 
 def append_whole(path: Path, data: bytes) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from aaeframe.errors import RunError, UnusableCheckpoint
 from aaeframe.files import append_whole, writing
+from aaeframe.json_text import loads_json
 
 Row: TypeAlias = dict[str, Any]
 
@@ -89,12 +90,12 @@ class MetricsFile:
             return []
         try:
             return [_row(line) for line in self.path.read_text("utf-8").splitlines()]
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise RunError(f"{self.path} is not a table of metrics: {error}") from error
 
 
 def _row(line: str) -> Row:
-    row = json.loads(line)
+    row = loads_json(line)
     if not isinstance(row, dict):
         raise ValueError(f"{line[:40]!r} is no JSON object")
     return row

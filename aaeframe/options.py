@@ -23,7 +23,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from aaeframe.errors import AaeframeError, BrokenComponent, OptionError
+from aaeframe.errors import AaeframeError, BrokenComponent, CheckpointError, OptionError
 from aaeframe.registry import Kind, Offer
 
 REQUIRED = inspect.Parameter.empty
@@ -124,7 +124,15 @@ def restore(offer: Offer, state: Mapping[str, Any], *, options: Mapping[str, Any
     """Build what had this state_dict: by `from_state` of the factory, if it has that; else as `build` does."""
     factory = offer.factory()
     from_state = getattr(factory, "from_state", None)
-    return _build(offer, factory, (), options) if from_state is None else _build(offer, from_state, (state,), options)
+    if from_state is None:
+        return _build(offer, factory, (), options)
+    try:
+        return _build(offer, from_state, (state,), options)
+    except BrokenComponent as error:
+        match error.__cause__:
+            case KeyError(args=(str(name),)) if name not in state:
+                raise CheckpointError(f"the checkpoint lacks {name!r} of {offer}; restore it, or train anew") from error
+        raise
 
 
 def bound(offer: Offer, given: Mapping[str, Any]) -> Callable[..., Any]:

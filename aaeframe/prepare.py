@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from aaeframe.autoencoder import Autoencoder
 from aaeframe.batches import Batches, Rows, split_labels
-from aaeframe.build import build_model, build_optimizers, build_priors, recipe_of
+from aaeframe.build import build_model, build_optimizers, build_priors, check_phases, recipe_of
 from aaeframe.config import Config, weight_at
 from aaeframe.data import Dataset, Split, labeled_subset
 from aaeframe.devices import pick
@@ -49,6 +49,7 @@ def prepare(
 
     `priors` holds those passed in from Python, `saved` the model of the checkpoint with which the run will go on.
     """
+    check_phases(config)
     settings = config.training
     device = pick(settings.device)
     check_precision(settings.precision, device)

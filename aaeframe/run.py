@@ -184,7 +184,8 @@ def _warn(sentence: str) -> None:
     warnings.warn(sentence, stacklevel=3)
 
 
-QUIET = Hooks(Silent(), lambda: False, lambda config, folder, steps: None, lambda sentence: None)
+QUIET = Hooks(Silent(), lambda: False, lambda config, folder, steps: None, _warn)
+"""Shows nothing and never stops; what is worth telling is a warning."""
 
 
 def start(

@@ -5,21 +5,24 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import secrets
 import shutil
 import stat
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from glob import escape
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from aaeframe import config as configuration
+from aaeframe.claim import being_made, left_behind
 from aaeframe.config import Config
 from aaeframe.errors import CheckpointError, RunError
 from aaeframe.files import append_whole, contents, flush_folder, leads_out, write_atomically, writing
+from aaeframe.json_text import loads_json
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class RunFolder:
         reports = {}
         if self.evaluation.exists():
             try:
-                reports = dict(json.loads(self.evaluation.read_text("utf-8")))
+                reports = dict(loads_json(self.evaluation.read_text("utf-8")))
             except (ValueError, TypeError) as error:
                 raise CheckpointError(f"{self.evaluation} is not JSON: {error}; remove it") from error
         write_atomically(self.evaluation, json.dumps({**reports, split: report}, indent=1).encode())
@@ -118,24 +121,26 @@ def create(folder: RunFolder, config: Config, fill: Callable[[RunFolder], None])
     """
     parent = folder.path.parent
     missing = [path for path in folder.path.parents if not path.exists()]
-    aside = RunFolder(parent / f".{folder.path.name}.{os.getpid()}.tmp")
+    aside = RunFolder(parent / f".{folder.path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with writing(folder.path):
             if not parent.exists():
                 parent.mkdir(parents=True, exist_ok=True)
             _remove_leftovers(folder)
             aside.path.mkdir()
-        write_atomically(aside.config, config.to_toml().encode())
-        fill(aside)
-        with writing(folder.path):
-            made = _renamed(aside, folder)
-            flush_folder(parent)
+        with being_made(aside.path):
+            write_atomically(aside.config, config.to_toml().encode())
+            fill(aside)
+            with writing(folder.path):
+                made = _renamed(aside, folder)
     except BaseException:
         shutil.rmtree(aside.path, ignore_errors=True)
         for path in missing:
             with suppress(OSError):  # another run may stand in it by now
                 path.rmdir()
         raise
+    with suppress(OSError):  # the run stands, and is whole; all that a power cut may still take is its name
+        flush_folder(parent)
     return made
 
 
@@ -156,10 +161,14 @@ def _renamed(aside: RunFolder, folder: RunFolder) -> RunFolder:
 
 
 def _remove_leftovers(folder: RunFolder) -> None:
-    """What making this very folder left aside when it was killed; under a name of ours it may be another process's."""
-    if not folder.may_be_numbered:
-        for path in folder.path.parent.glob(f".{escape(folder.path.name)}.*.tmp"):
-            shutil.rmtree(path, ignore_errors=True)
+    """What making a folder of this name, or any under a name of ours, left aside when it was killed."""
+    name = r"\d{8}-\d{6}-.+" if folder.may_be_numbered else re.escape(folder.path.name)
+    form = re.compile(rf"\.{name}\.[0-9a-f]+\.tmp")
+    for path in folder.path.parent.iterdir():
+        if form.fullmatch(path.name):
+            with left_behind(path) as left:
+                if left:
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def _short(component: str) -> str:

@@ -25,7 +25,7 @@ from aaeframe.graph import GraphedStep
 from aaeframe.metrics import MetricsFile, Row, Sums
 from aaeframe.monitor import Monitor
 from aaeframe.precision import arithmetic
-from aaeframe.protocols import Batch
+from aaeframe.protocols import Batch, Prior
 from aaeframe.runs import RunFolder
 from aaeframe.watch import FiniteWatch, check_finite
 
@@ -87,8 +87,7 @@ class Training:
 
     def __post_init__(self) -> None:
         decay = self.config.training.ema
-        # Nothing trains a prior that is no module, and not every one can be copied.
-        shared = [prior for prior in self.model.priors.values() if not isinstance(prior, nn.Module)]
+        shared = [prior for prior in self.model.priors.values() if not _is_trained(prior)]
         self.average = MovingAverage(self.model, decay, shared) if decay else None
         self.metrics = MetricsFile(self.folder.metrics)
         self.monitor = Monitor()
@@ -253,6 +252,13 @@ class Training:
             "versions": dict(self.versions),
         }
         return Checkpoint(model, optimizer, state)
+
+
+def _is_trained(prior: Prior) -> bool:
+    """Of one that is not, a copy would be its equal, and may be large; not every one can be copied."""
+    if not isinstance(prior, nn.Module):
+        return False
+    return getattr(prior, "learnable", False) or any(True for _ in prior.parameters())
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:

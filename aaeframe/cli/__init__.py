@@ -92,7 +92,7 @@ def _is_of_kernels(error: Exception) -> bool:
 
 
 def _fail(message: str, code: int) -> None:
-    # What a file from a stranger holds must not be a command to the terminal.
-    shown = "".join(it if it.isprintable() or it == "\n" else repr(it)[1:-1] for it in message)
-    print(f"error: {shown}", file=sys.stderr)
+    from aaeframe.cli.console import plain
+
+    print(f"error: {plain(message)}", file=sys.stderr)
     sys.exit(code)

@@ -27,9 +27,22 @@ def err() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def plain(text: str) -> str:
+    """The text, with what is no printable character spelled out, but for line breaks.
+
+    What a file from a stranger holds must not be a command to the terminal.
+    """
+    return "".join(it if it.isprintable() or it == "\n" else repr(it)[1:-1] for it in text)
+
+
 def say(line: str) -> None:
     """A line on standard output, never broken: it may hold a path."""
-    out().print(line, markup=False, soft_wrap=True)
+    out().print(plain(line), markup=False, soft_wrap=True)
+
+
+def note(sentence: str) -> None:
+    """A sentence worth telling, on standard error."""
+    err().print(plain(f"note: {sentence}"), markup=False)
 
 
 def print_json(value: Any) -> None:
@@ -43,7 +56,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, 
     for position, column in enumerate(columns):
         made.add_column(column, justify="right" if numbers and position else "left", overflow="fold")
     for row in rows:
-        made.add_row(*map(Text, row))
+        made.add_row(*(Text(plain(it)) for it in row))
     return made
 
 
@@ -51,7 +64,7 @@ def facts(title: str, rows: Mapping[str, str]) -> Table:
     """What is so, by name."""
     made = Table("", "", title=title, title_justify="left", title_style="bold", show_header=False)
     for name, fact in rows.items():
-        made.add_row(name, Text(fact, overflow="fold"))
+        made.add_row(name, Text(plain(fact), overflow="fold"))
     return made
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aaeframe.cli.console import err, out, print_json, report_tables, say
+from aaeframe.cli.console import err, out, plain, print_json, report_tables, say
 from aaeframe.errors import AaeframeError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _tell_what_is_missing(run: Run, failures: dict[str, AaeframeError]) -> None:
     )
     first, *others = dict.fromkeys(failures.values())
     for failure in others:
-        err().print(f"error: {failure}", markup=False)
+        err().print(plain(f"error: {failure}"), markup=False)
     raise first
 
 

@@ -118,6 +118,7 @@ def shown(
     console: Console, stop_asked: Callable[[], bool], begun: Callable[[RunFolder], None] = lambda folder: None
 ) -> Iterator[Any]:
     """Hooks that show one training on the console; `begun` is told its folder before the first step."""
+    from aaeframe.cli.console import plain
     from aaeframe.cli.progress import Bar, Lines
     from aaeframe.run import Hooks
 
@@ -131,12 +132,12 @@ def shown(
             opened[0].epoch_ended(row, warnings)
 
     def started(config: Config, folder: RunFolder, steps: int) -> None:
-        console.print(f"run {folder.path}: {_described(config)}", markup=False)
+        console.print(plain(f"run {folder.path}: {_described(config)}"), markup=False)
         opened.append((Bar if console.is_terminal else Lines)(console, config.training.epochs, steps))
         begun(folder)
 
     def noticed(sentence: str) -> None:
-        console.print(f"note: {sentence}", markup=False)
+        console.print(plain(f"note: {sentence}"), markup=False)
 
     try:
         yield Hooks(Shown(), stop_asked, started, noticed)

@@ -92,11 +92,8 @@ def kind(name: str) -> Kind:
 
 def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool) -> Run:
     """The run in a folder."""
-    from aaeframe.cli.console import err
+    from aaeframe.cli.console import note
     from aaeframe.run import load
-
-    def note(sentence: str) -> None:
-        err().print(f"note: {sentence}", markup=False)
 
     run = load(path, registry(context), device=device, raw_weights=raw_weights, noticed=note)
     if not run.finished:

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from aaeframe.cli.console import err
+from aaeframe.cli.console import err, plain
 
 
 def summary(row: Mapping[str, Any]) -> str:
@@ -54,9 +54,9 @@ class Bar:
 
     def epoch_ended(self, row: Mapping[str, Any], warnings: list[str]) -> None:
         """Show the epoch's numbers; warnings stay above the bar."""
-        self._numbers.plain = summary(row)
+        self._numbers.plain = plain(summary(row))
         for sentence in warnings:
-            self._live.console.print(Text.assemble(("warning:", "yellow"), f" epoch {row['epoch']}: {sentence}"))
+            self._live.console.print(Text.assemble(("warning:", "yellow"), plain(f" epoch {row['epoch']}: {sentence}")))
 
     def close(self) -> None:
         """Leave the bar as it is and go on below."""
@@ -76,9 +76,9 @@ class Lines:
         """Print the epoch's numbers and warnings."""
         left = (self._steps - row["step"]) / row["steps_per_second"] if row["steps_per_second"] else 0.0
         line = f"epoch {row['epoch']}/{self._epochs}  {summary(row)}  {_duration(left)} left"
-        self._console.print(line, markup=False)
+        self._console.print(plain(line), markup=False)
         for sentence in warnings:
-            self._console.print(f"warning: epoch {row['epoch']}: {sentence}", markup=False)
+            self._console.print(plain(f"warning: epoch {row['epoch']}: {sentence}"), markup=False)
 
     def close(self) -> None:
         """Nothing is open."""

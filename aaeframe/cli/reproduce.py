@@ -107,7 +107,7 @@ def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | 
     """
     from aaeframe.benchmarking.reproduce.filling import SetAside, Until
     from aaeframe.benchmarking.reproduce.stored import refresh
-    from aaeframe.cli.console import err
+    from aaeframe.cli.console import err, plain
     from aaeframe.cli.following import stoppable
 
     console, failed = err(), False
@@ -118,7 +118,7 @@ def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | 
                 worked = _work_at(cell, registry, console, stop_asked)
             except AaeframeError as error:
                 failed, worked = True, not isinstance(error, SetAside)
-                console.print(f"error: {cell.name}: {error}", markup=False)
+                console.print(plain(f"error: {cell.name}: {error}"), markup=False)
             if worked:
                 refresh(out, registry)
             if stop() or (worked and stop_asked.late):
@@ -141,6 +141,7 @@ def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: Until
     from aaeframe.benchmarking.reproduce.columns import ByGenerator
     from aaeframe.benchmarking.reproduce.filling import Views, fill, is_filled
     from aaeframe.claim import claimed
+    from aaeframe.cli.console import note
     from aaeframe.cli.following import shown
     from aaeframe.cli.progress import samples_shown
 
@@ -152,7 +153,7 @@ def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: Until
             return False
         if not is_filled(cell, registry):
             console.print(cell.name, markup=False)
-            views = Views(lambda: shown(console, stop_asked), samples_shown, lambda: _generator_shown(console))
+            views = Views(lambda: shown(console, stop_asked), samples_shown, lambda: _generator_shown(console), note)
             fill(cell, registry, views, stop_asked)
             if isinstance(cell.how, ByGenerator) and not is_filled(cell, registry):
                 more = "; it needs a larger --budget" if stop_asked.late else ""

@@ -65,6 +65,17 @@ def test_what_is_shared_is_not_copied():
     assert average.model.weight is not layer.weight
 
 
+def test_a_shared_module_stays_what_it_is():
+    layer = nn.Sequential(linear(1.0), nn.BatchNorm1d(1, affine=False))
+    layer[1].running_mean.fill_(torch.inf)  # of which a mean with itself is not a number
+    average = MovingAverage(layer, decay=0.9, shared=[layer[1]])
+    nn.init.constant_(layer[0].weight, 2.0)
+    average.update(0)
+    assert average.model[1] is layer[1]
+    assert layer[1].running_mean.item() == torch.inf
+    assert 1 < average.model[0].weight.item() < 2
+
+
 def test_an_average_restored_by_state_dict_goes_on_the_same():
     def trained(steps, average, layer):
         for step in steps:

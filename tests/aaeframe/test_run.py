@@ -357,6 +357,42 @@ def test_a_damaged_checkpoint_is_told_of_and_set_aside_and_the_bits_are_the_same
     assert content(newest.with_name("set-aside-step-00000016")) == spoilt
 
 
+def test_from_python_what_is_worth_telling_is_a_warning(copy, long, registry):
+    spoil(latest(copy / "checkpoints") / "model.safetensors")
+    with pytest.warns(UserWarning, match="step-00000016") as told:
+        assert_same_model(resume(copy, registry, dataset=from_arrays(ROWS)), long)
+    damage, kept = (str(it.message) for it in told)
+    assert damage.endswith("step-00000012, the newest that is whole, is taken in its place")
+    assert kept.startswith("step-00000016 is kept as")
+
+
+PHASES = "reconstruction, discriminator, generator"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "optimizers.reconstruction",
+            "optimizers.foo",
+            f"phases foo, discriminator, generator, where .* has {PHASES};",
+        ),
+        ("[plugins]", '[optimizers.foo]\nname = "adam"\n\n[plugins]', f"phases {PHASES}, foo, where .* has {PHASES};"),
+        ('"alternating"', '"joint"', f"phases {PHASES}, where schedule 'joint' of .* has autoencoder, discriminator;"),
+        ('schedule = "alternating"\n', "", "training.schedule is missing; .* has: alternating, joint"),
+    ],
+    ids=["another", "one more", "schedule", "no schedule"],
+)
+def test_optimizers_that_do_not_fit_the_recipe_are_refused(copy, registry, old, new, message):
+    text = (copy / "config.toml").read_text()
+    assert old in text
+    (copy / "config.toml").write_text(text.replace(old, new))
+    before = content(copy)
+    with pytest.raises(ConfigError, match=message):
+        resumed(copy, registry, Telling())
+    assert content(copy) == before
+
+
 def test_without_a_whole_checkpoint_each_is_told_of_and_nothing_touched(copy, registry):
     for path, file in zip(paths(copy / "checkpoints"), FILES, strict=False):
         (path / file).unlink()

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from aaeframe.claim import left_behind
 from aaeframe.config import parse
 from aaeframe.errors import CheckpointError, RunError
 from aaeframe.runs import RunFolder, create, new_folder
@@ -117,6 +120,60 @@ def test_what_a_killed_process_left_aside_is_no_run_and_goes_with_the_next_try(t
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+def test_what_a_killed_process_left_aside_under_a_name_of_ours_goes_with_the_next_such_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    create(RunFolder(Path("runs/.20250101-000000-gaussian-universal.4194304.tmp")), CONFIG, nothing)
+    create(RunFolder(Path("runs/.mine.4194304.tmp")), CONFIG, nothing)
+    made = create(new_folder(CONFIG, None), CONFIG, nothing)
+    assert sorted(path.name for path in Path("runs").iterdir()) == [".mine.4194304.tmp", made.path.name]
+
+
+@pytest.mark.parametrize("other", ["a", "a.b"])
+@pytest.mark.parametrize("name", ["a", "a.b"])
+def test_one_who_makes_a_run_leaves_what_another_is_making(tmp_path, name, other):
+    first, second = RunFolder(tmp_path / name), RunFolder(tmp_path / other)
+
+    def fill(inside):
+        (inside.path / "more").mkdir()
+        create(second, CONFIG, nothing)
+        assert sorted(path.name for path in inside.path.iterdir()) == ["config.toml", "more"]
+
+    if name == other:
+        with pytest.raises(RunError, match=r"cannot write .*: File exists"):
+            create(first, CONFIG, fill)
+    else:
+        assert create(first, CONFIG, fill).read_config() == CONFIG
+    assert second.read_config() == CONFIG
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({name, other})
+
+
+def test_a_run_that_is_being_renamed_is_left_alone(tmp_path, monkeypatch):
+    rename, folder = Path.rename, RunFolder(tmp_path / "a" / "run")
+
+    def renamed(path, target):
+        monkeypatch.setattr(Path, "rename", rename)
+        with pytest.raises(RunError):
+            create(folder, CONFIG, refuse)
+        made = rename(path, target)
+        with left_behind(folder.path) as left:
+            assert not left
+        return made
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    assert create(folder, CONFIG, nothing).read_config() == CONFIG
+    with left_behind(folder.path) as left:
+        assert left
+
+
+def test_a_run_that_has_its_name_stands_though_its_folder_cannot_be_flushed(tmp_path, monkeypatch):
+    def refuse(folder):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("aaeframe.runs.flush_folder", refuse)
+    assert create(RunFolder(tmp_path / "a" / "run"), CONFIG, nothing).read_config() == CONFIG
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["run"]
+
+
 def test_what_is_no_run_says_which_are(tmp_path):
     for name in ("first", "second"):
         create(RunFolder(tmp_path / name), CONFIG, nothing)
@@ -134,7 +191,7 @@ def test_evaluations_of_splits_stand_beside_each_other(tmp_path):
     assert json.loads(folder.evaluation.read_text()) == {"validation": {"rows": 3}, "test": {"rows": 2}}
 
 
-@pytest.mark.parametrize("text", ["{", "3", "[1]"])
+@pytest.mark.parametrize("text", ["{", "3", "[1]", "[" * 100_000], ids=["cut", "number", "list", "deep"])
 def test_a_damaged_evaluation_is_not_overwritten(tmp_path, text):
     folder = RunFolder(tmp_path)
     folder.evaluation.write_text(text)

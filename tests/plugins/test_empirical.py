@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import aaeframe
-from aaeframe.errors import AaeframeError, DataError, OptionError
-from aaeframe.options import build
+from aaeframe.errors import AaeframeError, CheckpointError, DataError, OptionError
+from aaeframe.options import build, restore
 from aaeframe.protocols import SupportsLabels, SupportsLogProb
 from aaeframe.registry import Registry
 from aaeframe.testing import checks_for
@@ -194,6 +194,21 @@ def test_a_run_is_resumed_to_the_same_bits_without_the_file(moon, tmp_path):
 
     for name, value in whole.model.state_dict().items():
         assert torch.equal(resumed.model.state_dict()[name], value), name
+
+
+def test_a_moving_average_of_the_weights_holds_the_samples_once(moon, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr("aaeframe.run._train", lambda training, hooks: made.append(training))
+    train(f'empirical(path="{moon}")', tmp_path / "run", epochs=1, ema=0.9)
+    [training] = made
+    assert training.average.model is not training.model
+    assert training.average.model.priors["empirical"].samples is training.model.priors["empirical"].samples
+    assert training.average.model.encoder is not training.model.encoder
+
+
+def test_a_checkpoint_without_the_samples_is_refused_as_such(moon):
+    with pytest.raises(CheckpointError, match=r"the checkpoint lacks 'samples' of the prior 'empirical'"):
+        restore(OFFER, {}, options={"path": str(moon)})
 
 
 def test_training_anew_without_the_file_is_refused(moon, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import sys
@@ -142,7 +143,8 @@ class Watch:
         return isinstance(path, str | Path) and (str(path).startswith(str(self.root)) or not Path(path).parent.name)
 
     def _short(self, path: object) -> str:
-        return str(path).removeprefix(f"{self.root}/").replace(f".{os.getpid()}.", ".PID.")
+        name = str(path).removeprefix(f"{self.root}/").replace(f".{os.getpid()}.", ".PID.")
+        return re.sub(r"\.[0-9a-f]{8}\.tmp", ".RANDOM.tmp", name)
 
     def _tell(self, event: str) -> None:
         self.count += 1

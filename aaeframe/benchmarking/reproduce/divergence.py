@@ -10,6 +10,7 @@ from typing import Final
 
 from aaeframe.errors import RunError, TrainingDiverged
 from aaeframe.files import write_atomically, writing
+from aaeframe.json_text import loads_json
 
 DIVERGED: Final = "diverged.json"
 
@@ -39,7 +40,7 @@ def read(folder: Path) -> Divergence | None:
     if not path.is_file():
         return None
     try:
-        told = json.loads(path.read_text("utf-8"))
+        told = loads_json(path.read_text("utf-8"))
         return Divergence(told["step"], told["sentence"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} cannot be read: {error!r}; remove it, and the run is tried again") from error

@@ -60,6 +60,8 @@ class Views:
     """Opened around the estimate of a likelihood."""
     generator: Callable[[], AbstractContextManager[Progress]]
     """Opened around the training and the estimate of a generator, whose epochs are told as samples are."""
+    noticed: Callable[[str], None]
+    """Called with sentences worth telling of a trained run that is only judged."""
 
 
 def is_filled(cell: Cell, registry: Registry) -> bool:
@@ -93,7 +95,7 @@ def fill(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[], 
 
 def _work(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[], bool]) -> Iterator[None]:
     """The pieces of work that are left, each done when it is asked for."""
-    run = _trained(cell, registry)
+    run = _trained(cell, registry, views.noticed)
     if run is None:
         with views.training() as hooks:
             if _begun(cell):
@@ -112,15 +114,20 @@ def _work(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[],
         yield
 
 
-def _trained(cell: Cell, registry: Registry) -> Run | None:
+def _trained(cell: Cell, registry: Registry, noticed: Callable[[str], None]) -> Run | None:
     """The run, if it is trained to its end; None if it is not, or no longer, as its newest checkpoint is damaged."""
     if not _begun(cell):
         return None
+    told: list[str] = []
     try:
-        run = runs.load(cell.folder, registry)
+        run = runs.load(cell.folder, registry, noticed=told.append)
     except CheckpointError:  # told of by who goes on with it, from an older checkpoint or not
         return None
-    return run if run.finished else None
+    if not run.finished:  # who goes on with it is told as much
+        return None
+    for sentence in told:
+        noticed(sentence)
+    return run
 
 
 def _begun(cell: Cell) -> bool:

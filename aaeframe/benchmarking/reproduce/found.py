@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from aaeframe import checkpoint as checkpoints
 from aaeframe.benchmarking.reproduce.cells import Given
 from aaeframe.config import Config
 from aaeframe.errors import RunError
+from aaeframe.json_text import loads_json
 from aaeframe.metrics import Row
 from aaeframe.runs import RunFolder
 
@@ -110,7 +110,7 @@ def _metrics(path: Path) -> list[Row]:
         return []
     whole, _, _ = path.read_bytes().rpartition(b"\n")
     try:
-        rows = [dict(json.loads(line)) for line in whole.splitlines()]
+        rows = [dict(loads_json(line)) for line in whole.splitlines()]
     except (ValueError, TypeError) as error:
         raise RunError(f"{path} is not a table of metrics: {error}; restore it, or remove the run's folder") from error
     for row in rows:
@@ -124,7 +124,7 @@ def _evaluations(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     try:
-        return {name: dict(report) for name, report in dict(json.loads(path.read_text("utf-8"))).items()}
+        return {name: dict(report) for name, report in dict(loads_json(path.read_text("utf-8"))).items()}
     except (ValueError, TypeError) as error:
         raise RunError(f"{path} is not JSON: {error}; remove it, and the run is evaluated anew") from error
 
@@ -143,7 +143,7 @@ def _environment(folder: Path) -> dict[str, str]:
     for checkpoint in reversed(checkpoints.paths(folder)):
         path = checkpoint / "state.json"
         try:
-            environment = json.loads(path.read_text("utf-8"))["environment"]
+            environment = loads_json(path.read_text("utf-8"))["environment"]
             return {name: environment[name] for name in ("device", "threads")}
         except (OSError, ValueError, KeyError, TypeError) as error:
             unreadable.append(f"{path} cannot be read: {error!r}; remove {checkpoint}, or the run's folder")

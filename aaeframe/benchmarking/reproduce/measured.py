@@ -19,6 +19,7 @@ from aaeframe.environment import environment
 from aaeframe.errors import RunError
 from aaeframe.evaluation.likelihood import Progress
 from aaeframe.files import write_atomically, writing
+from aaeframe.json_text import loads_json
 from aaeframe.runs import RunFolder
 
 RESULT: Final = "result.json"
@@ -84,7 +85,7 @@ def read(folder: Path) -> Measured | None:
     if not path.is_file():
         return None
     try:
-        report = json.loads(path.read_text("utf-8"))
+        report = loads_json(path.read_text("utf-8"))
         held_out = report["held_out"]
         return Measured(
             log_likelihood=report["likelihood"]["log_likelihood"],

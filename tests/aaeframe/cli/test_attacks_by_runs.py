@@ -14,11 +14,12 @@ import tomli_w
 import torch
 from safetensors.torch import load_file, save_file
 
-from aaeframe.errors import CheckpointError
+from aaeframe.errors import CheckpointError, RunError
 from aaeframe.evaluation.keeping import Keep
 from aaeframe.files import write_atomically
 
 OPENED = ("sample RUN", "evaluate RUN", "train --resume RUN")
+ESCAPES = "\x1b[2J\x1b]0;owned\x07\r\x9b2Jx"
 EVIL = "from pathlib import Path\nPath({!r}).touch()\ndef thing(*args, **options): raise AssertionError\n"
 
 
@@ -302,6 +303,23 @@ def test_what_a_file_holds_commands_no_terminal(cli, refused, run):
     assert outcome.err.replace("\n", "").isprintable()
 
 
+def test_what_is_noted_of_a_checkpoint_commands_no_terminal(done, run):
+    state = json.loads((newest(run) / "state.json").read_text())
+    configure(run, "optimizers", ESCAPES, value={"name": "adam"})
+    seal(newest(run), config={**state["config"], f"optimizers.{ESCAPES}.name": "sgd"})
+    shown = done("sample", run)
+    assert "\\x1b[2J" in shown.err
+    assert (shown.out + shown.err).replace("\n", "").isprintable()
+
+
+def test_what_is_noted_of_an_environment_commands_no_terminal(done, run):
+    state = json.loads((newest(run) / "state.json").read_text())
+    seal(newest(run), environment={**state["environment"], "torch": ESCAPES})
+    shown = done("train", "--resume", run)
+    assert "\\x1b[2J" in shown.err
+    assert (shown.out + shown.err).replace("\n", "").isprintable()
+
+
 # Links, and what is no file.
 
 LINKED = {
@@ -351,11 +369,12 @@ def test_a_pipe_is_refused_before_anyone_waits_for_it(cli, refused, run, name):
     refused(cli("sample", run), f"{path} is neither a file nor a folder")
 
 
-def test_a_link_where_a_file_is_written_aside_is_not_followed(tmp_path, victim):
-    (tmp_path / f".samples.npz.{os.getpid()}.tmp").symlink_to(victim / "mine")
-    write_atomically(tmp_path / "samples.npz", b"new")
-    assert (tmp_path / "samples.npz").read_bytes() == b"new"
-    assert not (tmp_path / "samples.npz").is_symlink()
+def test_a_link_where_a_file_is_written_aside_is_not_followed(tmp_path, victim, monkeypatch):
+    monkeypatch.setattr("secrets.token_hex", lambda size: "0" * 2 * size)  # as good as never
+    (tmp_path / ".samples.npz.00000000.tmp").symlink_to(victim / "mine")
+    with pytest.raises(RunError, match=r"cannot write .*samples.npz: File exists"):
+        write_atomically(tmp_path / "samples.npz", b"new")
+    assert not (tmp_path / "samples.npz").exists()
 
 
 @pytest.mark.parametrize("target", ["home/mine", "home"])

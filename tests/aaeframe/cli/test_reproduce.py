@@ -234,6 +234,15 @@ def test_a_run_whose_last_checkpoint_is_damaged_is_trained_again_from_the_one_be
     assert measures() == before
 
 
+def test_what_is_worth_telling_of_a_run_that_is_only_judged_is_a_note(done, tmp_path):
+    done("reproduce", "clusters", "--seeds", 1)
+    run = tmp_path / "reproduction/clusters/label-free/seed-3"
+    (run / "evaluation.json").unlink()
+    config = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(config.replace(f'aaeframe = "{aaeframe.__version__}"', 'aaeframe = "0.0.1"'))
+    assert "note: the run was made with aaeframe 0.0.1" in done("reproduce", "clusters", "--seeds", 1).err
+
+
 def test_a_run_that_diverges_does_not_stop_the_others(cli, monkeypatch, tmp_path):
     real = filling.runs.start
 
