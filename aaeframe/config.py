@@ -209,8 +209,8 @@ class TrainingConfig(Strict):
         None, gt=0, description="standard deviation of all weights at first, biases 0; the components' own if not given"
     )
     class_block: str | None = Field(None, description="the block that is the class; found if only one is one-hot")
-    reconstruction_weight: float | None = Field(
-        None, ge=0, description='weight of the reconstruction loss; schedule "joint" only'
+    reconstruction_weight: Weight | None = Field(
+        None, description='weight of the reconstruction loss, a number or a ramp; schedule "joint" only'
     )
     classification_weight: float | None = Field(
         None, ge=0, description='weight of the cross-entropy of labeled rows; schedule "joint" only'
@@ -316,8 +316,9 @@ def _problem(problem: Any) -> str:
     loc, kind = problem["loc"], problem["type"]
     if loc[:1] == ("optimizers",):
         loc = loc[:2] + loc[3:]  # the third is the optimizer's name, which is no key
-    if loc[:1] == ("prior",) and loc[2:3] == ("weight",):
-        loc = loc[:3] + loc[4:]  # the fourth is the kind of weight
+    for weight in (("prior", *loc[1:2], "weight"), ("training", "reconstruction_weight")):
+        if loc[: len(weight)] == weight:
+            loc = weight + loc[len(weight) + 1 :]  # what stands after it is its kind, which is no key
     place = cut(".".join(str(part) for part in loc if part != "[key]"))
     if kind == "value_error":
         return f"{place}: {problem['ctx']['error']}".removeprefix(": ")

@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from aaeframe.autoencoder import Autoencoder
 from aaeframe.batches import Batches, Rows, split_labels
 from aaeframe.build import build_model, build_optimizers, build_priors, check_phases, recipe_of
-from aaeframe.config import Config, weight_at
+from aaeframe.config import Config
 from aaeframe.data import Dataset, Split, labeled_subset
 from aaeframe.devices import pick
 from aaeframe.dry_run import dry_run
@@ -32,6 +32,7 @@ from aaeframe.requirements import installed, obstacles
 from aaeframe.runs import RunFolder
 from aaeframe.seeds import derive, stream
 from aaeframe.training import Training
+from aaeframe.weights import LossWeights
 
 _SUPPORTS = {"unit_interval": constraints.unit_interval, "real": constraints.real}
 _FINGERPRINTED_BYTES = 2**26
@@ -63,8 +64,7 @@ def prepare(
     told_classes = num_classes if recipe.labels == "told" else None
     dry_run(model, batches.rows[batches.unlabeled[:2]], told_classes, settings.seed)
     optimizers = build_optimizers(config, recipe.load().parameters(model))
-    first = {k: weight_at(it.weight, 0, settings.epochs) for k, it in config.prior.items() if it.weight is not None}
-    weights = {k: torch.tensor(value, device=device) for k, value in first.items()}
+    weights = LossWeights.of(config, device)
     return Training(
         config=config,
         folder=folder,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
 from torch.distributions import constraints
 from torch.optim import Optimizer
 
@@ -21,6 +20,7 @@ from aaeframe.recipes.adversary import Adversary
 from aaeframe.recipes.corruption import Corruption
 from aaeframe.representation import ClusterHeads
 from aaeframe.supports import described, is_one_hot, unwrapped
+from aaeframe.weights import LossWeights
 
 HEAD_DISTANCE = 6.0
 """How far apart cluster heads are kept if not told: three standard deviations of a standard normal style each."""
@@ -31,9 +31,9 @@ def build_recipe(
     data: DataSpec,
     model: Autoencoder,
     optimizers: Mapping[str, Optimizer],
-    weights: Mapping[str, Tensor],
+    weights: LossWeights,
 ) -> Any:
-    """The recipe of a resolved configuration; `weights` are those of blocks' generator losses.
+    """The recipe of a resolved configuration, which reads `weights` at each step.
 
     ConfigError if an encoder or a prior is not what the recipe needs.
     """
@@ -56,7 +56,7 @@ def _corruption(config: Config) -> Corruption:
 
 
 def _adversarial(
-    config: Config, model: Autoencoder, optimizers: Mapping[str, Optimizer], weights: Mapping[str, Tensor]
+    config: Config, model: Autoencoder, optimizers: Mapping[str, Optimizer], weights: LossWeights
 ) -> dict[str, Any]:
     settings = config.training
     _check_softening(config, model)
@@ -66,7 +66,7 @@ def _adversarial(
         settings.gradient_penalty,
         {name: part.instance_noise for name, part in config.prior.items()},
         {name: part.softening for name, part in config.prior.items()},
-        weights,
+        weights.generators,
     )
     return {
         "model": model,
@@ -74,7 +74,7 @@ def _adversarial(
         "adversary": adversary,
         "schedule": settings.schedule,
         "corruption": _corruption(config),
-        "reconstruction_weight": _or(settings.reconstruction_weight, 1.0),
+        "reconstruction_weight": weights.reconstruction,
     }
 
 

@@ -16,7 +16,7 @@ from aaeframe.autoencoder import Autoencoder
 from aaeframe.batches import Batches
 from aaeframe.changed import as_saved
 from aaeframe.checkpoint import Checkpoint
-from aaeframe.config import Config, weight_at
+from aaeframe.config import Config
 from aaeframe.devices import current
 from aaeframe.ema import MovingAverage
 from aaeframe.environment import environment
@@ -28,6 +28,7 @@ from aaeframe.precision import arithmetic
 from aaeframe.protocols import Batch, Prior
 from aaeframe.runs import RunFolder
 from aaeframe.watch import FiniteWatch, check_finite
+from aaeframe.weights import LossWeights
 
 CHECK_EVERY = 50
 """Steps between looks at whether the losses were finite; each look waits for the device."""
@@ -72,6 +73,8 @@ class Training:
     recipe: Recipe
     model: Autoencoder
     optimizers: Mapping[str, Optimizer]
+    weights: LossWeights
+    """Those that the recipe reads; set at each epoch's begin."""
     batches: Batches
     device: torch.device
     validate: Callable[[Autoencoder, int], Row]
@@ -80,8 +83,6 @@ class Training:
     """What a checkpoint keeps of the data: shape, support, classes, and a fingerprint of the training rows."""
     observer: Observer = field(default_factory=Silent)
     stop_asked: Callable[[], bool] = lambda: False
-    weights: Mapping[str, Tensor] = field(default_factory=dict)
-    """The weights of blocks' generator losses, which the recipe reads where they are; set at each epoch's begin."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """What a checkpoint keeps of the software: Python, and distributions by name."""
 
@@ -135,8 +136,7 @@ class Training:
         epoch, epochs = self.batches.epoch, self.config.training.epochs
         for phase, optimizer in self.optimizers.items():
             set_rate(optimizer, self.config.optimizers[phase].at(epoch, epochs))
-        for block, weight in self.weights.items():
-            weight.fill_(weight_at(self.config.prior[block].weight, epoch, epochs))
+        self.weights.set(epoch)
         self.model.train()
         self._clock, self._summed = time.monotonic(), self.sums.count
 

@@ -30,6 +30,7 @@ from aaeframe.precision import arithmetic
 from aaeframe.protocols import Batch, DataSpec
 from aaeframe.recipe_parts import build_recipe
 from aaeframe.registry import Registry
+from aaeframe.weights import LossWeights
 
 GPU_BATCHES: Final = (100, 1024, 8192)
 Losses: TypeAlias = Mapping[str, Tensor]
@@ -214,4 +215,4 @@ def recipe_for(sizes: Sizes, schedule: str, device: torch.device) -> Any:
     data = DataSpec(shape, constraints.unit_interval, torch.zeros(()), torch.full((), 255.0))
     model = build_model(config, registry, data, None, build_priors(config, registry, {})).to(device).train()
     optimizers = build_optimizers(config, recipe_of(config).load().parameters(model))
-    return build_recipe(config, data, model, optimizers, {})
+    return build_recipe(config, data, model, optimizers, LossWeights.of(config, device))

@@ -43,7 +43,7 @@ class SemiSupervised:
     schedule: str = "alternating"
     corruption: Corruption = field(default_factory=Corruption)
     label_free: LabelFree = field(default_factory=LabelFree)
-    reconstruction_weight: float = 1.0
+    reconstruction_weight: float | Tensor = 1.0
     """Schedule "joint" only."""
     classification_weight: float = 1.0
     """Schedule "joint" only."""

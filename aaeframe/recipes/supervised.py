@@ -31,7 +31,7 @@ class Supervised:
     adversary: Adversary
     schedule: str = "alternating"
     corruption: Corruption = field(default_factory=Corruption)
-    reconstruction_weight: float = 1.0
+    reconstruction_weight: float | Tensor = 1.0
     """Schedule "joint" only."""
 
     parameters = staticmethod(of_phases)

@@ -41,7 +41,7 @@ class Unsupervised:
     adversary: Adversary
     schedule: str = "alternating"
     corruption: Corruption = field(default_factory=Corruption)
-    reconstruction_weight: float = 1.0
+    reconstruction_weight: float | Tensor = 1.0
     """Schedule "joint" only."""
     entropy_weight: float = 0.0
     """Of H(q(z|x)) in nats, which is raised with the reconstruction; the encoder must have a density."""

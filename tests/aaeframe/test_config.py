@@ -181,11 +181,12 @@ def test_a_weight_is_a_number_a_ramp_or_1():
 
 
 @pytest.mark.parametrize("weight", [0, 0.5, RAMP, {"begin": 1, "end": 2}])
-def test_weights_of_blocks_go_through_toml(weight):
-    config = parse({"prior": {"z": {"component": "p", "weight": weight}}})
+def test_weights_go_through_toml(weight):
+    written = {"prior": {"z": {"component": "p", "weight": weight}}, "training": {"reconstruction_weight": weight}}
+    config = parse(written)
     assert parse(tomllib.loads(config.to_toml())) == config
     expected = weight if isinstance(weight, int | float) else Ramp(**weight)
-    assert config.prior["z"].weight == expected
+    assert config.prior["z"].weight == config.training.reconstruction_weight == expected
 
 
 @pytest.mark.parametrize(
@@ -201,10 +202,13 @@ def test_weights_of_blocks_go_through_toml(weight):
     ],
 )
 def test_a_wrong_weight_says_where_and_what_once(weight, message):
-    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
-        parse({"prior": {"z": {"component": "p", "weight": weight}}})
-    assert str(caught.value).count("\n") == 1, "one line for one problem"
-    assert "function-after" not in str(caught.value)
+    key = "training.reconstruction_weight"
+    tables = ({"prior": {"z": {"component": "p", "weight": weight}}}, {"training": {"reconstruction_weight": weight}})
+    for table, told in zip(tables, (message, message.replace("prior.z.weight", key)), strict=True):
+        with pytest.raises(ConfigError, match=re.escape(told)) as caught:
+            parse(table)
+        assert str(caught.value).count("\n") == 1, "one line for one problem"
+        assert "function-after" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aaeframe import checkpoint as checkpoints
 from aaeframe.benchmarking.reproduce.cells import Given
-from aaeframe.config import Config
+from aaeframe.config import Config, weight_at
 from aaeframe.errors import RunError
 from aaeframe.json_text import loads_json
 from aaeframe.metrics import Row
@@ -69,9 +69,10 @@ class Found:
         each with its weight. Without such terms the mutual information of x and y, on validation rows, stands for
         them: reconstruction alone is best where a soft y is one more continuous code.
         """
-        last, weight = self.metrics[-1], self.config.training.reconstruction_weight
+        last, training = self.metrics[-1], self.config.training
         terms = [last[name] for name in TERMS if name in last] or [-information(last)]
-        return sum(terms) + (1.0 if weight is None else weight) * last["reconstruction"]
+        weight = weight_at(training.reconstruction_weight, training.epochs - 1, training.epochs)
+        return sum(terms) + weight * last["reconstruction"]
 
 
 def information(row: Row) -> float:

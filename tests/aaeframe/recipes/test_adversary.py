@@ -125,16 +125,19 @@ def test_a_ramp_is_followed_from_epoch_to_epoch(prepared):
         "clustering",
         "joint",
         prior={"y": block(weight=ramp), "z": block("gaussian", weight=2.0)},
-        training={"epochs": 8, "batch_size": 240},
+        training={"epochs": 8, "batch_size": 240, "reconstruction_weight": {"begin": 0.1, "end": 0.4, "until": 0.25}},
     )
     seen = []
     for epoch in range(8):
         training.batches.load_state_dict({"epoch": epoch, "position": 0})
         training._begin_epoch()
-        seen.append((training.weights["y"].item(), training.weights["z"].item()))
+        weights = training.weights
+        assert training.recipe.reconstruction_weight is weights.reconstruction
+        seen.append([it.item() for it in (weights.generators["y"], weights.generators["z"], weights.reconstruction)])
     expected = [0.01, 0.01, 0.01, 10**-1.5, 0.1, 10**-0.5, 1.0, 1.0]
-    assert [y for y, _ in seen] == pytest.approx(expected, rel=1e-6)
-    assert {z for _, z in seen} == {2.0}
+    assert [y for y, _, _ in seen] == pytest.approx(expected, rel=1e-6)
+    assert {z for _, z, _ in seen} == {2.0}
+    assert [x for _, _, x in seen] == pytest.approx([0.1, 0.2, *[0.4] * 6], rel=1e-6)
 
 
 def test_the_alternating_schedule_weighs_nothing(prepared):
