@@ -102,6 +102,6 @@ def representation(model: Autoencoder, codes: Code, labels: np.ndarray | None, n
     size = centers.shape[1]
     if size == 2:
         return reduced(points, labels, centers, title="Representation W y + z", class_names=names)
-    plane = to_circle(centers)
+    linear, offset = to_circle(centers)
     title = f"Representation W y + z, from {size} dimensions by a linear map"
-    return reduced(points @ plane, labels, centers @ plane, title=title, class_names=names)
+    return reduced(points @ linear + offset, labels, centers @ linear + offset, title=title, class_names=names)

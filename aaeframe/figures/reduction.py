@@ -45,20 +45,24 @@ def reduced(
     return figure
 
 
-def to_circle(heads: Array) -> np.ndarray:
-    """The linear map A (n, 2) that sends m heads (m, n) to m equally spaced points of the unit circle: heads @ A.
+def to_circle(heads: Array) -> tuple[np.ndarray, np.ndarray]:
+    """The map r A + b, as A (n, 2) and b (2,), that sends m heads (m, n) to m equally spaced points of the unit circle.
 
-    With the heads as rows of H and the points t_k = (cos 2πk/m, sin 2πk/m) as rows of T, A minimizes
-    ‖H A − T‖². Its gradient 2 Hᵀ(H A − T) is zero where Hᵀ H A = Hᵀ T. Of all solutions A = H⁺ T, with
-    H⁺ the pseudo-inverse, has the least norm: its columns lie in the span of the heads, and what is orthogonal to all
-    heads is mapped to 0. If the heads are linearly independent, as up to m = n they can be, H H⁺ = I and
-    the points are met exactly; otherwise as nearly as least squares can. It is linear without an offset, so that
-    representations W_C y + z go through it as the heads do: (y W_C + z) A. DataError unless heads are
-    finite and (m, n) with m and n at least 1.
+    With the heads less their mean as rows of H and the points t_k = (cos 2πk/m, sin 2πk/m) as rows of T, A minimizes
+    ‖H A − T‖². Its gradient 2 Hᵀ(H A − T) is zero where Hᵀ H A = Hᵀ T. Of all solutions A = H⁺ T, with H⁺ the
+    pseudo-inverse, has the least norm, so that what is orthogonal to the differences of heads does not move a point.
+    The heads' mean is sent to the mean of the points, which is b after it. If no head is an affine combination of the
+    others, as up to m = n + 1 it can be, the points are met exactly; otherwise as nearly as least squares can.
+
+    Not the map without an offset, which meets as many points: it stretches the direction of the heads' mean, however
+    little that differs from 0, and with it the style. DataError unless heads are finite and (m, n) with m and n at
+    least 1.
     """
     h = as_array(heads)
     if h.ndim != 2 or not h.size or not np.isfinite(h).all():
         raise DataError(f"cluster heads (m, n), finite, with m and n at least 1, are needed; found shape {h.shape}")
     angle = 2 * np.pi * np.arange(len(h)) / len(h)
     points = np.stack([np.cos(angle), np.sin(angle)], 1)
-    return np.linalg.lstsq(h, points, rcond=None)[0]
+    middle, center = h.mean(0), points.mean(0)
+    linear = np.linalg.lstsq(h - middle, points - center, rcond=None)[0]
+    return linear, center - middle @ linear

@@ -4,6 +4,7 @@ import pytest
 
 from aaeframe import presets
 from aaeframe.build import resolve
+from aaeframe.config import Ramp
 from aaeframe.errors import ConfigError
 from aaeframe.layers import compose
 from aaeframe.registry import Registry
@@ -181,9 +182,13 @@ def test_epochs_and_arithmetic_that_are_not_the_papers_are_told(name, resolved):
 
 def test_every_weight_that_is_not_1_is_told(resolved):
     for name, config in resolved.items():
-        if name.startswith(("modern-", "adversarial-")) and config.training.reconstruction_weight is not None:
+        weight = config.training.reconstruction_weight
+        if name.startswith(("modern-", "adversarial-")) and weight is not None:
             told = " ".join(presets.read_about(name).deviates)
-            assert f"{config.training.reconstruction_weight:g} (reconstruction)" in told or "50 times" in told, name
+            if isinstance(weight, Ramp):
+                assert f"weight of the reconstruction loss grows from {weight.begin:g} to {weight.end:g}" in told, name
+            else:
+                assert f"{weight:g} (reconstruction)" in told or "50 times" in told, name
 
 
 def test_what_the_paper_has_not_is_named_in_the_adversarial_presets(resolved):

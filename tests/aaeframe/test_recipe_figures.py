@@ -191,31 +191,40 @@ def circle(count):
     return np.stack([np.cos(angle), np.sin(angle)], 1)
 
 
-@pytest.mark.parametrize("count", [1, 3, 10])
-def test_heads_no_more_than_dimensions_are_sent_to_the_circle_exactly(count):
-    heads = normal(count, 10).numpy()
-    np.testing.assert_allclose(heads @ figures.to_circle(heads), circle(count), atol=1e-10)
+def sent(heads, points=None):
+    """Points, or the heads themselves, as the map of the heads to the circle sends them."""
+    linear, offset = figures.to_circle(heads)
+    return (heads if points is None else points) @ linear + offset
 
 
-def test_the_corners_of_a_centered_simplex_are_sent_to_the_circle_exactly_though_they_are_one_more():
-    corners = np.eye(5) - 0.2  # five heads in the four dimensions orthogonal to (1, 1, 1, 1, 1)
-    basis = np.linalg.svd(corners)[2][:4]
-    heads = corners @ basis.T
-    np.testing.assert_allclose(heads @ figures.to_circle(heads), circle(5), atol=1e-10)
+@pytest.mark.parametrize("count", [1, 3, 10, 11])
+def test_heads_no_more_than_dimensions_and_one_are_sent_to_the_circle_exactly(count):
+    heads = normal(count, 10).double().numpy()
+    np.testing.assert_allclose(sent(heads), circle(count), atol=1e-10)
 
 
-def test_more_heads_than_dimensions_are_sent_as_near_as_a_linear_map_can():
+def test_more_heads_than_dimensions_are_sent_as_near_as_such_a_map_can():
     heads = normal(20, 4).double().numpy()
-    linear = figures.to_circle(heads)
-    assert linear.shape == (4, 2)
-    np.testing.assert_allclose(heads.T @ (heads @ linear - circle(20)), 0, atol=1e-10)
+    missed = sent(heads) - circle(20)
+    np.testing.assert_allclose(missed.sum(0), 0, atol=1e-10)
+    np.testing.assert_allclose(heads.T @ missed, 0, atol=1e-10)
 
 
-def test_the_map_to_the_circle_sends_nothing_but_what_the_heads_span():
+def test_the_map_to_the_circle_sends_nothing_but_what_the_differences_of_heads_span():
     heads = normal(3, 10).double().numpy()
-    linear = figures.to_circle(np.concatenate([heads, heads[:1]]))  # dependent heads
-    beside = np.linalg.svd(heads)[2][3:]  # a basis of what is orthogonal to the heads
-    np.testing.assert_allclose(beside @ linear, 0, atol=1e-10)
+    dependent = np.concatenate([heads, heads[:1]])
+    beside = np.linalg.svd(heads - heads.mean(0))[2][2:]  # a basis of what is orthogonal to the differences
+    np.testing.assert_allclose(sent(dependent, heads[1] + beside), sent(dependent, heads[1:2]).repeat(8, 0), atol=1e-10)
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e-4, 1.0, 100.0])
+def test_styles_are_sent_around_their_head_wherever_the_mean_of_the_heads_is(mean):
+    """A map without an offset takes the direction of a small mean for one that tells heads apart."""
+    corners = 20 / 2**0.5 * (np.eye(10) - 0.1) + mean  # 20 apart
+    z = normal(1000, 10).double().numpy()
+    distance = np.linalg.norm(sent(corners, corners[3] + z) - circle(10)[3], axis=1)
+    expected = (2 * 10) ** 0.5 / 20  # A is (√2 / 20) T, and the two columns of T have a squared norm of 5 each
+    assert np.sqrt((distance**2).mean()) == pytest.approx(expected, rel=0.05), "1000 samples: 2 % of standard error"
 
 
 def test_heads_that_are_no_table_of_numbers_have_no_circle():
