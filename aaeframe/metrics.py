@@ -85,16 +85,20 @@ class MetricsFile:
             return file.read(1)
 
     def rows(self) -> list[Row]:
-        """Every row; RunError if a line is no JSON object."""
+        """Every whole row, as one that a power cut tore off ends with no line's end; RunError if a line is no JSON
+        object."""
         if not self.path.exists():
             return []
+        whole, _, _ = self.path.read_bytes().rpartition(b"\n")
         try:
-            return [_row(line) for line in self.path.read_text("utf-8").splitlines()]
+            return [_row(line) for line in whole.splitlines()]
         except ValueError as error:
-            raise RunError(f"{self.path} is not a table of metrics: {error}") from error
+            raise RunError(
+                f"{self.path} is not a table of metrics: {error}; restore it, or remove the run's folder"
+            ) from error
 
 
-def _row(line: str) -> Row:
+def _row(line: bytes) -> Row:
     row = loads_json(line)
     if not isinstance(row, dict):
         raise ValueError(f"{line[:40]!r} is no JSON object")

@@ -110,9 +110,15 @@ def test_a_full_disk_leaves_whole_rows(file, files_up_to):
     assert [row["epoch"] for row in file.rows()] == [1, 2]
 
 
-@pytest.mark.parametrize(
-    "text", ["{]\n", "[1, 2]\n", "[]\n", '[["epoch", 1]]\n', "3\n", "[" * 5000, '{"epoch": 1}\n{"epo']
-)
+def test_a_row_that_a_power_cut_tore_off_is_not_there(file):
+    file.append({"epoch": 1})
+    whole = file.path.read_bytes()
+    for torn in (b'{"epo', b'{"epoch": 2}', b"\xff"):
+        file.path.write_bytes(whole + torn)
+        assert file.rows() == [{"epoch": 1}]
+
+
+@pytest.mark.parametrize("text", ["{]\n", "[1, 2]\n", "[]\n", '[["epoch", 1]]\n', "3\n", "[" * 5000 + "\n", "\n\n"])
 def test_what_is_no_table_of_metrics_is_refused(file, text):
     file.path.write_text(text)
     with pytest.raises(RunError, match=r"metrics.jsonl is not a table of metrics"):

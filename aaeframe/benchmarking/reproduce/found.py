@@ -12,7 +12,7 @@ from aaeframe.benchmarking.reproduce.cells import Given
 from aaeframe.config import Config, weight_at
 from aaeframe.errors import RunError
 from aaeframe.json_text import loads_json
-from aaeframe.metrics import Row
+from aaeframe.metrics import MetricsFile, Row
 from aaeframe.runs import RunFolder
 
 TERMS: Final = ("virtual_adversarial", "mutual_information", "augmentation")
@@ -106,14 +106,7 @@ def _trained(config: Config, metrics: list[Row]) -> bool:
 
 
 def _metrics(path: Path) -> list[Row]:
-    """The whole rows; one that a power cut or a full disk tore off ends with no line's end."""
-    if not path.exists():
-        return []
-    whole, _, _ = path.read_bytes().rpartition(b"\n")
-    try:
-        rows = [dict(loads_json(line)) for line in whole.splitlines()]
-    except (ValueError, TypeError) as error:
-        raise RunError(f"{path} is not a table of metrics: {error}; restore it, or remove the run's folder") from error
+    rows = MetricsFile(path).rows()
     for row in rows:
         missing = [name for name in _READ if name not in row]
         if missing:
