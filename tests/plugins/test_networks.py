@@ -9,7 +9,10 @@ import torch
 from torch import nn
 from torch.distributions import constraints
 
+from aaeframe.errors import OptionError
+from aaeframe.options import resolve_options
 from aaeframe.protocols import DataSpec
+from aaeframe.registry import Registry
 from aaeframe_plugins.networks.conv import Conv
 from aaeframe_plugins.networks.mlp import MLP
 
@@ -34,6 +37,18 @@ def test_mlp_decoder_has_the_encoders_widths_reversed():
 
     assert linear_shapes(network.encoder) == [(6, 50), (50, 20)]
     assert linear_shapes(network.decoder) == [(2, 20), (20, 50), (50, 6)]
+
+
+def test_mlp_decoder_may_have_widths_of_its_own():
+    network = MLP(data(6), 2, hidden=(50, 20), decoder_hidden=(7, 8, 9))
+
+    assert linear_shapes(network.encoder) == [(6, 50), (50, 20)]
+    assert linear_shapes(network.decoder) == [(2, 7), (7, 8), (8, 9), (9, 6)]
+
+
+def test_mlp_decoder_of_no_layers_is_refused():
+    with pytest.raises(OptionError, match="decoder_hidden"):
+        resolve_options(Registry.load().find("network", "mlp"), {"decoder_hidden": []})
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (4, 9, 23), (2, 48, 31)])

@@ -15,26 +15,31 @@ Width = Annotated[int, Field(gt=0)]
 
 
 class MLP(nn.Module):
-    """ReLU layers into the features and, mirrored, out of the representation (paper, appendix A)."""
+    """ReLU layers into the features and, mirrored if not told else, out of the representation (paper, appendix A)."""
 
     def __init__(
         self,
         data: DataSpec,
         code_size: int,
         *,
-        hidden: Annotated[
-            tuple[Width, ...], Field(min_length=1, description="widths of the encoder; the decoder has them reversed")
-        ] = (1000, 1000),
+        hidden: Annotated[tuple[Width, ...], Field(min_length=1, description="widths of the encoder's layers")] = (
+            1000,
+            1000,
+        ),
+        decoder_hidden: Annotated[
+            tuple[Width, ...] | None,
+            Field(min_length=1, description="widths of the decoder's layers; the encoder's, reversed, if not given"),
+        ] = None,
         batch_norm: BatchNorm = "none",
     ) -> None:
         super().__init__()
-        size = data.shape.numel()
+        size, outer = data.shape.numel(), hidden[::-1] if decoder_hidden is None else decoder_hidden
         self.num_features = hidden[-1]
         inwards, outwards = batch_norm != "none", batch_norm == "everywhere"
         self.encoder = nn.Sequential(nn.Flatten(), *_relu_layers([size, *hidden], inwards))
         self.decoder = nn.Sequential(
-            *_relu_layers([code_size, *reversed(hidden)], outwards),
-            nn.Linear(hidden[0], size),
+            *_relu_layers([code_size, *outer], outwards),
+            nn.Linear(outer[-1], size),
             *([nn.BatchNorm1d(size)] if outwards else []),
             nn.Unflatten(1, data.shape),
             output(data),
