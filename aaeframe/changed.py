@@ -16,15 +16,20 @@ def as_saved(config: Config) -> dict[str, Any]:
 def changes(saved: object, config: Config) -> list[str]:
     """How the configuration differs from what `as_saved` gave, one sentence part each.
 
-    Keys that one of the two does not have are of another version of aaeframe, and pass; so does a checkpoint that
-    keeps no configuration, as those of earlier versions.
+    A value may have become a table, as a weight becomes a ramp, and a table a value. Other keys that one of the two
+    does not have are of another version of aaeframe, and pass; so does a checkpoint that keeps no configuration, as
+    those of earlier versions.
     """
     if not isinstance(saved, Mapping):
         return []
     now = as_saved(config)
-    return [
-        f"{key} was {saved[key]!r}, is {value!r}" for key, value in now.items() if key in saved and saved[key] != value
-    ]
+    others = [f"{key} was {saved[key]!r}, is {it!r}" for key, it in now.items() if key in saved and saved[key] != it]
+    tables = [f"{key} was {it!r}, is a table" for key, it in saved.items() if _is_table(key, now)]
+    return [*others, *tables, *(f"{key} was a table, is {it!r}" for key, it in now.items() if _is_table(key, saved))]
+
+
+def _is_table(key: str, flat: Mapping[str, Any]) -> bool:
+    return any(it.startswith(f"{key}.") for it in flat)
 
 
 def _flat(table: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:

@@ -87,7 +87,7 @@ class Ramp(Strict):
 
 
 def _kind_of_weight(value: Any) -> str:
-    return "number" if isinstance(value, int | float) else "ramp"
+    return "ramp" if isinstance(value, Mapping | Ramp) else "number"
 
 
 Weight: TypeAlias = Annotated[

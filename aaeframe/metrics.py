@@ -85,13 +85,13 @@ class MetricsFile:
             return file.read(1)
 
     def rows(self) -> list[Row]:
-        """Every whole row, as one that a power cut tore off ends with no line's end; RunError if a line is no JSON
-        object."""
+        """Every whole row, without one that a power cut tore off; RunError if a line is no JSON object."""
         if not self.path.exists():
             return []
-        whole, _, _ = self.path.read_bytes().rpartition(b"\n")
+        *lines, last = self.path.read_bytes().split(b"\n")
+        torn = not last or last.startswith(b"{")
         try:
-            return [_row(line) for line in whole.splitlines()]
+            return [_row(line) for line in (lines if torn else [*lines, last])]
         except ValueError as error:
             raise RunError(
                 f"{self.path} is not a table of metrics: {error}; restore it, or remove the run's folder"

@@ -1,4 +1,4 @@
-"""The weights of the losses that schedule "joint" adds up."""
+"""Those weights of losses that may change from epoch to epoch; schedule "joint" only."""
 
 from __future__ import annotations
 

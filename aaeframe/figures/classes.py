@@ -92,7 +92,7 @@ def _middle(model: Autoencoder, name: str, z: Tensor, count: int) -> Tensor:
 
 
 def representation(model: Autoencoder, codes: Code, labels: np.ndarray | None, names: Sequence[str] | None) -> Figure:
-    """W_C y + z in its plane, or from more dimensions by the linear map that puts the heads on a circle.
+    """W_C y + z in its plane, or from more dimensions by an affine map that puts the heads on a circle.
 
     The model's representation must have cluster heads; labels are those of the rows, and names those of the labels.
     """
@@ -102,6 +102,6 @@ def representation(model: Autoencoder, codes: Code, labels: np.ndarray | None, n
     size = centers.shape[1]
     if size == 2:
         return reduced(points, labels, centers, title="Representation W y + z", class_names=names)
-    linear, offset = to_circle(centers)
-    title = f"Representation W y + z, from {size} dimensions by a linear map"
-    return reduced(points @ linear + offset, labels, centers @ linear + offset, title=title, class_names=names)
+    sent = to_circle(centers)
+    title = f"Representation W y + z, from {size} dimensions by an affine map"
+    return reduced(sent(points), labels, sent(centers), title=title, class_names=names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -45,18 +45,19 @@ def reduced(
     return figure
 
 
-def to_circle(heads: Array) -> tuple[np.ndarray, np.ndarray]:
-    """The map r A + b, as A (n, 2) and b (2,), that sends m heads (m, n) to m equally spaced points of the unit circle.
+def to_circle(heads: Array) -> Callable[[Array], np.ndarray]:
+    """The affine map r A + b that sends m heads (m, n) to m equally spaced points of the unit circle (m, 2).
 
     With the heads less their mean as rows of H and the points t_k = (cos 2πk/m, sin 2πk/m) as rows of T, A minimizes
     ‖H A − T‖². Its gradient 2 Hᵀ(H A − T) is zero where Hᵀ H A = Hᵀ T. Of all solutions A = H⁺ T, with H⁺ the
-    pseudo-inverse, has the least norm, so that what is orthogonal to the differences of heads does not move a point.
-    The heads' mean is sent to the mean of the points, which is b after it. If no head is an affine combination of the
-    others, as up to m = n + 1 it can be, the points are met exactly; otherwise as nearly as least squares can.
+    pseudo-inverse, has the least norm, so that what is orthogonal to all differences of heads does not move a point;
+    and b sends the heads' mean to that of the points. If no head is an affine combination of the others, as up to
+    m = n + 1 it can be, the points are met exactly; otherwise as nearly as least squares can.
 
-    Not the map without an offset, which meets as many points: it stretches the direction of the heads' mean, however
-    little that differs from 0, and with it the style. DataError unless heads are finite and (m, n) with m and n at
-    least 1.
+    With b = 0 up to m = n points could be met. But where the heads' affine hull passes near 0, that map tells heads
+    apart by its small distance from 0, and stretches the style in this direction without bound.
+
+    DataError unless heads are finite and (m, n) with m and n at least 1.
     """
     h = as_array(heads)
     if h.ndim != 2 or not h.size or not np.isfinite(h).all():
@@ -64,5 +65,6 @@ def to_circle(heads: Array) -> tuple[np.ndarray, np.ndarray]:
     angle = 2 * np.pi * np.arange(len(h)) / len(h)
     points = np.stack([np.cos(angle), np.sin(angle)], 1)
     middle, center = h.mean(0), points.mean(0)
-    linear = np.linalg.lstsq(h - middle, points - center, rcond=None)[0]
-    return linear, center - middle @ linear
+    # What rounding leaves of the mean in h - middle is no direction: nothing below 1e-9 of the largest is one.
+    linear = np.linalg.lstsq(h - middle, points - center, rcond=1e-9)[0]
+    return lambda r: (as_array(r) - middle) @ linear + center

@@ -193,7 +193,8 @@ def test_weights_go_through_toml(weight):
     ("weight", "message"),
     [
         (-1.0, "prior.z.weight: should be greater than or equal to 0, found -1.0"),
-        ("x", "prior.z.weight: "),
+        ("x", "prior.z.weight: should be a valid number"),
+        ([1.0], "prior.z.weight: should be a valid number"),
         ({"begin": 0.0, "end": 1.0}, "prior.z.weight.begin: should be greater than 0, found 0.0"),
         ({"begin": 0.1}, "prior.z.weight.end: is missing"),
         ({"begn": 0.1, "end": 1.0}, "prior.z.weight: unknown key 'begn'; did you mean 'begin'?"),

@@ -99,7 +99,8 @@ def test_a_disk_that_fills_up_under_a_run(tmp_path, whole, files_up_to, ends_wit
         full.__exit__(None, None, None)
     assert f"The run is as of step-00000008; go on from there with aaeframe train --resume {run}" in str(caught.value)
     assert caught.value.exit_code == 2
-    assert len(rows_of(run)) == (3 if file == "metrics.jsonl" else 4), "whole rows"
+    assert len(rows_of(run)) == (3 if file == "metrics.jsonl" else 4)
+    assert (run / "metrics.jsonl").read_bytes().endswith(b"\n"), "whole rows"
     ends_with_the_same_bits(run)
 
 

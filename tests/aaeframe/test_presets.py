@@ -186,7 +186,8 @@ def test_every_weight_that_is_not_1_is_told(resolved):
         if name.startswith(("modern-", "adversarial-")) and weight is not None:
             told = " ".join(presets.read_about(name).deviates)
             if isinstance(weight, Ramp):
-                assert f"weight of the reconstruction loss grows from {weight.begin:g} to {weight.end:g}" in told, name
+                grows = f"weight of the reconstruction loss grows from {weight.begin:g} to {weight.end:g} after "
+                assert f"{grows}{weight.after:.0%}".replace("%", " %") in told, name
             else:
                 assert f"{weight:g} (reconstruction)" in told or "50 times" in told, name
 
@@ -209,3 +210,18 @@ def test_the_papers_figures_have_the_experiments_of_ours(resolved):
     ours, papers = resolved["modern-svhn-styles"], resolved["paper-svhn-styles"]
     assert (ours.data, ours.training.recipe) == (papers.data, papers.training.recipe)
     assert ours.prior["style"].options == papers.prior["style"].options
+
+
+def test_what_is_told_of_ramps_heads_and_balance_is_what_is_set(resolved):
+    for name, config in resolved.items():
+        told = " ".join(presets.read_about(name).deviates)
+        for block, part in config.prior.items():
+            if isinstance(part.weight, Ramp):
+                assert (
+                    f"The weight of {block}'s generator loss grows from {part.weight.begin:g} to {part.weight.end:g},"
+                    in told
+                )
+        if config.training.head_distance and not name.startswith("paper-"):
+            assert f"Heads are kept {config.training.head_distance:g} apart" in told, name
+        if "weighs 3 in place of IMSAT's 4" in told or config.label_free.balance not in (None, 4.0):
+            assert f"The entropy of the mean y weighs {config.label_free.balance:g} in place of IMSAT's 4" in told, name

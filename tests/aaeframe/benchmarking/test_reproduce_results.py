@@ -18,6 +18,7 @@ from aaeframe.benchmarking.reproduce.rows import ROWS
 from aaeframe.benchmarking.reproduce.table import notes, sections
 from aaeframe.build import resolve
 from aaeframe.errors import TrainingDiverged
+from aaeframe.presets import read_about
 from aaeframe.registry import Registry
 
 
@@ -91,7 +92,7 @@ def test_mean_and_spread_of_two_seeds_by_hand(put, found):
     titles, line = texts([result], "Error on test images, %")
     assert titles == ["experiment", "the paper", "with label-free terms"]
     assert line == ["16 clusters", "9.55 ± 2.05", "2.50 ± 2.12† (2 of 3), pick 1.00"]
-    assert "† settings tuned with validation labels" in notes([result])
+    assert f"† settings tuned {read_about('modern-mnist-16-clusters').tuned}" in notes([result])
 
 
 def test_one_seed_has_no_spread_and_is_no_pick(put, found):
@@ -112,6 +113,14 @@ def test_the_pick_has_the_least_terms_and_weighted_reconstruction_whatever_its_e
     )
     assert result.pick.cell.seed == 1
     assert result.pick.value == pytest.approx(9)
+
+
+def test_a_ramp_of_the_reconstruction_weight_counts_with_its_end(put, found):
+    losses = {"virtual_adversarial": 0.25, "mutual_information": -1.0, "reconstruction": 10.0}
+    put("2d-20-clusters", "label-free", 0, evaluations={"test": report()}, losses=losses)
+    (result,) = found()
+    end = resolve(result.judged[0].cell.config(), Registry.load()).training.reconstruction_weight.end
+    assert result.judged[0].criterion == pytest.approx(0.25 - 1 + 10 * end)
 
 
 def test_without_label_free_terms_a_soft_y_is_not_picked_for_its_reconstruction(put, found):

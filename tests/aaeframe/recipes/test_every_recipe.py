@@ -252,13 +252,14 @@ class Killing:
     ],
 )
 def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path, registry, rows, table, recipe, schedule, labels):
-    """With noise, dropout, label-free terms, a moving average, batch norm, a ramp and a precision of its own."""
+    """With noise, dropout, label-free terms, a moving average, batch norm, ramps and a precision of its own."""
     run = {"epochs": 4, "checkpoint_every": 2, "ema": 0.9, "schedule": schedule, "precision": "bf16"}
     encoder = {"encoder": "gaussian"} if recipe == "variational" else {"encoder": "universal(hidden=[8])"}
     whole = table(recipe, labels, None, network='mlp(hidden=[16], batch_norm="everywhere")', **extras(recipe, **run))
     whole |= encoder
     if schedule == "joint" and recipe != "variational":
         ramp = {"begin": 0.03, "end": 0.5, "after": 0.25, "until": 0.75}
+        whole["training"]["reconstruction_weight"] = ramp
         whole["prior"] = {"z": {"component": "gaussian", "weight": ramp, "instance_noise": 0.3}}
         if RECIPES[recipe].class_block:
             whole["prior"]["y"] = {"component": "categorical", "weight": ramp, "softening": 0.1}
