@@ -112,7 +112,7 @@ class BlockConfig(ComponentConfig):
         0.0, ge=0, lt=1, description="share of a uniform point of the simplex in one-hot prior samples"
     )
     weight: Weight | None = Field(
-        None, description='weight of the generator loss, a number or a ramp; schedule "joint" only'
+        None, description='weight of the generator loss, a number or a ramp, which is given whole; schedule "joint" only'
     )
 
 
@@ -210,7 +210,7 @@ class TrainingConfig(Strict):
     )
     class_block: str | None = Field(None, description="the block that is the class; found if only one is one-hot")
     reconstruction_weight: Weight | None = Field(
-        None, description='weight of the reconstruction loss, a number or a ramp; schedule "joint" only'
+        None, description='weight of the reconstruction loss, a number or a ramp, given whole; schedule "joint" only'
     )
     classification_weight: float | None = Field(
         None, ge=0, description='weight of the cross-entropy of labeled rows; schedule "joint" only'
