@@ -112,7 +112,7 @@ class BlockConfig(ComponentConfig):
         0.0, ge=0, lt=1, description="share of a uniform point of the simplex in one-hot prior samples"
     )
     weight: Weight | None = Field(
-        None, description='weight of the generator loss, a number or a ramp, which is given whole; schedule "joint" only'
+        None, description='weight of the generator loss, a number or a ramp, given whole; schedule "joint" only'
     )
 
 
