@@ -526,18 +526,18 @@ OTHER = (
 )
 
 
-def made_with_a_plugin(folder, install, monkeypatch):
+def made_with_a_plugin(folder, install):
     """A run of version 1.0 of a plugin, stopped before its end; the plugin is gone."""
     site, rows = install("aaeframe-toy", {"aaeframe_toy": TOY}), folder.with_suffix(".npy")
     np.save(rows, ROWS)
     trained(folder, str(rows), prior="toy", hooks=Telling(stop_after=3).hooks)
     shutil.rmtree(site)
-    monkeypatch.delitem(sys.modules, "aaeframe_toy")
+    del sys.modules["aaeframe_toy"]  # not by monkeypatch, whose undoing would leave it to the tests after this one
     return folder
 
 
-def test_a_run_records_what_it_was_made_with(tmp_path, install, monkeypatch):
-    folder = made_with_a_plugin(tmp_path / "run", install, monkeypatch)
+def test_a_run_records_what_it_was_made_with(tmp_path, install):
+    folder = made_with_a_plugin(tmp_path / "run", install)
     run = runs.RunFolder(folder)
     versions = {"aaeframe": aaeframe.__version__, "aaeframe-toy": "1.0"}
     assert run.read_config().plugins == versions
@@ -548,7 +548,7 @@ def test_a_run_records_what_it_was_made_with(tmp_path, install, monkeypatch):
 
 
 def test_a_run_whose_distribution_is_missing_says_what_to_install(tmp_path, install, monkeypatch, capsys):
-    folder = made_with_a_plugin(tmp_path / "run", install, monkeypatch)
+    folder = made_with_a_plugin(tmp_path / "run", install)
     for asked in (["sample", folder], ["evaluate", folder], ["train", "--resume", folder]):
         code, err = command(monkeypatch, capsys, *asked)
         assert code == 2
@@ -560,7 +560,7 @@ def test_a_run_whose_distribution_is_missing_says_what_to_install(tmp_path, inst
 
 
 def test_a_distribution_of_another_version_is_told_in_words(tmp_path, install, monkeypatch, capsys):
-    folder = made_with_a_plugin(tmp_path / "run", install, monkeypatch)
+    folder = made_with_a_plugin(tmp_path / "run", install)
     install("aaeframe-toy", {"aaeframe_toy": TOY}, version="2.0")
     with pytest.warns(UserWarning, match=re.escape(OTHER)) as caught:
         load(folder)
@@ -573,17 +573,15 @@ def test_a_distribution_of_another_version_is_told_in_words(tmp_path, install, m
     assert read(latest(runs.RunFolder(folder).checkpoints)).state["versions"]["aaeframe-toy"] == "2.0"
 
 
-def test_a_distribution_of_another_version_that_lacks_the_component_is_an_error_with_both_versions(
-    tmp_path, install, monkeypatch
-):
-    folder = made_with_a_plugin(tmp_path / "run", install, monkeypatch)
+def test_a_distribution_of_another_version_that_lacks_the_component_is_an_error_with_both_versions(tmp_path, install):
+    folder = made_with_a_plugin(tmp_path / "run", install)
     install("aaeframe-toy", {"aaeframe_toy": TOY.replace('"toy"', '"other"')}, version="2.0")
     with pytest.raises(CheckpointError, match=rf"named 'aaeframe-toy:toy'\n  {re.escape(OTHER)}"):
         load(folder)
 
 
-def test_a_distribution_that_is_there_but_blocked_or_broken_is_an_error_that_says_so(tmp_path, install, monkeypatch):
-    folder = made_with_a_plugin(tmp_path / "run", install, monkeypatch)
+def test_a_distribution_that_is_there_but_blocked_or_broken_is_an_error_that_says_so(tmp_path, install):
+    folder = made_with_a_plugin(tmp_path / "run", install)
     install("aaeframe-toy", {"aaeframe_toy": "raise RuntimeError('no license')"})
     with pytest.raises(CheckpointError, match=r"not active: aaeframe-toy 1\.0, .*broken: RuntimeError: no license"):
         load(folder)
