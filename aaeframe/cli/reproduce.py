@@ -51,6 +51,13 @@ def reproduce(
         tuple[int, int] | None,
         typer.Option(metavar="VALIDATION TEST", help="Rows of --data that are held out; a tenth each if not given."),
     ] = None,
+    recorded: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="The results.json of another folder, whose runs are not made anew; may be repeated.",
+        ),
+    ] = None,
     list_only: Annotated[
         bool, typer.Option("--list", help="Train nothing: list rows, columns, what fills them, and what is done.")
     ] = False,
@@ -60,11 +67,13 @@ def reproduce(
 
     What is done is found in the folder and not done again. Several processes may fill one folder. What diverged is
     tried again once its diverged.json is removed; what is of other settings or cannot be read is told of, and not used.
+    Runs of other machines, or whose folders are gone, are taken from the tables that told of them.
     """
     from aaeframe.benchmarking.reproduce.cells import cells, selected
 
     given, chosen = _given(row or (), data, held_out), selected(row or (), column or ())
     registry = options.registry(context)
+    _take(recorded or (), out, registry)
     if list_only:
         _list(row or (), column or (), out, given, registry, json)
         return
@@ -86,6 +95,15 @@ def _given(names: Sequence[str], data: str | None, held_out: tuple[int, int] | N
     if not names:
         raise ConfigError("--data is in place of the data of rows that are named; name them: aaeframe reproduce ROW")
     return Given(data, held_out)
+
+
+def _take(tables: Sequence[Path], out: Path, registry: Registry) -> None:
+    from aaeframe.benchmarking.reproduce.taking import take
+    from aaeframe.cli.console import note
+
+    for table in tables:
+        for sentence in take(table, out, registry):
+            note(sentence)
 
 
 def _check_data(todo: Sequence[Cell], given: Given | None, registry: Registry) -> None:

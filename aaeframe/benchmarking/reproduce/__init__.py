@@ -9,6 +9,8 @@ filling     trains, evaluates and estimates what a cell lacks
 divergence  that a run diverged
 found       what stands in the folder of a run
 measured    what stands in that of a generator, and how it comes there
+recorded    what a table tells of a run whose folder is not at hand
+taking      how that comes there, from another folder's table
 criteria    whether a run counts
 results     from all folders to the table
 table       the table as texts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,8 @@ from aaeframe.runs import RunFolder
 
 TERMS: Final = ("virtual_adversarial", "mutual_information", "augmentation")
 """The label-free terms, as metrics name them; each has its weight in it."""
+_FREE: Final = (("plugins",), ("data", "source"), ("data", "held_out"), ("training", "device"))
+"""Parts of a configuration in which a run may differ from its preset."""
 _READ: Final = ("epoch", "step", "seconds", "reconstruction", "validation/reconstruction")
 """What is read of every row of metrics."""
 
@@ -61,6 +63,11 @@ class Found:
         return self.config.plugins.get("aaeframe", "")
 
     @property
+    def made_by(self) -> dict[str, Any]:
+        """The settings that make it what it is: see `comparable`."""
+        return comparable(self.config)
+
+    @property
     def criterion(self) -> float:
         """What tells good runs from bad without a label, less being better: how sure, balanced and smooth q(y|x) is
         and how well x is reconstructed.
@@ -79,6 +86,20 @@ def information(row: Row) -> float:
     """I(x; y) = H(mean q(y|x)) - mean H(q(y|x)) in nats, over the class blocks of a row of metrics."""
     blocks = [key.partition("/")[2] for key in row if key.startswith("uncertainty/")]
     return sum((row[f"entropy/{name}"] - row[f"uncertainty/{name}"] for name in blocks), 0.0)
+
+
+def comparable(config: Config) -> dict[str, Any]:
+    """JSON-like, by dotted keys: all of a resolved configuration in which a run may not differ from its preset."""
+    flat = _flat(config.model_dump(mode="json"))
+    return {".".join(keys): value for keys, value in flat if not any(keys[: len(free)] == free for free in _FREE)}
+
+
+def _flat(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, (*above, key))
+        else:
+            yield (*above, key), value
 
 
 def find(path: Path) -> Found | None:

@@ -31,8 +31,8 @@ class Measured:
 
     log_likelihood: float
     epochs: int
-    settings: Mapping[str, Any]
-    """All that it was trained by."""
+    made_by: Mapping[str, Any]
+    """The settings that make it what it is: all but where it was trained."""
     seconds: float
     """Of training."""
     data: Given
@@ -42,6 +42,11 @@ class Measured:
     """How often something was computed from test rows, for this result or for one that was not kept."""
     version: str
     """Of aaeframe, which made it."""
+
+
+def comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON-like: all of a generator's settings but the device, in which it may differ from its column."""
+    return {name: value for name, value in settings.items() if name != "device"}
 
 
 def settings(how: ByGenerator, seed: int) -> Settings:
@@ -90,7 +95,7 @@ def read(folder: Path) -> Measured | None:
         return Measured(
             log_likelihood=report["likelihood"]["log_likelihood"],
             epochs=report["settings"]["epochs"],
-            settings=dict(report["settings"]),
+            made_by=comparable(report["settings"]),
             seconds=report["seconds"],
             data=Given(report["dataset"], None if held_out is None else (held_out[0], held_out[1])).named,
             environment={name: report["environment"][name] for name in ("device", "threads")},

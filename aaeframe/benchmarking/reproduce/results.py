@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Final
+from typing import Any, Final
 
 from aaeframe.benchmarking.reproduce import rows
 from aaeframe.benchmarking.reproduce.cells import Cell, Given, cells
@@ -15,6 +15,7 @@ from aaeframe.benchmarking.reproduce.columns import COLUMNS, Column
 from aaeframe.benchmarking.reproduce.criteria import Criterion, criteria
 from aaeframe.benchmarking.reproduce.found import Found
 from aaeframe.benchmarking.reproduce.measured import Measured
+from aaeframe.benchmarking.reproduce.recorded import Recorded
 from aaeframe.benchmarking.reproduce.rows import TEST, Row
 from aaeframe.benchmarking.reproduce.state import Standing, State, as_it_is
 from aaeframe.registry import Registry
@@ -35,7 +36,7 @@ class Judged:
     """Of training."""
     where: str
     """The device and its threads."""
-    data: str
+    data: Given
     """The name of the data, or of its file."""
     test_accesses: int
     version: str
@@ -44,6 +45,10 @@ class Judged:
     """Empty where there is no autoencoder to judge."""
     criterion: float | None
     """By which runs are picked without labels: see `Found.criterion`; None of a generator."""
+    made_by: Mapping[str, Any]
+    """The settings that make it what it is, by dotted keys, its seed among them."""
+    recorded: bool = False
+    """Whether it is known from a table alone."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -154,7 +159,9 @@ def _result(row: Row, column: str, data: Given | None, standings: Sequence[Stand
     )
 
 
-def _judged(cell: Cell, found: Found | Measured) -> Judged:
+def _judged(cell: Cell, found: Found | Measured | Recorded) -> Judged:
+    if isinstance(found, Recorded):
+        return _of_record(cell, found)
     run = found if isinstance(found, Found) else None
     value = found.log_likelihood if isinstance(found, Measured) else cell.row.value(found.evaluations)
     assert value is not None
@@ -164,11 +171,29 @@ def _judged(cell: Cell, found: Found | Measured) -> Judged:
         epochs=found.epochs,
         seconds=found.seconds,
         where=_where(found.environment),
-        data=found.data.source,
+        data=found.data,
         test_accesses=found.test_accesses,
         version=found.version,
         criteria=() if run is None or not cell.how.judged else criteria(run.evaluations[TEST]),
         criterion=None if run is None else run.criterion,
+        made_by=found.made_by,
+    )
+
+
+def _of_record(cell: Cell, found: Recorded) -> Judged:
+    return Judged(
+        cell=cell,
+        value=found.value,
+        epochs=found.epochs,
+        seconds=found.seconds,
+        where=found.where,
+        data=found.data,
+        test_accesses=found.test_accesses,
+        version=found.version,
+        criteria=found.judged_by,
+        criterion=found.criterion_without_labels,
+        made_by=found.made_by,
+        recorded=True,
     )
 
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final
 
-from aaeframe.benchmarking.reproduce import divergence, measured
-from aaeframe.benchmarking.reproduce.cells import Cell
+from aaeframe.benchmarking.reproduce import divergence, measured, recorded
+from aaeframe.benchmarking.reproduce.cells import Cell, Given
 from aaeframe.benchmarking.reproduce.columns import ByGenerator
 from aaeframe.benchmarking.reproduce.criteria import criteria
-from aaeframe.benchmarking.reproduce.found import Found, find
+from aaeframe.benchmarking.reproduce.found import Found, comparable, find
 from aaeframe.benchmarking.reproduce.measured import Measured
+from aaeframe.benchmarking.reproduce.recorded import Recorded
 from aaeframe.benchmarking.reproduce.rows import TEST
 from aaeframe.build import resolve
-from aaeframe.config import Config
 from aaeframe.errors import AaeframeError, RunError
 from aaeframe.registry import Registry
-
-_FREE: Final = (("plugins",), ("data", "source"), ("data", "held_out"), ("training", "device"))
-"""Parts of a configuration in which a run may differ from its preset."""
 
 
 class State(StrEnum):
@@ -46,7 +44,7 @@ class Standing:
 
     cell: Cell
     state: State
-    found: Found | Measured | None = None
+    found: Found | Measured | Recorded | None = None
     told: str = ""
     """Of a cell that is neither worked at nor counted: why, and what to do."""
 
@@ -56,42 +54,52 @@ def state(cell: Cell, registry: Registry) -> Standing:
     standing = as_it_is(cell, registry)
     if standing.found is None or standing.cell.of == cell.of:
         return standing
-    told = f"{cell.folder} is of {standing.cell.of}, {cell.of} was asked; take another --out"
+    place = recorded.path(cell) if isinstance(standing.found, Recorded) else cell.folder
+    told = f"{place} is of {standing.cell.of}, {cell.of} was asked; take another --out"
     return replace(standing, state=State.OTHER_DATA, told=told)
 
 
 def as_it_is(cell: Cell, registry: Registry) -> Standing:
     """Where the cell stands, on whatever data it is: that is the cell's in what is returned."""
     try:
-        return _standing(cell, registry)
+        here = _here(cell, registry)
+        if here.state not in LEFT:
+            return here
+        run = recorded.read(cell)
+        return here if run is None else _of(cell, run, recorded.path(cell), registry)
     except AaeframeError as error:
         return Standing(cell, State.UNREADABLE, told=str(error))
 
 
-def _standing(cell: Cell, registry: Registry) -> Standing:
+def _here(cell: Cell, registry: Registry) -> Standing:
+    """What the folder of the cell holds."""
     found = measured.read(cell.folder) if isinstance(cell.how, ByGenerator) else find(cell.folder)
-    cell = _on_what_is_there(cell, found)
-    changed = () if found is None else tuple(_changed(cell, found, registry))
-    if changed:
-        told = f"{cell.folder} is of other settings than the column's now: {', '.join(changed)}; "
-        return Standing(cell, State.OTHER_SETTINGS, found, f"{told}remove it, or take another --out")
+    standing = Standing(cell, State.NOTHING) if found is None else _of(cell, found, cell.folder, registry)
+    if standing.told:
+        return standing
     diverged = divergence.read(cell.folder)
     if diverged is not None:
         told = f"{cell.folder} diverged: {diverged.sentence}; to try again, remove its {divergence.DIVERGED}"
-        return Standing(cell, State.DIVERGED, found, told)
-    if isinstance(found, Found):
-        return Standing(cell, _how_far(cell, found), found)
-    if found is not None:
-        return Standing(cell, State.DONE, found)
-    if cell.folder.exists() and not isinstance(cell.how, ByGenerator):
+        return replace(standing, state=State.DIVERGED, told=told)
+    if found is None and cell.folder.exists() and not isinstance(cell.how, ByGenerator):
         raise RunError(f"{cell.folder} is no run: it has no config.toml; remove it, and the run is trained")
-    return Standing(cell, State.NOTHING)
+    return standing
 
 
-def _on_what_is_there(cell: Cell, found: Found | Measured | None) -> Cell:
+def _of(cell: Cell, found: Found | Measured | Recorded, place: Path, registry: Registry) -> Standing:
+    """Where the cell stands by what was found at a place, if nothing else stands there."""
+    cell = _on_data(cell, found.data)
+    different = changed(cell, found.made_by, registry)
+    if different:
+        told = f"{place} is of other settings than the column's now: {', '.join(different)}; "
+        return Standing(cell, State.OTHER_SETTINGS, found, f"{told}remove it, or take another --out")
+    return Standing(cell, _how_far(cell, found) if isinstance(found, Found) else State.DONE, found)
+
+
+def _on_data(cell: Cell, data: Given) -> Cell:
     """The cell on the data of what was found; the column's own go without saying."""
     own = replace(cell, data=None)
-    return own if found is None or found.data == own.of else replace(cell, data=found.data)
+    return own if data == own.of else replace(cell, data=data)
 
 
 def _how_far(cell: Cell, run: Found) -> State:
@@ -110,26 +118,10 @@ def _how_far(cell: Cell, run: Found) -> State:
     return State.DONE
 
 
-def _changed(cell: Cell, found: Found | Measured, registry: Registry) -> Iterator[str]:
-    """Keys of the configuration, or of a generator's settings, in which what is there is not what the column is now."""
-    if isinstance(found, Found):
-        yield from _differences(found.config, resolve(cell.config(), registry))
-    elif isinstance(cell.how, ByGenerator):
-        wanted = measured.settings(cell.how, cell.seed).as_dict()
-        yield from (name for name in wanted if name != "device" and found.settings.get(name) != wanted[name])
-
-
-def _differences(run: Config, preset: Config) -> Iterator[str]:
-    """The keys in which two resolved configurations differ, where they must not."""
-    flat = [dict(_flat(config.model_dump(mode="json"))) for config in (run, preset)]
-    for keys in sorted({*flat[0], *flat[1]}):
-        if not any(keys[: len(free)] == free for free in _FREE) and flat[0].get(keys) != flat[1].get(keys):
-            yield ".".join(keys)
-
-
-def _flat(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, (*above, key))
-        else:
-            yield (*above, key), value
+def changed(cell: Cell, made_by: Mapping[str, Any], registry: Registry) -> list[str]:
+    """The settings, by dotted keys, in which what was made is not what the cell's column is now."""
+    if isinstance(cell.how, ByGenerator):
+        wanted = measured.comparable(measured.settings(cell.how, cell.seed).as_dict())
+    else:
+        wanted = comparable(resolve(cell.config(), registry))
+    return [key for key in sorted({*made_by, *wanted}) if made_by.get(key) != wanted.get(key)]

@@ -10,6 +10,7 @@ from typing import Any
 
 from aaeframe.benchmarking.reproduce.markdown import markdown
 from aaeframe.benchmarking.reproduce.results import Judged, Result, results
+from aaeframe.benchmarking.reproduce.taking import SEED
 from aaeframe.claim import alone
 from aaeframe.files import write_atomically
 from aaeframe.registry import Registry
@@ -42,12 +43,19 @@ def refresh(out: Path, registry: Registry) -> list[Result]:
 
 def _described(it: Result) -> dict[str, Any]:
     paper = None if it.row.paper is None else asdict(it.row.paper)
-    return {"title": it.title, "unit": it.row.unit, "paper": paper, "cited": [asdict(cited) for cited in it.row.cited]}
+    return {
+        "name": it.row.name,
+        "title": it.title,
+        "unit": it.row.unit,
+        "paper": paper,
+        "cited": [asdict(cited) for cited in it.row.cited],
+    }
 
 
 def _result(it: Result) -> dict[str, Any]:
     return {
         **it.how.as_dict(),
+        "made_by": _made_by(it),
         "tuned": it.how.tuned,
         "mean": it.mean,
         "standard_deviation": it.spread,
@@ -65,6 +73,11 @@ def _result(it: Result) -> dict[str, Any]:
     }
 
 
+def _made_by(it: Result) -> dict[str, Any]:
+    """The settings that the column's runs have in common, which is all but their seeds; empty before the first."""
+    return {key: value for run in it.judged[:1] for key, value in run.made_by.items() if key not in SEED.values()}
+
+
 def _judged(run: Judged) -> dict[str, Any]:
     return {
         "seed": run.cell.seed,
@@ -76,7 +89,9 @@ def _judged(run: Judged) -> dict[str, Any]:
         "epochs": run.epochs,
         "seconds": round(run.seconds, 1),
         "where": run.where,
-        "data": run.data,
+        "recorded": run.recorded,
+        "data": run.data.source,
+        "held_out": run.data.held_out,
         "version": run.version,
         "test_accesses": run.test_accesses,
         "commands": list(run.cell.commands()),

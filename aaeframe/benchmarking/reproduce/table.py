@@ -107,8 +107,8 @@ def _seed(run: Judged) -> list[str]:
         counts,
         str(run.epochs),
         f"{run.seconds / 60:.1f}",
-        run.where,
-        run.data,
+        f"{run.where}, recorded" if run.recorded else run.where,
+        run.data.source,
         str(run.test_accesses),
     ]
 

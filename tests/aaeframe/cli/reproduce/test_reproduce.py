@@ -1,4 +1,4 @@
-"""`aaeframe reproduce` on rows of its own: tiny presets on the digits, which take a second."""
+"""`aaeframe reproduce`, on the rows of conftest.py."""
 
 from __future__ import annotations
 
@@ -11,130 +11,13 @@ import numpy as np
 import pytest
 
 import aaeframe
-from aaeframe import presets
 from aaeframe.benchmarking import generators
-from aaeframe.benchmarking.generators import Settings
-from aaeframe.benchmarking.reproduce import divergence, filling, rows
-from aaeframe.benchmarking.reproduce.columns import ByGenerator, ByPreset
-from aaeframe.benchmarking.reproduce.rows import Row
+from aaeframe.benchmarking.reproduce import divergence, filling
 from aaeframe.claim import claimed
 from aaeframe.errors import TrainingDiverged
-from aaeframe.evaluation import matching, two_sample
-from aaeframe.run import Run
 
-ABOUT = """
-[about]
-title = "{name}"
-reproduces = "Nothing."
-deviates = ["In all."]
-takes = "a second"
-seeds = [3, 5]
-"""
-SMALL = """
-[network]
-component = "mlp"
-options = {{ hidden = [8] }}
-[discriminator]
-component = "mlp"
-options = {{ hidden = [8] }}
-[data]
-source = "digits"
-[training]
-recipe = "{recipe}"
-schedule = "joint"
-epochs = 2
-batch_size = 600
-reconstruction_weight = 0.5
-"""
-CLUSTERS = """
-[prior.y]
-component = "categorical"
-options = { classes = 12 }
-[prior.style]
-component = "gaussian"
-"""
-PRESETS = {
-    "tiny-clusters": CLUSTERS + SMALL.format(recipe="clustering"),
-    "tiny-code": '[prior.z]\ncomponent = "gaussian"' + SMALL.format(recipe="unsupervised"),
-}
 SETTINGS = ["epochs=2", "batch_size=600", "hidden=[8]", "noise=4", "learning_rate=0.001", "dropout=0.0"]
 """Of the tiny generator."""
-ROWS = {
-    row.name: row
-    for row in (
-        Row(
-            name="clusters",
-            title="a dozen clusters",
-            unit="%",
-            columns={
-                "label-free": ByPreset("tiny-clusters", ("label_free.mutual_information=0.1",)),
-                "terms": ByPreset("tiny-clusters", rows.ROWS["16-clusters"].columns["terms"].settings, judged=False),
-            },
-            default=("label-free",),
-            paper=rows.ROWS["16-clusters"].paper,
-            error="clustering",
-            picked=True,
-        ),
-        *(
-            Row(
-                name=name,
-                title=name,
-                unit="nats",
-                columns={"modern": ByPreset("tiny-code"), **more},
-                default=("modern",),
-                paper=None,
-                samples=samples,
-                runs_of="likelihood",
-            )
-            for name, samples, more in (("likelihood", 20, {"gan": ByGenerator("gan")}), ("more", 40, {}))
-        ),
-    )
-}
-
-
-@pytest.fixture(autouse=True)
-def tiny(monkeypatch, tmp_path):
-    """Presets, rows and evaluations that take no time, and a folder to be in."""
-    folder = tmp_path / "presets"
-    folder.mkdir()
-    for name, text in PRESETS.items():
-        (folder / f"{name}.toml").write_text(ABOUT.format(name=name) + text)
-    monkeypatch.setattr(presets, "files", lambda package: folder)
-    monkeypatch.setattr(rows, "ROWS", ROWS)
-    small = Settings(epochs=2, batch_size=600, hidden=(8,), noise=4, learning_rate=1e-3, dropout=0.0)
-    monkeypatch.setattr(generators, "DEFAULTS", {"gan": small})
-    monkeypatch.setattr(ByGenerator, "data", "digits")
-    monkeypatch.setattr(two_sample, "STEPS", 2)
-    monkeypatch.setattr(matching, "PROJECTIONS", 4)
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def evaluated(monkeypatch):
-    """The folders that were evaluated, in turn."""
-    seen = []
-    real = Run.evaluate
-
-    def evaluate(self, *arguments, **options):
-        seen.append(str(self.folder.path))
-        return real(self, *arguments, **options)
-
-    monkeypatch.setattr(Run, "evaluate", evaluate)
-    return seen
-
-
-@pytest.fixture
-def measured(monkeypatch):
-    """The seeds of the generators that were trained, in turn."""
-    seen = []
-    real = generators.measure
-
-    def measure(kind, dataset, settings, samples, progress):
-        seen.append(settings.seed)
-        return real(kind, dataset, settings, samples, progress)
-
-    monkeypatch.setattr(generators, "measure", measure)
-    return seen
 
 
 def stored(path):
@@ -403,9 +286,8 @@ def test_a_run_stopped_before_its_first_checkpoint_begins_anew(done, tmp_path):
 
 def test_a_run_of_other_settings_is_neither_continued_nor_counted(cli, done, tmp_path):
     done("reproduce", "clusters", "--seeds", 1, "--budget", 0)
-    (tmp_path / "presets/tiny-clusters.toml").write_text(
-        ABOUT.format(name="x") + PRESETS["tiny-clusters"].replace("epochs = 2", "epochs = 3")
-    )
+    preset = tmp_path / "presets/tiny-clusters.toml"
+    preset.write_text(preset.read_text().replace("epochs = 2", "epochs = 3"))
     outcome = cli("reproduce", "clusters", "--seeds", 1)
     assert outcome.code == 1
     assert "than the column's now: training.epochs; remove it, or take" in " ".join(outcome.err.split())

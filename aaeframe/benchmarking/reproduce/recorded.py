@@ -1,0 +1,94 @@
+"""A run whose folder is not at hand, as a table tells of it: one file for each cell, apart from the folders of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from aaeframe.benchmarking.reproduce.cells import Cell, Given
+from aaeframe.benchmarking.reproduce.criteria import Criterion
+from aaeframe.errors import RunError
+from aaeframe.files import write_atomically, writing
+from aaeframe.json_text import loads_json
+
+RECORDED: Final = "recorded"
+"""The folder of what is recorded, in that of the table."""
+
+_Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class _Part(BaseModel):
+    """Of a table's JSON; what else stands there is derived from it."""
+
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+
+
+class RecordedCriterion(_Part):
+    """As `Criterion`."""
+
+    of: str
+    found: float | None
+    at_most: float
+
+
+class Recorded(_Part):
+    """What a table tells of a run that is done, as `results.Judged` has it."""
+
+    value: float
+    epochs: _Count
+    seconds: Annotated[float, Field(ge=0)]
+    where: str
+    source: str = Field(alias="data")
+    held_out: tuple[_Count, _Count] | None = Field(strict=False)
+    test_accesses: _Count
+    version: str
+    criteria: tuple[RecordedCriterion, ...] = Field(strict=False)
+    criterion_without_labels: float | None
+    made_by: Mapping[str, JsonValue]
+    """The settings that make it what it is, its seed among them."""
+
+    @property
+    def data(self) -> Given:
+        """The name of the data, or of its file."""
+        return Given(self.source, self.held_out).named
+
+    @property
+    def judged_by(self) -> tuple[Criterion, ...]:
+        """Whether it counts."""
+        return tuple(Criterion(it.of, it.found, it.at_most) for it in self.criteria)
+
+
+def parse(told: Any) -> Recorded:
+    """What a table tells of a run, and by what it was made. ValueError, with every problem, if it is not that."""
+    try:
+        return Recorded.model_validate(told)
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors(include_url=False))
+        raise ValueError("; ".join(problems)) from error
+
+
+def path(cell: Cell) -> Path:
+    """Where what is recorded of a cell stands."""
+    return cell.out / RECORDED / cell.row.name / cell.column / f"seed-{cell.seed}.json"
+
+
+def write(cell: Cell, run: Recorded) -> None:
+    """Keep what is recorded of a cell. RunError if it cannot be written."""
+    where = path(cell)
+    with writing(where):
+        where.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(where, f"{run.model_dump_json(indent=1, by_alias=True)}\n".encode())
+
+
+def read(cell: Cell) -> Recorded | None:
+    """What is recorded of a cell; None if nothing is. RunError if it cannot be read."""
+    where = path(cell)
+    if not where.is_file():
+        return None
+    try:
+        return parse(loads_json(where.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{where} is no record of a run: {error}; remove it, and the run is trained") from error

@@ -1,0 +1,126 @@
+"""Rows of their own for `aaeframe reproduce`: tiny presets on the digits, which take a second."""
+
+from __future__ import annotations
+
+import pytest
+
+from aaeframe import presets
+from aaeframe.benchmarking import generators
+from aaeframe.benchmarking.generators import Settings
+from aaeframe.benchmarking.reproduce import rows
+from aaeframe.benchmarking.reproduce.columns import ByGenerator, ByPreset
+from aaeframe.benchmarking.reproduce.rows import Row
+from aaeframe.evaluation import matching, two_sample
+from aaeframe.run import Run
+
+ABOUT = """
+[about]
+title = "{name}"
+reproduces = "Nothing."
+deviates = ["In all."]
+takes = "a second"
+seeds = [3, 5]
+"""
+SMALL = """
+[network]
+component = "mlp"
+options = {{ hidden = [8] }}
+[discriminator]
+component = "mlp"
+options = {{ hidden = [8] }}
+[data]
+source = "digits"
+[training]
+recipe = "{recipe}"
+schedule = "joint"
+epochs = 2
+batch_size = 600
+reconstruction_weight = 0.5
+"""
+CLUSTERS = """
+[prior.y]
+component = "categorical"
+options = { classes = 12 }
+[prior.style]
+component = "gaussian"
+"""
+PRESETS = {
+    "tiny-clusters": CLUSTERS + SMALL.format(recipe="clustering"),
+    "tiny-code": '[prior.z]\ncomponent = "gaussian"' + SMALL.format(recipe="unsupervised"),
+}
+ROWS = {
+    row.name: row
+    for row in (
+        Row(
+            name="clusters",
+            title="a dozen clusters",
+            unit="%",
+            columns={
+                "label-free": ByPreset("tiny-clusters", ("label_free.mutual_information=0.1",)),
+                "terms": ByPreset("tiny-clusters", rows.ROWS["16-clusters"].columns["terms"].settings, judged=False),
+            },
+            default=("label-free",),
+            paper=rows.ROWS["16-clusters"].paper,
+            error="clustering",
+            picked=True,
+        ),
+        *(
+            Row(
+                name=name,
+                title=name,
+                unit="nats",
+                columns={"modern": ByPreset("tiny-code"), **more},
+                default=("modern",),
+                paper=None,
+                samples=samples,
+                runs_of="likelihood",
+            )
+            for name, samples, more in (("likelihood", 20, {"gan": ByGenerator("gan")}), ("more", 40, {}))
+        ),
+    )
+}
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch, tmp_path):
+    """Presets, rows and evaluations that take no time, and a folder to be in."""
+    folder = tmp_path / "presets"
+    folder.mkdir()
+    for name, text in PRESETS.items():
+        (folder / f"{name}.toml").write_text(ABOUT.format(name=name) + text)
+    monkeypatch.setattr(presets, "files", lambda package: folder)
+    monkeypatch.setattr(rows, "ROWS", ROWS)
+    small = Settings(epochs=2, batch_size=600, hidden=(8,), noise=4, learning_rate=1e-3, dropout=0.0)
+    monkeypatch.setattr(generators, "DEFAULTS", {"gan": small})
+    monkeypatch.setattr(ByGenerator, "data", "digits")
+    monkeypatch.setattr(two_sample, "STEPS", 2)
+    monkeypatch.setattr(matching, "PROJECTIONS", 4)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def evaluated(monkeypatch):
+    """The folders that were evaluated, in turn."""
+    seen = []
+    real = Run.evaluate
+
+    def evaluate(self, *arguments, **options):
+        seen.append(str(self.folder.path))
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(Run, "evaluate", evaluate)
+    return seen
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """The seeds of the generators that were trained, in turn."""
+    seen = []
+    real = generators.measure
+
+    def measure(kind, dataset, settings, samples, progress):
+        seen.append(settings.seed)
+        return real(kind, dataset, settings, samples, progress)
+
+    monkeypatch.setattr(generators, "measure", measure)
+    return seen

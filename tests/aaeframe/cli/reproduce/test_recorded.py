@@ -1,0 +1,173 @@
+"""`aaeframe reproduce --recorded`: runs of another folder's table, on the rows of conftest.py."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def column(tmp_path):
+    """What the table in a folder says of a row's column, after what is done to it and kept."""
+
+    def column(folder, row="clusters", column="label-free", change=None):
+        path = tmp_path / folder / "results.json"
+        table = json.loads(path.read_text())
+        found = table["rows"][row]["columns"][column]
+        if change is not None:
+            change(found)
+            path.write_text(json.dumps(table))
+        return found
+
+    return column
+
+
+def without(found, *names):
+    return {name: value for name, value in found.items() if name not in names}
+
+
+def test_recorded_runs_stand_in_the_table_and_are_not_made_anew(done, tmp_path, evaluated, column):
+    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+    outcome = done("reproduce", "clusters", "--recorded", "first/results.json", "--out", "second")
+    assert evaluated == ["first/clusters/label-free/seed-3", "second/clusters/label-free/seed-5"]
+    old, new = column("first")["seeds"], column("second")["seeds"]
+    assert [(it["seed"], it["recorded"]) for it in new] == [(3, True), (5, False)]
+    assert without(new[0], "recorded") == without(old[0], "recorded")
+    assert column("second")["mean"] == pytest.approx((new[0]["value"] + new[1]["value"]) / 2)
+    assert "thread, recorded" in (tmp_path / "second/results.md").read_text().replace("threads", "thread")
+    assert outcome.err.count("not taken") == 0
+    assert not (tmp_path / "second/clusters/label-free/seed-3").exists()
+
+    assert "2 of 2" in done("reproduce", "clusters", "--list", "--out", "second").out
+    again = done("reproduce", "clusters", "--recorded", "second/results.json", "--out", "third")
+    assert len(evaluated) == 2
+    assert without(column("third"), "seeds") == without(column("second"), "seeds")
+    assert f"{column('second')['mean']:.2f}" in again.out
+
+
+def test_a_recorded_generator_is_not_trained_again(done, measured, column):
+    done("reproduce", "likelihood", "--column", "gan", "--seeds", 1, "--out", "first")
+    done("reproduce", "likelihood", "--column", "gan", "--seeds", 1, "--recorded", "first/results.json")
+    assert measured == [0]
+    (old,), (new,) = (column(it, "likelihood", "gan")["seeds"] for it in ("first", "reproduction"))
+    assert without(new, "recorded") == without(old, "recorded")
+
+
+def test_a_run_of_other_settings_is_not_taken_but_made(done, evaluated, column):
+    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+    column("first", change=lambda it: it["made_by"].update({"training.batch_size": 300, "training.gone": 1}))
+    outcome = done("reproduce", "clusters", "--seeds", 1, "--recorded", "first/results.json")
+    assert (
+        "note: clusters, label-free, seed 3 of first/results.json is not taken: its settings are others now: "
+        "training.batch_size, training.gone"
+    ) in " ".join(outcome.err.split())
+    assert len(evaluated) == 2
+    assert not column("reproduction")["seeds"][0]["recorded"]
+
+
+def test_what_is_recorded_of_settings_that_change_later_is_set_aside(cli, done, tmp_path, column):
+    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+    done("reproduce", "clusters", "--seeds", 1, "--recorded", "first/results.json")
+    path = tmp_path / "presets/tiny-clusters.toml"
+    path.write_text(path.read_text().replace("epochs = 2", "epochs = 1"))
+    outcome = cli("reproduce", "clusters", "--seeds", 1)
+    assert outcome.code == 1
+    assert "recorded/clusters/label-free/seed-3.json is of other settings than the column's now" in outcome.err
+    assert column("reproduction")["seeds"] == []
+
+
+def test_what_is_done_here_stands_before_what_is_recorded(done, column):
+    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+    column("first", change=lambda it: it["seeds"][0].update(value=0.0))
+    done("reproduce", "clusters", "--seeds", 1)
+    done("reproduce", "clusters", "--seeds", 1, "--recorded", "first/results.json")
+    (seed,) = column("reproduction")["seeds"]
+    assert not seed["recorded"]
+    assert seed["value"] > 0
+
+
+def test_what_is_recorded_stands_until_its_row_is_done_here(done, evaluated, column):
+    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+    given = ("--recorded", "first/results.json", "--out", "second")
+    done("reproduce", "more", "--seeds", 1, *given)  # shares its run, which is made, and has no such likelihood
+    assert len(evaluated) == 2
+    (few,), (many,) = (column("second", row, "modern")["seeds"] for row in ("likelihood", "more"))
+    assert (few["recorded"], many["recorded"]) == (True, False)
+
+
+def test_a_run_that_is_not_known_here_is_told_of(done, tmp_path):
+    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+    path = tmp_path / "first/results.json"
+    path.write_text(path.read_text().replace('"name": "clusters"', '"name": "flocks"'))
+    outcome = done("reproduce", "likelihood", "--seeds", 1, "--recorded", "first/results.json")
+    assert (
+        "note: flocks, label-free, seed 3 of first/results.json is not taken: there is no such run here"
+    ) in outcome.err
+    assert not (tmp_path / "reproduction/recorded").exists()
+
+
+def test_recorded_data_is_that_of_the_number(done, cli, refused, tmp_path, table):
+    given = ("--data", table, "--held-out", 10, 20)
+    done("reproduce", "likelihood", "--seeds", 1, *given, "--out", "first")
+    done("reproduce", "likelihood", "--seeds", 1, *given, "--recorded", "first/results.json")
+    name = "likelihood on table.npz with 10 and 20 rows held out"
+    (seed,) = json.loads((tmp_path / "reproduction/results.json").read_text())["rows"][name]["columns"]["modern"][
+        "seeds"
+    ]
+    assert (seed["recorded"], seed["data"], seed["held_out"]) == (True, "table.npz", [10, 20])
+    words = "recorded/likelihood/modern/seed-3.json is of table.npz with 10 and 20 rows held out, digits was asked"
+    refused(cli("reproduce", "likelihood", "--seeds", 1), words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no table of aaeframe reproduce"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[]", "no table of aaeframe reproduce"),
+        ('{"rows": {"clusters": {}}}', "give the results.json that it wrote"),
+        (
+            '{"rows": {"a": {"name": [], "columns": {"b": {"generator": null, "made_by": {}, "seeds": []}}}}}',
+            "no table",
+        ),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(cli, refused, tmp_path, text, words):
+    (tmp_path / "some.json").write_text(text)
+    refused(cli("reproduce", "clusters", "--recorded", "some.json"), "some.json", words)
+    assert not (tmp_path / "reproduction").exists()
+
+
+def test_a_table_that_is_not_there_is_refused(cli, refused):
+    refused(cli("reproduce", "clusters", "--recorded", "nowhere.json"), "cannot read nowhere.json: No such file")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"value": float("nan")}, "value: Input should be a finite number"),
+        ({"value": "1.4"}, "value: Input should be a valid number"),
+        ({"epochs": -1}, "epochs: Input should be greater than or equal to 0"),
+        ({"criteria": [{"of": "z", "found": 0.1}]}, "criteria.0.at_most: Field required"),
+        ({"held_out": [1]}, "held_out.1: Field required"),
+    ],
+)
+def test_a_table_whose_runs_are_none_is_refused_and_nothing_taken(
+    cli, done, refused, tmp_path, column, change, problem
+):
+    done("reproduce", "clusters", "--out", "first")
+    column("first", change=lambda it: it["seeds"][1].update(change))
+    refused(cli("reproduce", "clusters", "--recorded", "first/results.json"), problem)
+    assert not (tmp_path / "reproduction").exists()
+
+
+def test_what_is_recorded_and_cannot_be_read_is_told_of_and_does_not_stop_the_others(cli, tmp_path, column):
+    damaged = tmp_path / "reproduction/recorded/clusters/label-free/seed-3.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text('{"value": ')
+    outcome = cli("reproduce", "clusters")
+    assert outcome.code == 1
+    assert "seed-3.json is no record of a run" in outcome.err
+    assert "remove it, and the run is trained" in outcome.err
+    assert [it["seed"] for it in column("reproduction")["seeds"]] == [5]
