@@ -72,13 +72,14 @@ def reproduce(
     from aaeframe.benchmarking.reproduce.cells import cells, selected
 
     given, chosen = _given(row or (), data, held_out), selected(row or (), column or ())
-    registry = options.registry(context)
+    todo, registry = cells(chosen, out, seeds=seeds, data=given), options.registry(context)
+    if not list_only:
+        _check_given(given)
     _take(recorded or (), out, registry)
     if list_only:
         _list(row or (), column or (), out, given, registry, json)
         return
-    todo = cells(chosen, out, seeds=seeds, data=given)
-    _check_data(todo, given, registry)
+    _check_data(todo, registry)
     code = _fill(todo, out, registry, budget)
     _report(out, registry, json)
     raise typer.Exit(code)
@@ -106,13 +107,18 @@ def _take(tables: Sequence[Path], out: Path, registry: Registry) -> None:
             note(sentence)
 
 
-def _check_data(todo: Sequence[Cell], given: Given | None, registry: Registry) -> None:
-    """Refuse before any work data that cannot be had, and a folder whose runs are of other data."""
+def _check_given(given: Given | None) -> None:
+    """Refuse before any work data that cannot be had."""
     from aaeframe import data as datasets
-    from aaeframe.benchmarking.reproduce.state import State, state
 
     if given is not None:
         datasets.load(given.source, held_out=given.held_out)
+
+
+def _check_data(todo: Sequence[Cell], registry: Registry) -> None:
+    """Refuse before any work a folder whose runs are of other data."""
+    from aaeframe.benchmarking.reproduce.state import State, state
+
     for standing in (state(cell, registry) for cell in todo):
         if standing.state is State.OTHER_DATA:
             raise ConfigError(standing.told)

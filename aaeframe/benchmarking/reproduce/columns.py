@@ -38,6 +38,8 @@ class ByPreset:
     """How many of its seeds are filled in its turn; the others come when all else is done."""
     judged: bool = True
     """Whether a run must match its prior and reconstruct to count; nonsense where there is no autoencoder."""
+    seed_key: ClassVar[str] = "training.seed"
+    """Where the settings of a run have its seed, in which alone those of one column differ."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -66,6 +68,7 @@ class ByGenerator:
     seeds: tuple[int, ...] = (0, 1, 2)
     early: int = 3
     tuned: str | None = "on validation rows"
+    seed_key: ClassVar[str] = "seed"
     judged: ClassVar[bool] = False
     """It has no prior to match."""
     data: ClassVar[str] = "mnist"

@@ -34,16 +34,32 @@ class Criterion:
         return f"{self.of} is {self.found:.3g}, at most {self.at_most:g}"
 
 
+_LIMITS: Final = {
+    "reconstruction error over the mean image's": RECONSTRUCTION,
+    "two-sample accuracy of ": TWO_SAMPLE,
+    "entropy missing from ": ENTROPY,
+}
+"""By what their names begin with."""
+
+
+def criterion(of: str, found: float | None) -> Criterion:
+    """What was found, with the bound that now holds for it. ValueError if none is known."""
+    for begin, at_most in _LIMITS.items():
+        if of.startswith(begin):
+            return Criterion(of, found, at_most)
+    raise ValueError(f"no criterion is named {of!r}")
+
+
 def criteria(report: Mapping[str, Any]) -> tuple[Criterion, ...]:
     """What a run must meet to count, from the evaluation of its test rows."""
     return tuple(_criteria(report))
 
 
 def _criteria(report: Mapping[str, Any]) -> Iterator[Criterion]:
-    yield Criterion("reconstruction error over the mean image's", report["reconstruction"]["ratio"], RECONSTRUCTION)
+    yield criterion("reconstruction error over the mean image's", report["reconstruction"]["ratio"])
     for name, block in report["blocks"].items():
         if block["entropy"] is None:  # a block of real numbers
-            yield Criterion(f"two-sample accuracy of {name}", block["two_sample"], TWO_SAMPLE)
+            yield criterion(f"two-sample accuracy of {name}", block["two_sample"])
         elif "clustering" not in report:
             yield _entropy(name, block["prior_entropy"], block["entropy"])
     if "clustering" in report:
@@ -52,4 +68,4 @@ def _criteria(report: Mapping[str, Any]) -> Iterator[Criterion]:
 
 
 def _entropy(name: str, uniform: float, found: float) -> Criterion:
-    return Criterion(f"entropy missing from {name}", uniform - found, ENTROPY)
+    return criterion(f"entropy missing from {name}", uniform - found)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from aaeframe.benchmarking.reproduce.cells import Cell, Given
-from aaeframe.benchmarking.reproduce.criteria import Criterion
+from aaeframe.benchmarking.reproduce.criteria import Criterion, criterion
 from aaeframe.errors import RunError
 from aaeframe.files import write_atomically, writing
 from aaeframe.json_text import loads_json
@@ -17,38 +17,56 @@ from aaeframe.json_text import loads_json
 RECORDED: Final = "recorded"
 """The folder of what is recorded, in that of the table."""
 
+
+def _printable(text: str) -> str:
+    """The text, which goes into tables: one line, and nothing that a terminal or Markdown would obey."""
+    if not text.isprintable():
+        raise ValueError("it has characters that cannot be printed")
+    return text
+
+
+# Wide enough for anything that is measured, and narrow enough to be added and squared.
+_Number: TypeAlias = Annotated[float, Field(ge=-1e12, le=1e12)]
 _Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
+_Rows: TypeAlias = Annotated[int, Field(ge=1, lt=2**53)]
+_Text: TypeAlias = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 
 
 class _Part(BaseModel):
     """Of a table's JSON; what else stands there is derived from it."""
 
-    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, strict=True)
 
 
-class RecordedCriterion(_Part):
-    """As `Criterion`."""
+class Fact(_Part):
+    """What a criterion is of, and what was found; its bound is that of today."""
 
-    of: str
-    found: float | None
-    at_most: float
+    of: _Text
+    found: _Number | None
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        criterion(self.of, self.found)
+        return self
 
 
 class Recorded(_Part):
     """What a table tells of a run that is done, as `results.Judged` has it."""
 
-    value: float
+    value: _Number
     epochs: _Count
-    seconds: Annotated[float, Field(ge=0)]
-    where: str
-    source: str = Field(alias="data")
-    held_out: tuple[_Count, _Count] | None = Field(strict=False)
+    seconds: Annotated[_Number, Field(ge=0)]
+    where: _Text
+    source: _Text = Field(alias="data")
+    held_out: tuple[_Rows, _Rows] | None = Field(strict=False)
     test_accesses: _Count
-    version: str
-    criteria: tuple[RecordedCriterion, ...] = Field(strict=False)
-    criterion_without_labels: float | None
+    version: _Text
+    facts: tuple[Fact, ...] = Field(strict=False, alias="criteria")
+    criterion_without_labels: _Number | None
     made_by: Mapping[str, JsonValue]
     """The settings that make it what it is, its seed among them."""
+    measure: Mapping[str, JsonValue]
+    """What its number is of, as `Row.measure`."""
 
     @property
     def data(self) -> Given:
@@ -56,9 +74,9 @@ class Recorded(_Part):
         return Given(self.source, self.held_out).named
 
     @property
-    def judged_by(self) -> tuple[Criterion, ...]:
-        """Whether it counts."""
-        return tuple(Criterion(it.of, it.found, it.at_most) for it in self.criteria)
+    def criteria(self) -> tuple[Criterion, ...]:
+        """Whether it counts, by the bounds of today."""
+        return tuple(criterion(it.of, it.found) for it in self.facts)
 
 
 def parse(told: Any) -> Recorded:

@@ -135,11 +135,12 @@ def results(out: Path, registry: Registry) -> list[Result]:
 
 
 def _of_row(row: Row, out: Path, registry: Registry) -> Iterator[Result]:
-    """The row's results, column by column; a run that rows share is told of in its own row until it is done."""
+    """The row's results, column by column; a run that rows share is told of in its own row until it is done,
+    a record in the row that it is of."""
     for column in (it for it in COLUMNS if it in row.columns):
         every = [as_it_is(cell, registry) for cell in cells([(row, column)], out, seeds=None)]
         there = [it for it in every if it.state is not State.NOTHING]
-        told = [it for it in there if it.state is State.DONE or row.folder == row.name]
+        told = [it for it in there if it.state is State.DONE or row.folder == row.name or it.recorded]
         for data in dict.fromkeys(it.cell.data for it in told):
             yield _result(row, column, data, [it for it in told if it.cell.data == data])
 
@@ -190,7 +191,7 @@ def _of_record(cell: Cell, found: Recorded) -> Judged:
         data=found.data,
         test_accesses=found.test_accesses,
         version=found.version,
-        criteria=found.judged_by,
+        criteria=found.criteria if cell.how.judged else (),
         criterion=found.criterion_without_labels,
         made_by=found.made_by,
         recorded=True,

@@ -51,6 +51,11 @@ class Row:
         return self.runs_of or self.name
 
     @property
+    def measure(self) -> dict[str, Any]:
+        """JSON-like: what its numbers are of; those of another measure are none of this row."""
+        return {"unit": self.unit, "error": self.error, "samples": self.samples}
+
+    @property
     def evaluation(self) -> str:
         """The entry of a run's evaluation.json that holds the value."""
         return TEST if self.samples is None else f"{TEST} likelihood, {self.samples} samples"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aaeframe.benchmarking.reproduce import divergence, measured, recorded
 from aaeframe.benchmarking.reproduce.cells import Cell, Given
@@ -17,6 +16,7 @@ from aaeframe.benchmarking.reproduce.measured import Measured
 from aaeframe.benchmarking.reproduce.recorded import Recorded
 from aaeframe.benchmarking.reproduce.rows import TEST
 from aaeframe.build import resolve
+from aaeframe.config import Config
 from aaeframe.errors import AaeframeError, RunError
 from aaeframe.registry import Registry
 
@@ -47,6 +47,11 @@ class Standing:
     found: Found | Measured | Recorded | None = None
     told: str = ""
     """Of a cell that is neither worked at nor counted: why, and what to do."""
+
+    @property
+    def recorded(self) -> bool:
+        """Whether it is a record that stands there, sound or not."""
+        return isinstance(self.found, Recorded) or (self.found is None and recorded.path(self.cell).is_file())
 
 
 def state(cell: Cell, registry: Registry) -> Standing:
@@ -89,9 +94,9 @@ def _here(cell: Cell, registry: Registry) -> Standing:
 def _of(cell: Cell, found: Found | Measured | Recorded, place: Path, registry: Registry) -> Standing:
     """Where the cell stands by what was found at a place, if nothing else stands there."""
     cell = _on_data(cell, found.data)
-    different = changed(cell, found.made_by, registry)
-    if different:
-        told = f"{place} is of other settings than the column's now: {', '.join(different)}; "
+    others = different(cell, found, registry)
+    if others:
+        told = f"{place} is of other settings than the column's now: {', '.join(others)}; "
         return Standing(cell, State.OTHER_SETTINGS, found, f"{told}remove it, or take another --out")
     return Standing(cell, _how_far(cell, found) if isinstance(found, Found) else State.DONE, found)
 
@@ -118,10 +123,13 @@ def _how_far(cell: Cell, run: Found) -> State:
     return State.DONE
 
 
-def changed(cell: Cell, made_by: Mapping[str, Any], registry: Registry) -> list[str]:
-    """The settings, by dotted keys, in which what was made is not what the cell's column is now."""
+def different(cell: Cell, found: Found | Measured | Recorded, registry: Registry) -> list[str]:
+    """The settings, by dotted keys, in which what was made is not what the cell's column is now; "measure" among them
+    if a record's number is of something else. A setting that is newer than a record was at its default."""
     if isinstance(cell.how, ByGenerator):
-        wanted = measured.comparable(measured.settings(cell.how, cell.seed).as_dict())
+        wanted, defaults = measured.comparable(measured.settings(cell.how, cell.seed).as_dict()), {}
     else:
-        wanted = comparable(resolve(cell.config(), registry))
-    return [key for key in sorted({*made_by, *wanted}) if made_by.get(key) != wanted.get(key)]
+        wanted, defaults = comparable(resolve(cell.config(), registry)), comparable(Config())
+    made_by = {**{key: defaults[key] for key in wanted if key in defaults}, **found.made_by}
+    others = [key for key in sorted({*made_by, *wanted}) if made_by.get(key) != wanted.get(key)]
+    return [*others, "measure"] if isinstance(found, Recorded) and found.measure != cell.row.measure else others

@@ -10,7 +10,6 @@ from typing import Any
 
 from aaeframe.benchmarking.reproduce.markdown import markdown
 from aaeframe.benchmarking.reproduce.results import Judged, Result, results
-from aaeframe.benchmarking.reproduce.taking import SEED
 from aaeframe.claim import alone
 from aaeframe.files import write_atomically
 from aaeframe.registry import Registry
@@ -46,7 +45,7 @@ def _described(it: Result) -> dict[str, Any]:
     return {
         "name": it.row.name,
         "title": it.title,
-        "unit": it.row.unit,
+        **it.row.measure,
         "paper": paper,
         "cited": [asdict(cited) for cited in it.row.cited],
     }
@@ -75,7 +74,7 @@ def _result(it: Result) -> dict[str, Any]:
 
 def _made_by(it: Result) -> dict[str, Any]:
     """The settings that the column's runs have in common, which is all but their seeds; empty before the first."""
-    return {key: value for run in it.judged[:1] for key, value in run.made_by.items() if key not in SEED.values()}
+    return {key: value for run in it.judged[:1] for key, value in run.made_by.items() if key != it.how.seed_key}
 
 
 def _judged(run: Judged) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _seed(run: Judged) -> list[str]:
         counts,
         str(run.epochs),
         f"{run.seconds / 60:.1f}",
-        f"{run.where}, recorded" if run.recorded else run.where,
+        ", ".join([*filter(None, [run.where]), *(["recorded"] if run.recorded else [])]),
         run.data.source,
         str(run.test_accesses),
     ]

@@ -3,57 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from aaeframe.benchmarking.reproduce import recorded, rows
 from aaeframe.benchmarking.reproduce.cells import Cell, cells
 from aaeframe.benchmarking.reproduce.recorded import Recorded
-from aaeframe.benchmarking.reproduce.state import changed
+from aaeframe.benchmarking.reproduce.state import as_it_is, different
 from aaeframe.errors import ConfigError
 from aaeframe.json_text import loads_json
 from aaeframe.registry import Registry
 
-SEED: Final[Mapping[bool, str]] = MappingProxyType({False: "training.seed", True: "seed"})
-"""Where the settings of a run, or of a generator, have the seed, which a table tells apart from them."""
+
+@dataclass(frozen=True)
+class _Told:
+    """A run that a table tells of."""
+
+    name: str
+    cell: Cell | None
+    """None: there is no such run here."""
+    run: Recorded
 
 
 def take(table: Path, out: Path, registry: Registry) -> list[str]:
     """Keep in `out` what a table's JSON tells of runs that are done; sentences about those that are not taken.
 
-    ConfigError if the file is no such table; RunError if what it tells cannot be kept. Of two tables that tell of one
-    run, the later stands.
+    ConfigError, and nothing is taken, if the file is no such table; RunError if what it tells cannot be kept. Of two
+    tables that tell of one run, the later stands.
     """
-    told: list[str] = []
+    found = _read(table, out)
+    why_not = [_why_not(it, registry) for it in found]
+    for it, reason in zip(found, why_not, strict=True):
+        if it.cell is not None and not reason:
+            recorded.write(it.cell, it.run)
+    return [f"{it.name} of {table} is not taken: {reason}" for it, reason in zip(found, why_not, strict=True) if reason]
+
+
+def _why_not(it: _Told, registry: Registry) -> str:
+    if it.cell is None:
+        return "there is no such run here"
+    others = different(it.cell, it.run, registry)
+    if others:
+        return f"its settings are others now: {', '.join(others)}"
+    here = as_it_is(it.cell, registry)
+    if here.found is not None and here.found.data != it.run.data:
+        return f"it is of {it.run.data}, here is one of {here.found.data}; take another --out"
+    return ""
+
+
+def _read(table: Path, out: Path) -> list[_Told]:
     try:
-        found = list(_runs(loads_json(table.read_text("utf-8")), out))
+        told = loads_json(table.read_text("utf-8"))
+        _check_age(told, table)
+        return list(_runs(told, out))
     except OSError as error:
         raise ConfigError(f"cannot read {table}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{table} is no table of aaeframe reproduce: {error!r}; give the results.json that it wrote"
         ) from error
-    for name, cell, run in found:
-        if cell is None:
-            told.append(f"{name} of {table} is not taken: there is no such run here")
-        elif different := changed(replace(cell, data=run.data), run.made_by, registry):
-            told.append(f"{name} of {table} is not taken: its settings are others now: {', '.join(different)}")
-        else:
-            recorded.write(cell, run)
-    return told
 
 
-def _runs(table: Mapping[str, Any], out: Path) -> Iterator[tuple[str, Cell | None, Recorded]]:
-    """The runs that a table tells of, by name, and the cell of each, if it has one here."""
+def _check_age(table: Mapping[str, Any], path: Path) -> None:
+    if any("made_by" not in column for row in table["rows"].values() for column in row["columns"].values()):
+        raise ConfigError(
+            f"{path} does not tell by which settings its runs were made, as older tables do not; where the runs are, "
+            "aaeframe reproduce writes it anew"
+        )
+
+
+def _runs(table: Mapping[str, Any], out: Path) -> Iterator[_Told]:
     for row in table["rows"].values():
+        measure = {name: row[name] for name in ("unit", "error", "samples")}
         for column, filled in row["columns"].items():
             here = {it.seed: it for it in _cells(row["name"], column, out)}
             for run in filled["seeds"]:
-                seeded = {SEED[filled["generator"] is not None]: run["seed"]}
-                parsed = recorded.parse({**run, "made_by": {**filled["made_by"], **seeded}})
-                yield f"{row['name']}, {column}, seed {run['seed']}", here.get(run["seed"]), parsed
+                name, cell = f"{row['name']}, {column}, seed {run['seed']}", here.get(run["seed"])
+                seeded = {} if cell is None else {cell.how.seed_key: cell.seed}
+                parsed = recorded.parse({**run, "made_by": {**filled["made_by"], **seeded}, "measure": measure})
+                if cell is not None and cell.how.judged and not parsed.criteria:
+                    raise ValueError(f"{name} has no criteria")
+                yield _Told(name, cell, parsed)
 
 
 def _cells(row: str, column: str, out: Path) -> list[Cell]:

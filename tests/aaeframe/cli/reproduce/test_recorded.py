@@ -96,6 +96,59 @@ def test_what_is_recorded_stands_until_its_row_is_done_here(done, evaluated, col
     assert (few["recorded"], many["recorded"]) == (True, False)
 
 
+def test_a_run_on_other_data_than_that_of_the_folder_is_not_taken(done, tmp_path, table, column):
+    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+    done("reproduce", "likelihood", "--seeds", 1, "--data", table, "--held-out", 10, 20, "--out", "second")
+    words = (
+        "likelihood, modern, seed 3 of second/results.json is not taken: it is of table.npz with 10 and 20 rows held "
+        "out, here is one of digits; take another --out"
+    )
+    for out, before in (("third", ("--recorded", "first/results.json")), ("fourth", ("--budget", 0))):
+        done("reproduce", "likelihood", "--seeds", 1, "--out", out, *before)
+        outcome = done("reproduce", "likelihood", "--seeds", 1, "--out", out, "--recorded", "second/results.json")
+        assert words in " ".join(outcome.err.split())
+        assert len(column(out, "likelihood", "modern")["seeds"]) == 1
+
+
+def test_what_is_recorded_counts_by_the_bounds_of_today(done, monkeypatch, column):
+    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+
+    def reconstruct(it):
+        (fact,) = (it for it in it["seeds"][0]["criteria"] if it["of"].startswith("reconstruction"))
+        fact.update(found=0.51, at_most=0.6, met=True)
+
+    column("first", change=reconstruct)
+    done("reproduce", "clusters", "--seeds", 1, "--recorded", "first/results.json")
+    (seed,) = column("reproduction")["seeds"]
+    assert seed["counts"] is False
+    assert "reconstruction error over the mean image's is 0.51, at most 0.5" in seed["remarks"]
+
+
+def test_a_number_of_something_else_is_not_taken(done, tmp_path):
+    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+    path = tmp_path / "first/results.json"
+    path.write_text(path.read_text().replace('"samples": 20', '"samples": 200'))
+    outcome = done("reproduce", "likelihood", "--seeds", 1, "--recorded", "first/results.json")
+    assert "is not taken: its settings are others now: measure" in " ".join(outcome.err.split())
+
+
+def test_a_setting_that_is_newer_than_the_record_was_at_its_default(done, evaluated, column):
+    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+    column("first", change=lambda it: it["made_by"].pop("training.entropy_weight"))
+    done("reproduce", "clusters", "--seeds", 1, "--recorded", "first/results.json")
+    assert len(evaluated) == 1
+
+
+@pytest.mark.parametrize("row", ["likelihood", "more"])
+def test_a_damaged_record_is_set_aside_in_its_own_row(cli, tmp_path, row):
+    damaged = tmp_path / f"reproduction/recorded/{row}/modern/seed-3.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text('{"value": ')
+    assert cli("reproduce", row, "--seeds", 1).code == 1
+    found = json.loads((tmp_path / "reproduction/results.json").read_text())["rows"]
+    assert {name: [it["seed"] for it in found[name]["columns"]["modern"]["aside"]] for name in found} == {row: [3]}
+
+
 def test_a_run_that_is_not_known_here_is_told_of(done, tmp_path):
     done("reproduce", "clusters", "--seeds", 1, "--out", "first")
     path = tmp_path / "first/results.json"
@@ -139,6 +192,20 @@ def test_a_file_that_is_no_table_is_refused(cli, refused, tmp_path, text, words)
     assert not (tmp_path / "reproduction").exists()
 
 
+def test_a_table_older_than_its_settings_is_refused_in_words(cli, done, refused, column):
+    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+    column("first", change=lambda it: it.pop("made_by"))
+    words = "first/results.json does not tell by which settings its runs were made, as older tables do not"
+    refused(cli("reproduce", "clusters", "--recorded", "first/results.json"), words)
+
+
+@pytest.mark.parametrize("given", [("--seeds", 9), ("--data", "nowhere.npz")])
+def test_nothing_is_taken_by_a_command_that_is_refused(cli, done, tmp_path, given):
+    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+    assert cli("reproduce", "clusters", *given, "--recorded", "first/results.json").code == 2
+    assert not (tmp_path / "reproduction").exists()
+
+
 def test_a_table_that_is_not_there_is_refused(cli, refused):
     refused(cli("reproduce", "clusters", "--recorded", "nowhere.json"), "cannot read nowhere.json: No such file")
 
@@ -146,11 +213,16 @@ def test_a_table_that_is_not_there_is_refused(cli, refused):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"value": float("nan")}, "value: Input should be a finite number"),
+        ({"value": float("nan")}, "value: Input should be"),
+        ({"value": 1.7e308}, "value: Input should be less than"),
+        ({"where": "\ud800"}, "where: "),
+        ({"where": "cpu\n# a title"}, "where: Value error, it has characters that cannot be printed"),
         ({"value": "1.4"}, "value: Input should be a valid number"),
         ({"epochs": -1}, "epochs: Input should be greater than or equal to 0"),
-        ({"criteria": [{"of": "z", "found": 0.1}]}, "criteria.0.at_most: Field required"),
+        ({"criteria": [{"of": "luck", "found": 0.1}]}, "no criterion is named 'luck'"),
+        ({"criteria": []}, "clusters, label-free, seed 5 has no criteria"),
         ({"held_out": [1]}, "held_out.1: Field required"),
+        ({"held_out": [0, 1]}, "held_out.0: Input should be greater than or equal to 1"),
     ],
 )
 def test_a_table_whose_runs_are_none_is_refused_and_nothing_taken(
