@@ -1,6 +1,6 @@
 """Using a run streams: how much the peak of memory grows above its input, in MiB, by what is done and to how many rows.
 
-    python tests/soak/streaming.py
+    MALLOC_MMAP_THRESHOLD_=65536 python tests/soak/streaming.py
 
 Rows are images of 48 KiB, four times that in float32. What goes through the networks at once is cut to 4 MiB, so that
 few rows are enough to see whether all of them are in memory at any time. One line of JSON. It forks.
