@@ -40,6 +40,18 @@ def test_categorical_is_uniform_over_one_hot_vectors():
     torch.testing.assert_close(y.mean(0), torch.full((4,), 0.25), atol=0.02, rtol=0)  # 6 standard errors
 
 
+def test_categorical_has_the_shares_asked_for():
+    y = categorical(classes=3, probs=(5.0, 3.0, 2.0)).sample(MANY)
+
+    assert torch.equal(y.sum(1), torch.ones(len(y)))
+    torch.testing.assert_close(y.mean(0), torch.tensor([0.5, 0.3, 0.2]), atol=0.025, rtol=0)  # 7 standard errors
+
+
+def test_categorical_needs_a_share_for_each_class():
+    with pytest.raises(ValueError, match="probs has 3 numbers for 10 classes"):
+        categorical(probs=(5.0, 3.0, 2.0))
+
+
 def test_petals_lie_on_a_circle_and_point_outwards():
     prior = Mixture(components=5, radius=2.0, radial_scale=0.4, tangential_scale=0.1)
 
