@@ -75,11 +75,11 @@ def reproduce(
     todo, registry = cells(chosen, out, seeds=seeds, data=given), options.registry(context)
     if not list_only:
         _check_given(given)
-    _take(recorded or (), out, registry)
+        _check_data(todo, registry)
+    _take(recorded or (), todo, out, registry)
     if list_only:
         _list(row or (), column or (), out, given, registry, json)
         return
-    _check_data(todo, registry)
     code = _fill(todo, out, registry, budget)
     _report(out, registry, json)
     raise typer.Exit(code)
@@ -98,13 +98,12 @@ def _given(names: Sequence[str], data: str | None, held_out: tuple[int, int] | N
     return Given(data, held_out)
 
 
-def _take(tables: Sequence[Path], out: Path, registry: Registry) -> None:
+def _take(tables: Sequence[Path], todo: Sequence[Cell], out: Path, registry: Registry) -> None:
     from aaeframe.benchmarking.reproduce.taking import take
     from aaeframe.cli.console import note
 
-    for table in tables:
-        for sentence in take(table, out, registry):
-            note(sentence)
+    for sentence in take(tables, todo, out, registry):
+        note(sentence)
 
 
 def _check_given(given: Given | None) -> None:

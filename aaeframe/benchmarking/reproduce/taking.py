@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aaeframe.benchmarking.reproduce import recorded, rows
-from aaeframe.benchmarking.reproduce.cells import Cell, cells
+from aaeframe.benchmarking.reproduce.cells import Cell, Given, cells
 from aaeframe.benchmarking.reproduce.recorded import Recorded
 from aaeframe.benchmarking.reproduce.state import as_it_is, different
-from aaeframe.errors import ConfigError
+from aaeframe.errors import AaeframeError, ConfigError
 from aaeframe.json_text import loads_json
 from aaeframe.registry import Registry
 
@@ -26,30 +26,52 @@ class _Told:
     run: Recorded
 
 
-def take(table: Path, out: Path, registry: Registry) -> list[str]:
-    """Keep in `out` what a table's JSON tells of runs that are done; sentences about those that are not taken.
+def take(tables: Sequence[Path], asked: Iterable[Cell], out: Path, registry: Registry) -> list[str]:
+    """Keep in `out` what tables' JSON tells of runs that are done; sentences about those that are not taken.
 
-    ConfigError, and nothing is taken, if the file is no such table; RunError if what it tells cannot be kept. Of two
-    tables that tell of one run, the later stands.
+    A column stays on one data: that which is asked of it, or else that of its runs here, or else that of the first run
+    that is taken. ConfigError, and nothing is taken, if a file is no such table; RunError if what it tells cannot be
+    kept. Of two tables that tell of one run, the later stands.
     """
-    found = _read(table, out)
-    why_not = [_why_not(it, registry) for it in found]
-    for it, reason in zip(found, why_not, strict=True):
-        if it.cell is not None and not reason:
-            recorded.write(it.cell, it.run)
-    return [f"{it.name} of {table} is not taken: {reason}" for it, reason in zip(found, why_not, strict=True) if reason]
+    found = [(table, it) for table in tables for it in _read(table, out)]
+    data = {_column(cell): cell.of for cell in asked}
+    kept, left = [], []
+    for table, it in found:
+        reason = _why_not(it, data, registry)
+        if reason:
+            left.append(f"{it.name} of {table} is not taken: {reason}")
+        elif it.cell is not None:
+            data[_column(it.cell)] = it.run.data
+            kept.append((it.cell, it.run))
+    for cell, run in kept:
+        recorded.write(cell, run)
+    return left
 
 
-def _why_not(it: _Told, registry: Registry) -> str:
+def _why_not(it: _Told, data: Mapping[tuple[str, str], Given], registry: Registry) -> str:
+    """Why a run is not taken, where columns are on such data already; empty if it is."""
     if it.cell is None:
         return "there is no such run here"
-    others = different(it.cell, it.run, registry)
+    try:
+        others = different(it.cell, it.run, registry)
+    except AaeframeError as error:
+        return str(error)
     if others:
         return f"its settings are others now: {', '.join(others)}"
-    here = as_it_is(it.cell, registry)
-    if here.found is not None and here.found.data != it.run.data:
-        return f"it is of {it.run.data}, here is one of {here.found.data}; take another --out"
+    here = data.get(_column(it.cell)) or _data_here(it.cell, registry)
+    if here not in (None, it.run.data):
+        return f"it is of {it.run.data}, the column here of {here}; take another --out"
     return ""
+
+
+def _column(cell: Cell) -> tuple[str, str]:
+    return cell.row.folder, cell.column
+
+
+def _data_here(cell: Cell, registry: Registry) -> Given | None:
+    """Of any run that stands in the cell's column."""
+    standing = (as_it_is(it, registry).found for it in _cells(cell.row.name, cell.column, cell.out))
+    return next((it.data for it in standing if it is not None), None)
 
 
 def _read(table: Path, out: Path) -> list[_Told]:
@@ -57,6 +79,8 @@ def _read(table: Path, out: Path) -> list[_Told]:
         told = loads_json(table.read_text("utf-8"))
         _check_age(told, table)
         return list(_runs(told, out))
+    except ConfigError:
+        raise
     except OSError as error:
         raise ConfigError(f"cannot read {table}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

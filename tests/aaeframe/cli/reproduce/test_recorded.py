@@ -101,13 +101,59 @@ def test_a_run_on_other_data_than_that_of_the_folder_is_not_taken(done, tmp_path
     done("reproduce", "likelihood", "--seeds", 1, "--data", table, "--held-out", 10, 20, "--out", "second")
     words = (
         "likelihood, modern, seed 3 of second/results.json is not taken: it is of table.npz with 10 and 20 rows held "
-        "out, here is one of digits; take another --out"
+        "out, the column here of digits; take another --out"
     )
     for out, before in (("third", ("--recorded", "first/results.json")), ("fourth", ("--budget", 0))):
         done("reproduce", "likelihood", "--seeds", 1, "--out", out, *before)
         outcome = done("reproduce", "likelihood", "--seeds", 1, "--out", out, "--recorded", "second/results.json")
         assert words in " ".join(outcome.err.split())
         assert len(column(out, "likelihood", "modern")["seeds"]) == 1
+
+
+def test_a_run_on_other_data_than_is_asked_is_not_taken_and_the_folder_stays_usable(done, table, column):
+    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+    outcome = done(
+        "reproduce", "likelihood", "--seeds", 1, "--data", table, "--out", "second", "--recorded", "first/results.json"
+    )
+    assert "is not taken: it is of digits, the column here of table.npz; take another" in " ".join(outcome.err.split())
+    done("reproduce", "likelihood", "--seeds", 1, "--data", table, "--out", "second")
+
+
+def test_another_seed_on_other_data_is_not_taken(done, tmp_path, table):
+    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+    done("reproduce", "likelihood", "--data", table, "--out", "second")
+    outcome = done("reproduce", "clusters", "--seeds", 1, "--out", "first", "--recorded", "second/results.json")
+    words = " ".join(outcome.err.split())
+    for seed in (3, 5):
+        assert f"likelihood, modern, seed {seed} of second/results.json is not taken: it is of table.npz" in words
+    assert not (tmp_path / "first/recorded").exists()
+
+
+def test_one_column_of_tables_on_two_data_is_taken_on_the_first(done, tmp_path, table):
+    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+    done("reproduce", "likelihood", "--data", table, "--out", "second")
+    tables = ("--recorded", "first/results.json", "--recorded", "second/results.json")
+    outcome = done("reproduce", "clusters", "--seeds", 1, "--out", "third", *tables)
+    assert " ".join(outcome.err.split()).count("is not taken: it is of table.npz") == 2
+    assert [it.name for it in (tmp_path / "third/recorded/likelihood/modern").iterdir()] == ["seed-3.json"]
+
+
+def test_of_two_files_one_of_which_is_no_table_nothing_is_taken(cli, done, refused, tmp_path):
+    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+    (tmp_path / "bad.json").write_text("[]")
+    tables = ("--recorded", "first/results.json", "--recorded", "bad.json")
+    refused(cli("reproduce", "clusters", "--out", "second", *tables), "bad.json is no table")
+    assert not (tmp_path / "second").exists()
+
+
+def test_a_run_whose_components_are_gone_stops_no_other_row(done, tmp_path):
+    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+    path = tmp_path / "presets/tiny-code.toml"
+    path.write_text(path.read_text().replace('component = "gaussian"', 'component = "gone"'))
+    outcome = done("reproduce", "clusters", "--seeds", 1, "--out", "second", "--recorded", "first/results.json")
+    assert "likelihood, modern, seed 3 of first/results.json is not taken: no active plugin" in " ".join(
+        outcome.err.split()
+    )
 
 
 def test_what_is_recorded_counts_by_the_bounds_of_today(done, monkeypatch, column):
@@ -195,7 +241,7 @@ def test_a_file_that_is_no_table_is_refused(cli, refused, tmp_path, text, words)
 def test_a_table_older_than_its_settings_is_refused_in_words(cli, done, refused, column):
     done("reproduce", "clusters", "--seeds", 1, "--out", "first")
     column("first", change=lambda it: it.pop("made_by"))
-    words = "first/results.json does not tell by which settings its runs were made, as older tables do not"
+    words = "error: first/results.json does not tell by which settings its runs were made, as older tables do not"
     refused(cli("reproduce", "clusters", "--recorded", "first/results.json"), words)
 
 
