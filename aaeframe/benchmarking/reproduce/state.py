@@ -71,7 +71,11 @@ def as_it_is(cell: Cell, registry: Registry) -> Standing:
         if here.state not in LEFT:
             return here
         run = recorded.read(cell)
-        return here if run is None else _of(cell, run, recorded.path(cell), registry)
+        if run is None:
+            return here
+        told_of = _of(cell, run, recorded.path(cell), registry)
+        # A run that is at hand is brought to its end, whatever else was once recorded.
+        return here if told_of.told and here.state is not State.NOTHING else told_of
     except AaeframeError as error:
         return Standing(cell, State.UNREADABLE, told=str(error))
 

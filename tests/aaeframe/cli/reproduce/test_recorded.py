@@ -77,6 +77,17 @@ def test_what_is_recorded_of_settings_that_change_later_is_set_aside(cli, done, 
     assert column("reproduction")["seeds"] == []
 
 
+def test_a_record_of_other_settings_does_not_keep_a_run_from_its_end(done, tmp_path, column):
+    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+    done("reproduce", "likelihood", "--seeds", 1, "--recorded", "first/results.json")
+    path = tmp_path / "presets/tiny-code.toml"
+    path.write_text(path.read_text().replace("epochs = 2", "epochs = 1"))
+    done("reproduce", "more", "--seeds", 1)  # shares its run, which is at hand now, and has no record
+    done("reproduce", "likelihood", "--seeds", 1)
+    (seed,) = column("reproduction", "likelihood", "modern")["seeds"]
+    assert (seed["epochs"], seed["recorded"]) == (1, False)
+
+
 def test_what_is_done_here_stands_before_what_is_recorded(done, column):
     done("reproduce", "clusters", "--seeds", 1, "--out", "first")
     column("first", change=lambda it: it["seeds"][0].update(value=0.0))
