@@ -14,6 +14,7 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
         "label-free": "with label-free terms",
         "modern": "modern settings",
         "adversarial": "adversarial only",
+        "warped": "with warps of images too",
         "terms": "without the autoencoder",
         "baseline": "baseline",
         "gan": "GAN in pixel space",

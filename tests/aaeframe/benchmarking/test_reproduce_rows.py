@@ -55,6 +55,16 @@ def test_without_the_autoencoder_all_its_losses_weigh_nothing(tmp_path):
         assert not cell.how.judged
 
 
+def test_warps_of_images_come_beside_the_other_terms_and_must_be_named(tmp_path):
+    chosen = [(row, "warped") for row in ROWS.values() if "warped" in row.columns]
+    assert [row.name for row, _ in chosen] == ["100-labels", "1000-labels", "all-labels"]
+    for cell in cells(chosen, tmp_path, seeds=1):
+        terms = cell.config().label_free
+        assert min(terms.augmentation, terms.virtual_adversarial, terms.mutual_information) > 0
+        assert cell.row.columns["label-free"].preset == cell.how.preset
+        assert "warped" not in cell.row.default
+
+
 def test_the_value_of_a_row_stands_in_an_evaluation():
     assert ROWS["100-labels"].value(EVALUATIONS) == pytest.approx(1.9)
     assert ROWS["16-clusters"].value(EVALUATIONS) == pytest.approx(25)
