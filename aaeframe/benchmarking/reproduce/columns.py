@@ -14,7 +14,7 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
         "label-free": "with label-free terms",
         "modern": "modern settings",
         "adversarial": "adversarial only",
-        "warped": "with warps of images too",
+        "warped": "label-free terms and warps",
         "terms": "without the autoencoder",
         "baseline": "baseline",
         "gan": "GAN in pixel space",
@@ -37,6 +37,8 @@ class ByPreset:
     """As --set takes them."""
     early: int = 3
     """How many of its seeds are filled in its turn; the others come when all else is done."""
+    seen: str | None = None
+    """What was seen of test images before its settings were chosen, besides what the preset tells."""
     judged: bool = True
     """Whether a run must match its prior and reconstruct to count; nonsense where there is no autoencoder."""
     seed_key: ClassVar[str] = "training.seed"
@@ -50,7 +52,7 @@ class ByPreset:
     @property
     def tuned(self) -> str | None:
         """How the settings were chosen, where held-out labels had a part in it."""
-        return read_about(self.preset).tuned
+        return "; ".join(filter(None, (read_about(self.preset).tuned, self.seen))) or None
 
     def __str__(self) -> str:
         return f"the preset {self.preset!r}"

@@ -76,9 +76,9 @@ def _terms(preset: str) -> dict[str, Column]:
     return {"terms": ByPreset(preset, _NO_AUTOENCODER, judged=False)}
 
 
-def _warped(preset: str, *settings: str) -> dict[str, Column]:
-    """Label-free terms with one more, which knows images: a column of its own, as nothing else knows them."""
-    return {"warped": ByPreset(preset, ("label_free.augmentation=1.0", *settings))}
+def _warped(preset: str, *settings: str, seen: str | None = None) -> dict[str, Column]:
+    """The label-free terms and consistency under warps: knowledge of images, which no other column of a row has."""
+    return {"warped": ByPreset(preset, ("label_free.augmentation=1.0", *settings), seen=seen)}
 
 
 def _baseline(preset: str) -> dict[str, Column]:
@@ -170,7 +170,11 @@ _ROWS: Final = (
         published.OTHERS_100,
         early=3,
         more={
-            **_warped("modern-mnist-100-labels", "training.epochs=60"),
+            **_warped(
+                "modern-mnist-100-labels",
+                "training.epochs=60",
+                seen="60 epochs after 1.16 % of test images were wrong in 22, seed 0",
+            ),
             **_terms("modern-mnist-100-labels"),
             **_baseline("baseline-mnist-100-labels"),
             **_encoders("adversarial-mnist-100-labels", "gaussian", "universal"),

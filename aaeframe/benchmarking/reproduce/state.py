@@ -73,9 +73,9 @@ def as_it_is(cell: Cell, registry: Registry) -> Standing:
         run = recorded.read(cell)
         if run is None:
             return here
-        told_of = _of(cell, run, recorded.path(cell), registry)
-        # A run that is at hand is brought to its end, whatever else was once recorded.
-        return here if told_of.told and here.state is not State.NOTHING else told_of
+        record = _of(cell, run, recorded.path(cell), registry)
+        # A record of other settings does not keep a run that is at hand from its end.
+        return here if record.told and here.state is not State.NOTHING else record
     except AaeframeError as error:
         return Standing(cell, State.UNREADABLE, told=str(error))
 

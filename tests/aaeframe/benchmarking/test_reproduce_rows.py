@@ -35,6 +35,7 @@ def test_a_column_is_filled_by_presets_of_its_kind(row, column):
         "label-free": "modern-",
         "modern": "modern-",
         "terms": "modern-",
+        "warped": "modern-",
         "adversarial": "adversarial-",
         "paper": "paper-",
         "baseline": "baseline-",
@@ -59,10 +60,17 @@ def test_warps_of_images_come_beside_the_other_terms_and_must_be_named(tmp_path)
     chosen = [(row, "warped") for row in ROWS.values() if "warped" in row.columns]
     assert [row.name for row, _ in chosen] == ["100-labels", "1000-labels", "all-labels"]
     for cell in cells(chosen, tmp_path, seeds=1):
-        terms = cell.config().label_free
-        assert min(terms.augmentation, terms.virtual_adversarial, terms.mutual_information) > 0
-        assert cell.row.columns["label-free"].preset == cell.how.preset
+        plain = compose(cell.row.columns["label-free"].preset, None, {})
+        warped = plain.label_free.model_copy(update={"augmentation": 1.0})
+        assert cell.config().label_free == warped
+        assert cell.config().prior == plain.prior
         assert "warped" not in cell.row.default
+
+
+def test_what_was_seen_before_a_columns_settings_is_told_beside_the_presets():
+    how = ROWS["100-labels"].columns
+    assert how["warped"].tuned == f"{how['label-free'].tuned}; {how['warped'].seen}"
+    assert "1.16 %" in how["warped"].tuned
 
 
 def test_the_value_of_a_row_stands_in_an_evaluation():
