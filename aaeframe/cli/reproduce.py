@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from aaeframe.benchmarking.reproduce.cells import Cell, Given
     from aaeframe.benchmarking.reproduce.filling import Until
+    from aaeframe.benchmarking.reproduce.results import Result
     from aaeframe.benchmarking.reproduce.rows import Row
     from aaeframe.evaluation.likelihood import Progress
     from aaeframe.registry import Registry
@@ -58,6 +59,10 @@ def reproduce(
             help="The results.json of another folder, whose runs are not made anew; may be repeated.",
         ),
     ] = None,
+    curves: Annotated[
+        Path | None,
+        typer.Option(metavar="PNG", help="Draw the learning curves of the rows and columns that are asked for."),
+    ] = None,
     list_only: Annotated[
         bool, typer.Option("--list", help="Train nothing: list rows, columns, what fills them, and what is done.")
     ] = False,
@@ -81,7 +86,9 @@ def reproduce(
         _list(row or (), column or (), out, given, registry, json)
         return
     code = _fill(todo, out, registry, budget)
-    _report(out, registry, json)
+    found = _report(out, registry, json)
+    if curves is not None:
+        _draw(found, chosen, curves)
     raise typer.Exit(code)
 
 
@@ -197,8 +204,8 @@ def _generator_shown(console: Console) -> Iterator[Progress]:
         yield show
 
 
-def _report(out: Path, registry: Registry, json: bool) -> None:
-    """Print the table of all that is in the folder, whoever made it, and write it there."""
+def _report(out: Path, registry: Registry, json: bool) -> list[Result]:
+    """Print the table of all that is in the folder, whoever made it, and write it there; what it is of."""
     from aaeframe.benchmarking.reproduce.stored import as_json, refresh
     from aaeframe.benchmarking.reproduce.table import notes, sections
     from aaeframe.cli.console import out as console
@@ -207,12 +214,22 @@ def _report(out: Path, registry: Registry, json: bool) -> None:
     found = refresh(out, registry)
     if json:
         print_json(as_json(found))
-        return
+        return found
     for section in sections(found):
         console().print(table(section.title, section.columns, section.rows, numbers=False))
     for note in notes(found):
         say(note)
     say(f"written: {out / 'results.json'}, {out / 'results.md'}")
+    return found
+
+
+def _draw(found: Sequence[Result], chosen: Sequence[tuple[Row, str]], path: Path) -> None:
+    from aaeframe.benchmarking.reproduce.drawing import draw_curves
+    from aaeframe.cli.console import note
+
+    asked = {(row.name, column) for row, column in chosen}
+    drawn = draw_curves([it for it in found if (it.row.name, it.column) in asked], path)
+    note(f"learning curves are in {path}" if drawn else f"no error was watched yet, so {path} is not drawn")
 
 
 def _list(

@@ -10,7 +10,7 @@ from aaeframe.figures.canvas import save
 from aaeframe.figures.categories import categorical_block
 from aaeframe.figures.clusters import cluster_heads
 from aaeframe.figures.codes import codes_by_class
-from aaeframe.figures.comparison import codes_side_by_side, learning_curves
+from aaeframe.figures.comparison import Course, codes_side_by_side, learning_curves
 from aaeframe.figures.curves import loss_curves
 from aaeframe.figures.images import decoded_plane, reconstructions, samples
 from aaeframe.figures.plane import PlaneCodes, plane_codes
@@ -18,6 +18,7 @@ from aaeframe.figures.reduction import reduced, to_circle
 from aaeframe.figures.styles import style_grid
 
 __all__ = [
+    "Course",
     "PlaneCodes",
     "categorical_block",
     "cluster_heads",

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from textwrap import fill
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from aaeframe.errors import DataError
-from aaeframe.figures.canvas import PRIOR, Array, as_array, class_colors, literal, new_figure, styled
-from aaeframe.figures.curves import MARKED
+from aaeframe.figures.canvas import MUTED, PRIOR, Array, as_array, class_colors, literal, new_figure, styled
+from aaeframe.figures.curves import DASHED, MARKED
 from aaeframe.figures.points import class_indices, draw_key, draw_points, mark, plane_points
 
 ACROSS: Final = 3
@@ -74,32 +75,56 @@ def _panel(axes: Axes, name: str, prior: np.ndarray, limits: np.ndarray) -> None
     )
 
 
-@styled
-def learning_curves(
-    curves: Mapping[str, tuple[Array, Array]], *, title: str, ylabel: str, xlabel: str = "epoch"
-) -> Figure:
-    """One line for each run, of its name to (x, y), both (N,); the legend tells where each ends.
+class Course(NamedTuple):
+    """How the runs of one experiment learned."""
 
-    The vertical axis is logarithmic where the values are positive and span a factor of ten. What is not
+    runs: Mapping[str, tuple[Array, Array]]
+    """Of a run's name to (x, y), both (N,)."""
+    reference: tuple[str, float] | None = None
+    """What the curves are held against, and what it is called."""
+
+
+@styled
+def learning_curves(courses: Mapping[str, Course], *, title: str, ylabel: str, xlabel: str = "epoch") -> Figure:
+    """A panel for each experiment, by its title, with a line for each run; a run's name has one color everywhere.
+
+    A vertical axis is logarithmic where the values are positive and span a factor of ten. What is not
     finite is a gap. DataError if there is no run, or one of them has nothing to draw.
     """
-    runs = {name: _curve(name, x, y) for name, (x, y) in curves.items()}
-    if not runs:
+    drawn = {it: {name: _curve(name, *xy) for name, xy in course.runs.items()} for it, course in courses.items()}
+    names = list(dict.fromkeys(name for runs in drawn.values() for name in runs))
+    if not names:
         raise DataError("there are no learning curves to draw: at least one run is needed")
-    # Spaces at which no line is broken, so that the value stays on one.
-    labels = [fill(f"{literal(name)} (ends\xa0at\xa0{y[np.isfinite(y)][-1]:.3g})", 42) for name, (_, y) in runs.items()]
-    lines = math.ceil(len(labels) / 2) * max(label.count("\n") + 1 for label in labels)
-    figure = new_figure(7.4, 4.4 + 0.19 * lines, title)
-    axes = figure.add_subplot()
-    axes.grid(axis="y")
-    for label, (x, y), color in zip(labels, runs.values(), class_colors(len(runs)), strict=True):
-        marker = "o" if len(x) <= MARKED else ""
-        axes.plot(x, y, color=color, marker=marker, markersize=3.5, label=label)
-    values = np.concatenate([y for _, y in runs.values()])
-    _scale(axes, values[np.isfinite(values)])
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9)
+    colors = dict(zip(names, class_colors(len(names)), strict=True))
+    down = math.ceil(len(drawn) / ACROSS)
+    across = math.ceil(len(drawn) / down)
+    keys: dict[str, Artist] = {}
+    figure = new_figure(max(4.8, 3.6 * across), 0.9 + 2.9 * down + 0.2 * math.ceil(len(names) / across), title)
+    for index, (experiment, runs) in enumerate(drawn.items()):
+        axes = figure.add_subplot(down, across, index + 1)
+        _draw_course(axes, runs, colors, courses[experiment].reference)
+        axes.set(title=literal(experiment), xlabel=xlabel, ylabel="" if index % across else ylabel)
+        keys |= {key: artist for artist, key in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(keys.values(), keys, loc="outside lower left", ncols=across, fontsize=9)
     return figure
+
+
+def _draw_course(
+    axes: Axes,
+    runs: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    colors: Mapping[str, str],
+    reference: tuple[str, float] | None,
+) -> None:
+    axes.grid(axis="y")
+    values = [y[np.isfinite(y)] for _, y in runs.values()]
+    for name, (x, y) in runs.items():
+        marker = "o" if len(x) <= MARKED else ""
+        axes.plot(x, y, color=colors[name], marker=marker, markersize=3.5, label=fill(literal(name), 42))
+    if reference is not None:
+        called, value = reference
+        axes.axhline(value, color=MUTED, linestyle=DASHED, label=literal(called))
+        values.append(np.array([value]))
+    _scale(axes, np.concatenate(values))
 
 
 def _curve(name: str, x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:

@@ -50,7 +50,13 @@ def gallery():
     yield (
         "curves",
         lambda: figures.learning_curves(
-            {f"a run of a name that is long, seed {k}": (HOURS, 30 / HOURS**2 + k) for k in range(5)},
+            {
+                f"experiment {panel}": figures.Course(
+                    {f"a run of a name that is long, seed {k}": (HOURS, 30 / HOURS**2 + k) for k in range(5)},
+                    ("what it is held against", 2.0),
+                )
+                for panel in range(4)
+            },
             title="curves",
             ylabel="test error, %",
             xlabel="hours",
@@ -301,17 +307,28 @@ def test_codes_to_compare_are_of_a_plane_and_of_the_labels_rows():
         figures.codes_side_by_side({"a": normal(9, 2), "b": normal(8, 2)}, torch.zeros(9), normal(9, 2), title="t")
 
 
-def test_each_run_is_a_line_of_its_own_color_and_tells_where_it_ends():
-    curves = {"paper": ([0.0, 1.0, 2.0], [4.0, 3.0, np.nan]), "modern": (torch.arange(3), torch.tensor([4, 2, 1.4]))}
-    figure = figures.learning_curves(
-        {name: (np.asarray(x), np.asarray(y)) for name, (x, y) in curves.items()}, title="t", ylabel="error, %"
-    )
-    [axes] = figure.axes
-    assert [line.get_color() for line in axes.lines] == list(PALETTE[:2])
-    assert axes.lines[1].get_ydata() == pytest.approx([4, 2, 1.4])
+def test_each_run_is_a_line_and_has_one_color_in_every_panel():
+    first = {"paper": ([0.0, 1.0, 2.0], [4.0, 3.0, np.nan]), "modern": (torch.arange(3), torch.tensor([4, 2, 1.4]))}
+    second = {"modern": ([0], [5.0])}
+    courses = {"digits": figures.Course(first), "letters": figures.Course(second, ("the bound", 3.0))}
+    figure = figures.learning_curves(courses, title="t", ylabel="error, %")
+    digits, letters = figure.axes
+    assert [line.get_color() for line in digits.lines] == list(PALETTE[:2])
+    assert digits.lines[1].get_ydata() == pytest.approx([4, 2, 1.4])
+    assert letters.lines[0].get_color() == PALETTE[1]
+    assert (digits.get_title(loc="left"), letters.get_title(loc="left")) == ("digits", "letters")
+    assert set(letters.lines[1].get_ydata()) == {3.0}
     [legend] = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["paper (ends\xa0at\xa03)", "modern (ends\xa0at\xa01.4)"]
-    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_ylim()[0]) == ("epoch", "error, %", 0)
+    assert [text.get_text() for text in legend.get_texts()] == ["paper", "modern", "the bound"]
+    assert (digits.get_xlabel(), digits.get_ylabel(), digits.get_ylim()[0]) == ("epoch", "error, %", 0)
+    assert letters.get_ylabel() == ""  # it is that of the panel on its left
+
+
+def test_what_curves_are_held_against_is_in_the_picture():
+    course = figures.Course({"a": ([1, 2], [50.0, 20.0])}, ("the paper", 1.0))
+    [axes] = figures.learning_curves({"digits": course}, title="t", ylabel="%").axes
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylim()[0] < 1
 
 
 @pytest.mark.parametrize(
@@ -325,7 +342,8 @@ def test_each_run_is_a_line_of_its_own_color_and_tells_where_it_ends():
     ],
 )
 def test_errors_of_a_wide_range_are_drawn_on_a_logarithmic_axis_in_plain_numbers(values, scale):
-    figure = figures.learning_curves({"a": (np.arange(len(values)), np.array(values))}, title="t", ylabel="%")
+    course = figures.Course({"a": (np.arange(len(values)), np.array(values))})
+    figure = figures.learning_curves({"digits": course}, title="t", ylabel="%")
     [axes] = figure.axes
     assert axes.get_yscale() == scale
     figure.draw_without_rendering()
@@ -338,12 +356,13 @@ def test_errors_of_a_wide_range_are_drawn_on_a_logarithmic_axis_in_plain_numbers
 )
 def test_a_curve_with_nothing_to_draw_is_refused_by_name(x, y):
     with pytest.raises(DataError, match="the curve 'lost' needs as many x as y"):
-        figures.learning_curves({"lost": (np.array(x), np.array(y))}, title="t", ylabel="%")
+        figures.learning_curves({"t": figures.Course({"lost": (np.array(x), np.array(y))})}, title="t", ylabel="%")
 
 
-def test_learning_curves_need_a_run():
+@pytest.mark.parametrize("courses", [{}, {"an experiment": figures.Course({})}])
+def test_learning_curves_need_a_run(courses):
     with pytest.raises(DataError, match="at least one run"):
-        figures.learning_curves({}, title="t", ylabel="%")
+        figures.learning_curves(courses, title="t", ylabel="%")
 
 
 @pytest.mark.skipif(os.environ.get("AAEFRAME_DATA") is None, reason="no AAEFRAME_DATA")

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 
 from aaeframe.benchmarking.reproduce.cells import Cell, Given
 from aaeframe.benchmarking.reproduce.criteria import Criterion, criterion
+from aaeframe.benchmarking.reproduce.curve import Count, Curve, Number
 from aaeframe.errors import RunError
 from aaeframe.files import write_atomically, writing
 from aaeframe.json_text import loads_json
@@ -25,9 +26,6 @@ def _printable(text: str) -> str:
     return text
 
 
-# Wide enough for anything that is measured, and narrow enough to be added and squared.
-_Number: TypeAlias = Annotated[float, Field(ge=-1e12, le=1e12)]
-_Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
 _Rows: TypeAlias = Annotated[int, Field(ge=1, lt=2**53)]
 _Text: TypeAlias = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 
@@ -42,7 +40,7 @@ class Fact(_Part):
     """What a criterion is of, and what was found; its bound is that of today."""
 
     of: _Text
-    found: _Number | None
+    found: Number | None
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -53,20 +51,22 @@ class Fact(_Part):
 class Recorded(_Part):
     """What a table tells of a run that is done, as `results.Judged` has it."""
 
-    value: _Number
-    epochs: _Count
-    seconds: Annotated[_Number, Field(ge=0)]
+    value: Number
+    epochs: Count
+    seconds: Annotated[Number, Field(ge=0)]
     where: _Text
     source: _Text = Field(alias="data")
     held_out: tuple[_Rows, _Rows] | None = Field(strict=False)
-    test_accesses: _Count
+    test_accesses: Count
     version: _Text
     facts: tuple[Fact, ...] = Field(strict=False, alias="criteria")
-    criterion_without_labels: _Number | None
+    criterion_without_labels: Number | None
     made_by: Mapping[str, JsonValue]
     """The settings that make it what it is, its seed among them."""
     measure: Mapping[str, JsonValue]
     """What its number is of, as `Row.measure`."""
+    curve: Curve | None = None
+    """Older tables do not tell it."""
 
     @property
     def data(self) -> Given:

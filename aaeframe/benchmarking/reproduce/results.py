@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, Final
+from typing import Any
 
 from aaeframe.benchmarking.reproduce import rows
 from aaeframe.benchmarking.reproduce.cells import Cell, Given, cells
 from aaeframe.benchmarking.reproduce.columns import COLUMNS, Column
 from aaeframe.benchmarking.reproduce.criteria import Criterion, criteria
+from aaeframe.benchmarking.reproduce.curve import Curve
 from aaeframe.benchmarking.reproduce.found import Found
 from aaeframe.benchmarking.reproduce.measured import Measured
 from aaeframe.benchmarking.reproduce.recorded import Recorded
 from aaeframe.benchmarking.reproduce.rows import TEST, Row
 from aaeframe.benchmarking.reproduce.state import Standing, State, as_it_is
 from aaeframe.registry import Registry
-
-CURVE_POINTS: Final = 20
-"""Points of an unfinished run's learning curve, evenly spread, with the last."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,8 @@ class Judged:
     """By which runs are picked without labels: see `Found.criterion`; None of a generator."""
     made_by: Mapping[str, Any]
     """The settings that make it what it is, by dotted keys, its seed among them."""
+    curve: Curve | None
+    """None of a generator, and of a record that does not tell it."""
     recorded: bool = False
     """Whether it is known from a table alone."""
 
@@ -69,10 +69,8 @@ class Unfinished:
     epoch: int
     """How many are done; all of them if only the evaluation is missing."""
     epochs: int
-    measure: str
-    """What the curve is of: "validation/error", a share, or "validation/reconstruction"."""
-    curve: tuple[tuple[int, float], ...]
-    """(epoch, measure), so far."""
+    curve: Curve | None
+    """So far; None before the first epoch is done."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +114,12 @@ class Result:
     def spread(self) -> float | None:
         """The sample standard deviation over seeds; None of fewer than two."""
         return stdev(it.value for it in self.judged) if len(self.judged) > 1 else None
+
+    @property
+    def curves(self) -> dict[int, Curve]:
+        """By seed, of the runs that have one, done or not."""
+        known = [*((it.cell, it.curve) for it in self.judged), *((it.cell, it.curve) for it in self.unfinished)]
+        return {cell.seed: curve for cell, curve in known if curve is not None}
 
     @property
     def diverged(self) -> int:
@@ -178,6 +182,7 @@ def _judged(cell: Cell, found: Found | Measured | Recorded) -> Judged:
         criteria=() if run is None or not cell.how.judged else criteria(run.evaluations[TEST]),
         criterion=None if run is None else run.criterion,
         made_by=found.made_by,
+        curve=None if run is None else run.curve,
     )
 
 
@@ -194,22 +199,13 @@ def _of_record(cell: Cell, found: Recorded) -> Judged:
         criteria=found.criteria if cell.how.judged else (),
         criterion=found.criterion_without_labels,
         made_by=found.made_by,
+        curve=found.curve,
         recorded=True,
     )
 
 
 def _unfinished(cell: Cell, found: Found) -> Unfinished:
-    last = found.metrics[-1] if found.metrics else {}
-    measure = "validation/error" if "validation/error" in last else "validation/reconstruction"
-    curve = [(row["epoch"], row[measure]) for row in found.metrics]
-    return Unfinished(cell, found.epochs, found.config.training.epochs, measure, tuple(_thinned(curve)))
-
-
-def _thinned(curve: list[tuple[int, float]]) -> Iterable[tuple[int, float]]:
-    """At most CURVE_POINTS of the points, evenly spread, with the last."""
-    if len(curve) <= CURVE_POINTS:
-        return curve
-    return [curve[-1 - len(curve) * point // CURVE_POINTS] for point in reversed(range(CURVE_POINTS))]
+    return Unfinished(cell, found.epochs, found.config.training.epochs, found.curve)
 
 
 def _where(environment: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from aaeframe.benchmarking.reproduce.curve import Curve
 from aaeframe.benchmarking.reproduce.markdown import markdown
 from aaeframe.benchmarking.reproduce.results import Judged, Result, results
 from aaeframe.claim import alone
@@ -65,7 +66,7 @@ def _result(it: Result) -> dict[str, Any]:
         if it.pick is None
         else {"seed": it.pick.cell.seed, "value": it.pick.value, "counts": it.pick.counts},
         "unfinished": [
-            {"seed": run.cell.seed, "epoch": run.epoch, "epochs": run.epochs, run.measure: [list(p) for p in run.curve]}
+            {"seed": run.cell.seed, "epoch": run.epoch, "epochs": run.epochs, "curve": _curve(run.curve)}
             for run in it.unfinished
         ],
         "aside": [{"seed": run.cell.seed, "state": run.state.value, "told": run.told} for run in it.aside],
@@ -75,6 +76,10 @@ def _result(it: Result) -> dict[str, Any]:
 def _made_by(it: Result) -> dict[str, Any]:
     """The settings that the column's runs have in common, which is all but their seeds; empty before the first."""
     return {key: value for run in it.judged[:1] for key, value in run.made_by.items() if key != it.how.seed_key}
+
+
+def _curve(curve: Curve | None) -> dict[str, Any] | None:
+    return None if curve is None else curve.model_dump(mode="json")
 
 
 def _judged(run: Judged) -> dict[str, Any]:
@@ -93,5 +98,6 @@ def _judged(run: Judged) -> dict[str, Any]:
         "held_out": run.data.held_out,
         "version": run.version,
         "test_accesses": run.test_accesses,
+        "curve": _curve(run.curve),
         "commands": list(run.cell.commands()),
     }

@@ -9,6 +9,7 @@ from typing import Final, get_args
 
 from aaeframe.benchmarking.reproduce import criteria
 from aaeframe.benchmarking.reproduce.columns import COLUMNS, ByGenerator
+from aaeframe.benchmarking.reproduce.curve import Curve
 from aaeframe.benchmarking.reproduce.published import Published
 from aaeframe.benchmarking.reproduce.results import Judged, Result, Unfinished
 from aaeframe.benchmarking.reproduce.rows import Unit
@@ -124,11 +125,12 @@ def _aside(results: Iterable[Result]) -> Section:
 
 
 def _so_far(run: Unfinished) -> list[str]:
-    measure = ""
-    if run.curve:
-        last = run.curve[-1][1]
-        measure = f"error {last:.2%}" if run.measure == "validation/error" else f"reconstruction {last:.3g}"
-    return [run.cell.name, f"{run.epoch} of {run.epochs}", measure]
+    return [run.cell.name, f"{run.epoch} of {run.epochs}", "" if run.curve is None else _last(run.curve)]
+
+
+def _last(curve: Curve) -> str:
+    value = curve.values[-1]
+    return f"error {value:.2%}" if curve.measure == "validation/error" else f"reconstruction {value:.3g}"
 
 
 def published(number: Published, unit: Unit) -> str:

@@ -9,11 +9,14 @@ import re
 import pytest
 
 import aaeframe
+from aaeframe import figures
 from aaeframe.benchmarking.reproduce import divergence, measured, stored
 from aaeframe.benchmarking.reproduce.cells import Given, cells
 from aaeframe.benchmarking.reproduce.criteria import criteria
+from aaeframe.benchmarking.reproduce.curve import POINTS
+from aaeframe.benchmarking.reproduce.drawing import draw_curves
 from aaeframe.benchmarking.reproduce.markdown import markdown
-from aaeframe.benchmarking.reproduce.results import CURVE_POINTS, results
+from aaeframe.benchmarking.reproduce.results import results
 from aaeframe.benchmarking.reproduce.rows import ROWS
 from aaeframe.benchmarking.reproduce.table import notes, sections
 from aaeframe.build import resolve
@@ -251,16 +254,61 @@ def test_an_unfinished_run_is_listed_with_its_curve_and_is_in_no_mean(put, found
         ["16-clusters, label-free, seed 1", "5 of 40", "error 10.00%"],
     ]
     (unfinished,) = stored.as_json([result])["rows"]["16-clusters"]["columns"]["label-free"]["unfinished"]
-    assert unfinished["validation/error"] == [[epoch, pytest.approx(0.5 / epoch)] for epoch in range(1, 6)]
+    epochs = [1, 2, 3, 4, 5]
+    values = pytest.approx([0.5 / epoch for epoch in epochs])
+    assert unfinished["curve"] == {"measure": "validation/error", "epochs": epochs, "values": values}
+
+
+def test_a_run_that_is_done_keeps_its_curve(put, found):
+    put("16-clusters", "label-free", 0, evaluations={"test": report(0.03)})
+    (run,) = stored.as_json(found())["rows"]["16-clusters"]["columns"]["label-free"]["seeds"]
+    epochs = run["curve"]["epochs"]
+    assert (epochs[-1], len(epochs)) == (40, POINTS)
+    assert run["curve"]["values"] == pytest.approx([0.5 / epoch for epoch in epochs])
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_last_point(put, found):
     put("16-clusters", "label-free", 1, epochs=1003)
     (result,) = found()
-    epochs = [epoch for epoch, _ in result.unfinished[0].curve]
-    assert len(epochs) == CURVE_POINTS
-    assert epochs == sorted(set(epochs))
+    epochs = result.curves[1].epochs
+    assert len(epochs) == POINTS
+    assert list(epochs) == sorted(set(epochs))
     assert epochs[-1] == 1003
+
+
+@pytest.mark.parametrize("losses", [{"validation/error": None}, {"epoch": "one"}])
+def test_a_run_whose_curve_cannot_be_read_is_told_of_and_stops_no_table(put, found, losses):
+    put("16-clusters", "label-free", 0, evaluations={"test": report(0.03)}, losses=losses)
+    put("16-clusters", "label-free", 1, evaluations={"test": report(0.05)})
+    results = found()
+    assert [it.mean for it in results] == pytest.approx([5])
+    _, state, told = texts(results, "Set aside")[1]
+    assert state == "unreadable"
+    assert re.search(r"no learning curve can be read from .*metrics.jsonl: .*; restore it", told, re.DOTALL)
+
+
+def test_learning_curves_are_drawn_of_errors_beside_the_papers(put, found, tmp_path, monkeypatch):
+    put("16-clusters", "label-free", 0, evaluations={"test": report(0.03)})
+    put("16-clusters", "adversarial", 2, epochs=3)
+    put("30-clusters", "adversarial", 0, epochs=1)
+    put("100-labels", "paper", 0, epochs=0)
+    put("likelihood", "modern", 0, epochs=2, losses={"validation/error": 0.9})
+    drawn = []
+    monkeypatch.setattr(figures, "save", lambda figure, path: drawn.append((figure, path)))
+    assert draw_curves(found(), tmp_path / "curves.png")
+    [(figure, path)] = drawn
+    assert path == tmp_path / "curves.png"
+    panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
+    lines = {line.get_label(): line for line in panels["16 clusters"].lines}
+    assert list(lines) == ["with label-free terms, seed 0", "adversarial only, seed 2", "the paper, test rows"]
+    assert lines["adversarial only, seed 2"].get_ydata() == pytest.approx([50, 25, 50 / 3])
+    assert set(lines["the paper, test rows"].get_ydata()) == {9.55}
+
+
+def test_without_a_watched_error_no_learning_curve_is_drawn(put, found, tmp_path):
+    put("100-labels", "paper", 0, epochs=0)
+    assert not draw_curves(found(), tmp_path / "curves.png")
+    assert not (tmp_path / "curves.png").exists()
 
 
 def test_a_run_without_an_epoch_is_unfinished(put, found):

@@ -9,6 +9,7 @@ from statistics import mean, stdev
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import aaeframe
 from aaeframe.benchmarking import generators
@@ -59,7 +60,7 @@ def test_a_budget_of_nothing_does_one_piece_at_a_time_and_says_how_to_go_on(done
     done(*command)  # the second of its 4 steps, 2 an epoch
     (unfinished,) = stored(tmp_path / "table")["rows"]["clusters"]["columns"]["label-free"]["unfinished"]
     assert unfinished["epoch"] == 1
-    assert [epoch for epoch, _ in unfinished["validation/error"]] == [1]
+    assert unfinished["curve"]["epochs"] == [1]
     done(*command)
     done(*command)
     assert evaluated == []
@@ -70,6 +71,18 @@ def test_a_budget_of_nothing_does_one_piece_at_a_time_and_says_how_to_go_on(done
     done("reproduce", "clusters", "--seeds", 1, "--out", "whole")
     at_once = stored(tmp_path / "whole")["rows"]["clusters"]["columns"]["label-free"]["seeds"][0]
     assert (resumed["value"], resumed["criteria"]) == (at_once["value"], at_once["criteria"])
+
+
+def test_learning_curves_of_what_is_asked_for_are_drawn(done, tmp_path):
+    done("reproduce", "clusters", "--column", "terms", "--seeds", 1)
+    outcome = done("reproduce", "likelihood", "--seeds", 1, "--curves", "nothing.png")
+    assert "no error was watched yet, so nothing.png is not drawn" in outcome.err
+    assert not (tmp_path / "nothing.png").exists()
+    outcome = done("reproduce", "clusters", "--seeds", 1, "--json", "--curves", "curves.png")
+    assert outcome.json == stored(tmp_path / "reproduction")
+    assert "learning curves are in curves.png" in outcome.err
+    with Image.open(tmp_path / "curves.png") as image:
+        assert image.size[0] > 300
 
 
 def test_rows_that_share_runs_train_and_evaluate_them_once(done, tmp_path, evaluated):

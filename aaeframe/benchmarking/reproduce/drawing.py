@@ -1,0 +1,39 @@
+"""A picture of how the runs behind the table's errors learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aaeframe import figures
+from aaeframe.benchmarking.reproduce.columns import COLUMNS
+from aaeframe.benchmarking.reproduce.results import Result
+from aaeframe.figures import Course
+
+
+def draw_curves(results: Sequence[Result], path: Path) -> bool:
+    """Draw a panel for each row that is an error, with its runs, done or not, beside the paper's number.
+
+    False, and nothing is drawn, if no run has an epoch. RunError if the picture cannot be written.
+    """
+    titles = dict.fromkeys(it.title for it in results)
+    courses = {title: _course([it for it in results if it.title == title]) for title in titles}
+    courses = {title: course for title, course in courses.items() if course.runs}
+    if courses:
+        figure = figures.learning_curves(courses, title="Learning curves", ylabel="watched validation rows wrong, %")
+        figures.save(figure, path)
+    return bool(courses)
+
+
+def _course(columns: Sequence[Result]) -> Course:
+    """Of one row."""
+    runs = {
+        f"{COLUMNS[result.column]}, seed {seed}": (np.array(curve.epochs), 100 * np.array(curve.values))
+        for result in columns
+        for seed, curve in result.curves.items()
+        if curve.measure == "validation/error"
+    }
+    paper = columns[0].row.paper
+    return Course(runs, None if paper is None else ("the paper, test rows", paper.value))
