@@ -108,6 +108,18 @@ class SupportsLabels(Protocol):
 
 
 @runtime_checkable
+class SupportsFollowing(Protocol):
+    """A prior of which a part is not fixed beforehand, but follows the codes."""
+
+    def follow(self, code: Tensor) -> None:
+        """Take notice of a minibatch of codes (N, *event_shape), detached, before the discriminator sees them.
+
+        It is called in every adversarial step of training, on the device, and must not wait for it: what it changes
+        are buffers of the prior, a module, in place.
+        """
+
+
+@runtime_checkable
 class SupportsRestoring(Protocol):
     """A *factory* of priors that are built from what may be gone later, such as a file.
 

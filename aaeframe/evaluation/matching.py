@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -57,6 +58,8 @@ class BlockMatch:
     """H(mean code) in nats for a block of one-hot vectors: how evenly its categories are used."""
     prior_entropy: float | None
     """The same of prior samples."""
+    uniform_entropy: float | None
+    """What it is at most, log K of K categories."""
 
     def as_dict(self) -> dict[str, float | None]:
         """Name to number, for JSON."""
@@ -104,6 +107,7 @@ def _measured(rows: Tensor, prior: Prior, draws: int) -> BlockMatch:
         two_sample_floor_standard_error=floor.standard_error if floor else None,
         entropy=_entropy(rows) if one_hot else None,
         prior_entropy=_entropy(torch.cat([a for a, _ in samples])) if one_hot else None,
+        uniform_entropy=math.log(rows.shape[1]) if one_hot else None,
     )
 
 

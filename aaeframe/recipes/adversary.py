@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from aaeframe.autoencoder import Autoencoder, draw, draw_labeled
 from aaeframe.losses import AdversarialLoss, Segment, gradient_penalty
-from aaeframe.protocols import Batch, Code, Prior, SupportsLabels
+from aaeframe.protocols import Batch, Code, Prior, SupportsFollowing, SupportsLabels
 from aaeframe.recipes.descend import descend, frozen
 
 Losses: TypeAlias = dict[str, Tensor]
@@ -60,12 +60,15 @@ class Adversary:
         return {**losses, **detached(generator)}
 
     def step(self, code: Code, labels: Tensor | None, draws: Draws, optimizer: Optimizer) -> Losses:
-        """Update the discriminators to tell the detached codes from prior samples.
+        """Update the discriminators to tell the detached codes from prior samples, and priors that follow the codes.
 
         `labels`, if given, are those of the last rows of the code; the rows before them are unlabeled.
         """
         found: Losses = {}
         for name, discriminator in self.model.discriminators.items():
+            prior = self.model.priors[name]
+            if isinstance(prior, SupportsFollowing):
+                prior.follow(code[name].detach())
             segments = draws[name] + self._code_segments(name, code[name].detach(), labels)
             result = self.loss.discriminator(discriminator, segments, self._noise(name))
             found |= {f"discriminator/{name}": result.loss, f"accuracy/{name}": result.accuracy.mean()}

@@ -57,6 +57,7 @@ from aaeframe.testing.plugin import plugin_checks
 from aaeframe.testing.priors import (
     PriorCase,
     check_batch_shape,
+    check_follow,
     check_prior_state,
     check_sample_device,
     check_sample_dtype,
@@ -85,6 +86,7 @@ __all__ = [
     "check_encoder_rows",
     "check_encoder_state",
     "check_features",
+    "check_follow",
     "check_head",
     "check_hook_module",
     "check_label_classes",

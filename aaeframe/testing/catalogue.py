@@ -9,7 +9,14 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import torch
 from torch import nn
 
-from aaeframe.protocols import SupportsHead, SupportsLabels, SupportsLogProb, SupportsPosterior, supports_head
+from aaeframe.protocols import (
+    SupportsFollowing,
+    SupportsHead,
+    SupportsLabels,
+    SupportsLogProb,
+    SupportsPosterior,
+    supports_head,
+)
 from aaeframe.registry import Kind
 from aaeframe.testing import densities, discriminators, encoders, labels, networks, priors
 from aaeframe.testing.factories import check_builds, check_options
@@ -28,6 +35,7 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         priors.check_sample_support: None,
         priors.check_support_reachable: None,
         priors.check_prior_state: nn.Module,
+        priors.check_follow: SupportsFollowing,
         densities.check_log_prob_shape: SupportsLogProb,
         densities.check_log_prob_fit: SupportsLogProb,
         labels.check_labels: SupportsLabels,
@@ -61,6 +69,7 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
 }
 LACKS: Final[Mapping[type, str]] = {
     nn.Module: "is no nn.Module",
+    SupportsFollowing: "has no follow",
     SupportsLogProb: "has no log_prob",
     SupportsLabels: "has no sample_labeled and num_classes",
     SupportsPosterior: "has no posterior",

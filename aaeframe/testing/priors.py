@@ -160,6 +160,25 @@ def check_prior_state(case: PriorCase) -> None:
         )
 
 
+@seeded
+def check_follow(case: PriorCase) -> None:
+    """What a prior has taken from codes leaves its samples in the support, and is in its state_dict."""
+    first, second = case.build(), case.build()
+    require(
+        isinstance(first, nn.Module), f"a prior that follows codes must be an nn.Module, not {type(first).__name__}"
+    )
+    for prior in (first, second):
+        prior.follow(prior.sample(torch.Size([100])).detach())
+    samples = first.sample(torch.Size([1000]))
+    require(samples.shape == (1000, *first.event_shape), f"samples are of shape {tuple(samples.shape)} after follow")
+    require(bool(inside(first, samples).all()), f"samples lie outside {supports.described(first.support)} after follow")
+    hand_over_state(first, second)
+    require(
+        torch.equal(_sample_seeded(first, 1), _sample_seeded(second, 1)),
+        "what follow changes must be in buffers: a second instance with the state_dict must sample the same",
+    )
+
+
 def _sample_seeded(prior: Prior, seed: int) -> Tensor:
     torch.default_generator.manual_seed(seed)
     return prior.sample(torch.Size([16])).detach()

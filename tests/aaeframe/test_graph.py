@@ -66,7 +66,14 @@ def trained(recipe, batches, step):
 
 @pytest.mark.parametrize("schedule", ["alternating", "joint"])
 @pytest.mark.parametrize(
-    ("prior", "labels"), [("gaussian", 0), ("mixture+gaussian", 0), ("mixture+gaussian", 50), ("swissroll", 50)]
+    ("prior", "labels"),
+    [
+        ("gaussian", 0),
+        ("mixture+gaussian", 0),
+        ("mixture+gaussian", 50),
+        ("swissroll", 50),
+        ("y=categorical(classes=3, follow=0.1)", 0),
+    ],
 )
 def test_a_captured_step_trains_to_the_same_bits(recipe, prior, labels, schedule):
     plain, batches = recipe(prior, labels, schedule, "universal(hidden=[8])")

@@ -7,12 +7,15 @@ import inspect
 import pytest
 from typing_extensions import get_protocol_members
 
-from aaeframe.protocols import SupportsLabels, SupportsLogProb, SupportsPosterior
+from aaeframe.protocols import SupportsFollowing, SupportsLabels, SupportsLogProb, SupportsPosterior
 from aaeframe.registry import Registry
 from aaeframe.testing import EncoderCase, PriorCase
 from aaeframe.testing.factories import needed_options
 
-ASKED = {"prior": (PriorCase, [SupportsLabels, SupportsLogProb]), "encoder": (EncoderCase, [SupportsPosterior])}
+ASKED = {
+    "prior": (PriorCase, [SupportsFollowing, SupportsLabels, SupportsLogProb]),
+    "encoder": (EncoderCase, [SupportsPosterior]),
+}
 CASES = [
     pytest.param(case(offer.factory()).build(), capability, id=f"{offer.full_name}-{capability.__name__}")
     for offer in Registry.load().offers()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
+from aaeframe.testing import checks_for
 from aaeframe_plugins.priors.categorical import categorical
 from aaeframe_plugins.priors.gaussian import gaussian
 from aaeframe_plugins.priors.mixture import Mixture
@@ -50,6 +52,28 @@ def test_categorical_has_the_shares_asked_for():
 def test_categorical_needs_a_share_for_each_class():
     with pytest.raises(ValueError, match="probs has 3 numbers for 10 classes"):
         categorical(probs=(5.0, 3.0, 2.0))
+
+
+def test_a_categorical_that_follows_begins_as_asked_and_goes_towards_the_mean_code():
+    y = categorical(classes=3, probs=(2.0, 1.0, 1.0), follow=0.25)
+    assert torch.equal(y.probs, torch.tensor([0.5, 0.25, 0.25]))
+    y.follow(torch.tensor([[0.9, 0.1, 0.0], [0.3, 0.1, 0.6]]))
+    expected = torch.tensor([0.525, 0.2125, 0.2625])
+    torch.testing.assert_close(y.probs, expected)
+    torch.testing.assert_close(y.sample(MANY).mean(0), expected, atol=0.025, rtol=0)  # 7 standard errors
+    torch.testing.assert_close(y.log_prob(torch.eye(3)), expected.log())
+
+
+def test_a_categorical_that_follows_ends_at_the_frequencies_of_the_codes():
+    y, frequencies = categorical(classes=3, follow=0.01), torch.tensor([0.6, 0.3, 0.1])
+    for _ in range(1000):
+        y.follow(frequencies.expand(50, 3))
+    torch.testing.assert_close(y.probs, frequencies, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("check", [check for _, check in checks_for("prior", partial(categorical, follow=0.1))])
+def test_a_categorical_that_follows_conforms(check):
+    check()
 
 
 def test_petals_lie_on_a_circle_and_point_outwards():

@@ -61,7 +61,8 @@ def _criteria(report: Mapping[str, Any]) -> Iterator[Criterion]:
         if block["entropy"] is None:  # a block of real numbers
             yield criterion(f"two-sample accuracy of {name}", block["two_sample"])
         elif "clustering" not in report:
-            yield _entropy(name, block["prior_entropy"], block["entropy"])
+            # Reports older than the entry are of uniform priors.
+            yield _entropy(name, block.get("uniform_entropy", block["prior_entropy"]), block["entropy"])
     if "clustering" in report:
         clusters = report["clustering"]
         yield _entropy("clusters", clusters["uniform_entropy"], clusters["marginal_entropy"])

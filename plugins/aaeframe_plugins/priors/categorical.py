@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import torch
 from pydantic import Field
-from torch.distributions import OneHotCategorical
+from torch import Tensor, nn
+from torch.distributions import OneHotCategorical, constraints
 
-Share = Annotated[float, Field(gt=0)]
+Share: TypeAlias = Annotated[float, Field(gt=0)]
+
+
+class FollowingCategorical(nn.Module):
+    """Cat(probs) as one-hot vectors, whose probs move towards the codes that the encoder gives.
+
+    A uniform prior is matched only if every class is assigned equally often; where classes are not equally frequent,
+    some of their rows are forced into others. Here the encoder decides how frequent each is, and the discriminator
+    asks only that it be sure. `probs` is a buffer, so that a run has it in its checkpoint.
+    """
+
+    probs: Tensor
+    """(K,), sums to 1."""
+    support = constraints.one_hot
+
+    def __init__(self, probs: Tensor, follow: float) -> None:
+        super().__init__()
+        self.register_buffer("probs", probs / probs.sum())
+        self.follow_rate = follow
+        self.event_shape = probs.shape
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+        """Samples (*sample_shape, K)."""
+        shape = torch.Size(sample_shape)
+        drawn = torch.multinomial(self.probs, shape.numel(), replacement=True).reshape(*shape, 1)
+        # Not by OneHotCategorical, whose check of probs would wait for the device at every step.
+        return self.probs.new_zeros(*shape, len(self.probs)).scatter_(-1, drawn, 1.0)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-probabilities of one-hot vectors (*sample_shape, K), in nats."""
+        return OneHotCategorical(probs=self.probs).log_prob(value)
+
+    @torch.no_grad()
+    def follow(self, code: Tensor) -> None:
+        """Move probs towards the mean of a minibatch of codes (N, K)."""
+        self.probs.lerp_(code.to(self.probs.dtype).mean(0), self.follow_rate)
 
 
 def categorical(
@@ -18,10 +54,20 @@ def categorical(
         tuple[Share, ...] | None,
         Field(description="how often each of them is, up to a factor; all alike, as in the paper, if not given"),
     ] = None,
-) -> OneHotCategorical:
-    """Cat(1/K, ..., 1/K) as one-hot vectors (paper, sections 5 and 6), or Cat(probs / sum(probs))."""
-    if probs is None:
-        return OneHotCategorical(logits=torch.zeros(classes))
-    if len(probs) != classes:
+    follow: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            lt=1,
+            description="the part of the way to each minibatch's mean code that probs go; none at all if not given",
+        ),
+    ] = None,
+) -> OneHotCategorical | FollowingCategorical:
+    """Cat(1/K, ..., 1/K) as one-hot vectors (paper, sections 5 and 6), or Cat(probs / sum(probs)).
+
+    With `follow` that is where it begins: see `FollowingCategorical`.
+    """
+    if probs is not None and len(probs) != classes:
         raise ValueError(f"probs has {len(probs)} numbers for {classes} classes: give one for each")
-    return OneHotCategorical(probs=torch.tensor(probs))
+    weights = torch.ones(classes) if probs is None else torch.tensor(probs)
+    return OneHotCategorical(probs=weights) if follow is None else FollowingCategorical(weights, follow)

@@ -178,7 +178,14 @@ def test_a_one_hot_block_reports_how_evenly_its_categories_are_used():
     found = match(codes, prior, seed=0, draws=3).as_dict()
     assert found["entropy"] == pytest.approx(math.log(2))
     assert found["prior_entropy"] == pytest.approx(math.log(4), abs=0.02)
+    assert found["uniform_entropy"] == math.log(4)
     assert found["two_sample"] > 0.7
+
+
+def test_a_prior_that_is_not_uniform_has_less_entropy_than_a_uniform_one():
+    prior = OneHotCategorical(probs=torch.tensor([0.7, 0.1, 0.1, 0.1]))
+    found = match(torch.eye(4)[torch.arange(200) % 4], prior, seed=0, draws=3).as_dict()
+    assert found["prior_entropy"] < found["uniform_entropy"] - 0.3
 
 
 @pytest.mark.usefixtures("few_steps")

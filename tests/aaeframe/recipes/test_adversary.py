@@ -22,6 +22,41 @@ def softened(prepared, share, recipe="clustering", **table):
     return prepared(recipe, prior={"y": block(softening=share), "z": "gaussian"}, **table)
 
 
+# Priors that follow the codes.
+
+
+def following(prepared, rate=0.5, recipe="clustering", **table):
+    prior = {"y": block(options={"classes": 10, "follow": rate}), "z": "gaussian"}
+    return prepared(recipe, prior=prior, **table)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_prior_that_follows_is_shown_the_codes_of_each_step_once(prepared, watch, rows, schedule):
+    training = following(prepared, schedule=schedule)
+    spies = watch.spied(training)
+    training.recipe.step(training.batches.next())
+    (discriminated, _), _ = spies["y"].calls
+    codes = discriminated[rows.unlabeled :]
+    assert torch.allclose(training.model.priors["y"].probs, 0.5 * 0.1 + 0.5 * codes.mean(0))
+
+
+def test_a_prior_that_follows_is_sampled_as_it_is_by_then(prepared):
+    training = following(prepared, training={"batch_size": 240})
+    y = training.model.priors["y"]
+    y.probs.copy_(torch.eye(10)[3])
+    [segment] = training.recipe.draw(training.batches.next())["y"]
+    assert set(segment.z.argmax(1).tolist()) == {3}
+    assert set(training.model.sample_prior(50)["y"].argmax(1).tolist()) == {3}
+
+
+def test_following_waits_for_nothing(prepared, watch):
+    """A GPU's queue must not run empty at each step."""
+    y = following(prepared).model.priors["y"]
+    with watch.synchronizations() as waits:
+        y.follow(y.sample(torch.Size([30])))
+    assert waits.found == []
+
+
 # Softening.
 
 

@@ -37,6 +37,9 @@ class Blobs(nn.Module):
     def sample(self, sample_shape=torch.Size()):
         return Blobs.sample_labeled(self, sample_shape).value
 
+    def follow(self, code):
+        self.centers.lerp_(self.centers - code.mean(0), 0.1)
+
     def log_prob(self, value):
         parts = Independent(Normal(self.centers, self.spread), 1)
         return MixtureSameFamily(Categorical(torch.ones(2)), parts).log_prob(value)
@@ -50,6 +53,18 @@ class Forgetful(Blobs):
         self.centers = None
         del self.centers
         self.centers = torch.rand(2, 2)
+
+
+class Drifting(Blobs):
+    """Follows codes by what no state_dict holds."""
+
+    shift = 0.0
+
+    def sample(self, sample_shape=torch.Size()):
+        return super().sample(sample_shape) + self.shift
+
+    def follow(self, code):
+        self.shift = self.shift + code.mean(0) + torch.rand(2)
 
 
 class Misremembered(Blobs):
@@ -125,6 +140,18 @@ REJECTED = {
     "check_prior_state": [
         (testing.PriorCase(Forgetful), "a second instance with the state_dict of the first must sample the same"),
         (testing.PriorCase(Misremembered), "what from_state builds of a state_dict must sample the same"),
+    ],
+    "check_follow": [
+        (testing.PriorCase(Drifting), "what follow changes must be in buffers"),
+        (blobs(follow=lambda self, code: self.centers.mul_(torch.nan)), "samples lie outside"),
+        (
+            blobs(follow=lambda self, code: setattr(self, "sample", lambda shape: torch.zeros(*shape, 3))),
+            "samples are of shape (1000, 3) after follow",
+        ),
+        (
+            testing.PriorCase(lambda: Independent(Normal(torch.zeros(2), 1.0), 1)),
+            "a prior that follows codes must be an nn.Module, not Independent",
+        ),
     ],
     "check_log_prob_shape": [
         (density(lambda x: x), "log_prob of () samples must have shape (), not (2,)"),
