@@ -71,6 +71,20 @@ def test_a_categorical_that_follows_ends_at_the_frequencies_of_the_codes():
     torch.testing.assert_close(y.probs, frequencies, atol=1e-4, rtol=0)
 
 
+def test_a_categorical_follows_none_of_the_first_minibatches():
+    y, codes = categorical(classes=2, follow=0.5, follow_after=2), torch.tensor([[1.0, 0.0]])
+    shares = []
+    for _ in range(4):
+        y.follow(codes)
+        shares.append(y.probs[0].item())
+    assert shares == [0.5, 0.5, 0.75, 0.875]
+
+
+def test_a_categorical_that_does_not_follow_has_no_beginning_of_it():
+    with pytest.raises(ValueError, match="follow_after needs follow"):
+        categorical(follow_after=100)
+
+
 @pytest.mark.parametrize("check", [check for _, check in checks_for("prior", partial(categorical, follow=0.1))])
 def test_a_categorical_that_follows_conforms(check):
     check()

@@ -17,17 +17,21 @@ class FollowingCategorical(nn.Module):
 
     A uniform prior is matched only if every class is assigned equally often; where classes are not equally frequent,
     some of their rows are forced into others. Here the encoder decides how frequent each is, and the discriminator
-    asks only that it be sure. `probs` is a buffer, so that a run has it in its checkpoint.
+    asks only that it be sure. While classes are still being found, a fixed prior keeps them apart: it follows none of
+    the first `after` minibatches. What it knows is in buffers, so that a run has it in its checkpoint.
     """
 
     probs: Tensor
     """(K,), sums to 1."""
+    seen: Tensor
+    """Minibatches so far, int64."""
     support = constraints.one_hot
 
-    def __init__(self, probs: Tensor, follow: float) -> None:
+    def __init__(self, probs: Tensor, rate: float, after: int) -> None:
         super().__init__()
         self.register_buffer("probs", probs / probs.sum())
-        self.follow_rate = follow
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.rate, self.after = rate, after
         self.event_shape = probs.shape
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
@@ -43,8 +47,10 @@ class FollowingCategorical(nn.Module):
 
     @torch.no_grad()
     def follow(self, code: Tensor) -> None:
-        """Move probs towards the mean of a minibatch of codes (N, K)."""
-        self.probs.lerp_(code.to(self.probs.dtype).mean(0), self.follow_rate)
+        """Move probs towards the mean of a minibatch of codes (N, K), unless it is one of the first."""
+        rate = self.rate * (self.seen >= self.after)
+        self.probs.lerp_(code.to(self.probs.dtype).mean(0), rate.to(self.probs.dtype))
+        self.seen += 1
 
 
 def categorical(
@@ -62,6 +68,9 @@ def categorical(
             description="the part of the way to each minibatch's mean code that probs go; none at all if not given",
         ),
     ] = None,
+    follow_after: Annotated[
+        int | None, Field(ge=0, description="how many minibatches are not followed, first; every one is, if not given")
+    ] = None,
 ) -> OneHotCategorical | FollowingCategorical:
     """Cat(1/K, ..., 1/K) as one-hot vectors (paper, sections 5 and 6), or Cat(probs / sum(probs)).
 
@@ -70,4 +79,8 @@ def categorical(
     if probs is not None and len(probs) != classes:
         raise ValueError(f"probs has {len(probs)} numbers for {classes} classes: give one for each")
     weights = torch.ones(classes) if probs is None else torch.tensor(probs)
-    return OneHotCategorical(probs=weights) if follow is None else FollowingCategorical(weights, follow)
+    if follow is not None:
+        return FollowingCategorical(weights, follow, follow_after or 0)
+    if follow_after is not None:
+        raise ValueError("follow_after needs follow: without it, no minibatch is followed")
+    return OneHotCategorical(probs=weights)
