@@ -14,6 +14,7 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
         "label-free": "with label-free terms",
         "modern": "modern settings",
         "adversarial": "adversarial only",
+        "following": "adversarial, prior of y follows",
         "warped": "label-free terms and warps",
         "terms": "without the autoencoder",
         "baseline": "baseline",

@@ -37,6 +37,7 @@ def test_a_column_is_filled_by_presets_of_its_kind(row, column):
         "terms": "modern-",
         "warped": "modern-",
         "adversarial": "adversarial-",
+        "following": "adversarial-",
         "paper": "paper-",
         "baseline": "baseline-",
     }
@@ -65,6 +66,20 @@ def test_warps_of_images_come_beside_the_other_terms_and_must_be_named(tmp_path)
         assert cell.config().label_free == warped
         assert cell.config().prior == plain.prior
         assert "warped" not in cell.row.default
+
+
+def test_a_prior_that_follows_is_all_that_a_column_of_its_own_differs_in(tmp_path):
+    registry = Registry.load()
+    chosen = [(row, "following") for row in ROWS.values() if "following" in row.columns]
+    assert [row.name for row, _ in chosen if row.name.endswith("-labels")] == [row.name for row, _ in chosen]
+    for cell in cells(chosen, tmp_path, seeds=1):
+        config, plain = cell.config(), compose(cell.row.columns["adversarial"].preset, None, {})
+        options = config.prior["y"].options
+        steps = config.training.epochs * 50_000 // config.training.batch_size
+        assert options.pop("follow_after") in (0, 0.4 * steps)
+        assert options.pop("follow") == 0.002
+        assert resolve(config, registry) == resolve(plain, registry)
+        assert "following" not in cell.row.default
 
 
 def test_what_was_seen_before_a_columns_settings_is_told_beside_the_presets():
