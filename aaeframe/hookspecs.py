@@ -25,7 +25,8 @@ the run knows by position, and its options by keyword:
 Options are keyword-only, have defaults and JSON-like values (numbers, strings, lists, paths); only what nobody can
 guess, such as the path of a file, has no default. Their annotations are checked; `Annotated[float, Field(gt=0,
 description="...")]` (pydantic) adds a range and a line of help. A factory of priors that reads what may be gone when a
-run is loaded, such as a file, has a `from_state`, too (aaeframe.protocols.SupportsRestoring).
+run is loaded, such as a file, has a `from_state`, too (aaeframe.protocols.SupportsRestoring). What a prior, an encoder
+or a discriminator may offer besides, such as a density, labels, or a `follow` of the codes, stands there too.
 
 A module may state the API it was written for as `aaeframe_api = 1`; without it, 1 is assumed. Numbers from `OLDEST_API`
 to `API` work; below `API` the plugin is listed with a warning that says what changed and what to do. An argument of a

@@ -13,7 +13,7 @@ from torch.distributions.constraints import Constraint
 
 from aaeframe import supports
 from aaeframe.errors import ConfigError
-from aaeframe.protocols import BlockSpec, Prior, SupportsLabels, SupportsLogProb
+from aaeframe.protocols import BlockSpec, Prior, SupportsFollowing, SupportsLabels, SupportsLogProb
 
 FILE_KEYS: Final = ("x", "x_hat", "labels", "class_names", "file", "allow_pickle")
 """What stands beside the blocks in the files of codes, and what `numpy.savez` takes for its own."""
@@ -23,8 +23,8 @@ def checked_prior(name: str, prior: Prior) -> Prior:
     """The prior of block `name`, fit to be trained against.
 
     A distribution of one number becomes one of vectors of length 1. ConfigError if the name or the prior will not do:
-    no sample, shape or support, a batch_shape, a support without a rule, samples that are single numbers or of
-    another shape than promised.
+    no sample, shape or support, a batch_shape, a state that follows codes and is in no checkpoint, a support
+    without a rule, samples that are single numbers or of another shape than promised.
     """
     _check_name(name)
     missing = [part for part in ("sample", "event_shape", "support") if not _has(prior, part)]
@@ -34,6 +34,11 @@ def checked_prior(name: str, prior: Prior) -> Prior:
             "a torch.distributions.Distribution or anything with sample, event_shape and support"
         )
     _check_batch_shape(name, prior)
+    if isinstance(prior, SupportsFollowing) and not isinstance(prior, torch.nn.Module):
+        raise ConfigError(
+            f"the prior of block {name!r}, of type {type(prior).__name__}, has follow but is no torch.nn.Module: "
+            "what it takes from the codes would be in no checkpoint; make it a module, with buffers"
+        )
     if isinstance(prior, Distribution) and not prior.event_shape:
         prior = Independent(prior.expand([1]), 1)
     if not isinstance(prior.support, Constraint):

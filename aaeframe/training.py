@@ -255,7 +255,10 @@ class Training:
 
 
 def _is_trained(prior: Prior) -> bool:
-    """Of one that is not, a copy would be its equal, and may be large; not every one can be copied."""
+    """Of one that is not, a copy would be its equal, and may be large; not every one can be copied.
+
+    One that follows codes is not trained either: it is an average of its own, and the weights' average has it as it is.
+    """
     if not isinstance(prior, nn.Module):
         return False
     return getattr(prior, "learnable", False) or any(True for _ in prior.parameters())

@@ -61,7 +61,7 @@ def reproduce(
     ] = None,
     curves: Annotated[
         Path | None,
-        typer.Option(metavar="PNG", help="Draw the learning curves of the rows and columns that are asked for."),
+        typer.Option(metavar="PNG", help="Draw how the errors that are asked for were come to, epoch by epoch."),
     ] = None,
     list_only: Annotated[
         bool, typer.Option("--list", help="Train nothing: list rows, columns, what fills them, and what is done.")
@@ -78,6 +78,8 @@ def reproduce(
 
     given, chosen = _given(row or (), data, held_out), selected(row or (), column or ())
     todo, registry = cells(chosen, out, seeds=seeds, data=given), options.registry(context)
+    if curves is not None:
+        _check_picture(curves, list_only)
     if not list_only:
         _check_given(given)
         _check_data(todo, registry)
@@ -119,6 +121,16 @@ def _check_given(given: Given | None) -> None:
 
     if given is not None:
         datasets.load(given.source, held_out=given.held_out)
+
+
+def _check_picture(path: Path, list_only: bool) -> None:
+    """Refuse before any work a picture that cannot be drawn."""
+    if list_only:
+        raise ConfigError("--curves draws what was trained, and --list trains nothing; leave one of them out")
+    if path.suffix != ".png" or path.is_dir():
+        raise ConfigError(f"--curves {path}: the picture is a PNG; name a file that ends in .png")
+    if not path.parent.is_dir():
+        raise ConfigError(f"--curves {path}: there is no folder {path.parent}; make it first")
 
 
 def _check_data(todo: Sequence[Cell], registry: Registry) -> None:
@@ -229,7 +241,7 @@ def _draw(found: Sequence[Result], chosen: Sequence[tuple[Row, str]], path: Path
 
     asked = {(row.name, column) for row, column in chosen}
     drawn = draw_curves([it for it in found if (it.row.name, it.column) in asked], path)
-    note(f"learning curves are in {path}" if drawn else f"no error was watched yet, so {path} is not drawn")
+    note(f"learning curves are in {path}" if drawn else f"no run here tells its error by epoch, so {path} is not drawn")
 
 
 def _list(

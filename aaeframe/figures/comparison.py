@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from aaeframe.errors import DataError
 from aaeframe.figures.canvas import MUTED, PRIOR, Array, as_array, class_colors, literal, new_figure, styled
@@ -22,6 +22,8 @@ ACROSS: Final = 3
 """Panels side by side."""
 PANEL: Final = 4.2
 """Inches of a panel."""
+SMALL_PANEL: Final = 3.6
+"""Inches of a panel of learning curves."""
 WIDE_RANGE: Final = 10.0
 """The ratio of the largest to the smallest value from which a curve is drawn on a logarithmic axis."""
 
@@ -78,20 +80,25 @@ def _panel(axes: Axes, name: str, prior: np.ndarray, limits: np.ndarray) -> None
 class Course(NamedTuple):
     """How the runs of one experiment learned."""
 
-    runs: Mapping[str, tuple[Array, Array]]
-    """Of a run's name to (x, y), both (N,)."""
+    runs: Mapping[str, Sequence[tuple[Array, Array]]]
+    """Of what runs are called to the (x, y) of each of them, both (N,)."""
     reference: tuple[str, float] | None = None
     """What the curves are held against, and what it is called."""
 
 
 @styled
-def learning_curves(courses: Mapping[str, Course], *, title: str, ylabel: str, xlabel: str = "epoch") -> Figure:
-    """A panel for each experiment, by its title, with a line for each run; a run's name has one color everywhere.
+def learning_curves(courses: Mapping[str, Course], *, title: str, ylabel: str) -> Figure:
+    """A panel for each experiment that has runs, by its title, with a line for each run by epoch; runs of one name have
+    one color everywhere.
 
     A vertical axis is logarithmic where the values are positive and span a factor of ten. What is not
     finite is a gap. DataError if there is no run, or one of them has nothing to draw.
     """
-    drawn = {it: {name: _curve(name, *xy) for name, xy in course.runs.items()} for it, course in courses.items()}
+    drawn = {
+        it: {name: [_curve(name, *xy) for xy in runs] for name, runs in course.runs.items()}
+        for it, course in courses.items()
+        if any(course.runs.values())
+    }
     names = list(dict.fromkeys(name for runs in drawn.values() for name in runs))
     if not names:
         raise DataError("there are no learning curves to draw: at least one run is needed")
@@ -99,11 +106,12 @@ def learning_curves(courses: Mapping[str, Course], *, title: str, ylabel: str, x
     down = math.ceil(len(drawn) / ACROSS)
     across = math.ceil(len(drawn) / down)
     keys: dict[str, Artist] = {}
-    figure = new_figure(max(4.8, 3.6 * across), 0.9 + 2.9 * down + 0.2 * math.ceil(len(names) / across), title)
+    figure = new_figure(max(4.8, SMALL_PANEL * across), 0.9 + 2.9 * down + 0.2 * math.ceil(len(names) / across), title)
     for index, (experiment, runs) in enumerate(drawn.items()):
         axes = figure.add_subplot(down, across, index + 1)
         _draw_course(axes, runs, colors, courses[experiment].reference)
-        axes.set(title=literal(experiment), xlabel=xlabel, ylabel="" if index % across else ylabel)
+        wrapped = fill(literal(experiment), int(9 * SMALL_PANEL))
+        axes.set(title=wrapped, xlabel="epoch", ylabel="" if index % across else ylabel)
         keys |= {key: artist for artist, key in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(keys.values(), keys, loc="outside lower left", ncols=across, fontsize=9)
     return figure
@@ -111,15 +119,17 @@ def learning_curves(courses: Mapping[str, Course], *, title: str, ylabel: str, x
 
 def _draw_course(
     axes: Axes,
-    runs: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    runs: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]],
     colors: Mapping[str, str],
     reference: tuple[str, float] | None,
 ) -> None:
     axes.grid(axis="y")
-    values = [y[np.isfinite(y)] for _, y in runs.values()]
-    for name, (x, y) in runs.items():
-        marker = "o" if len(x) <= MARKED else ""
-        axes.plot(x, y, color=colors[name], marker=marker, markersize=3.5, label=fill(literal(name), 42))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    values = [y[np.isfinite(y)] for curves in runs.values() for _, y in curves]
+    for name, curves in runs.items():
+        for x, y in curves:
+            marker = "o" if len(x) <= MARKED else ""
+            axes.plot(x, y, color=colors[name], marker=marker, markersize=3.5, label=fill(literal(name), 42))
     if reference is not None:
         called, value = reference
         axes.axhline(value, color=MUTED, linestyle=DASHED, label=literal(called))

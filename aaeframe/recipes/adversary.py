@@ -66,10 +66,10 @@ class Adversary:
         """
         found: Losses = {}
         for name, discriminator in self.model.discriminators.items():
-            prior = self.model.priors[name]
+            prior, z = self.model.priors[name], code[name].detach()
             if isinstance(prior, SupportsFollowing):
-                prior.follow(code[name].detach())
-            segments = draws[name] + self._code_segments(name, code[name].detach(), labels)
+                prior.follow(z)
+            segments = draws[name] + self._code_segments(name, z, labels)
             result = self.loss.discriminator(discriminator, segments, self._noise(name))
             found |= {f"discriminator/{name}": result.loss, f"accuracy/{name}": result.accuracy.mean()}
             if self.penalty:

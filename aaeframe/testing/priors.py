@@ -162,21 +162,33 @@ def check_prior_state(case: PriorCase) -> None:
 
 @seeded
 def check_follow(case: PriorCase) -> None:
-    """What a prior has taken from codes leaves its samples in the support, and is in its state_dict."""
-    first, second = case.build(), case.build()
+    """What a prior takes from codes is in its buffers, changed in place; codes and support stay as they are."""
+    prior, resumed = case.build(), case.build()
     require(
-        isinstance(first, nn.Module), f"a prior that follows codes must be an nn.Module, not {type(first).__name__}"
+        isinstance(prior, nn.Module), f"a prior that follows codes must be an nn.Module, not {type(prior).__name__}"
     )
-    for prior in (first, second):
-        prior.follow(prior.sample(torch.Size([100])).detach())
-    samples = first.sample(torch.Size([1000]))
-    require(samples.shape == (1000, *first.event_shape), f"samples are of shape {tuple(samples.shape)} after follow")
-    require(bool(inside(first, samples).all()), f"samples lie outside {supports.described(first.support)} after follow")
-    hand_over_state(first, second)
-    require(
-        torch.equal(_sample_seeded(first, 1), _sample_seeded(second, 1)),
-        "what follow changes must be in buffers: a second instance with the state_dict must sample the same",
-    )
+    code = prior.sample(torch.Size([100])).detach()
+    shown, places = code.clone(), _places(prior)
+    for _ in range(2):
+        prior.follow(code)
+    require(torch.equal(code, shown), "follow must not change the codes it is shown")
+    samples = prior.sample(torch.Size([1000]))
+    require(samples.shape == (1000, *prior.event_shape), f"samples are of shape {tuple(samples.shape)} after follow")
+    require(bool(inside(prior, samples).all()), f"samples lie outside {supports.described(prior.support)} after follow")
+    require(_places(prior) == places, "follow must change buffers in place, where a captured step finds them again")
+    hand_over_state(prior, resumed)
+    for _ in range(2):
+        require(
+            torch.equal(_sample_seeded(prior, 1), _sample_seeded(resumed, 1)),
+            "what follow changes must be in buffers: a second instance with the state_dict must go on as the first",
+        )
+        prior.follow(code)
+        resumed.follow(code)
+
+
+def _places(prior: nn.Module) -> dict[str, int]:
+    """Where in memory the buffers are."""
+    return {name: buffer.data_ptr() for name, buffer in prior.named_buffers()}
 
 
 def _sample_seeded(prior: Prior, seed: int) -> Tensor:

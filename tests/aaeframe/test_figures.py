@@ -394,7 +394,7 @@ def test_names_that_look_like_mathematics_are_drawn_as_they_are(tmp_path):
             figures.style_grid(images, title="t", class_names=strange),
             figures.codes_side_by_side(dict.fromkeys(strange, z), y, PRIOR_2D, title="t", class_names=strange),
             figures.learning_curves(
-                {strange[1]: figures.Course(dict.fromkeys(strange, (np.arange(3), np.arange(3))), (strange[0], 1.0))},
+                {strange[1]: figures.Course({it: [(np.arange(3), np.arange(3))] for it in strange}, (strange[0], 1.0))},
                 title="t",
                 ylabel="loss",
             ),

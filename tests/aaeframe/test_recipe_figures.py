@@ -22,7 +22,7 @@ DIGITS = load_digits()
 IMAGES = torch.tensor(DIGITS.images / 16, dtype=torch.float32).unsqueeze(1)
 LABELS = torch.tensor(DIGITS.target)[:300]
 CLOTHES = ["t-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
-HOURS = np.linspace(0.1, 2, 40)
+EPOCHS = np.linspace(0.1, 2, 40)
 
 
 def normal(*shape, seed=0):
@@ -51,15 +51,14 @@ def gallery():
         "curves",
         lambda: figures.learning_curves(
             {
-                f"experiment {panel}": figures.Course(
-                    {f"a run of a name that is long, seed {k}": (HOURS, 30 / HOURS**2 + k) for k in range(5)},
+                f"an experiment of a name that takes more than a line, {panel}": figures.Course(
+                    {f"runs of a name that is long, {k}": [(EPOCHS, 30 / EPOCHS**2 + k)] * 2 for k in range(5)},
                     ("what it is held against", 2.0),
                 )
                 for panel in range(4)
             },
             title="curves",
             ylabel="test error, %",
-            xlabel="hours",
         ),
     )
 
@@ -307,13 +306,17 @@ def test_codes_to_compare_are_of_a_plane_and_of_the_labels_rows():
         figures.codes_side_by_side({"a": normal(9, 2), "b": normal(8, 2)}, torch.zeros(9), normal(9, 2), title="t")
 
 
-def test_each_run_is_a_line_and_has_one_color_in_every_panel():
-    first = {"paper": ([0.0, 1.0, 2.0], [4.0, 3.0, np.nan]), "modern": (torch.arange(3), torch.tensor([4, 2, 1.4]))}
-    second = {"modern": ([0], [5.0])}
-    courses = {"digits": figures.Course(first), "letters": figures.Course(second, ("the bound", 3.0))}
+def test_each_run_is_a_line_and_runs_of_one_name_have_one_color_in_every_panel():
+    paper = [([0.0, 1.0, 2.0], [4.0, 3.0, np.nan])]
+    modern = [(torch.arange(3), torch.tensor([4, 2, 1.4])), ([1], [2.0])]
+    courses = {
+        "digits": figures.Course({"paper": paper, "modern": modern}),
+        "nothing yet": figures.Course({"modern": []}),
+        "letters": figures.Course({"modern": [([0], [5.0])]}, ("the bound", 3.0)),
+    }
     figure = figures.learning_curves(courses, title="t", ylabel="error, %")
     digits, letters = figure.axes
-    assert [line.get_color() for line in digits.lines] == list(PALETTE[:2])
+    assert [line.get_color() for line in digits.lines] == [PALETTE[0], PALETTE[1], PALETTE[1]]
     assert digits.lines[1].get_ydata() == pytest.approx([4, 2, 1.4])
     assert letters.lines[0].get_color() == PALETTE[1]
     assert (digits.get_title(loc="left"), letters.get_title(loc="left")) == ("digits", "letters")
@@ -325,7 +328,7 @@ def test_each_run_is_a_line_and_has_one_color_in_every_panel():
 
 
 def test_what_curves_are_held_against_is_in_the_picture():
-    course = figures.Course({"a": ([1, 2], [50.0, 20.0])}, ("the paper", 1.0))
+    course = figures.Course({"a": [([1, 2], [50.0, 20.0])]}, ("the paper", 1.0))
     [axes] = figures.learning_curves({"digits": course}, title="t", ylabel="%").axes
     assert axes.get_yscale() == "log"
     assert axes.get_ylim()[0] < 1
@@ -342,7 +345,7 @@ def test_what_curves_are_held_against_is_in_the_picture():
     ],
 )
 def test_errors_of_a_wide_range_are_drawn_on_a_logarithmic_axis_in_plain_numbers(values, scale):
-    course = figures.Course({"a": (np.arange(len(values)), np.array(values))})
+    course = figures.Course({"a": [(np.arange(len(values)), np.array(values))]})
     figure = figures.learning_curves({"digits": course}, title="t", ylabel="%")
     [axes] = figure.axes
     assert axes.get_yscale() == scale
@@ -356,7 +359,7 @@ def test_errors_of_a_wide_range_are_drawn_on_a_logarithmic_axis_in_plain_numbers
 )
 def test_a_curve_with_nothing_to_draw_is_refused_by_name(x, y):
     with pytest.raises(DataError, match="the curve 'lost' needs as many x as y"):
-        figures.learning_curves({"t": figures.Course({"lost": (np.array(x), np.array(y))})}, title="t", ylabel="%")
+        figures.learning_curves({"t": figures.Course({"lost": [(np.array(x), np.array(y))]})}, title="t", ylabel="%")
 
 
 @pytest.mark.parametrize("courses", [{}, {"an experiment": figures.Course({})}])

@@ -11,6 +11,7 @@ from aaeframe.protocols import SupportsFollowing, SupportsLabels, SupportsLogPro
 from aaeframe.registry import Registry
 from aaeframe.testing import EncoderCase, PriorCase
 from aaeframe.testing.factories import needed_options
+from aaeframe_plugins.priors.categorical import categorical
 
 ASKED = {
     "prior": (PriorCase, [SupportsFollowing, SupportsLabels, SupportsLogProb]),
@@ -23,6 +24,7 @@ CASES = [
     for case, capabilities in [ASKED[offer.kind]]
     for capability in capabilities
 ]
+CASES.append(pytest.param(categorical(follow=0.1), SupportsFollowing, id="aaeframe:categorical(follow)"))
 
 
 @pytest.mark.parametrize(("component", "capability"), CASES)

@@ -80,6 +80,24 @@ def test_a_categorical_follows_none_of_the_first_minibatches():
     assert shares == [0.5, 0.5, 0.75, 0.875]
 
 
+def test_a_categorical_that_waits_goes_on_from_its_state():
+    codes = torch.tensor([[1.0, 0.0]])
+    first, second = (categorical(classes=2, follow=0.5, follow_after=2) for _ in range(2))
+    first.follow(codes)
+    second.load_state_dict(first.state_dict())
+    for _ in range(2):
+        second.follow(codes)
+    assert second.probs[0].item() == 0.75
+
+
+def test_a_categorical_changes_where_it_is():
+    """A captured step finds it there again."""
+    y = categorical(classes=2, follow=0.5)
+    places = [it.data_ptr() for it in (y.probs, y.seen)]
+    y.follow(torch.tensor([[1.0, 0.0]]))
+    assert [it.data_ptr() for it in (y.probs, y.seen)] == places
+
+
 def test_a_categorical_that_does_not_follow_has_no_beginning_of_it():
     with pytest.raises(ValueError, match="follow_after needs follow"):
         categorical(follow_after=100)

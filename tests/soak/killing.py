@@ -30,7 +30,10 @@ CASES: dict[str, dict[str, Any]] = {
     "moving average": {"prior": "gaussian", "training": {"ema": 0.9}},
     "bf16": {"prior": "gaussian", "training": {"precision": "bf16"}},
     "labels": {"prior": "mixture", "data": {"labels": 100}, "training": {"batch_size": 190}},
-    "joint": {"prior": "categorical(follow=0.1)+gaussian", "training": {"schedule": "joint", "ema": 0.9}},
+    "joint": {
+        "prior": "categorical(follow=0.1,follow_after=9)+gaussian",
+        "training": {"schedule": "joint", "ema": 0.9},
+    },
     "universal, momentum": {
         "prior": "swissroll",
         "encoder": "universal(hidden=[16])",

@@ -12,8 +12,11 @@ Measure: TypeAlias = Literal["validation/error", "validation/reconstruction"]
 POINTS: Final = 20
 """Of a curve that is kept: evenly spread over the epochs, with the last."""
 
-# Wide enough for anything that is measured, and narrow enough to be added and squared.
-Number: TypeAlias = Annotated[float, Field(ge=-1e12, le=1e12)]
+_OTHERWISE: Final = "validation/reconstruction"
+
+LARGEST: Final = 1e12
+"""Wide enough for anything that is measured, and narrow enough to be added and squared."""
+Number: TypeAlias = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
 
 
@@ -37,13 +40,22 @@ class Curve(BaseModel):
 
 
 def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Curve | None:
-    """Of a run's rows of metrics: of its error, where it has one, or else of its reconstruction; None before the
-    first epoch is done."""
-    if not metrics:
+    """Of a run's rows of metrics: of its error, where it has one, or else of its reconstruction. What cannot be told
+    in numbers is left out; None if that is all."""
+    measure: Measure = "validation/error" if any(_told(row, "validation/error") for row in metrics) else _OTHERWISE
+    kept = _thinned([row for row in metrics if _told(row, measure)])
+    if not kept:
         return None
-    measure: Measure = "validation/error" if "validation/error" in metrics[-1] else "validation/reconstruction"
-    kept = _thinned(metrics)
-    return Curve(measure=measure, epochs=[row["epoch"] for row in kept], values=[row[measure] for row in kept])
+    return Curve(
+        measure=measure,
+        epochs=tuple(row["epoch"] for row in kept),
+        values=tuple(float(row[measure]) for row in kept),
+    )
+
+
+def _told(row: Mapping[str, Any], measure: Measure) -> bool:
+    value = row.get(measure)
+    return isinstance(row.get("epoch"), int) and isinstance(value, int | float) and abs(value) <= LARGEST
 
 
 def _thinned(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:

@@ -16,10 +16,10 @@ from aaeframe.figures import Course
 def draw_curves(results: Sequence[Result], path: Path) -> bool:
     """Draw a panel for each row that is an error, with its runs, done or not, beside the paper's number.
 
-    False, and nothing is drawn, if no run has an epoch. RunError if the picture cannot be written.
+    False, and nothing is drawn, if no run tells its error by epoch. RunError if the picture cannot be written.
     """
-    titles = dict.fromkeys(it.title for it in results)
-    courses = {title: _course([it for it in results if it.title == title]) for title in titles}
+    errors = [it for it in results if it.row.error is not None]
+    courses = {title: _course([it for it in errors if it.title == title]) for title in (it.title for it in errors)}
     courses = {title: course for title, course in courses.items() if course.runs}
     if courses:
         figure = figures.learning_curves(courses, title="Learning curves", ylabel="watched validation rows wrong, %")
@@ -29,11 +29,16 @@ def draw_curves(results: Sequence[Result], path: Path) -> bool:
 
 def _course(columns: Sequence[Result]) -> Course:
     """Of one row."""
-    runs = {
-        f"{COLUMNS[result.column]}, seed {seed}": (np.array(curve.epochs), 100 * np.array(curve.values))
-        for result in columns
-        for seed, curve in result.curves.items()
-        if curve.measure == "validation/error"
-    }
+    runs = {COLUMNS[it.column]: _errors(it) for it in columns}
     paper = columns[0].row.paper
-    return Course(runs, None if paper is None else ("the paper, test rows", paper.value))
+    known = {name: found for name, found in runs.items() if found}
+    return Course(known, None if paper is None else ("the paper, test rows", paper.value))
+
+
+def _errors(result: Result) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Epochs and errors in percent, of each run that tells them."""
+    return [
+        (np.array(curve.epochs), 100 * np.array(curve.values))
+        for curve in result.curves
+        if curve.measure == "validation/error"
+    ]

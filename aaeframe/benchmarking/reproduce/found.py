@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from aaeframe import checkpoint as checkpoints
 from aaeframe.benchmarking.reproduce.cells import Given
-from aaeframe.benchmarking.reproduce.curve import Curve, learning_curve
 from aaeframe.config import Config, weight_at
 from aaeframe.errors import RunError
 from aaeframe.json_text import loads_json
@@ -31,8 +30,6 @@ class Found:
     config: Config
     metrics: list[Row]
     """One row for each epoch that is done."""
-    curve: Curve | None
-    """None before the first."""
     evaluations: Mapping[str, Any]
     """By split, and likelihoods by samples; those of the finished run and of the weights that it is judged by."""
     test_accesses: int
@@ -114,7 +111,6 @@ def find(path: Path) -> Found | None:
     return Found(
         config=config,
         metrics=metrics,
-        curve=_curve(metrics, folder.metrics),
         evaluations=_counting(_evaluations(folder.evaluation), config, metrics),
         test_accesses=count_lines(folder.test_accesses),
         environment=_environment(folder.checkpoints),
@@ -137,15 +133,6 @@ def _metrics(path: Path) -> list[Row]:
         if missing:
             raise RunError(f"a row of {path} lacks {', '.join(missing)}; restore it, or remove the run's folder")
     return rows
-
-
-def _curve(metrics: list[Row], path: Path) -> Curve | None:
-    try:
-        return learning_curve(metrics)
-    except (ValueError, KeyError) as error:
-        raise RunError(
-            f"no learning curve can be read from {path}: {error}; restore it, or remove the run's folder"
-        ) from error
 
 
 def _evaluations(path: Path) -> dict[str, dict[str, Any]]:

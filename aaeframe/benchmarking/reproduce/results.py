@@ -13,7 +13,7 @@ from aaeframe.benchmarking.reproduce import rows
 from aaeframe.benchmarking.reproduce.cells import Cell, Given, cells
 from aaeframe.benchmarking.reproduce.columns import COLUMNS, Column
 from aaeframe.benchmarking.reproduce.criteria import Criterion, criteria
-from aaeframe.benchmarking.reproduce.curve import Curve
+from aaeframe.benchmarking.reproduce.curve import Curve, learning_curve
 from aaeframe.benchmarking.reproduce.found import Found
 from aaeframe.benchmarking.reproduce.measured import Measured
 from aaeframe.benchmarking.reproduce.recorded import Recorded
@@ -116,10 +116,10 @@ class Result:
         return stdev(it.value for it in self.judged) if len(self.judged) > 1 else None
 
     @property
-    def curves(self) -> dict[int, Curve]:
-        """By seed, of the runs that have one, done or not."""
-        known = [*((it.cell, it.curve) for it in self.judged), *((it.cell, it.curve) for it in self.unfinished)]
-        return {cell.seed: curve for cell, curve in known if curve is not None}
+    def curves(self) -> list[Curve]:
+        """Of the runs that have one, done or not."""
+        known = [*(it.curve for it in self.judged), *(it.curve for it in self.unfinished)]
+        return [it for it in known if it is not None]
 
     @property
     def diverged(self) -> int:
@@ -182,7 +182,7 @@ def _judged(cell: Cell, found: Found | Measured | Recorded) -> Judged:
         criteria=() if run is None or not cell.how.judged else criteria(run.evaluations[TEST]),
         criterion=None if run is None else run.criterion,
         made_by=found.made_by,
-        curve=None if run is None else run.curve,
+        curve=None if run is None else learning_curve(run.metrics),
     )
 
 
@@ -205,7 +205,7 @@ def _of_record(cell: Cell, found: Recorded) -> Judged:
 
 
 def _unfinished(cell: Cell, found: Found) -> Unfinished:
-    return Unfinished(cell, found.epochs, found.config.training.epochs, found.curve)
+    return Unfinished(cell, found.epochs, found.config.training.epochs, learning_curve(found.metrics))
 
 
 def _where(environment: Mapping[str, str]) -> str:

@@ -69,7 +69,8 @@ def categorical(
         ),
     ] = None,
     follow_after: Annotated[
-        int | None, Field(ge=0, description="how many minibatches are not followed, first; every one is, if not given")
+        int | None,
+        Field(ge=0, lt=2**53, description="how many minibatches are not followed, first; every one is, if not given"),
     ] = None,
 ) -> OneHotCategorical | FollowingCategorical:
     """Cat(1/K, ..., 1/K) as one-hot vectors (paper, sections 5 and 6), or Cat(probs / sum(probs)).

@@ -13,7 +13,7 @@ from aaeframe import figures
 from aaeframe.benchmarking.reproduce import divergence, measured, stored
 from aaeframe.benchmarking.reproduce.cells import Given, cells
 from aaeframe.benchmarking.reproduce.criteria import criteria
-from aaeframe.benchmarking.reproduce.curve import POINTS
+from aaeframe.benchmarking.reproduce.curve import POINTS, learning_curve
 from aaeframe.benchmarking.reproduce.drawing import draw_curves
 from aaeframe.benchmarking.reproduce.markdown import markdown
 from aaeframe.benchmarking.reproduce.results import results
@@ -96,6 +96,26 @@ def test_mean_and_spread_of_two_seeds_by_hand(put, found):
     assert titles == ["experiment", "the paper", "with label-free terms"]
     assert line == ["16 clusters", "9.55 ± 2.05", "2.50 ± 2.12† (2 of 3), pick 1.00"]
     assert f"† settings tuned {read_about('modern-mnist-16-clusters').tuned}" in notes([result])
+
+
+def labeled(entropy, **known):
+    """The evaluation of a classification whose q(y) has this entropy."""
+    block = {"entropy": entropy, "two_sample": 0.99, **known}
+    return {"reconstruction": {"ratio": 0.3}, "blocks": {"y": block}, "classification": {"error": 0.02}}
+
+
+@pytest.mark.parametrize(
+    ("known", "counts"),
+    [
+        ({"prior_entropy": 2.1, "uniform_entropy": math.log(10)}, False),  # the prior has followed the codes
+        ({"prior_entropy": 2.2, "uniform_entropy": 2.15}, True),
+        ({"prior_entropy": math.log(10)}, False),  # a report older than the entry
+    ],
+)
+def test_classes_must_be_used_as_evenly_as_a_uniform_prior_asks_whatever_the_prior_is(put, found, known, counts):
+    put("100-labels", "following", 0, evaluations={"test": labeled(2.1, **known)})
+    [run] = found()[0].judged
+    assert run.counts == counts
 
 
 def test_one_seed_has_no_spread_and_is_no_pick(put, found):
@@ -270,21 +290,30 @@ def test_a_run_that_is_done_keeps_its_curve(put, found):
 def test_a_long_curve_is_thinned_and_keeps_its_last_point(put, found):
     put("16-clusters", "label-free", 1, epochs=1003)
     (result,) = found()
-    epochs = result.curves[1].epochs
+    [curve] = result.curves
+    epochs = curve.epochs
     assert len(epochs) == POINTS
     assert list(epochs) == sorted(set(epochs))
     assert epochs[-1] == 1003
 
 
-@pytest.mark.parametrize("losses", [{"validation/error": None}, {"epoch": "one"}])
-def test_a_run_whose_curve_cannot_be_read_is_told_of_and_stops_no_table(put, found, losses):
+@pytest.mark.parametrize(
+    "losses",
+    [{"validation/error": None, "validation/reconstruction": 1e13}, {"epoch": "one"}],
+)
+def test_a_run_of_which_no_curve_can_be_told_is_in_the_table_without_one(put, found, losses):
     put("16-clusters", "label-free", 0, evaluations={"test": report(0.03)}, losses=losses)
-    put("16-clusters", "label-free", 1, evaluations={"test": report(0.05)})
-    results = found()
-    assert [it.mean for it in results] == pytest.approx([5])
-    _, state, told = texts(results, "Set aside")[1]
-    assert state == "unreadable"
-    assert re.search(r"no learning curve can be read from .*metrics.jsonl: .*; restore it", told, re.DOTALL)
+    put("16-clusters", "label-free", 1, epochs=2, losses=losses)
+    (result,) = found()
+    assert (result.mean, result.curves) == (pytest.approx(3), [])
+    column = stored.as_json([result])["rows"]["16-clusters"]["columns"]["label-free"]
+    assert [it["curve"] for it in (*column["seeds"], *column["unfinished"])] == [None, None]
+
+
+def test_epochs_without_an_error_are_left_out_of_a_curve():
+    rows = [{"epoch": 1, "validation/error": 0.5}, {"epoch": 2, "validation/error": None}, {"epoch": 3}]
+    curve = learning_curve([*rows, {"epoch": 4, "validation/error": 0}])
+    assert (curve.epochs, curve.values) == ((1, 4), (0.5, 0.0))
 
 
 def test_learning_curves_are_drawn_of_errors_beside_the_papers(put, found, tmp_path, monkeypatch):
@@ -299,9 +328,10 @@ def test_learning_curves_are_drawn_of_errors_beside_the_papers(put, found, tmp_p
     [(figure, path)] = drawn
     assert path == tmp_path / "curves.png"
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
+    assert list(panels) == ["16 clusters", "30 clusters"]
     lines = {line.get_label(): line for line in panels["16 clusters"].lines}
-    assert list(lines) == ["with label-free terms, seed 0", "adversarial only, seed 2", "the paper, test rows"]
-    assert lines["adversarial only, seed 2"].get_ydata() == pytest.approx([50, 25, 50 / 3])
+    assert list(lines) == ["with label-free terms", "adversarial only", "the paper, test rows"]
+    assert lines["adversarial only"].get_ydata() == pytest.approx([50, 25, 50 / 3])
     assert set(lines["the paper, test rows"].get_ydata()) == {9.55}
 
 

@@ -64,7 +64,7 @@ class Drifting(Blobs):
         return super().sample(sample_shape) + self.shift
 
     def follow(self, code):
-        self.shift = self.shift + code.mean(0) + torch.rand(2)
+        self.shift += 1.0
 
 
 class Misremembered(Blobs):
@@ -143,6 +143,11 @@ REJECTED = {
     ],
     "check_follow": [
         (testing.PriorCase(Drifting), "what follow changes must be in buffers"),
+        (blobs(follow=lambda self, code: code.zero_()), "follow must not change the codes it is shown"),
+        (
+            blobs(follow=lambda self, code: setattr(self, "centers", self.centers + 1)),
+            "follow must change buffers in place",
+        ),
         (blobs(follow=lambda self, code: self.centers.mul_(torch.nan)), "samples lie outside"),
         (
             blobs(follow=lambda self, code: setattr(self, "sample", lambda shape: torch.zeros(*shape, 3))),

@@ -76,13 +76,29 @@ def test_a_budget_of_nothing_does_one_piece_at_a_time_and_says_how_to_go_on(done
 def test_learning_curves_of_what_is_asked_for_are_drawn(done, tmp_path):
     done("reproduce", "clusters", "--column", "terms", "--seeds", 1)
     outcome = done("reproduce", "likelihood", "--seeds", 1, "--curves", "nothing.png")
-    assert "no error was watched yet, so nothing.png is not drawn" in outcome.err
+    assert "no run here tells its error by epoch, so nothing.png is not drawn" in outcome.err
     assert not (tmp_path / "nothing.png").exists()
     outcome = done("reproduce", "clusters", "--seeds", 1, "--json", "--curves", "curves.png")
     assert outcome.json == stored(tmp_path / "reproduction")
     assert "learning curves are in curves.png" in outcome.err
     with Image.open(tmp_path / "curves.png") as image:
         assert image.size[0] > 300
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--curves", "."), "the picture is a PNG; name a file that ends in .png"),
+        (("--curves", "curves.pdf"), "--curves curves.pdf: the picture is a PNG"),
+        (("--curves", "presets.png"), "the picture is a PNG"),
+        (("--curves", "nowhere/curves.png"), "there is no folder nowhere"),
+        (("--list", "--curves", "curves.png"), "--list trains nothing"),
+    ],
+)
+def test_a_picture_that_cannot_be_drawn_is_refused_before_any_work(cli, refused, tmp_path, given, words):
+    (tmp_path / "presets.png").mkdir()
+    refused(cli("reproduce", "clusters", *given), words)
+    assert not (tmp_path / "reproduction").exists()
 
 
 def test_rows_that_share_runs_train_and_evaluate_them_once(done, tmp_path, evaluated):
