@@ -73,6 +73,13 @@ class NoSupport(D.Distribution):
         super().__init__(event_shape=torch.Size([2]), validate_args=False)
 
 
+class Forgetting(Fixed):
+    """Follows codes, and no checkpoint has what it knows."""
+
+    def follow(self, code):
+        self.sample = lambda shape: code.mean(0).expand(*shape, 2)
+
+
 def broken(shape):
     raise RuntimeError("no luck")
 
@@ -85,7 +92,7 @@ def broken(shape):
         (Fixed(support="real"), "the support of the prior of block 'z' is 'real'; it must be a constraint"),
         (Fixed(support=constraints.boolean), "aaeframe.supports.register"),
         (D.Poisson(torch.tensor(3.0)), "it is discrete"),
-        (Fixed(follow=lambda code: None), "of type Fixed, has follow but is no torch.nn.Module: what it takes"),
+        (Forgetting(), "of type Forgetting, has follow but is no torch.nn.Module: what it takes"),
         (Fixed(sample=lambda shape: torch.zeros(*shape, 3)), "asked for 3 samples and gave (3, 3)"),
         (
             Fixed(sample=lambda shape: torch.stack([torch.zeros(shape), torch.ones(shape)])),
