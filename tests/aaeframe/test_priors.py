@@ -116,6 +116,7 @@ def broken(shape):
         "support no constraint",
         "unmapped",
         "discrete",
+        "forgetting",
         "shape",
         "stacked in front",
         "as many rows as dimensions",
