@@ -126,7 +126,7 @@ def test_a_row_is_of_the_same_experiment_in_every_family(resolved):
         paper, modern, adversarial = (
             {name: next(iter(part.options.items())) for name, part in it.prior.items()} for it in family
         )
-        told = [it for it in read_about(f"adversarial-{row}").deviates if it.startswith("Style has")]
+        told = [it for it in presets.read_about(f"adversarial-{row}").deviates if it.startswith("Style has")]
         assert paper == modern
         assert paper["y"] == adversarial["y"]
         assert (paper["style"] == adversarial["style"]) == (not told), row
