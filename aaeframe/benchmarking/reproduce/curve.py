@@ -54,8 +54,8 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Curve | None:
 
 
 def _told(row: Mapping[str, Any], measure: Measure) -> bool:
-    value = row.get(measure)
-    return isinstance(row.get("epoch"), int) and isinstance(value, int | float) and abs(value) <= LARGEST
+    epoch, value = row.get("epoch"), row.get(measure)
+    return isinstance(epoch, int) and epoch > 0 and isinstance(value, int | float) and abs(value) <= LARGEST
 
 
 def _thinned(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:

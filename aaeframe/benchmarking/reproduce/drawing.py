@@ -20,19 +20,18 @@ def draw_curves(results: Sequence[Result], path: Path) -> bool:
     """
     errors = [it for it in results if it.row.error is not None]
     courses = {title: _course([it for it in errors if it.title == title]) for title in (it.title for it in errors)}
-    courses = {title: course for title, course in courses.items() if course.runs}
-    if courses:
-        figure = figures.learning_curves(courses, title="Learning curves", ylabel="watched validation rows wrong, %")
-        figures.save(figure, path)
-    return bool(courses)
+    if not any(course.runs for course in courses.values()):
+        return False
+    figure = figures.learning_curves(courses, title="Learning curves", ylabel="watched validation rows wrong, %")
+    figures.save(figure, path)
+    return True
 
 
 def _course(columns: Sequence[Result]) -> Course:
     """Of one row."""
-    runs = {COLUMNS[it.column]: _errors(it) for it in columns}
+    runs = {COLUMNS[it.column]: errors for it in columns if (errors := _errors(it))}
     paper = columns[0].row.paper
-    known = {name: found for name, found in runs.items() if found}
-    return Course(known, None if paper is None else ("the paper, test rows", paper.value))
+    return Course(runs, None if paper is None else ("the paper, test rows", paper.value))
 
 
 def _errors(result: Result) -> list[tuple[np.ndarray, np.ndarray]]:

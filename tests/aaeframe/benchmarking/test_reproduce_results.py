@@ -299,7 +299,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_last_point(put, found):
 
 @pytest.mark.parametrize(
     "losses",
-    [{"validation/error": None, "validation/reconstruction": 1e13}, {"epoch": "one"}],
+    [{"validation/error": None, "validation/reconstruction": 1e13}, {"epoch": "one"}, {"epoch": -1}],
 )
 def test_a_run_of_which_no_curve_can_be_told_is_in_the_table_without_one(put, found, losses):
     put("16-clusters", "label-free", 0, evaluations={"test": report(0.03)}, losses=losses)
