@@ -23,8 +23,8 @@ def checked_prior(name: str, prior: Prior) -> Prior:
     """The prior of block `name`, fit to be trained against.
 
     A distribution of one number becomes one of vectors of length 1. ConfigError if the name or the prior will not do:
-    no sample, shape or support, a batch_shape, a state that follows codes and is in no checkpoint, a support
-    without a rule, samples that are single numbers or of another shape than promised.
+    no sample, shape or support, a batch_shape, a `follow` whose state no checkpoint would have, a
+    support without a rule, samples that are single numbers or of another shape than promised.
     """
     _check_name(name)
     missing = [part for part in ("sample", "event_shape", "support") if not _has(prior, part)]

@@ -114,8 +114,8 @@ class SupportsFollowing(Protocol):
     def follow(self, code: Tensor) -> None:
         """Take notice of a minibatch of codes (N, *event_shape), detached, before the discriminator sees them.
 
-        It is called in every step of training that has discriminators, on the device, and must not wait for it: what
-        it changes are buffers of the prior, a module, in place.
+        It is called in every training step of a recipe with discriminators, on the device, and must not wait for it:
+        what it changes are buffers of the prior, a module, in place.
         """
 
 

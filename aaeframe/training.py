@@ -257,7 +257,7 @@ class Training:
 def _is_trained(prior: Prior) -> bool:
     """Of one that is not, a copy would be its equal, and may be large; not every one can be copied.
 
-    One that follows codes is not trained either: it is an average of its own, and the weights' average has it as it is.
+    One that only follows codes is not trained either: it is an average itself, and the weights' average shares it.
     """
     if not isinstance(prior, nn.Module):
         return False

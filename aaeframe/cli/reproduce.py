@@ -61,7 +61,9 @@ def reproduce(
     ] = None,
     curves: Annotated[
         Path | None,
-        typer.Option(metavar="PNG", help="Draw how the errors that are asked for were come to, epoch by epoch."),
+        typer.Option(
+            metavar="PNG", help="Draw the errors on validation rows, epoch by epoch, of the rows and columns asked for."
+        ),
     ] = None,
     list_only: Annotated[
         bool, typer.Option("--list", help="Train nothing: list rows, columns, what fills them, and what is done.")
@@ -79,7 +81,7 @@ def reproduce(
     given, chosen = _given(row or (), data, held_out), selected(row or (), column or ())
     todo, registry = cells(chosen, out, seeds=seeds, data=given), options.registry(context)
     if curves is not None:
-        _check_picture(curves, list_only)
+        _check_picture(curves, out, list_only)
     if not list_only:
         _check_given(given)
         _check_data(todo, registry)
@@ -123,13 +125,15 @@ def _check_given(given: Given | None) -> None:
         datasets.load(given.source, held_out=given.held_out)
 
 
-def _check_picture(path: Path, list_only: bool) -> None:
+def _check_picture(path: Path, out: Path, list_only: bool) -> None:
     """Refuse before any work a picture that cannot be drawn."""
     if list_only:
         raise ConfigError("--curves draws what was trained, and --list trains nothing; leave one of them out")
-    if path.suffix != ".png" or path.is_dir():
+    if path.suffix.lower() != ".png":
         raise ConfigError(f"--curves {path}: the picture is a PNG; name a file that ends in .png")
-    if not path.parent.is_dir():
+    if path.is_dir():
+        raise ConfigError(f"--curves {path} is a folder; name a file")
+    if not path.parent.is_dir() and path.parent != out:  # that one is made
         raise ConfigError(f"--curves {path}: there is no folder {path.parent}; make it first")
 
 

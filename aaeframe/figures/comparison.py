@@ -95,7 +95,7 @@ def learning_curves(courses: Mapping[str, Course], *, title: str, ylabel: str) -
     finite is a gap. DataError if there is no run, or one of them has nothing to draw.
     """
     drawn = {
-        it: {name: [_curve(name, *xy) for xy in runs] for name, runs in course.runs.items()}
+        it: {name: [_curve(name, *xy) for xy in runs] for name, runs in course.runs.items() if runs}
         for it, course in courses.items()
         if any(course.runs.values())
     }

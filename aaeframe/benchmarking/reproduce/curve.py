@@ -12,12 +12,12 @@ Measure: TypeAlias = Literal["validation/error", "validation/reconstruction"]
 POINTS: Final = 20
 """Of a curve that is kept: evenly spread over the epochs, with the last."""
 
-_OTHERWISE: Final = "validation/reconstruction"
-
 LARGEST: Final = 1e12
 """Wide enough for anything that is measured, and narrow enough to be added and squared."""
 Number: TypeAlias = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
-Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
+MOST: Final = 2**53
+"""Whole numbers up to which a float tells them apart."""
+Count: TypeAlias = Annotated[int, Field(ge=0, lt=MOST)]
 
 
 class Curve(BaseModel):
@@ -42,7 +42,9 @@ class Curve(BaseModel):
 def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Curve | None:
     """Of a run's rows of metrics: of its error, where it has one, or else of its reconstruction. What cannot be told
     in numbers is left out; None if that is all."""
-    measure: Measure = "validation/error" if any(_told(row, "validation/error") for row in metrics) else _OTHERWISE
+    measure: Measure = "validation/error"
+    if not any(_told(row, measure) for row in metrics):
+        measure = "validation/reconstruction"
     kept = _thinned([row for row in metrics if _told(row, measure)])
     if not kept:
         return None
@@ -55,7 +57,8 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Curve | None:
 
 def _told(row: Mapping[str, Any], measure: Measure) -> bool:
     epoch, value = row.get("epoch"), row.get(measure)
-    return isinstance(epoch, int) and epoch > 0 and isinstance(value, int | float) and abs(value) <= LARGEST
+    numbers = type(epoch) is int and isinstance(value, int | float) and not isinstance(value, bool)
+    return numbers and 0 < row["epoch"] < MOST and abs(row[measure]) <= LARGEST
 
 
 def _thinned(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:

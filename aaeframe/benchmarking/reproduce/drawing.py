@@ -19,7 +19,8 @@ def draw_curves(results: Sequence[Result], path: Path) -> bool:
     False, and nothing is drawn, if no run tells its error by epoch. RunError if the picture cannot be written.
     """
     errors = [it for it in results if it.row.error is not None]
-    courses = {title: _course([it for it in errors if it.title == title]) for title in (it.title for it in errors)}
+    titles = dict.fromkeys(it.title for it in errors)
+    courses = {title: _course([it for it in errors if it.title == title]) for title in titles}
     if not any(course.runs for course in courses.values()):
         return False
     figure = figures.learning_curves(courses, title="Learning curves", ylabel="watched validation rows wrong, %")

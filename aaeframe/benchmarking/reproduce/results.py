@@ -46,7 +46,7 @@ class Judged:
     made_by: Mapping[str, Any]
     """The settings that make it what it is, by dotted keys, its seed among them."""
     curve: Curve | None
-    """None of a generator, and of a record that does not tell it."""
+    """None of a generator, and of a run or record of which none is told."""
     recorded: bool = False
     """Whether it is known from a table alone."""
 
@@ -70,7 +70,7 @@ class Unfinished:
     """How many are done; all of them if only the evaluation is missing."""
     epochs: int
     curve: Curve | None
-    """So far; None before the first epoch is done."""
+    """So far; None if there is nothing to tell, as before the first epoch is done."""
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def _following(preset: str, uniform: str, *, after: int = 40_000, early: int = 1
     `uniform` is the error on test images, with a uniform prior, that was known before.
     """
     settings = ("prior.y.options.follow=0.002", f"prior.y.options.follow_after={after}")
-    seen = f"the following prior of y was thought of after {uniform} % of test images were wrong with a uniform one"
+    seen = f"that y's prior follows was thought of after {uniform} % of test images were wrong with a uniform one"
     return {"following": ByPreset(preset, settings, early=early, seen=seen)}
 
 

@@ -98,22 +98,22 @@ def test_mean_and_spread_of_two_seeds_by_hand(put, found):
     assert f"† settings tuned {read_about('modern-mnist-16-clusters').tuned}" in notes([result])
 
 
-def labeled(entropy, **known):
-    """The evaluation of a classification whose q(y) has this entropy."""
-    block = {"entropy": entropy, "two_sample": 0.99, **known}
+def labeled(**known):
+    """The evaluation of a classification, of whose y this is known."""
+    block = {"two_sample": 0.99, **known}
     return {"reconstruction": {"ratio": 0.3}, "blocks": {"y": block}, "classification": {"error": 0.02}}
 
 
 @pytest.mark.parametrize(
     ("known", "counts"),
     [
-        ({"prior_entropy": 2.1, "uniform_entropy": math.log(10)}, False),  # the prior has followed the codes
-        ({"prior_entropy": 2.2, "uniform_entropy": 2.15}, True),
-        ({"prior_entropy": math.log(10)}, False),  # a report older than the entry
+        ({"entropy": 2.1, "prior_entropy": 2.1, "uniform_entropy": math.log(10)}, False),  # it has followed the codes
+        ({"entropy": 2.25, "prior_entropy": 2.25, "uniform_entropy": math.log(10)}, True),
+        ({"entropy": 2.1, "prior_entropy": math.log(10)}, False),  # a report older than the entry
     ],
 )
 def test_classes_must_be_used_as_evenly_as_a_uniform_prior_asks_whatever_the_prior_is(put, found, known, counts):
-    put("100-labels", "following", 0, evaluations={"test": labeled(2.1, **known)})
+    put("100-labels", "following", 0, evaluations={"test": labeled(**known)})
     [run] = found()[0].judged
     assert run.counts == counts
 
@@ -299,7 +299,13 @@ def test_a_long_curve_is_thinned_and_keeps_its_last_point(put, found):
 
 @pytest.mark.parametrize(
     "losses",
-    [{"validation/error": None, "validation/reconstruction": 1e13}, {"epoch": "one"}, {"epoch": -1}],
+    [
+        {"validation/error": None, "validation/reconstruction": 1e13},
+        {"epoch": "one"},
+        {"epoch": -1},
+        {"epoch": 2**53},
+        {"epoch": True},
+    ],
 )
 def test_a_run_of_which_no_curve_can_be_told_is_in_the_table_without_one(put, found, losses):
     put("16-clusters", "label-free", 0, evaluations={"test": report(0.03)}, losses=losses)

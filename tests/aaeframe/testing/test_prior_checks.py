@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from aaeframe.protocols import LabeledSample
 from aaeframe.registry import Offer
 from aaeframe.testing.catalogue import CHECKS
 from aaeframe.testing.outcome import check_component
+from aaeframe_plugins.priors.categorical import FollowingCategorical, categorical
 
 
 class Blobs(nn.Module):
@@ -55,16 +57,45 @@ class Forgetful(Blobs):
         self.centers = torch.rand(2, 2)
 
 
-class Drifting(Blobs):
-    """Follows codes by what no state_dict holds."""
+class Frequencies(FollowingCategorical):
+    """A slow one whose probs no state_dict holds."""
 
-    shift = 0.0
+    def __init__(self):
+        super().__init__(torch.ones(5), rate=0.002, after=0)
+        probs = self.probs
+        del self.probs
+        self.probs = probs
 
-    def sample(self, sample_shape=torch.Size()):
-        return super().sample(sample_shape) + self.shift
+
+class Counting(FollowingCategorical):
+    """Waits by a counter that no state_dict holds."""
+
+    def __init__(self):
+        super().__init__(torch.ones(5), rate=0.002, after=0)
+        self.count = 0
 
     def follow(self, code):
-        self.shift += 1.0
+        self.count += 1
+        if self.count > 3:
+            super().follow(code)
+
+
+class Renewing(Blobs):
+    """Makes a buffer anew each time; of this size, memory is used again."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("large", torch.zeros(1000, 1000))
+
+    def follow(self, code):
+        self.large = self.large + 1
+
+
+class Drawing(Blobs):
+    """Follows by numbers that it draws, which is its right."""
+
+    def follow(self, code):
+        self.centers += 0.1 * torch.randn(2, 2)
 
 
 class Misremembered(Blobs):
@@ -142,7 +173,9 @@ REJECTED = {
         (testing.PriorCase(Misremembered), "what from_state builds of a state_dict must sample the same"),
     ],
     "check_follow": [
-        (testing.PriorCase(Drifting), "what follow changes must be in buffers"),
+        (testing.PriorCase(Frequencies), "what follow goes by must be in buffers"),
+        (testing.PriorCase(Counting), "what follow goes by must be in buffers"),
+        (testing.PriorCase(Renewing), "follow must change buffers in place, where a captured step finds them: large"),
         (blobs(follow=lambda self, code: code.zero_()), "follow must not change the codes it is shown"),
         (
             blobs(follow=lambda self, code: setattr(self, "centers", self.centers + 1)),
@@ -184,6 +217,13 @@ REJECTED = {
 @pytest.mark.parametrize("check", REJECTED)
 def test_a_good_prior_is_accepted(check):
     getattr(testing, check)(testing.PriorCase(Blobs))
+
+
+@pytest.mark.parametrize(
+    "factory", [Drawing, partial(categorical, follow=0.002), partial(categorical, follow=0.1, follow_after=200)]
+)
+def test_a_prior_may_follow_by_chance_slowly_or_late(factory):
+    testing.check_follow(testing.PriorCase(factory))
 
 
 @pytest.mark.parametrize(

@@ -78,10 +78,10 @@ def test_learning_curves_of_what_is_asked_for_are_drawn(done, tmp_path):
     outcome = done("reproduce", "likelihood", "--seeds", 1, "--curves", "nothing.png")
     assert "no run here tells its error by epoch, so nothing.png is not drawn" in outcome.err
     assert not (tmp_path / "nothing.png").exists()
-    outcome = done("reproduce", "clusters", "--seeds", 1, "--json", "--curves", "curves.png")
-    assert outcome.json == stored(tmp_path / "reproduction")
-    assert "learning curves are in curves.png" in outcome.err
-    with Image.open(tmp_path / "curves.png") as image:
+    outcome = done("reproduce", "clusters", "--seeds", 1, "--json", "--out", "new", "--curves", "new/curves.PNG")
+    assert outcome.json == stored(tmp_path / "new")
+    assert "learning curves are in new/curves.PNG" in outcome.err
+    with Image.open(tmp_path / "new/curves.PNG") as image:
         assert image.size[0] > 300
 
 
@@ -90,7 +90,7 @@ def test_learning_curves_of_what_is_asked_for_are_drawn(done, tmp_path):
     [
         (("--curves", "."), "the picture is a PNG; name a file that ends in .png"),
         (("--curves", "curves.pdf"), "--curves curves.pdf: the picture is a PNG"),
-        (("--curves", "presets.png"), "the picture is a PNG"),
+        (("--curves", "presets.png"), "--curves presets.png is a folder; name a file"),
         (("--curves", "nowhere/curves.png"), "there is no folder nowhere"),
         (("--list", "--curves", "curves.png"), "--list trains nothing"),
     ],
