@@ -1,199 +1,337 @@
-"""Everything that needs a GPU, in one go: python benchmarks/gpu.py [--out FILE] [--only PART ...] [--minutes 9] [--dry]
+"""Everything that needs a GPU: python3 benchmarks/gpu.py [first | second | third ...] [--out FILE] [--dry]
 
-Compares the kernels' real paths with float64, answers what could so far only be emulated, measures kernels and step,
-tells whether the project's targets are met, and runs the kernels' tests on the GPU; prints what it finds and writes
-it as JSON after every part, so that nothing is lost. After --minutes it begins no further part and records which were
-left out; the tests come last and get the time that is left until 50 seconds later, at most 4 minutes. Set AAEFRAME_DATA
-to check the accuracy on MNIST's test digits; without it, on enlarged digits from scikit-learn. Exit code 1 if a part
-failed, 2 without a GPU; a target that is missed is no failure.
+Three runs of at most 180, 220 and 180 seconds, each useful alone. A run is a row of groups. A group is a child process
+with a time limit of its own, so a crash or a hang costs that group alone. Results are merged into one file after each
+group. This script needs Python alone: wheels that `gpu_pack.py` left in .gpu are installed first, into a temporary
+folder. Exit code 0 if every part succeeded, 1 if one failed, 2 for a wrong call or where there is no GPU. A missed
+target is no failure.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
+import hashlib
+import importlib.metadata
 import json
+import os
+import signal
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-from gpu_checks import accumulator, accuracy, kernel_tests, tf32, training
-from gpu_targets import parzen_targets, step_targets
-from gpu_timings import parzen_speed, tile_choice
-
-from aaeframe.benchmarking import SUITES
-from aaeframe.benchmarking.case import Settings
-from aaeframe.benchmarking.limits import Limits, measure_limits
-from aaeframe.benchmarking.measure import measure_case
-from aaeframe.benchmarking.report import now, this_machine, write_json
-
-MINUTES = 9.0
-SPARE = 50.0
-"""Seconds beyond --minutes that a part which can be cut short may take, so that the whole takes ten minutes."""
+ROOT = Path(__file__).resolve().parents[1]
+CHILD = ROOT / "benchmarks/gpu_parts.py"
+PACKED = ROOT / ".gpu"
+SOURCES = ("aaeframe", "plugins/aaeframe_plugins", "kernels/aaeframe_kernels", "pyproject.toml")
+NO_GPU = 77
+"""Exit code of a child that finds no GPU."""
+TAIL = 30
+"""Lines of a group's output that are kept where it failed."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """Something to find out."""
+class Group:
+    """Parts that share a process."""
 
-    what: str
-    find: Callable[..., Any]
-    """Takes the device and, where there is `longest`, the seconds it may take."""
-    longest: float | None = None
-    """The most seconds for what can be cut short; less if less is left."""
-    targets: Callable[[Any], dict[str, bool]] | None = None
-    """From what was found, whether each target is met."""
+    parts: tuple[str, ...]
+    limit: float
+    """Seconds for all of them, with the start of Python and the imports."""
 
 
-def cases(suite: str, begin: str = "", quick: bool = False) -> Callable[[torch.device], list[dict[str, Any]]]:
-    """Those cases of `aaeframe bench --case SUITE` whose names begin so, one interleaved comparison each."""
+@dataclass(frozen=True)
+class Run:
+    """Stages in the order of their worth; the groups of one stage run at the same time."""
 
-    def find(device: torch.device) -> list[dict[str, Any]]:
-        settings, limits = Settings(device, quick), limits_of(device, quick)
-        reports = []
-        for case in SUITES[suite].load()(settings):
-            if case.name.startswith(begin):
-                reports.append(measure_case(case, settings, limits))
-                free(device)
-        return [asdict(report) for report in reports]
-
-    return find
+    limit: float
+    """Seconds. The limits of the stages add up to no more."""
+    stages: tuple[tuple[str, ...], ...]
 
 
-@lru_cache
-def limits_of(device: torch.device, quick: bool = False) -> Limits:
-    """Measured once a run."""
-    return measure_limits(device, quick)
-
-
-def step(batch: int) -> Part:
-    what = f"the paper's schedule at batch {batch}: eager, torch.compile, graph, graph and fused loss"
-    targets = step_targets if batch == 100 else None
-    return Part(what, cases("step", f"step alternating batch={batch} "), targets=targets)
-
-
-PARTS: Mapping[str, Part] = {
-    "limits": Part("rates of bare products and of copying", lambda device: asdict(limits_of(device))),
-    "training": Part("two epochs on the digits: graphed, not graphed, and resumed", training),
-    "accuracy": Part("Parzen paths against float64 on real digits, N=2000, M=10000", accuracy),
-    "parzen-speed": Part(
-        "N=10,000, M=10,000,000, D=784, fp16 and int8x2, 1, 10 and 20 bandwidths, two sizes of chunks",
-        parzen_speed,
-        targets=parzen_targets,
-    ),
-    "step-100": step(100),
-    "step-1024": step(1024),
-    "step-8192": step(8192),
-    "tiles": Part("Parzen by tile, N=10,000, M=1,000,000, D=784", tile_choice),
-    "loss": Part("the discriminator loss at 100, 1024, 8192", cases("loss")),
-    "accumulator": Part("bias of fp16 dot products at D=784 and D=2304", accumulator),
-    "tf32": Part("whether operands of tf32 products are truncated", tf32),
-    "parzen": Part("Parzen against other estimators, N=10,000, M=100,000", cases("parzen")),
-    "step-joint": Part("schedule joint at 100, 1024, 8192", cases("step", "step joint")),
-    "tests": Part("the kernels' tests on the GPU, in the time that is left", kernel_tests, longest=240),
+GROUPS: Mapping[str, Group] = {
+    "accuracy": Group(("accuracy", "accumulator", "tf32"), 65),
+    "tests": Group(("tests",), 65),
+    "tiles": Group(("tiles",), 40),
+    "step": Group(("step-100", "step-100-compiled"), 75),
+    "parzen-speed": Group(("limits", "parzen-speed"), 130),
+    "training": Group(("training",), 90),
+    "loss": Group(("loss",), 30),
+    "step-larger": Group(("step-1024", "step-8192"), 35),
+    "parzen": Group(("parzen",), 45),
+    "step-joint": Group(("step-joint",), 30),
+    "step-compiled": Group(("step-1024-compiled", "step-8192-compiled"), 40),
 }
-"""In the order of their worth, but for the tests, which take what time is left: `accuracy` checks the same paths."""
+RUNS: Mapping[str, Run] = {
+    # The tests compile on the host. They may run beside the accuracy part, and beside nothing that is timed.
+    "first": Run(180, (("accuracy", "tests"), ("tiles",), ("step",))),
+    "second": Run(220, (("parzen-speed",), ("training",))),
+    "third": Run(180, (("loss",), ("step-larger",), ("parzen",), ("step-joint",), ("step-compiled",))),
+}
+PARTS = tuple(part for group in GROUPS.values() for part in group.parts)
 
 
-def run(names: list[str], device: torch.device, minutes: float, written: Callable[[dict[str, Any]], None]) -> bool:
-    """Do the parts one after the other; whether none failed. `written` gets the whole state after each."""
-    start = time.monotonic()
-    found: dict[str, Any] = {}
-    state = {
-        "date": now(),
-        "command": " ".join(["python", *sys.argv]),
-        "machine": asdict(this_machine(device)),
-        "parts": found,
-        "left_out": list(names),
-    }
-    for name in names:
+class Session:
+    """Starts the groups as child processes and keeps their merged results."""
+
+    def __init__(self, out: Path, folder: Path, environment: Mapping[str, str], options: Sequence[str] = ()) -> None:
+        self.out, self.folder, self.environment, self.options = out, folder, environment, options
+        self.results: dict[str, Any] = {
+            "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "command": " ".join(["python", *sys.argv]),
+            "commit": commit(),
+            "dry": "--dry" in options,
+            "machine": None,
+            "groups": {},
+            "parts": {},
+            "left_out": [],
+        }
+
+    def do(self, plan: Mapping[str, Run], parts: Sequence[str]) -> None:
+        """Do those parts that the runs have. Raises NoGpu at the first group that finds none."""
+        self.results["left_out"] = [part for part in parts if any(part in parts_of(run) for run in plan.values())]
+        for run in plan.values():
+            self.run(run, parts)
+
+    def run(self, run: Run, parts: Sequence[str]) -> None:
+        """Do the groups of a run. What one stage leaves of its time, the next may use."""
+        end = time.monotonic() + run.limit
+        stages = [groups for stage in run.stages if (groups := wanted(stage, parts))]
+        for number, groups in enumerate(stages):
+            kept_for_later = sum(map(limit, stages[number + 1 :]))
+            self.stage(groups, end - kept_for_later)
+
+    def stage(self, groups: Mapping[str, tuple[str, ...]], end: float) -> None:
+        """Do groups at the same time, until `end` by the monotonic clock, and write what they found."""
         begun = time.monotonic()
-        if begun - start > 60 * minutes:
-            say(f"{minutes:g} minutes are over; left out: {', '.join(state['left_out'])}")
-            break
-        say(f"{name}: {PARTS[name].what}")
-        found[name] = outcome(PARTS[name], device, left=60 * minutes + SPARE - (begun - start))
-        found[name]["seconds"] = round(time.monotonic() - begun, 1)
-        state["left_out"] = [it for it in names if it not in found]
-        written(state)
-        free(device)
-    return not any(failures(part) for part in found.values())
+        children = {name: self.start(name, parts) for name, parts in groups.items()}
+        try:
+            for name, child in children.items():
+                ended = wait(child, end - time.monotonic())
+                self.merge(name, groups[name], ended, time.monotonic() - begun)
+        finally:
+            for child in children.values():
+                kill(child)
+
+    def start(self, name: str, parts: Sequence[str]) -> subprocess.Popen[bytes]:
+        """A group in a process of its own, which leads a group of processes, so that all can be killed at once."""
+        say(f"--- {name}: {', '.join(parts)}")
+        command = [sys.executable, str(CHILD), *self.options, "--group", name, "--out", str(self.file(name)), *parts]
+        with self.log(name).open("wb") as log:
+            return subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def merge(self, name: str, parts: Sequence[str], ended: str | None, seconds: float) -> None:
+        """Take what a group has written. Its first part without a result is the one in which it ended."""
+        lines = self.log(name).read_text("utf-8", errors="replace").splitlines()
+        say("\n".join([f"=== {name}: {ended or 'finished'} after {seconds:.0f} s", *lines]))
+        found = json.loads(self.file(name).read_text("utf-8")) if self.file(name).exists() else {"parts": {}}
+        if ended == f"exit code {NO_GPU}" and not found["parts"]:
+            raise NoGpu(lines[-1] if lines else "no GPU")
+        missing = [part for part in parts if part not in found["parts"]]
+        for part in missing:
+            why = ended or "it wrote no result"
+            told = "\n".join([why, *lines[-TAIL:]]) if part == missing[0] else f"not begun: its group ended ({why})"
+            found["parts"][part] = {"failed": told}
+        self.results["machine"] = self.results["machine"] or found.get("machine")
+        self.results["groups"][name] = {"ended": ended or "finished", "seconds": round(seconds, 1)}
+        self.results["parts"] |= found["parts"]
+        self.results["left_out"] = [part for part in self.results["left_out"] if part not in found["parts"]]
+        write(self.out, self.results)
+
+    def file(self, name: str) -> Path:
+        """The file that a group writes after each of its parts."""
+        return self.folder / f"{name}.json"
+
+    def log(self, name: str) -> Path:
+        """What a group prints."""
+        return self.folder / f"{name}.log"
 
 
-def outcome(part: Part, device: torch.device, left: float) -> dict[str, Any]:
-    """Do a part and tell of it; `left` are the seconds that a part which can be cut short may take at most."""
-    result: dict[str, Any] = {}
-    limit = () if part.longest is None else (min(part.longest, left),)
+class NoGpu(Exception):
+    """There is no GPU here."""
+
+
+class CannotStart(Exception):
+    """The children could not run, and why."""
+
+
+def parts_of(run: Run) -> list[str]:
+    return [part for stage in run.stages for name in stage for part in GROUPS[name].parts]
+
+
+def wanted(stage: Sequence[str], parts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The groups of a stage that have a wanted part, with these parts."""
+    groups = {name: tuple(part for part in GROUPS[name].parts if part in parts) for name in stage}
+    return {name: chosen for name, chosen in groups.items() if chosen}
+
+
+def limit(groups: Mapping[str, Any]) -> float:
+    """Seconds that a stage may take."""
+    return max(GROUPS[name].limit for name in groups)
+
+
+def wait(child: subprocess.Popen[bytes], seconds: float) -> str | None:
+    """How the child ended; None if it finished."""
     try:
-        result["found"] = part.find(device, *limit)
-        show(result["found"])
-        if part.targets is not None:
-            result["targets"] = part.targets(result["found"])
-            for target, met in result["targets"].items():
-                say(f"    target {'met' if met else 'MISSED'}: {target}")
-    except Exception as error:  # the parts do not need each other, and the file tells
-        result["failed"] = f"{type(error).__name__}: {error}"
-        say(f"    FAILED {result['failed']}")
-    return result
+        code = child.wait(max(0.0, seconds))
+    except subprocess.TimeoutExpired:
+        kill(child)
+        return "stopped at its limit of time"
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return None if code == 0 else f"exit code {code}"
 
 
-def failures(part: dict[str, Any]) -> list[str]:
-    """What went wrong in a part: the part itself, or alternatives of its cases."""
-    if "failed" in part:
-        return [part["failed"]]
-    cases = part["found"] if isinstance(part["found"], list) else []
-    return [why for case in cases for why in case["failed"].values()]
+def kill(child: subprocess.Popen[bytes]) -> None:
+    """End the child and the processes that it started. One that the driver holds may outlive this."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(5)
 
 
-def show(found: Any) -> None:
-    """A line for each alternative of a case; anything else as it is."""
-    if not isinstance(found, list):
-        say("    " + json.dumps(found))
-        return
-    for case in found:
-        for row in case["rows"]:
-            ratio = "no ratio" if row["ratio"] is None else f"ratio {row['ratio']:.2f}"
-            say(f"    {case['name']}: {row['alternative']}: {row['seconds'] * 1e3:.4g} ms, {ratio}")
-        for name, why in case["failed"].items():
-            say(f"    {case['name']}: {name} FAILED: {why}")
+@contextmanager
+def prepared(dry: bool) -> Iterator[dict[str, str]]:
+    """The environment of the children, in which aaeframe can be imported. Raises CannotStart if it cannot be."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("TRITON_INTERPRET", "AAEFRAME_KERNELS")}
+    environment["PYTHONUNBUFFERED"] = "1"  # what a child has printed is there when it is killed
+    if dry:
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+    if (PACKED / "data").is_dir():
+        environment.setdefault("AAEFRAME_DATA", str(PACKED / "data"))
+    with tempfile.TemporaryDirectory() as folder:
+        if not installed():
+            install(Path(folder))
+            environment["PYTHONPATH"] = os.pathsep.join([folder, *filter(None, [os.environ.get("PYTHONPATH")])])
+        yield environment
 
 
-def free(device: torch.device) -> None:
-    """Give back what the part before has used."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
+def installed() -> bool:
+    try:
+        importlib.metadata.version("aaeframe")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def install(folder: Path) -> None:
+    """Unpack the wheels of .gpu. Raises CannotStart if there are none, or if they are not of these sources."""
+    wheels = sorted(map(str, (PACKED / "wheels").glob("*.whl")))
+    if not wheels:
+        raise CannotStart(f"aaeframe is not installed, and {PACKED} has no wheels: run benchmarks/gpu_pack.py first")
+    if about()["sources"] != digest_of_sources():
+        raise CannotStart(f"the sources have changed since {PACKED} was made: run benchmarks/gpu_pack.py again")
+    options = ("-q", "--no-index", "--no-deps", "--no-compile", "--no-cache-dir", "--disable-pip-version-check")
+    command = [sys.executable, "-m", "pip", "install", *options, "--target", str(folder), *wheels]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise CannotStart(f"pip could not install {PACKED / 'wheels'}:\n{done.stderr.strip()}")
+
+
+def about() -> dict[str, Any]:
+    """What gpu_pack.py wrote beside the wheels."""
+    file = PACKED / "about.json"
+    if not file.exists():
+        raise CannotStart(f"{file} is missing: run benchmarks/gpu_pack.py again")
+    return json.loads(file.read_text("utf-8"))
+
+
+def digest_of_sources() -> str:
+    """SHA-256 of all that goes into our wheel."""
+    digest = hashlib.sha256()
+    for source in SOURCES:
+        path = ROOT / source
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def commit() -> str | None:
+    """The commit that is measured, with "+" if files have changed since; None if neither git nor .gpu knows."""
+    git = ["git", "-C", str(ROOT)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return about()["commit"] if (PACKED / "about.json").exists() else None
+    return head + ("+" if changed.strip() else "")
+
+
+def write(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", "utf-8")
+    partial.replace(path)
+
+
+def show_plan(plan: Mapping[str, Run]) -> None:
+    for name, run in plan.items():
+        say(f"{name}, at most {run.limit:.0f} s")
+        for stage in run.stages:
+            told = (f"{group} ({', '.join(GROUPS[group].parts)})" for group in stage)
+            say(f"    at most {limit(dict.fromkeys(stage)):.0f} s: {' beside '.join(told)}")
 
 
 def say(line: str) -> None:
     print(line, flush=True)
 
 
+def terminate(number: int, frame: Any) -> None:
+    """End by an exception, so that the children are killed."""
+    raise SystemExit(128 + number)
+
+
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("gpu.json"))
-    parser.add_argument("--only", action="append", choices=list(PARTS), help="a part; may be repeated")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="after these no further part is begun")
-    parser.add_argument("--dry", action="store_true", help="list the parts and do nothing")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="*", metavar="RUN", help=f"{', '.join(RUNS)}; all of them if not given")
+    parser.add_argument("--only", action="append", choices=PARTS, metavar="PART", help="may be repeated; see --list")
+    parser.add_argument("--out", type=Path, default=Path("gpu.json"), metavar="FILE", help="gpu.json if not given")
+    parser.add_argument("--dry", action="store_true", help="rehearse every part on the CPU, at a tiny size")
+    parser.add_argument("--break", dest="broken", metavar="GROUP=crash|hang", help="with --dry: break its last part")
+    parser.add_argument("--list", action="store_true", help="list runs, groups and parts, and do nothing")
     asked = parser.parse_args(arguments)
-    names = [name for name in PARTS if asked.only is None or name in asked.only]
-    if asked.dry:
-        for name in names:
-            say(f"{name}: {PARTS[name].what}")
+    if unknown := [name for name in asked.runs if name not in RUNS]:
+        parser.error(f"there is no run {unknown[0]!r}; available: {', '.join(RUNS)}")
+    if asked.broken and not (asked.dry and asked.broken.partition("=")[::2] in breakages()):
+        parser.error(f"--break {asked.broken}: needs --dry and GROUP=crash or GROUP=hang; groups: {', '.join(GROUPS)}")
+    if not asked.out.resolve().parent.is_dir():
+        parser.error(f"--out {asked.out}: there is no folder {asked.out.resolve().parent}")
+    plan = {name: run for name, run in RUNS.items() if not asked.runs or name in asked.runs}
+    if asked.list:
+        show_plan(plan)
         return 0
-    if not torch.cuda.is_available():
-        print("error: torch finds no CUDA device here; on one without a GPU there is `aaeframe bench`", file=sys.stderr)
+    signal.signal(signal.SIGTERM, terminate)
+    options = [*(["--dry"] if asked.dry else []), *(["--break", asked.broken] if asked.broken else [])]
+    try:
+        with prepared(asked.dry) as environment, tempfile.TemporaryDirectory() as folder:
+            session = Session(asked.out, Path(folder), environment, options)
+            session.do(plan, asked.only or PARTS)
+    except (CannotStart, NoGpu) as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        good = run(names, torch.device("cuda", 0), asked.minutes, lambda state: write_json(asked.out, state))
-    say(f"written: {asked.out}")
-    return 0 if good else 1
+    failed = [name for name, part in session.results["parts"].items() if failures(part)]
+    say(f"written: {asked.out}" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
+
+
+def breakages() -> set[tuple[str, str]]:
+    return {(group, how) for group in GROUPS for how in ("crash", "hang")}
+
+
+def failures(part: Mapping[str, Any]) -> list[str]:
+    """What went wrong in a part: the part itself, or alternatives of its cases."""
+    if "failed" in part:
+        return [part["failed"]]
+    cases = part["found"] if isinstance(part["found"], list) else []
+    return [why for case in cases for why in case["failed"].values()]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,24 +33,27 @@ class Failed(Exception):
     """What was found is not as it must be."""
 
 
-def kernel_tests(device: torch.device, seconds: float, tests: Sequence[str] | None = None) -> dict[str, Any]:
-    """pytest of the kernels' numbers, on the GPU itself, which compiles each shape anew: it may take `seconds`.
+def kernel_tests(device: torch.device, tests: Sequence[str] = (), options: Sequence[str] = ()) -> dict[str, Any]:
+    """pytest of the kernels' numbers, on the GPU itself, which compiles each shape anew. Failed if a test fails.
 
-    Failed if a test fails, or if there was not the time for all: then with the lines of those that ran.
+    Its lines are printed as they come, so that they tell which tests ran if the time is over before the end.
     """
     known = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests/kernels").rglob("kernel_*.py"))
-    command = [sys.executable, "-m", "pytest", "-v", "-m", "", "-p", "no:cacheprovider", *(tests or known)]
-    environment = {k: v for k, v in os.environ.items() if k not in ("TRITON_INTERPRET", "AAEFRAME_KERNELS")}
-    environment["PYTHONUNBUFFERED"] = "1"  # so that what was written is here when the time is over
-    try:
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds)
-    except subprocess.TimeoutExpired as error:
-        written = (error.stdout or b"").decode(errors="replace")  # bytes, whatever `text` says
-        raise Failed(f"not done after {seconds:.0f} s; until then:\n{written}") from error
-    tail = (done.stdout + done.stderr).strip().splitlines()[-30:]
-    if done.returncode != 0:
-        raise Failed("\n".join(tail))
-    return {"command": " ".join(command[1:]), "tail": tail[-1]}
+    chosen = ("-v", "-m", "", "-p", "no:cacheprovider", *options, *(tests or known))
+    command = [sys.executable, "-m", "pytest", *chosen]
+    lines: deque[str] = deque(maxlen=30)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
+        for line in child.stdout or ():
+            print(line, end="", flush=True)
+            lines.append(line.rstrip())
+    if child.returncode != 0:
+        raise Failed("\n".join(lines))
+    return {"command": " ".join(command[1:]), "tail": lines[-1]}
+
+
+def collected_tests(device: torch.device) -> dict[str, Any]:
+    """The same tests collected and not run: whether all that they import is there."""
+    return kernel_tests(device, options=("--collect-only", "-q", "-n", "0"))
 
 
 def training(device: torch.device, width: int = 1000, epochs: int = 2) -> dict[str, Any]:

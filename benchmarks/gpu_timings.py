@@ -29,18 +29,29 @@ def parzen_speed(
     """Seconds for ten million samples that stream by, D = 784, next to a bare fp16 product; 1, 10, 20 bandwidths.
 
     Samples come in chunks of 100,000 and in those of `aaeframe evaluate --likelihood`; each must divide `samples`. The
-    product is taken in the same chunks, and the fastest is what all are set against.
+    product is taken in the same chunks, and the fastest is what all are set against. As many samples as the largest
+    chunk has take turns.
     """
-    x = digit_images(rows, 28).to(device)
-    y = decoder_like(max(chunks), 28).to(device)
-    products = {str(chunk): seconds(device, bare_product(x, y[:chunk], samples // chunk)) for chunk in chunks}
+    x, y = digit_images(rows, 28).to(device), decoder_like(max(chunks), 28).to(device)
+    products = {str(chunk): seconds(device, bare_product(x, y, chunk, samples // chunk)) for chunk in chunks}
     found: dict[str, Any] = {"rows": rows, "samples": samples, "fp16_product_seconds_by_chunk": products}
     for chunk, precision, count in itertools.product(chunks, precisions, counts):
         grid = torch.logspace(math.log10(0.08), math.log10(0.3), count).tolist() if count > 1 else [0.2]
-        found[f"{precision}, {count} bandwidths, chunks of {chunk}"] = streamed(
-            device, x, y[:chunk], grid, precision, samples // chunk, min(products.values())
-        )
+        found[f"{precision}, {count} bandwidths, chunks of {chunk}"] = {
+            "bandwidths": count,
+            "pairs": rows * samples,
+            "product_seconds": min(products.values()),
+            **streamed(device, x, y, grid, precision, chunk, samples // chunk),
+        }
     return found
+
+
+def rotating(samples: torch.Tensor, size: int, passes: int) -> Iterator[torch.Tensor]:
+    """`passes` chunks of `size` samples, each another one until all were taken: so a cache cannot serve them.
+
+    The samples must be larger than the cache for that: 100,000 of 784 float32 are 314 MB, five times that of an H200.
+    """
+    return itertools.islice(itertools.cycle(samples[: len(samples) // size * size].split(size)), passes)
 
 
 def streamed(
@@ -49,29 +60,24 @@ def streamed(
     y: torch.Tensor,
     grid: list[float],
     precision: str,
+    chunk: int,
     passes: int,
-    product: float,
 ) -> dict[str, Any]:
-    """The estimate over the chunk y, taken `passes` times."""
+    """Seconds and memory of the estimate over so many chunks of y."""
     state = ParzenState(x, grid, precision=precision)
 
     def stream() -> None:
-        for _ in range(passes):
-            state.update(y, len(y))
+        for samples in rotating(y, chunk, passes):
+            state.update(samples, chunk)
         state.log_likelihood()
 
-    state.update(y, len(y))  # compiles
+    state.update(y[:chunk], chunk)  # compiles
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     inputs = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
     best = seconds(device, stream)
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    return {
-        "seconds": best,
-        "to_product": best / product,
-        "peak_mib_above_inputs": (peak - inputs) / 2**20,
-        "paths": dict(state.paths),
-    }
+    return {"seconds": best, "peak_mib_above_inputs": (peak - inputs) / 2**20, "paths": dict(state.paths)}
 
 
 TILES: Mapping[Mode, tuple[Tile, ...]] = {
@@ -90,17 +96,36 @@ def tile_choice(
 ) -> dict[str, Any]:
     """Seconds by tile, next to a bare fp16 product; one bandwidth. The kernels' table should name the fastest."""
     x, y = digit_images(rows, 28).to(device), decoder_like(chunk, 28).to(device)
-    product = seconds(device, bare_product(x, y, passes))
+    product = seconds(device, bare_product(x, y, chunk, passes))
     found: dict[str, Any] = {"rows": rows, "samples": passes * chunk, "fp16_product_seconds": product}
     for mode, candidates in tiles.items():
         for tile in candidates:
             with using(mode, tile):
-                name = f"{mode} {tile.rows}x{tile.samples}x{tile.depth}, {tile.warps} warps, {tile.stages} stages"
+                name = described(mode, tile)
                 try:
-                    found[name] = streamed(device, x, y, [0.2], mode, passes, product)
+                    found[name] = streamed(device, x, y, [0.2], mode, chunk, passes)
                 except Exception as error:  # one that does not fit this GPU; the others are worth knowing
                     found[name] = f"{type(error).__name__}: {error}"
     return found
+
+
+def compiled_tiles(device: torch.device, candidates: int = 1) -> dict[str, Any]:
+    """What a launch of the first tiles of each mode takes, compiled for compute capability 9.0 and not run."""
+    from aaeframe_kernels.ahead_of_time import compiling_for
+
+    x, samples = digit_images(128, 28).flatten(1), decoder_like(128, 28).flatten(1)
+    found: dict[str, Any] = {}
+    for mode, tiles in TILES.items():
+        for tile in tiles[:candidates]:
+            with using(mode, tile), compiling_for("sm_90a") as compiled:
+                gpu.prepare(x, torch.tensor([0.2]), mode).partial(samples)
+            kernel = compiled[-1]
+            found[described(mode, tile)] = {it: getattr(kernel, it) for it in ("registers", "shared", "spills")}
+    return found
+
+
+def described(mode: Mode, tile: Tile) -> str:
+    return f"{mode} {tile.rows}x{tile.samples}x{tile.depth}, {tile.warps} warps, {tile.stages} stages"
 
 
 @contextmanager
@@ -114,16 +139,16 @@ def using(mode: Mode, tile: Tile) -> Iterator[None]:
         gpu.TILES[mode] = before
 
 
-def bare_product(x: torch.Tensor, y: torch.Tensor, passes: int) -> Callable[[], None]:
+def bare_product(x: torch.Tensor, y: torch.Tensor, chunk: int, passes: int) -> Callable[[], None]:
     """The products alone, in fp16 into memory that is there, through cuBLAS."""
-    a, b = x.flatten(1).half(), y.flatten(1).half()
-    out = a.new_empty(len(a), len(b))
+    a, halves = x.flatten(1).half(), y.flatten(1).half()
+    out = a.new_empty(len(a), chunk)
 
     def run() -> None:
-        for _ in range(passes):
-            torch.mm(a, b.T, out=out)
+        for samples in rotating(halves, chunk, passes):
+            torch.mm(a, samples.T, out=out)
 
-    torch.mm(a, b.T, out=out)
+    torch.mm(a, halves[:chunk].T, out=out)  # sets cuBLAS up
     return run
 
 

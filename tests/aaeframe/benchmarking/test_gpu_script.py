@@ -1,4 +1,4 @@
-"""benchmarks/gpu.py without a GPU: what it would do, each check at a tiny size, and its guard of time."""
+"""benchmarks/gpu.py without a GPU: groups as child processes, each broken on purpose, and parts at a tiny size."""
 
 from __future__ import annotations
 
@@ -13,15 +13,52 @@ from pathlib import Path
 import pytest
 import torch
 
+from aaeframe.benchmarking import SUITES
+from aaeframe.benchmarking.case import Settings
 from aaeframe.evaluation import likelihood
 
 CPU = torch.device("cpu")
 SCRIPTS = Path(__file__).parents[3] / "benchmarks"
+GROUPS = ("accuracy", "tests", "tiles", "step", "parzen-speed", "training", "loss", "step-larger", "parzen")
+GROUPS += ("step-joint", "step-compiled")
+
+QUICK_CHILD = """
+import argparse, os, signal, sys
+sys.path.insert(0, {scripts!r})
+from pathlib import Path
+from gpu import write
+
+parser = argparse.ArgumentParser()
+parser.add_argument("parts", nargs="+")
+parser.add_argument("--out", type=Path)
+parser.add_argument("--group")
+parser.add_argument("--dry", action="store_true")
+parser.add_argument("--break", dest="broken", default="")
+asked = parser.parse_args()
+results = {{"machine": {{"device": "none"}}, "parts": {{}}}}
+broken, _, how = asked.broken.partition("=")
+for name in asked.parts:
+    print("begins", name, flush=True)
+    if broken == asked.group and name == asked.parts[-1]:
+        if how == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            signal.pause()
+    results["parts"][name] = {{"found": {{"value": len(name)}}}}
+    write(asked.out, results)
+"""
+"""A child that does as gpu_parts.py does, without torch: each part is done at once."""
 
 
 @pytest.fixture
 def gpu(script):
     return script("gpu")
+
+
+@pytest.fixture
+def parts(script):
+    return script("gpu_parts")
 
 
 @pytest.fixture
@@ -34,60 +71,212 @@ def timings(script):
     return script("gpu_timings")
 
 
-def test_dry_lists_the_parts_and_does_nothing(gpu, capsys, tmp_path):
+@pytest.fixture
+def quick_child(gpu, monkeypatch, tmp_path):
+    child = tmp_path / "child.py"
+    child.write_text(QUICK_CHILD.format(scripts=str(SCRIPTS)))
+    monkeypatch.setattr(gpu, "CHILD", child)
+
+
+def results_of(path):
+    return json.loads(path.read_text("utf-8"))
+
+
+def test_the_groups_of_these_tests_are_all(gpu):
+    assert tuple(gpu.GROUPS) == GROUPS
+
+
+def test_every_part_is_in_one_group_and_every_group_in_one_run(gpu, parts):
+    assert sorted(gpu.PARTS) == sorted(parts.PARTS)
+    staged = [name for run in gpu.RUNS.values() for stage in run.stages for name in stage]
+    assert sorted(staged) == sorted(gpu.GROUPS)
+
+
+def test_stages_fit_their_run_and_runs_are_as_short_as_promised(gpu):
+    assert [run.limit for run in gpu.RUNS.values()] == [180, 220, 180]
+    for run in gpu.RUNS.values():
+        assert sum(gpu.limit(dict.fromkeys(stage)) for stage in run.stages) <= run.limit
+
+
+def test_the_plan_is_shown_and_nothing_done(gpu, capsys, tmp_path):
     out = tmp_path / "out.json"
-    assert gpu.main(["--dry", "--out", str(out)]) == 0
-    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == list(gpu.PARTS)
+    assert gpu.main(["first", "--list", "--out", str(out)]) == 0
+    assert "accuracy (accuracy, accumulator, tf32) beside tests (tests)" in capsys.readouterr().out
     assert not out.exists()
 
 
-def test_without_a_gpu_it_says_so(gpu, monkeypatch, capsys):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert gpu.main([]) == 2
+def test_a_session_does_all_parts_and_says_what_it_measured(gpu, quick_child, tmp_path):
+    out = tmp_path / "out.json"
+    assert gpu.main(["--dry", "--out", str(out)]) == 0
+    results = results_of(out)
+    assert sorted(results["parts"]) == sorted(gpu.PARTS)
+    assert results["parts"]["tiles"] == {"found": {"value": 5}}
+    assert results["dry"]
+    assert results["machine"] == {"device": "none"}
+    assert results["left_out"] == []
+    assert {it["ended"] for it in results["groups"].values()} == {"finished"}
+
+
+def test_after_each_group_the_file_is_complete(gpu, quick_child, monkeypatch, tmp_path):
+    written = []
+    monkeypatch.setattr(gpu, "write", lambda path, value: written.append(json.loads(json.dumps(value))))
+    gpu.main(["third", "--dry", "--out", str(tmp_path / "out.json")])
+    known = sorted(gpu.parts_of(gpu.RUNS["third"]))
+    assert len(written) == 5
+    for number, results in enumerate(written, 1):
+        assert len(results["groups"]) == number
+        assert sorted([*results["parts"], *results["left_out"]]) == known
+
+
+@pytest.mark.parametrize("how", ["crash", "hang"])
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_broken_group_costs_itself_alone(gpu, quick_child, monkeypatch, tmp_path, capsys, group, how):
+    stage = next(stage for run in gpu.RUNS.values() for stage in run.stages if group in stage)
+    later = ("loss",) if group == "training" else ("training",)
+    for name in stage:  # time enough to start Python, and no more than the suite can spare
+        monkeypatch.setitem(gpu.GROUPS, name, replace(gpu.GROUPS[name], limit=4))
+    monkeypatch.setattr(gpu, "RUNS", {"it": gpu.Run(4 + gpu.GROUPS[later[0]].limit, (stage, later))})
+    out = tmp_path / "out.json"
+
+    assert gpu.main(["--dry", "--break", f"{group}={how}", "--out", str(out)]) == 1
+
+    results, parts = results_of(out), gpu.GROUPS[group].parts
+    failed = {name: part["failed"] for name, part in results["parts"].items() if "failed" in part}
+    ended = {"crash": "killed by SIGSEGV", "hang": "stopped at its limit of time"}[how]
+    assert failed == {parts[-1]: "\n".join([ended, *(f"begins {it}" for it in parts)])}
+    assert {name: it["ended"] for name, it in results["groups"].items() if name != group} == {
+        name: "finished" for name in (*stage, *later) if name != group
+    }
+    assert sorted(results["parts"]) == sorted(gpu.parts_of(gpu.RUNS["it"]))
+    assert results["left_out"] == []
+    assert f"failed: {parts[-1]}" in capsys.readouterr().out
+
+
+def test_parts_after_the_one_that_crashed_are_told_apart(gpu, tmp_path, monkeypatch):
+    child = tmp_path / "child.py"
+    child.write_text("raise SystemExit(3)")
+    monkeypatch.setattr(gpu, "CHILD", child)
+    out = tmp_path / "out.json"
+    assert gpu.main(["--dry", "--only", "step-100", "--only", "step-100-compiled", "--out", str(out)]) == 1
+    parts = results_of(out)["parts"]
+    assert parts["step-100"]["failed"] == "exit code 3"
+    assert parts["step-100-compiled"]["failed"] == "not begun: its group ended (exit code 3)"
+
+
+def test_a_group_takes_the_processes_that_it_started_with_it(gpu, tmp_path, monkeypatch):
+    """As pytest's workers, which would go on compiling beside what is timed next."""
+    child, pid = tmp_path / "child.py", tmp_path / "pid"
+    child.write_text(
+        "import signal, subprocess, sys\n"
+        "it = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n"
+        f"open({str(pid)!r}, 'w').write(str(it.pid))\n"
+        "signal.pause()\n"
+    )
+    monkeypatch.setattr(gpu, "CHILD", child)
+    monkeypatch.setitem(gpu.GROUPS, "loss", replace(gpu.GROUPS["loss"], limit=3))
+    monkeypatch.setattr(gpu, "RUNS", {"it": gpu.Run(3, (("loss",),))})
+    assert gpu.main(["--dry", "--out", str(tmp_path / "out.json")]) == 1
+    state = Path("/proc", pid.read_text(), "stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"  # gone, or dead and not yet reaped by init
+
+
+def test_stopping_the_script_ends_its_children(gpu, tmp_path):
+    source = (
+        "import sys, gpu, pathlib\n"
+        f"gpu.CHILD = pathlib.Path({str(tmp_path / 'child.py')!r})\n"
+        f"sys.exit(gpu.main(['--dry', '--only', 'loss', '--out', {str(tmp_path / 'out.json')!r}]))\n"
+    )
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    (tmp_path / "child.py").write_text(
+        f"import os, signal\nopen({str(started)!r}, 'w').write(str(os.getpid()))\nsignal.pause()\n"
+    )
+    script = subprocess.Popen([sys.executable, "-c", source], env=os.environ | {"PYTHONPATH": str(SCRIPTS)})
+    child = started.read_text()  # waits until it runs
+    script.terminate()
+    assert script.wait(60) == 128 + 15
+    assert not Path("/proc", child).exists()
+
+
+def test_what_was_asked_wrongly_is_said(gpu, capsys, tmp_path):
+    for arguments, told in [
+        (["fourth"], "there is no run 'fourth'; available: first, second, third"),
+        (["--break", "tiles=crash"], "needs --dry"),
+        (["--dry", "--break", "tile=crash"], "groups: accuracy"),
+        (["--out", str(tmp_path / "no" / "out.json")], "there is no folder"),
+        (["--only", "speed"], "invalid choice: 'speed'"),
+    ]:
+        with pytest.raises(SystemExit, match="2"):
+            gpu.main(arguments)
+        assert told in capsys.readouterr().err
+
+
+def test_without_a_gpu_it_says_so_and_writes_nothing(gpu, capsys, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("no GPU must be here for this test")
+    out = tmp_path / "out.json"
+    assert gpu.main(["--only", "tf32", "--out", str(out)]) == 2
     assert "no CUDA device" in capsys.readouterr().err
+    assert not out.exists()
 
 
-def test_parts_are_done_in_order_and_written_one_by_one(gpu, monkeypatch):
+@pytest.mark.slow
+def test_every_part_can_be_rehearsed(gpu, tmp_path):
+    out = tmp_path / "out.json"
+    code = gpu.main(["--dry", "--out", str(out)])
+    results = results_of(out)
+    assert {name: gpu.failures(part) for name, part in results["parts"].items() if gpu.failures(part)} == {}
+    assert code == 0
+    assert results["machine"]["versions"]["torch"] == torch.__version__
+
+
+def test_one_part_is_rehearsed_by_the_real_child(gpu, tmp_path):
+    out = tmp_path / "out.json"
+    assert gpu.main(["--dry", "--only", "tf32", "--out", str(out)]) == 0
+    assert results_of(out)["parts"]["tf32"]["found"] == {"torch.mm": "not tf32"}
+
+
+def test_the_real_child_can_be_broken(gpu, tmp_path):
+    out = tmp_path / "out.json"
+    broken = ["--dry", "--break", "accuracy=crash", "--only", "accumulator", "--only", "tf32"]
+    assert gpu.main([*broken, "--out", str(out)]) == 1
+    parts = results_of(out)["parts"]
+    assert "found" in parts["accumulator"]
+    assert parts["tf32"]["failed"].startswith("killed by SIGSEGV")
+
+
+def test_a_part_that_fails_does_not_end_its_group(parts, capsys):
     def fail(device):
         raise RuntimeError("it broke")
 
-    monkeypatch.setattr(gpu, "PARTS", {"a": gpu.Part("one", lambda device: {"x": 1}), "b": gpu.Part("two", fail)})
-    written = []
-
-    good = gpu.run(["a", "b"], CPU, 9, lambda state: written.append(json.loads(json.dumps(state))))
-
-    assert not good
-    assert written[0]["left_out"] == ["b"]
-    assert written[1]["left_out"] == []
-    assert written[1]["parts"]["a"]["found"] == {"x": 1}
-    assert written[1]["parts"]["b"]["failed"] == "RuntimeError: it broke"
+    found = parts.outcome(parts.Part("it", fail, fail), CPU, dry=True)
+    assert found["failed"] == "RuntimeError: it broke"
+    assert "FAILED RuntimeError: it broke" in capsys.readouterr().out
 
 
-def test_after_the_time_no_part_begins_and_the_rest_is_recorded(gpu, monkeypatch, capsys):
-    clock = iter([0, 1, 2, 541, *[542] * 9])
-    monkeypatch.setattr(gpu.time, "monotonic", lambda: next(clock))
-    parts = {name: gpu.Part(name, lambda device: {}) for name in ("a", "b", "c")}
-    monkeypatch.setattr(gpu, "PARTS", parts)
-    states = []
-
-    assert gpu.run(list(parts), CPU, 9, states.append)
-
-    assert list(states[-1]["parts"]) == ["a"]
-    assert states[-1]["left_out"] == ["b", "c"]
-    assert "left out: b, c" in capsys.readouterr().out
-
-
-def test_an_alternative_that_failed_makes_the_run_fail(gpu):
+def test_an_alternative_that_failed_makes_the_part_fail(gpu):
     assert gpu.failures({"found": [{"failed": {"aaeframe": "wrong"}}]}) == ["wrong"]
     assert gpu.failures({"found": [{"failed": {}}]}) == []
     assert gpu.failures({"found": {"failed": {"no": "case"}}}) == []
 
 
-def test_cases_are_chosen_by_name_and_shown(gpu, capsys):
-    (report,) = gpu.cases("loss", "loss rows=16", quick=True)(CPU)
-    gpu.show([report])
+def test_cases_are_chosen_by_name_and_shown(parts, capsys):
+    (report,) = parts.measured("loss", "loss rows=16", CPU, quick=True)
+    parts.show([report])
     assert "loss rows=16 width=32: aaeframe, few torch operations:" in capsys.readouterr().out
-    assert gpu.cases("loss", "nothing", quick=True)(CPU) == []
+
+
+def test_a_name_that_no_case_has_is_a_failure(parts):
+    with pytest.raises(parts.Failed, match="has no case whose name begins with 'nothing'"):
+        parts.measured("loss", "nothing", CPU, quick=True)
+
+
+def test_every_step_that_is_asked_for_is_a_case_on_a_gpu():
+    names = [case.name for case in SUITES["step"].load()(Settings(torch.device("cuda")))]
+    for kind in ("step", "step-compiled"):
+        for batch in (100, 1024, 8192):
+            assert sum(name.startswith(f"{kind} alternating batch={batch} ") for name in names) == 1
+    assert any(name.startswith("step joint batch=100 ") for name in names)
 
 
 def test_accuracy_against_float64(checks):
@@ -121,8 +310,20 @@ def test_streaming_takes_every_sample_and_is_set_against_a_product(timings):
     fastest = min(found["fp16_product_seconds_by_chunk"].values())
     for chunk in (20, 10):
         ours = found[f"fp32, 20 bandwidths, chunks of {chunk}"]
-        assert ours["to_product"] == pytest.approx(ours["seconds"] / fastest)
+        assert ours["product_seconds"] == fastest
+        assert (ours["bandwidths"], ours["pairs"]) == (20, 8 * 60)
         assert ours["paths"]["fp32"] == 3 * 60 + chunk  # timed three times, and once before
+
+
+def test_chunks_take_turns_so_that_no_cache_holds_them(timings):
+    taken = [chunk.tolist() for chunk in timings.rotating(torch.arange(7), 2, 4)]
+    assert taken == [[0, 1], [2, 3], [4, 5], [0, 1]]
+
+
+def test_tiles_are_compiled_where_they_cannot_run(timings):
+    found = timings.compiled_tiles(CPU)
+    assert {name.partition(" ")[0] for name in found} == {"fp16", "int8x2"}
+    assert all(it["registers"] > 0 and it["spills"] == 0 for it in found.values())
 
 
 def test_chunks_of_the_evaluation_are_measured_too(timings):
@@ -130,56 +331,26 @@ def test_chunks_of_the_evaluation_are_measured_too(timings):
     assert likelihood.CHUNK in chunks
 
 
-def test_tests_that_fail_fail_their_part(checks, tmp_path):
+def test_tests_that_fail_fail_their_part(checks, tmp_path, capsys):
     (tmp_path / "test_good.py").write_text("def test_it(): pass")
-    assert "1 passed" in checks.kernel_tests(CPU, 100, [str(tmp_path)])["tail"]
+    assert "1 passed" in checks.kernel_tests(CPU, [str(tmp_path)])["tail"]
+    assert "test_good.py::test_it" in capsys.readouterr().out  # what ran is told before the end
     (tmp_path / "test_bad.py").write_text("def test_it(): assert False, 'for no reason'")
     with pytest.raises(checks.Failed, match="for no reason"):
-        checks.kernel_tests(CPU, 100, [str(tmp_path)])
+        checks.kernel_tests(CPU, [str(tmp_path)])
 
 
-def test_tests_that_run_out_of_time_tell_which_ran(checks, monkeypatch):
-    def stopped(command, timeout, **options):
-        raise subprocess.TimeoutExpired(command, timeout, output=b"test_a PASSED\ntest_b ")
-
-    monkeypatch.setattr(checks.subprocess, "run", stopped)
-    with pytest.raises(checks.Failed, match=r"not done after 7 s(?s:.*)test_a PASSED"):
-        checks.kernel_tests(CPU, 7)
-
-
-@pytest.mark.parametrize(("left", "given"), [(500.0, 240.0), (90.0, 90.0)])
-def test_the_tests_come_last_and_get_the_time_that_is_left(gpu, monkeypatch, left, given):
-    assert list(gpu.PARTS)[-1] == "tests"
-    part = replace(gpu.PARTS["tests"], find=lambda device, seconds: seconds)
-    assert gpu.outcome(part, CPU, left)["found"] == given
-
-
-def test_targets_are_told_and_recorded(gpu, capsys):
-    part = gpu.Part("it", lambda device: 2, targets=lambda found: {"at most 1": found <= 1, "at most 3": found <= 3})
-    assert gpu.outcome(part, CPU, 1)["targets"] == {"at most 1": False, "at most 3": True}
+def test_targets_are_told_and_recorded(parts, capsys):
+    part = parts.Part(
+        "it", lambda device: 2, lambda device: 2, lambda found: {"at most 1": found <= 1, "at most 3": found <= 3}
+    )
+    assert parts.outcome(part, CPU, dry=False)["targets"] == {"at most 1": False, "at most 3": True}
     assert capsys.readouterr().out.splitlines()[1:] == ["    target MISSED: at most 1", "    target met: at most 3"]
+    assert "targets" not in parts.outcome(part, CPU, dry=True)  # a rehearsal's sizes are not those of the targets
 
 
-def test_targets_of_the_step(script):
-    seconds = {"plain script fp32": 0.8e-3, "aaeframe fp32": 0.4e-3, "aaeframe bf16": 0.2e-3, "pythae fp32": 1.0}
-    rows = [{"alternative": name, "seconds": value} for name, value in seconds.items()]
-    assert script("gpu_targets").step_targets([{"rows": rows}]) == {
-        "fp32: 0.400 ms, at most 0.30": False,
-        "fp32: 2.00 times faster than eager, at least 3": False,
-        "bf16: 0.200 ms, at most 0.30": True,
-    }
-
-
-def test_targets_of_the_likelihood(script):
-    found = {"rows": 10, "fp16_product_seconds_by_chunk": {"5": 0.1}, "fp16": {"seconds": 0.2, "to_product": 2.0}}
-    assert script("gpu_targets").parzen_targets(found) == {
-        "fp16: 0.200 s, at most 0.30": True,
-        "fp16: 2.00 of the fp16 product, at most 1.5": False,
-    }
-
-
-def test_the_parts_with_targets_are_those_of_the_plan(gpu):
-    assert [name for name, part in gpu.PARTS.items() if part.targets is not None] == ["parzen-speed", "step-100"]
+def test_the_parts_with_targets_are_those_of_the_plan(parts):
+    assert [name for name, part in parts.PARTS.items() if part.targets is not None] == ["step-100", "parzen-speed"]
 
 
 def test_training_ends_alike_whether_graphed_or_resumed(checks):

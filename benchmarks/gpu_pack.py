@@ -1,0 +1,124 @@
+"""Make .gpu, all that must travel to a GPU: python benchmarks/gpu_pack.py [--environment FILE] [--python 3.12]
+
+Our wheel; wheels of what we and the kernels' tests need and that environment lacks, in the versions installed here; and
+MNIST, if AAEFRAME_DATA has it. The folder is replaced as a whole. Needs the `dev` extra, and a package index or cache
+that pip can reach.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from gpu import PACKED, ROOT, commit, digest_of_sources, say
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+ROOTS = ("aaeframe", "pytest", "pytest-benchmark", "pytest-timeout", "pytest-xdist", "hypothesis")
+"""What the runs import: the package, and what runs its tests."""
+PLATFORMS = tuple(f"manylinux{it}_x86_64" for it in ("_2_28", "_2_27", "_2_24", "_2_17", "2014", "1"))
+
+
+class CannotPack(Exception):
+    """Something is missing here, and what."""
+
+
+def needed(roots: Sequence[str] = ROOTS) -> dict[str, str]:
+    """Everything that the roots need, themselves included: name and the version installed here."""
+    found: dict[str, str] = {}
+    left = list(roots)
+    while left:
+        name = canonicalize_name(left.pop())
+        if name not in found:
+            found[name] = version(name)
+            wanted = map(Requirement, metadata.requires(name) or ())
+            left += [it.name for it in wanted if it.marker is None or it.marker.evaluate({"extra": ""})]
+    return found
+
+
+def version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError as error:
+        raise CannotPack(f"{name} is not installed here: pip install -e '.[dev]'") from error
+
+
+def names_in(file: Path) -> set[str]:
+    """The packages that a list such as `pip freeze` writes names."""
+    try:
+        lines = [line.partition("#")[0].strip() for line in file.read_text("utf-8").splitlines()]
+        return {canonicalize_name(Requirement(line).name) for line in lines if line}
+    except OSError as error:
+        raise CannotPack(f"{file}: {error.strerror}") from error
+    except InvalidRequirement as error:
+        raise CannotPack(f"{file} is not a list of packages as `pip freeze` writes it: {error}") from error
+
+
+def pack(folder: Path, environment: Path, python: str) -> None:
+    """Fill an empty folder. Raises CannotPack."""
+    wheels = folder / "wheels"
+    build = ("-m", "build", "--wheel", "--no-isolation", "-o", str(wheels), str(ROOT))
+    run(build, "our wheel could not be built")
+    present = names_in(environment)
+    lacking = [f"{name}=={it}" for name, it in needed().items() if name not in present and name != "aaeframe"]
+    target = ("--python-version", python, "--implementation", "cp", "--only-binary=:all:")
+    platforms = [word for it in PLATFORMS for word in ("--platform", it)]
+    if lacking:
+        download = ("-m", "pip", "download", "-q", "--no-deps", *target, *platforms, "-d", str(wheels), *lacking)
+        run(download, f"no wheels for Python {python}")
+    copy_mnist(folder / "data")
+    names = sorted(it.name for it in wheels.iterdir())
+    about = {"commit": commit(), "sources": digest_of_sources(), "python": python, "wheels": names}
+    (folder / "about.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+
+
+def copy_mnist(target: Path) -> None:
+    """Copy it if it is here; otherwise say what is measured in its place."""
+    source = Path(os.environ.get("AAEFRAME_DATA", ""), "mnist")
+    if "AAEFRAME_DATA" in os.environ and source.is_dir():
+        shutil.copytree(source, target / "mnist")
+    else:
+        say("without MNIST (AAEFRAME_DATA/mnist): accuracy will be measured on the digits of scikit-learn, enlarged")
+
+
+def run(arguments: Sequence[str], failure: str) -> None:
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise CannotPack(f"{failure}: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    listed = ROOT / "benchmarks/gpu_environment.txt"
+    parser.add_argument("--environment", type=Path, default=listed, metavar="FILE", help="a pip freeze of the GPU's")
+    parser.add_argument("--python", default="3.12", help="the version of Python there; 3.12 if not given")
+    parser.add_argument(
+        "--out", type=Path, default=PACKED, metavar="FOLDER", help=".gpu if not given, which gpu.py uses"
+    )
+    asked = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(dir=asked.out.resolve().parent, prefix=".gpu-") as partial:
+        try:
+            pack(Path(partial), asked.environment, asked.python)
+        except CannotPack as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        shutil.rmtree(asked.out, ignore_errors=True)
+        shutil.copytree(partial, asked.out)
+    files = [it for it in asked.out.rglob("*") if it.is_file()]
+    say("\n".join(sorted(str(it.relative_to(asked.out)) for it in files)))
+    say(
+        f"{asked.out}: {sum(it.stat().st_size for it in files) / 2**20:.1f} MiB; there: python3 benchmarks/gpu.py first"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
