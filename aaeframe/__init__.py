@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from aaeframe import data, errors, supports
     from aaeframe.api import train
     from aaeframe.hookspecs import Component, hookimpl
-    from aaeframe.run import Run, load
+    from aaeframe.runs.run import Run, load
 
 __version__ = "0.1.0"
 __all__ = ["Component", "Run", "data", "errors", "hookimpl", "load", "supports", "train"]
 
 _HOMES = {
     "Component": "aaeframe.hookspecs",
-    "Run": "aaeframe.run",
+    "Run": "aaeframe.runs.run",
     "hookimpl": "aaeframe.hookspecs",
-    "load": "aaeframe.run",
+    "load": "aaeframe.runs.run",
     "train": "aaeframe.api",
 }
 _MODULES = ("data", "errors", "supports")

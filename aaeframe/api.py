@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
+from aaeframe.components.registry import Registry
+from aaeframe.configuration.compose import compose, without_none
+from aaeframe.configuration.unused import PYTHON
 from aaeframe.data import Dataset, from_arrays
 from aaeframe.errors import ConfigError, DataError
-from aaeframe.layers import compose, without_none
 from aaeframe.protocols import Prior
-from aaeframe.registry import Registry
-from aaeframe.run import QUIET, Hooks, Run, start
-from aaeframe.usage import PYTHON
+from aaeframe.runs.run import QUIET, Hooks, Run, start
 
 Array: TypeAlias = "np.ndarray | torch.Tensor"
 Data: TypeAlias = "str | Path | Dataset | Array | tuple[Array, Array]"

@@ -19,8 +19,8 @@ import torch
 import aaeframe
 from aaeframe import data as datasets
 from aaeframe.benchmarking.inputs import decoder_like, digit_images
-from aaeframe.registry import Registry
-from aaeframe.run import resume
+from aaeframe.components.registry import Registry
+from aaeframe.runs.run import resume
 from aaeframe_kernels.parzen import ParzenState
 from aaeframe_kernels.parzen.reference import log_likelihood
 

@@ -14,8 +14,9 @@ import torch
 from aaeframe.benchmarking.inputs import decoder_like, digit_images
 from aaeframe.benchmarking.timing import synchronizer
 from aaeframe.evaluation.likelihood import CHUNK
-from aaeframe_kernels.parzen import ParzenState, gpu
-from aaeframe_kernels.parzen.gpu import Mode, Tile
+from aaeframe_kernels.parzen import ParzenState
+from aaeframe_kernels.parzen import launch as gpu
+from aaeframe_kernels.parzen.launch import Mode, Tile
 
 
 def parzen_speed(

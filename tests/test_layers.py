@@ -26,10 +26,28 @@ PACKAGES = {
     "aaeframe_kernels": ROOT / "kernels/aaeframe_kernels",
 }
 TORCH_FREE = {
-    *("aaeframe", "aaeframe.hookspecs", "aaeframe.errors", "aaeframe.discovery", "aaeframe.registry"),
-    *("aaeframe.options", "aaeframe.config", "aaeframe.expression", "aaeframe.layers", "aaeframe.presets"),
-    *("aaeframe.recipes", "aaeframe.build", "aaeframe.cli", "aaeframe.scaffold", "aaeframe.interface"),
-    *("aaeframe.requirements", "aaeframe.saved_state"),
+    *(
+        "aaeframe",
+        "aaeframe.hookspecs",
+        "aaeframe.errors",
+        "aaeframe.components.discovery",
+        "aaeframe.components.registry",
+    ),
+    *(
+        "aaeframe.components.options",
+        "aaeframe.configuration.schema",
+        "aaeframe.configuration.shorthand",
+        "aaeframe.configuration.compose",
+        "aaeframe.configuration.presets",
+    ),
+    *(
+        "aaeframe.recipes",
+        "aaeframe.configuration.resolve",
+        "aaeframe.cli",
+        "aaeframe.scaffold",
+        "aaeframe.components.api_version",
+    ),
+    *("aaeframe.components.requirements", "aaeframe.storage.checkpoint_state"),
     *("aaeframe_plugins", "aaeframe_plugins.priors", "aaeframe_plugins.encoders"),
     *("aaeframe_plugins.discriminators", "aaeframe_plugins.networks"),
 }
@@ -186,13 +204,55 @@ def test_nobody_takes_private_names_of_another_module():
 @pytest.mark.parametrize(
     ("start", "forbidden"),
     [
-        ("aaeframe.recipes", ("aaeframe.registry", "aaeframe.discovery", "aaeframe.build", "aaeframe.options")),
-        ("aaeframe.recipes", ("aaeframe.cli", "aaeframe.run", "aaeframe.training", "aaeframe.config", "aaeframe.data")),
-        ("aaeframe.losses", ("aaeframe.recipes", "aaeframe.registry", "aaeframe.training", "aaeframe.autoencoder")),
-        ("aaeframe.evaluation", ("aaeframe.recipes", "aaeframe.registry", "aaeframe.training", "aaeframe.run")),
-        ("aaeframe.figures", ("aaeframe.recipes", "aaeframe.registry", "aaeframe.training", "aaeframe.run")),
-        ("aaeframe.data", ("aaeframe.recipes", "aaeframe.registry", "aaeframe.training", "aaeframe.autoencoder")),
-        ("aaeframe.training", ("aaeframe.registry", "aaeframe.build", "aaeframe.recipes", "aaeframe.run")),
+        (
+            "aaeframe.recipes",
+            (
+                "aaeframe.components.registry",
+                "aaeframe.components.discovery",
+                "aaeframe.configuration.resolve",
+                "aaeframe.components.options",
+            ),
+        ),
+        (
+            "aaeframe.recipes",
+            (
+                "aaeframe.cli",
+                "aaeframe.runs.run",
+                "aaeframe.training.loop",
+                "aaeframe.configuration.schema",
+                "aaeframe.data",
+            ),
+        ),
+        (
+            "aaeframe.losses.adversarial",
+            (
+                "aaeframe.recipes",
+                "aaeframe.components.registry",
+                "aaeframe.training.loop",
+                "aaeframe.model.autoencoder",
+            ),
+        ),
+        (
+            "aaeframe.evaluation",
+            ("aaeframe.recipes", "aaeframe.components.registry", "aaeframe.training.loop", "aaeframe.runs.run"),
+        ),
+        (
+            "aaeframe.figures",
+            ("aaeframe.recipes", "aaeframe.components.registry", "aaeframe.training.loop", "aaeframe.runs.run"),
+        ),
+        (
+            "aaeframe.data",
+            (
+                "aaeframe.recipes",
+                "aaeframe.components.registry",
+                "aaeframe.training.loop",
+                "aaeframe.model.autoencoder",
+            ),
+        ),
+        (
+            "aaeframe.training.loop",
+            ("aaeframe.components.registry", "aaeframe.configuration.resolve", "aaeframe.recipes", "aaeframe.runs.run"),
+        ),
         ("aaeframe.protocols", ("aaeframe",)),
         ("aaeframe.errors", ("aaeframe", "torch", "pluggy")),
     ],
@@ -208,14 +268,26 @@ def test_only_the_command_line_imports_the_command_line():
 
 
 def test_only_losses_and_measures_and_their_users_see_the_kernels():
-    allowed = ("aaeframe.losses", "aaeframe.evaluation", "aaeframe.recipes", "aaeframe.benchmarking", "aaeframe.cli")
+    allowed = (
+        "aaeframe.losses.adversarial",
+        "aaeframe.evaluation",
+        "aaeframe.recipes",
+        "aaeframe.benchmarking",
+        "aaeframe.cli",
+    )
     others = {name: imports for name, imports in MODULES.items() if not name.startswith(allowed)}
     assert offenders("aaeframe", ("aaeframe_kernels",), others) == []
 
 
 def test_the_registry_needs_hook_specifications_and_errors_alone():
-    ours = {name for name in runtime("aaeframe.registry") if name.startswith("aaeframe")}
-    assert ours == {"aaeframe", "aaeframe.discovery", "aaeframe.errors", "aaeframe.hookspecs", "aaeframe.interface"}
+    ours = {name for name in runtime("aaeframe.components.registry") if name.startswith("aaeframe")}
+    assert ours == {
+        "aaeframe",
+        "aaeframe.components.discovery",
+        "aaeframe.errors",
+        "aaeframe.hookspecs",
+        "aaeframe.components.api_version",
+    }
 
 
 @pytest.mark.parametrize("name", sorted(TORCH_FREE))
@@ -306,5 +378,5 @@ def test_an_offense_is_found_inside_a_function_too():
         "aaeframe.recipes.good": imports_of("if TYPE_CHECKING:\n    from aaeframe import registry"),
         "aaeframe.recipes.near": imports_of("import aaeframe.registry_of_something"),
     }
-    found = offenders("aaeframe.recipes", ("aaeframe.registry",), among)
-    assert found == ["aaeframe.recipes.bad imports aaeframe.registry"]
+    found = offenders("aaeframe.recipes", ("aaeframe.components.registry",), among)
+    assert found == ["aaeframe.recipes.bad imports aaeframe.components.registry"]

@@ -101,7 +101,7 @@ def test_the_wheel_holds_three_packages_and_nothing_else(wheel):
     }
     assert held == source
     assert {f"{package}/py.typed" for package in FOLDERS} <= held
-    assert any(name.startswith("aaeframe/presets/") and name.endswith(".toml") for name in held)
+    assert any(name.startswith("aaeframe/configuration/presets/") and name.endswith(".toml") for name in held)
     assert "aaeframe/scaffold/templates/prior.py.template" in held
 
 
@@ -161,6 +161,8 @@ def test_the_command_is_there_and_finds_the_plugins(installed):
 
 def test_presets_are_there(installed):
     environment, _ = installed
-    names = environment.ask("import json; from aaeframe.presets import preset_names; print(json.dumps(preset_names()))")
-    assert names == sorted(path.stem for path in (ROOT / "aaeframe/presets").glob("*.toml"))
+    names = environment.ask(
+        "import json; from aaeframe.configuration.presets import preset_names; print(json.dumps(preset_names()))"
+    )
+    assert names == sorted(path.stem for path in (ROOT / "aaeframe/configuration/presets").glob("*.toml"))
     assert "[training]" in environment.run("aaeframe", "config", "show", "--preset", names[0])

@@ -18,8 +18,8 @@ import torch
 from aaeframe import __version__
 from aaeframe.benchmarking.case import Facts
 from aaeframe.benchmarking.limits import Limits
-from aaeframe.environment import environment
-from aaeframe.files import write_atomically
+from aaeframe.storage.atomic import write_atomically
+from aaeframe.training.environment import environment
 
 PACKAGES: Final = ("torch", "triton", "numpy", "scikit-learn", "pykeops", "pythae")
 

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from aaeframe.assembly.recipe_parts import build_recipe
 from aaeframe.benchmarking.baselines import PlainEager
 from aaeframe.benchmarking.case import Alternative, Case, Facts, IncorrectResult, Settings, Work
 from aaeframe.benchmarking.counts import adam_traffic, count
@@ -23,14 +24,13 @@ from aaeframe.benchmarking.installed import obstacle
 from aaeframe.benchmarking.pythae_step import pythae_step
 from aaeframe.benchmarking.sizes import Sizes
 from aaeframe.benchmarking.training_step import training_step
-from aaeframe.build import build_model, build_optimizers, build_priors, recipe_of, resolve
-from aaeframe.graph import WARM_UP, GraphedStep
-from aaeframe.layers import compose
-from aaeframe.precision import arithmetic
+from aaeframe.components.registry import Registry
+from aaeframe.configuration.compose import compose
+from aaeframe.configuration.resolve import build_model, build_optimizers, build_priors, recipe_of, resolve
 from aaeframe.protocols import Batch, DataSpec
-from aaeframe.recipe_parts import build_recipe
-from aaeframe.registry import Registry
-from aaeframe.weights import LossWeights
+from aaeframe.training.cuda_graph import WARM_UP, GraphedStep
+from aaeframe.training.loss_weights import LossWeights
+from aaeframe.training.precision import arithmetic
 
 GPU_BATCHES: Final = (100, 1024, 8192)
 Losses: TypeAlias = Mapping[str, Tensor]

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from aaeframe.build import resolve
+from aaeframe.assembly.training import prepare
+from aaeframe.components.registry import Registry
+from aaeframe.configuration.compose import compose
+from aaeframe.configuration.resolve import resolve
 from aaeframe.data import Dataset, Split
-from aaeframe.graph import WARM_UP
-from aaeframe.layers import compose
-from aaeframe.metrics import Sums
-from aaeframe.prepare import prepare
 from aaeframe.protocols import DataSpec
-from aaeframe.registry import Registry
-from aaeframe.runs import RunFolder
+from aaeframe.storage.metrics_file import Sums
+from aaeframe.storage.run_folder import RunFolder
+from aaeframe.training.cuda_graph import WARM_UP
 
 
 def training_step(pixels: Tensor, parts: Mapping[str, Any], device: torch.device) -> Callable[[], Mapping[str, Tensor]]:

@@ -10,14 +10,14 @@ import typer
 from aaeframe.cli import plugins, presets
 from aaeframe.cli.bench import bench
 from aaeframe.cli.compare import compare
-from aaeframe.cli.configuration import config_app
+from aaeframe.cli.config import config_app
 from aaeframe.cli.doctor import doctor
 from aaeframe.cli.evaluate import evaluate, figures
 from aaeframe.cli.new_plugin import new
 from aaeframe.cli.parzen import parzen
 from aaeframe.cli.reproduce import reproduce
+from aaeframe.cli.sample_encode import encode, reconstruct, sample
 from aaeframe.cli.train import train
-from aaeframe.cli.use import encode, reconstruct, sample
 from aaeframe.errors import AaeframeError
 
 app = typer.Typer(

@@ -59,7 +59,7 @@ def _measured(suites: Sequence[str], quick: bool, device: str) -> Report:
     from aaeframe.benchmarking.case import Settings
     from aaeframe.benchmarking.measure import measure
     from aaeframe.cli.console import err
-    from aaeframe.devices import pick
+    from aaeframe.training.device import pick
 
     console = err()
     return measure(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from aaeframe.run import Run
+    from aaeframe.runs.run import Run
 
 
 def compare(

@@ -34,7 +34,7 @@ def _examined(context: typer.Context) -> dict[str, dict[str, Any]]:
     import torch
 
     from aaeframe import __version__
-    from aaeframe.devices import available, pick
+    from aaeframe.training.device import available, pick
 
     def installed(name: str) -> str:
         try:

@@ -44,7 +44,7 @@ def evaluate(
 ) -> None:
     """Measure, on held-out data, how well codes match the prior and how well images are reconstructed."""
     from aaeframe.cli.console import err, likelihood_table, out, print_json, report_tables
-    from aaeframe.cli.following import leaving
+    from aaeframe.cli.interrupts import leaving
     from aaeframe.cli.progress import samples_shown
 
     if samples is not None and not likelihood:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 import typer
 
 if TYPE_CHECKING:
-    from aaeframe.config import Config
-    from aaeframe.registry import Kind, Registry
-    from aaeframe.run import Run
+    from aaeframe.components.registry import Kind, Registry
+    from aaeframe.configuration.schema import Config
+    from aaeframe.runs.run import Run
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
 RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
@@ -75,14 +75,14 @@ _TRAINING = (
 
 def registry(context: typer.Context) -> Registry:
     """The installed plugins, less those blocked on the command line."""
-    from aaeframe.registry import Registry
+    from aaeframe.components.registry import Registry
 
     return Registry.load(context.obj["no_plugins"])
 
 
 def kind(name: str) -> Kind:
     """The kind of component that is meant."""
-    from aaeframe.registry import KINDS
+    from aaeframe.components.registry import KINDS
 
     for known in KINDS:
         if name == known:
@@ -93,7 +93,7 @@ def kind(name: str) -> Kind:
 def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool) -> Run:
     """The run in a folder."""
     from aaeframe.cli.console import note
-    from aaeframe.run import load
+    from aaeframe.runs.run import load
 
     run = load(path, registry(context), device=device, raw_weights=raw_weights, noticed=note)
     if not run.finished:
@@ -112,6 +112,6 @@ def flags(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def composed(flags: Mapping[str, Any], preset: str | None, config: Path | None, settings: list[str] | None) -> Config:
     """The configuration of all layers; flags and --set on top, the latter last."""
-    from aaeframe.layers import compose, without_none
+    from aaeframe.configuration.compose import compose, without_none
 
     return compose(preset, config, without_none(flags), settings or ())

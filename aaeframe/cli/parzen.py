@@ -120,7 +120,7 @@ def _write(path: Path, values: Tensor) -> None:
 
     import numpy as np
 
-    from aaeframe.files import write_atomically
+    from aaeframe.storage.atomic import write_atomically
 
     buffer = io.BytesIO()
     np.save(buffer, values.cpu().numpy(), allow_pickle=False)

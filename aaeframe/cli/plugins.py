@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from aaeframe.options import Option
-    from aaeframe.registry import Kind, Offer, Plugin, Registry
-    from aaeframe.testing.outcome import Outcome
+    from aaeframe.components.options import Option
+    from aaeframe.components.registry import Kind, Offer, Plugin, Registry
+    from aaeframe.testing.run_checks import Outcome
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -84,7 +84,7 @@ def check(
     plugins, offers, given = _find_to_check(options.registry(context), name, _kind(kind))
     if not any(plugin.status == "active" for plugin in plugins):
         _report_inactive(plugins, json)
-    from aaeframe.testing.outcome import check_component, check_plugin
+    from aaeframe.testing.run_checks import check_component, check_plugin
 
     todo = [(str(plugin), _described(plugin), check_plugin(plugin)) for plugin in plugins]
     todo += [(str(offer), _named(offer), check_component(offer, given)) for offer in offers]
@@ -131,9 +131,9 @@ def _find_to_check(
 
     OptionError if a component needs options that the name does not have in parentheses, or has others.
     """
+    from aaeframe.components.options import resolve_options
+    from aaeframe.configuration.shorthand import parse_component
     from aaeframe.errors import BrokenComponent, UnknownComponent
-    from aaeframe.expression import parse_component
-    from aaeframe.options import resolve_options
 
     given: dict[str, Any] = {}
     if "(" in name:
@@ -176,7 +176,7 @@ def _explained(offer: Offer) -> dict[str, Any]:
 
     from pydantic_core import to_jsonable_python
 
-    from aaeframe.options import REQUIRED, misplaced_options, options_for
+    from aaeframe.components.options import REQUIRED, misplaced_options, options_for
 
     def described(option: Option) -> dict[str, Any]:
         required = option.default is REQUIRED
@@ -198,12 +198,12 @@ def _explained(offer: Offer) -> dict[str, Any]:
 def _print_requirements(context: typer.Context, run: Path | None, json: bool) -> None:
     """What is installed, or what a run was made with, one distribution a line."""
     from aaeframe.cli.console import print_json, say
-    from aaeframe.requirements import installed, lines
+    from aaeframe.components.requirements import installed, lines
 
     if run is None:
         versions = installed(options.registry(context))
     else:
-        from aaeframe.runs import RunFolder
+        from aaeframe.storage.run_folder import RunFolder
 
         versions = RunFolder(run).read_config().plugins
     if json:
@@ -235,7 +235,7 @@ def _print_list(console: Console, registry: Registry) -> None:
 
 def _print_info(console: Console, component: dict[str, Any]) -> None:
     from aaeframe.cli.console import table
-    from aaeframe.options import put_star
+    from aaeframe.components.options import put_star
 
     _print_line(console, f"{component['kind']} {component['full_name']}: {component['summary']}")
     _print_line(console, f"from {component['distribution']} {component['version']}, {component['factory']}")

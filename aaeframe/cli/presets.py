@@ -10,7 +10,7 @@ import typer
 from aaeframe.cli import options
 
 if TYPE_CHECKING:
-    from aaeframe.presets import About
+    from aaeframe.configuration.presets import About
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -22,7 +22,7 @@ WIDTH: Final = 100
 def list_presets(json: options.Json = False) -> None:
     """List the presets: what each is, and how long it takes."""
     from aaeframe.cli.console import out, print_json, table
-    from aaeframe.presets import preset_names, read_about
+    from aaeframe.configuration.presets import preset_names, read_about
 
     found = {name: read_about(name) for name in preset_names()}
     if json:
@@ -43,7 +43,7 @@ def show(
     from dataclasses import asdict
 
     from aaeframe.cli.console import print_json
-    from aaeframe.presets import preset_text, read_about, read_preset
+    from aaeframe.configuration.presets import preset_text, read_about, read_preset
 
     about = read_about(name)
     if json:

@@ -19,12 +19,12 @@ from aaeframe.errors import AaeframeError, ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from aaeframe.benchmarking.reproduce.cells import Cell, Given
-    from aaeframe.benchmarking.reproduce.filling import Until
-    from aaeframe.benchmarking.reproduce.results import Result
-    from aaeframe.benchmarking.reproduce.rows import Row
+    from aaeframe.components.registry import Registry
     from aaeframe.evaluation.likelihood import Progress
-    from aaeframe.registry import Registry
+    from aaeframe.reproduce.cells import Cell, Given
+    from aaeframe.reproduce.filling import Until
+    from aaeframe.reproduce.results import Result
+    from aaeframe.reproduce.rows import Row
 
 
 def reproduce(
@@ -76,7 +76,7 @@ def reproduce(
     tried again once its diverged.json is removed; what is of other settings or cannot be read is told of, and not used.
     Runs of other machines, or whose folders are gone, are taken from the tables that told of them.
     """
-    from aaeframe.benchmarking.reproduce.cells import cells, selected
+    from aaeframe.reproduce.cells import cells, selected
 
     given, chosen = _given(row or (), data, held_out), selected(row or (), column or ())
     todo, registry = cells(chosen, out, seeds=seeds, data=given), options.registry(context)
@@ -98,7 +98,7 @@ def reproduce(
 
 def _given(names: Sequence[str], data: str | None, held_out: tuple[int, int] | None) -> Given | None:
     """The data in place of the presets'; ConfigError if it is that of no row, or there is none to hold out of."""
-    from aaeframe.benchmarking.reproduce.cells import Given
+    from aaeframe.reproduce.cells import Given
 
     if data is None:
         if held_out is not None:
@@ -110,8 +110,8 @@ def _given(names: Sequence[str], data: str | None, held_out: tuple[int, int] | N
 
 
 def _take(tables: Sequence[Path], todo: Sequence[Cell], out: Path, registry: Registry) -> None:
-    from aaeframe.benchmarking.reproduce.taking import take
     from aaeframe.cli.console import note
+    from aaeframe.reproduce.taking import take
 
     for sentence in take(tables, todo, out, registry):
         note(sentence)
@@ -139,7 +139,7 @@ def _check_picture(path: Path, out: Path, list_only: bool) -> None:
 
 def _check_data(todo: Sequence[Cell], registry: Registry) -> None:
     """Refuse before any work a folder whose runs are of other data."""
-    from aaeframe.benchmarking.reproduce.state import State, state
+    from aaeframe.reproduce.state import State, state
 
     for standing in (state(cell, registry) for cell in todo):
         if standing.state is State.OTHER_DATA:
@@ -151,10 +151,10 @@ def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | 
 
     A cell that fails, or is not to be worked at, is told of, and the others go on.
     """
-    from aaeframe.benchmarking.reproduce.filling import SetAside, Until
-    from aaeframe.benchmarking.reproduce.stored import refresh
     from aaeframe.cli.console import err, plain
-    from aaeframe.cli.following import stoppable
+    from aaeframe.cli.interrupts import stoppable
+    from aaeframe.reproduce.filling import SetAside, Until
+    from aaeframe.reproduce.stored import refresh
 
     console, failed = err(), False
     with stoppable(console) as stop:
@@ -174,7 +174,7 @@ def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | 
 
 
 def _tell_what_is_left(todo: Sequence[Cell], registry: Registry, console: Console) -> None:
-    from aaeframe.benchmarking.reproduce.state import LEFT, state
+    from aaeframe.reproduce.state import LEFT, state
 
     left = [cell.name for cell in todo if state(cell, registry).state in LEFT]
     if left:
@@ -184,12 +184,12 @@ def _tell_what_is_left(todo: Sequence[Cell], registry: Registry, console: Consol
 
 def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: Until) -> bool:
     """Do what is left of one cell, unless another process does; whether something was done."""
-    from aaeframe.benchmarking.reproduce.columns import ByGenerator
-    from aaeframe.benchmarking.reproduce.filling import Views, fill, is_filled
-    from aaeframe.claim import claimed
     from aaeframe.cli.console import note
-    from aaeframe.cli.following import shown
+    from aaeframe.cli.interrupts import shown
     from aaeframe.cli.progress import samples_shown
+    from aaeframe.reproduce.columns import ByGenerator
+    from aaeframe.reproduce.filling import Views, fill, is_filled
+    from aaeframe.storage.locks import claimed
 
     if is_filled(cell, registry):
         return False
@@ -222,10 +222,10 @@ def _generator_shown(console: Console) -> Iterator[Progress]:
 
 def _report(out: Path, registry: Registry, json: bool) -> list[Result]:
     """Print the table of all that is in the folder, whoever made it, and write it there; what it is of."""
-    from aaeframe.benchmarking.reproduce.stored import as_json, refresh
-    from aaeframe.benchmarking.reproduce.table import notes, sections
     from aaeframe.cli.console import out as console
     from aaeframe.cli.console import print_json, say, table
+    from aaeframe.reproduce.stored import as_json, refresh
+    from aaeframe.reproduce.table import notes, sections
 
     found = refresh(out, registry)
     if json:
@@ -240,8 +240,8 @@ def _report(out: Path, registry: Registry, json: bool) -> list[Result]:
 
 
 def _draw(found: Sequence[Result], chosen: Sequence[tuple[Row, str]], path: Path) -> None:
-    from aaeframe.benchmarking.reproduce.drawing import draw_curves
     from aaeframe.cli.console import note
+    from aaeframe.reproduce.drawing import draw_curves
 
     asked = {(row.name, column) for row, column in chosen}
     drawn = draw_curves([it for it in found if (it.row.name, it.column) in asked], path)
@@ -252,10 +252,10 @@ def _list(
     names: Sequence[str], columns: Sequence[str], out: Path, data: Given | None, registry: Registry, json: bool
 ) -> None:
     """Print what there is to fill, and how much of it is filled."""
-    from aaeframe.benchmarking.reproduce import rows
-    from aaeframe.benchmarking.reproduce.columns import COLUMNS
     from aaeframe.cli.console import out as console
     from aaeframe.cli.console import print_json, table
+    from aaeframe.reproduce import rows
+    from aaeframe.reproduce.columns import COLUMNS
 
     found = [
         _listed(row, column, out, data, registry)
@@ -282,8 +282,8 @@ def _list(
 
 
 def _listed(row: Row, column: str, out: Path, data: Given | None, registry: Registry) -> dict[str, Any]:
-    from aaeframe.benchmarking.reproduce.cells import cells
-    from aaeframe.benchmarking.reproduce.state import State, state
+    from aaeframe.reproduce.cells import cells
+    from aaeframe.reproduce.state import State, state
 
     every = Counter(state(cell, registry).state for cell in cells([(row, column)], out, seeds=None, data=data))
     how = row.columns[column]

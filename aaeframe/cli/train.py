@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aaeframe.cli import options
-from aaeframe.cli.following import Stop, leaving, shown
+from aaeframe.cli.interrupts import Stop, leaving, shown
 from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from aaeframe.run import Run
-    from aaeframe.runs import RunFolder
+    from aaeframe.runs.run import Run
+    from aaeframe.storage.run_folder import RunFolder
 
 
 def train(
@@ -54,7 +54,7 @@ def train(
         _refuse_more(context)
     untouched = "stopped before the training began; nothing was written"
     with leaving(_console(), untouched if resume is None else _how_to_go_on(resume)) as stop:
-        from aaeframe.cli.finish import finish
+        from aaeframe.cli.summary import finish
 
         run = _run(context, preset, config, settings, out, resume, stop)
         stop.obey()
@@ -71,7 +71,7 @@ def _run(
     stop: Stop,
 ) -> Run:
     """Train; from the first step to the last, who asks to stop has it done gently."""
-    from aaeframe import run as runs
+    from aaeframe.runs import run as runs
 
     registry = options.registry(context)
 

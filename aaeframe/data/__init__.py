@@ -13,9 +13,9 @@ Everything that comes in is checked here, once; whoever takes a `Dataset` can tr
 from __future__ import annotations
 
 from aaeframe.data.assemble import from_arrays
+from aaeframe.data.catalogue import NAMES
 from aaeframe.data.dataset import Dataset, Split
-from aaeframe.data.files import load, load_rows, load_table
-from aaeframe.data.named import NAMES
-from aaeframe.data.subset import labeled_subset
+from aaeframe.data.few_labels import labeled_subset
+from aaeframe.data.read import load, load_rows, load_table
 
 __all__ = ["NAMES", "Dataset", "Split", "from_arrays", "labeled_subset", "load", "load_rows", "load_table"]

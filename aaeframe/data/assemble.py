@@ -12,7 +12,7 @@ from aaeframe.data.classes import as_classes
 from aaeframe.data.dataset import Dataset, Split
 from aaeframe.data.layout import as_rows, settle
 from aaeframe.data.scaling import fit
-from aaeframe.data.scan import Range, check_finite
+from aaeframe.data.statistics import Range, check_finite
 from aaeframe.errors import DataError
 from aaeframe.protocols import DataSpec
 

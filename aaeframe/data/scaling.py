@@ -8,7 +8,7 @@ import torch
 from torch.distributions import constraints
 
 from aaeframe.data.dataset import Split
-from aaeframe.data.scan import Range, moments
+from aaeframe.data.statistics import Range, moments
 from aaeframe.protocols import DataSpec
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aaeframe.evaluation.classes import ClassAgreement, class_agreement
+from aaeframe.evaluation.class_agreement import ClassAgreement, class_agreement
 from aaeframe.evaluation.classification import Classification, classification_report
 from aaeframe.evaluation.clustering import Clustering, clustering_report, name_clusters
 from aaeframe.evaluation.leakage import Leakage, leakage

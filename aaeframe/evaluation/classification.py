@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from aaeframe.evaluation.rows import as_labels, as_probabilities
+from aaeframe.evaluation.inputs import as_labels, as_probabilities
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aaeframe.errors import DataError
 from aaeframe.evaluation.classification import conditional_entropy, mean_confidence
-from aaeframe.evaluation.rows import as_labels, as_probabilities
+from aaeframe.evaluation.inputs import as_labels, as_probabilities
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from torch import Tensor
 
 from aaeframe.errors import DataError
-from aaeframe.evaluation.rows import as_labels, as_rows, spread
+from aaeframe.evaluation.inputs import as_labels, as_rows, spread
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aaeframe.autoencoder import Autoencoder
 from aaeframe.data import Split
 from aaeframe.errors import DataError
-from aaeframe.evaluation.keeping import Keep
+from aaeframe.evaluation.resumable import Keep
+from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.seeds import derive
 from aaeframe_kernels import BandwidthChoice, ParzenState, default_bandwidths, search_bandwidth
 from aaeframe_kernels.parzen.bandwidth import MOST_MOVES

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from aaeframe.errors import DataError
+from aaeframe.evaluation.inputs import as_rows, spread
 from aaeframe.evaluation.mmd import mmd
-from aaeframe.evaluation.rows import as_rows, spread
 from aaeframe.evaluation.two_sample import FOLDS, TwoSample, classifier_two_sample
 from aaeframe.evaluation.wasserstein import (
     random_directions,

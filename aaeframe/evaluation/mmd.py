@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aaeframe.errors import DataError
-from aaeframe.evaluation.rows import as_comparable_rows, spread
+from aaeframe.evaluation.inputs import as_comparable_rows, spread
 
 MAX_ROWS: Final = 2_000
 """Rows taken of each set, evenly spread: time and memory are quadratic in them."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from aaeframe.errors import DataError
-from aaeframe.evaluation.rows import as_comparable_rows, spread
+from aaeframe.evaluation.inputs import as_comparable_rows, spread
 
 MAX_ROWS: Final = 5_000
 """Rows taken of each set, evenly spread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aaeframe.evaluation.rows import as_comparable_rows
+from aaeframe.evaluation.inputs import as_comparable_rows
 
 
 def sliced_wasserstein(a: Tensor, b: Tensor, *, projections: int = 200, generator: torch.Generator) -> float:

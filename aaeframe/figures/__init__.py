@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from aaeframe.figures.canvas import save
 from aaeframe.figures.categories import categorical_block
+from aaeframe.figures.cluster_plane import reduced, to_circle
 from aaeframe.figures.clusters import cluster_heads
 from aaeframe.figures.codes import codes_by_class
 from aaeframe.figures.comparison import Course, codes_side_by_side, learning_curves
 from aaeframe.figures.curves import loss_curves
 from aaeframe.figures.images import decoded_plane, reconstructions, samples
 from aaeframe.figures.plane import PlaneCodes, plane_codes
-from aaeframe.figures.reduction import reduced, to_circle
 from aaeframe.figures.styles import style_grid
 
 __all__ = [

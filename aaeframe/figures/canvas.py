@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 
-from aaeframe.files import write_atomically
+from aaeframe.storage.atomic import write_atomically
 
 Parameters = ParamSpec("Parameters")
 Array: TypeAlias = "Tensor | np.ndarray"

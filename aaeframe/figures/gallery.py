@@ -12,20 +12,20 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.distributions import constraints
 
-from aaeframe.autoencoder import Autoencoder
 from aaeframe.data import Dataset, Split
 from aaeframe.errors import RunError
-from aaeframe.evaluation.class_block import decoder_labels
+from aaeframe.evaluation.class_reports import decoder_labels
 from aaeframe.figures.canvas import save
-from aaeframe.figures.classes import class_figures, representation
+from aaeframe.figures.class_figures import class_figures, representation
 from aaeframe.figures.codes import codes_by_class
 from aaeframe.figures.comparison import codes_side_by_side
 from aaeframe.figures.curves import loss_curves
 from aaeframe.figures.images import decoded_plane, reconstructions, samples
 from aaeframe.figures.plane import plane_codes
-from aaeframe.files import writing
-from aaeframe.representation import ClusterHeads
+from aaeframe.model.autoencoder import Autoencoder
+from aaeframe.model.representation import ClusterHeads
 from aaeframe.seeds import derive, generator
+from aaeframe.storage.atomic import writing
 
 MOST_CODES = 5000
 MOST_IMAGES = 100

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.distributions import Dirichlet
 from torch.optim import Optimizer
 
-from aaeframe.autoencoder import Autoencoder, draw, draw_labeled
-from aaeframe.losses import AdversarialLoss, Segment, gradient_penalty
+from aaeframe.losses.adversarial import AdversarialLoss, Segment, gradient_penalty
+from aaeframe.model.autoencoder import Autoencoder, draw, draw_labeled
 from aaeframe.protocols import Batch, Code, Prior, SupportsFollowing, SupportsLabels
-from aaeframe.recipes.descend import descend, frozen
+from aaeframe.recipes.steps import descend, frozen
 
 Losses: TypeAlias = dict[str, Tensor]
 """Detached scalars by name: "reconstruction", "discriminator/<block>", "generator/<block>", "accuracy/<block>", and

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from aaeframe.autoencoder import Autoencoder
+from aaeframe.model.autoencoder import Autoencoder
 
 
 def of_phases(model: Autoencoder) -> dict[str, list[nn.Parameter]]:

@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.nn.functional import pdist
 from torch.optim import Optimizer
 
+from aaeframe.model.representation import ClusterHeads
 from aaeframe.protocols import Batch
 from aaeframe.recipes.adversary import Draws, Losses
-from aaeframe.recipes.descend import descend
 from aaeframe.recipes.parameters import of_phases
 from aaeframe.recipes.semi_supervised import SemiSupervised
-from aaeframe.representation import ClusterHeads
+from aaeframe.recipes.steps import descend
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from torch import Tensor
 from torch.optim import Optimizer
 
-from aaeframe.autoencoder import Autoencoder
-from aaeframe.losses import reconstruction_loss
+from aaeframe.losses.adversarial import reconstruction_loss
+from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.protocols import Batch, Code
 from aaeframe.recipes.adversary import Adversary, Draws, Losses, detached
 from aaeframe.recipes.buffers import batch_statistics_kept
 from aaeframe.recipes.corruption import Corruption
-from aaeframe.recipes.descend import descend
 from aaeframe.recipes.parameters import of_phases
+from aaeframe.recipes.steps import descend
 
 
 @dataclass(frozen=True)

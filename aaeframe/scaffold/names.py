@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Final
 
+from aaeframe.components.registry import Kind, Registry
 from aaeframe.errors import PackageError
-from aaeframe.registry import Kind, Registry
 
 PREFIX: Final = "aaeframe-"
 LONGEST: Final = 30

@@ -14,12 +14,12 @@ from string import Template
 from typing import Final, NamedTuple
 
 from aaeframe import __version__
+from aaeframe.components.registry import Kind, Registry
 from aaeframe.errors import PackageError
-from aaeframe.files import writing
 from aaeframe.hookspecs import API
-from aaeframe.registry import Kind, Registry
 from aaeframe.scaffold.author import Author, author_in_git
 from aaeframe.scaffold.names import Names
+from aaeframe.storage.atomic import writing
 
 FILES: Final[Mapping[str, str]] = {
     "$module/$stem.py": "$kind.py",

@@ -19,7 +19,6 @@ reject a right one with probability 1e-5.
 
 from __future__ import annotations
 
-from aaeframe.testing.catalogue import Check, checks_for, plan
 from aaeframe.testing.densities import check_log_prob_fit, check_log_prob_shape
 from aaeframe.testing.discriminators import (
     DiscriminatorCase,
@@ -53,6 +52,7 @@ from aaeframe.testing.networks import (
     check_reconstruction_range,
     check_serves_data,
 )
+from aaeframe.testing.plan import Check, checks_for, plan
 from aaeframe.testing.plugin import plugin_checks
 from aaeframe.testing.priors import (
     PriorCase,

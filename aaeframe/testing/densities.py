@@ -10,9 +10,9 @@ from torch import Tensor
 
 from aaeframe import supports
 from aaeframe.protocols import Prior
+from aaeframe.testing.case import FALSE_ALARM, require, seeded
 from aaeframe.testing.goodness_of_fit import bridge_p_value, frequencies_p_value, lines_p_value
 from aaeframe.testing.priors import SHAPES, PriorCase, inside
-from aaeframe.testing.requirement import FALSE_ALARM, require, seeded
 
 CURVED: Final = (
     "cannot be measured on this support, a curved surface: log_prob is a density by its area there, which no line and "

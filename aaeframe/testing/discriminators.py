@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 
 from aaeframe.protocols import BlockSpec
-from aaeframe.testing.modules import (
+from aaeframe.testing.case import require, seeded
+from aaeframe.testing.state_dicts import (
     hand_over_state,
     require_equal,
     require_gradients,
@@ -19,7 +20,6 @@ from aaeframe.testing.modules import (
     require_module,
     require_tensor,
 )
-from aaeframe.testing.requirement import require, seeded
 
 ROWS: Final = 8
 REAL: Final = BlockSpec(torch.Size([2]), constraints.independent(constraints.real, 1))

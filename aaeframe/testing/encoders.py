@@ -12,15 +12,15 @@ from torch.distributions import constraints
 
 from aaeframe import supports
 from aaeframe.protocols import BlockSpec, Code
+from aaeframe.testing.case import FALSE_ALARM, require, seeded
 from aaeframe.testing.goodness_of_fit import two_sample_p_value
-from aaeframe.testing.modules import (
+from aaeframe.testing.state_dicts import (
     hand_over_state,
     require_gradients,
     require_independent_rows,
     require_module,
     require_tensor,
 )
-from aaeframe.testing.requirement import FALSE_ALARM, require, seeded
 
 ROWS: Final = 8
 BLOCKS: Final[Mapping[str, BlockSpec]] = {

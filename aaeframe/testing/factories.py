@@ -9,8 +9,8 @@ from typing import Any
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from aaeframe.options import REQUIRED, Option, options_of
-from aaeframe.testing.requirement import Case, require, seeded
+from aaeframe.components.options import REQUIRED, Option, options_of
+from aaeframe.testing.case import Case, require, seeded
 
 
 @seeded

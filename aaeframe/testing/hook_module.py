@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Final, NamedTuple
 
-from aaeframe.testing.requirement import require
+from aaeframe.testing.case import require
 
 SLOWEST: Final = 0.5
 """Seconds of processor time that importing a hook module may take."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from aaeframe.testing.case import FALSE_ALARM, require, seeded
 from aaeframe.testing.goodness_of_fit import two_sample_p_value
 from aaeframe.testing.priors import SHAPES, PriorCase
-from aaeframe.testing.requirement import FALSE_ALARM, require, seeded
 
 
 @seeded

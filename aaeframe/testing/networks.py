@@ -13,14 +13,14 @@ from torch.distributions.constraints import Constraint
 
 from aaeframe.errors import AaeframeError
 from aaeframe.protocols import DataSpec
-from aaeframe.testing.modules import (
+from aaeframe.testing.case import require, seeded
+from aaeframe.testing.state_dicts import (
     hand_over_state,
     require_gradients,
     require_independent_rows,
     require_module,
     require_tensor,
 )
-from aaeframe.testing.requirement import require, seeded
 
 ROWS: Final = 4
 CODE_SIZE: Final = 3

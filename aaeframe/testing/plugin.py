@@ -7,14 +7,14 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from aaeframe.components.options import bound
+from aaeframe.components.registry import Offer, Plugin, Registry
+from aaeframe.configuration.shorthand import parse_component
 from aaeframe.errors import BrokenComponent, PluginError
-from aaeframe.expression import parse_component
-from aaeframe.options import bound
-from aaeframe.registry import Offer, Plugin, Registry
-from aaeframe.testing.catalogue import Check, plan
+from aaeframe.testing.case import require
 from aaeframe.testing.factories import needed_options
 from aaeframe.testing.hook_module import check_hook_module
-from aaeframe.testing.requirement import require
+from aaeframe.testing.plan import Check, plan
 
 
 def plugin_checks(name: str, *also: str) -> list[Check]:

@@ -14,8 +14,8 @@ from torch.distributions.constraints import Constraint
 from aaeframe import supports
 from aaeframe.errors import ConfigError
 from aaeframe.protocols import Prior, SupportsRestoring
-from aaeframe.testing.modules import hand_over_state
-from aaeframe.testing.requirement import require, seeded
+from aaeframe.testing.case import require, seeded
+from aaeframe.testing.state_dicts import hand_over_state
 
 SHAPES: Final = (torch.Size(), torch.Size([5]), torch.Size([2, 3]))
 """The sample shapes that are tried."""

@@ -10,7 +10,7 @@ import torch
 from aaeframe_kernels.ahead_of_time import TARGETS, compiling_for
 from aaeframe_kernels.discriminator_loss import launch
 from aaeframe_kernels.discriminator_loss.reference import Form
-from aaeframe_kernels.parzen import gpu
+from aaeframe_kernels.parzen import launch as gpu
 
 SHARED = {"sm_80": 163 * 1024, "sm_90a": 227 * 1024, "gfx942": 64 * 1024}
 """Bytes of shared memory that a program may have."""

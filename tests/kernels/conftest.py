@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from aaeframe_kernels.parzen import gpu
+from aaeframe_kernels.parzen import launch as gpu
 
 collect_ignore = [] if find_spec("triton") else ["test_triton.py"]
 """Triton has no wheels for some platforms; the kernels' users do without it there, see test_dispatch.py."""

@@ -7,8 +7,8 @@ import inspect
 import pytest
 from typing_extensions import get_protocol_members
 
+from aaeframe.components.registry import Registry
 from aaeframe.protocols import SupportsFollowing, SupportsLabels, SupportsLogProb, SupportsPosterior
-from aaeframe.registry import Registry
 from aaeframe.testing import EncoderCase, PriorCase
 from aaeframe.testing.factories import needed_options
 from aaeframe_plugins.priors.categorical import categorical

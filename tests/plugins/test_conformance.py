@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aaeframe.registry import KINDS, Registry
+from aaeframe.components.registry import KINDS, Registry
 from aaeframe.testing import checks_for, import_cost
 from aaeframe.testing.factories import needed_options
 

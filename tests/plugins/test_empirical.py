@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import aaeframe
+from aaeframe.components.options import build, restore
+from aaeframe.components.registry import Registry
 from aaeframe.errors import AaeframeError, CheckpointError, DataError, OptionError
-from aaeframe.options import build, restore
 from aaeframe.protocols import SupportsLabels, SupportsLogProb
-from aaeframe.registry import Registry
 from aaeframe.testing import checks_for
 from aaeframe_plugins.priors.empirical import Empirical
 
@@ -175,7 +175,7 @@ def test_a_run_has_the_samples_and_needs_the_file_no_more(moon, tmp_path, monkey
 
 def test_a_run_is_resumed_to_the_same_bits_without_the_file(moon, tmp_path):
     from aaeframe.data import from_arrays
-    from aaeframe.run import QUIET, resume
+    from aaeframe.runs.run import QUIET, resume
 
     prior = f'empirical(path="{moon}", smoothing=0.1)'
     whole = train(prior, tmp_path / "whole", epochs=2)
@@ -198,7 +198,7 @@ def test_a_run_is_resumed_to_the_same_bits_without_the_file(moon, tmp_path):
 
 def test_a_moving_average_of_the_weights_holds_the_samples_once(moon, tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr("aaeframe.run._train", lambda training, hooks: made.append(training))
+    monkeypatch.setattr("aaeframe.runs.run._train", lambda training, hooks: made.append(training))
     train(f'empirical(path="{moon}")', tmp_path / "run", epochs=1, ema=0.9)
     [training] = made
     assert training.average.model is not training.model

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.distributions import constraints
 
-from aaeframe.autoencoder import Autoencoder, draw
 from aaeframe.evaluation import sliced_wasserstein
-from aaeframe.losses import Segment
+from aaeframe.losses.adversarial import Segment
+from aaeframe.model.autoencoder import Autoencoder, draw
+from aaeframe.model.representation import Concatenate
 from aaeframe.protocols import BlockSpec, DataSpec
 from aaeframe.recipes.adversary import Adversary
 from aaeframe.recipes.unsupervised import Unsupervised
-from aaeframe.representation import Concatenate
 from aaeframe_plugins.discriminators.mlp import MLP as Discriminator
 from aaeframe_plugins.encoders.deterministic import Deterministic
 from aaeframe_plugins.encoders.gaussian import Gaussian

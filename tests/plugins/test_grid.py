@@ -9,8 +9,8 @@ from itertools import product
 import pytest
 
 import aaeframe
+from aaeframe.components.registry import Registry
 from aaeframe.data import load
-from aaeframe.registry import Registry
 from aaeframe.testing.factories import needed_options
 
 OFFERS = Registry.load().offers()

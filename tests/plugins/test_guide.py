@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 import typer
 
-from aaeframe import config, hookspecs
+from aaeframe import hookspecs
 from aaeframe.cli import app
-from aaeframe.discovery import HOOKS
-from aaeframe.registry import Registry
+from aaeframe.components.discovery import HOOKS
+from aaeframe.components.registry import Registry
+from aaeframe.configuration import schema as config
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "plugins" / "README.md").read_text()
@@ -50,8 +51,8 @@ COMMANDS = [line for block in BLOCKS if block.language == "sh" for line in block
 PROGRAM = """
 import json, sys, tempfile
 import aaeframe, numpy as np
-from aaeframe.registry import Registry
-from aaeframe.testing.outcome import check_component
+from aaeframe.components.registry import Registry
+from aaeframe.testing.run_checks import check_component
 data = np.random.default_rng(0).normal(size=(60, 5)).astype("float32"), np.arange(60) % 3
 small = {"network": "mlp(hidden=[16])", "discriminator": "mlp(hidden=[16])"}
 results = {}

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.distributions import constraints
 
+from aaeframe.components.options import resolve_options
+from aaeframe.components.registry import Registry
 from aaeframe.errors import OptionError
-from aaeframe.options import resolve_options
 from aaeframe.protocols import DataSpec
-from aaeframe.registry import Registry
 from aaeframe_plugins.networks.conv import Conv
 from aaeframe_plugins.networks.mlp import MLP
 

@@ -12,7 +12,7 @@ from email.parser import Parser
 
 import pytest
 
-from aaeframe.registry import KINDS
+from aaeframe.components.registry import KINDS
 
 NAMES = {kind: f"my-{kind}" for kind in KINDS}
 AUTHOR = 'Ada "Countess" Lovelace'

@@ -38,13 +38,13 @@ import tomli_w
 import torch
 
 import aaeframe
-import aaeframe.cli.finish
+import aaeframe.cli.summary
 import aaeframe.figures.gallery
-from aaeframe.checkpoint import paths
 from aaeframe.cli import main as command_line
 from aaeframe.cli.progress import Lines
-from aaeframe.registry import Registry
-from aaeframe.run import Hooks, resume
+from aaeframe.components.registry import Registry
+from aaeframe.runs.run import Hooks, resume
+from aaeframe.storage.checkpoint import paths
 from killing import CASES, EPOCHS, STEPS, Watch, die, differences, half_made, table
 
 PLACES = (

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from aaeframe.checkpoint import latest, paths, read
 from aaeframe.errors import AaeframeError
-from aaeframe.metrics import MetricsFile
-from aaeframe.runs import RunFolder
+from aaeframe.storage.checkpoint import latest, paths, read
+from aaeframe.storage.metrics_file import MetricsFile
+from aaeframe.storage.run_folder import RunFolder
 
 EPOCHS, STEPS = 5, 6
 """Of each run on digits, of which 1,257 are for training, in batches of 200. A checkpoint every second epoch."""

@@ -23,10 +23,11 @@ import numpy as np
 import torch
 
 import aaeframe
-from aaeframe import autoencoder
 from aaeframe.cli import main as command_line
 from aaeframe.data import Split, from_arrays
-from aaeframe.evaluation import reconstruction, report
+from aaeframe.evaluation import evaluate as report
+from aaeframe.evaluation import reconstruction
+from aaeframe.model import autoencoder
 
 SHAPE = (3, 128, 128)
 HELD, WRITTEN = (200, 800), (60, 240)

@@ -7,7 +7,7 @@ from typing import Final
 
 from torch import Tensor
 
-from aaeframe_kernels.discriminator_loss.fused import few_operations
+from aaeframe_kernels.discriminator_loss.cpu import few_operations
 from aaeframe_kernels.discriminator_loss.launch import obstacle, one_pass
 from aaeframe_kernels.discriminator_loss.reference import BOUNDARIES, DiscriminatorLoss, Form, Kind, reference
 from aaeframe_kernels.dispatch import choose, launches

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aaeframe_kernels.parzen.gpu import TritonEngine
+from aaeframe_kernels.parzen.launch import TritonEngine
 from aaeframe_kernels.parzen.reference import squared_distances
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from aaeframe_kernels.dispatch import KernelUnavailable, choose, forced, refusal
-from aaeframe_kernels.parzen import gpu, int8
+from aaeframe_kernels.parzen import int8
+from aaeframe_kernels.parzen import launch as gpu
 from aaeframe_kernels.parzen.compiled import WORTH, compiler, kernels
 from aaeframe_kernels.parzen.engine import Engine, Partial
 from aaeframe_kernels.parzen.portable import PortableEngine

@@ -8,7 +8,7 @@ import torch
 from aaeframe.benchmarking import SUITES
 from aaeframe.benchmarking.case import IncorrectResult, Settings
 from aaeframe.benchmarking.installed import obstacle
-from aaeframe.training import Training
+from aaeframe.training.loop import Training
 from aaeframe_kernels.dispatch import launches
 
 CPU = torch.device("cpu")

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from aaeframe.errors import CheckpointError, RunError
-from aaeframe.evaluation.keeping import Keep
-from aaeframe.files import write_atomically
+from aaeframe.evaluation.resumable import Keep
+from aaeframe.storage.atomic import write_atomically
 
 OPENED = ("sample RUN", "evaluate RUN", "train --resume RUN")
 ESCAPES = "\x1b[2J\x1b]0;owned\x07\r\x9b2Jx"

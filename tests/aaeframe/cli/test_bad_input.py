@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aaeframe import checkpoint as checkpoints
-from aaeframe.run import load
+from aaeframe.runs.run import load
+from aaeframe.storage import checkpoint as checkpoints
 
 SMALL = ("--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])", "--epochs", "1")
 

@@ -19,7 +19,7 @@ def quick(monkeypatch):
         seen.append(split)
         return REPORT | {"split": split}
 
-    monkeypatch.setattr("aaeframe.run.evaluate", evaluate)
+    monkeypatch.setattr("aaeframe.runs.run.evaluate", evaluate)
     return seen
 
 
@@ -112,7 +112,7 @@ def test_measures_that_are_absent_say_why(done, run, monkeypatch):
         "reconstruction": {"error": 1.0, "mean_image_error": 0.0, "ratio": None, "shuffled_error": None},
         "blocks": {"z": {**REPORT["blocks"]["z"], **absent}},
     }
-    monkeypatch.setattr("aaeframe.run.evaluate", lambda *_, **__: report)
+    monkeypatch.setattr("aaeframe.runs.run.evaluate", lambda *_, **__: report)
     few, constant = "too few rows", "constant data"
     assert cells(done("evaluate", run).out) == [
         ["sliced Wasserstein", "0.1", "0.1"],

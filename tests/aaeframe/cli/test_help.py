@@ -11,7 +11,7 @@ from aaeframe.cli import app
 
 HEAVY = {
     *("torch", "triton", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "pooch", "safetensors", "pluggy"),
-    *("aaeframe.registry", "aaeframe.config", "aaeframe_plugins", "aaeframe_kernels"),
+    *("aaeframe.components.registry", "aaeframe.configuration.schema", "aaeframe_plugins", "aaeframe_kernels"),
 }
 
 

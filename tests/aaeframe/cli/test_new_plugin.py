@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aaeframe import __version__
+from aaeframe.components.registry import KINDS
 from aaeframe.errors import PackageError
 from aaeframe.hookspecs import API
-from aaeframe.registry import KINDS
 from aaeframe.scaffold import Names
 
 

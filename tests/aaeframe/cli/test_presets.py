@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 
-from aaeframe.presets import preset_names, read_about, read_preset
+from aaeframe.configuration.presets import preset_names, read_about, read_preset
 
 
 def test_the_list_names_every_preset_whole_with_title_and_duration(done):

@@ -54,7 +54,7 @@ def test_what_fails_after_training_does_not_hide_the_rest(cli, table, tmp_path, 
     def fail(*_, **__):
         raise DataError("no more")
 
-    monkeypatch.setattr(f"aaeframe.run.Run.{broken}", fail)
+    monkeypatch.setattr(f"aaeframe.runs.run.Run.{broken}", fail)
     outcome = cli("train", "--data", table, *SMALL, "--out", tmp_path / "run", *form)
     assert outcome.code == 2
     assert "error: no more" in outcome.err
@@ -67,8 +67,10 @@ def test_each_failure_is_told(cli, table, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise RunError("no figures")
 
-    monkeypatch.setattr("aaeframe.run.Run.draw_figures", fail)
-    monkeypatch.setattr("aaeframe.runs.RunFolder.write_evaluation", lambda *_: (_ for _ in ()).throw(RunError("full")))
+    monkeypatch.setattr("aaeframe.runs.run.Run.draw_figures", fail)
+    monkeypatch.setattr(
+        "aaeframe.storage.run_folder.RunFolder.write_evaluation", lambda *_: (_ for _ in ()).throw(RunError("full"))
+    )
     outcome = cli("train", "--data", table, *SMALL, "--out", tmp_path / "run")
     assert outcome.code == 2
     assert [line for line in outcome.err.splitlines() if line.startswith("error")] == [

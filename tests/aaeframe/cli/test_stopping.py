@@ -6,10 +6,10 @@ import signal
 
 import pytest
 
-from aaeframe import run as runs
-from aaeframe.checkpoint import latest
 from aaeframe.evaluation import likelihood
 from aaeframe.figures import gallery
+from aaeframe.runs import run as runs
+from aaeframe.storage.checkpoint import latest
 
 SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 TRAIN = ("train", "--prior", "gaussian", "--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])")

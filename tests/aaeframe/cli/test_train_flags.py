@@ -11,9 +11,9 @@ import pytest
 import torch
 import typer
 
-from aaeframe import presets
 from aaeframe.cli import app, is_of_memory, main
-from aaeframe.config import parse, read
+from aaeframe.configuration import presets
+from aaeframe.configuration.schema import parse, read
 
 SMALL = ("--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])", "--epochs", "1")
 
@@ -101,9 +101,9 @@ def test_what_config_show_prints_is_the_same_run_when_given_back(done, table, tm
     shown = done("config", "show", *flags).out
     (tmp_path / "shown.toml").write_text(shown)
     assert done("config", "show", "--config", tmp_path / "shown.toml").out == shown
-    from aaeframe.build import resolve
-    from aaeframe.registry import Registry
-    from aaeframe.run import start
+    from aaeframe.components.registry import Registry
+    from aaeframe.configuration.resolve import resolve
+    from aaeframe.runs.run import start
 
     registry = Registry.load()
     runs = [
@@ -166,7 +166,7 @@ def test_memory_that_runs_out_is_told_in_a_sentence(cli, monkeypatch, error, wor
     def hungry(*_):
         raise error
 
-    monkeypatch.setattr("aaeframe.layers.compose", hungry)
+    monkeypatch.setattr("aaeframe.configuration.compose.compose", hungry)
     outcome = cli("config", "show")
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
@@ -184,7 +184,7 @@ def test_another_error_of_torch_keeps_its_traceback(monkeypatch):
     def broken(*_):
         raise RuntimeError("sizes do not match")
 
-    monkeypatch.setattr("aaeframe.layers.compose", broken)
+    monkeypatch.setattr("aaeframe.configuration.compose.compose", broken)
     monkeypatch.setattr(sys, "argv", ["aaeframe", "config", "show"])
     with pytest.raises(RuntimeError, match="sizes"):
         main()
@@ -194,7 +194,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
     def broken(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("aaeframe.layers.compose", broken)
+    monkeypatch.setattr("aaeframe.configuration.compose.compose", broken)
     monkeypatch.setattr(sys, "argv", ["aaeframe", "config", "show"])
     with pytest.raises(ZeroDivisionError):
         main()

@@ -13,7 +13,8 @@ import numpy as np
 import pooch
 import pytest
 
-from aaeframe.data import load, named
+from aaeframe.data import catalogue as named
+from aaeframe.data import load
 from aaeframe.data.download import RemoteFile, fetch
 from aaeframe.errors import DataError, DownloadError
 
@@ -146,7 +147,7 @@ def test_what_was_altered_on_the_way_is_refused_before_anyone_opens_it(site, cac
     altered = {"another archive": images, "a pickle": pickle.dumps(Explosive()), "nothing": b""}[kind]
     site.offer("/x.gz", altered)
     monkeypatch.setattr(named, "MNIST", (remote(site.url + "/x.gz"),) * 4)
-    for reader in ("gzip.open", "aaeframe.data.idx.read"):
+    for reader in ("gzip.open", "aaeframe.data.readers.idx.read"):
         monkeypatch.setattr(reader, refuse_to_open)
     with pytest.raises(DownloadError, match=f"expected {sha256(PACKED)} but got {sha256(altered)}") as caught:
         load("mnist")

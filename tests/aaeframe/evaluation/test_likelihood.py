@@ -9,8 +9,8 @@ import torch
 from aaeframe.data import Split
 from aaeframe.errors import CheckpointError, DataError
 from aaeframe.evaluation import likelihood
-from aaeframe.evaluation.keeping import Keep
 from aaeframe.evaluation.likelihood import Decoded, Stored, estimate
+from aaeframe.evaluation.resumable import Keep
 from aaeframe_kernels import ParzenState, parzen_log_likelihood
 
 SCALE = 0.2

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from aaeframe.build import resolve
-from aaeframe.config import parse
+from aaeframe.assembly.training import prepare
+from aaeframe.components.recipes import RECIPES
+from aaeframe.components.registry import Registry
+from aaeframe.configuration.resolve import resolve
+from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
-from aaeframe.prepare import prepare
-from aaeframe.recipes import RECIPES
-from aaeframe.registry import Registry
-from aaeframe.runs import RunFolder
 from aaeframe.seeds import stream
+from aaeframe.storage.run_folder import RunFolder
 
 LABELS = np.arange(300) % 10
 ROWS = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32) + LABELS[:, None]

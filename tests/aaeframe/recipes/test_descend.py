@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from aaeframe.recipes.descend import frozen
+from aaeframe.recipes.steps import frozen
 
 
 def test_inside_nothing_is_trained_and_afterwards_each_part_is_as_it_was():

@@ -8,15 +8,15 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from aaeframe.checkpoint import latest
-from aaeframe.config import parse
+from aaeframe.components.recipes import RECIPES
+from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
-from aaeframe.graph import WARM_UP, GraphedStep
-from aaeframe.losses import reconstruction_loss
-from aaeframe.metrics import MetricsFile
-from aaeframe.recipes import RECIPES
-from aaeframe.run import QUIET, resume, start
+from aaeframe.losses.adversarial import reconstruction_loss
+from aaeframe.runs.run import QUIET, resume, start
 from aaeframe.seeds import stream
+from aaeframe.storage.checkpoint import latest
+from aaeframe.storage.metrics_file import MetricsFile
+from aaeframe.training.cuda_graph import WARM_UP, GraphedStep
 
 CASES = [
     ("unsupervised", "alternating", 0),

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import aaeframe
+from aaeframe.components.recipes import RECIPES
 from aaeframe.data import load
 from aaeframe.evaluation import leakage, sliced_wasserstein
-from aaeframe.evaluation.class_block import class_reports
-from aaeframe.metrics import MetricsFile
-from aaeframe.recipes import RECIPES
+from aaeframe.evaluation.class_reports import class_reports
 from aaeframe.seeds import generator, stream
+from aaeframe.storage.metrics_file import MetricsFile
 
 SEED = 0
 FAST = "adam(lr=0.003)"

@@ -8,8 +8,8 @@ import re
 import pytest
 import torch
 
+from aaeframe.assembly.recipe_parts import HEAD_DISTANCE
 from aaeframe.errors import ConfigError
-from aaeframe.recipe_parts import HEAD_DISTANCE
 from aaeframe.recipes.reduction import repulsion
 
 SCHEDULES = ["alternating", "joint"]

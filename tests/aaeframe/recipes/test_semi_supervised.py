@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from aaeframe.config import parse
+from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
 from aaeframe.errors import ConfigError, DataError
-from aaeframe.label_free import PROBE
-from aaeframe.run import start
+from aaeframe.losses.label_free import PROBE
+from aaeframe.runs.run import start
 from aaeframe.seeds import stream
 
 SCHEDULES = ["alternating", "joint"]

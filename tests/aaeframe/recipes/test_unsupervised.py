@@ -8,16 +8,16 @@ import torch
 from torch import nn
 
 import aaeframe
-from aaeframe.build import resolve
-from aaeframe.config import parse
+from aaeframe.assembly.training import prepare
+from aaeframe.components.registry import Registry
+from aaeframe.configuration.resolve import resolve
+from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
-from aaeframe.losses import reconstruction_loss
-from aaeframe.metrics import MetricsFile
-from aaeframe.prepare import prepare
+from aaeframe.losses.adversarial import reconstruction_loss
 from aaeframe.protocols import supports_head
-from aaeframe.registry import Registry
-from aaeframe.runs import RunFolder
 from aaeframe.seeds import stream
+from aaeframe.storage.metrics_file import MetricsFile
+from aaeframe.storage.run_folder import RunFolder
 from aaeframe_kernels import dispatch
 
 LABELS = np.arange(300) % 10

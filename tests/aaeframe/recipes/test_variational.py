@@ -11,12 +11,12 @@ from torch import distributions as D
 from torch.distributions import constraints
 from torch.nn.functional import binary_cross_entropy
 
-from aaeframe.config import parse
+from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
 from aaeframe.errors import ConfigError
-from aaeframe.priors import checked_prior, on_device
+from aaeframe.model.priors import checked_prior, on_device
 from aaeframe.recipes.variational import divergence
-from aaeframe.run import start
+from aaeframe.runs.run import start
 from aaeframe.seeds import stream
 
 

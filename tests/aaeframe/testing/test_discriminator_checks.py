@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn.functional import one_hot
 
 from aaeframe import testing
-from aaeframe.testing.catalogue import CHECKS, LABEL_CHECKS
 from aaeframe.testing.discriminators import discriminator_cases
+from aaeframe.testing.plan import CHECKS, LABEL_CHECKS
 
 
 class Body(nn.Module):

@@ -8,7 +8,7 @@ from torch import nn
 from torch.distributions import Independent, Normal
 
 from aaeframe import testing
-from aaeframe.testing.catalogue import CHECKS
+from aaeframe.testing.plan import CHECKS
 
 
 class Drawing(nn.Module):

@@ -9,10 +9,10 @@ import torch
 from torch.distributions import Independent, Normal
 
 from aaeframe import testing
+from aaeframe.components.registry import Offer, Plugin
 from aaeframe.hookspecs import Component
-from aaeframe.registry import Offer, Plugin
-from aaeframe.testing.catalogue import CHECKS, LABEL_CHECKS
-from aaeframe.testing.outcome import check_component, check_plugin
+from aaeframe.testing.plan import CHECKS, LABEL_CHECKS
+from aaeframe.testing.run_checks import check_component, check_plugin
 
 
 def gaussian(*, size: int = 2, scale: float = 1.0, means: list[list[float]] | None = None):

@@ -23,13 +23,13 @@ from torch.distributions import (
 )
 
 from aaeframe.testing import goodness_of_fit
+from aaeframe.testing.case import FALSE_ALARM, seeded
 from aaeframe.testing.goodness_of_fit import (
     bridge_p_value,
     frequencies_p_value,
     lines_p_value,
     two_sample_p_value,
 )
-from aaeframe.testing.requirement import FALSE_ALARM, seeded
 
 
 @pytest.fixture(autouse=True)

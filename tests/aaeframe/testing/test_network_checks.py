@@ -8,8 +8,8 @@ from torch import nn
 from torch.distributions import constraints
 
 from aaeframe import testing
-from aaeframe.testing.catalogue import CHECKS
 from aaeframe.testing.networks import network_cases
+from aaeframe.testing.plan import CHECKS
 
 
 class Net:

@@ -11,11 +11,11 @@ from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, OneHotCategorical, constraints
 
 from aaeframe import testing
+from aaeframe.components.registry import Offer
 from aaeframe.hookspecs import Component
 from aaeframe.protocols import LabeledSample
-from aaeframe.registry import Offer
-from aaeframe.testing.catalogue import CHECKS
-from aaeframe.testing.outcome import check_component
+from aaeframe.testing.plan import CHECKS
+from aaeframe.testing.run_checks import check_component
 from aaeframe_plugins.priors.categorical import FollowingCategorical, categorical
 
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from aaeframe import checkpoint
-from aaeframe import config as configuration
+from aaeframe.configuration import schema as configuration
+from aaeframe.configuration.compose import compose
+from aaeframe.configuration.shorthand import expand, parse_component, parse_product
 from aaeframe.data import load, load_rows
 from aaeframe.errors import AaeframeError, ConfigError
-from aaeframe.expression import expand, parse_component, parse_product
-from aaeframe.layers import compose
-from aaeframe.metrics import MetricsFile
+from aaeframe.storage import checkpoint
+from aaeframe.storage.metrics_file import MetricsFile
 from fuzzing import arrays, checkpoints, pictures, texts
 
 

@@ -7,7 +7,7 @@ import torch
 
 from aaeframe_kernels import parzen_log_likelihood
 from aaeframe_kernels.dispatch import launches
-from aaeframe_kernels.parzen import gpu
+from aaeframe_kernels.parzen import launch as gpu
 from aaeframe_kernels.parzen.accuracy import arithmetic_error
 from aaeframe_kernels.parzen.reference import log_likelihood
 

@@ -7,7 +7,8 @@ import torch
 
 from aaeframe_kernels import ParzenState
 from aaeframe_kernels.dispatch import Choice, KernelUnavailable, launches
-from aaeframe_kernels.parzen import gpu, paths
+from aaeframe_kernels.parzen import launch as gpu
+from aaeframe_kernels.parzen import paths
 from aaeframe_kernels.parzen.reference import log_likelihood
 
 pytestmark = pytest.mark.usefixtures("triton_only", "poisoned")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from aaeframe import presets
-from aaeframe.benchmarking import generators
-from aaeframe.benchmarking.generators import Settings
-from aaeframe.benchmarking.reproduce import rows
-from aaeframe.benchmarking.reproduce.columns import ByGenerator, ByPreset
-from aaeframe.benchmarking.reproduce.rows import Row
+from aaeframe.configuration import presets
 from aaeframe.evaluation import matching, two_sample
-from aaeframe.run import Run
+from aaeframe.reproduce import rivals as generators
+from aaeframe.reproduce import rows
+from aaeframe.reproduce.columns import ByGenerator, ByPreset
+from aaeframe.reproduce.rivals import Settings
+from aaeframe.reproduce.rows import Row
+from aaeframe.runs.run import Run
 
 ABOUT = """
 [about]

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 import aaeframe
-from aaeframe.benchmarking import generators
-from aaeframe.benchmarking.reproduce import divergence, filling
-from aaeframe.claim import claimed
 from aaeframe.errors import TrainingDiverged
+from aaeframe.reproduce import divergence, filling
+from aaeframe.reproduce import rivals as generators
+from aaeframe.storage.locks import claimed
 
 SETTINGS = ["epochs=2", "batch_size=600", "hidden=[8]", "noise=4", "learning_rate=0.001", "dropout=0.0"]
 """Of the tiny generator."""

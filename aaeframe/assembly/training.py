@@ -1,0 +1,181 @@
+"""From a resolved configuration and a data set to a training ready to run."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from torch.distributions import constraints
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from aaeframe.assembly.dry_run import dry_run
+from aaeframe.assembly.recipe_parts import build_recipe
+from aaeframe.components.recipes import RecipeInfo
+from aaeframe.components.registry import Registry
+from aaeframe.components.requirements import installed, obstacles
+from aaeframe.configuration.resolve import build_model, build_optimizers, build_priors, check_phases, recipe_of
+from aaeframe.configuration.schema import Config
+from aaeframe.data import Dataset, Split, labeled_subset
+from aaeframe.errors import CheckpointError, ConfigError, DataError, UnknownComponent
+from aaeframe.evaluation.evaluate import Validation
+from aaeframe.model.autoencoder import Autoencoder
+from aaeframe.protocols import DataSpec, Prior
+from aaeframe.seeds import derive, stream
+from aaeframe.storage.run_folder import RunFolder
+from aaeframe.training.batches import Batches, Rows, split_labels
+from aaeframe.training.device import pick
+from aaeframe.training.loop import Training
+from aaeframe.training.loss_weights import LossWeights
+from aaeframe.training.precision import check_precision
+
+_SUPPORTS = {"unit_interval": constraints.unit_interval, "real": constraints.real}
+_FINGERPRINTED_BYTES = 2**26
+
+
+def prepare(
+    config: Config,
+    registry: Registry,
+    dataset: Dataset,
+    priors: Mapping[str, Prior],
+    folder: RunFolder,
+    saved: Mapping[str, torch.Tensor] | None = None,
+) -> Training:
+    """Build all parts of a run; nothing is written.
+
+    `priors` holds those passed in from Python, `saved` the model of the checkpoint with which the run will go on.
+    """
+    check_phases(config)
+    settings = config.training
+    device = pick(settings.device)
+    check_precision(settings.precision, device)
+    recipe = recipe_of(config)
+    num_classes = _classes(config, recipe, dataset)
+    batches = _batches(config, recipe, dataset, device)
+    with stream(settings.seed, "initialization"):
+        built = build_priors(config, registry, priors, saved)
+        model = build_model(config, registry, dataset.spec, num_classes, built).to(device)
+    _check_batch_norm(model, batches)
+    told_classes = num_classes if recipe.labels == "told" else None
+    dry_run(model, batches.rows[batches.unlabeled[:2]], told_classes, settings.seed)
+    optimizers = build_optimizers(config, recipe.load().parameters(model))
+    weights = LossWeights.of(config, device)
+    return Training(
+        config=config,
+        folder=folder,
+        recipe=build_recipe(config, dataset.spec, model, optimizers, weights),
+        model=model,
+        optimizers=optimizers,
+        weights=weights,
+        batches=batches,
+        device=device,
+        validate=Validation(dataset, settings.seed, device, judged_by=recipe.judge(config.data.labels)),
+        data={**describe(dataset.spec), "num_classes": num_classes, "fingerprint": _fingerprint(dataset)},
+        versions=_versions(config, registry),
+    )
+
+
+def describe(spec: DataSpec) -> dict[str, Any]:
+    """Shape and support of the data as a checkpoint keeps them; mean and std are the model's buffers."""
+    support = next(name for name, it in _SUPPORTS.items() if it is spec.support)
+    return {"shape": list(spec.shape), "support": support}
+
+
+def data_spec(state: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> DataSpec:
+    """The spec that `describe` described, with mean and std from a model's tensors; CheckpointError without them."""
+    shape = torch.Size(state["shape"])
+    moments = [it for name in ("mean", "std") if (it := tensors.get(f"model.{name}")) is not None]
+    if len(moments) < 2 or not all(it.is_floating_point() and _scales(it.shape, shape) for it in moments):
+        raise CheckpointError(f"the checkpoint holds no mean and std of data of shape {tuple(shape)}; restore it")
+    mean, std = moments
+    return DataSpec(shape, _SUPPORTS[state["support"]], mean, std)
+
+
+def _scales(moment: torch.Size, shape: torch.Size) -> bool:
+    """Whether a moment (1 or D at each axis) can be laid over data of this shape."""
+    return len(moment) <= len(shape) and all(
+        d in (1, n) for d, n in zip(reversed(moment), reversed(shape), strict=False)
+    )
+
+
+@contextmanager
+def saved_components(config: Config, registry: Registry) -> Iterator[None]:
+    """Inside, a component that is not there is one whose plugin is not here: CheckpointError, with what to install."""
+    try:
+        yield
+    except UnknownComponent as error:
+        known = obstacles(config.plugins, registry)
+        asked, *more = str(error).split("\n  ")
+        details = known or [*more, "pip install the plugin that offers it"]
+        raise CheckpointError("\n  ".join([f"this run needs what is not here: {asked}", *details])) from error
+
+
+def _versions(config: Config, registry: Registry) -> dict[str, str]:
+    """Those of Python, of what computes, and of the distributions that the run uses."""
+    used = {name: it for name, it in installed(registry).items() if name in {"aaeframe", *config.plugins}}
+    computing = {name: version(name) for name in ("numpy", "safetensors", "torch")}
+    return {"python": platform.python_version(), **dict(sorted({**computing, **used}.items()))}
+
+
+def _classes(config: Config, recipe: RecipeInfo, dataset: Dataset) -> int | None:
+    """The number of classes if the run is given labels."""
+    if not config.data.labels and recipe.labels != "every":
+        return None
+    if dataset.num_classes is None or dataset.train.labels is None:
+        asked, instead = f"--labels {config.data.labels} was asked for", "leave --labels out"
+        if recipe.labels == "every":
+            asked, instead = f"the recipe {config.training.recipe!r} uses labels", "take the recipe unsupervised"
+        raise DataError(
+            f"{asked}, but the data {dataset.name} has no labels; {instead}, or name the labels with "
+            "--set data.label_key=..."
+        )
+    if recipe.labels == "every" and dataset.validation.labels is None:
+        raise DataError(f"the recipe {config.training.recipe!r} decodes rows with their labels, validation rows too")
+    return dataset.num_classes
+
+
+def _check_batch_norm(model: Autoencoder, batches: Batches) -> None:
+    """ConfigError if a minibatch is one row, which has no spread to normalize by."""
+    smallest = batches.batch_size if batches.labeled is None else min(batches.batch_size, batches.labeled_batch_size)
+    if smallest == 1 and any(isinstance(it, _BatchNorm) for it in model.modules()):
+        raise ConfigError("batch norm needs two rows or more in each minibatch, labeled ones too; found a size of 1")
+
+
+def _batches(config: Config, recipe: RecipeInfo, dataset: Dataset, device: torch.device) -> Batches:
+    settings, split = config.training, dataset.train
+    rows = Rows(split, device, resident_bytes=config.data.max_resident_mib * 2**20)
+    seed = derive(settings.seed, "batches")
+    everything = torch.arange(len(split))
+    if recipe.labels == "every" and split.labels is not None:
+        return Batches(rows, everything, settings.batch_size, seed, row_labels=torch.from_numpy(split.labels))
+    if not config.data.labels or split.labels is None or dataset.num_classes is None:
+        return Batches(rows, everything, settings.batch_size, seed)
+    chosen = labeled_subset(
+        split.labels, config.data.labels, dataset.num_classes, derive(settings.seed, "labeled subset")
+    )
+    unlabeled, labeled, labels = split_labels(split.labels, chosen)
+    size = settings.labeled_batch_size or settings.batch_size
+    if recipe.labels != "told":  # what is classified is reconstructed, too
+        unlabeled = everything
+    return Batches(rows, unlabeled, settings.batch_size, seed, labeled=labeled, labels=labels, labeled_batch_size=size)
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """A digest of the rows that training looks at, to learn from them and to validate."""
+    return hashlib.sha256(_digest(dataset.train) + _digest(dataset.validation)).hexdigest()
+
+
+def _digest(split: Split) -> bytes:
+    """Of the shape of a split, all its rows up to 64 MiB and so many spread over more, and all labels."""
+    fitting = max(1, _FINGERPRINTED_BYTES * len(split) // max(1, split.nbytes))
+    rows = np.linspace(0, len(split) - 1, min(fitting, len(split))).astype(np.int64)
+    digest = hashlib.sha256(str((len(split), split.shape, str(split.dtype))).encode())
+    digest.update(split.rows(rows).tobytes())
+    if split.labels is not None:
+        digest.update(split.labels.tobytes())
+    return digest.digest()

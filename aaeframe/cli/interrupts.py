@@ -1,0 +1,156 @@
+"""Following a training from the command line: how it goes on standard error, and how it is stopped."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Thread
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from aaeframe.cli.progress import Bar, Lines
+    from aaeframe.configuration.schema import Config
+    from aaeframe.evaluation.likelihood import Progress
+    from aaeframe.storage.run_folder import RunFolder
+
+
+class Stop:
+    """Whether the user, or a scheduler, asked to stop; and how that is to be done at this point of the work."""
+
+    number: int | None = None
+    """The signal that asked."""
+    gently = True
+    """Whether the work at hand looks here now and then, and ends where it can go on; if not, it is left at once."""
+    told = "stopped"
+    """What is to be said then."""
+
+    def __call__(self) -> bool:
+        """Whether to stop after this step."""
+        return self.asked
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal came."""
+        return self.number is not None
+
+    @property
+    def exit_code(self) -> int:
+        """128 and the number of the signal, as shells have it: 130 for SIGINT, 143 for SIGTERM."""
+        return 128 + (self.number or signal.SIGINT)
+
+    def obey(self) -> None:
+        """Leave, by a KeyboardInterrupt, if that was asked."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def between(self, progress: Progress, told: str) -> Iterator[Progress]:
+        """Inside, work that tells this progress what it has done ends gently there, and `told` is said of it."""
+
+        def show(doing: str, done: int, of: int) -> None:
+            progress(doing, done, of)
+            if done < of:
+                self.obey()
+
+        before, self.gently, self.told = self.told, True, told
+        yield show
+        self.gently, self.told = False, before
+
+
+@contextmanager
+def stoppable(console: Console, *, after: str = "this step") -> Iterator[Stop]:
+    """Inside, SIGINT or SIGTERM asks to stop, and a second SIGINT stops at once, by a KeyboardInterrupt.
+
+    Where there is nothing to stop gently, the first does so too. A second SIGTERM does no more than the first:
+    schedulers send it to a process and to its group.
+    """
+    stop = Stop()
+    # Printed beside: the signal may have come in the middle of a line, which nothing else may print into.
+    line = f"stopping after {after}; Ctrl-C again to stop at once"
+    told = Thread(target=console.print, args=(line,))
+    heard = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal heard
+        again, stop.number = stop.asked, stop.number or number
+        if not stop.gently or (heard and number == signal.SIGINT):
+            raise KeyboardInterrupt
+        if not again:
+            told.start()
+            heard = True  # from here on: two at one moment, to a process and to its group, are one
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if heard:
+            told.join()
+
+
+@contextmanager
+def leaving(console: Console, told: str, *, after: str = "this step") -> Iterator[Stop]:
+    """Inside, work is left at once or gently, as `stoppable` has it; what was left says so and exits.
+
+    At first nothing is gentle, and `told` is what is said.
+    """
+    with stoppable(console, after=after) as stop:
+        stop.gently, stop.told = False, told
+        try:
+            yield stop
+            return
+        except KeyboardInterrupt:
+            if not stop.asked:
+                raise
+    console.print(stop.told, markup=False)
+    raise typer.Exit(stop.exit_code)
+
+
+@contextmanager
+def shown(
+    console: Console, stop_asked: Callable[[], bool], begun: Callable[[RunFolder], None] = lambda folder: None
+) -> Iterator[Any]:
+    """Hooks that show one training on the console; `begun` is told its folder before the first step."""
+    from aaeframe.cli.console import plain
+    from aaeframe.cli.progress import Bar, Lines
+    from aaeframe.runs.run import Hooks
+
+    opened: list[Bar | Lines] = []
+
+    class Shown:
+        def stepped(self, epoch: int, step: int) -> None:
+            opened[0].stepped(epoch, step)
+
+        def epoch_ended(self, row: dict[str, Any], warnings: list[str]) -> None:
+            opened[0].epoch_ended(row, warnings)
+
+    def started(config: Config, folder: RunFolder, steps: int) -> None:
+        console.print(plain(f"run {folder.path}: {_described(config)}"), markup=False)
+        opened.append((Bar if console.is_terminal else Lines)(console, config.training.epochs, steps))
+        begun(folder)
+
+    def noticed(sentence: str) -> None:
+        console.print(plain(f"note: {sentence}"), markup=False)
+
+    try:
+        yield Hooks(Shown(), stop_asked, started, noticed)
+    finally:
+        for it in opened:
+            it.close()
+
+
+def _described(config: Config) -> str:
+    priors = " + ".join(part.component for part in config.prior.values())
+    labels = f", {config.data.labels} labels" if config.data.labels else ""
+    return (
+        f"{config.data.source}{labels}; prior {priors}; encoder {config.encoder.component}; network "
+        f"{config.network.component}; {config.training.epochs} epochs, schedule {config.training.schedule}, "
+        f"seed {config.training.seed}"
+    )

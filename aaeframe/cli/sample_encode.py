@@ -1,0 +1,187 @@
+"""`aaeframe sample`, `encode` and `reconstruct`: what a trained run is for."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aaeframe.cli import options
+from aaeframe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy as np
+    from torch import Tensor
+
+    from aaeframe import data as datasets
+    from aaeframe.runs.run import Run
+    from aaeframe.storage.npz import Array
+
+OutFile = Annotated[Path | None, typer.Option(help="Where to write, .npz; in the run's folder if not given.")]
+
+
+class Part(StrEnum):
+    """Which rows of a data set."""
+
+    test = "test"
+    validation = "validation"
+    train = "train"
+    all = "all"
+
+
+Split = Annotated[
+    Part | None, typer.Option(help="Which rows, in the order of the file; test if not given, all of --data.")
+]
+Data = Annotated[
+    str | None, typer.Option(metavar="NAME|PATH", help="Rows like those of the run; its own data if not given.")
+]
+LabelKey = Annotated[str | None, typer.Option(metavar="NAME", help="The column or array of --data that holds labels.")]
+
+
+def sample(
+    context: typer.Context,
+    run: options.RunArgument,
+    count: Annotated[int, typer.Option(min=1, help="How many.")] = 64,
+    seed: Annotated[
+        int, typer.Option(min=0, max=options.LARGEST_SEED, help="The same seed gives the same samples.")
+    ] = 0,
+    label: Annotated[
+        int | None, typer.Option(min=0, help="The class of all samples, where the model knows classes.")
+    ] = None,
+    out: OutFile = None,
+    device: options.Device = "auto",
+    raw_weights: options.RawWeights = False,
+    json: options.Json = False,
+) -> None:
+    """Decode samples of the prior: x (count, ...) in the data's units, the codes by block, and labels if told."""
+    opened = options.load_run(context, run, device, raw_weights)
+    code, labels = opened.model.sample_code(count, seed=seed, label=label)
+    arrays = {"x": _decoded(opened, code, labels), **{name: z.cpu().numpy() for name, z in code.items()}}
+    if labels is not None:
+        arrays["labels"] = labels.cpu().numpy()
+    _write(out or run / "samples.npz", arrays, json)
+
+
+def encode(
+    context: typer.Context,
+    run: options.RunArgument,
+    data: Data = None,
+    label_key: LabelKey = None,
+    split: Split = None,
+    draws: Annotated[int, typer.Option(min=0, help="Draws of q(z|x) for each row; 0: one code with zero noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=options.LARGEST_SEED, help="Of the draws.")] = 0,
+    representation: Annotated[
+        bool, typer.Option("--representation", help="Also what the decoder sees of each code, as representation.")
+    ] = False,
+    out: OutFile = None,
+    device: options.Device = "auto",
+    raw_weights: options.RawWeights = False,
+    json: options.Json = False,
+) -> None:
+    """Encode data: each block (N, ...), or (draws, N, ...), and labels and class names if the data has some."""
+    import numpy as np
+    import torch
+
+    opened = options.load_run(context, run, device, raw_weights)
+    rows, class_names = _rows(opened, data, label_key, split)
+    codes = opened.encode(rows, draws=draws, generator=torch.Generator().manual_seed(seed))
+    arrays = {name: z.cpu().numpy() for name, z in codes.items()}
+    if representation:
+        labels = _decoder_labels(opened, rows, class_names)
+        arrays["representation"] = _represented(opened, codes, labels, draws).cpu().numpy()
+    if rows.labels is not None:
+        arrays |= {"labels": rows.labels, "class_names": np.array(class_names)}
+    _write(out or run / "codes.npz", arrays, json)
+
+
+def reconstruct(
+    context: typer.Context,
+    run: options.RunArgument,
+    data: Data = None,
+    label_key: LabelKey = None,
+    split: Split = None,
+    out: OutFile = None,
+    device: options.Device = "auto",
+    raw_weights: options.RawWeights = False,
+    json: options.Json = False,
+) -> None:
+    """Reconstruct data with zero noise: x and x_hat (N, ...) in the data's units."""
+    from aaeframe.storage.npz import Chunked
+
+    opened = options.load_run(context, run, device, raw_weights)
+    rows, class_names = _rows(opened, data, label_key, split)
+    labels = _decoder_labels(opened, rows, class_names)
+    x_hat = _decoded(opened, opened.encode(rows), labels)
+    arrays = {"x": Chunked((len(rows), *rows.shape), rows.dtype, rows.chunks(opened.model.batch_size)), "x_hat": x_hat}
+    _write(out or run / "reconstructions.npz", arrays, json)
+
+
+def _decoded(run: Run, code: Mapping[str, Tensor], labels: Tensor | None) -> Array:
+    """The data of codes, decoded as they are asked for."""
+    import numpy as np
+
+    from aaeframe.storage.npz import Chunked
+
+    size = run.model.batch_size
+    count = len(next(iter(code.values())))
+
+    def chunks() -> Iterator[np.ndarray]:
+        for at in (slice(start, start + size) for start in range(0, count, size)):
+            part = {name: z[at] for name, z in code.items()}
+            yield run.decode(part, None if labels is None else labels[at]).cpu().numpy()
+
+    return Chunked((count, *run.model.data_shape), np.dtype(np.float32), chunks())
+
+
+def _decoder_labels(run: Run, rows: datasets.Split, class_names: tuple[str, ...] | None) -> Tensor | None:
+    """The labels that decoding these rows takes, if any; DataError if their classes are not numbered as the run's."""
+    from aaeframe.errors import DataError
+    from aaeframe.evaluation.class_reports import decoder_labels
+
+    labels = decoder_labels(run.model, rows)
+    if labels is not None and (known := run.dataset().class_names) != class_names:
+        raise DataError(
+            f"the run knows the classes {known}, and these rows have {class_names}; give rows of all of them"
+        )
+    return labels
+
+
+def _represented(run: Run, codes: Mapping[str, Tensor], labels: Tensor | None, draws: int) -> Tensor:
+    """The decoder's input for codes, (N, R) or (draws, N, R)."""
+    import torch
+
+    if draws == 0:
+        return run.model.represent(codes, labels)
+    each = [{name: z[draw] for name, z in codes.items()} for draw in range(draws)]
+    return torch.stack([run.model.represent(code, labels) for code in each])
+
+
+def _rows(
+    run: Run, data: str | None, label_key: str | None, split: Part | None
+) -> tuple[datasets.Split, tuple[str, ...] | None]:
+    """The rows asked for, and what the classes of their labels are called."""
+    from aaeframe import data as datasets
+
+    if data is None and label_key is not None:
+        raise ConfigError("--label-key names labels in --data, which is not given; leave it out")
+    if data is not None and split in (None, Part.all):
+        return datasets.load_rows(data, labels=label_key)
+    dataset = run.dataset() if data is None else datasets.load(data, labels=label_key)
+    return dataset.split(split or Part.test), dataset.class_names
+
+
+def _write(path: Path, arrays: Mapping[str, Array], json: bool) -> None:
+    """Write the arrays, whole or not at all, and say what and where."""
+    from aaeframe.cli.console import print_json, say
+    from aaeframe.storage.npz import write_npz
+
+    write_npz(path, arrays)
+    if json:
+        print_json({"file": str(path), "arrays": {name: list(x.shape) for name, x in arrays.items()}})
+        return
+    shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in arrays.items())
+    say(f"{path}: {shapes}")

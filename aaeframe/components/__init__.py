@@ -1,0 +1,1 @@
+"""Finding installed plugins, describing their options, building their components. Torch-free."""

@@ -1,0 +1,143 @@
+"""What the module of one plugin offers, or an exception that says what is wrong with it.
+
+The module is imported and its hooks are called; the components they return are checked. No component is
+imported on the way: a factory is only looked for where looking imports nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import re
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib.util import find_spec
+from operator import attrgetter
+from types import ModuleType
+from typing import Any, Final, Literal
+
+import pluggy
+
+from aaeframe.components.api_version import UNSTATED, Interface
+from aaeframe.errors import PluginError
+from aaeframe.hookspecs import GROUP, Component
+
+Kind = Literal["encoder", "prior", "discriminator", "network"]
+KINDS: Final[tuple[Kind, ...]] = ("encoder", "prior", "discriminator", "network")
+HOOKS: Final[dict[str, Kind]] = {f"aaeframe_{kind}s": kind for kind in KINDS}
+
+COMPONENT_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
+FACTORY: Final = re.compile(r"(?!\d)\w+(\.(?!\d)\w+)*:(?!\d)\w+(\.(?!\d)\w+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in a plugin's module."""
+
+    components: tuple[tuple[Kind, Component], ...]
+    api: int
+    """The plugin interface it was written for."""
+    warnings: tuple[str, ...]
+    """What works still and will not for ever, and what to do about it."""
+
+
+def contents_of(entry_value: str, distribution: str, entry_name: str, interface: Interface) -> Contents:
+    """Import the module an entry point names, and see what its hooks offer and what is to be warned of.
+
+    Raises PluginError for what the plugin does wrong, IncompatiblePlugin if it is too new or too old, and whatever
+    else the plugin itself raises, SystemExit included.
+    """
+    if ":" in entry_value:
+        raise PluginError(
+            f"the entry point must name a module, not an attribute: {entry_value!r}; the entry point in pyproject.toml "
+            "names it"
+        )
+    with redirect_stdout(sys.stderr):  # what a plugin prints must not end up inside `--json`
+        module = importlib.import_module(entry_value)
+        api = getattr(module, "aaeframe_api", UNSTATED)
+        outdated = interface.accept(api, distribution)
+        manager, deprecated = _registered(module, f"{distribution}:{entry_name}", interface)
+        _check_hook_names(module, manager)
+        components = tuple(_call_hooks(manager, interface))
+    for kind, component in components:
+        _check_component(kind, component)
+    return Contents(components, api, (*outdated, *deprecated))
+
+
+def _registered(module: ModuleType, name: str, interface: Interface) -> tuple[pluggy.PluginManager, list[str]]:
+    """The module registered with pluggy, which checks the signatures of its hooks, and what pluggy warns of in them.
+
+    Each plugin gets a manager of its own: a hook call of pluggy ends at the first plugin that raises.
+    """
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(interface.hooks)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        manager.register(module, name=name)
+    return manager, [f"{it.message} (at {it.filename}:{it.lineno})" for it in caught]
+
+
+def _call_hooks(manager: pluggy.PluginManager, interface: Interface) -> Iterator[tuple[Kind, Any]]:
+    """Call every hook of the manager's one plugin with the arguments it takes."""
+    for hook, kind in HOOKS.items():
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            offered = implementation.function(*(interface.arguments[it] for it in implementation.argnames))
+            if not isinstance(offered, Iterable) or isinstance(offered, (str, bytes)):
+                raise PluginError(f"{hook} must return Component records, not {type(offered).__name__}")
+            yield from ((kind, component) for component in offered)
+
+
+def _check_hook_names(module: ModuleType, manager: pluggy.PluginManager) -> None:
+    """Every marked function must be a hook, every hook marked, and there must be one."""
+    implemented = [caller.name for caller in manager.get_hookcallers(module) or ()]
+    for name in implemented:
+        if name not in HOOKS:
+            nearest = difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.0)[0]
+            raise PluginError(f"{name} is no hook; did you mean {nearest}? The hooks are {', '.join(HOOKS)}")
+    for hook in HOOKS:
+        if hook not in implemented and inspect.isroutine(getattr(module, hook, None)):
+            raise PluginError(f"{hook} is not marked as a hook: put @aaeframe.hookimpl above it")
+    if not implemented:
+        raise PluginError(f"{module.__name__} implements none of the hooks {', '.join(HOOKS)}")
+
+
+def _check_component(kind: Kind, component: Any) -> None:
+    if not isinstance(component, Component):
+        raise PluginError(f"aaeframe_{kind}s must return Component records; one is {type(component).__name__}")
+    for field in ("name", "factory", "summary"):
+        if not isinstance(getattr(component, field), str):
+            raise PluginError(f"the {field} of a Component must be a string: {component}")
+    if not COMPONENT_NAME.fullmatch(component.name):
+        raise PluginError(
+            f"{component.name!r} is no component's name: lower-case letters, digits, hyphens, a letter first"
+        )
+    if not FACTORY.fullmatch(component.factory):
+        raise PluginError(f"the factory of {component.name!r} must be 'module:attribute', not {component.factory!r}")
+    _check_factory_exists(component)
+
+
+def _check_factory_exists(component: Component) -> None:
+    """Look for the factory as far as that imports nothing: in loaded modules and below loaded packages."""
+    path, _, attribute = component.factory.partition(":")
+    module = sys.modules.get(path)
+    if module is not None:
+        try:
+            attrgetter(attribute)(module)
+        except AttributeError as error:
+            nearest = difflib.get_close_matches(attribute, vars(module), n=1)
+            advice = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise PluginError(f"the factory of {component.name!r} does not exist: {error}{advice}") from error
+        return
+    parts = path.split(".")
+    known = max(n for n in range(len(parts)) if n == 0 or ".".join(parts[:n]) in sys.modules)
+    lowest = ".".join(parts[: known + 1])
+    try:
+        missing = find_spec(lowest) is None
+    except ModuleNotFoundError:  # the parent is a module and no package
+        missing = True
+    if missing:
+        raise PluginError(f"the factory of {component.name!r} does not exist: there is no module {lowest!r}")

@@ -1,0 +1,232 @@
+"""A factory's keyword-only parameters are its options: read, checked, completed, and passed to it.
+
+The annotation of a parameter is the schema of its option. Values are JSON-like, as they come from a command
+line, a TOML file or a checkpoint, and are checked strictly: "3" is no int, 3 is a float, a list is a tuple.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import json
+import sys
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from aaeframe.components.registry import Kind, Offer
+from aaeframe.errors import AaeframeError, BrokenComponent, CheckpointError, OptionError
+
+REQUIRED = inspect.Parameter.empty
+"""The `default` of an option that has none and must be given."""
+
+_GIVEN: Mapping[Kind, int] = {"encoder": 2, "prior": 0, "discriminator": 2, "network": 2}
+"""How many parameters of a factory the run gives by position."""
+
+_BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "min_length": "length >=", "max_length": "length <="}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a factory."""
+
+    name: str
+    type: str
+    """Its type and range in words, such as "float (> 0)"."""
+    default: Any
+    doc: str
+    annotation: Any = field(repr=False, default=Any)
+
+    def parse(self, value: Any) -> Any:
+        """The JSON-like value as the type the factory asks for; ValueError says why it is not one."""
+        try:
+            text = json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError("an option is made of finite numbers, strings, lists and tables") from error
+        try:
+            return TypeAdapter(self.annotation).validate_json(text, strict=True)
+        except ValidationError as error:
+            raise ValueError("; ".join(_problems(error))) from error
+
+    def __str__(self) -> str:
+        default = "" if self.default is REQUIRED else f" = {self.default!r}"
+        return f"{self.name}: {self.type}{default}"
+
+
+def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
+    """The options of a factory, in the order of its signature; NameError if an annotation does not exist."""
+    parameters = inspect.signature(factory).parameters.values()
+    named = {it.name: it for it in parameters if it.kind is it.KEYWORD_ONLY}
+    written = {name: it.annotation for name, it in named.items() if it.annotation is not it.empty}
+    # Positional parameters are left out: their types may be imported for the type checker alone.
+    carrier, namespace = SimpleNamespace(__annotations__=written), _namespace(factory)
+    plain = typing.get_type_hints(carrier, globalns=namespace)
+    schema = typing.get_type_hints(carrier, globalns=namespace, include_extras=True)
+    return tuple(_option(it, plain.get(name, Any), schema.get(name, Any)) for name, it in named.items())
+
+
+def misplaced_options(offer: Offer) -> tuple[str, ...]:
+    """Parameters of the factory that look like options and are none, as they are not keyword-only."""
+    parameters = list(inspect.signature(offer.factory()).parameters.values())[_GIVEN[offer.kind] :]
+    return tuple(it.name for it in parameters if it.kind is it.POSITIONAL_OR_KEYWORD)
+
+
+def put_star(names: Sequence[str]) -> str:
+    """What the plugin's author does about misplaced options."""
+    one, first = len(names) == 1, names[0]
+    subject = f"parameter {first} is" if one else f"parameters {', '.join(names)} are"
+    return f"its {subject} not keyword-only and so no option{'' if one else 's'}: put * before {first}"
+
+
+def options_for(offer: Offer) -> tuple[Option, ...]:
+    """The options of an offer; BrokenComponent if its factory cannot be had or says nothing legible of them."""
+    factory = offer.factory()
+    try:
+        return options_of(factory)
+    except (NameError, TypeError, ValueError) as error:
+        raise BrokenComponent(f"the options of {offer} cannot be read: {error}") from error
+
+
+def resolve_options(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with which the offer would be built: `given`, checked, and the defaults; JSON-like.
+
+    A path is given from the root, so that it is found from any folder. Raises OptionError for an option that is
+    unknown, missing, of the wrong type or out of range.
+    """
+    values = _resolve(offer, given)
+    try:
+        return {name: to_jsonable_python(_from_the_root(value)) for name, value in values.items()}
+    except RuntimeError as error:  # pathlib's for a home folder that is not there
+        raise OptionError(f"{offer} is given a path that cannot be: {error}") from error
+    except PydanticSerializationError as error:
+        raise BrokenComponent(f"{offer} has an option whose value is not JSON-like: {error}") from error
+
+
+def build(offer: Offer, *positional: Any, options: Mapping[str, Any]) -> Any:
+    """Call the factory with what only the run knows by position, and with the options, checked and complete.
+
+    Raises OptionError if the options are wrong or the factory refuses them (ValueError, TypeError), and
+    BrokenComponent for any other failure of the factory.
+    """
+    return _build(offer, offer.factory(), positional, options)
+
+
+def restore(offer: Offer, state: Mapping[str, Any], *, options: Mapping[str, Any]) -> Any:
+    """Build what had this state_dict: by `from_state` of the factory, if it has that; else as `build` does."""
+    factory = offer.factory()
+    from_state = getattr(factory, "from_state", None)
+    if from_state is None:
+        return _build(offer, factory, (), options)
+    try:
+        return _build(offer, from_state, (state,), options)
+    except BrokenComponent as error:
+        match error.__cause__:
+            case KeyError(args=(str(name),)) if name not in state:
+                raise CheckpointError(f"the checkpoint lacks {name!r} of {offer}; restore it, or train anew") from error
+        raise
+
+
+def bound(offer: Offer, given: Mapping[str, Any]) -> Callable[..., Any]:
+    """The factory with these options in place of its defaults; raises as `resolve_options` does."""
+    values = _resolve(offer, given)
+    return functools.partial(offer.factory(), **{name: values[name] for name in given}) if given else offer.factory()
+
+
+def _build(offer: Offer, factory: Callable[..., Any], positional: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+    values = _resolve(offer, options)
+    try:
+        inspect.signature(factory).bind(*positional, **values)
+    except TypeError as error:
+        raise BrokenComponent(f"{offer} cannot be called as a {offer.kind}: {error}") from error
+    try:
+        return factory(*positional, **values)
+    except AaeframeError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise OptionError(f"{offer} refuses its options {json.dumps(dict(options))}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise BrokenComponent(f"{offer} fails: {type(error).__name__}: {error}") from error
+
+
+def _resolve(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The keyword arguments of the factory: given options as the types it asks for, defaults as they are."""
+    options = {option.name: option for option in options_for(offer)}
+    for name in given:
+        if name not in options:
+            raise OptionError(_unknown(offer, name, options))
+    values = {name: option.default for name, option in options.items()}
+    for name, value in given.items():
+        try:
+            values[name] = options[name].parse(value)
+        except ValueError as error:
+            asked = f"{name}={json.dumps(value, default=repr)}"
+            raise OptionError(f"{asked} does not fit {offer}: {error}\n  the option is {options[name]}") from error
+        except PydanticUserError as error:
+            raise BrokenComponent(f"{offer} has an option that cannot be checked: {options[name]}") from error
+    missing = [str(options[name]) for name, value in values.items() if value is REQUIRED]
+    if missing:
+        raise OptionError(f"{offer} needs {', '.join(missing)}")
+    return values
+
+
+def _from_the_root(value: Any) -> Any:
+    return value.expanduser().absolute() if isinstance(value, Path) else value
+
+
+def _unknown(offer: Offer, name: str, options: Mapping[str, Option]) -> str:
+    nearest = difflib.get_close_matches(name, options, n=1)
+    lines = [
+        f"{offer} has no option {name!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else ""),
+        f"its options are {', '.join(map(str, options.values())) or 'none'}",
+    ]
+    if misplaced := misplaced_options(offer):
+        lines.append(put_star(misplaced))
+    return "\n  ".join(lines)
+
+
+def _namespace(factory: Callable[..., Any]) -> dict[str, Any]:
+    """The globals in which the factory's annotations were written."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    function = inspect.unwrap(factory.__init__ if inspect.isclass(factory) else factory)
+    own: dict[str, Any] | None = getattr(function, "__globals__", None)
+    return own if own is not None else vars(sys.modules[factory.__module__])
+
+
+def _option(parameter: inspect.Parameter, plain: Any, annotation: Any) -> Option:
+    notes = typing.get_args(annotation)[1:] if typing.get_origin(annotation) is Annotated else ()
+    fields = [note for note in notes if isinstance(note, FieldInfo)]
+    doc = " ".join(note.description for note in fields if note.description)
+    words = inspect.formatannotation(plain).replace("typing.", "")
+    bounds = ", ".join(_bounds(fields))
+    return Option(
+        name=parameter.name,
+        type=f"{words} ({bounds})" if bounds else words,
+        default=parameter.default,
+        doc=doc,
+        annotation=annotation,
+    )
+
+
+def _bounds(fields: list[FieldInfo]) -> Iterator[str]:
+    """The ranges of an option in words: "> 0", "<= 1"."""
+    for constraint in (constraint for note in fields for constraint in note.metadata):
+        for name, sign in _BOUNDS.items():
+            if hasattr(constraint, name):
+                yield f"{sign} {getattr(constraint, name)}"
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    """What pydantic found, without its addresses and with the place inside a list."""
+    for problem in error.errors(include_url=False):
+        place = "".join(f"[{part}]" for part in problem["loc"] if isinstance(part, int))
+        yield f"{place} {problem['msg']}".strip()

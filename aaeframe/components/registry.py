@@ -1,0 +1,250 @@
+"""Every installed plugin, healthy or not, and the components they offer by name.
+
+    registry = Registry.load()
+    registry.find("prior", "swissroll").factory()        # imported here, not before
+
+Plugins are the entry points of the group "aaeframe". They are loaded one by one; a plugin that fails is kept
+with its error and harms no other. A component has a short name, good while one distribution offers it, and a
+full name, "distribution:name", good always. A clash is an error that lists the full names, never the last one
+winning.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import re
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
+from typing import Any, Literal
+
+from aaeframe.components.api_version import CURRENT, IncompatiblePlugin, Interface
+from aaeframe.components.discovery import KINDS, Kind, contents_of
+from aaeframe.errors import AmbiguousComponent, BrokenComponent, PluginError, UnknownComponent
+from aaeframe.hookspecs import GROUP, Component
+
+__all__ = ["KINDS", "Kind", "Offer", "Plugin", "Registry", "Status"]
+
+Status = Literal["active", "blocked", "broken", "incompatible"]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One component and the plugin it comes from."""
+
+    kind: Kind
+    component: Component
+    distribution: str
+    version: str
+    plugin: str
+    """The name of the plugin's entry point."""
+
+    @property
+    def name(self) -> str:
+        """The short name, such as "torus"."""
+        return self.component.name
+
+    @property
+    def full_name(self) -> str:
+        """The name that is never ambiguous, such as "aaeframe-torus:torus"."""
+        return f"{self.distribution}:{self.component.name}"
+
+    def factory(self) -> Callable[..., Any]:
+        """Import the factory. BrokenComponent if it is not there, cannot be called or fails to import."""
+        module, _, attribute = self.component.factory.partition(":")
+        try:
+            with redirect_stdout(sys.stderr):
+                factory: Callable[..., Any] = attrgetter(attribute)(importlib.import_module(module))
+        except (Exception, SystemExit) as error:
+            where = self.component.factory
+            raise BrokenComponent(f"{self} cannot be loaded from {where}: {_described(error)}") from error
+        if not callable(factory):
+            raise BrokenComponent(f"{self} cannot be called: it is of type {type(factory).__name__}")
+        return factory
+
+    def __str__(self) -> str:
+        return f"the {self.kind} {self.name!r} of {self.distribution} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One entry point: what it offers, or what is wrong with it."""
+
+    name: str
+    module: str
+    distribution: str
+    """The distribution's normalized name."""
+    version: str
+    status: Status
+    error: str | None = None
+    """`TypeName: message` of what went wrong; None for an active or a blocked plugin."""
+    location: str | None = None
+    """`file:line` of what went wrong, where a line of code is to blame."""
+    offers: tuple[Offer, ...] = ()
+    api: int | None = None
+    """The plugin interface an active plugin was written for."""
+    warnings: tuple[str, ...] = ()
+    """What works still in an active plugin and will not for ever, and what to do about it."""
+
+    @property
+    def state(self) -> str:
+        """The status, and of a plugin that is not active also why and where."""
+        where = f" (at {self.location})" if self.location else ""
+        why = "" if self.status == "active" else f": {self.error or 'not loaded, as asked'}"
+        return f"{self.status}{why}{where}"
+
+    def answers_to(self, name: str) -> bool:
+        """Whether the name is the plugin's distribution, entry point or module."""
+        return name in (self.name, self.module) or normalized(name) == self.distribution
+
+    def __str__(self) -> str:
+        state = self.status if self.error is None else f"{self.status}: {self.error}"
+        return f"{self.distribution} {self.version}, entry point {self.name} ({state})"
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The installed plugins, as they were when `load` looked."""
+
+    plugins: tuple[Plugin, ...]
+
+    @classmethod
+    def load(cls, blocked: Iterable[str] = (), *, interface: Interface = CURRENT) -> Registry:
+        """Load every plugin but the blocked ones, which are not even imported.
+
+        A name in `blocked`, or in AAEFRAME_NO_PLUGINS (separated by commas), is a distribution, an entry
+        point or a module; PluginError if it matches none. With AAEFRAME_STRICT_PLUGINS=1 the first failure is
+        raised instead of kept, so that a plugin's author sees the traceback.
+        """
+        strict = os.environ.get("AAEFRAME_STRICT_PLUGINS") == "1"
+        installed = sorted(map(_installed, entry_points(group=GROUP)), key=lambda it: (it.distribution, it.name))
+        blocked = _blocked_names(blocked, installed)
+        plugins: list[Plugin] = []
+        for plugin in installed:
+            if any(plugin.answers_to(name) for name in blocked):
+                plugins.append(replace(plugin, status="blocked"))
+            else:
+                taken = [offer for other in plugins for offer in other.offers]
+                plugins.append(_load(plugin, interface, taken=taken, strict=strict))
+        return cls(tuple(plugins))
+
+    def offers(self, kind: Kind | None = None) -> tuple[Offer, ...]:
+        """The components of one kind, or of all kinds, by distribution and entry point."""
+        return tuple(it for plugin in self.plugins for it in plugin.offers if kind in (None, it.kind))
+
+    def find(self, kind: Kind, name: str) -> Offer:
+        """The component of this kind by its short or full name.
+
+        Raises UnknownComponent, with the nearest name, the known ones and the plugins that may hold it but
+        are not active; and AmbiguousComponent, with the full names, if several offer the short name.
+        """
+        matches = self._matches(kind, name)
+        if not matches:
+            raise UnknownComponent(self._unknown(kind, name))
+        if len(matches) > 1:
+            names = ", ".join(it.full_name for it in matches)
+            raise AmbiguousComponent(f"{name!r} names the {kind} of several plugins: {names}; use a full name")
+        return matches[0]
+
+    def find_all(self, name: str) -> tuple[Offer, ...]:
+        """The components of this name, one of each kind that has it; raises as `find` does."""
+        kinds = [kind for kind in KINDS if self._matches(kind, name)]
+        if not kinds:
+            raise UnknownComponent(self._unknown(None, name))
+        return tuple(self.find(kind, name) for kind in kinds)
+
+    def shortest_name(self, offer: Offer) -> str:
+        """The short name while no other distribution offers it in this kind, else the full name."""
+        return offer.name if len(self._matches(offer.kind, offer.name)) == 1 else offer.full_name
+
+    def _matches(self, kind: Kind, name: str) -> list[Offer]:
+        distribution, colon, short = name.rpartition(":")
+        wanted = f"{normalized(distribution)}{colon}{short}"
+        return [it for it in self.offers(kind) if wanted in (it.name, it.full_name)]
+
+    def _unknown(self, kind: Kind | None, name: str) -> str:
+        distribution = normalized(name.rpartition(":")[0])
+        missing = distribution and not any(it.distribution == distribution for it in self.plugins)
+        known = sorted({self.shortest_name(it) for it in self.offers(kind)})
+        nearest = difflib.get_close_matches(name, [*known, *(it.full_name for it in self.offers(kind))], n=1)
+        others = [other for other in KINDS if kind and self._matches(other, name)]
+        inactive = [str(plugin) for plugin in self.plugins if plugin.status != "active"]
+        lines = [
+            f"no active plugin offers a {kind or 'component'} named {name!r}",
+            f"no distribution {distribution!r} with plugins is installed" if missing else "",
+            f"did you mean {nearest[0]!r}?" if nearest else "",
+            f"{name!r} is the name of another kind of component: {', '.join(others)}" if others else "",
+            f"known {kind or 'component'}s: {', '.join(known) or 'none'}",
+            f"it may be in a plugin that is not active: {'; '.join(inactive)}" if inactive else "",
+            "see `aaeframe plugins list`",
+        ]
+        return "\n  ".join(filter(None, lines))
+
+
+def normalized(distribution: str) -> str:
+    """The name of a distribution in its one canonical spelling (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _installed(entry: EntryPoint) -> Plugin:
+    """The record of an entry point that has not been loaded."""
+    name, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
+    return Plugin(entry.name, entry.value.strip(), normalized(name), version, "active")
+
+
+def _blocked_names(blocked: Iterable[str], installed: Sequence[Plugin]) -> tuple[str, ...]:
+    """The names to block, those of the environment included; every one must match an installed plugin."""
+    from_environment = (name.strip() for name in os.environ.get("AAEFRAME_NO_PLUGINS", "").split(","))
+    names = tuple(filter(None, (*blocked, *from_environment)))
+    for name in names:
+        if not any(plugin.answers_to(name) for plugin in installed):
+            known = ", ".join(f"{it.distribution} (entry point {it.name}, module {it.module})" for it in installed)
+            raise PluginError(
+                f"cannot block {name!r}: no plugin has this distribution, entry point or module"
+                f"\n  installed: {known or 'none'}"
+            )
+    return names
+
+
+def _load(plugin: Plugin, interface: Interface, taken: Sequence[Offer], strict: bool) -> Plugin:
+    """Load one plugin; what goes wrong becomes its status and error. `taken` is what other plugins offer."""
+    try:
+        found = contents_of(plugin.module, plugin.distribution, plugin.name, interface)
+        offers = tuple(Offer(*it, plugin.distribution, plugin.version, plugin.name) for it in found.components)
+        _check_unique([*taken, *offers], plugin.distribution)
+    except (Exception, SystemExit) as error:  # SystemExit: a plugin written as a script
+        if strict:
+            raise
+        status: Status = "incompatible" if isinstance(error, IncompatiblePlugin) else "broken"
+        return replace(plugin, status=status, error=_described(error), location=_location(error))
+    return replace(plugin, offers=offers, api=found.api, warnings=found.warnings)
+
+
+def _check_unique(offers: Iterable[Offer], distribution: str) -> None:
+    times = Counter((it.kind, it.name) for it in offers if it.distribution == distribution)
+    for (kind, name), count in times.items():
+        if count > 1:
+            raise PluginError(f"{distribution} offers the {kind} {name!r} more than once; give each a name of its own")
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _location(error: BaseException) -> str | None:
+    """`file:line` of the innermost frame that is neither the import system's nor ours."""
+    own = {"importlib", "pluggy", "aaeframe"}
+    places = [
+        f"{frame.f_code.co_filename}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith("<frozen")
+        and str(frame.f_globals.get("__name__")).partition(".")[0] not in own
+    ]
+    return places[-1] if places else None

@@ -1,0 +1,154 @@
+"""The layers of a configuration: defaults, preset, file, what was given, and single settings on top."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from aaeframe.configuration import schema as configuration
+from aaeframe.configuration.presets import read_preset
+from aaeframe.configuration.schema import Config, Table
+from aaeframe.configuration.shorthand import expand, shown
+from aaeframe.errors import ConfigError
+from aaeframe.storage import toml
+
+Form: TypeAlias = Callable[[Any, Any], Any]
+"""Lays what stands above over what stands below at one place of the configuration."""
+
+
+def compose(
+    preset: str | None,
+    config: Path | Mapping[str, Any] | None,
+    arguments: Mapping[str, Any],
+    settings: Sequence[str] = (),
+) -> Config:
+    """Lay defaults, preset, `config`, `arguments` and `settings` over each other and validate the whole.
+
+    Each overrides those before it. A component or an optimizer that is named anew brings its own options, and a prior
+    that is named anew replaces the product. `settings` are texts `key.path=value`, which set one key each and, whatever
+    their order, make one layer: a longer path reaches into what a shorter one sets. ConfigError if a discriminator
+    among arguments or settings stands against no block.
+    """
+    layers: list[Mapping[str, Any]] = [Config().model_dump(exclude_none=True)]
+    if preset is not None:
+        layers.append(read_preset(preset))
+    if config is not None:
+        layers.append(configuration.read(config) if isinstance(config, Path) else config)
+    table: Table = {}
+    for above in map(expand, (*layers, arguments)):
+        table = _over(table, above, replace_prior=_names_a_component(above.get("prior")))
+    single, whole_prior = _settings(settings)
+    composed = configuration.parse(_over(table, single, replace_prior=whole_prior))
+    _check_discriminator(composed, arguments, single)
+    return composed
+
+
+def without_none(table: Mapping[str, Any]) -> Table:
+    """The table without what was not given: None, and tables of nothing else."""
+    inner = {key: without_none(value) if isinstance(value, Mapping) else value for key, value in table.items()}
+    return {key: value for key, value in inner.items() if value is not None and value != {}}
+
+
+def _over(below: Table, above: Table, *, replace_prior: bool) -> Table:
+    """One layer over another; `replace_prior` if its blocks are the whole product."""
+    if replace_prior:
+        below = {key: value for key, value in below.items() if key != "prior"}
+    return {**below, **{key: _FORMS.get(key, _keys)(below.get(key), value) for key, value in above.items()}}
+
+
+def _keys(below: Any, above: Any) -> Any:
+    """A table over another, key by key."""
+    return {**below, **above} if isinstance(below, Mapping) and isinstance(above, Mapping) else above
+
+
+def _component(below: Any, above: Any) -> Any:
+    """A component over another: named anew, it brings its own options; what else is said of a block stays."""
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    over = {**below, **above}
+    if "component" in above:
+        over["options"] = above.get("options", {})
+    elif "options" in above:
+        over["options"] = _keys(below.get("options"), above["options"])
+    if "discriminator" in above:
+        over["discriminator"] = _component(below.get("discriminator"), above["discriminator"])
+    return over
+
+
+def _optimizer(below: Any, above: Any) -> Any:
+    """An optimizer over another: named anew, it brings all its options."""
+    return above if isinstance(above, Mapping) and "name" in above else _keys(below, above)
+
+
+def _each(form: Form) -> Form:
+    """The form of a table of such parts, by block or by phase."""
+
+    def over(below: Any, above: Any) -> Any:
+        if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+            return above
+        return {**below, **{name: form(below.get(name), part) for name, part in above.items()}}
+
+    return over
+
+
+_FORMS: Mapping[str, Form] = {
+    "prior": _each(_component),
+    "encoder": _component,
+    "network": _component,
+    "discriminator": _component,
+    "optimizers": _each(_optimizer),
+}
+"""How a table of the configuration is laid over another, where not key by key."""
+
+
+def _names_a_component(product: Any) -> bool:
+    return isinstance(product, Mapping) and any(
+        isinstance(it, Mapping) and "component" in it for it in product.values()
+    )
+
+
+def _settings(settings: Sequence[str]) -> tuple[Table, bool]:
+    """All settings as one layer, and whether one of them sets the whole prior."""
+    parsed = sorted(map(_setting, settings), key=lambda it: len(it[0]))
+    table: Table = {}
+    for keys, value in parsed:
+        above: Any = value
+        for key in reversed(keys):
+            above = {key: above}
+        table = _deep(table, expand(above))
+    return table, any(keys == ["prior"] for keys, _ in parsed)
+
+
+def _deep(below: Any, above: Any) -> Any:
+    """A table over another, at any depth."""
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    return {**below, **{key: _deep(below.get(key), value) for key, value in above.items()}}
+
+
+def _setting(text: str) -> tuple[list[str], Any]:
+    """The keys from the root, and the value."""
+    path, equals, value = text.partition("=")
+    keys = [key.strip() for key in path.split(".")]
+    if not equals or not all(keys):
+        raise ConfigError(f"--set takes key.path=value, found {shown(text)}; for example --set training.epochs=20")
+    return keys, _value(value.strip())
+
+
+def _value(text: str) -> Any:
+    """The value as in TOML, or else the text itself."""
+    try:
+        parsed = toml.loads(f"value = {text}")
+    except ValueError:
+        return text
+    return parsed["value"] if parsed.keys() == {"value"} else text
+
+
+def _check_discriminator(config: Config, *layers: Mapping[str, Any]) -> None:
+    """Refuse a discriminator for blocks that all have their own; a file may hold one, as that of every run does."""
+    if any("discriminator" in layer for layer in layers) and all(it.discriminator for it in config.prior.values()):
+        raise ConfigError(
+            f"the discriminator {config.discriminator.component!r} is not used: every block "
+            f"({', '.join(config.prior)}) names its own; leave it out, or set prior.<block>.discriminator"
+        )

@@ -1,0 +1,331 @@
+"""The configuration of a run: TOML in and out, validated whole.
+
+    [data]                      source = "digits"
+    [prior.<block>]             component = "aaeframe:swissroll", options = {...}
+    [encoder] [network] [discriminator]
+    [training]                  recipe, schedule, epochs, seed, ...
+    [label_free]                virtual_adversarial, mutual_information, ...
+    [optimizers.<phase>]        name = "adam", lr, ...
+
+Wherever a component, an optimizer or a product of priors stands, its short form may stand too:
+`encoder = "universal(noise_size=5)"`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import tomli_w
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+
+from aaeframe.components.requirements import check_name, check_version
+from aaeframe.configuration.shorthand import check_block_name, cut, expand, shown
+from aaeframe.errors import ConfigError
+from aaeframe.storage import toml
+
+Table: TypeAlias = dict[str, Any]
+
+
+class Strict(BaseModel):
+    """A table with known keys only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, value: Any) -> Any:
+        unknown = [key for key in value if key not in cls.model_fields] if isinstance(value, Mapping) else []
+        if unknown:
+            near = difflib.get_close_matches(str(unknown[0]), cls.model_fields, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(cls.model_fields)}"
+            raise ValueError(f"unknown key {cut(', '.join(map(repr, unknown)))}; {hint}")
+        return value
+
+
+class ComponentConfig(Strict):
+    """A plugin component and its options."""
+
+    component: str
+    options: Table = {}
+
+
+BlockName: TypeAlias = Annotated[str, AfterValidator(check_block_name)]
+
+
+class Ramp(Strict):
+    """A weight that grows, or falls, geometrically over a part of the run."""
+
+    begin: float = Field(gt=0, description="its value up to the share `after` of the epochs")
+    end: float = Field(gt=0, description="its value from the share `until` of the epochs on")
+    after: float = Field(0.0, ge=0, le=1)
+    until: float = Field(1.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Ramp:
+        if self.after >= self.until:
+            raise ValueError(f"after={self.after} must be less than until={self.until}")
+        return self
+
+    def at(self, epoch: int, epochs: int) -> float:
+        """The weight in the epoch-th of `epochs` epochs, counted from 0."""
+        share = (epoch / epochs - self.after) / (self.until - self.after)
+        return self.begin * (self.end / self.begin) ** min(1.0, max(0.0, share))
+
+
+def _kind_of_weight(value: Any) -> str:
+    return "ramp" if isinstance(value, Mapping | Ramp) else "number"
+
+
+Weight: TypeAlias = Annotated[
+    Annotated[float, Field(ge=0), Tag("number")] | Annotated[Ramp, Tag("ramp")], Discriminator(_kind_of_weight)
+]
+
+
+def weight_at(weight: float | Ramp | None, epoch: int, epochs: int) -> float:
+    """A weight in the epoch-th of `epochs` epochs, counted from 0; 1 if it is not given."""
+    if weight is None:
+        return 1.0
+    return weight.at(epoch, epochs) if isinstance(weight, Ramp) else weight
+
+
+class BlockConfig(ComponentConfig):
+    """The prior of one latent block, and what stands against it."""
+
+    discriminator: ComponentConfig | None = None
+    """In place of the run's discriminator."""
+    instance_noise: float = Field(0.0, ge=0, description="standard deviation of the discriminator's input noise")
+    softening: float = Field(
+        0.0, ge=0, lt=1, description="share of a uniform point of the simplex in one-hot prior samples"
+    )
+    weight: Weight | None = Field(
+        None, description='weight of the generator loss, a number or a ramp, given whole; schedule "joint" only'
+    )
+
+
+class DataConfig(Strict):
+    """Where the data comes from."""
+
+    source: str = Field("digits", description="a name or a path")
+    label_key: str | None = Field(None, description="the column or array that holds the labels; found if not given")
+    labels: int = Field(
+        0, ge=0, description="labeled examples, balanced by class: told to discriminators, or classified"
+    )
+    held_out: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
+        None, strict=False, description="validation and test rows of a file without a split; a tenth each if not given"
+    )
+    max_resident_mib: float = Field(
+        2048, gt=0, description="training data up to this size is kept whole on the device; more is streamed"
+    )
+
+
+class Rate(Strict):
+    """A learning rate over the epochs of a run."""
+
+    lr: float = Field(gt=0)
+    milestones: list[Annotated[int, Field(ge=1)]] = Field(
+        [], description="epochs after which the learning rate is multiplied by gamma"
+    )
+    gamma: float = Field(0.1, gt=0)
+    anneal_from: float = Field(
+        1.0, ge=0, le=1, description="share of the epochs after which the rate falls linearly towards 0; 1: never"
+    )
+
+    def at(self, epoch: int, epochs: int) -> float:
+        """The learning rate of the epoch-th of `epochs` epochs, counted from 0."""
+        steps = sum(milestone <= epoch for milestone in self.milestones)
+        left = (1 - epoch / epochs) / (1 - self.anneal_from) if self.anneal_from < 1 else 1.0
+        return self.lr * self.gamma**steps * min(1.0, left)
+
+
+class SGDConfig(Rate):
+    """Stochastic gradient descent."""
+
+    name: Literal["sgd"]
+    lr: float = Field(0.01, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+
+
+class AdamConfig(Rate):
+    """Adam (arXiv 1412.6980), or AdamW (arXiv 1711.05101)."""
+
+    name: Literal["adam", "adamw"]
+    lr: float = Field(1e-3, gt=0)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.5, 0.999), strict=False
+    )
+    weight_decay: float = Field(0.0, ge=0)
+    anneal_from: float = Field(
+        0.5, ge=0, le=1, description="share of the epochs after which the rate falls linearly towards 0; 1: never"
+    )
+
+
+OptimizerConfig: TypeAlias = Annotated[SGDConfig | AdamConfig, Field(discriminator="name")]
+
+
+class TrainingConfig(Strict):
+    """How the run trains."""
+
+    recipe: str = "unsupervised"
+    schedule: str | None = Field(
+        None, description="the order of updates: alternating (the paper's) or joint; the recipe's first if not given"
+    )
+    epochs: int = Field(100, ge=1, description="passes over the unlabeled training set")
+    batch_size: int = Field(100, ge=1)
+    labeled_batch_size: int | None = Field(None, ge=1, description="labeled examples a step; batch_size if not given")
+    seed: int = Field(0, ge=0, lt=2**63)
+    device: str = Field("auto", description="cpu, cuda, cuda:1 ..., or auto: the first GPU, else the CPU")
+    precision: Literal["fp32", "tf32", "bf16"] = Field("fp32", description="tf32: on a GPU only")
+    cuda_graph: bool = Field(True, description="on a GPU, launch each step as one CUDA graph")
+    loss: Literal["bce", "hinge", "least-squares", "wasserstein"] = Field(
+        "bce", description="what discriminators and generator play for"
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="loss bce: probability that prior samples count as codes for the discriminator"
+    )
+    gradient_penalty: float = Field(
+        0.0, ge=0, description="weight of R1, the discriminators' squared slope at prior samples; 0: none"
+    )
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of the moving average of the weights, used for evaluation; 0: none"
+    )
+    input_noise: float = Field(0.0, ge=0, description="standard deviation of the encoder's input noise, scaled units")
+    input_dropout: float = Field(0.0, ge=0, lt=1, description="probability that an input of the encoder is set to 0")
+    initial_std: float | None = Field(
+        None, gt=0, description="standard deviation of all weights at first, biases 0; the components' own if not given"
+    )
+    class_block: str | None = Field(None, description="the block that is the class; found if only one is one-hot")
+    reconstruction_weight: Weight | None = Field(
+        None, description='weight of the reconstruction loss, a number or a ramp, given whole; schedule "joint" only'
+    )
+    classification_weight: float | None = Field(
+        None, ge=0, description='weight of the cross-entropy of labeled rows; schedule "joint" only'
+    )
+    entropy_weight: float = Field(
+        0.0, ge=0, description="recipe unsupervised: weight of the entropy of q(z|x), which is raised; 0: none"
+    )
+    head_distance: float | None = Field(
+        None, gt=0, description="recipe reduction: how far apart cluster heads are kept; 6 if not given"
+    )
+    likelihood: Literal["bernoulli", "gaussian"] | None = Field(
+        None, description="recipe variational: of the data given a code; bernoulli for data in [0, 1] if not given"
+    )
+    kl_weight: float | None = Field(
+        None, ge=0, description="recipe variational: weight of the divergence of posterior and prior; 1 if not given"
+    )
+    checkpoint_every: int = Field(10, ge=1, description="epochs between checkpoints; the last two are kept")
+
+
+class LabelFreeConfig(Strict):
+    """Terms that make the class block smooth, confident and balanced without labels; the paper has none of them."""
+
+    virtual_adversarial: float = Field(0.0, ge=0, description="weight of virtual adversarial training; 0: none")
+    radius: float | None = Field(
+        None, gt=0, description="of the virtual adversarial step, scaled units; 1.5 if not given"
+    )
+    mutual_information: float = Field(0.0, ge=0, description="weight of H(y|x) - balance H(y); 0: none")
+    balance: float | None = Field(
+        None, ge=0, description="weight of the entropy of the mean class within it; 4 if not given"
+    )
+    augmentation: float = Field(0.0, ge=0, description="weight of the consistency under small warps of images; 0: none")
+
+    @property
+    def used(self) -> bool:
+        """Whether any term has a weight."""
+        return bool(self.virtual_adversarial or self.mutual_information or self.augmentation)
+
+
+def _with_name(optimizer: Any) -> Any:
+    """A phase whose optimizer is not named has the one it has by default."""
+    return {"name": "adam", **optimizer} if isinstance(optimizer, Mapping) else optimizer
+
+
+class Config(Strict):
+    """The whole of a run's configuration."""
+
+    data: DataConfig = DataConfig()
+    prior: Annotated[dict[BlockName, BlockConfig], Field(min_length=1)] = {
+        "gaussian": BlockConfig(component="aaeframe:gaussian")
+    }
+    encoder: ComponentConfig = ComponentConfig(component="aaeframe:deterministic")
+    network: ComponentConfig = ComponentConfig(component="aaeframe:mlp")
+    discriminator: ComponentConfig = ComponentConfig(component="aaeframe:mlp")
+    training: TrainingConfig = TrainingConfig()
+    label_free: LabelFreeConfig = LabelFreeConfig()
+    optimizers: dict[str, Annotated[OptimizerConfig, BeforeValidator(_with_name)]] = {}
+    plugins: dict[Annotated[str, AfterValidator(check_name)], Annotated[str, AfterValidator(check_version)]] = Field(
+        {}, description="distributions and versions the run was made with"
+    )
+
+    def to_toml(self) -> str:
+        """The configuration as TOML; what is unset is left out. ConfigError if an option has no form in TOML."""
+        try:
+            return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+        except TypeError as error:
+            raise ConfigError(f"the configuration cannot be written as TOML: {error}") from error
+
+
+def parse(table: Mapping[str, Any]) -> Config:
+    """Validate a table; ConfigError lists every problem with its place."""
+    try:
+        return Config.model_validate(expand(table))
+    except ValidationError as error:
+        problems = [_problem(problem) for problem in error.errors(include_url=False)]
+        raise ConfigError("the configuration is wrong:\n  " + "\n  ".join(problems)) from error
+
+
+def read(path: Path) -> Table:
+    """The table in a TOML file; ConfigError if it is missing or no TOML."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)  # from a pipe or a device no size is known before
+        return toml.loads(content.decode("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"the configuration file {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"the configuration file {path} is not TOML: {error}") from error
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no word for "not given": such keys are left out, at any depth."""
+    if isinstance(value, dict):
+        return {key: _without_none(part) for key, part in value.items() if part is not None}
+    return value
+
+
+_MOST_BYTES = 4 * toml.LONGEST  # UTF-8 has four at most for a character
+_NO_TABLE = ("model_type", "dict_type", "model_attributes_type")
+
+
+def _problem(problem: Any) -> str:
+    """One of pydantic's findings in words, with its place."""
+    loc, kind = problem["loc"], problem["type"]
+    if loc[:1] == ("optimizers",):
+        loc = loc[:2] + loc[3:]  # the third is the optimizer's name, which is no key
+    for weight in (("prior", *loc[1:2], "weight"), ("training", "reconstruction_weight")):
+        if loc[: len(weight)] == weight:
+            loc = weight + loc[len(weight) + 1 :]  # what stands after it is its kind, which is no key
+    place = cut(".".join(str(part) for part in loc if part != "[key]"))
+    if kind == "value_error":
+        return f"{place}: {problem['ctx']['error']}".removeprefix(": ")
+    if kind == "union_tag_invalid":
+        tag, known = shown(str(problem["ctx"]["tag"])), problem["ctx"]["expected_tags"]
+        return f"{place}: no optimizer is named {tag}; there are {known}"
+    if kind == "missing":
+        return f"{place}: is missing"
+    must = "must be a table" if kind in _NO_TABLE else problem["msg"].removeprefix("Input ")
+    return f"{place}: {must}, found {reprlib.repr(problem['input'])}"

@@ -1,0 +1,1 @@
+"""One file format per module, from its bytes to arrays."""

@@ -1,0 +1,98 @@
+"""NumPy's own files: .npy, which is mapped, and .npz. Pickled objects in them are never loaded."""
+
+from __future__ import annotations
+
+import zipfile
+from math import prod
+from pathlib import Path
+from typing import IO, Final
+
+import numpy as np
+
+from aaeframe.data.assemble import Part
+from aaeframe.data.readers.keys import pick
+from aaeframe.data.readers.limits import check_declared, check_unfolding
+from aaeframe.errors import DataError
+
+HEADERS: Final = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+"""The readers of the header by version. Version 3.0 differs in the names of record fields only."""
+
+
+def map_npy(path: Path) -> np.ndarray:
+    """The array of a .npy file, mapped read-only: rows are read as they are asked for.
+
+    Raises:
+        DataError: the file is not .npy, is shorter than its header says, or holds Python objects.
+    """
+    try:
+        with path.open("rb") as stream:
+            shape, dtype = _header(stream, str(path))
+            size, found = prod(shape) * dtype.itemsize, path.stat().st_size - stream.tell()
+        if size == 0:
+            raise DataError(f"{path}: the data is empty: its shape is {shape}.")
+        if size > found:
+            raise _cut_off(str(path), shape, dtype, found)
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: cannot be read as .npy: {error}. Write it again.") from error
+
+
+def read_npz(path: Path, labels: str | None) -> list[Part]:
+    """The parts of an .npz file, by the names of its arrays (`keys.pick`).
+
+    Raises:
+        DataError: the file is unreadable, too large or holds Python objects, or its data is not to be told.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+            shapes = {member.filename.removesuffix(".npy"): _declared(archive, member, path) for member in members}
+            pairs = pick(shapes, labels, str(path))
+            return [Part(_read(archive, x), None if y is None else _read(archive, y)) for x, y in pairs]
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # a broken archive fails in any of zipfile's and its decompressors' ways
+        why = str(error) or type(error).__name__
+        raise DataError(f"{path}: cannot be read as .npz: {why}. Write it again.") from error
+
+
+def _declared(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> tuple[int, ...]:
+    where = f"{path}: {member.filename}"
+    with archive.open(member) as stream:
+        shape, dtype = _header(stream, where)
+        found = member.file_size - stream.tell()
+    size = check_declared(shape, dtype.itemsize, where)
+    check_unfolding(size, member.compress_size, where)
+    if size > found:
+        raise _cut_off(where, shape, dtype, found)
+    return shape
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype]:
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version not in HEADERS:
+            raise ValueError(f"it is of the format's version {version[0]}.{version[1]}")
+        shape, _, dtype = HEADERS[version](stream)
+    except Exception as error:  # numpy evaluates the header as a Python literal, which fails in many ways
+        why = str(error) or type(error).__name__
+        raise DataError(f"{where}: is no .npy array: {why}. Write it again.") from error
+    if dtype.hasobject:
+        raise DataError(f"{where}: holds Python objects, which are never loaded. Save numbers or texts.")
+    if any(length < 0 for length in shape):
+        raise DataError(f"{where}: the header declares the shape {shape}; lengths cannot be negative.")
+    return shape, dtype
+
+
+def _cut_off(where: str, shape: tuple[int, ...], dtype: np.dtype, found: int) -> DataError:
+    return DataError(f"{where}: the header declares {shape} {dtype}, only {found} bytes follow. Write it again.")

@@ -1,0 +1,97 @@
+"""What a model that knows classes is worth: its class block against labels, and what leaks past it into the style."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aaeframe.data import Dataset, Split
+from aaeframe.errors import DataError
+from aaeframe.evaluation.classification import classification_report
+from aaeframe.evaluation.clustering import clustering_report, name_clusters
+from aaeframe.evaluation.leakage import MAX_FIT_ROWS, leakage
+from aaeframe.model.autoencoder import Autoencoder
+from aaeframe.seeds import generator
+
+Judge: TypeAlias = Literal["classification", "clustering"]
+"""Whether the categories of a class block are the classes, or clusters that take a class each."""
+
+
+def class_reports(
+    model: Autoencoder, dataset: Dataset, rows: Split, codes: Mapping[str, Tensor], seed: int, judge: Judge | None
+) -> dict[str, Any]:
+    """ "classification" or "clustering" of the class block, and "leakage" by block, of labeled rows; else nothing.
+
+    What cannot be had is left out: clusters without labeled validation rows, a probe of rows of one class.
+
+    Clusters are named on validation rows, and the probe is fitted to training rows: `rows` are only judged.
+    """
+    if rows.labels is None:
+        return {}
+    labels = torch.from_numpy(rows.labels)
+    found: dict[str, Any] = {}
+    named = dataset.validation.labels is not None
+    if model.class_block is not None and (judge == "classification" or (judge == "clustering" and named)):
+        y = codes[model.class_block]
+        if judge == "classification":
+            found["classification"] = classification_report(y, labels).as_dict()
+        else:
+            names = name_clusters(*_named_by(model, dataset, seed))
+            found["clustering"] = {**clustering_report(y, labels, names).as_dict(), "names": names.tolist()}
+    if knows_classes(model):
+        found["leakage"] = _leakage(model, dataset, labels, codes, seed)
+    return found
+
+
+def class_error(y: Tensor, labels: Tensor, named_y: Tensor, named_labels: Tensor, judge: Judge) -> float:
+    """The share of rows whose class is wrong; clusters are named by the second pair."""
+    if judge == "classification":
+        return classification_report(y, labels).error
+    return clustering_report(y, labels, name_clusters(named_y, named_labels)).error
+
+
+def knows_classes(model: Autoencoder) -> bool:
+    """Whether the model keeps the class apart from the style, in a block or at the decoder."""
+    return model.class_block is not None or model.representation.takes_labels
+
+
+def decoder_labels(model: Autoencoder, rows: Split) -> Tensor | None:
+    """The labels that decoding these rows takes; DataError if it takes some and there are none."""
+    if not model.representation.takes_labels:
+        return None
+    if rows.labels is None:
+        raise DataError("this model decodes a code together with its class; give rows with labels")
+    return torch.from_numpy(rows.labels)
+
+
+def _named_by(model: Autoencoder, dataset: Dataset, seed: int) -> tuple[Tensor, Tensor]:
+    """q(y|x) and labels of all validation rows."""
+    held = dataset.validation
+    if held.labels is None or model.class_block is None:
+        raise DataError("clusters are named by the labels of validation rows, and this data has none")
+    noise = generator(seed, "evaluation", "names")
+    y = model.encode(held, draws=1, generator=noise)[model.class_block][0]
+    return y, torch.from_numpy(held.labels)
+
+
+def _leakage(
+    model: Autoencoder, dataset: Dataset, labels: Tensor, codes: Mapping[str, Tensor], seed: int
+) -> dict[str, Any]:
+    """Of each block that is not the class: what a linear probe reads from it."""
+    train, classes = dataset.train, dataset.num_classes
+    if train.labels is None or classes is None:
+        return {}
+    index = np.linspace(0, len(train) - 1, min(MAX_FIT_ROWS, len(train))).astype(np.int64)
+    fit = model.encode(train.take(index), draws=1, generator=generator(seed, "evaluation", "probe"))
+    fit_labels = torch.from_numpy(train.labels[index])
+    if len(fit_labels.unique()) == 1:  # nothing is to be told apart
+        return {}
+    return {
+        name: leakage(fit[name][0], fit_labels, z, labels, num_classes=classes).as_dict()
+        for name, z in codes.items()
+        if name != model.class_block
+    }

@@ -1,0 +1,1 @@
+"""The autoencoder, its representation, and what is asked of a prior."""

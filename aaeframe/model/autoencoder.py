@@ -1,0 +1,242 @@
+"""The model of a run: encoder, decoder, and what imposes the prior on the codes between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from typing import TypeAlias, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aaeframe.data import Split
+from aaeframe.errors import DataError
+from aaeframe.model.representation import Representation, WithLabel
+from aaeframe.protocols import Code, DataSpec, Encoder, LabeledSample, Prior, SupportsLabels
+from aaeframe.seeds import stream
+
+Rows: TypeAlias = "Tensor | np.ndarray | Split"
+"""Rows of data in the user's units, (N, *shape). A split is read as it is gone through."""
+
+MOST_AT_ONCE = 1000
+"""Rows that go through a network together outside of training."""
+BYTES_AT_ONCE = 2**26
+"""What so many rows may take in float32; of larger rows there are fewer."""
+
+
+class Autoencoder(nn.Module):
+    """Encoder, decoder, priors and discriminators of one run.
+
+    `encode`, `decode`, `reconstruct` and `sample` take and return the user's own units, work in batches, without
+    gradient and in evaluation mode. Training reaches for the parts themselves.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        data: DataSpec,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        representation: Representation,
+        priors: Mapping[str, Prior],
+        discriminators: Mapping[str, nn.Module],
+        *,
+        class_block: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.data_shape = data.shape
+        self.register_buffer("mean", data.mean.clone())
+        self.register_buffer("std", data.std.clone())
+        self.encoder = encoder
+        self.decoder = decoder
+        self.representation = representation
+        self.class_block = class_block
+        self.priors = dict(priors)
+        # Only priors that are modules move, and are saved, with the model.
+        self.prior_modules = nn.ModuleDict({k: p for k, p in priors.items() if isinstance(p, nn.Module)})
+        self.discriminators = nn.ModuleDict(discriminators)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return self.mean.device
+
+    @property
+    def batch_size(self) -> int:
+        """How many rows go through the networks together where nothing else is asked for."""
+        return max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (4 * self.data_shape.numel())))
+
+    @property
+    def noise_shape(self) -> torch.Size:
+        """The shape of the noise that encoding one row consumes; empty if the encoder is deterministic."""
+        return cast(Encoder, self.encoder).noise_shape
+
+    def scale(self, x: Tensor) -> Tensor:
+        """The user's units -> the model's, float32, on the device of x."""
+        return (x.float() - self.mean) / self.std
+
+    def unscale(self, x: Tensor) -> Tensor:
+        """The model's units -> the user's."""
+        return x.float() * self.std + self.mean
+
+    @torch.no_grad()
+    def encode(
+        self, x: Rows, *, draws: int = 0, generator: torch.Generator | None = None, batch_size: int | None = None
+    ) -> dict[str, Tensor]:
+        """The codes of x (N, *shape): each block (N, *event_shape), or (draws, N, *event_shape).
+
+        With draws=0 the noise of a stochastic encoder is zero; otherwise each draw is one of q(z | x), from
+        `generator` (on the CPU) or, without it, torch's global one. DataError if x is not of the model's shape.
+        """
+        self.eval()
+        codes: dict[str, Tensor] = {}
+        for drawn in range(max(draws, 1)):
+            start = 0
+            for rows in self._batches(x, batch_size or self.batch_size):
+                found = self.encoder(self.scale(rows), self._noise(len(rows), draws, generator))
+                for name in self.priors:
+                    if name not in codes:
+                        codes[name] = torch.empty(max(draws, 1), len(x), *found[name].shape[1:], device=self.device)
+                    # To its place: small tensors that stay between large ones that go would keep those from coming
+                    # back to the same memory, which would grow as if all rows were in it.
+                    codes[name][drawn, start : start + len(rows)] = found[name]
+                start += len(rows)
+        return {name: z if draws else z[0] for name, z in codes.items()}
+
+    @torch.no_grad()
+    def decode(self, code: Code, labels: Tensor | None = None, *, batch_size: int | None = None) -> Tensor:
+        """The data of codes, each block (N, *event_shape) -> (N, *shape), float32 in the user's units.
+
+        `labels` (N,) are for a model whose decoder is told them (paper, section 4); DataError if it is and they are
+        not given, or the code lacks a block.
+        """
+        batches = self.represent(code, labels).split(batch_size or self.batch_size)
+        return self.unscale(torch.cat([self.decoder(rows) for rows in batches]))
+
+    @torch.no_grad()
+    def represent(self, code: Code, labels: Tensor | None = None) -> Tensor:
+        """The decoder's input for codes, (N, R): of recipe `reduction` W_C y + z. Otherwise as for `decode`."""
+        self.eval()
+        missing = self.priors.keys() - code.keys()
+        if missing:
+            raise DataError(
+                f"the code has blocks {sorted(code)}, but this model decodes {list(self.priors)}: "
+                f"{sorted(missing)} missing"
+            )
+        blocks = {name: torch.as_tensor(code[name], device=self.device).float() for name in self.priors}
+        return self.representation(blocks, None if labels is None else self._checked(labels, blocks))
+
+    def reconstruct(self, x: Rows, labels: Tensor | None = None) -> Tensor:
+        """decode(encode(x), labels), with zero noise: (N, *shape) -> (N, *shape) in the user's units."""
+        return self.decode(self.encode(x), labels)
+
+    @torch.no_grad()
+    def sample(self, count: int, *, seed: int | None = None, label: int | None = None) -> Tensor:
+        """Decoded samples of the prior, (count, *shape) in the user's units; of a class if the model knows it.
+
+        With a seed the same samples every time, leaving torch's global random state alone; without one they come
+        from that state.
+        """
+        code, labels = self.sample_code(count, seed=seed, label=label)
+        return self.decode(code, labels)
+
+    def sample_code(
+        self, count: int, *, seed: int | None = None, label: int | None = None
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Samples of the prior as by `sample_prior`, and the labels (count,) to decode them with, or None.
+
+        Without `label` the labels of a decoder that is told them are uniform over the classes. With it they are all
+        that one; a model with a class block has its class set to it instead. DataError if the model has neither, or
+        has no such class.
+        """
+        code, classes = self.sample_prior(count, seed=seed), self.num_classes
+        if label is not None and (classes is None or not 0 <= label < classes):
+            known = "has no class that could be set" if classes is None else f"has the classes 0 to {classes - 1}"
+            raise DataError(f"samples of class {label} were asked for; this model {known}")
+        if not self.representation.takes_labels:
+            if label is not None and self.class_block is not None:
+                code[self.class_block] = torch.eye(code[self.class_block].shape[1], device=self.device)[label].expand(
+                    count, -1
+                )
+            return code, None
+        assert classes is not None
+        if label is not None:
+            return code, torch.full((count,), label, device=self.device)
+        with nullcontext() if seed is None else stream(seed, "sample labels"):
+            return code, torch.randint(classes, (count,)).to(self.device)
+
+    @property
+    def num_classes(self) -> int | None:
+        """How many classes a sample can be asked for of; None if the model knows none."""
+        if isinstance(self.representation, WithLabel):
+            return self.representation.num_classes
+        return None if self.class_block is None else torch.Size(self.priors[self.class_block].event_shape).numel()
+
+    def sample_prior(self, count: int, *, seed: int | None = None) -> dict[str, Tensor]:
+        """Samples of the prior itself, each block (count, *event_shape), on the model's device."""
+        with nullcontext() if seed is None else stream(seed, "samples", device=self.device):
+            return {name: draw(prior, count, self.device) for name, prior in self.priors.items()}
+
+    def _checked(self, labels: Tensor, code: Code) -> Tensor:
+        size = len(next(iter(code.values())))
+        if labels.shape != (size,):
+            raise DataError(f"a label for each of {size} codes is needed, found labels of shape {tuple(labels.shape)}")
+        labels = torch.as_tensor(labels)
+        if labels.is_floating_point() or labels.dtype == torch.bool:
+            raise DataError(f"labels are indices of classes, integers, found {labels.dtype}")
+        classes = self.num_classes
+        if classes is not None and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+            raise DataError(
+                f"this model has the classes 0 to {classes - 1}, found labels from {labels.min()} to {labels.max()}"
+            )
+        return labels.to(self.device, torch.long)
+
+    def _noise(self, count: int, draws: int, generator: torch.Generator | None) -> Tensor | None:
+        if not self.noise_shape:
+            return None
+        shape = (count, *self.noise_shape)
+        if draws == 0:
+            return torch.zeros(shape, device=self.device)
+        return torch.randn(shape, generator=generator).to(self.device)
+
+    def _batches(self, x: Rows, batch_size: int) -> Iterator[Tensor]:
+        shape = (len(x), *x.shape) if isinstance(x, Split) else tuple(x.shape)
+        if shape[1:] != tuple(self.data_shape) or len(x) == 0:
+            raise DataError(
+                f"rows of shape {tuple(self.data_shape)} are asked for, found an array of shape {shape}; "
+                f"pass (N, {', '.join(map(str, self.data_shape))}) with N > 0"
+            )
+        chunks = x.chunks(batch_size) if isinstance(x, Split) else _sliced(x, batch_size)
+        for rows in chunks:
+            if isinstance(rows, np.ndarray):
+                rows = torch.from_numpy(np.array(rows, order="C"))  # torch takes no reversed and no read-only array
+            yield rows.to(self.device)
+
+
+def _sliced(x: Tensor | np.ndarray, size: int) -> Iterator[Tensor | np.ndarray]:
+    return (x[start : start + size] for start in range(0, len(x), size))
+
+
+def prior_state(block: str, saved: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state_dict of a block's prior among the tensors of a checkpoint's model; empty if it is no module."""
+    prefix = f"model.prior_modules.{block}."
+    return {key.removeprefix(prefix): value for key, value in saved.items() if key.startswith(prefix)}
+
+
+def draw(prior: Prior, count: int, device: torch.device) -> Tensor:
+    """Samples of one prior (count, *event_shape): detached, float32, on `device`, from torch's global generator."""
+    return _moved(prior.sample(torch.Size([count])), device)
+
+
+def draw_labeled(prior: SupportsLabels, count: int, device: torch.device) -> LabeledSample:
+    """Samples of one prior as by `draw`, and the class of each (count,)."""
+    value, labels = prior.sample_labeled(torch.Size([count]))
+    return LabeledSample(_moved(value, device), labels.to(device, non_blocking=True))
+
+
+def _moved(samples: Tensor, device: torch.device) -> Tensor:
+    # Not to wait for the device is safe: out of pageable memory, torch has read the samples before it returns.
+    return samples.detach().to(device, torch.float32, non_blocking=True)

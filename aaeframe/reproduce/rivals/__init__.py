@@ -1,0 +1,84 @@
+"""Other generative models of the paper's likelihood table (section 3), trained and judged by this harness.
+
+    report = measure("gan", load("mnist"))
+    report = measure("gmmn", load("mnist"), replace(DEFAULTS["gmmn"], seed=1))
+
+How large the table's networks were is not known; `gan.fit` and `gmmn.fit` say what is theirs and what is ours.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from aaeframe.data import Dataset, Split
+from aaeframe.errors import OptionError
+from aaeframe.evaluation.likelihood import VALIDATION_ROWS, Progress, estimate
+from aaeframe.reproduce.rivals import gan, gmmn
+from aaeframe.reproduce.rivals.generated import Generated
+from aaeframe.reproduce.rivals.settings import Settings, as_unit
+
+__all__ = ["DEFAULTS", "FITS", "Generated", "Settings", "generate", "measure"]
+
+Fit: TypeAlias = Callable[[Dataset, Settings, Progress], nn.Module]
+"""Trains a network that makes rows in [0, 1] of noise: see `gan.fit` and `gmmn.fit`."""
+
+FITS: Final[Mapping[str, Fit]] = MappingProxyType({"gan": gan.fit, "gmmn": gmmn.fit})
+"""By kind of baseline."""
+DEFAULTS: Final[Mapping[str, Settings]] = MappingProxyType({"gan": gan.DEFAULT, "gmmn": gmmn.DEFAULT})
+"""By kind, settings for MNIST."""
+
+
+def generate(
+    kind: str,
+    dataset: Dataset,
+    settings: Settings | None = None,
+    samples: int = 10_000,
+    progress: Progress = lambda doing, done, of: None,
+) -> Generated:
+    """Samples of a baseline trained on the training rows, by `DEFAULTS` where no settings are given.
+
+    The same settings give the same samples, and torch's global random state is left as it was. OptionError if the kind
+    is none of `FITS`, DataError if the data is not in [0, 1], DeviceError, TrainingDiverged.
+    """
+    if kind not in FITS:
+        raise OptionError(f"no baseline is called {kind!r}; there are: {', '.join(FITS)}")
+    chosen = settings or DEFAULTS[kind]
+    network = FITS[kind](dataset, chosen, progress)
+    return Generated(network, chosen, samples)
+
+
+def measure(
+    kind: str,
+    dataset: Dataset,
+    settings: Settings | None = None,
+    samples: int = 10_000,
+    progress: Progress = lambda doing, done, of: None,
+) -> dict[str, Any]:
+    """Train a baseline and take the Parzen log-likelihood of the test rows under its samples; JSON-like.
+
+    The protocol is that of `Run.likelihood`: rows as numbers in [0, 1], the first validation rows choose the bandwidth,
+    the test rows are looked at once. `seconds` are those of the training; errors are those of `generate`.
+    """
+    began = time.monotonic()
+    generated = generate(kind, dataset, settings, samples, progress)
+    seconds = time.monotonic() - began
+    trained = generated.settings
+    test, validation = (_judged(dataset, split, trained.place) for split in (dataset.test, dataset.validation))
+    found = estimate(test, generated, validation=validation[:VALIDATION_ROWS], progress=progress)
+    return {
+        "kind": kind,
+        "dataset": dataset.name,
+        "settings": trained.as_dict(),
+        "seconds": round(seconds, 1),
+        "likelihood": found.as_dict(),
+    }
+
+
+def _judged(dataset: Dataset, split: Split, device: torch.device) -> Tensor:
+    return as_unit(torch.from_numpy(split.array()).to(device), dataset)

@@ -1,0 +1,1 @@
+"""A run from the outside: start, resume, load, and the `Run` object."""

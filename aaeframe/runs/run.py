@@ -1,0 +1,334 @@
+"""A run: training it, going on with it, and using what it learned."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import constraints
+
+from aaeframe import data as datasets
+from aaeframe.assembly.training import data_spec, prepare, saved_components
+from aaeframe.components.recipes import Judge
+from aaeframe.components.registry import Registry
+from aaeframe.components.requirements import other_versions
+from aaeframe.configuration.changes import changes
+from aaeframe.configuration.resolve import build_model, build_priors, recipe_of, resolve
+from aaeframe.configuration.schema import Config
+from aaeframe.configuration.unused import PYTHON
+from aaeframe.data import Dataset
+from aaeframe.errors import DataError, RunError
+from aaeframe.evaluation.evaluate import evaluate
+from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
+from aaeframe.evaluation.resumable import Keep
+from aaeframe.model.autoencoder import Autoencoder, Rows
+from aaeframe.protocols import Code, Prior, SupportsLabels
+from aaeframe.seeds import stream
+from aaeframe.storage import checkpoint as checkpoints
+from aaeframe.storage.checkpoint import Checkpoint
+from aaeframe.storage.checkpoint_state import check_state
+from aaeframe.storage.fallback import newest_if_whole, newest_whole
+from aaeframe.storage.locks import trained_by_us
+from aaeframe.storage.metrics_file import MetricsFile
+from aaeframe.storage.run_folder import RunFolder, create, new_folder
+from aaeframe.training.device import pick
+from aaeframe.training.environment import differences
+from aaeframe.training.loop import Observer, Silent, Training, load_model
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained run: its folder, its configuration and its model, in evaluation mode."""
+
+    folder: RunFolder
+    config: Config
+    model: Autoencoder
+    finished: bool
+    """Whether the training reached its end."""
+    step: int
+    """How many steps the weights were trained."""
+    raw_weights: bool
+    """Whether they are as trained, and no moving average."""
+
+    def encode(self, x: Rows, *, draws: int = 0, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """The codes of x (N, *shape), in the user's units: see `Autoencoder.encode`."""
+        return self.model.encode(x, draws=draws, generator=generator)
+
+    def decode(self, code: Code, labels: Tensor | None = None) -> Tensor:
+        """The data of codes: see `Autoencoder.decode`."""
+        return self.model.decode(code, labels)
+
+    def reconstruct(self, x: Rows, labels: Tensor | None = None) -> Tensor:
+        """decode(encode(x), labels): see `Autoencoder.reconstruct`."""
+        return self.model.reconstruct(x, labels)
+
+    def sample(self, count: int, *, seed: int | None = None, label: int | None = None) -> Tensor:
+        """Decoded samples of the prior, of one class if it is given: see `Autoencoder.sample`."""
+        return self.model.sample(count, seed=seed, label=label)
+
+    def dataset(self) -> Dataset:
+        """The data the run was trained on, from where it was; DataError if it came from Python."""
+        return load_data(self.config)
+
+    def evaluate(self, dataset: Dataset | None = None, *, split: str = "test") -> dict[str, Any]:
+        """Match, reconstruction and classes on a split: see `aaeframe.evaluation.evaluate`; of which weights."""
+        settings = self.config
+        self._log_access(split, "evaluate")
+        report = evaluate(
+            self.model,
+            dataset or self.dataset(),
+            split,
+            settings.training.seed,
+            labels_told=settings.data.labels,
+            judged_by=self._judged_by,
+        )
+        return {**report, "step": self.step, "raw_weights": self.raw_weights}
+
+    def likelihood(
+        self,
+        dataset: Dataset | None = None,
+        *,
+        split: str = "test",
+        samples: int = 10_000,
+        progress: Progress = lambda doing, done, of: None,
+    ) -> dict[str, Any]:
+        """The Parzen log-likelihood of a split under decoded samples: see `aaeframe.evaluation.likelihood`.
+
+        Of images as numbers in [0, 1], of other data in their own units. The first validation rows choose the
+        bandwidth. The report is kept in the run's folder. An estimate that was interrupted goes on where it was.
+        """
+        data, seed = dataset or self.dataset(), self.config.training.seed
+        scaled = data.spec.support is constraints.unit_interval
+        validation = np.arange(min(VALIDATION_ROWS, len(data.validation)))
+        keep = self._keep({"split": split, "samples": samples, "seed": seed, "chunk": CHUNK})
+        if keep is None or not keep.found:  # one that goes on is one look
+            self._log_access(split, f"likelihood, {samples} samples")
+        found = estimate(
+            self._judged(data, data.split(split).array()),
+            Decoded(self.model, samples, seed, scaled),
+            validation=self._judged(data, data.validation.rows(validation)),
+            keep=keep,
+            progress=progress,
+        )
+        units = "scaled to [0, 1]" if scaled else "as the data"
+        where = {"split": split, "units": units, "seed": seed, "step": self.step, "raw_weights": self.raw_weights}
+        report = {**where, **found.as_dict()}
+        if split == "validation":
+            report["warning"] = "these rows chose the bandwidth that they are judged by; judge others, such as test"
+        self.folder.write_evaluation(f"{split} likelihood, {samples} samples", report)
+        if keep is not None:
+            keep.remove()
+        return report
+
+    @property
+    def _judged_by(self) -> Judge | None:
+        return recipe_of(self.config).judge(self.config.data.labels)
+
+    def _log_access(self, split: str, purpose: str) -> None:
+        """Keep count of how often the test rows were looked at, for whoever reads a number of this run."""
+        if split == "test":
+            self.folder.log_test_access({"purpose": purpose, "step": self.step, "raw_weights": self.raw_weights})
+
+    def _keep(self, estimate: Mapping[str, Any]) -> Keep | None:
+        """Where an estimate keeps its place; None under priors from Python, of which nothing tells one from another."""
+        if any(part.component.startswith(PYTHON) for part in self.config.prior.values()):
+            return None
+        return Keep(self.folder.path / "likelihood", {**estimate, "weights": _digest(self.model)})
+
+    def _judged(self, data: Dataset, x: np.ndarray) -> Tensor:
+        """Rows as the likelihood is of them; pixels stay uint8, which the kernel reads as numbers in [0, 1]."""
+        rows = torch.from_numpy(x).to(self.model.device)
+        pixels = rows.dtype == torch.uint8 and bool((data.spec.std == 255).all() & (data.spec.mean == 0).all())
+        return rows if pixels or data.spec.support is constraints.real else self.model.scale(rows)
+
+    def draw_figures(self, dataset: Dataset | None = None, *, split: str = "test") -> list[Path]:
+        """Draw the run's figures into its folder; the paths."""
+        from aaeframe.figures.gallery import draw_gallery
+
+        self._log_access(split, "figures")
+        metrics = MetricsFile(self.folder.metrics).rows()
+        informed = [name for name, prior in self.model.priors.items() if isinstance(prior, SupportsLabels)]
+        return draw_gallery(
+            self.model,
+            dataset or self.dataset(),
+            split,
+            metrics,
+            self.folder.figures,
+            seed=self.config.training.seed,
+            informed=informed if self.config.data.labels else (),
+            loss=self.config.training.loss,
+            knows_classes=recipe_of(self.config).labels == "every" or self._judged_by == "classification",
+        )
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """How a caller follows and stops a training."""
+
+    observer: Observer
+    stop_asked: Callable[[], bool]
+    started: Callable[[Config, RunFolder, int], None]
+    """Called once with the configuration, the folder and the steps of the whole run."""
+    noticed: Callable[[str], None]
+    """Called with sentences worth telling."""
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, stacklevel=3)
+
+
+QUIET = Hooks(Silent(), lambda: False, lambda config, folder, steps: None, _warn)
+"""Shows nothing and never stops; what is worth telling is a warning."""
+
+
+def start(
+    config: Config,
+    registry: Registry,
+    *,
+    dataset: Dataset | None = None,
+    priors: Mapping[str, Prior] | None = None,
+    out: Path | None = None,
+    hooks: Hooks = QUIET,
+) -> Run:
+    """Train a new run. Everything is resolved, loaded and built before the first file is written.
+
+    The first checkpoint is of the untrained model and appears with the folder, so that a run can go on wherever it was
+    stopped.
+    """
+    config = resolve(config, registry)
+    folder = new_folder(config, out)
+    training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
+    with stream(config.training.seed, "training", device=training.device):
+        made = create(folder, config, lambda aside: replace(training, folder=aside).save())
+        with trained_by_us(made.path, hooks.noticed):
+            return _train(replace(training, folder=made), hooks)
+
+
+def resume(
+    path: Path,
+    registry: Registry,
+    *,
+    dataset: Dataset | None = None,
+    priors: Mapping[str, Prior] | None = None,
+    hooks: Hooks = QUIET,
+) -> Run:
+    """Go on with a run from its newest whole checkpoint, to the same bits as if it had never stopped.
+
+    Newer ones that cannot be used are told of and set aside. RunError if another process is training the run.
+    """
+    folder = RunFolder(path)
+    config = folder.read_config()
+    with trained_by_us(path, hooks.noticed):
+        metrics = MetricsFile(folder.metrics)
+
+        def usable(saved: Checkpoint) -> None:
+            check_state(saved.state)
+            metrics.require(saved.state["metrics_bytes"])
+
+        newest = newest_whole(folder.checkpoints, usable)
+        saved = newest.checkpoint
+        for why in newest.passed_over.values():
+            hooks.noticed(f"{why}; {newest.path.name}, the newest that is whole, is taken in its place")
+        with saved_components(config, registry):
+            training = prepare(config, registry, dataset or load_data(config), priors or {}, folder, saved.model)
+        for sentence in other_versions(config.plugins, registry):
+            hooks.noticed(sentence)
+        changed = [*differences(saved.state["environment"], training.device), *_told(saved, folder, config)]
+        if changed:
+            hooks.noticed(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
+        with stream(config.training.seed, "training", device=training.device):
+            training.load(saved)
+            for unusable in newest.passed_over:
+                hooks.noticed(f"{unusable.name} is kept as {checkpoints.set_aside(unusable)}")
+            if training.finished:
+                hooks.noticed(f"all {config.training.epochs} epochs were done already; nothing was trained")
+            return _train(training, hooks)
+
+
+def load(
+    path: Path | str,
+    registry: Registry | None = None,
+    *,
+    device: str = "auto",
+    raw_weights: bool = False,
+    priors: Mapping[str, Prior] | None = None,
+    noticed: Callable[[str], None] = _warn,
+) -> Run:
+    """A run from its folder, with the weights of its newest checkpoint.
+
+    The moving average of the weights is used where the run kept one, unless `raw_weights`. `priors` gives again, by
+    block, those that were objects from Python. `noticed` is called with sentences worth telling, such as that the
+    configuration was changed since the checkpoint was written, or that a plugin is here in another version than the run
+    was made with; they are warnings if it is not given. Raises RunError, DeviceError, ComponentError; CheckpointError
+    if the newest checkpoint is not whole, as an older one would give other numbers.
+    """
+    folder = RunFolder(Path(path))
+    config = folder.read_config()
+    saved = newest_if_whole(folder.checkpoints)
+    check_state(saved.state)
+    known = saved.state["data"]
+    registry = registry or Registry.load()
+    # As in training: what a prior draws for itself when it is built need not be in the checkpoint.
+    with saved_components(config, registry), stream(config.training.seed, "initialization"):
+        built = build_priors(config, registry, priors or {}, saved.model)
+        spec = data_spec(known, saved.model)
+        model = build_model(config, registry, spec, known["num_classes"], built)
+    for sentence in (*other_versions(config.plugins, registry), *_told(saved, folder, config)):
+        noticed(sentence)
+    averaged = config.training.ema > 0 and not raw_weights
+    load_model(model, saved.model, "ema." if averaged else "model.")
+    finished = saved.state["batches"]["epoch"] >= config.training.epochs
+    model = model.to(pick(device)).eval()
+    return Run(folder, config, model, finished, saved.state["step"], raw_weights=not averaged)
+
+
+def load_data(config: Config) -> Dataset:
+    """The data a configuration names; DataError if it was passed in from Python."""
+    source = config.data.source
+    if source.startswith(PYTHON):
+        raise DataError(
+            "this run was trained on arrays passed in from Python, which no file holds: pass the same data again, as "
+            "in run.evaluate(aaeframe.data.from_arrays(x, labels))"
+        )
+    return datasets.load(source, labels=config.data.label_key, held_out=config.data.held_out)
+
+
+def _told(saved: Checkpoint, folder: RunFolder, config: Config) -> list[str]:
+    """What was changed in the configuration since the checkpoint was written, in one sentence or none."""
+    changed = changes(saved.state.get("config"), config)
+    return [f"{folder.config} was changed since the checkpoint was written: {', '.join(changed)}"] if changed else []
+
+
+def _digest(model: Autoencoder) -> str:
+    """Of all weights and buffers."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(name.encode() + value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _train(training: Training, hooks: Hooks) -> Run:
+    config, folder = training.config, training.folder
+    training.observer, training.stop_asked = hooks.observer, hooks.stop_asked
+    hooks.started(config, folder, config.training.epochs * training.batches.steps_per_epoch)
+    try:
+        finished = training.run()
+    except RunError as error:
+        raise RunError(f"{error}. {_as_it_is_left(folder)}") from error
+    model = training.evaluated.eval()
+    return Run(folder, config, model, finished, training.batches.step, raw_weights=training.average is None)
+
+
+def _as_it_is_left(folder: RunFolder) -> str:
+    """What stands of a run that could not be written on, and how to go on with it."""
+    found = checkpoints.paths(folder.checkpoints)
+    if not found:
+        return f"Nothing to go on from is left in {folder.path}"
+    return f"The run is as of {found[-1].name}; go on from there with aaeframe train --resume {folder.path}"

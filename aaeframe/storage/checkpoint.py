@@ -1,0 +1,214 @@
+"""Checkpoints: tensors in safetensors, the rest in JSON; whole or absent; verified before use; no code in either.
+
+checkpoints/step-00001200/
+    model.safetensors        model.*: weights and buffers;  ema.*: their moving average
+    optimizer.safetensors    optimizer.<phase>.<parameter>.<name>, rng.<device>, sums.<metric>
+    state.json               format, versions, place, digests of the two files and of itself
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from aaeframe.errors import CheckpointError, UnusableCheckpoint
+from aaeframe.storage.atomic import flush_folder, writing
+from aaeframe.storage.json_text import loads_json
+from aaeframe.storage.tensors import decoded
+
+FORMAT: Final = 1
+"""Grows when a checkpoint can no longer be read by an older version."""
+
+KEPT: Final = 2
+"""How many checkpoints of a run are kept."""
+
+_NAME = re.compile(r"step-(\d{8,})")
+_FILES = ("model.safetensors", "optimizer.safetensors")
+_LARGEST_STATE = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds."""
+
+    model: Mapping[str, Tensor]
+    optimizer: Mapping[str, Tensor]
+    state: Mapping[str, Any]
+    """JSON-like: the place in the data, typed scalars, the environment."""
+
+
+def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint under `folder`, aside first, then renamed; older ones beyond the last two are removed.
+
+    RunError if it cannot be written; what was there before stands.
+    """
+    path = folder / f"step-{step:08d}"
+    aside = folder / f".{path.name}.{os.getpid()}.tmp"
+    with writing(path):
+        folder.mkdir(exist_ok=True)  # without its parents: a run that was removed meanwhile does not come back as half
+        remove_leftovers(folder)
+        try:
+            aside.mkdir()
+            for name, data in _encoded(checkpoint).items():
+                _write_flushed(aside / name, data)
+            flush_folder(aside)
+            aside.rename(path)
+            flush_folder(folder)
+        finally:
+            remove_leftovers(folder)
+    for old in paths(folder)[:-KEPT]:
+        _remove(old)
+    return path
+
+
+def paths(folder: Path) -> list[Path]:
+    """The checkpoints under `folder`, oldest first."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def latest(folder: Path) -> Path:
+    """The newest checkpoint; CheckpointError if there is none."""
+    found = paths(folder)
+    if not found:
+        raise CheckpointError(f"there is no checkpoint in {folder}, though every run begins with one: train anew")
+    return found[-1]
+
+
+def read(path: Path) -> Checkpoint:
+    """Read and verify a checkpoint.
+
+    Raises UnusableCheckpoint if it is missing, truncated or altered, by a single bit, anywhere; CheckpointError if it
+    is whole and of a newer format. Nothing is used before all of it is verified.
+    """
+    state = _read_state(path)
+    data = {name: _read_bytes(path / name) for name in _FILES}
+    digests = state.get("digests")
+    if not isinstance(digests, dict) or digests.keys() != data.keys():
+        raise _damaged(path / "state.json", f"it holds no digests of {' and '.join(_FILES)}")
+    for name, content in data.items():
+        found, written = _digest(content), digests[name]
+        if found != written:
+            raise _damaged(path / name, f"its SHA-256 is {found[:12]}…, {str(written)[:12]}… was written")
+    try:
+        tensors = {name: decoded(content) for name, content in data.items()}
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    return Checkpoint(tensors[_FILES[0]], tensors[_FILES[1]], state)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a checkpoint, so that it is none any more but nothing of it is lost; its new path.
+
+    RunError if it cannot be renamed.
+    """
+    aside = path.with_name(f"set-aside-{path.name}")
+    with writing(aside):
+        if aside.exists():  # of an earlier time
+            shutil.rmtree(aside)
+        path.rename(aside)
+        flush_folder(path.parent)
+    return aside
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a write or a removal that was cut off left aside; for who trains the run alone."""
+    for path in folder.glob(".step-*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _encoded(checkpoint: Checkpoint) -> dict[str, bytes]:
+    tensors = dict(zip(_FILES, (checkpoint.model, checkpoint.optimizer), strict=True))
+    files = {name: save_tensors({k: _copied(v) for k, v in part.items()}) for name, part in tensors.items()}
+    digests = {name: _digest(data) for name, data in files.items()}
+    state = {"format": FORMAT, **checkpoint.state, "digests": digests}
+    state["digest"] = _digest(_canonical(state))
+    return {**files, "state.json": _written(state)}
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    """On the CPU and apart from all others: safetensors refuses tensors that share memory, such as tied weights."""
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """The state without its digest, by which it is verified.
+
+    In every format, also a later one, `format` and `digest` mean the same: else damage could not be told from that.
+    """
+    file = path / "state.json"
+    content = _read_bytes(file, _LARGEST_STATE)
+    try:
+        state = loads_json(content)
+        _canonical(state)  # what can be read may be too deep to be written, as its digest needs
+    except (ValueError, RecursionError) as error:
+        raise _damaged(file, f"it is not JSON ({error})") from error
+    if not isinstance(state, dict) or type(state.get("format")) is not int:
+        raise _damaged(file, "it names no format")
+    without = {key: value for key, value in state.items() if key != "digest"}
+    newer = f"it has format {state['format']}; this version of aaeframe reads up to {FORMAT}: upgrade aaeframe"
+    if state.get("digest") != _digest(_canonical(without)):
+        more = f", and {newer} if that is so" if state["format"] > FORMAT else ""
+        raise _damaged(file, f"its digest is not that of its content{more}")
+    if state["format"] > FORMAT:
+        raise CheckpointError(f"the checkpoint {path} cannot be used: {newer}")
+    if content != _written(state):  # white space, a key said twice, or 1e0 for 1.0
+        raise _damaged(file, "its content is not spelled as it was written")
+    return without
+
+
+def _read_bytes(path: Path, most: int | None = None) -> bytes:
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+            raise _damaged(path, "it is not a file")
+        if most is not None and found.st_size > most:
+            raise _damaged(path, f"it has {found.st_size} bytes, where at most {most} are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error)) from error
+
+
+def _damaged(path: Path, why: str) -> UnusableCheckpoint:
+    return UnusableCheckpoint(f"the checkpoint file {path} cannot be used: {why}")
+
+
+def _write_flushed(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint, which is whole until it is renamed; what cannot be removed now is tried again later."""
+    with suppress(OSError):
+        shutil.rmtree(path.rename(path.with_name(f".{path.name}.{os.getpid()}.tmp")))
+
+
+def _written(state: Mapping[str, Any]) -> bytes:
+    """The bytes of state.json: one content, one spelling."""
+    return json.dumps(state, indent=1).encode()
+
+
+def _canonical(state: Mapping[str, Any]) -> bytes:
+    return json.dumps(state, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

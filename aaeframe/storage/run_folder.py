@@ -1,0 +1,182 @@
+"""A run's folder: where it is, what stands in it, and making a new one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from aaeframe.configuration import schema as configuration
+from aaeframe.configuration.schema import Config
+from aaeframe.errors import CheckpointError, RunError
+from aaeframe.storage.atomic import append_whole, contents, flush_folder, leads_out, write_atomically, writing
+from aaeframe.storage.json_text import loads_json
+from aaeframe.storage.locks import being_made, left_behind
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of one run."""
+
+    path: Path
+    may_be_numbered: bool = False
+    """Whether the name is ours, so that `create` may put a number after it where it is taken."""
+
+    @property
+    def config(self) -> Path:
+        """The configuration, fully resolved."""
+        return self.path / "config.toml"
+
+    @property
+    def metrics(self) -> Path:
+        """One row an epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the figures."""
+        return self.path / "figures"
+
+    @property
+    def evaluation(self) -> Path:
+        """The last evaluation of each split."""
+        return self.path / "evaluation.json"
+
+    @property
+    def test_accesses(self) -> Path:
+        """A line for each time that test rows were measured or drawn."""
+        return self.path / "test_accesses.jsonl"
+
+    def log_test_access(self, access: Mapping[str, Any]) -> None:
+        """Add a line; RunError if it cannot be written."""
+        told = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **access}
+        append_whole(self.test_accesses, json.dumps(told).encode() + b"\n")
+
+    def read_config(self) -> Config:
+        """The run's configuration; RunError if this is no run, or not the whole of it lies in the folder."""
+        if not self.config.is_file():
+            raise RunError(f"{self.path} is not a run: it has no config.toml. {_runs_beside(self.path)}")
+        self._check_closed()
+        return configuration.parse(configuration.read(self.config))
+
+    def _check_closed(self) -> None:
+        """RunError if anything in the folder is a link out of it, or neither a file nor a folder.
+
+        A run may come from a stranger: whoever reads, appends to or clears what is in it does so in it alone.
+        """
+        for path, mode in contents(self.path):
+            if stat.S_ISLNK(mode) and leads_out(path, self.path):
+                raise RunError(
+                    f"{path} is a link that leads out of the run {self.path}. Copy what it points to into the folder "
+                    "if you trust it, or remove it"
+                )
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
+                raise RunError(f"{path} is neither a file nor a folder; nothing else belongs into a run. Remove it")
+
+    def write_evaluation(self, split: str, report: Mapping[str, Any]) -> None:
+        """Keep the report of one split beside those of the others."""
+        reports = {}
+        if self.evaluation.exists():
+            try:
+                reports = dict(loads_json(self.evaluation.read_text("utf-8")))
+            except (ValueError, TypeError) as error:
+                raise CheckpointError(f"{self.evaluation} is not JSON: {error}; remove it") from error
+        write_atomically(self.evaluation, json.dumps({**reports, split: report}, indent=1).encode())
+
+
+def new_folder(config: Config, out: Path | None) -> RunFolder:
+    """A folder to be made: `out`, or runs/<time>-<prior>-<encoder>. RunError if `out` exists."""
+    if out is not None:
+        if out.exists():
+            raise RunError(
+                f"{out} exists already; runs are never overwritten. Choose another --out, or go on with "
+                f"aaeframe train --resume {out}"
+            )
+        return RunFolder(out)
+    short = ["-".join(_short(part.component) for part in config.prior.values()), _short(config.encoder.component)]
+    return RunFolder(Path("runs") / "-".join([time.strftime("%Y%m%d-%H%M%S"), *short]), may_be_numbered=True)
+
+
+def create(folder: RunFolder, config: Config, fill: Callable[[RunFolder], None]) -> RunFolder:
+    """Make the folder with its configuration and what `fill` puts into it: whole or not at all, wherever this ends.
+
+    It is made aside, which is what `fill` is given, and then renamed: under a name of ours that is taken, with the next
+    number behind it. RunError if it cannot be made or the name is taken; then, and if `fill` fails, nothing is left.
+    """
+    parent = folder.path.parent
+    missing = [path for path in folder.path.parents if not path.exists()]
+    aside = RunFolder(parent / f".{folder.path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with writing(folder.path):
+            if not parent.exists():
+                parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(folder)
+            aside.path.mkdir()
+        with being_made(aside.path):
+            write_atomically(aside.config, config.to_toml().encode())
+            fill(aside)
+            with writing(folder.path):
+                made = _renamed(aside, folder)
+    except BaseException:
+        shutil.rmtree(aside.path, ignore_errors=True)
+        for path in missing:
+            with suppress(OSError):  # another run may stand in it by now
+                path.rmdir()
+        raise
+    with suppress(OSError):  # the run stands, and is whole; all that a power cut may still take is its name
+        flush_folder(parent)
+    return made
+
+
+def _renamed(aside: RunFolder, folder: RunFolder) -> RunFolder:
+    """The folder under its name: of several processes that ask for one, each gets its own."""
+    for number in count(1):
+        path = folder.path if number == 1 else folder.path.with_name(f"{folder.path.name}-{number}")
+        try:
+            if path.exists():  # an empty folder would else give way
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            aside.path.rename(path)
+        except OSError as error:
+            if not folder.may_be_numbered or error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        else:
+            break
+    return RunFolder(path)
+
+
+def _remove_leftovers(folder: RunFolder) -> None:
+    """What making a folder of this name, or any under a name of ours, left aside when it was killed."""
+    name = r"\d{8}-\d{6}-.+" if folder.may_be_numbered else re.escape(folder.path.name)
+    form = re.compile(rf"\.{name}\.[0-9a-f]+\.tmp")
+    for path in folder.path.parent.iterdir():
+        if form.fullmatch(path.name):
+            with left_behind(path) as left:
+                if left:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def _short(component: str) -> str:
+    return component.rpartition(":")[2]
+
+
+def _runs_beside(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"There is no folder {path.parent}"
+    runs = sorted(found.parent.name for found in path.parent.glob("[!.]*/config.toml"))
+    return f"Runs in {path.parent}: {', '.join(runs[-5:]) or 'none'}"

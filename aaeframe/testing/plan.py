@@ -1,0 +1,158 @@
+"""Which checks apply to which component."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import torch
+from torch import nn
+
+from aaeframe.components.registry import Kind
+from aaeframe.protocols import (
+    SupportsFollowing,
+    SupportsHead,
+    SupportsLabels,
+    SupportsLogProb,
+    SupportsPosterior,
+    supports_head,
+)
+from aaeframe.testing import densities, discriminators, encoders, labels, networks, priors
+from aaeframe.testing.factories import check_builds, check_options
+
+Checks: TypeAlias = Mapping[Callable[..., str | None], type | None]
+"""Every check of a kind, and the capability without which it does not apply."""
+
+CHECKS: Final[Mapping[Kind, Checks]] = {
+    "prior": {
+        priors.check_sample_shape: None,
+        priors.check_batch_shape: None,
+        priors.check_sample_dtype: None,
+        priors.check_sample_device: None,
+        priors.check_sample_gradient: None,
+        priors.check_sample_seed: None,
+        priors.check_sample_support: None,
+        priors.check_support_reachable: None,
+        priors.check_prior_state: nn.Module,
+        priors.check_follow: SupportsFollowing,
+        densities.check_log_prob_shape: SupportsLogProb,
+        densities.check_log_prob_fit: SupportsLogProb,
+        labels.check_labels: SupportsLabels,
+        labels.check_label_classes: SupportsLabels,
+        labels.check_label_marginal: SupportsLabels,
+    },
+    "encoder": {
+        encoders.check_code_blocks: None,
+        encoders.check_code_support: None,
+        encoders.check_code_gradient: None,
+        encoders.check_code_noise: None,
+        encoders.check_encoder_state: None,
+        encoders.check_encoder_rows: None,
+        encoders.check_posterior: SupportsPosterior,
+    },
+    "discriminator": {
+        discriminators.check_logit: None,
+        discriminators.check_logit_gradient: None,
+        discriminators.check_discriminator_state: None,
+        discriminators.check_discriminator_rows: None,
+        discriminators.check_head: SupportsHead,
+    },
+    "network": {
+        networks.check_features: None,
+        networks.check_reconstruction: None,
+        networks.check_reconstruction_range: None,
+        networks.check_network_gradient: None,
+        networks.check_network_state: None,
+        networks.check_network_rows: None,
+    },
+}
+LACKS: Final[Mapping[type, str]] = {
+    nn.Module: "is no nn.Module",
+    SupportsFollowing: "has no follow",
+    SupportsLogProb: "has no log_prob",
+    SupportsLabels: "has no sample_labeled and num_classes",
+    SupportsPosterior: "has no posterior",
+    SupportsHead: "has no body and head",
+}
+"""What a component without the capability has not."""
+LABEL_CHECKS: Final[Checks] = {discriminators.check_logit_labels: None}
+"""Those of a discriminator with classes, beside the others."""
+
+
+class Check(NamedTuple):
+    """One check, to be run by calling it; its id is its `str`."""
+
+    id: str
+    run: Callable[[], str | None]
+    """Raises AssertionError if the component does not have the property; returns why if that cannot be told."""
+    inapplicable: str | None = None
+    """Why the check does not apply; None if it does."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        self.run()
+
+    def __str__(self) -> str:
+        return self.id
+
+
+def checks_for(kind: Kind, factory: Callable[..., Any]) -> Iterator[tuple[str, Callable[[], str | None]]]:
+    """The checks that apply to what the factory builds, each with an id such as "sample-shape"."""
+    for check in plan(kind, factory):
+        if check.inapplicable is None:
+            yield check.id, check.run
+
+
+def plan(kind: Kind, factory: Callable[..., Any]) -> Iterator[Check]:
+    """All checks of a kind, those that do not apply included, with the reason.
+
+    The component is built once for each case, to see what it can do. If that fails, the check "builds", which
+    will fail too, is all there is of the case.
+    """
+    cases = _cases(kind, factory)
+    yield Check("options", partial(check_options, cases[0]))
+    if kind == "network":
+        yield Check("serves-data", partial(networks.check_serves_data, cases))
+    for case in cases:
+        yield from _plan_case(case, _checks(kind, case))
+
+
+def _cases(kind: Kind, factory: Callable[..., Any]) -> Sequence[Any]:
+    match kind:
+        case "prior":
+            return [priors.PriorCase(factory)]
+        case "encoder":
+            return [encoders.EncoderCase(factory)]
+        case "discriminator":
+            return discriminators.discriminator_cases(factory)
+        case "network":
+            return networks.network_cases(factory)
+
+
+def _checks(kind: Kind, case: Any) -> Checks:
+    if kind == "discriminator" and case.num_classes is not None:
+        return {**CHECKS[kind], **LABEL_CHECKS}
+    return CHECKS[kind]
+
+
+def _plan_case(case: Any, checks: Checks) -> Iterator[Check]:
+    suffix = f"[{case.label}]" if case.label else ""
+    builds = Check(f"builds{suffix}", partial(check_builds, case))
+    try:
+        with torch.random.fork_rng(devices=[]):
+            built = case.build()
+    except Exception as error:
+        refused = isinstance(case, networks.NetworkCase) and isinstance(error, networks.REFUSALS)
+        yield builds._replace(inapplicable=f"refused: {error}") if refused else builds
+        return
+    yield builds
+    for check, capability in checks.items():
+        applies = capability is None or _offers(built, capability)
+        missing = None if applies or capability is None else LACKS[capability]
+        name = check.__name__.removeprefix("check_").replace("_", "-")
+        yield Check(f"{name}{suffix}", partial(check, case), missing)
+
+
+def _offers(component: object, capability: type) -> bool:
+    return supports_head(component) if capability is SupportsHead else isinstance(component, capability)

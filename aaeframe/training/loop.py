@@ -1,0 +1,312 @@
+"""The loop: epochs, batches, metrics and checkpoints, for any recipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from aaeframe.configuration.changes import as_saved
+from aaeframe.configuration.schema import Config
+from aaeframe.errors import CheckpointError, DataError, TrainingDiverged
+from aaeframe.model.autoencoder import Autoencoder
+from aaeframe.protocols import Batch, Prior
+from aaeframe.storage import checkpoint as checkpoints
+from aaeframe.storage.checkpoint import Checkpoint
+from aaeframe.storage.metrics_file import MetricsFile, Row, Sums
+from aaeframe.storage.run_folder import RunFolder
+from aaeframe.training.batches import Batches
+from aaeframe.training.cuda_graph import GraphedStep
+from aaeframe.training.device import current
+from aaeframe.training.diagnosis import Monitor
+from aaeframe.training.environment import environment
+from aaeframe.training.finiteness import FiniteWatch, check_finite
+from aaeframe.training.loss_weights import LossWeights
+from aaeframe.training.moving_average import MovingAverage
+from aaeframe.training.precision import arithmetic
+
+CHECK_EVERY = 50
+"""Steps between looks at whether the losses were finite; each look waits for the device."""
+
+
+class Recipe(Protocol):
+    """What the loop asks of a recipe."""
+
+    def draw(self, batch: Batch) -> Any:
+        """The prior samples that a step on this minibatch needs."""
+
+    def step(self, batch: Batch, draws: Any = None) -> Mapping[str, Tensor]:
+        """Train on one minibatch; detached scalars by name, the same names at every step."""
+
+
+class Observer(Protocol):
+    """Who is told how the training goes."""
+
+    def stepped(self, epoch: int, step: int) -> None:
+        """`step` steps of the whole run are done, the last of them in `epoch` (from 0)."""
+
+    def epoch_ended(self, row: Row, warnings: list[str]) -> None:
+        """A row of metrics was written; warnings are sentences."""
+
+
+class Silent:
+    """The observer that says nothing."""
+
+    def stepped(self, epoch: int, step: int) -> None:
+        """Nothing."""
+
+    def epoch_ended(self, row: Row, warnings: list[str]) -> None:
+        """Nothing."""
+
+
+@dataclass
+class Training:
+    """A run in progress: everything that changes while it trains, which is everything a checkpoint holds."""
+
+    config: Config
+    folder: RunFolder
+    recipe: Recipe
+    model: Autoencoder
+    optimizers: Mapping[str, Optimizer]
+    weights: LossWeights
+    """Those that the recipe reads; set at each epoch's begin."""
+    batches: Batches
+    device: torch.device
+    validate: Callable[[Autoencoder, int], Row]
+    """Measures on validation data at the end of an epoch; must leave the global random state alone."""
+    data: Mapping[str, Any]
+    """What a checkpoint keeps of the data: shape, support, classes, and a fingerprint of the training rows."""
+    observer: Observer = field(default_factory=Silent)
+    stop_asked: Callable[[], bool] = lambda: False
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """What a checkpoint keeps of the software: Python, and distributions by name."""
+
+    def __post_init__(self) -> None:
+        decay = self.config.training.ema
+        shared = [prior for prior in self.model.priors.values() if not _is_trained(prior)]
+        self.average = MovingAverage(self.model, decay, shared) if decay else None
+        self.metrics = MetricsFile(self.folder.metrics)
+        self.monitor = Monitor()
+        self.sums = Sums()
+        self.watch = FiniteWatch(self.device)
+        graphed = self.device.type == "cuda" and self.config.training.cuda_graph
+        self._graphed = GraphedStep(self.recipe) if graphed else None
+        self._clock, self._summed = time.monotonic(), 0
+        self._saved_step = -1
+
+    @property
+    def finished(self) -> bool:
+        """Whether every epoch is done."""
+        return self.batches.epoch >= self.config.training.epochs
+
+    @property
+    def evaluated(self) -> Autoencoder:
+        """The weights to evaluate: the moving average where there is one."""
+        return self.model if self.average is None else self.average.model
+
+    def run(self) -> bool:
+        """Train to the end, or until asked to stop; the last state is in a checkpoint. Whether the end was reached.
+
+        Runs on torch's global generators: call it where they may be moved. TrainingDiverged if a loss is not finite.
+        """
+        with current(self.device):
+            return self._run()
+
+    def _run(self) -> bool:
+        while not self.finished:
+            self._begin_epoch()
+            epoch = self.batches.epoch
+            while self.batches.epoch == epoch:
+                self._step()
+                if self.stop_asked():
+                    break
+            if self.batches.epoch > epoch:
+                self._end_epoch(epoch)
+            if self.stop_asked():
+                self.save()
+                return self.finished
+        return True
+
+    def _begin_epoch(self) -> None:
+        epoch, epochs = self.batches.epoch, self.config.training.epochs
+        for phase, optimizer in self.optimizers.items():
+            set_rate(optimizer, self.config.optimizers[phase].at(epoch, epochs))
+        self.weights.set(epoch)
+        self.model.train()
+        self._clock, self._summed = time.monotonic(), self.sums.count
+
+    def _step(self) -> None:
+        step, epoch = self.batches.step, self.batches.epoch
+        with arithmetic(self.config.training.precision, self.device):
+            take = self.recipe.step if self._graphed is None else self._graphed
+            losses = take(self.batches.next())
+        self.watch.observe(step, losses)
+        self.sums.add(losses)
+        if self.average is not None:
+            self.average.update(step)
+        if (step + 1) % CHECK_EVERY == 0:
+            self.watch.check()
+        self.observer.stepped(epoch, step + 1)
+
+    def _end_epoch(self, epoch: int) -> None:
+        self.watch.check()
+        seconds = time.monotonic() - self._clock
+        rate = (self.sums.count - self._summed) / seconds if seconds else 0.0
+        row = {"epoch": epoch + 1, "step": self.batches.step, **self.sums.means()}
+        row |= self._validated(epoch)
+        check_finite(self.batches.step, row)
+        row |= {"seconds": round(seconds, 3), "steps_per_second": round(rate, 3)}
+        self.sums = Sums()
+        warnings = self.monitor.observe(row)
+        self.metrics.append({**row, "warnings": warnings} if warnings else row)
+        if (epoch + 1) % self.config.training.checkpoint_every == 0 or self.finished:
+            self.save()
+        self.observer.epoch_ended(row, warnings)
+
+    def _validated(self, epoch: int) -> Row:
+        """What validation finds. TrainingDiverged if the last step left a model that cannot be measured."""
+        step = self.batches.step
+        check_finite(step, {f"model.{name}": value for name, value in self.model.state_dict().items()})
+        try:
+            return self.validate(self.evaluated, epoch)
+        except DataError as error:  # finite weights may give codes that are not
+            raise TrainingDiverged(
+                f"step {step}: what the model gives for the validation rows is not finite. Lower the learning rate "
+                f"(--set optimizers.<phase>.lr=...); the last checkpoint holds finite values ({error})"
+            ) from error
+
+    def save(self) -> None:
+        """Write a checkpoint. TrainingDiverged, and nothing written, if something is not finite."""
+        step = self.batches.step
+        if step == self._saved_step:
+            return
+        self.watch.check()
+        checkpoint = self._checkpoint()
+        check_finite(step, {**checkpoint.model, **checkpoint.optimizer})
+        checkpoints.write(self.folder.checkpoints, step, checkpoint)
+        self._saved_step = step
+
+    def load(self, saved: Checkpoint) -> None:
+        """Go on from a checkpoint; CheckpointError if it is of another model or other data."""
+        state = saved.state
+        if state["data"] != self.data:
+            raise CheckpointError(
+                "the training data is not what this run was trained on so far; bring that data back, or train anew"
+            )
+        if state["batches"]["position"] >= self.batches.steps_per_epoch:
+            raise CheckpointError(
+                f"the checkpoint is of batch {state['batches']['position']} of an epoch, which has "
+                f"{self.batches.steps_per_epoch}: the batch size was changed; change it back, or train anew"
+            )
+        load_model(self.model, saved.model, "model.")
+        if self.average is not None:
+            load_model(self.average.model, saved.model, "ema.")
+        self.batches.load_state_dict(state["batches"])
+        self.monitor.load_state_dict(state["monitor"])
+        try:
+            self._load_tensors(saved.optimizer, state["summed_steps"])
+        except (RuntimeError, TypeError, ValueError, LookupError) as error:
+            raise CheckpointError(
+                f"the checkpoint does not fit the training its configuration describes: {error}"
+            ) from error
+        self.metrics.truncate(state["metrics_bytes"])
+        checkpoints.remove_leftovers(self.folder.checkpoints)
+        self._saved_step = self.batches.step
+
+    def _load_tensors(self, tensors: Mapping[str, Tensor], summed_steps: int) -> None:
+        """Restore optimizers, sums and random states."""
+        for phase, optimizer in self.optimizers.items():
+            _load_optimizer(optimizer, tensors, f"optimizer.{phase}.")
+        sums = _below("sums.", tensors)
+        if any(total.dim() for total in sums.values()):
+            raise ValueError("a sum of losses is no number")
+        self.sums.load_state_dict(sums, summed_steps, self.device)
+        torch.set_rng_state(tensors["rng.cpu"])
+        if "rng.cuda" in tensors and self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["rng.cuda"], self.device)
+
+    def _checkpoint(self) -> Checkpoint:
+        model = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        if self.average is not None:
+            model |= {f"ema.{k}": v for k, v in self.average.model.state_dict().items()}
+        optimizer = {"rng.cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            optimizer["rng.cuda"] = torch.cuda.get_rng_state(self.device)
+        for phase, it in self.optimizers.items():
+            optimizer |= {f"optimizer.{phase}.{k}": v for k, v in _optimizer_tensors(it).items()}
+        optimizer |= {f"sums.{k}": v for k, v in self.sums.state_dict().items()}
+        state = {
+            "step": self.batches.step,
+            "batches": self.batches.state_dict(),
+            "summed_steps": self.sums.count,
+            "monitor": self.monitor.state_dict(),
+            "metrics_bytes": self.metrics.size,
+            "data": dict(self.data),
+            "config": as_saved(self.config),
+            "environment": environment(self.device),
+            "versions": dict(self.versions),
+        }
+        return Checkpoint(model, optimizer, state)
+
+
+def _is_trained(prior: Prior) -> bool:
+    """Of one that is not, a copy would be its equal, and may be large; not every one can be copied.
+
+    One that only follows codes is not trained either: it is an average itself, and the weights' average shares it.
+    """
+    if not isinstance(prior, nn.Module):
+        return False
+    return getattr(prior, "learnable", False) or any(True for _ in prior.parameters())
+
+
+def set_rate(optimizer: Optimizer, rate: float) -> None:
+    """Set the learning rate; where it is a tensor, in place, as a captured step reads it there."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def load_model(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
+    """Restore a model from the tensors under a prefix; CheckpointError if names or shapes differ."""
+    try:
+        model.load_state_dict(_below(prefix, tensors))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the checkpoint does not fit the model its configuration describes (has a plugin changed?): {error}"
+        ) from error
+
+
+def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{parameter}.{name}": value
+        for parameter, values in state.items()
+        for name, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], prefix: str) -> None:
+    """Restore the state of each parameter; rates and other scalars come from the configuration.
+
+    ValueError or IndexError if it is no state of these parameters.
+    """
+    parameters = [it for group in optimizer.param_groups for it in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in _below(prefix, tensors).items():
+        parameter, _, name = key.partition(".")
+        if value.dim() and value.shape != parameters[int(parameter)].shape:
+            raise ValueError(f"{prefix}{key} has the shape {tuple(value.shape)}")
+        state.setdefault(int(parameter), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

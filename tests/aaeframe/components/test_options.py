@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import pytest
+from pydantic import Field
+
+from aaeframe.components.options import REQUIRED, build, options_for, options_of, resolve_options
+from aaeframe.components.registry import Offer
+from aaeframe.errors import BrokenComponent, ConfigError, OptionError
+from aaeframe.hookspecs import Component
+
+if TYPE_CHECKING:
+    from somewhere import Network
+
+Width = Annotated[int, Field(gt=0)]
+
+
+class Factory:
+    """Options of every shape."""
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        scale: Annotated[float, Field(gt=0, le=10, description="standard deviation")] = 1.0,
+        classes: int | None = None,
+        hidden: Annotated[tuple[Width, ...], Field(min_length=1)] = (3, 4),
+        means: list[list[float]] | None = None,
+        mode: Literal["a", "b"] = "a",
+        json: bool = False,  # a name that pydantic's models have already
+        anything=None,
+    ):
+        self.network = network
+        self.scale, self.classes, self.hidden, self.means = scale, classes, hidden, means
+        self.mode, self.json, self.anything = mode, json, anything
+
+
+def raising(*, error: str = "ValueError"):
+    errors = {
+        "ValueError": ValueError("3 is too much"),
+        "TypeError": TypeError("of the wrong type"),
+        "ConfigError": ConfigError("does not fit"),
+        "KeyError": KeyError("lost"),
+        "SystemExit": SystemExit("bye"),
+    }
+    raise errors[error]
+
+
+def needing(*, size: int): ...
+
+
+def unresolvable(*, network: Network | None = None): ...
+
+
+def uncheckable(*, factory: Factory | None = None): ...
+
+
+def unstorable(*, anything: Any = Factory): ...
+
+
+def positional(first, *, size: int = 2): ...
+
+
+def starless(arms: int = 3): ...
+
+
+def two_starless(arms: int = 3, turns: float = 1.0): ...
+
+
+def reading(*, path: Path):
+    return path
+
+
+def offer(factory="Factory", kind="prior"):
+    return Offer(kind, Component("toy", f"{__name__}:{factory}", "a toy"), "aaeframe-toy", "1.2", "toy")
+
+
+def test_options_are_the_keyword_only_parameters_in_order():
+    options = {option.name: option for option in options_of(Factory)}
+
+    assert list(options) == ["scale", "classes", "hidden", "means", "mode", "json", "anything"]
+    assert (options["scale"].type, options["scale"].default) == ("float (> 0, <= 10)", 1.0)
+    assert options["scale"].doc == "standard deviation"
+    assert options["classes"].type == "int | None"
+    assert options["hidden"].type == "tuple[int, ...] (length >= 1)"
+    assert options["mode"].type == "Literal['a', 'b']"
+    assert options["anything"].type == "Any"
+
+
+def test_a_required_option_says_so():
+    assert options_of(needing)[0].default is REQUIRED
+
+
+def test_a_partial_shows_its_bound_value_as_default():
+    assert options_of(partial(Factory, scale=2.0))[0].default == 2.0
+
+
+def test_resolved_options_are_complete_and_json_like():
+    resolved = resolve_options(offer(), {"hidden": [5], "means": [[1, 2]]})
+
+    assert resolved == {
+        "scale": 1.0,
+        "classes": None,
+        "hidden": [5],
+        "means": [[1.0, 2.0]],
+        "mode": "a",
+        "json": False,
+        "anything": None,
+    }
+    assert resolve_options(offer(), resolved) == resolved
+
+
+def test_a_path_is_stored_from_the_root_to_be_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/user")
+
+    assert resolve_options(offer("reading"), {"path": "x.npy"}) == {"path": str(tmp_path / "x.npy")}
+    assert resolve_options(offer("reading"), {"path": "~/x.npy"}) == {"path": "/home/user/x.npy"}
+    with pytest.raises(OptionError, match="is given a path that cannot be"):
+        resolve_options(offer("reading"), {"path": "~nobody-has-this-name/x.npy"})
+
+
+def test_values_reach_the_factory_as_the_types_it_asks_for():
+    built = build(offer(), "network", options={"scale": 3, "hidden": [5, 6], "anything": {"a": [1]}})
+
+    assert built.network == "network"
+    assert built.scale == 3.0
+    assert isinstance(built.scale, float)
+    assert built.hidden == (5, 6)
+    assert built.anything == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"scale": "3"},
+            "scale=\"3\" does not fit the prior 'toy' of aaeframe-toy 1.2: Input should be a valid number",
+        ),
+        ({"scale": True}, "scale=true does not fit"),
+        ({"scale": 0}, "Input should be greater than 0"),
+        ({"scale": 11}, "Input should be less than or equal to 10"),
+        ({"scale": float("inf")}, "an option is made of finite numbers, strings, lists and tables"),
+        ({"scale": Ellipsis}, "an option is made of finite numbers, strings, lists and tables"),
+        ({"scale": None}, "Input should be a valid number"),
+        ({"classes": 2.0}, "Input should be a valid integer"),
+        ({"classes": "2"}, "Input should be a valid integer"),
+        ({"hidden": 5}, "Input should be a valid array"),
+        ({"hidden": [5, 0]}, "[1] Input should be greater than 0"),
+        ({"hidden": []}, "at least 1 item"),
+        ({"means": [[1], ["x"]]}, "[1][0] Input should be a valid number"),
+        ({"mode": "c"}, "Input should be 'a' or 'b'"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_a_wrong_value_is_named_with_the_component_and_the_option(given, message):
+    with pytest.raises(OptionError) as raised:
+        resolve_options(offer(), given)
+    assert message in str(raised.value)
+    assert f"the option is {next(iter(given))}: " in str(raised.value)
+
+
+def test_an_unknown_option_gets_the_nearest_and_all_of_them():
+    with pytest.raises(OptionError) as raised:
+        resolve_options(offer(), {"scales": 1})
+    assert "the prior 'toy' of aaeframe-toy 1.2 has no option 'scales'; did you mean 'scale'?" in str(raised.value)
+    assert "its options are scale: float (> 0, <= 10) = 1.0, classes: int | None = None, " in str(raised.value)
+
+
+def test_positional_parameters_are_no_options():
+    with pytest.raises(OptionError, match="has no option 'network'"):
+        resolve_options(offer(), {"network": 1})
+
+
+@pytest.mark.parametrize(
+    ("factory", "kind", "told"),
+    [
+        ("starless", "prior", "its parameter arms is not keyword-only and so no option: put * before arms"),
+        ("starless", "network", None),
+        ("positional", "prior", "its parameter first is not keyword-only and so no option: put * before first"),
+        (
+            "two_starless",
+            "prior",
+            "its parameters arms, turns are not keyword-only and so no options: put * before arms",
+        ),
+        ("needing", "prior", None),
+    ],
+)
+def test_a_forgotten_star_is_told(factory, kind, told):
+    with pytest.raises(OptionError, match="has no option 'arms'") as raised:
+        resolve_options(offer(factory, kind), {"arms": 5})
+    assert str(raised.value).splitlines()[2:] == ([f"  {told}"] if told else [])
+
+
+def test_a_missing_required_option_is_named():
+    with pytest.raises(OptionError, match=r"the prior 'toy' of aaeframe-toy 1\.2 needs size: int"):
+        resolve_options(offer("needing"), {})
+    assert resolve_options(offer("needing"), {"size": 3}) == {"size": 3}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        ("ValueError", OptionError, 'refuses its options {"error": "ValueError"}: 3 is too much'),
+        ("TypeError", OptionError, "of the wrong type"),
+        ("ConfigError", ConfigError, "does not fit"),
+        ("KeyError", BrokenComponent, "the prior 'toy' of aaeframe-toy 1.2 fails: KeyError: 'lost'"),
+        ("SystemExit", BrokenComponent, "fails: SystemExit: bye"),
+    ],
+)
+def test_what_a_factory_raises(error, kind, message):
+    with pytest.raises(kind) as raised:
+        build(offer("raising"), options={"error": error})
+    assert message in str(raised.value)
+    assert type(raised.value) is kind
+
+
+def test_a_factory_that_takes_other_positional_arguments_is_broken():
+    with pytest.raises(BrokenComponent, match="cannot be called as a prior: missing a required argument: 'first'"):
+        build(offer("positional"), options={})
+
+
+def test_an_annotation_that_exists_for_the_type_checker_only_breaks_an_option():
+    with pytest.raises(BrokenComponent, match=r"the options of the prior 'toy' .* cannot be read: name 'Network'"):
+        options_for(offer("unresolvable"))
+
+
+def test_an_annotation_that_cannot_be_checked_breaks_the_option_when_given():
+    assert resolve_options(offer("uncheckable"), {}) == {"factory": None}
+    with pytest.raises(BrokenComponent, match="has an option that cannot be checked: factory: "):
+        resolve_options(offer("uncheckable"), {"factory": 1})
+
+
+def test_a_default_that_is_not_json_like_breaks_the_component():
+    with pytest.raises(BrokenComponent, match="has an option whose value is not JSON-like"):
+        resolve_options(offer("unstorable"), {})

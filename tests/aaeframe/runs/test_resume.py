@@ -1,0 +1,132 @@
+"""Resuming: what must be as it was, and what is noted where it is not."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+import torch
+from small_runs import ROWS, STEPS, Telling, assert_same_model, command, content, resumed, trained
+
+from aaeframe.data import from_arrays
+from aaeframe.errors import CheckpointError, ConfigError
+from aaeframe.runs.run import load, resume
+from aaeframe.storage.checkpoint import Checkpoint, latest, read, write
+from aaeframe.storage.metrics_file import MetricsFile
+
+
+def test_a_finished_run_is_not_harmed(finished, registry):
+    told = Telling()
+    before = content(finished.folder.path)
+    again = resume(finished.folder.path, registry, dataset=from_arrays(ROWS), hooks=told.hooks)
+    assert again.finished
+    assert told.noticed == ["all 2 epochs were done already; nothing was trained"]
+    assert told.steps == 0
+    assert content(finished.folder.path) == before
+    assert_same_model(again, finished)
+
+
+def test_changed_data_is_refused_and_nothing_touched(tmp_path, registry):
+    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    metrics.write_bytes(metrics.read_bytes() + b'{"epoch": 2}\n')
+    before = content(tmp_path / "run")
+    with pytest.raises(CheckpointError, match="the training data is not what this run was trained on so far"):
+        resume(tmp_path / "run", registry, dataset=from_arrays(ROWS + 1))
+    assert content(tmp_path / "run") == before
+
+
+def test_rows_after_the_checkpoint_are_written_anew(tmp_path, registry):
+    whole = trained(tmp_path / "whole")
+    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    metrics = MetricsFile(tmp_path / "run" / "metrics.jsonl")
+    metrics.append({"epoch": 2, "of": "a process that was killed"})
+    resume(tmp_path / "run", registry, dataset=from_arrays(ROWS))
+    rows = metrics.rows()
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert rows[1]["reconstruction"] == MetricsFile(whole.folder.metrics).rows()[1]["reconstruction"]
+
+
+PHASES = "reconstruction, discriminator, generator"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "optimizers.reconstruction",
+            "optimizers.foo",
+            f"phases foo, discriminator, generator, where .* has {PHASES};",
+        ),
+        ("[plugins]", '[optimizers.foo]\nname = "adam"\n\n[plugins]', f"phases {PHASES}, foo, where .* has {PHASES};"),
+        ('"alternating"', '"joint"', f"phases {PHASES}, where schedule 'joint' of .* has autoencoder, discriminator;"),
+        ('schedule = "alternating"\n', "", "training.schedule is missing; .* has: alternating, joint"),
+    ],
+    ids=["another", "one more", "schedule", "no schedule"],
+)
+def test_optimizers_that_do_not_fit_the_recipe_are_refused(copy, registry, old, new, message):
+    text = (copy / "config.toml").read_text()
+    assert old in text
+    (copy / "config.toml").write_text(text.replace(old, new))
+    before = content(copy)
+    with pytest.raises(ConfigError, match=message):
+        resumed(copy, registry, Telling())
+    assert content(copy) == before
+
+
+def test_another_number_of_threads_is_noted_in_words(tmp_path, registry):
+    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    told, threads = Telling(), torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        run = resume(tmp_path / "run", registry, dataset=from_arrays(ROWS), hooks=told.hooks)
+    finally:
+        torch.set_num_threads(threads)
+    assert run.finished
+    assert told.noticed == [
+        f"no longer bitwise equal to a run that was never stopped: threads was {threads}, is {threads + 1}"
+    ]
+
+
+def test_a_configuration_that_was_changed_is_noted_in_words(copy, monkeypatch, capsys, registry):
+    load(copy)  # without a warning, which would be an error
+    config, told = copy / "config.toml", Telling()
+    config.write_text(f"# by hand\n{config.read_text().replace('epochs = 4', 'epochs = 5')}")
+    sentence = f"{config} was changed since the checkpoint was written: training.epochs was 4, is 5"
+    with pytest.warns(UserWarning, match=re.escape(sentence)):
+        load(copy)
+    _, err = command(monkeypatch, capsys, "sample", copy)
+    assert f"note: {sentence}" in err.splitlines()
+    resumed(copy, registry, told)
+    assert told.steps == STEPS
+    assert told.noticed == [f"no longer bitwise equal to a run that was never stopped: {sentence}"]
+    load(copy)
+
+
+def test_a_checkpoint_of_a_version_that_kept_no_configuration_passes(copy, registry):
+    newest = latest(copy / "checkpoints")
+    saved = read(newest)
+    before = {key: value for key, value in saved.state.items() if key not in ("config", "format", "digests")}
+    shutil.rmtree(newest)
+    write(copy / "checkpoints", before["step"], Checkpoint(saved.model, saved.optimizer, before))
+    told = Telling()
+    resumed(copy, registry, told)
+    assert told.noticed == ["all 4 epochs were done already; nothing was trained"]
+    load(copy)
+
+
+def test_resuming_leaves_the_callers_random_state_alone(tmp_path, registry):
+    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    torch.rand(1)  # a state no run ends in
+    before = torch.get_rng_state()
+    resume(tmp_path / "run", registry, dataset=from_arrays(ROWS))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_in_the_same_environment_nothing_is_noted(tmp_path, registry):
+    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    told = Telling()
+    resume(tmp_path / "run", registry, dataset=from_arrays(ROWS), hooks=told.hooks)
+    assert told.noticed == []
+    assert told.steps == 2
