@@ -12,13 +12,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from aaeframe.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from aaeframe import data, errors, supports
     from aaeframe.api import train
     from aaeframe.hookspecs import Component, hookimpl
     from aaeframe.runs.run import Run, load
 
-__version__ = "0.1.0"
 __all__ = ["Component", "Run", "data", "errors", "hookimpl", "load", "supports", "train"]
 
 _HOMES = {

@@ -15,7 +15,8 @@ from aaeframe.configuration.unused import PYTHON
 from aaeframe.data import Dataset, from_arrays
 from aaeframe.errors import ConfigError, DataError
 from aaeframe.protocols import Prior
-from aaeframe.runs.run import QUIET, Hooks, Run, start
+from aaeframe.runs.run import Run
+from aaeframe.runs.start import QUIET, Hooks, start
 
 Array: TypeAlias = "np.ndarray | torch.Tensor"
 Data: TypeAlias = "str | Path | Dataset | Array | tuple[Array, Array]"

@@ -20,7 +20,7 @@ import aaeframe
 from aaeframe import data as datasets
 from aaeframe.benchmarking.inputs import decoder_like, digit_images
 from aaeframe.components.registry import Registry
-from aaeframe.runs.run import resume
+from aaeframe.runs.start import resume
 from aaeframe_kernels.parzen import ParzenState
 from aaeframe_kernels.parzen.reference import log_likelihood
 

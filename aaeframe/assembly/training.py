@@ -15,24 +15,25 @@ from torch.distributions import constraints
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from aaeframe.assembly.dry_run import dry_run
+from aaeframe.assembly.model import build_model, build_priors
+from aaeframe.assembly.optimizers import build_optimizers
 from aaeframe.assembly.recipe_parts import build_recipe
 from aaeframe.components.recipes import RecipeInfo
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import installed, obstacles
-from aaeframe.configuration.resolve import build_model, build_optimizers, build_priors, check_phases, recipe_of
+from aaeframe.configuration.resolve import check_phases, recipe_of
 from aaeframe.configuration.schema import Config
 from aaeframe.data import Dataset, Split, labeled_subset
 from aaeframe.errors import CheckpointError, ConfigError, DataError, UnknownComponent
-from aaeframe.evaluation.evaluate import Validation
+from aaeframe.evaluation.validation import Validation
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.protocols import DataSpec, Prior
 from aaeframe.seeds import derive, stream
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.batches import Batches, Rows, split_labels
-from aaeframe.training.device import pick
+from aaeframe.training.device import check_precision, pick
 from aaeframe.training.loop import Training
 from aaeframe.training.loss_weights import LossWeights
-from aaeframe.training.precision import check_precision
 
 _SUPPORTS = {"unit_interval": constraints.unit_interval, "real": constraints.real}
 _FINGERPRINTED_BYTES = 2**26

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 import torch
 
-from aaeframe import __version__
 from aaeframe.benchmarking.case import Facts
 from aaeframe.benchmarking.limits import Limits
 from aaeframe.storage.atomic import write_atomically
-from aaeframe.training.environment import environment
+from aaeframe.training.device import environment
+from aaeframe.version import __version__
 
 PACKAGES: Final = ("torch", "triton", "numpy", "scikit-learn", "pykeops", "pythae")
 

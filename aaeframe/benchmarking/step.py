@@ -14,6 +14,8 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from aaeframe.assembly.model import build_model, build_priors
+from aaeframe.assembly.optimizers import build_optimizers
 from aaeframe.assembly.recipe_parts import build_recipe
 from aaeframe.benchmarking.baselines import PlainEager
 from aaeframe.benchmarking.case import Alternative, Case, Facts, IncorrectResult, Settings, Work
@@ -26,11 +28,11 @@ from aaeframe.benchmarking.sizes import Sizes
 from aaeframe.benchmarking.training_step import training_step
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.compose import compose
-from aaeframe.configuration.resolve import build_model, build_optimizers, build_priors, recipe_of, resolve
+from aaeframe.configuration.resolve import recipe_of, resolve
 from aaeframe.protocols import Batch, DataSpec
 from aaeframe.training.cuda_graph import WARM_UP, GraphedStep
+from aaeframe.training.device import arithmetic
 from aaeframe.training.loss_weights import LossWeights
-from aaeframe.training.precision import arithmetic
 
 GPU_BATCHES: Final = (100, 1024, 8192)
 Losses: TypeAlias = Mapping[str, Tensor]

@@ -16,9 +16,9 @@ from aaeframe.configuration.compose import compose
 from aaeframe.configuration.resolve import resolve
 from aaeframe.data import Dataset, Split
 from aaeframe.protocols import DataSpec
-from aaeframe.storage.metrics_file import Sums
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.cuda_graph import WARM_UP
+from aaeframe.training.running_means import Sums
 
 
 def training_step(pixels: Tensor, parts: Mapping[str, Any], device: torch.device) -> Callable[[], Mapping[str, Tensor]]:

@@ -120,7 +120,7 @@ def shown(
     """Hooks that show one training on the console; `begun` is told its folder before the first step."""
     from aaeframe.cli.console import plain
     from aaeframe.cli.progress import Bar, Lines
-    from aaeframe.runs.run import Hooks
+    from aaeframe.runs.start import Hooks
 
     opened: list[Bar | Lines] = []
 

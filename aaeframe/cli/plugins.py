@@ -203,9 +203,10 @@ def _print_requirements(context: typer.Context, run: Path | None, json: bool) ->
     if run is None:
         versions = installed(options.registry(context))
     else:
+        from aaeframe.runs.run import read_config
         from aaeframe.storage.run_folder import RunFolder
 
-        versions = RunFolder(run).read_config().plugins
+        versions = read_config(RunFolder(run)).plugins
     if json:
         print_json({"requirements": lines(versions)})
         return

@@ -71,7 +71,7 @@ def _run(
     stop: Stop,
 ) -> Run:
     """Train; from the first step to the last, who asks to stop has it done gently."""
-    from aaeframe.runs import run as runs
+    from aaeframe.runs import start as runs
 
     registry = options.registry(context)
 

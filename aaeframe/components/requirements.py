@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-import aaeframe
+from aaeframe.version import __version__
 
 if TYPE_CHECKING:
     from aaeframe.components.registry import Registry
@@ -33,7 +33,7 @@ def check_version(version: str) -> str:
 def installed(registry: Registry) -> dict[str, str]:
     """The versions of aaeframe and of every distribution that offers active plugins, by name."""
     active = {it.distribution: it.version for it in registry.plugins if it.status == "active"}
-    return dict(sorted({"aaeframe": aaeframe.__version__, **active}.items()))
+    return dict(sorted({"aaeframe": __version__, **active}.items()))
 
 
 def lines(versions: Mapping[str, str]) -> list[str]:

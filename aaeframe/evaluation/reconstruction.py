@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aaeframe.errors import DataError
-from aaeframe.losses.adversarial import reconstruction_loss
+from aaeframe.losses.reconstruction import reconstruction_loss
 
 CHUNK: Final = 4000
 """Rows compared at a time, or fewer where they are large."""

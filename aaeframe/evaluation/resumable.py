@@ -13,7 +13,7 @@ from torch import Tensor
 
 from aaeframe.errors import CheckpointError
 from aaeframe.storage.atomic import write_atomically, writing
-from aaeframe.storage.tensors import decoded
+from aaeframe.storage.checkpoint import decoded
 from aaeframe_kernels import ParzenState
 
 _DIGEST = 64

@@ -10,9 +10,8 @@ from aaeframe.figures.canvas import save
 from aaeframe.figures.categories import categorical_block
 from aaeframe.figures.cluster_plane import reduced, to_circle
 from aaeframe.figures.clusters import cluster_heads
-from aaeframe.figures.codes import codes_by_class
-from aaeframe.figures.comparison import Course, codes_side_by_side, learning_curves
-from aaeframe.figures.curves import loss_curves
+from aaeframe.figures.codes import codes_by_class, codes_side_by_side
+from aaeframe.figures.curves import Course, learning_curves, loss_curves
 from aaeframe.figures.images import decoded_plane, reconstructions, samples
 from aaeframe.figures.plane import PlaneCodes, plane_codes
 from aaeframe.figures.styles import style_grid

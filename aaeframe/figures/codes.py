@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aaeframe.errors import DataError
-from aaeframe.figures.canvas import MUTED, PRIOR, Array, as_array, class_colors, new_figure, styled
+from aaeframe.figures.canvas import MUTED, PRIOR, Array, as_array, class_colors, literal, new_figure, styled
 from aaeframe.figures.categories import categorical_block
-from aaeframe.figures.points import called, class_indices, dot_area, draw_key, draw_points, mark
+from aaeframe.figures.curves import ACROSS, PANEL
+from aaeframe.figures.points import called, class_indices, dot_area, draw_key, draw_points, mark, plane_points
 
 
 def codes_by_class(
@@ -92,3 +96,52 @@ def _strips(
     axes.set_xlabel("$z$")
     axes.grid(axis="x")
     return figure
+
+
+@styled
+def codes_side_by_side(
+    codes: Mapping[str, Array],
+    labels: Array | None,
+    prior_samples: Array,
+    *,
+    title: str,
+    class_names: Sequence[str] | None = None,
+) -> Figure:
+    """The codes (N, 2) of the same rows under each model, colored by labels (N,), over the prior's samples (M, 2).
+
+    Gray that shows is where the prior has mass and the model no codes. Every panel has the same limits.
+    DataError without a model, for codes that are not of a plane, or not as many as labels.
+    """
+    if not codes:
+        raise DataError("there are no codes to compare: at least one model is needed")
+    prior = plane_points(prior_samples, "prior samples")
+    drawn = {name: plane_points(z, f"codes of the {name}") for name, z in codes.items()}
+    classes = [class_indices(labels, len(z)) for z in drawn.values()]
+    down = math.ceil(len(drawn) / ACROSS)
+    across = math.ceil(len(drawn) / down)
+    figure = new_figure(PANEL * across + 1.4, 0.45 + PANEL * down, title)
+    limits = _limits(np.concatenate([prior, *drawn.values()]))
+    panels = []
+    for index, ((name, z), found) in enumerate(zip(drawn.items(), classes, strict=True)):
+        panels.append(figure.add_subplot(down, across, index + 1))
+        _panel(panels[-1], name, prior, limits)
+        draw_points(panels[-1], z, found)
+    draw_key(figure, panels[across - 1], classes[0], class_names, mark("prior samples", PRIOR))
+    return figure
+
+
+def _limits(points: np.ndarray) -> np.ndarray:
+    """A square that holds all points (N, 2), as its low and high corner (2, 2)."""
+    low, high = points.min(0), points.max(0)
+    half = 0.53 * ((high - low).max() or 1.0)
+    return np.stack([(low + high) / 2 - half, (low + high) / 2 + half])
+
+
+def _panel(axes: Axes, name: str, prior: np.ndarray, limits: np.ndarray) -> None:
+    axes.set_aspect("equal", adjustable="box")
+    area = float(np.clip(20_000 / len(prior), 4, 18))
+    axes.scatter(prior[:, 0], prior[:, 1], s=area, color=PRIOR, linewidths=0)
+    axes.locator_params(nbins=7)
+    axes.set(
+        xlim=limits[:, 0], ylim=limits[:, 1], title=fill(literal(name), int(10 * PANEL)), xlabel="$z_1$", ylabel="$z_2$"
+    )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from textwrap import fill
 from typing import Any, Final, NamedTuple, TypeAlias
 
+import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from aaeframe.errors import DataError
-from aaeframe.figures.canvas import MUTED, class_colors, new_figure, styled
+from aaeframe.figures.canvas import MUTED, Array, as_array, class_colors, literal, new_figure, styled
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 
@@ -152,3 +155,101 @@ def _draw(axes: Axes, panel: Panel, rows: Rows) -> None:
 def _number(value: Any) -> float:
     """What is missing or null is a gap in the curve."""
     return math.nan if value is None else float(value)
+
+
+ACROSS: Final = 3
+"""Panels side by side."""
+
+
+PANEL: Final = 4.2
+"""Inches of a panel."""
+
+
+SMALL_PANEL: Final = 3.6
+"""Inches of a panel of learning curves."""
+
+
+WIDE_RANGE: Final = 10.0
+"""The ratio of the largest to the smallest value from which a curve is drawn on a logarithmic axis."""
+
+
+class Course(NamedTuple):
+    """How the runs of one experiment learned."""
+
+    runs: Mapping[str, Sequence[tuple[Array, Array]]]
+    """Of what runs are called to the (x, y) of each of them, both (N,)."""
+    reference: tuple[str, float] | None = None
+    """What the curves are held against, and what it is called."""
+
+
+@styled
+def learning_curves(courses: Mapping[str, Course], *, title: str, ylabel: str) -> Figure:
+    """A panel for each experiment that has runs, by its title, with a line for each run by epoch; runs of one name have
+    one color everywhere.
+
+    A vertical axis is logarithmic where the values are positive and span a factor of ten. What is not
+    finite is a gap. DataError if there is no run, or one of them has nothing to draw.
+    """
+    drawn = {
+        it: {name: [_curve(name, *xy) for xy in runs] for name, runs in course.runs.items() if runs}
+        for it, course in courses.items()
+        if any(course.runs.values())
+    }
+    names = list(dict.fromkeys(name for runs in drawn.values() for name in runs))
+    if not names:
+        raise DataError("there are no learning curves to draw: at least one run is needed")
+    colors = dict(zip(names, class_colors(len(names)), strict=True))
+    down = math.ceil(len(drawn) / ACROSS)
+    across = math.ceil(len(drawn) / down)
+    keys: dict[str, Artist] = {}
+    figure = new_figure(max(4.8, SMALL_PANEL * across), 0.9 + 2.9 * down + 0.2 * math.ceil(len(names) / across), title)
+    for index, (experiment, runs) in enumerate(drawn.items()):
+        axes = figure.add_subplot(down, across, index + 1)
+        _draw_course(axes, runs, colors, courses[experiment].reference)
+        wrapped = fill(literal(experiment), int(9 * SMALL_PANEL))
+        axes.set(title=wrapped, xlabel="epoch", ylabel="" if index % across else ylabel)
+        keys |= {key: artist for artist, key in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(keys.values(), keys, loc="outside lower left", ncols=across, fontsize=9)
+    return figure
+
+
+def _draw_course(
+    axes: Axes,
+    runs: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]],
+    colors: Mapping[str, str],
+    reference: tuple[str, float] | None,
+) -> None:
+    axes.grid(axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    values = [y[np.isfinite(y)] for curves in runs.values() for _, y in curves]
+    for name, curves in runs.items():
+        for x, y in curves:
+            marker = "o" if len(x) <= MARKED else ""
+            axes.plot(x, y, color=colors[name], marker=marker, markersize=3.5, label=fill(literal(name), 42))
+    if reference is not None:
+        called, value = reference
+        axes.axhline(value, color=MUTED, linestyle=DASHED, label=literal(called))
+        values.append(np.array([value]))
+    _scale(axes, np.concatenate(values))
+
+
+def _curve(name: str, x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
+    where, values = as_array(x), as_array(y)
+    if where.ndim != 1 or where.shape != values.shape or not np.isfinite(values).any():
+        raise DataError(
+            f"the curve {name!r} needs as many x as y, (N,) each, with a finite y; "
+            f"found shapes {where.shape} and {values.shape}, {np.isfinite(values).sum()} finite y"
+        )
+    return where, values
+
+
+def _scale(axes: Axes, values: np.ndarray) -> None:
+    """A logarithmic axis with plain numbers for values of a wide range; else one that begins at 0 if none is less."""
+    low, high = values.min(), values.max()
+    if low > 0 and high >= WIDE_RANGE * low:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    elif low >= 0:
+        axes.set_ylim(bottom=0)

@@ -17,8 +17,7 @@ from aaeframe.errors import RunError
 from aaeframe.evaluation.class_reports import decoder_labels
 from aaeframe.figures.canvas import save
 from aaeframe.figures.class_figures import class_figures, representation
-from aaeframe.figures.codes import codes_by_class
-from aaeframe.figures.comparison import codes_side_by_side
+from aaeframe.figures.codes import codes_by_class, codes_side_by_side
 from aaeframe.figures.curves import loss_curves
 from aaeframe.figures.images import decoded_plane, reconstructions, samples
 from aaeframe.figures.plane import plane_codes

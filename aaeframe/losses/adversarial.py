@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,37 +17,6 @@ Kind: TypeAlias = Literal["bce", "hinge", "least-squares", "wasserstein"]
 
 CODE_TARGET: Final[Mapping[Kind, float]] = {"bce": 0.0, "least-squares": 0.0, "hinge": -1.0, "wasserstein": -1.0}
 """What each loss wants of a code's logit; of a prior sample's it wants 1."""
-
-
-def reconstruction_loss(x_hat: Tensor, x: Tensor) -> Tensor:
-    """Half the squared Euclidean error, summed over a row's features and averaged over rows: 0.5 E ||x_hat - x||²."""
-    return 0.5 * (x_hat - x).square().flatten(1).sum(1).mean()
-
-
-def negative_log_likelihood(x_hat: Tensor, x: Tensor, likelihood: Literal["bernoulli", "gaussian"]) -> Tensor:
-    """-E log p(x | x_hat) in nats, summed over a row's features and averaged over rows.
-
-    "bernoulli" for x in [0, 1] (N, *shape), x_hat the means; "gaussian" with variance 1. The former has no gradient
-    where a mean has rounded to 1, as a sigmoid does from about 17 on.
-    """
-    if likelihood == "gaussian":
-        return reconstruction_loss(x_hat, x) + 0.5 * math.log(2 * math.pi) * x[0].numel()
-    chance = x_hat.float()
-    return -(x * log_of(chance) + (1 - x) * log_of(1 - chance)).flatten(1).sum(1).mean()
-
-
-def log_of(y: Tensor) -> Tensor:
-    """log y of probabilities, bounded below by the logarithm of the smallest normal float32, about -87."""
-    return y.clamp_min(torch.finfo(torch.float32).tiny).log()
-
-
-def classification_loss(y: Tensor, labels: Tensor) -> Tensor:
-    """The cross-entropy -E log q(y = label | x), in nats, of y (N, K) on the simplex and labels (N,).
-
-    Of probabilities and not of logits, as any encoder gives them; the gradient of a softmax through its logarithm is
-    exact down to probabilities of 1e-38.
-    """
-    return -log_of(y).gather(1, labels.unsqueeze(1)).mean()
 
 
 class Segment(NamedTuple):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from aaeframe.losses.adversarial import log_of
+from aaeframe.losses.reconstruction import log_of
 
 Predict: TypeAlias = Callable[[Tensor], Tensor]
 """Scaled rows (N, *shape) -> q(y|x) (N, K), the same function at each call."""

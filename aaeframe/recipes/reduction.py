@@ -12,9 +12,8 @@ from torch.optim import Optimizer
 from aaeframe.model.representation import ClusterHeads
 from aaeframe.protocols import Batch
 from aaeframe.recipes.adversary import Draws, Losses
-from aaeframe.recipes.parameters import of_phases
 from aaeframe.recipes.semi_supervised import SemiSupervised
-from aaeframe.recipes.steps import descend
+from aaeframe.recipes.steps import descend, of_phases
 
 
 @dataclass(frozen=True)

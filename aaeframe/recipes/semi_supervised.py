@@ -9,15 +9,13 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from aaeframe.losses.adversarial import classification_loss, reconstruction_loss
 from aaeframe.losses.label_free import LabelFree
+from aaeframe.losses.reconstruction import classification_loss, reconstruction_loss
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.protocols import Batch, Code
 from aaeframe.recipes.adversary import Adversary, Draws, Losses, detached
-from aaeframe.recipes.buffers import batch_statistics_kept
 from aaeframe.recipes.corruption import Corruption
-from aaeframe.recipes.parameters import of_phases
-from aaeframe.recipes.steps import descend
+from aaeframe.recipes.steps import batch_statistics_kept, descend, of_phases
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
+
+from aaeframe.model.autoencoder import Autoencoder
 
 
 def descend(loss: Tensor, optimizer: Optimizer) -> None:
@@ -32,3 +35,35 @@ def frozen(module: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
         for part in training:
             part.training = True
+
+
+@contextmanager
+def batch_statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Inside, batch norm in training mode normalizes by the batch as ever, but its running statistics stand still."""
+    tracking = [it for it in module.modules() if isinstance(it, _BatchNorm) and it.training and it.track_running_stats]
+    for it in tracking:
+        it.track_running_stats = False
+    try:
+        yield
+    finally:
+        for it in tracking:
+            it.track_running_stats = True
+
+
+def of_phases(model: Autoencoder) -> dict[str, list[nn.Parameter]]:
+    """By the names of all recipes' optimizers; parameters that encoder and decoder share count once.
+
+    "heads" is there where the representation has parameters of its own.
+    """
+    encoder = list(model.encoder.parameters())
+    heads = list(model.representation.parameters())
+    both = list(dict.fromkeys([*encoder, *model.decoder.parameters(), *heads]))
+    return {
+        "reconstruction": both,
+        "autoencoder": both,
+        "generator": encoder,
+        "classification": encoder,
+        "consistency": encoder,
+        "heads": heads,
+        "discriminator": list(model.discriminators.parameters()),
+    }

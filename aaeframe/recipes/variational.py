@@ -11,12 +11,11 @@ from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
 from torch.optim import Optimizer
 
-from aaeframe.losses.adversarial import negative_log_likelihood, reconstruction_loss
+from aaeframe.losses.reconstruction import negative_log_likelihood, reconstruction_loss
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.protocols import Batch, SupportsLogProb, SupportsPosterior
 from aaeframe.recipes.corruption import Corruption
-from aaeframe.recipes.parameters import of_phases
-from aaeframe.recipes.steps import descend
+from aaeframe.recipes.steps import descend, of_phases
 
 Losses: TypeAlias = dict[str, Tensor]
 Likelihood: TypeAlias = Literal["bernoulli", "gaussian"]

@@ -10,7 +10,7 @@ from typing import Final
 
 from aaeframe.errors import RunError, TrainingDiverged
 from aaeframe.storage.atomic import write_atomically, writing
-from aaeframe.storage.json_text import loads_json
+from aaeframe.storage.formats import loads_json
 
 DIVERGED: Final = "diverged.json"
 

@@ -18,7 +18,9 @@ from aaeframe.reproduce.found import find
 from aaeframe.reproduce.rows import TEST
 from aaeframe.reproduce.state import State, state
 from aaeframe.runs import run as runs
-from aaeframe.runs.run import Hooks, Run
+from aaeframe.runs import start as starting
+from aaeframe.runs.run import Run
+from aaeframe.runs.start import Hooks
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.run_folder import RunFolder
 
@@ -99,9 +101,9 @@ def _work(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[],
     if run is None:
         with views.training() as hooks:
             if _begun(cell):
-                run = runs.resume(cell.folder, registry, hooks=hooks)
+                run = starting.resume(cell.folder, registry, hooks=hooks)
             else:
-                run = runs.start(cell.config(), registry, out=cell.folder, hooks=hooks)
+                run = starting.start(cell.config(), registry, out=cell.folder, hooks=hooks)
         yield
     found = find(cell.folder)
     assert found is not None

@@ -10,8 +10,9 @@ from typing import Any, Final
 from aaeframe.configuration.schema import Config, weight_at
 from aaeframe.errors import RunError
 from aaeframe.reproduce.cells import Given
+from aaeframe.runs.run import read_config
 from aaeframe.storage import checkpoint as checkpoints
-from aaeframe.storage.json_text import loads_json
+from aaeframe.storage.formats import loads_json
 from aaeframe.storage.metrics_file import MetricsFile, Row
 from aaeframe.storage.run_folder import RunFolder
 
@@ -107,7 +108,7 @@ def find(path: Path) -> Found | None:
     folder = RunFolder(path)
     if not folder.config.is_file():
         return None
-    config, metrics = folder.read_config(), _metrics(folder.metrics)
+    config, metrics = read_config(folder), _metrics(folder.metrics)
     return Found(
         config=config,
         metrics=metrics,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import aaeframe
 from aaeframe import data as datasets
 from aaeframe.errors import RunError
 from aaeframe.evaluation.likelihood import Progress
@@ -18,9 +17,10 @@ from aaeframe.reproduce.columns import ByGenerator
 from aaeframe.reproduce.found import count_lines
 from aaeframe.reproduce.rivals import Settings
 from aaeframe.storage.atomic import write_atomically, writing
-from aaeframe.storage.json_text import loads_json
+from aaeframe.storage.formats import loads_json
 from aaeframe.storage.run_folder import RunFolder
-from aaeframe.training.environment import environment
+from aaeframe.training.device import environment
+from aaeframe.version import __version__
 
 RESULT: Final = "result.json"
 
@@ -66,7 +66,7 @@ def measure(cell: Cell, how: ByGenerator, progress: Progress) -> None:
     dataset = datasets.load(data.source, held_out=data.held_out)
     logging = _logging(cell.folder, cell.row.samples, progress)
     report = generators.measure(how.kind, dataset, chosen, cell.row.samples, logging)
-    made = {"held_out": data.held_out, "version": aaeframe.__version__, "environment": environment(chosen.place)}
+    made = {"held_out": data.held_out, "version": __version__, "environment": environment(chosen.place)}
     text = json.dumps({**report, **made}, indent=1, allow_nan=False)
     write_atomically(cell.folder / RESULT, f"{text}\n".encode())
 

@@ -13,7 +13,7 @@ from aaeframe.reproduce.cells import Cell, Given
 from aaeframe.reproduce.criteria import Criterion, criterion
 from aaeframe.reproduce.curve import Count, Curve, Number
 from aaeframe.storage.atomic import write_atomically, writing
-from aaeframe.storage.json_text import loads_json
+from aaeframe.storage.formats import loads_json
 
 RECORDED: Final = "recorded"
 """The folder of what is recorded, in that of the table."""

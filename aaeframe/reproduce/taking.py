@@ -13,7 +13,7 @@ from aaeframe.reproduce import recorded, rows
 from aaeframe.reproduce.cells import Cell, Given, cells
 from aaeframe.reproduce.recorded import Recorded
 from aaeframe.reproduce.state import as_it_is, different
-from aaeframe.storage.json_text import loads_json
+from aaeframe.storage.formats import loads_json
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +15,35 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from aaeframe import data as datasets
-from aaeframe.assembly.training import data_spec, prepare, saved_components
+from aaeframe.assembly.model import build_model, build_priors
+from aaeframe.assembly.training import data_spec, saved_components
 from aaeframe.components.recipes import Judge
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
+from aaeframe.configuration import schema as configuration
 from aaeframe.configuration.changes import changes
-from aaeframe.configuration.resolve import build_model, build_priors, recipe_of, resolve
+from aaeframe.configuration.resolve import recipe_of
 from aaeframe.configuration.schema import Config
 from aaeframe.configuration.unused import PYTHON
 from aaeframe.data import Dataset
-from aaeframe.errors import DataError, RunError
+from aaeframe.errors import DataError
 from aaeframe.evaluation.evaluate import evaluate
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
 from aaeframe.evaluation.resumable import Keep
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.protocols import Code, Prior, SupportsLabels
 from aaeframe.seeds import stream
-from aaeframe.storage import checkpoint as checkpoints
-from aaeframe.storage.checkpoint import Checkpoint
+from aaeframe.storage.checkpoint import Checkpoint, newest_if_whole
 from aaeframe.storage.checkpoint_state import check_state
-from aaeframe.storage.fallback import newest_if_whole, newest_whole
-from aaeframe.storage.locks import trained_by_us
 from aaeframe.storage.metrics_file import MetricsFile
-from aaeframe.storage.run_folder import RunFolder, create, new_folder
+from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.device import pick
-from aaeframe.training.environment import differences
-from aaeframe.training.loop import Observer, Silent, Training, load_model
+from aaeframe.training.loop import load_model
+
+
+def warn(sentence: str) -> None:
+    """Issue a Python warning that points at the caller's caller."""
+    warnings.warn(sentence, stacklevel=3)
 
 
 @dataclass(frozen=True)
@@ -168,90 +171,6 @@ class Run:
         )
 
 
-@dataclass(frozen=True)
-class Hooks:
-    """How a caller follows and stops a training."""
-
-    observer: Observer
-    stop_asked: Callable[[], bool]
-    started: Callable[[Config, RunFolder, int], None]
-    """Called once with the configuration, the folder and the steps of the whole run."""
-    noticed: Callable[[str], None]
-    """Called with sentences worth telling."""
-
-
-def _warn(sentence: str) -> None:
-    warnings.warn(sentence, stacklevel=3)
-
-
-QUIET = Hooks(Silent(), lambda: False, lambda config, folder, steps: None, _warn)
-"""Shows nothing and never stops; what is worth telling is a warning."""
-
-
-def start(
-    config: Config,
-    registry: Registry,
-    *,
-    dataset: Dataset | None = None,
-    priors: Mapping[str, Prior] | None = None,
-    out: Path | None = None,
-    hooks: Hooks = QUIET,
-) -> Run:
-    """Train a new run. Everything is resolved, loaded and built before the first file is written.
-
-    The first checkpoint is of the untrained model and appears with the folder, so that a run can go on wherever it was
-    stopped.
-    """
-    config = resolve(config, registry)
-    folder = new_folder(config, out)
-    training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
-    with stream(config.training.seed, "training", device=training.device):
-        made = create(folder, config, lambda aside: replace(training, folder=aside).save())
-        with trained_by_us(made.path, hooks.noticed):
-            return _train(replace(training, folder=made), hooks)
-
-
-def resume(
-    path: Path,
-    registry: Registry,
-    *,
-    dataset: Dataset | None = None,
-    priors: Mapping[str, Prior] | None = None,
-    hooks: Hooks = QUIET,
-) -> Run:
-    """Go on with a run from its newest whole checkpoint, to the same bits as if it had never stopped.
-
-    Newer ones that cannot be used are told of and set aside. RunError if another process is training the run.
-    """
-    folder = RunFolder(path)
-    config = folder.read_config()
-    with trained_by_us(path, hooks.noticed):
-        metrics = MetricsFile(folder.metrics)
-
-        def usable(saved: Checkpoint) -> None:
-            check_state(saved.state)
-            metrics.require(saved.state["metrics_bytes"])
-
-        newest = newest_whole(folder.checkpoints, usable)
-        saved = newest.checkpoint
-        for why in newest.passed_over.values():
-            hooks.noticed(f"{why}; {newest.path.name}, the newest that is whole, is taken in its place")
-        with saved_components(config, registry):
-            training = prepare(config, registry, dataset or load_data(config), priors or {}, folder, saved.model)
-        for sentence in other_versions(config.plugins, registry):
-            hooks.noticed(sentence)
-        changed = [*differences(saved.state["environment"], training.device), *_told(saved, folder, config)]
-        if changed:
-            hooks.noticed(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
-        with stream(config.training.seed, "training", device=training.device):
-            training.load(saved)
-            for unusable in newest.passed_over:
-                hooks.noticed(f"{unusable.name} is kept as {checkpoints.set_aside(unusable)}")
-            if training.finished:
-                hooks.noticed(f"all {config.training.epochs} epochs were done already; nothing was trained")
-            return _train(training, hooks)
-
-
 def load(
     path: Path | str,
     registry: Registry | None = None,
@@ -259,7 +178,7 @@ def load(
     device: str = "auto",
     raw_weights: bool = False,
     priors: Mapping[str, Prior] | None = None,
-    noticed: Callable[[str], None] = _warn,
+    noticed: Callable[[str], None] = warn,
 ) -> Run:
     """A run from its folder, with the weights of its newest checkpoint.
 
@@ -270,7 +189,7 @@ def load(
     if the newest checkpoint is not whole, as an older one would give other numbers.
     """
     folder = RunFolder(Path(path))
-    config = folder.read_config()
+    config = read_config(folder)
     saved = newest_if_whole(folder.checkpoints)
     check_state(saved.state)
     known = saved.state["data"]
@@ -280,13 +199,19 @@ def load(
         built = build_priors(config, registry, priors or {}, saved.model)
         spec = data_spec(known, saved.model)
         model = build_model(config, registry, spec, known["num_classes"], built)
-    for sentence in (*other_versions(config.plugins, registry), *_told(saved, folder, config)):
+    for sentence in (*other_versions(config.plugins, registry), *configuration_changes(saved, folder, config)):
         noticed(sentence)
     averaged = config.training.ema > 0 and not raw_weights
     load_model(model, saved.model, "ema." if averaged else "model.")
     finished = saved.state["batches"]["epoch"] >= config.training.epochs
     model = model.to(pick(device)).eval()
     return Run(folder, config, model, finished, saved.state["step"], raw_weights=not averaged)
+
+
+def read_config(folder: RunFolder) -> Config:
+    """The configuration of a run; RunError if the folder is no run, or if a part of it lies outside."""
+    folder.check()
+    return configuration.parse(configuration.read(folder.config))
 
 
 def load_data(config: Config) -> Dataset:
@@ -300,7 +225,7 @@ def load_data(config: Config) -> Dataset:
     return datasets.load(source, labels=config.data.label_key, held_out=config.data.held_out)
 
 
-def _told(saved: Checkpoint, folder: RunFolder, config: Config) -> list[str]:
+def configuration_changes(saved: Checkpoint, folder: RunFolder, config: Config) -> list[str]:
     """What was changed in the configuration since the checkpoint was written, in one sentence or none."""
     changed = changes(saved.state.get("config"), config)
     return [f"{folder.config} was changed since the checkpoint was written: {', '.join(changed)}"] if changed else []
@@ -312,23 +237,3 @@ def _digest(model: Autoencoder) -> str:
     for name, value in model.state_dict().items():
         digest.update(name.encode() + value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _train(training: Training, hooks: Hooks) -> Run:
-    config, folder = training.config, training.folder
-    training.observer, training.stop_asked = hooks.observer, hooks.stop_asked
-    hooks.started(config, folder, config.training.epochs * training.batches.steps_per_epoch)
-    try:
-        finished = training.run()
-    except RunError as error:
-        raise RunError(f"{error}. {_as_it_is_left(folder)}") from error
-    model = training.evaluated.eval()
-    return Run(folder, config, model, finished, training.batches.step, raw_weights=training.average is None)
-
-
-def _as_it_is_left(folder: RunFolder) -> str:
-    """What stands of a run that could not be written on, and how to go on with it."""
-    found = checkpoints.paths(folder.checkpoints)
-    if not found:
-        return f"Nothing to go on from is left in {folder.path}"
-    return f"The run is as of {found[-1].name}; go on from there with aaeframe train --resume {folder.path}"

@@ -13,13 +13,13 @@ from pathlib import Path
 from string import Template
 from typing import Final, NamedTuple
 
-from aaeframe import __version__
 from aaeframe.components.registry import Kind, Registry
 from aaeframe.errors import PackageError
 from aaeframe.hookspecs import API
 from aaeframe.scaffold.author import Author, author_in_git
 from aaeframe.scaffold.names import Names
 from aaeframe.storage.atomic import writing
+from aaeframe.version import __version__
 
 FILES: Final[Mapping[str, str]] = {
     "$module/$stem.py": "$kind.py",

@@ -21,7 +21,7 @@ from typing import Final
 
 from aaeframe.errors import RunError
 from aaeframe.storage.atomic import writing
-from aaeframe.storage.json_text import loads_json
+from aaeframe.storage.formats import loads_json
 
 LOCK: Final = "training.lock"
 """In a run's folder: who trains there."""

@@ -17,11 +17,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from aaeframe.configuration import schema as configuration
-from aaeframe.configuration.schema import Config
 from aaeframe.errors import CheckpointError, RunError
 from aaeframe.storage.atomic import append_whole, contents, flush_folder, leads_out, write_atomically, writing
-from aaeframe.storage.json_text import loads_json
+from aaeframe.storage.formats import loads_json
 from aaeframe.storage.locks import being_made, left_behind
 
 
@@ -68,12 +66,11 @@ class RunFolder:
         told = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **access}
         append_whole(self.test_accesses, json.dumps(told).encode() + b"\n")
 
-    def read_config(self) -> Config:
-        """The run's configuration; RunError if this is no run, or not the whole of it lies in the folder."""
+    def check(self) -> None:
+        """RunError if this is no run, or if a part of it lies outside the folder."""
         if not self.config.is_file():
             raise RunError(f"{self.path} is not a run: it has no config.toml. {_runs_beside(self.path)}")
         self._check_closed()
-        return configuration.parse(configuration.read(self.config))
 
     def _check_closed(self) -> None:
         """RunError if anything in the folder is a link out of it, or neither a file nor a folder.
@@ -100,21 +97,8 @@ class RunFolder:
         write_atomically(self.evaluation, json.dumps({**reports, split: report}, indent=1).encode())
 
 
-def new_folder(config: Config, out: Path | None) -> RunFolder:
-    """A folder to be made: `out`, or runs/<time>-<prior>-<encoder>. RunError if `out` exists."""
-    if out is not None:
-        if out.exists():
-            raise RunError(
-                f"{out} exists already; runs are never overwritten. Choose another --out, or go on with "
-                f"aaeframe train --resume {out}"
-            )
-        return RunFolder(out)
-    short = ["-".join(_short(part.component) for part in config.prior.values()), _short(config.encoder.component)]
-    return RunFolder(Path("runs") / "-".join([time.strftime("%Y%m%d-%H%M%S"), *short]), may_be_numbered=True)
-
-
-def create(folder: RunFolder, config: Config, fill: Callable[[RunFolder], None]) -> RunFolder:
-    """Make the folder with its configuration and what `fill` puts into it: whole or not at all, wherever this ends.
+def create(folder: RunFolder, config: str, fill: Callable[[RunFolder], None]) -> RunFolder:
+    """Make the folder with its config.toml and what `fill` puts into it: all of it or nothing, wherever this ends.
 
     It is made aside, which is what `fill` is given, and then renamed: under a name of ours that is taken, with the next
     number behind it. RunError if it cannot be made or the name is taken; then, and if `fill` fails, nothing is left.
@@ -129,7 +113,7 @@ def create(folder: RunFolder, config: Config, fill: Callable[[RunFolder], None])
             _remove_leftovers(folder)
             aside.path.mkdir()
         with being_made(aside.path):
-            write_atomically(aside.config, config.to_toml().encode())
+            write_atomically(aside.config, config.encode())
             fill(aside)
             with writing(folder.path):
                 made = _renamed(aside, folder)
@@ -169,10 +153,6 @@ def _remove_leftovers(folder: RunFolder) -> None:
             with left_behind(path) as left:
                 if left:
                     shutil.rmtree(path, ignore_errors=True)
-
-
-def _short(component: str) -> str:
-    return component.rpartition(":")[2]
 
 
 def _runs_beside(path: Path) -> str:

@@ -17,18 +17,18 @@ from aaeframe.errors import CheckpointError, DataError, TrainingDiverged
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.protocols import Batch, Prior
 from aaeframe.storage import checkpoint as checkpoints
-from aaeframe.storage.checkpoint import Checkpoint
-from aaeframe.storage.metrics_file import MetricsFile, Row, Sums
+from aaeframe.storage.checkpoint import Checkpoint, tensors_below
+from aaeframe.storage.metrics_file import MetricsFile, Row
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.batches import Batches
 from aaeframe.training.cuda_graph import GraphedStep
-from aaeframe.training.device import current
+from aaeframe.training.device import arithmetic, current, environment
 from aaeframe.training.diagnosis import Monitor
-from aaeframe.training.environment import environment
 from aaeframe.training.finiteness import FiniteWatch, check_finite
 from aaeframe.training.loss_weights import LossWeights
 from aaeframe.training.moving_average import MovingAverage
-from aaeframe.training.precision import arithmetic
+from aaeframe.training.optimizers import load_optimizer, optimizer_tensors, set_rate
+from aaeframe.training.running_means import Sums
 
 CHECK_EVERY = 50
 """Steps between looks at whether the losses were finite; each look waits for the device."""
@@ -221,8 +221,8 @@ class Training:
     def _load_tensors(self, tensors: Mapping[str, Tensor], summed_steps: int) -> None:
         """Restore optimizers, sums and random states."""
         for phase, optimizer in self.optimizers.items():
-            _load_optimizer(optimizer, tensors, f"optimizer.{phase}.")
-        sums = _below("sums.", tensors)
+            load_optimizer(optimizer, tensors, f"optimizer.{phase}.")
+        sums = tensors_below("sums.", tensors)
         if any(total.dim() for total in sums.values()):
             raise ValueError("a sum of losses is no number")
         self.sums.load_state_dict(sums, summed_steps, self.device)
@@ -238,7 +238,7 @@ class Training:
         if self.device.type == "cuda":
             optimizer["rng.cuda"] = torch.cuda.get_rng_state(self.device)
         for phase, it in self.optimizers.items():
-            optimizer |= {f"optimizer.{phase}.{k}": v for k, v in _optimizer_tensors(it).items()}
+            optimizer |= {f"optimizer.{phase}.{k}": v for k, v in optimizer_tensors(it).items()}
         optimizer |= {f"sums.{k}": v for k, v in self.sums.state_dict().items()}
         state = {
             "step": self.batches.step,
@@ -264,49 +264,11 @@ def _is_trained(prior: Prior) -> bool:
     return getattr(prior, "learnable", False) or any(True for _ in prior.parameters())
 
 
-def set_rate(optimizer: Optimizer, rate: float) -> None:
-    """Set the learning rate; where it is a tensor, in place, as a captured step reads it there."""
-    for group in optimizer.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
-
-
 def load_model(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
     """Restore a model from the tensors under a prefix; CheckpointError if names or shapes differ."""
     try:
-        model.load_state_dict(_below(prefix, tensors))
+        model.load_state_dict(tensors_below(prefix, tensors))
     except RuntimeError as error:
         raise CheckpointError(
             f"the checkpoint does not fit the model its configuration describes (has a plugin changed?): {error}"
         ) from error
-
-
-def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{parameter}.{name}": value
-        for parameter, values in state.items()
-        for name, value in values.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], prefix: str) -> None:
-    """Restore the state of each parameter; rates and other scalars come from the configuration.
-
-    ValueError or IndexError if it is no state of these parameters.
-    """
-    parameters = [it for group in optimizer.param_groups for it in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in _below(prefix, tensors).items():
-        parameter, _, name = key.partition(".")
-        if value.dim() and value.shape != parameters[int(parameter)].shape:
-            raise ValueError(f"{prefix}{key} has the shape {tuple(value.shape)}")
-        state.setdefault(int(parameter), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -175,7 +175,7 @@ def test_a_run_has_the_samples_and_needs_the_file_no_more(moon, tmp_path, monkey
 
 def test_a_run_is_resumed_to_the_same_bits_without_the_file(moon, tmp_path):
     from aaeframe.data import from_arrays
-    from aaeframe.runs.run import QUIET, resume
+    from aaeframe.runs.start import QUIET, resume
 
     prior = f'empirical(path="{moon}", smoothing=0.1)'
     whole = train(prior, tmp_path / "whole", epochs=2)
@@ -198,7 +198,7 @@ def test_a_run_is_resumed_to_the_same_bits_without_the_file(moon, tmp_path):
 
 def test_a_moving_average_of_the_weights_holds_the_samples_once(moon, tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr("aaeframe.runs.run._train", lambda training, hooks: made.append(training))
+    monkeypatch.setattr("aaeframe.runs.start._train", lambda training, hooks: made.append(training))
     train(f'empirical(path="{moon}")', tmp_path / "run", epochs=1, ema=0.9)
     [training] = made
     assert training.average.model is not training.model

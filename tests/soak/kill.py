@@ -43,7 +43,7 @@ import aaeframe.figures.gallery
 from aaeframe.cli import main as command_line
 from aaeframe.cli.progress import Lines
 from aaeframe.components.registry import Registry
-from aaeframe.runs.run import Hooks, resume
+from aaeframe.runs.start import Hooks, resume
 from aaeframe.storage.checkpoint import paths
 from killing import CASES, EPOCHS, STEPS, Watch, die, differences, half_made, table
 

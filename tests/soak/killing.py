@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from aaeframe.errors import AaeframeError
+from aaeframe.runs.run import read_config
 from aaeframe.storage.checkpoint import latest, paths, read
 from aaeframe.storage.metrics_file import MetricsFile
 from aaeframe.storage.run_folder import RunFolder
@@ -81,7 +82,7 @@ def half_made(run: Path) -> list[str]:
     if not run.exists():
         return []
     try:
-        RunFolder(run).read_config()
+        read_config(RunFolder(run))
         latest(run / "checkpoints")
         for path in paths(run / "checkpoints"):
             read(path)

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 import aaeframe
-from aaeframe.runs.run import Hooks
+from aaeframe.runs.start import Hooks
 
 LIMIT_MIB = 20
 WARM_UP = EVERY = 1000

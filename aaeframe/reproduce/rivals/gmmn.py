@@ -13,7 +13,7 @@ from torch.optim import Adam
 from aaeframe.data import Dataset, Split
 from aaeframe.errors import DataError
 from aaeframe.evaluation.likelihood import Progress
-from aaeframe.losses.adversarial import reconstruction_loss
+from aaeframe.losses.reconstruction import reconstruction_loss
 from aaeframe.recipes.steps import descend
 from aaeframe.reproduce.rivals.generated import draw_noise, relu_layers
 from aaeframe.reproduce.rivals.settings import RESIDENT, Settings, as_unit, require_unit_interval, train

@@ -103,7 +103,7 @@ def test_what_config_show_prints_is_the_same_run_when_given_back(done, table, tm
     assert done("config", "show", "--config", tmp_path / "shown.toml").out == shown
     from aaeframe.components.registry import Registry
     from aaeframe.configuration.resolve import resolve
-    from aaeframe.runs.run import start
+    from aaeframe.runs.start import start
 
     registry = Registry.load()
     runs = [

@@ -9,10 +9,12 @@ from torch.distributions import constraints
 from torch.optim import SGD, Adam, AdamW
 
 import aaeframe
+from aaeframe.assembly.model import build_model, build_priors
+from aaeframe.assembly.optimizers import build_optimizers
 from aaeframe.components.recipes import RECIPES
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.compose import compose
-from aaeframe.configuration.resolve import build_model, build_optimizers, build_priors, resolve
+from aaeframe.configuration.resolve import resolve
 from aaeframe.configuration.schema import parse
 from aaeframe.errors import AaeframeError, ComponentError, ConfigError, OptionError
 from aaeframe.protocols import DataSpec

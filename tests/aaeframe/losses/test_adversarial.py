@@ -8,14 +8,8 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy, cross_entropy
 
 from aaeframe.losses import adversarial as losses
-from aaeframe.losses.adversarial import (
-    AdversarialLoss,
-    Segment,
-    classification_loss,
-    gradient_penalty,
-    log_of,
-    negative_log_likelihood,
-)
+from aaeframe.losses.adversarial import AdversarialLoss, Segment, gradient_penalty
+from aaeframe.losses.reconstruction import classification_loss, log_of, negative_log_likelihood
 from aaeframe.protocols import SupportsHead, supports_head
 
 

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
+from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.training import prepare
 from aaeframe.components.registry import Registry
-from aaeframe.configuration.resolve import build_model, build_priors, resolve
+from aaeframe.configuration.resolve import resolve
 from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
 from aaeframe.model.initialization import draw_weights

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from aaeframe.recipes.buffers import batch_statistics_kept
+from aaeframe.recipes.steps import batch_statistics_kept
 
 X = torch.arange(8.0).reshape(4, 2)
 

@@ -11,8 +11,8 @@ from torch import nn
 from aaeframe.components.recipes import RECIPES
 from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
-from aaeframe.losses.adversarial import reconstruction_loss
-from aaeframe.runs.run import QUIET, resume, start
+from aaeframe.losses.reconstruction import reconstruction_loss
+from aaeframe.runs.start import QUIET, resume, start
 from aaeframe.seeds import stream
 from aaeframe.storage.checkpoint import latest
 from aaeframe.storage.metrics_file import MetricsFile

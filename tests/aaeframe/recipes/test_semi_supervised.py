@@ -13,7 +13,7 @@ from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
 from aaeframe.errors import ConfigError, DataError
 from aaeframe.losses.label_free import PROBE
-from aaeframe.runs.run import start
+from aaeframe.runs.start import start
 from aaeframe.seeds import stream
 
 SCHEDULES = ["alternating", "joint"]

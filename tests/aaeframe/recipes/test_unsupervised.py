@@ -13,7 +13,7 @@ from aaeframe.components.registry import Registry
 from aaeframe.configuration.resolve import resolve
 from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
-from aaeframe.losses.adversarial import reconstruction_loss
+from aaeframe.losses.reconstruction import reconstruction_loss
 from aaeframe.protocols import supports_head
 from aaeframe.seeds import stream
 from aaeframe.storage.metrics_file import MetricsFile

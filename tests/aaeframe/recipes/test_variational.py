@@ -16,7 +16,7 @@ from aaeframe.data import from_arrays
 from aaeframe.errors import ConfigError
 from aaeframe.model.priors import checked_prior, on_device
 from aaeframe.recipes.variational import divergence
-from aaeframe.runs.run import start
+from aaeframe.runs.start import start
 from aaeframe.seeds import stream
 
 

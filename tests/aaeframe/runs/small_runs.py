@@ -11,7 +11,7 @@ import torch
 import aaeframe
 from aaeframe import cli
 from aaeframe.data import from_arrays
-from aaeframe.runs.run import Hooks, resume
+from aaeframe.runs.start import Hooks, resume
 
 LABELS = np.arange(100) % 10
 ROWS = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32) + LABELS[:, None]

@@ -15,7 +15,8 @@ import aaeframe
 from aaeframe.components.registry import Registry
 from aaeframe.errors import CheckpointError
 from aaeframe.runs import run as runs
-from aaeframe.runs.run import load, resume
+from aaeframe.runs.run import load, read_config
+from aaeframe.runs.start import resume
 from aaeframe.storage.checkpoint import latest, read
 
 TOY = """
@@ -48,7 +49,7 @@ def test_a_run_records_what_it_was_made_with(tmp_path, install):
     folder = made_with_a_plugin(tmp_path / "run", install)
     run = runs.RunFolder(folder)
     versions = {"aaeframe": aaeframe.__version__, "aaeframe-toy": "1.0"}
-    assert run.read_config().plugins == versions
+    assert read_config(run).plugins == versions
     recorded = read(latest(run.checkpoints)).state["versions"]
     assert versions.items() <= recorded.items()
     assert recorded.keys() - versions.keys() == {"python", "numpy", "safetensors", "torch"}

@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from small_runs import ROWS, Telling, assert_same_model, trained
 
 from aaeframe.errors import CheckpointError, ConfigError, DataError
-from aaeframe.runs.run import load, resume
+from aaeframe.runs.run import load
+from aaeframe.runs.start import resume
 from aaeframe.storage.checkpoint import latest
 
 

@@ -13,8 +13,17 @@ import pytest
 import torch
 
 from aaeframe.errors import CheckpointError, RunError, UnusableCheckpoint
-from aaeframe.storage.checkpoint import FORMAT, Checkpoint, latest, paths, read, set_aside, write
-from aaeframe.storage.fallback import newest_if_whole, newest_whole
+from aaeframe.storage.checkpoint import (
+    FORMAT,
+    Checkpoint,
+    latest,
+    newest_if_whole,
+    newest_whole,
+    paths,
+    read,
+    set_aside,
+    write,
+)
 
 FILES = ["model.safetensors", "optimizer.safetensors", "state.json"]
 

@@ -15,7 +15,7 @@ import aaeframe
 from aaeframe.components.registry import Registry
 from aaeframe.data import from_arrays
 from aaeframe.errors import RunError
-from aaeframe.runs.run import Hooks, resume
+from aaeframe.runs.start import Hooks, resume
 from aaeframe.storage.checkpoint import latest, paths, read
 from aaeframe.storage.metrics_file import MetricsFile
 from aaeframe.storage.run_folder import RunFolder

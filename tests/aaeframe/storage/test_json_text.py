@@ -6,7 +6,7 @@ from aaeframe.configuration.schema import Config
 from aaeframe.errors import RunError
 from aaeframe.reproduce import divergence, measured
 from aaeframe.reproduce.found import find
-from aaeframe.storage.json_text import loads_json
+from aaeframe.storage.formats import loads_json
 from aaeframe.storage.locks import trained_by_us
 from aaeframe.storage.run_folder import RunFolder, create
 
@@ -33,7 +33,7 @@ def test_what_is_no_json_or_too_deep_is_a_value_error(text):
     ],
 )
 def test_a_file_of_a_cell_that_is_too_deep_is_told_of(tmp_path, read, name):
-    run = create(RunFolder(tmp_path / "run"), Config(), lambda inside: None)
+    run = create(RunFolder(tmp_path / "run"), Config().to_toml(), lambda inside: None)
     (run.path / name).write_text(DEEP + "\n")
     with pytest.raises(RunError, match=f"{name} .*nested too deeply.*remove"):
         read(run.path)

@@ -14,7 +14,8 @@ import pytest
 import aaeframe
 from aaeframe.components.registry import Registry
 from aaeframe.errors import RunError
-from aaeframe.runs.run import load, resume
+from aaeframe.runs.run import load
+from aaeframe.runs.start import resume
 from aaeframe.storage.locks import alone, claimed, trained_by_us
 
 HOLD = """

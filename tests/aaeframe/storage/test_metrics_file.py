@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from aaeframe.errors import RunError, UnusableCheckpoint
-from aaeframe.storage.metrics_file import MetricsFile, Sums
+from aaeframe.storage.metrics_file import MetricsFile
+from aaeframe.training.running_means import Sums
 
 CPU = torch.device("cpu")
 

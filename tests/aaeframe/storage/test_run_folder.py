@@ -9,8 +9,10 @@ import pytest
 
 from aaeframe.configuration.schema import parse
 from aaeframe.errors import CheckpointError, RunError
+from aaeframe.runs.run import read_config
+from aaeframe.runs.start import new_folder
 from aaeframe.storage.locks import left_behind
-from aaeframe.storage.run_folder import RunFolder, create, new_folder
+from aaeframe.storage.run_folder import RunFolder, create
 
 CONFIG = parse({"prior": "y=categorical+gaussian", "encoder": "universal"})
 
@@ -36,17 +38,17 @@ def test_runs_that_start_at_one_time_have_a_folder_each(tmp_path, monkeypatch):
     monkeypatch.setattr("time.strftime", lambda form: "20250101-000000")
     asked = [new_folder(CONFIG, None) for _ in range(3)]  # all before any is made
     name = "20250101-000000-categorical-gaussian-universal"
-    made = [create(folder, CONFIG, nothing) for folder in asked]
+    made = [create(folder, CONFIG.to_toml(), nothing) for folder in asked]
     assert [folder.path.name for folder in made] == [name, f"{name}-2", f"{name}-3"]
-    assert all(folder.read_config() == CONFIG for folder in made)
+    assert all(read_config(folder) == CONFIG for folder in made)
 
 
 def test_a_run_that_fails_to_start_leaves_the_one_of_the_same_second(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda form: "20250101-000000")
-    first = create(new_folder(CONFIG, None), CONFIG, nothing)
+    first = create(new_folder(CONFIG, None), CONFIG.to_toml(), nothing)
     with pytest.raises(RunError):
-        create(new_folder(CONFIG, None), CONFIG, refuse)
+        create(new_folder(CONFIG, None), CONFIG.to_toml(), refuse)
     assert list(Path("runs").iterdir()) == [first.path]
 
 
@@ -62,8 +64,8 @@ def test_a_run_is_created_with_its_configuration(tmp_path):
         assert not folder.path.exists()
         (inside.path / "more").mkdir()
 
-    assert create(folder, CONFIG, fill) == folder
-    assert folder.read_config() == CONFIG
+    assert create(folder, CONFIG.to_toml(), fill) == folder
+    assert read_config(folder) == CONFIG
     assert sorted(path.name for path in folder.path.iterdir()) == ["config.toml", "more"]
 
 
@@ -77,7 +79,7 @@ def test_what_cannot_be_created_whole_leaves_nothing(tmp_path, error):
 
     for path in (tmp_path / "kept" / "run", tmp_path / "a" / "b" / "run"):
         with pytest.raises(type(error)):
-            create(RunFolder(path), CONFIG, fill)
+            create(RunFolder(path), CONFIG.to_toml(), fill)
     assert list(tmp_path.rglob("*")) == [tmp_path / "kept"]
 
 
@@ -85,7 +87,7 @@ def test_a_place_where_no_folder_can_be_is_refused(tmp_path):
     (tmp_path / "file").write_text("mine")
     folder = RunFolder(tmp_path / "file" / "run")
     with pytest.raises(RunError, match=r"cannot write .*run: Not a directory"):
-        create(folder, CONFIG, nothing)
+        create(folder, CONFIG.to_toml(), nothing)
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -93,30 +95,30 @@ def test_a_place_for_runs_that_leads_nowhere_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("runs").symlink_to("nowhere")
     with pytest.raises(RunError, match="cannot write runs"):
-        create(new_folder(CONFIG, None), CONFIG, nothing)
+        create(new_folder(CONFIG, None), CONFIG.to_toml(), nothing)
 
 
 def test_a_folder_made_meanwhile_by_another_is_left_alone(tmp_path):
     folder = RunFolder(tmp_path / "run")
-    create(folder, CONFIG, nothing)
+    create(folder, CONFIG.to_toml(), nothing)
     with pytest.raises(RunError, match=r"cannot write .*run: File exists"):
-        create(folder, CONFIG, nothing)
-    assert folder.read_config() == CONFIG
+        create(folder, CONFIG.to_toml(), nothing)
+    assert read_config(folder) == CONFIG
     assert list(tmp_path.iterdir()) == [folder.path]
 
 
 def test_an_empty_folder_made_meanwhile_by_another_is_left_alone(tmp_path):
     with pytest.raises(RunError, match=r"cannot write .*run: File exists"):
-        create(RunFolder(tmp_path / "run"), CONFIG, lambda inside: (tmp_path / "run").mkdir())
+        create(RunFolder(tmp_path / "run"), CONFIG.to_toml(), lambda inside: (tmp_path / "run").mkdir())
     assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_what_a_killed_process_left_aside_is_no_run_and_goes_with_the_next_try(tmp_path):
     left = tmp_path / ".run.4194304.tmp"
-    create(RunFolder(left), CONFIG, nothing)
+    create(RunFolder(left), CONFIG.to_toml(), nothing)
     with pytest.raises(RunError, match=r"Runs in .*: none"):
-        RunFolder(tmp_path / "run").read_config()
-    create(RunFolder(tmp_path / "run"), CONFIG, nothing)
+        read_config(RunFolder(tmp_path / "run"))
+    create(RunFolder(tmp_path / "run"), CONFIG.to_toml(), nothing)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -124,7 +126,7 @@ def test_what_a_killed_process_left_aside_under_a_name_of_ours_goes_with_the_nex
     monkeypatch.chdir(tmp_path)
     create(RunFolder(Path("runs/.20250101-000000-gaussian-universal.4194304.tmp")), CONFIG, nothing)
     create(RunFolder(Path("runs/.mine.4194304.tmp")), CONFIG, nothing)
-    made = create(new_folder(CONFIG, None), CONFIG, nothing)
+    made = create(new_folder(CONFIG, None), CONFIG.to_toml(), nothing)
     assert sorted(path.name for path in Path("runs").iterdir()) == [".mine.4194304.tmp", made.path.name]
 
 
@@ -135,15 +137,15 @@ def test_one_who_makes_a_run_leaves_what_another_is_making(tmp_path, name, other
 
     def fill(inside):
         (inside.path / "more").mkdir()
-        create(second, CONFIG, nothing)
+        create(second, CONFIG.to_toml(), nothing)
         assert sorted(path.name for path in inside.path.iterdir()) == ["config.toml", "more"]
 
     if name == other:
         with pytest.raises(RunError, match=r"cannot write .*: File exists"):
-            create(first, CONFIG, fill)
+            create(first, CONFIG.to_toml(), fill)
     else:
-        assert create(first, CONFIG, fill).read_config() == CONFIG
-    assert second.read_config() == CONFIG
+        assert read_config(create(first, CONFIG.to_toml(), fill)) == CONFIG
+    assert read_config(second) == CONFIG
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted({name, other})
 
 
@@ -153,14 +155,14 @@ def test_a_run_that_is_being_renamed_is_left_alone(tmp_path, monkeypatch):
     def renamed(path, target):
         monkeypatch.setattr(Path, "rename", rename)
         with pytest.raises(RunError):
-            create(folder, CONFIG, refuse)
+            create(folder, CONFIG.to_toml(), refuse)
         made = rename(path, target)
         with left_behind(folder.path) as left:
             assert not left
         return made
 
     monkeypatch.setattr(Path, "rename", renamed)
-    assert create(folder, CONFIG, nothing).read_config() == CONFIG
+    assert read_config(create(folder, CONFIG.to_toml(), nothing)) == CONFIG
     with left_behind(folder.path) as left:
         assert left
 
@@ -170,17 +172,17 @@ def test_a_run_that_has_its_name_stands_though_its_folder_cannot_be_flushed(tmp_
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr("aaeframe.storage.run_folder.flush_folder", refuse)
-    assert create(RunFolder(tmp_path / "a" / "run"), CONFIG, nothing).read_config() == CONFIG
+    assert read_config(create(RunFolder(tmp_path / "a" / "run"), CONFIG.to_toml(), nothing)) == CONFIG
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["run"]
 
 
 def test_what_is_no_run_says_which_are(tmp_path):
     for name in ("first", "second"):
-        create(RunFolder(tmp_path / name), CONFIG, nothing)
+        create(RunFolder(tmp_path / name), CONFIG.to_toml(), nothing)
     with pytest.raises(RunError, match=r"is not a run: it has no config.toml. Runs in .*: first, second"):
-        RunFolder(tmp_path / "third").read_config()
+        read_config(RunFolder(tmp_path / "third"))
     with pytest.raises(RunError, match=r"is not a run: .* There is no folder .*nowhere"):
-        RunFolder(tmp_path / "nowhere" / "run").read_config()
+        read_config(RunFolder(tmp_path / "nowhere" / "run"))
 
 
 def test_evaluations_of_splits_stand_beside_each_other(tmp_path):

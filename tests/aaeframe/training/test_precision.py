@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from aaeframe.errors import DeviceError
-from aaeframe.training.precision import arithmetic, check_precision
+from aaeframe.training.device import arithmetic, check_precision
 
 CPU = torch.device("cpu")
 BACKENDS = (

@@ -15,7 +15,7 @@ import torch
 
 import aaeframe
 from aaeframe.components.registry import Registry
-from aaeframe.runs.run import resume
+from aaeframe.runs.start import resume
 from aaeframe.storage.checkpoint import latest, read
 from killing import CASES, EPOCHS, STEPS, differences, half_made, rows_of, table
 

@@ -156,14 +156,14 @@ def test_what_is_worth_telling_of_a_run_that_is_only_judged_is_a_note(done, tmp_
 
 
 def test_a_run_that_diverges_does_not_stop_the_others(cli, monkeypatch, tmp_path):
-    real = filling.runs.start
+    real = filling.starting.start
 
     def start(config, *arguments, **options):
         if config.training.seed == 3:
             raise TrainingDiverged("step 2: the loss is nan")
         return real(config, *arguments, **options)
 
-    monkeypatch.setattr(filling.runs, "start", start)
+    monkeypatch.setattr(filling.starting, "start", start)
     outcome = cli("reproduce", "clusters")
     assert outcome.code == 1
     assert "error: clusters, label-free, seed 3: step 2: the loss is nan" in outcome.err
@@ -188,13 +188,13 @@ def test_what_diverged_is_tried_again_once_its_file_is_removed(cli, tmp_path):
 
 
 def test_the_first_interrupt_stops_after_the_step_and_the_table_is_printed(cli, monkeypatch):
-    real = filling.runs.start
+    real = filling.starting.start
 
     def start(config, registry, *, out, hooks):
         signal.raise_signal(signal.SIGINT)
         return real(config, registry, out=out, hooks=hooks)
 
-    monkeypatch.setattr(filling.runs, "start", start)
+    monkeypatch.setattr(filling.starting, "start", start)
     outcome = cli("reproduce", "clusters")
     assert outcome.code == 130
     assert "stopping after this step" in outcome.err

@@ -1,20 +1,36 @@
-"""TOML of configurations, read in bounded time."""
+"""Parse files that may come from anyone: JSON, TOML and tensors, each with a ValueError that says what is wrong."""
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from typing import Any, Final
 
+
+def loads_json(text: str | bytes) -> Any:
+    """The value that a JSON text holds; ValueError if it is none, or nested deeper than can be read."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 LONGEST: Final = 2**20
 """Characters of a text that is read."""
+
 
 MOST_PARTS: Final = 64
 """Parts of a dotted key: tomllib takes time quadratic in them."""
 
+
 # What is not closed reaches to the end of its line: so every character is looked at once.
 _PART: Final = r"""(?:[\w-]++|"(?:\\.|[^"\\\n])*+"?|'[^'\n]*+'?)"""
+
+
 _PARTS: Final = re.compile(_PART)
+
+
 _KEY: Final = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+")
 
 

@@ -1,0 +1,137 @@
+"""Build the priors and the model of a resolved configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from aaeframe.components.options import build, restore
+from aaeframe.components.recipes import RecipeInfo
+from aaeframe.components.registry import Kind, Offer, Registry
+from aaeframe.configuration.resolve import recipe_of
+from aaeframe.configuration.schema import ComponentConfig, Config
+from aaeframe.configuration.unused import PYTHON
+from aaeframe.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+    from aaeframe.model.autoencoder import Autoencoder
+    from aaeframe.model.representation import Representation
+    from aaeframe.protocols import BlockSpec, DataSpec, Prior
+
+
+def build_priors(
+    config: Config, registry: Registry, given: Mapping[str, Prior], saved: Mapping[str, torch.Tensor] | None = None
+) -> dict[str, Prior]:
+    """The prior of each block. `given` holds those that were passed in from Python, `saved` a checkpoint's model."""
+    from aaeframe.model.autoencoder import prior_state
+    from aaeframe.model.priors import checked_prior
+
+    priors: dict[str, Prior] = {}
+    for name, part in config.prior.items():
+        if part.component.startswith(PYTHON):
+            if name not in given:
+                raise ConfigError(
+                    f"the prior of block {name!r} was an object from Python ({part.component.removeprefix(PYTHON)}), "
+                    f"which no file can hold: pass it again, priors={{{name!r}: ...}}"
+                )
+            prior = given[name]
+        elif saved is None:
+            prior = build(registry.find("prior", part.component), options=part.options)
+        else:
+            prior = restore(registry.find("prior", part.component), prior_state(name, saved), options=part.options)
+        priors[name] = checked_prior(name, prior)
+    return priors
+
+
+def build_model(
+    config: Config, registry: Registry, data: DataSpec, num_classes: int | None, priors: Mapping[str, Prior]
+) -> Autoencoder:
+    """The model of a resolved configuration, with fresh weights from torch's global generator.
+
+    `num_classes` is that of the data if the recipe is given labels, else None. ConfigError if the blocks are not
+    those that the recipe needs.
+    """
+    from aaeframe.model.autoencoder import Autoencoder
+    from aaeframe.model.initialization import draw_weights
+    from aaeframe.model.priors import block_spec, labeled_blocks
+
+    recipe = recipe_of(config)
+    told = labeled_blocks(priors, num_classes if recipe.labels == "told" else None)
+    blocks = {name: block_spec(prior) for name, prior in priors.items()}
+    y = class_block_of(config, blocks, num_classes) if recipe.class_block else None
+    representation = _representation(recipe, blocks, y, num_classes)
+    network = _build(registry, "network", config.network, data, representation.size)
+    encoder = _build(registry, "encoder", config.encoder, network, blocks)
+    discriminators = {
+        name: _build(
+            registry,
+            "discriminator",
+            config.prior[name].discriminator or config.discriminator,
+            block,
+            num_classes if name in told else None,
+        )
+        for name, block in (blocks.items() if recipe.adversarial else ())
+    }
+    model = Autoencoder(data, encoder, network.decoder, representation, priors, discriminators, class_block=y)
+    if config.training.initial_std is not None:
+        for part in (model.encoder, model.decoder, model.discriminators):  # a prior's weights are its own
+            draw_weights(part, config.training.initial_std)
+    return model
+
+
+def class_block_of(config: Config, blocks: Mapping[str, BlockSpec], num_classes: int | None) -> str:
+    """The block that is the class; ConfigError if there is none, or several and none is named.
+
+    With `num_classes`, those of labels to be learned, the block must have as many.
+    """
+    from aaeframe.supports import is_one_hot
+
+    recipe, named = config.training.recipe, config.training.class_block
+    one_hot = [name for name, it in blocks.items() if is_one_hot(it.support) and len(it.event_shape) == 1]
+    if named is not None and named not in one_hot:
+        raise ConfigError(f"training.class_block={named!r} is no block of one-hot vectors; there are: {one_hot}")
+    if named is None and len(one_hot) != 1:
+        hint = "name one with --set training.class_block=..." if one_hot else "add one: --prior categorical+gaussian"
+        raise ConfigError(
+            f"the recipe {recipe!r} needs one block of one-hot vectors as the class, found {one_hot} among "
+            f"{list(blocks)}; {hint}"
+        )
+    chosen = named or one_hot[0]
+    size = blocks[chosen].event_shape.numel()
+    if num_classes is not None and size != num_classes:
+        raise ConfigError(
+            f"the block {chosen!r} has {size} classes, but the labels have {num_classes}; set its option, as in "
+            f"--prior 'categorical(classes={num_classes})+gaussian'"
+        )
+    return chosen
+
+
+def _representation(
+    recipe: RecipeInfo, blocks: Mapping[str, BlockSpec], class_block: str | None, num_classes: int | None
+) -> Representation:
+    """What the recipe's decoder sees of a code."""
+    from torch.distributions import constraints
+
+    from aaeframe.model.representation import ClusterHeads, Concatenate, WithLabel
+    from aaeframe.supports import unwrapped
+
+    if recipe.representation == "with label":
+        assert num_classes is not None
+        return WithLabel(blocks, num_classes)
+    if recipe.representation == "concatenate":
+        return Concatenate(blocks)
+    assert class_block is not None
+    style = [name for name in blocks if name != class_block]
+    if len(style) != 1 or unwrapped(blocks[style[0]].support) is not constraints.real:
+        raise ConfigError(
+            f"the representation W_C y + z needs, beside the class {class_block!r}, one block of real numbers, found "
+            f"{style}; for example --prior 'categorical+gaussian(size=2)'"
+        )
+    return ClusterHeads(blocks, class_block, style[0])
+
+
+def _build(registry: Registry, kind: Kind, part: ComponentConfig, *positional: Any) -> Any:
+    offer: Offer = registry.find(kind, part.component)
+    return build(offer, *positional, options=part.options)

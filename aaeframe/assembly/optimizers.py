@@ -1,0 +1,33 @@
+"""The optimizers of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from aaeframe.configuration.schema import AdamConfig, Config
+
+if TYPE_CHECKING:
+    import torch
+    from torch.optim import Optimizer
+
+    from aaeframe.configuration.schema import OptimizerConfig
+
+
+def build_optimizers(config: Config, parameters: Mapping[str, list[torch.nn.Parameter]]) -> dict[str, Optimizer]:
+    """The optimizer of each phase over the parameters the recipe gives it, ready to be captured in a CUDA graph."""
+    return {phase: _optimizer(part, parameters[phase]) for phase, part in config.optimizers.items()}
+
+
+def _optimizer(part: OptimizerConfig, parameters: list[torch.nn.Parameter]) -> Optimizer:
+    import torch
+    from torch.optim import SGD, Adam, AdamW
+
+    on_gpu = any(parameter.is_cuda for parameter in parameters)
+    # Captured steps read the rate from the device; on the CPU a number is faster.
+    rate = torch.tensor(part.lr, device=parameters[0].device) if on_gpu else part.lr
+    if isinstance(part, AdamConfig):
+        kind = AdamW if part.name == "adamw" else Adam
+        betas, decay = part.betas, part.weight_decay
+        return kind(parameters, lr=rate, betas=betas, weight_decay=decay, fused=True, capturable=on_gpu)
+    return SGD(parameters, lr=rate, momentum=part.momentum, weight_decay=part.weight_decay, fused=True)

@@ -1,0 +1,65 @@
+"""The quick measurement on validation rows after each epoch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from aaeframe import supports
+from aaeframe.data import Dataset
+from aaeframe.evaluation.class_reports import Judge, class_error
+from aaeframe.evaluation.evaluate import one_draw, train_mean
+from aaeframe.evaluation.wasserstein import sliced_wasserstein
+from aaeframe.losses.reconstruction import reconstruction_loss
+from aaeframe.model.autoencoder import Autoencoder, draw
+from aaeframe.seeds import generator, stream
+
+
+class Validation:
+    """The quick look after each epoch, at no more than 1,000 validation rows; moves no global random state."""
+
+    def __init__(self, dataset: Dataset, seed: int, device: torch.device, *, judged_by: Judge | None = None) -> None:
+        rows = torch.linspace(0, len(dataset.validation) - 1, min(1000, len(dataset.validation))).long()
+        self._x = torch.from_numpy(dataset.validation.rows(rows.numpy())).to(device)
+        self._mean = train_mean(dataset.train).to(device)
+        labels = dataset.validation.labels
+        self._labels = None if labels is None else torch.from_numpy(labels[rows.numpy()]).to(device)
+        self._seed, self._device, self._judged_by = seed, device, judged_by
+
+    def __call__(self, model: Autoencoder, epoch: int) -> dict[str, float]:
+        """validation/reconstruction and mean_image_error; and of each block mismatch, the sliced Wasserstein distance
+        of codes and prior samples, and mismatch_floor, that of two sets of prior samples. Of a one-hot block also
+        entropy, that of the mean code, and uncertainty, the mean of the codes' own, in nats.
+
+        validation/error, where there are labels and a class block to judge: the share of wrong classes; of clusters
+        that are named by these very rows.
+        """
+        with torch.no_grad(), stream(self._seed, "validation", epoch, device=self._device):
+            codes = one_draw(model, self._x, generator(self._seed, "validation", "noise", epoch))
+            told = self._labels if model.representation.takes_labels else None
+            x, x_hat = model.scale(self._x), model.scale(model.decode(codes, told))
+            row = {
+                "validation/reconstruction": float(reconstruction_loss(x_hat, x)),
+                "mean_image_error": float(reconstruction_loss(model.scale(self._mean).expand_as(x), x)),
+            }
+            for name, z in codes.items():
+                row |= self._look(model, name, z, epoch)
+            if self._judged_by is not None and self._labels is not None and model.class_block is not None:
+                y = codes[model.class_block]
+                row["validation/error"] = class_error(y, self._labels, y, self._labels, self._judged_by)
+        return row
+
+    def _look(self, model: Autoencoder, name: str, z: Tensor, epoch: int) -> dict[str, float]:
+        prior = model.priors[name]
+        samples, others = (draw(prior, len(z), z.device) for _ in range(2))
+
+        def distance(to: Tensor) -> float:
+            directions = generator(self._seed, "validation", "directions", epoch)
+            return sliced_wasserstein(to.flatten(1), samples.flatten(1), projections=50, generator=directions)
+
+        look = {f"mismatch/{name}": distance(z), f"mismatch_floor/{name}": distance(others)}
+        if supports.is_one_hot(prior.support):
+            look[f"entropy/{name}"] = float(torch.special.entr(z.double().mean(0)).sum())
+            look[f"uncertainty/{name}"] = float(torch.special.entr(z.double()).sum(1).mean())
+            look[f"classes/{name}"] = z.shape[1]
+        return look

@@ -1,0 +1,147 @@
+"""Start and resume a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from aaeframe.assembly.training import prepare, saved_components
+from aaeframe.components.registry import Registry
+from aaeframe.components.requirements import other_versions
+from aaeframe.configuration.resolve import resolve
+from aaeframe.configuration.schema import Config
+from aaeframe.data import Dataset
+from aaeframe.errors import RunError
+from aaeframe.protocols import Prior
+from aaeframe.runs.run import Run, configuration_changes, load_data, read_config, warn
+from aaeframe.seeds import stream
+from aaeframe.storage import checkpoint as checkpoints
+from aaeframe.storage.checkpoint import Checkpoint, newest_whole
+from aaeframe.storage.checkpoint_state import check_state
+from aaeframe.storage.locks import trained_by_us
+from aaeframe.storage.metrics_file import MetricsFile
+from aaeframe.storage.run_folder import RunFolder, create
+from aaeframe.training.device import differences
+from aaeframe.training.loop import Observer, Silent, Training
+
+
+def new_folder(config: Config, out: Path | None) -> RunFolder:
+    """A folder to be made: `out`, or runs/<time>-<prior>-<encoder>. RunError if `out` exists."""
+    if out is not None:
+        if out.exists():
+            raise RunError(
+                f"{out} exists already; runs are never overwritten. Choose another --out, or go on with "
+                f"aaeframe train --resume {out}"
+            )
+        return RunFolder(out)
+    short = ["-".join(_short(part.component) for part in config.prior.values()), _short(config.encoder.component)]
+    return RunFolder(Path("runs") / "-".join([time.strftime("%Y%m%d-%H%M%S"), *short]), may_be_numbered=True)
+
+
+def _short(component: str) -> str:
+    return component.rpartition(":")[2]
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """How a caller follows and stops a training."""
+
+    observer: Observer
+    stop_asked: Callable[[], bool]
+    started: Callable[[Config, RunFolder, int], None]
+    """Called once with the configuration, the folder and the steps of the whole run."""
+    noticed: Callable[[str], None]
+    """Called with sentences worth telling."""
+
+
+QUIET = Hooks(Silent(), lambda: False, lambda config, folder, steps: None, warn)
+"""Shows nothing and never stops; what is worth telling is a warning."""
+
+
+def start(
+    config: Config,
+    registry: Registry,
+    *,
+    dataset: Dataset | None = None,
+    priors: Mapping[str, Prior] | None = None,
+    out: Path | None = None,
+    hooks: Hooks = QUIET,
+) -> Run:
+    """Train a new run. Everything is resolved, loaded and built before the first file is written.
+
+    The first checkpoint is of the untrained model and appears with the folder, so that a run can go on wherever it was
+    stopped.
+    """
+    config = resolve(config, registry)
+    folder = new_folder(config, out)
+    training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
+    with stream(config.training.seed, "training", device=training.device):
+        made = create(folder, config.to_toml(), lambda aside: replace(training, folder=aside).save())
+        with trained_by_us(made.path, hooks.noticed):
+            return _train(replace(training, folder=made), hooks)
+
+
+def resume(
+    path: Path,
+    registry: Registry,
+    *,
+    dataset: Dataset | None = None,
+    priors: Mapping[str, Prior] | None = None,
+    hooks: Hooks = QUIET,
+) -> Run:
+    """Go on with a run from its newest whole checkpoint, to the same bits as if it had never stopped.
+
+    Newer ones that cannot be used are told of and set aside. RunError if another process is training the run.
+    """
+    folder = RunFolder(path)
+    config = read_config(folder)
+    with trained_by_us(path, hooks.noticed):
+        metrics = MetricsFile(folder.metrics)
+
+        def usable(saved: Checkpoint) -> None:
+            check_state(saved.state)
+            metrics.require(saved.state["metrics_bytes"])
+
+        newest = newest_whole(folder.checkpoints, usable)
+        saved = newest.checkpoint
+        for why in newest.passed_over.values():
+            hooks.noticed(f"{why}; {newest.path.name}, the newest that is whole, is taken in its place")
+        with saved_components(config, registry):
+            training = prepare(config, registry, dataset or load_data(config), priors or {}, folder, saved.model)
+        for sentence in other_versions(config.plugins, registry):
+            hooks.noticed(sentence)
+        changed = [
+            *differences(saved.state["environment"], training.device),
+            *configuration_changes(saved, folder, config),
+        ]
+        if changed:
+            hooks.noticed(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
+        with stream(config.training.seed, "training", device=training.device):
+            training.load(saved)
+            for unusable in newest.passed_over:
+                hooks.noticed(f"{unusable.name} is kept as {checkpoints.set_aside(unusable)}")
+            if training.finished:
+                hooks.noticed(f"all {config.training.epochs} epochs were done already; nothing was trained")
+            return _train(training, hooks)
+
+
+def _train(training: Training, hooks: Hooks) -> Run:
+    config, folder = training.config, training.folder
+    training.observer, training.stop_asked = hooks.observer, hooks.stop_asked
+    hooks.started(config, folder, config.training.epochs * training.batches.steps_per_epoch)
+    try:
+        finished = training.run()
+    except RunError as error:
+        raise RunError(f"{error}. {_as_it_is_left(folder)}") from error
+    model = training.evaluated.eval()
+    return Run(folder, config, model, finished, training.batches.step, raw_weights=training.average is None)
+
+
+def _as_it_is_left(folder: RunFolder) -> str:
+    """What stands of a run that could not be written on, and how to go on with it."""
+    found = checkpoints.paths(folder.checkpoints)
+    if not found:
+        return f"Nothing to go on from is left in {folder.path}"
+    return f"The run is as of {found[-1].name}; go on from there with aaeframe train --resume {folder.path}"
