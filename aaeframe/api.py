@@ -16,7 +16,7 @@ from aaeframe.data import Dataset, from_arrays
 from aaeframe.errors import ConfigError, DataError
 from aaeframe.protocols import Prior
 from aaeframe.runs.run import Run
-from aaeframe.runs.start import QUIET, Hooks, start
+from aaeframe.runs.start import NO_OBSERVERS, Observers, start
 
 Array: TypeAlias = "np.ndarray | torch.Tensor"
 Data: TypeAlias = "str | Path | Dataset | Array | tuple[Array, Array]"
@@ -34,7 +34,7 @@ def train(
     config: str | Path | Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     blocked: tuple[str, ...] = (),
-    hooks: Hooks = QUIET,
+    observers: Observers = NO_OBSERVERS,
     **training: Any,
 ) -> Run:
     """Train an adversarial autoencoder and return the run.
@@ -59,7 +59,9 @@ def train(
     }
     whole = compose(preset, Path(config) if isinstance(config, str) else config, without_none(arguments))
     registry = Registry.load(blocked)
-    return start(whole, registry, dataset=dataset, priors=priors, out=None if out is None else Path(out), hooks=hooks)
+    return start(
+        whole, registry, dataset=dataset, priors=priors, out=None if out is None else Path(out), observers=observers
+    )
 
 
 def _data(data: Data) -> tuple[Dataset | None, str]:

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch.distributions import constraints
 
 from aaeframe.components.options import build, restore
 from aaeframe.components.recipes import RecipeInfo
-from aaeframe.components.registry import Kind, Offer, Registry
+from aaeframe.components.registry import InstalledComponent, Kind, Registry
 from aaeframe.configuration.resolve import recipe_of
 from aaeframe.configuration.schema import ComponentConfig, Config
 from aaeframe.configuration.unused import PYTHON
 from aaeframe.errors import ConfigError
-
-if TYPE_CHECKING:
-    import torch
-
-    from aaeframe.model.autoencoder import Autoencoder
-    from aaeframe.model.representation import Representation
-    from aaeframe.protocols import BlockSpec, DataSpec, Prior
+from aaeframe.model.autoencoder import Autoencoder, prior_state
+from aaeframe.model.initialization import draw_weights
+from aaeframe.model.priors import block_spec, checked_prior, labeled_blocks
+from aaeframe.model.representation import ClusterHeads, Concatenate, Representation, WithLabel
+from aaeframe.protocols import BlockSpec, DataSpec, Prior
+from aaeframe.supports import is_one_hot, unwrapped
 
 
 def build_priors(
     config: Config, registry: Registry, given: Mapping[str, Prior], saved: Mapping[str, torch.Tensor] | None = None
 ) -> dict[str, Prior]:
     """The prior of each block. `given` holds those that were passed in from Python, `saved` a checkpoint's model."""
-    from aaeframe.model.autoencoder import prior_state
-    from aaeframe.model.priors import checked_prior
-
     priors: dict[str, Prior] = {}
     for name, part in config.prior.items():
         if part.component.startswith(PYTHON):
@@ -53,9 +52,6 @@ def build_model(
     `num_classes` is that of the data if the recipe is given labels, else None. ConfigError if the blocks are not
     those that the recipe needs.
     """
-    from aaeframe.model.autoencoder import Autoencoder
-    from aaeframe.model.initialization import draw_weights
-    from aaeframe.model.priors import block_spec, labeled_blocks
 
     recipe = recipe_of(config)
     told = labeled_blocks(priors, num_classes if recipe.labels == "told" else None)
@@ -86,7 +82,6 @@ def class_block_of(config: Config, blocks: Mapping[str, BlockSpec], num_classes:
 
     With `num_classes`, those of labels to be learned, the block must have as many.
     """
-    from aaeframe.supports import is_one_hot
 
     recipe, named = config.training.recipe, config.training.class_block
     one_hot = [name for name, it in blocks.items() if is_one_hot(it.support) and len(it.event_shape) == 1]
@@ -112,10 +107,6 @@ def _representation(
     recipe: RecipeInfo, blocks: Mapping[str, BlockSpec], class_block: str | None, num_classes: int | None
 ) -> Representation:
     """What the recipe's decoder sees of a code."""
-    from torch.distributions import constraints
-
-    from aaeframe.model.representation import ClusterHeads, Concatenate, WithLabel
-    from aaeframe.supports import unwrapped
 
     if recipe.representation == "with label":
         assert num_classes is not None
@@ -133,5 +124,5 @@ def _representation(
 
 
 def _build(registry: Registry, kind: Kind, part: ComponentConfig, *positional: Any) -> Any:
-    offer: Offer = registry.find(kind, part.component)
+    offer: InstalledComponent = registry.find(kind, part.component)
     return build(offer, *positional, options=part.options)

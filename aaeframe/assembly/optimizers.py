@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from aaeframe.configuration.schema import AdamConfig, Config
+import torch
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
-if TYPE_CHECKING:
-    import torch
-    from torch.optim import Optimizer
-
-    from aaeframe.configuration.schema import OptimizerConfig
+from aaeframe.configuration.schema import AdamConfig, Config, OptimizerConfig
 
 
 def build_optimizers(config: Config, parameters: Mapping[str, list[torch.nn.Parameter]]) -> dict[str, Optimizer]:
@@ -20,8 +16,6 @@ def build_optimizers(config: Config, parameters: Mapping[str, list[torch.nn.Para
 
 
 def _optimizer(part: OptimizerConfig, parameters: list[torch.nn.Parameter]) -> Optimizer:
-    import torch
-    from torch.optim import SGD, Adam, AdamW
 
     on_gpu = any(parameter.is_cuda for parameter in parameters)
     # Captured steps read the rate from the device; on the CPU a number is faster.

@@ -19,6 +19,8 @@ from aaeframe.model.representation import ClusterHeads
 from aaeframe.protocols import DataSpec, SupportsPosterior
 from aaeframe.recipes.adversary import Adversary
 from aaeframe.recipes.corruption import Corruption
+from aaeframe.recipes.reduction import Reduction
+from aaeframe.recipes.semi_supervised import SemiSupervised
 from aaeframe.supports import described, is_one_hot, unwrapped
 from aaeframe.training.loss_weights import LossWeights
 
@@ -116,8 +118,6 @@ def _classifying(config: Config, model: Autoencoder) -> dict[str, Any]:
 def _reduction(
     config: Config, model: Autoencoder, optimizers: Mapping[str, Optimizer], common: Mapping[str, Any]
 ) -> Any:
-    from aaeframe.recipes.reduction import Reduction
-    from aaeframe.recipes.semi_supervised import SemiSupervised
 
     assert isinstance(model.representation, ClusterHeads)
     classes = SemiSupervised(**common, **_classifying(config, model))

@@ -75,7 +75,7 @@ def prepare(
         weights=weights,
         batches=batches,
         device=device,
-        validate=Validation(dataset, settings.seed, device, judged_by=recipe.judge(config.data.labels)),
+        validate=Validation(dataset, settings.seed, device, class_metric=recipe.judge(config.data.labels)),
         data={**describe(dataset.spec), "num_classes": num_classes, "fingerprint": _fingerprint(dataset)},
         versions=_versions(config, registry),
     )

@@ -120,7 +120,7 @@ def shown(
     """Hooks that show one training on the console; `begun` is told its folder before the first step."""
     from aaeframe.cli.console import plain
     from aaeframe.cli.progress import Bar, Lines
-    from aaeframe.runs.start import Hooks
+    from aaeframe.runs.start import Observers
 
     opened: list[Bar | Lines] = []
 
@@ -136,11 +136,11 @@ def shown(
         opened.append((Bar if console.is_terminal else Lines)(console, config.training.epochs, steps))
         begun(folder)
 
-    def noticed(sentence: str) -> None:
+    def warn(sentence: str) -> None:
         console.print(plain(f"note: {sentence}"), markup=False)
 
     try:
-        yield Hooks(Shown(), stop_asked, started, noticed)
+        yield Observers(Shown(), stop_asked, started, warn)
     finally:
         for it in opened:
             it.close()

@@ -95,7 +95,7 @@ def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool)
     from aaeframe.cli.console import note
     from aaeframe.runs.run import load
 
-    run = load(path, registry(context), device=device, raw_weights=raw_weights, noticed=note)
+    run = load(path, registry(context), device=device, raw_weights=raw_weights, warn=note)
     if not run.finished:
         note(f"{path} has not trained all its epochs; go on with: aaeframe train --resume {path}")
     return run

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from aaeframe.components.options import Option
-    from aaeframe.components.registry import Kind, Offer, Plugin, Registry
+    from aaeframe.components.registry import InstalledComponent, Kind, Plugin, Registry
     from aaeframe.testing.run_checks import Outcome
 
 app = typer.Typer(no_args_is_help=True)
@@ -120,13 +120,13 @@ def _kind(name: str | None) -> Kind | None:
     return None if name is None else options.kind(name)
 
 
-def _find(registry: Registry, name: str, kind: Kind | None) -> Sequence[Offer]:
+def _find(registry: Registry, name: str, kind: Kind | None) -> Sequence[InstalledComponent]:
     return registry.find_all(name) if kind is None else [registry.find(kind, name)]
 
 
 def _find_to_check(
     registry: Registry, name: str, kind: Kind | None
-) -> tuple[list[Plugin], list[Offer], dict[str, Any]]:
+) -> tuple[list[Plugin], list[InstalledComponent], dict[str, Any]]:
     """The components of this name, with their plugins and options; or the plugins of this name, with all they offer.
 
     OptionError if a component needs options that the name does not have in parentheses, or has others.
@@ -159,7 +159,7 @@ def _described(plugin: Plugin) -> dict[str, Any]:
     return {**{it: getattr(plugin, it) for it in fields}, "warnings": [*plugin.warnings], "components": components}
 
 
-def _named(offer: Offer) -> dict[str, Any]:
+def _named(offer: InstalledComponent) -> dict[str, Any]:
     """A component as JSON."""
     return {
         "kind": offer.kind,
@@ -170,7 +170,7 @@ def _named(offer: Offer) -> dict[str, Any]:
     }
 
 
-def _explained(offer: Offer) -> dict[str, Any]:
+def _explained(offer: InstalledComponent) -> dict[str, Any]:
     """A component and its options as JSON; BrokenComponent if its factory cannot be had."""
     import inspect
 

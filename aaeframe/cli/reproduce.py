@@ -189,11 +189,11 @@ def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: Until
     from aaeframe.cli.progress import samples_shown
     from aaeframe.reproduce.columns import ByGenerator
     from aaeframe.reproduce.filling import Views, fill, is_filled
-    from aaeframe.storage.locks import claimed
+    from aaeframe.storage.locks import try_lock
 
     if is_filled(cell, registry):
         return False
-    with claimed(cell.folder) as mine:
+    with try_lock(cell.folder) as mine:
         if not mine:
             console.print(f"{cell.name}: another process is at it", markup=False)
             return False

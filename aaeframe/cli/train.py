@@ -78,12 +78,12 @@ def _run(
     def begun(folder: RunFolder) -> None:
         stop.gently, stop.told = True, _how_to_go_on(folder.path)
 
-    with shown(_console(), stop, begun) as hooks:
+    with shown(_console(), stop, begun) as observers:
         if resumed is not None:
-            run = runs.resume(resumed, registry, hooks=hooks)
+            run = runs.resume(resumed, registry, observers=observers)
         else:
             whole = options.composed(options.flags(context.params), preset, config, settings)
-            run = runs.start(whole, registry, out=out, hooks=hooks)
+            run = runs.start(whole, registry, out=out, observers=observers)
         stop.gently = False
     return run
 

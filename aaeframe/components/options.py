@@ -23,7 +23,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from aaeframe.components.registry import Kind, Offer
+from aaeframe.components.registry import InstalledComponent, Kind
 from aaeframe.errors import AaeframeError, BrokenComponent, CheckpointError, OptionError
 
 REQUIRED = inspect.Parameter.empty
@@ -74,7 +74,7 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     return tuple(_option(it, plain.get(name, Any), schema.get(name, Any)) for name, it in named.items())
 
 
-def misplaced_options(offer: Offer) -> tuple[str, ...]:
+def misplaced_options(offer: InstalledComponent) -> tuple[str, ...]:
     """Parameters of the factory that look like options and are none, as they are not keyword-only."""
     parameters = list(inspect.signature(offer.factory()).parameters.values())[_GIVEN[offer.kind] :]
     return tuple(it.name for it in parameters if it.kind is it.POSITIONAL_OR_KEYWORD)
@@ -87,7 +87,7 @@ def put_star(names: Sequence[str]) -> str:
     return f"its {subject} not keyword-only and so no option{'' if one else 's'}: put * before {first}"
 
 
-def options_for(offer: Offer) -> tuple[Option, ...]:
+def options_for(offer: InstalledComponent) -> tuple[Option, ...]:
     """The options of an offer; BrokenComponent if its factory cannot be had or says nothing legible of them."""
     factory = offer.factory()
     try:
@@ -96,7 +96,7 @@ def options_for(offer: Offer) -> tuple[Option, ...]:
         raise BrokenComponent(f"the options of {offer} cannot be read: {error}") from error
 
 
-def resolve_options(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_options(offer: InstalledComponent, given: Mapping[str, Any]) -> dict[str, Any]:
     """The options with which the offer would be built: `given`, checked, and the defaults; JSON-like.
 
     A path is given from the root, so that it is found from any folder. Raises OptionError for an option that is
@@ -111,7 +111,7 @@ def resolve_options(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
         raise BrokenComponent(f"{offer} has an option whose value is not JSON-like: {error}") from error
 
 
-def build(offer: Offer, *positional: Any, options: Mapping[str, Any]) -> Any:
+def build(offer: InstalledComponent, *positional: Any, options: Mapping[str, Any]) -> Any:
     """Call the factory with what only the run knows by position, and with the options, checked and complete.
 
     Raises OptionError if the options are wrong or the factory refuses them (ValueError, TypeError), and
@@ -120,7 +120,7 @@ def build(offer: Offer, *positional: Any, options: Mapping[str, Any]) -> Any:
     return _build(offer, offer.factory(), positional, options)
 
 
-def restore(offer: Offer, state: Mapping[str, Any], *, options: Mapping[str, Any]) -> Any:
+def restore(offer: InstalledComponent, state: Mapping[str, Any], *, options: Mapping[str, Any]) -> Any:
     """Build what had this state_dict: by `from_state` of the factory, if it has that; else as `build` does."""
     factory = offer.factory()
     from_state = getattr(factory, "from_state", None)
@@ -135,13 +135,15 @@ def restore(offer: Offer, state: Mapping[str, Any], *, options: Mapping[str, Any
         raise
 
 
-def bound(offer: Offer, given: Mapping[str, Any]) -> Callable[..., Any]:
+def bound(offer: InstalledComponent, given: Mapping[str, Any]) -> Callable[..., Any]:
     """The factory with these options in place of its defaults; raises as `resolve_options` does."""
     values = _resolve(offer, given)
     return functools.partial(offer.factory(), **{name: values[name] for name in given}) if given else offer.factory()
 
 
-def _build(offer: Offer, factory: Callable[..., Any], positional: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+def _build(
+    offer: InstalledComponent, factory: Callable[..., Any], positional: tuple[Any, ...], options: Mapping[str, Any]
+) -> Any:
     values = _resolve(offer, options)
     try:
         inspect.signature(factory).bind(*positional, **values)
@@ -157,7 +159,7 @@ def _build(offer: Offer, factory: Callable[..., Any], positional: tuple[Any, ...
         raise BrokenComponent(f"{offer} fails: {type(error).__name__}: {error}") from error
 
 
-def _resolve(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
+def _resolve(offer: InstalledComponent, given: Mapping[str, Any]) -> dict[str, Any]:
     """The keyword arguments of the factory: given options as the types it asks for, defaults as they are."""
     options = {option.name: option for option in options_for(offer)}
     for name in given:
@@ -182,7 +184,7 @@ def _from_the_root(value: Any) -> Any:
     return value.expanduser().absolute() if isinstance(value, Path) else value
 
 
-def _unknown(offer: Offer, name: str, options: Mapping[str, Option]) -> str:
+def _unknown(offer: InstalledComponent, name: str, options: Mapping[str, Option]) -> str:
     nearest = difflib.get_close_matches(name, options, n=1)
     lines = [
         f"{offer} has no option {name!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else ""),

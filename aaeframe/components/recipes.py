@@ -12,7 +12,7 @@ Labels: TypeAlias = Literal["told", "required", "optional", "every", "none"]
 """What labels are for: told to discriminators; classified, of necessity or if given; those of all rows given to the
 decoder; not used."""
 
-Judge: TypeAlias = Literal["classification", "clustering"]
+ClassMetric: TypeAlias = Literal["classification", "clustering"]
 """Whether the categories of a class block are the classes, or clusters that take a class each."""
 
 _AUTOENCODING = {
@@ -40,7 +40,7 @@ class RecipeInfo:
     """Whether one block is the class, with which label-free terms go."""
     adversarial: bool = True
 
-    def judge(self, labels: int) -> Judge | None:
+    def judge(self, labels: int) -> ClassMetric | None:
         """How the class block is to be judged in a run that is given so many labels; None without one."""
         if not self.class_block:
             return None

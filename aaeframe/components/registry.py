@@ -30,13 +30,13 @@ from aaeframe.components.discovery import KINDS, Kind, contents_of
 from aaeframe.errors import AmbiguousComponent, BrokenComponent, PluginError, UnknownComponent
 from aaeframe.hookspecs import GROUP, Component
 
-__all__ = ["KINDS", "Kind", "Offer", "Plugin", "Registry", "Status"]
+__all__ = ["KINDS", "InstalledComponent", "Kind", "Plugin", "Registry", "Status"]
 
 Status = Literal["active", "blocked", "broken", "incompatible"]
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class InstalledComponent:
     """One component and the plugin it comes from."""
 
     kind: Kind
@@ -87,7 +87,7 @@ class Plugin:
     """`TypeName: message` of what went wrong; None for an active or a blocked plugin."""
     location: str | None = None
     """`file:line` of what went wrong, where a line of code is to blame."""
-    offers: tuple[Offer, ...] = ()
+    offers: tuple[InstalledComponent, ...] = ()
     api: int | None = None
     """The plugin interface an active plugin was written for."""
     warnings: tuple[str, ...] = ()
@@ -135,11 +135,11 @@ class Registry:
                 plugins.append(_load(plugin, interface, taken=taken, strict=strict))
         return cls(tuple(plugins))
 
-    def offers(self, kind: Kind | None = None) -> tuple[Offer, ...]:
+    def offers(self, kind: Kind | None = None) -> tuple[InstalledComponent, ...]:
         """The components of one kind, or of all kinds, by distribution and entry point."""
         return tuple(it for plugin in self.plugins for it in plugin.offers if kind in (None, it.kind))
 
-    def find(self, kind: Kind, name: str) -> Offer:
+    def find(self, kind: Kind, name: str) -> InstalledComponent:
         """The component of this kind by its short or full name.
 
         Raises UnknownComponent, with the nearest name, the known ones and the plugins that may hold it but
@@ -153,18 +153,18 @@ class Registry:
             raise AmbiguousComponent(f"{name!r} names the {kind} of several plugins: {names}; use a full name")
         return matches[0]
 
-    def find_all(self, name: str) -> tuple[Offer, ...]:
+    def find_all(self, name: str) -> tuple[InstalledComponent, ...]:
         """The components of this name, one of each kind that has it; raises as `find` does."""
         kinds = [kind for kind in KINDS if self._matches(kind, name)]
         if not kinds:
             raise UnknownComponent(self._unknown(None, name))
         return tuple(self.find(kind, name) for kind in kinds)
 
-    def shortest_name(self, offer: Offer) -> str:
+    def shortest_name(self, offer: InstalledComponent) -> str:
         """The short name while no other distribution offers it in this kind, else the full name."""
         return offer.name if len(self._matches(offer.kind, offer.name)) == 1 else offer.full_name
 
-    def _matches(self, kind: Kind, name: str) -> list[Offer]:
+    def _matches(self, kind: Kind, name: str) -> list[InstalledComponent]:
         distribution, colon, short = name.rpartition(":")
         wanted = f"{normalized(distribution)}{colon}{short}"
         return [it for it in self.offers(kind) if wanted in (it.name, it.full_name)]
@@ -213,11 +213,13 @@ def _blocked_names(blocked: Iterable[str], installed: Sequence[Plugin]) -> tuple
     return names
 
 
-def _load(plugin: Plugin, interface: Interface, taken: Sequence[Offer], strict: bool) -> Plugin:
+def _load(plugin: Plugin, interface: Interface, taken: Sequence[InstalledComponent], strict: bool) -> Plugin:
     """Load one plugin; what goes wrong becomes its status and error. `taken` is what other plugins offer."""
     try:
         found = contents_of(plugin.module, plugin.distribution, plugin.name, interface)
-        offers = tuple(Offer(*it, plugin.distribution, plugin.version, plugin.name) for it in found.components)
+        offers = tuple(
+            InstalledComponent(*it, plugin.distribution, plugin.version, plugin.name) for it in found.components
+        )
         _check_unique([*taken, *offers], plugin.distribution)
     except (Exception, SystemExit) as error:  # SystemExit: a plugin written as a script
         if strict:
@@ -227,7 +229,7 @@ def _load(plugin: Plugin, interface: Interface, taken: Sequence[Offer], strict: 
     return replace(plugin, offers=offers, api=found.api, warnings=found.warnings)
 
 
-def _check_unique(offers: Iterable[Offer], distribution: str) -> None:
+def _check_unique(offers: Iterable[InstalledComponent], distribution: str) -> None:
     times = Counter((it.kind, it.name) for it in offers if it.distribution == distribution)
     for (kind, name), count in times.items():
         if count > 1:

@@ -13,7 +13,7 @@ from aaeframe.configuration.shorthand import expand, shown
 from aaeframe.errors import ConfigError
 from aaeframe.storage import toml
 
-Form: TypeAlias = Callable[[Any, Any], Any]
+Merge: TypeAlias = Callable[[Any, Any], Any]
 """Lays what stands above over what stands below at one place of the configuration."""
 
 
@@ -37,9 +37,9 @@ def compose(
         layers.append(configuration.read(config) if isinstance(config, Path) else config)
     table: Table = {}
     for above in map(expand, (*layers, arguments)):
-        table = _over(table, above, replace_prior=_names_a_component(above.get("prior")))
+        table = merged(table, above, replace_prior=_names_a_component(above.get("prior")))
     single, whole_prior = _settings(settings)
-    composed = configuration.parse(_over(table, single, replace_prior=whole_prior))
+    composed = configuration.parse(merged(table, single, replace_prior=whole_prior))
     _check_discriminator(composed, arguments, single)
     return composed
 
@@ -50,7 +50,7 @@ def without_none(table: Mapping[str, Any]) -> Table:
     return {key: value for key, value in inner.items() if value is not None and value != {}}
 
 
-def _over(below: Table, above: Table, *, replace_prior: bool) -> Table:
+def merged(below: Table, above: Table, *, replace_prior: bool) -> Table:
     """One layer over another; `replace_prior` if its blocks are the whole product."""
     if replace_prior:
         below = {key: value for key, value in below.items() if key != "prior"}
@@ -81,7 +81,7 @@ def _optimizer(below: Any, above: Any) -> Any:
     return above if isinstance(above, Mapping) and "name" in above else _keys(below, above)
 
 
-def _each(form: Form) -> Form:
+def _each(form: Merge) -> Merge:
     """The form of a table of such parts, by block or by phase."""
 
     def over(below: Any, above: Any) -> Any:
@@ -92,7 +92,7 @@ def _each(form: Form) -> Form:
     return over
 
 
-_FORMS: Mapping[str, Form] = {
+_FORMS: Mapping[str, Merge] = {
     "prior": _each(_component),
     "encoder": _component,
     "network": _component,

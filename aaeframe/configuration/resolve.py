@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from aaeframe.components.options import resolve_options
 from aaeframe.components.recipes import RECIPES, RecipeInfo
-from aaeframe.components.registry import Kind, Offer, Registry
+from aaeframe.components.registry import InstalledComponent, Kind, Registry
 from aaeframe.configuration.schema import AdamConfig, BlockConfig, ComponentConfig, Config
-from aaeframe.configuration.unused import PYTHON, check_used, phases_of
+from aaeframe.configuration.unused import PYTHON, phases_of, refuse_unused
 from aaeframe.errors import ConfigError, OptionError
 from aaeframe.version import __version__
 
@@ -29,7 +29,7 @@ def resolve(config: Config, registry: Registry) -> Config:
         config = config.model_copy(
             update={"training": config.training.model_copy(update={"schedule": next(iter(recipe.schedules))})}
         )
-    check_used(config, recipe)
+    refuse_unused(config, recipe)
     used = {"aaeframe": __version__}
 
     def whole(kind: Kind, part: ComponentConfig) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _from_anywhere(source: str) -> str:
     return str(Path(source).absolute()) if is_path else source
 
 
-def _storable(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
+def _storable(offer: InstalledComponent, given: Mapping[str, Any]) -> dict[str, Any]:
     """Every option of the offer. OptionError if a file, which has no word for None, would not keep them."""
     options = resolve_options(offer, given)
     for name, default in resolve_options(offer, {k: v for k, v in given.items() if v is not None}).items():

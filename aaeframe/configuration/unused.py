@@ -20,7 +20,7 @@ def phases_of(config: Config, recipe: RecipeInfo) -> tuple[str, ...]:
     return tuple(it for it in recipe.schedules[config.training.schedule] if not unused.get(it, False))
 
 
-def check_used(config: Config, recipe: RecipeInfo) -> None:
+def refuse_unused(config: Config, recipe: RecipeInfo) -> None:
     """ConfigError for what is given and would not be used, and for labels that are missing."""
     for check in (_optimizers, _weights, _labels, _classes, _rest):
         for problem in check(config, recipe):

@@ -17,12 +17,12 @@ from aaeframe.evaluation.leakage import MAX_FIT_ROWS, leakage
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.seeds import generator
 
-Judge: TypeAlias = Literal["classification", "clustering"]
+ClassMetric: TypeAlias = Literal["classification", "clustering"]
 """Whether the categories of a class block are the classes, or clusters that take a class each."""
 
 
 def class_reports(
-    model: Autoencoder, dataset: Dataset, rows: Split, codes: Mapping[str, Tensor], seed: int, judge: Judge | None
+    model: Autoencoder, dataset: Dataset, rows: Split, codes: Mapping[str, Tensor], seed: int, judge: ClassMetric | None
 ) -> dict[str, Any]:
     """ "classification" or "clustering" of the class block, and "leakage" by block, of labeled rows; else nothing.
 
@@ -47,7 +47,7 @@ def class_reports(
     return found
 
 
-def class_error(y: Tensor, labels: Tensor, named_y: Tensor, named_labels: Tensor, judge: Judge) -> float:
+def class_error(y: Tensor, labels: Tensor, named_y: Tensor, named_labels: Tensor, judge: ClassMetric) -> float:
     """The share of rows whose class is wrong; clusters are named by the second pair."""
     if judge == "classification":
         return classification_report(y, labels).error

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aaeframe.data import Dataset, Split
 from aaeframe.evaluation.class_agreement import LabeledPrior, class_agreement
-from aaeframe.evaluation.class_reports import Judge, class_reports, decoder_labels
+from aaeframe.evaluation.class_reports import ClassMetric, class_reports, decoder_labels
 from aaeframe.evaluation.matching import match
 from aaeframe.evaluation.reconstruction import reconstruction_report
 from aaeframe.model.autoencoder import Autoencoder, Rows
@@ -29,7 +29,7 @@ def evaluate(
     seed: int,
     *,
     labels_told: int = 0,
-    judged_by: Judge | None = None,
+    class_metric: ClassMetric | None = None,
 ) -> dict[str, Any]:
     """Measure a model on "validation" or "test" (or "train") rows; JSON-like.
 
@@ -38,7 +38,7 @@ def evaluate(
     is how many labels the training was told; it stands beside what the classes of codes are worth. A measure that
     needs more rows than there are, or data that vary, is None.
 
-    Where rows are labeled: "classification" or "clustering" of the model's class block, as `judged_by` says; and
+    Where rows are labeled: "classification" or "clustering" of the model's class block, as `class_metric` says; and
     "leakage", what each other block tells of the class, of a model that keeps classes apart from style.
     """
     rows = dataset.split(split)
@@ -59,7 +59,7 @@ def evaluate(
         "seed": seed,
         "reconstruction": reconstruction.as_dict(),
         "blocks": blocks,
-        **class_reports(model, dataset, rows, codes, seed, judged_by),
+        **class_reports(model, dataset, rows, codes, seed, class_metric),
     }
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from aaeframe import supports
 from aaeframe.data import Dataset
-from aaeframe.evaluation.class_reports import Judge, class_error
+from aaeframe.evaluation.class_reports import ClassMetric, class_error
 from aaeframe.evaluation.evaluate import one_draw, train_mean
 from aaeframe.evaluation.wasserstein import sliced_wasserstein
 from aaeframe.losses.reconstruction import reconstruction_loss
@@ -18,13 +18,15 @@ from aaeframe.seeds import generator, stream
 class Validation:
     """The quick look after each epoch, at no more than 1,000 validation rows; moves no global random state."""
 
-    def __init__(self, dataset: Dataset, seed: int, device: torch.device, *, judged_by: Judge | None = None) -> None:
+    def __init__(
+        self, dataset: Dataset, seed: int, device: torch.device, *, class_metric: ClassMetric | None = None
+    ) -> None:
         rows = torch.linspace(0, len(dataset.validation) - 1, min(1000, len(dataset.validation))).long()
         self._x = torch.from_numpy(dataset.validation.rows(rows.numpy())).to(device)
         self._mean = train_mean(dataset.train).to(device)
         labels = dataset.validation.labels
         self._labels = None if labels is None else torch.from_numpy(labels[rows.numpy()]).to(device)
-        self._seed, self._device, self._judged_by = seed, device, judged_by
+        self._seed, self._device, self._class_metric = seed, device, class_metric
 
     def __call__(self, model: Autoencoder, epoch: int) -> dict[str, float]:
         """validation/reconstruction and mean_image_error; and of each block mismatch, the sliced Wasserstein distance
@@ -44,9 +46,9 @@ class Validation:
             }
             for name, z in codes.items():
                 row |= self._look(model, name, z, epoch)
-            if self._judged_by is not None and self._labels is not None and model.class_block is not None:
+            if self._class_metric is not None and self._labels is not None and model.class_block is not None:
                 y = codes[model.class_block]
-                row["validation/error"] = class_error(y, self._labels, y, self._labels, self._judged_by)
+                row["validation/error"] = class_error(y, self._labels, y, self._labels, self._class_metric)
         return row
 
     def _look(self, model: Autoencoder, name: str, z: Tensor, epoch: int) -> dict[str, float]:

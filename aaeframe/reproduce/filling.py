@@ -20,7 +20,7 @@ from aaeframe.reproduce.state import State, state
 from aaeframe.runs import run as runs
 from aaeframe.runs import start as starting
 from aaeframe.runs.run import Run
-from aaeframe.runs.start import Hooks
+from aaeframe.runs.start import Observers
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.run_folder import RunFolder
 
@@ -56,13 +56,13 @@ class Until:
 class Views:
     """How the pieces of work are followed, one at a time."""
 
-    training: Callable[[], AbstractContextManager[Hooks]]
+    training: Callable[[], AbstractContextManager[Observers]]
     """Opened around a training; the hooks ask to stop, too."""
     estimate: Callable[[], AbstractContextManager[Progress]]
     """Opened around the estimate of a likelihood."""
     generator: Callable[[], AbstractContextManager[Progress]]
     """Opened around the training and the estimate of a generator, whose epochs are told as samples are."""
-    noticed: Callable[[str], None]
+    warn: Callable[[str], None]
     """Called with sentences worth telling of a trained run that is only judged."""
 
 
@@ -97,13 +97,13 @@ def fill(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[], 
 
 def _work(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[], bool]) -> Iterator[None]:
     """The pieces of work that are left, each done when it is asked for."""
-    run = _trained(cell, registry, views.noticed)
+    run = _trained(cell, registry, views.warn)
     if run is None:
-        with views.training() as hooks:
+        with views.training() as observers:
             if _begun(cell):
-                run = starting.resume(cell.folder, registry, hooks=hooks)
+                run = starting.resume(cell.folder, registry, observers=observers)
             else:
-                run = starting.start(cell.config(), registry, out=cell.folder, hooks=hooks)
+                run = starting.start(cell.config(), registry, out=cell.folder, observers=observers)
         yield
     found = find(cell.folder)
     assert found is not None
@@ -116,19 +116,19 @@ def _work(cell: Cell, registry: Registry, views: Views, stop_asked: Callable[[],
         yield
 
 
-def _trained(cell: Cell, registry: Registry, noticed: Callable[[str], None]) -> Run | None:
+def _trained(cell: Cell, registry: Registry, warn: Callable[[str], None]) -> Run | None:
     """The run, if it is trained to its end; None if it is not, or no longer, as its newest checkpoint is damaged."""
     if not _begun(cell):
         return None
     told: list[str] = []
     try:
-        run = runs.load(cell.folder, registry, noticed=told.append)
+        run = runs.load(cell.folder, registry, warn=told.append)
     except CheckpointError:  # told of by who goes on with it, from an older checkpoint or not
         return None
     if not run.finished:  # who goes on with it is told as much
         return None
     for sentence in told:
-        noticed(sentence)
+        warn(sentence)
     return run
 
 

@@ -13,7 +13,7 @@ from aaeframe.reproduce.curve import Curve
 from aaeframe.reproduce.markdown import markdown
 from aaeframe.reproduce.results import Judged, Result, results
 from aaeframe.storage.atomic import write_atomically
-from aaeframe.storage.locks import alone
+from aaeframe.storage.locks import lock
 
 
 def as_json(found: Sequence[Result]) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def write(out: Path, found: Sequence[Result]) -> None:
 def refresh(out: Path, registry: Registry) -> list[Result]:
     """Write the table of all that is there now; of several processes, one at a time, so that none writes an older one
     over a newer. RunError if it cannot be written."""
-    with alone(out / "results"):
+    with lock(out / "results"):
         found = results(out, registry)
         write(out, found)
     return found

@@ -17,7 +17,7 @@ from torch.distributions import constraints
 from aaeframe import data as datasets
 from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.training import data_spec, saved_components
-from aaeframe.components.recipes import Judge
+from aaeframe.components.recipes import ClassMetric
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
 from aaeframe.configuration import schema as configuration
@@ -33,7 +33,7 @@ from aaeframe.evaluation.resumable import Keep
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.protocols import Code, Prior, SupportsLabels
 from aaeframe.seeds import stream
-from aaeframe.storage.checkpoint import Checkpoint, newest_if_whole
+from aaeframe.storage.checkpoint import Checkpoint, newest_or_raise
 from aaeframe.storage.checkpoint_state import check_state
 from aaeframe.storage.metrics_file import MetricsFile
 from aaeframe.storage.run_folder import RunFolder
@@ -90,7 +90,7 @@ class Run:
             split,
             settings.training.seed,
             labels_told=settings.data.labels,
-            judged_by=self._judged_by,
+            class_metric=self._class_metric,
         )
         return {**report, "step": self.step, "raw_weights": self.raw_weights}
 
@@ -131,7 +131,7 @@ class Run:
         return report
 
     @property
-    def _judged_by(self) -> Judge | None:
+    def _class_metric(self) -> ClassMetric | None:
         return recipe_of(self.config).judge(self.config.data.labels)
 
     def _log_access(self, split: str, purpose: str) -> None:
@@ -167,7 +167,7 @@ class Run:
             seed=self.config.training.seed,
             informed=informed if self.config.data.labels else (),
             loss=self.config.training.loss,
-            knows_classes=recipe_of(self.config).labels == "every" or self._judged_by == "classification",
+            knows_classes=recipe_of(self.config).labels == "every" or self._class_metric == "classification",
         )
 
 
@@ -178,19 +178,19 @@ def load(
     device: str = "auto",
     raw_weights: bool = False,
     priors: Mapping[str, Prior] | None = None,
-    noticed: Callable[[str], None] = warn,
+    warn: Callable[[str], None] = warn,
 ) -> Run:
     """A run from its folder, with the weights of its newest checkpoint.
 
     The moving average of the weights is used where the run kept one, unless `raw_weights`. `priors` gives again, by
-    block, those that were objects from Python. `noticed` is called with sentences worth telling, such as that the
+    block, those that were objects from Python. `warn` is called with sentences worth telling, such as that the
     configuration was changed since the checkpoint was written, or that a plugin is here in another version than the run
     was made with; they are warnings if it is not given. Raises RunError, DeviceError, ComponentError; CheckpointError
     if the newest checkpoint is not whole, as an older one would give other numbers.
     """
     folder = RunFolder(Path(path))
     config = read_config(folder)
-    saved = newest_if_whole(folder.checkpoints)
+    saved = newest_or_raise(folder.checkpoints)
     check_state(saved.state)
     known = saved.state["data"]
     registry = registry or Registry.load()
@@ -200,7 +200,7 @@ def load(
         spec = data_spec(known, saved.model)
         model = build_model(config, registry, spec, known["num_classes"], built)
     for sentence in (*other_versions(config.plugins, registry), *configuration_changes(saved, folder, config)):
-        noticed(sentence)
+        warn(sentence)
     averaged = config.training.ema > 0 and not raw_weights
     load_model(model, saved.model, "ema." if averaged else "model.")
     finished = saved.state["batches"]["epoch"] >= config.training.epochs

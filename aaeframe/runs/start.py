@@ -18,9 +18,9 @@ from aaeframe.protocols import Prior
 from aaeframe.runs.run import Run, configuration_changes, load_data, read_config, warn
 from aaeframe.seeds import stream
 from aaeframe.storage import checkpoint as checkpoints
-from aaeframe.storage.checkpoint import Checkpoint, newest_whole
+from aaeframe.storage.checkpoint import Checkpoint, newest_intact
 from aaeframe.storage.checkpoint_state import check_state
-from aaeframe.storage.locks import trained_by_us
+from aaeframe.storage.locks import training_lock
 from aaeframe.storage.metrics_file import MetricsFile
 from aaeframe.storage.run_folder import RunFolder, create
 from aaeframe.training.device import differences
@@ -45,18 +45,18 @@ def _short(component: str) -> str:
 
 
 @dataclass(frozen=True)
-class Hooks:
+class Observers:
     """How a caller follows and stops a training."""
 
     observer: Observer
     stop_asked: Callable[[], bool]
     started: Callable[[Config, RunFolder, int], None]
     """Called once with the configuration, the folder and the steps of the whole run."""
-    noticed: Callable[[str], None]
+    warn: Callable[[str], None]
     """Called with sentences worth telling."""
 
 
-QUIET = Hooks(Silent(), lambda: False, lambda config, folder, steps: None, warn)
+NO_OBSERVERS = Observers(Silent(), lambda: False, lambda config, folder, steps: None, warn)
 """Shows nothing and never stops; what is worth telling is a warning."""
 
 
@@ -67,7 +67,7 @@ def start(
     dataset: Dataset | None = None,
     priors: Mapping[str, Prior] | None = None,
     out: Path | None = None,
-    hooks: Hooks = QUIET,
+    observers: Observers = NO_OBSERVERS,
 ) -> Run:
     """Train a new run. Everything is resolved, loaded and built before the first file is written.
 
@@ -79,8 +79,8 @@ def start(
     training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
     with stream(config.training.seed, "training", device=training.device):
         made = create(folder, config.to_toml(), lambda aside: replace(training, folder=aside).save())
-        with trained_by_us(made.path, hooks.noticed):
-            return _train(replace(training, folder=made), hooks)
+        with training_lock(made.path, observers.warn):
+            return _train(replace(training, folder=made), observers)
 
 
 def resume(
@@ -89,7 +89,7 @@ def resume(
     *,
     dataset: Dataset | None = None,
     priors: Mapping[str, Prior] | None = None,
-    hooks: Hooks = QUIET,
+    observers: Observers = NO_OBSERVERS,
 ) -> Run:
     """Go on with a run from its newest whole checkpoint, to the same bits as if it had never stopped.
 
@@ -97,40 +97,40 @@ def resume(
     """
     folder = RunFolder(path)
     config = read_config(folder)
-    with trained_by_us(path, hooks.noticed):
+    with training_lock(path, observers.warn):
         metrics = MetricsFile(folder.metrics)
 
         def usable(saved: Checkpoint) -> None:
             check_state(saved.state)
             metrics.require(saved.state["metrics_bytes"])
 
-        newest = newest_whole(folder.checkpoints, usable)
+        newest = newest_intact(folder.checkpoints, usable)
         saved = newest.checkpoint
-        for why in newest.passed_over.values():
-            hooks.noticed(f"{why}; {newest.path.name}, the newest that is whole, is taken in its place")
+        for why in newest.skipped.values():
+            observers.warn(f"{why}; {newest.path.name}, the newest that is whole, is taken in its place")
         with saved_components(config, registry):
             training = prepare(config, registry, dataset or load_data(config), priors or {}, folder, saved.model)
         for sentence in other_versions(config.plugins, registry):
-            hooks.noticed(sentence)
+            observers.warn(sentence)
         changed = [
             *differences(saved.state["environment"], training.device),
             *configuration_changes(saved, folder, config),
         ]
         if changed:
-            hooks.noticed(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
+            observers.warn(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
         with stream(config.training.seed, "training", device=training.device):
             training.load(saved)
-            for unusable in newest.passed_over:
-                hooks.noticed(f"{unusable.name} is kept as {checkpoints.set_aside(unusable)}")
+            for unusable in newest.skipped:
+                observers.warn(f"{unusable.name} is kept as {checkpoints.set_aside(unusable)}")
             if training.finished:
-                hooks.noticed(f"all {config.training.epochs} epochs were done already; nothing was trained")
-            return _train(training, hooks)
+                observers.warn(f"all {config.training.epochs} epochs were done already; nothing was trained")
+            return _train(training, observers)
 
 
-def _train(training: Training, hooks: Hooks) -> Run:
+def _train(training: Training, observers: Observers) -> Run:
     config, folder = training.config, training.folder
-    training.observer, training.stop_asked = hooks.observer, hooks.stop_asked
-    hooks.started(config, folder, config.training.epochs * training.batches.steps_per_epoch)
+    training.observer, training.stop_asked = observers.observer, observers.stop_asked
+    observers.started(config, folder, config.training.epochs * training.batches.steps_per_epoch)
     try:
         finished = training.run()
     except RunError as error:

@@ -1,9 +1,9 @@
 """Claims between processes: of several, one trains a run, and one at a time writes a table.
 
-The system lets go of a claim when its process ends, however it ends. The files of `claimed` and `alone` stand beside
-what is claimed, which need not be there yet. That of `trained_by_us` stands in the run's folder, so that it is one
+The system lets go of a claim when its process ends, however it ends. The files of `try_lock` and `lock` stand beside
+what is claimed, which need not be there yet. That of `training_lock` stands in the run's folder, so that it is one
 file by whatever path the folder is reached; it tells who trains there and is removed at the end. A copy of it claims
-nothing. `being_made` claims a folder itself, which may be renamed meanwhile.
+nothing. `creation_lock` claims a folder itself, which may be renamed meanwhile.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ else:
 
 
 @contextmanager
-def claimed(run: Path) -> Iterator[bool]:
+def try_lock(run: Path) -> Iterator[bool]:
     """Whether the run, which need not be there yet, is this process's until the end of the block.
 
-    It is the claim of who fills a table with runs, and keeps nobody else from training one: that is `trained_by_us`.
+    It is the claim of who fills a table with runs, and keeps nobody else from training one: that is `training_lock`.
     RunError if the file beside the run cannot be written or locked.
     """
     with _beside(run) as descriptor:
@@ -65,8 +65,8 @@ def claimed(run: Path) -> Iterator[bool]:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Wait until no other process is inside this for the same path, then be inside. RunError as of `claimed`."""
+def lock(path: Path) -> Iterator[None]:
+    """Wait until no other process is inside this for the same path, then be inside. RunError as of `try_lock`."""
     with _beside(path) as descriptor:
         with writing(_path_beside(path)):
             _wait(descriptor)
@@ -74,15 +74,15 @@ def alone(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def trained_by_us(folder: Path, noticed: Callable[[str], None]) -> Iterator[None]:
+def training_lock(folder: Path, warn: Callable[[str], None]) -> Iterator[None]:
     """Inside, nobody else trains the run in `folder`, which is there; reading it is free to all.
 
     RunError, naming who, if it is being trained already, or if the folder cannot be written. A file system without
-    locks is told of to `noticed`, and nothing is claimed.
+    locks is told of to `warn`, and nothing is claimed.
     """
     path = folder / LOCK
     with writing(path):
-        descriptor = _held(path, noticed)
+        descriptor = _held(path, warn)
     if descriptor is None:
         raise RunError(
             f"{folder} is being trained by {_holder(path)}, and two would spoil it: wait for that one, or stop it; "
@@ -97,10 +97,10 @@ def trained_by_us(folder: Path, noticed: Callable[[str], None]) -> Iterator[None
 
 
 @contextmanager
-def being_made(folder: Path) -> Iterator[None]:
-    """Inside, `left_behind` is false of the folder, which is there and still empty, whatever it is renamed to.
+def creation_lock(folder: Path) -> Iterator[None]:
+    """Inside, `is_abandoned` is false of the folder, which is there and still empty, whatever it is renamed to.
 
-    Where the system or the file system locks no folders nothing is claimed, and `left_behind` is false of all.
+    Where the system or the file system locks no folders nothing is claimed, and `is_abandoned` is false of all.
     """
     with _opened_folder(folder) as descriptor:
         if descriptor is not None:
@@ -110,7 +110,7 @@ def being_made(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def left_behind(folder: Path) -> Iterator[bool]:
+def is_abandoned(folder: Path) -> Iterator[bool]:
     """Whether something is in the folder and nobody is making it any more, nor will until the end of the block."""
     with _opened_folder(folder) as descriptor:
         left = False
@@ -135,8 +135,8 @@ def _opened_folder(folder: Path) -> Iterator[int | None]:
 
 
 @contextmanager
-def _beside(claimed: Path) -> Iterator[int]:
-    path = _path_beside(claimed)
+def _beside(locked: Path) -> Iterator[int]:
+    path = _path_beside(locked)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _opened(path)
@@ -146,8 +146,8 @@ def _beside(claimed: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _path_beside(claimed: Path) -> Path:
-    return claimed.with_name(f".{claimed.name}.lock")
+def _path_beside(locked: Path) -> Path:
+    return locked.with_name(f".{locked.name}.lock")
 
 
 def _opened(path: Path) -> int:
@@ -155,12 +155,12 @@ def _opened(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
-def _held(path: Path, noticed: Callable[[str], None]) -> int | None:
+def _held(path: Path, warn: Callable[[str], None]) -> int | None:
     """The open, locked file; None if another process has it."""
     while True:
         descriptor = _opened(path)
         try:
-            if not _taken_or_told(descriptor, path, noticed):
+            if not _taken_or_told(descriptor, path, warn):
                 os.close(descriptor)
                 return None
             if _is_at(path, descriptor):
@@ -171,13 +171,13 @@ def _held(path: Path, noticed: Callable[[str], None]) -> int | None:
         os.close(descriptor)  # who had it ended in between, and removed it
 
 
-def _taken_or_told(descriptor: int, path: Path, noticed: Callable[[str], None]) -> bool:
+def _taken_or_told(descriptor: int, path: Path, warn: Callable[[str], None]) -> bool:
     try:
         return _taken(descriptor)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        noticed(f"the file system of {path} has no locks: nothing keeps another process from training this run too")
+        warn(f"the file system of {path} has no locks: nothing keeps another process from training this run too")
         return True
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from aaeframe.errors import CheckpointError, RunError
 from aaeframe.storage.atomic import append_whole, contents, flush_folder, leads_out, write_atomically, writing
 from aaeframe.storage.formats import loads_json
-from aaeframe.storage.locks import being_made, left_behind
+from aaeframe.storage.locks import creation_lock, is_abandoned
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def create(folder: RunFolder, config: str, fill: Callable[[RunFolder], None]) ->
                 parent.mkdir(parents=True, exist_ok=True)
             _remove_leftovers(folder)
             aside.path.mkdir()
-        with being_made(aside.path):
+        with creation_lock(aside.path):
             write_atomically(aside.config, config.encode())
             fill(aside)
             with writing(folder.path):
@@ -150,7 +150,7 @@ def _remove_leftovers(folder: RunFolder) -> None:
     form = re.compile(rf"\.{name}\.[0-9a-f]+\.tmp")
     for path in folder.path.parent.iterdir():
         if form.fullmatch(path.name):
-            with left_behind(path) as left:
+            with is_abandoned(path) as left:
                 if left:
                     shutil.rmtree(path, ignore_errors=True)
 

@@ -67,7 +67,7 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         networks.check_network_rows: None,
     },
 }
-LACKS: Final[Mapping[type, str]] = {
+MISSING_CAPABILITY: Final[Mapping[type, str]] = {
     nn.Module: "is no nn.Module",
     SupportsFollowing: "has no follow",
     SupportsLogProb: "has no log_prob",
@@ -149,7 +149,7 @@ def _plan_case(case: Any, checks: Checks) -> Iterator[Check]:
     yield builds
     for check, capability in checks.items():
         applies = capability is None or _offers(built, capability)
-        missing = None if applies or capability is None else LACKS[capability]
+        missing = None if applies or capability is None else MISSING_CAPABILITY[capability]
         name = check.__name__.removeprefix("check_").replace("_", "-")
         yield Check(f"{name}{suffix}", partial(check, case), missing)
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from aaeframe.components.options import bound
-from aaeframe.components.registry import Offer, Plugin, Registry
+from aaeframe.components.registry import InstalledComponent, Plugin, Registry
 from aaeframe.configuration.shorthand import parse_component
 from aaeframe.errors import BrokenComponent, PluginError
 from aaeframe.testing.case import require
@@ -37,7 +37,7 @@ def plugin_checks(name: str, *also: str) -> list[Check]:
     return checks + [check for wanted in also for check in _checks_with_options(wanted, plugins)]
 
 
-def offer_checks(offer: Offer, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Check]:
+def offer_checks(offer: InstalledComponent, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Check]:
     """All checks of an offered component with these options, those that do not apply included.
 
     A failing one, if it cannot be imported; one that does not apply, if it needs options that are not given.
@@ -83,7 +83,9 @@ def _checks_with_options(wanted: str, plugins: Sequence[Plugin]) -> Iterator[Che
         yield from _checks_of_offer(offer, wanted, parsed["options"])
 
 
-def _checks_of_offer(offer: Offer, title: str, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Check]:
+def _checks_of_offer(
+    offer: InstalledComponent, title: str, options: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[Check]:
     for check in offer_checks(offer, options):
         if check.inapplicable is None:
             yield check._replace(id=f"{offer.kind}:{title}:{check.id}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from aaeframe.components.registry import Offer, Plugin
+from aaeframe.components.registry import InstalledComponent, Plugin
 from aaeframe.testing.hook_module import check_hook_module
 from aaeframe.testing.plan import Check
 from aaeframe.testing.plugin import check_active, offer_checks
@@ -20,7 +20,7 @@ class Outcome(NamedTuple):
     message: str = ""
 
 
-def check_component(offer: Offer, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Outcome]:
+def check_component(offer: InstalledComponent, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Outcome]:
     """Import a component and run all checks of its kind, with these options in place of the defaults.
 
     One that needs options which are not given is not checked. OptionError if those given do not fit.

@@ -10,7 +10,7 @@ from torch import Tensor
 from aaeframe.errors import TrainingDiverged
 
 
-class FiniteWatch:
+class FiniteCheck:
     """Keeps the first (step, loss) that was not finite in one device tensor; `check` reads it."""
 
     def __init__(self, device: torch.device) -> None:

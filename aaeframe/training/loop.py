@@ -24,7 +24,7 @@ from aaeframe.training.batches import Batches
 from aaeframe.training.cuda_graph import GraphedStep
 from aaeframe.training.device import arithmetic, current, environment
 from aaeframe.training.diagnosis import Monitor
-from aaeframe.training.finiteness import FiniteWatch, check_finite
+from aaeframe.training.finiteness import FiniteCheck, check_finite
 from aaeframe.training.loss_weights import LossWeights
 from aaeframe.training.moving_average import MovingAverage
 from aaeframe.training.optimizers import load_optimizer, optimizer_tensors, set_rate
@@ -93,7 +93,7 @@ class Training:
         self.metrics = MetricsFile(self.folder.metrics)
         self.monitor = Monitor()
         self.sums = Sums()
-        self.watch = FiniteWatch(self.device)
+        self.watch = FiniteCheck(self.device)
         graphed = self.device.type == "cuda" and self.config.training.cuda_graph
         self._graphed = GraphedStep(self.recipe) if graphed else None
         self._clock, self._summed = time.monotonic(), 0

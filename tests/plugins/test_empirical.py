@@ -175,7 +175,7 @@ def test_a_run_has_the_samples_and_needs_the_file_no_more(moon, tmp_path, monkey
 
 def test_a_run_is_resumed_to_the_same_bits_without_the_file(moon, tmp_path):
     from aaeframe.data import from_arrays
-    from aaeframe.runs.start import QUIET, resume
+    from aaeframe.runs.start import NO_OBSERVERS, resume
 
     prior = f'empirical(path="{moon}", smoothing=0.1)'
     whole = train(prior, tmp_path / "whole", epochs=2)
@@ -184,7 +184,7 @@ def test_a_run_is_resumed_to_the_same_bits_without_the_file(moon, tmp_path):
         prior,
         tmp_path / "stopped",
         epochs=2,
-        hooks=type(QUIET)(QUIET.observer, lambda: next(steps), QUIET.started, QUIET.noticed),
+        hooks=type(NO_OBSERVERS)(NO_OBSERVERS.observer, lambda: next(steps), NO_OBSERVERS.started, NO_OBSERVERS.warn),
     )
     assert not stopped.finished
     moon.unlink()

@@ -43,7 +43,7 @@ import aaeframe.figures.gallery
 from aaeframe.cli import main as command_line
 from aaeframe.cli.progress import Lines
 from aaeframe.components.registry import Registry
-from aaeframe.runs.start import Hooks, resume
+from aaeframe.runs.start import Observers, resume
 from aaeframe.storage.checkpoint import paths
 from killing import CASES, EPOCHS, STEPS, Watch, die, differences, half_made, table
 
@@ -128,11 +128,11 @@ class Process:
                 ["--resume", str(self.run)] if begun else ["--config", str(self._file()), "--out", str(self.run)]
             )
             return
-        hooks = Hooks(self, lambda: False, lambda config, folder, steps: None, lambda sentence: None)
+        observers = Observers(self, lambda: False, lambda config, folder, steps: None, lambda sentence: None)
         if begun:
-            resume(self.run, Registry.load(), hooks=hooks)
+            resume(self.run, Registry.load(), observers=observers)
         else:
-            aaeframe.train("digits", config=table(self.case), out=self.run, hooks=hooks)
+            aaeframe.train("digits", config=table(self.case), out=self.run, observers=observers)
 
     def _file(self) -> Path:
         file = self.run.with_suffix(".toml")

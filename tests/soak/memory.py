@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 import aaeframe
-from aaeframe.runs.start import Hooks
+from aaeframe.runs.start import Observers
 
 LIMIT_MIB = 20
 WARM_UP = EVERY = 1000
@@ -58,12 +58,12 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     reading, began = Reading(), time.monotonic()
-    hooks = Hooks(reading, lambda: False, lambda config, folder, steps: None, lambda sentence: None)
+    observers = Observers(reading, lambda: False, lambda config, folder, steps: None, lambda sentence: None)
     with tempfile.TemporaryDirectory() as folder:
         run = aaeframe.train(
             "digits", prior="mixture", labels=100, network="mlp(hidden=[8])", discriminator="mlp(hidden=[8])",
             epochs=-(-asked.steps // STEPS_PER_EPOCH), batch_size=BATCH, labeled_batch_size=5, ema=0.9,
-            checkpoint_every=10, device="cpu", out=Path(folder) / "run", hooks=hooks,
+            checkpoint_every=10, device="cpu", out=Path(folder) / "run", observers=observers,
         )  # fmt: skip
     growth = max(reading.resident.values()) - reading.resident[WARM_UP]
     record = {

@@ -13,13 +13,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from aaeframe_kernels.discriminator_loss.reference import DiscriminatorLoss, Form, full_precision, statistics
 
 
-def few_operations(
+def cpu_loss(
     features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, row_weight: Tensor, form: Form
 ) -> DiscriminatorLoss:
     """The loss and its statistics; shapes as in `discriminator_loss`, in float32, or float64 for float64 features."""
     if torch.is_autocast_enabled(features.device.type):
         with full_precision(features.device):
-            return few_operations(features, weight, bias, target, row_weight, form)
+            return cpu_loss(features, weight, bias, target, row_weight, form)
     activations = features.relu() if form.relu else features
     wide = torch.promote_types(features.dtype, torch.float32)
     logits = torch.addmv(bias.to(wide).view(1), activations.to(wide), weight.to(wide).view(-1))

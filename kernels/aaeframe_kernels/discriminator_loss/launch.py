@@ -65,7 +65,7 @@ def tile(width: int) -> Tile:
     return Tile(min(8, numbers // columns), columns, warps)
 
 
-def one_pass(inputs: tuple[Tensor, ...], form: Form) -> DiscriminatorLoss:
+def fused_loss(inputs: tuple[Tensor, ...], form: Form) -> DiscriminatorLoss:
     """The loss by the kernels, with gradients only if somebody will ask; inputs as those of `reference`."""
     if torch.is_grad_enabled() and any(part.requires_grad for part in inputs):
         return DiscriminatorLoss(*OnePass.apply(*inputs, form))

@@ -7,8 +7,8 @@ from typing import Final
 
 from torch import Tensor
 
-from aaeframe_kernels.discriminator_loss.cpu import few_operations
-from aaeframe_kernels.discriminator_loss.launch import obstacle, one_pass
+from aaeframe_kernels.discriminator_loss.cpu import cpu_loss
+from aaeframe_kernels.discriminator_loss.launch import fused_loss, obstacle
 from aaeframe_kernels.discriminator_loss.reference import BOUNDARIES, DiscriminatorLoss, Form, Kind, reference
 from aaeframe_kernels.dispatch import choose, launches
 
@@ -44,7 +44,7 @@ def discriminator_loss(
     launches[f"{path}/{NAME}"] += 1
     if path == "reference":
         return reference(*inputs, form)
-    return few_operations(*inputs, form) if path == "cpu" else one_pass(inputs, form)
+    return cpu_loss(*inputs, form) if path == "cpu" else fused_loss(inputs, form)
 
 
 def _check(features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, row_weight: Tensor, form: Form) -> None:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field
 
 from aaeframe.components.options import REQUIRED, build, options_for, options_of, resolve_options
-from aaeframe.components.registry import Offer
+from aaeframe.components.registry import InstalledComponent
 from aaeframe.errors import BrokenComponent, ConfigError, OptionError
 from aaeframe.hookspecs import Component
 
@@ -75,7 +75,7 @@ def reading(*, path: Path):
 
 
 def offer(factory="Factory", kind="prior"):
-    return Offer(kind, Component("toy", f"{__name__}:{factory}", "a toy"), "aaeframe-toy", "1.2", "toy")
+    return InstalledComponent(kind, Component("toy", f"{__name__}:{factory}", "a toy"), "aaeframe-toy", "1.2", "toy")
 
 
 def test_options_are_the_keyword_only_parameters_in_order():

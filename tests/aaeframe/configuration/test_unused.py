@@ -10,7 +10,7 @@ import pytest
 
 from aaeframe.components.recipes import RECIPES
 from aaeframe.configuration.schema import parse
-from aaeframe.configuration.unused import check_used, phases_of
+from aaeframe.configuration.unused import phases_of, refuse_unused
 from aaeframe.errors import ConfigError
 
 CLASSES = ["semi-supervised", "clustering", "reduction"]
@@ -25,7 +25,7 @@ def config_of(recipe, *, labels=None, schedule=None, training=None, **table):
 
 
 def checked(recipe, **table):
-    check_used(config_of(recipe, **table), RECIPES[recipe])
+    refuse_unused(config_of(recipe, **table), RECIPES[recipe])
 
 
 def refused(recipe, message, **table):
@@ -70,7 +70,7 @@ def test_the_size_of_labeled_batches_goes_with_labels():
 def test_a_column_of_labels_goes_with_files():
     data = {"source": "python:arrays", "label_key": "y", "labels": 50}
     with pytest.raises(ConfigError, match=r"data.label_key='y' is not used for data from Python; pass a pair"):
-        check_used(parse({"data": data, "training": {"schedule": "joint"}}), RECIPES["unsupervised"])
+        refuse_unused(parse({"data": data, "training": {"schedule": "joint"}}), RECIPES["unsupervised"])
 
 
 # Weights.

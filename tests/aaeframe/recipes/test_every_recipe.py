@@ -12,7 +12,7 @@ from aaeframe.components.recipes import RECIPES
 from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
 from aaeframe.losses.reconstruction import reconstruction_loss
-from aaeframe.runs.start import QUIET, resume, start
+from aaeframe.runs.start import NO_OBSERVERS, resume, start
 from aaeframe.seeds import stream
 from aaeframe.storage.checkpoint import latest
 from aaeframe.storage.metrics_file import MetricsFile
@@ -266,9 +266,9 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path, registry, rows,
     config, data = parse(whole), from_arrays(rows.x, rows.labels)
 
     start(config, registry, dataset=data, out=tmp_path / "whole")
-    hooks = type(QUIET)(Killing(at=27), QUIET.stop_asked, QUIET.started, QUIET.noticed)
+    observers = type(NO_OBSERVERS)(Killing(at=27), NO_OBSERVERS.stop_asked, NO_OBSERVERS.started, NO_OBSERVERS.warn)
     with pytest.raises(Killed):
-        start(config, registry, dataset=data, out=tmp_path / "killed", hooks=hooks)
+        start(config, registry, dataset=data, out=tmp_path / "killed", observers=observers)
     assert len(MetricsFile(tmp_path / "killed" / "metrics.jsonl").rows()) == 3, "past the last checkpoint"
     assert resume(tmp_path / "killed", registry, dataset=data).finished
 

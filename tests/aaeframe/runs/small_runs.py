@@ -11,7 +11,7 @@ import torch
 import aaeframe
 from aaeframe import cli
 from aaeframe.data import from_arrays
-from aaeframe.runs.start import Hooks, resume
+from aaeframe.runs.start import Observers, resume
 
 LABELS = np.arange(100) % 10
 ROWS = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32) + LABELS[:, None]
@@ -21,13 +21,13 @@ STEPS = 4
 TRAINING = {"epochs": 2, "batch_size": 20, "device": "cpu"}
 
 
-def trained(out, rows=ROWS, *, config=None, hooks=None, prior="gaussian", **training):
-    chosen = {} if hooks is None else {"hooks": hooks}
+def trained(out, rows=ROWS, *, config=None, observers=None, prior="gaussian", **training):
+    chosen = {} if observers is None else {"observers": observers}
     return aaeframe.train(rows, prior=prior, config=config, out=out, **SMALL, **{**TRAINING, **training}, **chosen)
 
 
 def resumed(path, registry, told):
-    return resume(path, registry, dataset=from_arrays(ROWS), hooks=told.hooks)
+    return resume(path, registry, dataset=from_arrays(ROWS), observers=told.observers)
 
 
 class Telling:
@@ -35,11 +35,11 @@ class Telling:
 
     def __init__(self, stop_after=None, look=lambda row: None):
         self.stop_after, self.look = stop_after, look
-        self.started, self.noticed, self.steps = [], [], 0
+        self.started, self.warn, self.steps = [], [], 0
 
     @property
-    def hooks(self):
-        return Hooks(self, lambda: self.steps == self.stop_after, self._start, self.noticed.append)
+    def observers(self):
+        return Observers(self, lambda: self.steps == self.stop_after, self._start, self.warn.append)
 
     def _start(self, config, folder, steps):
         self.started.append((config.training.epochs, folder.path, steps))

@@ -35,7 +35,7 @@ def test_a_damaged_checkpoint_is_told_of_and_set_aside_and_the_bits_are_the_same
     assert rows_of(run.folder.path) == rows_of(long.folder.path)
     assert content(latest(copy / "checkpoints")).keys() == spoilt.keys()
     assert_same_model(load(copy), long)
-    damage, kept = told.noticed
+    damage, kept = told.warn
     assert damage.startswith(f"the checkpoint file {newest / file} cannot be used: ")
     assert damage.endswith("; step-00000012, the newest that is whole, is taken in its place")
     assert kept == f"step-00000016 is kept as {newest.with_name('set-aside-step-00000016')}"
@@ -75,8 +75,8 @@ def test_rows_that_were_lost_are_trained_again_from_the_checkpoint_before_them(c
     assert told.steps == STEPS
     assert_same_model(run, long)
     assert rows_of(run.folder.path) == rows_of(long.folder.path)
-    assert "metrics.jsonl has" in told.noticed[0]
-    assert "rows were lost" in told.noticed[0]
+    assert "metrics.jsonl has" in told.warn[0]
+    assert "rows were lost" in told.warn[0]
 
 
 @pytest.mark.parametrize("kept", [0, 20])

@@ -20,16 +20,16 @@ from aaeframe.storage.metrics_file import MetricsFile
 def test_a_finished_run_is_not_harmed(finished, registry):
     told = Telling()
     before = content(finished.folder.path)
-    again = resume(finished.folder.path, registry, dataset=from_arrays(ROWS), hooks=told.hooks)
+    again = resume(finished.folder.path, registry, dataset=from_arrays(ROWS), observers=told.observers)
     assert again.finished
-    assert told.noticed == ["all 2 epochs were done already; nothing was trained"]
+    assert told.warn == ["all 2 epochs were done already; nothing was trained"]
     assert told.steps == 0
     assert content(finished.folder.path) == before
     assert_same_model(again, finished)
 
 
 def test_changed_data_is_refused_and_nothing_touched(tmp_path, registry):
-    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    trained(tmp_path / "run", observers=Telling(stop_after=6).observers)
     metrics = tmp_path / "run" / "metrics.jsonl"
     metrics.write_bytes(metrics.read_bytes() + b'{"epoch": 2}\n')
     before = content(tmp_path / "run")
@@ -40,7 +40,7 @@ def test_changed_data_is_refused_and_nothing_touched(tmp_path, registry):
 
 def test_rows_after_the_checkpoint_are_written_anew(tmp_path, registry):
     whole = trained(tmp_path / "whole")
-    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    trained(tmp_path / "run", observers=Telling(stop_after=6).observers)
     metrics = MetricsFile(tmp_path / "run" / "metrics.jsonl")
     metrics.append({"epoch": 2, "of": "a process that was killed"})
     resume(tmp_path / "run", registry, dataset=from_arrays(ROWS))
@@ -77,15 +77,15 @@ def test_optimizers_that_do_not_fit_the_recipe_are_refused(copy, registry, old, 
 
 
 def test_another_number_of_threads_is_noted_in_words(tmp_path, registry):
-    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    trained(tmp_path / "run", observers=Telling(stop_after=6).observers)
     told, threads = Telling(), torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:
-        run = resume(tmp_path / "run", registry, dataset=from_arrays(ROWS), hooks=told.hooks)
+        run = resume(tmp_path / "run", registry, dataset=from_arrays(ROWS), observers=told.observers)
     finally:
         torch.set_num_threads(threads)
     assert run.finished
-    assert told.noticed == [
+    assert told.warn == [
         f"no longer bitwise equal to a run that was never stopped: threads was {threads}, is {threads + 1}"
     ]
 
@@ -101,7 +101,7 @@ def test_a_configuration_that_was_changed_is_noted_in_words(copy, monkeypatch, c
     assert f"note: {sentence}" in err.splitlines()
     resumed(copy, registry, told)
     assert told.steps == STEPS
-    assert told.noticed == [f"no longer bitwise equal to a run that was never stopped: {sentence}"]
+    assert told.warn == [f"no longer bitwise equal to a run that was never stopped: {sentence}"]
     load(copy)
 
 
@@ -113,12 +113,12 @@ def test_a_checkpoint_of_a_version_that_kept_no_configuration_passes(copy, regis
     write(copy / "checkpoints", before["step"], Checkpoint(saved.model, saved.optimizer, before))
     told = Telling()
     resumed(copy, registry, told)
-    assert told.noticed == ["all 4 epochs were done already; nothing was trained"]
+    assert told.warn == ["all 4 epochs were done already; nothing was trained"]
     load(copy)
 
 
 def test_resuming_leaves_the_callers_random_state_alone(tmp_path, registry):
-    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    trained(tmp_path / "run", observers=Telling(stop_after=6).observers)
     torch.rand(1)  # a state no run ends in
     before = torch.get_rng_state()
     resume(tmp_path / "run", registry, dataset=from_arrays(ROWS))
@@ -126,8 +126,8 @@ def test_resuming_leaves_the_callers_random_state_alone(tmp_path, registry):
 
 
 def test_in_the_same_environment_nothing_is_noted(tmp_path, registry):
-    trained(tmp_path / "run", hooks=Telling(stop_after=6).hooks)
+    trained(tmp_path / "run", observers=Telling(stop_after=6).observers)
     told = Telling()
-    resume(tmp_path / "run", registry, dataset=from_arrays(ROWS), hooks=told.hooks)
-    assert told.noticed == []
+    resume(tmp_path / "run", registry, dataset=from_arrays(ROWS), observers=told.observers)
+    assert told.warn == []
     assert told.steps == 2

@@ -22,10 +22,10 @@ from aaeframe.storage.metrics_file import MetricsFile
 
 def test_a_run_is_told_and_leaves_its_folder(tmp_path):
     told = Telling()
-    run = trained(tmp_path / "run", hooks=told.hooks)
+    run = trained(tmp_path / "run", observers=told.observers)
     assert run.finished
     assert told.started == [(2, tmp_path / "run", 8)]
-    assert told.noticed == []
+    assert told.warn == []
     assert sorted(path.name for path in run.folder.path.iterdir()) == ["checkpoints", "config.toml", "metrics.jsonl"]
     assert len(MetricsFile(run.folder.metrics).rows()) == 2
     assert not run.model.training
@@ -96,7 +96,9 @@ def test_evaluating_after_every_epoch_changes_no_weight(tmp_path):
         now.sample(3, seed=0)
         now.encode(ROWS, draws=2, generator=torch.Generator().manual_seed(0))
 
-    watched = trained(tmp_path / "watched", hooks=Telling(look=look).hooks, encoder="universal", checkpoint_every=1)
+    watched = trained(
+        tmp_path / "watched", observers=Telling(look=look).observers, encoder="universal", checkpoint_every=1
+    )
     assert_same_model(watched, trained(tmp_path / "alone", encoder="universal", checkpoint_every=1))
 
 

@@ -17,8 +17,8 @@ from aaeframe.storage.checkpoint import (
     FORMAT,
     Checkpoint,
     latest,
-    newest_if_whole,
-    newest_whole,
+    newest_intact,
+    newest_or_raise,
     paths,
     read,
     set_aside,
@@ -141,24 +141,24 @@ def spoil(rng, content):
 
 
 def test_accidents_are_noticed_before_anything_is_used_and_the_older_one_stands_in(folder, path):
-    newer, rng, noticed = write(folder, 8, made(8)), np.random.default_rng(0), Counter()
-    while noticed.total() < 1000:
+    newer, rng, warn = write(folder, 8, made(8)), np.random.default_rng(0), Counter()
+    while warn.total() < 1000:
         file = newer / FILES[rng.integers(len(FILES))]
         content = file.read_bytes()
         spoilt = spoil(rng, content)
         if spoilt == content:
             continue
         file.write_bytes(spoilt)
-        found = newest_whole(folder)
+        found = newest_intact(folder)
         assert found.path == path
         assert_equal(found.checkpoint, made(7))
-        assert [newer] == list(found.passed_over)
-        assert f"{newer.name}/" in found.passed_over[newer]
-        assert " cannot be used: " in found.passed_over[newer]
+        assert [newer] == list(found.skipped)
+        assert f"{newer.name}/" in found.skipped[newer]
+        assert " cannot be used: " in found.skipped[newer]
         file.write_bytes(content)
-        noticed[file.name] += 1
-    assert min(noticed[name] for name in FILES) > 250
-    assert_equal(newest_whole(folder).checkpoint, made(8))
+        warn[file.name] += 1
+    assert min(warn[name] for name in FILES) > 250
+    assert_equal(newest_intact(folder).checkpoint, made(8))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_newer_format_says_to_upgrade_and_no_older_checkpoint_stands_in(folder
     newer = write(folder, 8, made(8))
     state = json.loads((newer / "state.json").read_text())
     (newer / "state.json").write_text(with_its_digest({**state, "format": FORMAT + 1, "of": "later times"}))
-    for look in (lambda: read(newer), lambda: newest_whole(folder), lambda: newest_if_whole(folder)):
+    for look in (lambda: read(newer), lambda: newest_intact(folder), lambda: newest_or_raise(folder)):
         with pytest.raises(
             CheckpointError, match=rf"has format {FORMAT + 1}; .* up to {FORMAT}: upgrade aaeframe"
         ) as it:

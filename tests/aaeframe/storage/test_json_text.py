@@ -7,7 +7,7 @@ from aaeframe.errors import RunError
 from aaeframe.reproduce import divergence, measured
 from aaeframe.reproduce.found import find
 from aaeframe.storage.formats import loads_json
-from aaeframe.storage.locks import trained_by_us
+from aaeframe.storage.locks import training_lock
 from aaeframe.storage.run_folder import RunFolder, create
 
 DEEP = "[" * 100_000
@@ -40,7 +40,7 @@ def test_a_file_of_a_cell_that_is_too_deep_is_told_of(tmp_path, read, name):
 
 
 def test_a_lock_that_is_too_deep_names_no_process(tmp_path):
-    with trained_by_us(tmp_path, print):
+    with training_lock(tmp_path, print):
         (tmp_path / "training.lock").write_text(DEEP)
-        with pytest.raises(RunError, match="trained by another process"), trained_by_us(tmp_path, print):
+        with pytest.raises(RunError, match="trained by another process"), training_lock(tmp_path, print):
             pass

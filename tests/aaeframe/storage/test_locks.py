@@ -16,7 +16,7 @@ from aaeframe.components.registry import Registry
 from aaeframe.errors import RunError
 from aaeframe.runs.run import load
 from aaeframe.runs.start import resume
-from aaeframe.storage.locks import alone, claimed, trained_by_us
+from aaeframe.storage.locks import lock, training_lock, try_lock
 
 HOLD = """
 import sys
@@ -35,12 +35,12 @@ def test_a_run_is_of_one_process_until_that_lets_go_or_dies(tmp_path):
     )
     with other:
         assert other.stdout.readline() == "True\n"
-        with claimed(run) as mine:
+        with try_lock(run) as mine:
             assert not mine
-        with claimed(run.with_name("seed-1")) as mine:
+        with try_lock(run.with_name("seed-1")) as mine:
             assert mine
         other.kill()
-    with claimed(run) as mine:
+    with try_lock(run) as mine:
         assert mine
     assert not run.exists()
 
@@ -58,7 +58,7 @@ with alone(Path(sys.argv[1])):
 def test_of_two_that_write_the_second_waits_for_the_first(tmp_path):
     path = tmp_path / "results"
     path.write_text("older")
-    with alone(path):
+    with lock(path):
         other = subprocess.Popen([sys.executable, "-c", WAIT, str(path)], stdout=subprocess.PIPE, text=True)
         assert other.stdout.readline() == "asks\n"
         path.write_text("newer")
@@ -78,42 +78,42 @@ def run(tmp_path):
 
 
 def refused(folder):
-    with pytest.raises(RunError) as caught, trained_by_us(folder, nothing):
+    with pytest.raises(RunError) as caught, training_lock(folder, nothing):
         raise AssertionError("not refused")
     assert caught.value.exit_code == 2
     return str(caught.value)
 
 
 def test_a_run_is_trained_by_one_and_leaves_no_trace_of_that(run):
-    with trained_by_us(run, nothing):
+    with training_lock(run, nothing):
         told = refused(run)
         assert told.startswith(f"{run} is being trained by process {os.getpid()} on {platform.node()!r}, and two would")
         assert [path.name for path in run.iterdir()] == ["training.lock"]
-    with trained_by_us(run, nothing):
+    with training_lock(run, nothing):
         pass
     assert list(run.iterdir()) == []
 
 
 def test_by_another_path_it_is_the_same_run_and_a_copy_is_another(run):
     (run.parent / "link").symlink_to(run)
-    with trained_by_us(run, nothing):
+    with training_lock(run, nothing):
         refused(run.parent / "link")
         refused(run.parent / "link" / ".." / run.name)
-        with trained_by_us(shutil.copytree(run, run.parent / "copy"), nothing):
+        with training_lock(shutil.copytree(run, run.parent / "copy"), nothing):
             pass
 
 
 @pytest.mark.parametrize("left", ["", "{", "[]", '{"process": 1, "host": "gone"}', "x" * 1000])
 def test_a_file_that_was_left_behind_claims_nothing(run, left):
     (run / "training.lock").write_text(left)
-    with trained_by_us(run, nothing):
+    with training_lock(run, nothing):
         assert f"process {os.getpid()} on" in refused(run)
     assert list(run.iterdir()) == []
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"process": "me"}'])
 def test_who_has_not_signed_is_another_process(run, text):
-    with trained_by_us(run, nothing):
+    with training_lock(run, nothing):
         (run / "training.lock").write_text(text)
         assert f"{run} is being trained by another process" in refused(run)
 
@@ -128,7 +128,7 @@ def test_what_is_claimed_is_the_file_that_is_there(run, monkeypatch):
         flock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    with trained_by_us(run, nothing):
+    with training_lock(run, nothing):
         refused(run)
 
 
@@ -146,7 +146,7 @@ def test_a_file_system_without_locks_is_told_of(run, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", none)
     told = []
-    with trained_by_us(run, told.append):
+    with training_lock(run, told.append):
         pass
     assert len(told) == 1
     assert "has no locks: nothing keeps another process from training this run too" in told[0]
@@ -154,10 +154,10 @@ def test_a_file_system_without_locks_is_told_of(run, monkeypatch):
 
 
 def test_a_folder_that_goes_away_takes_its_claim_along(run):
-    with trained_by_us(run, nothing):
+    with training_lock(run, nothing):
         shutil.rmtree(run)
         run.mkdir()
-        with trained_by_us(run, nothing):
+        with training_lock(run, nothing):
             pass
     assert list(run.iterdir()) == []
 

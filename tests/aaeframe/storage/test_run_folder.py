@@ -11,7 +11,7 @@ from aaeframe.configuration.schema import parse
 from aaeframe.errors import CheckpointError, RunError
 from aaeframe.runs.run import read_config
 from aaeframe.runs.start import new_folder
-from aaeframe.storage.locks import left_behind
+from aaeframe.storage.locks import is_abandoned
 from aaeframe.storage.run_folder import RunFolder, create
 
 CONFIG = parse({"prior": "y=categorical+gaussian", "encoder": "universal"})
@@ -157,13 +157,13 @@ def test_a_run_that_is_being_renamed_is_left_alone(tmp_path, monkeypatch):
         with pytest.raises(RunError):
             create(folder, CONFIG.to_toml(), refuse)
         made = rename(path, target)
-        with left_behind(folder.path) as left:
+        with is_abandoned(folder.path) as left:
             assert not left
         return made
 
     monkeypatch.setattr(Path, "rename", renamed)
     assert read_config(create(folder, CONFIG.to_toml(), nothing)) == CONFIG
-    with left_behind(folder.path) as left:
+    with is_abandoned(folder.path) as left:
         assert left
 
 

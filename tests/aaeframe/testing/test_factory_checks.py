@@ -9,7 +9,7 @@ import torch
 from torch.distributions import Independent, Normal
 
 from aaeframe import testing
-from aaeframe.components.registry import Offer, Plugin
+from aaeframe.components.registry import InstalledComponent, Plugin
 from aaeframe.hookspecs import Component
 from aaeframe.testing.plan import CHECKS, LABEL_CHECKS
 from aaeframe.testing.run_checks import check_component, check_plugin
@@ -40,7 +40,7 @@ def no_json(*, size: object = object): ...
 def no_type(*, size: Nowhere = None): ...  # noqa: F821
 
 
-def no_schema(*, size: Offer | None = None, other: torch.Tensor | None = None): ...
+def no_schema(*, size: InstalledComponent | None = None, other: torch.Tensor | None = None): ...
 
 
 def failing(*, size: int = 2):
@@ -165,7 +165,7 @@ def test_neither_the_work_of_others_nor_pydantic_is_counted(tmp_path, monkeypatc
 
 
 def test_the_outcomes_of_a_component():
-    offer = Offer("prior", Component("toy", f"{__name__}:gaussian", "a toy"), "aaeframe-toy", "1.0", "toy")
+    offer = InstalledComponent("prior", Component("toy", f"{__name__}:gaussian", "a toy"), "aaeframe-toy", "1.0", "toy")
 
     outcomes = {it.id: it for it in check_component(offer)}
 
@@ -181,7 +181,7 @@ def test_an_unexpected_exception_is_a_failed_check():
         return prior
 
     globals()["odd"] = odd
-    offer = Offer("prior", Component("toy", f"{__name__}:odd", "a toy"), "aaeframe-toy", "1.0", "toy")
+    offer = InstalledComponent("prior", Component("toy", f"{__name__}:odd", "a toy"), "aaeframe-toy", "1.0", "toy")
     outcomes = {it.id: it for it in check_component(offer)}
 
     assert outcomes["sample-shape"] == ("sample-shape", "failed", "ZeroDivisionError: division by zero")
@@ -196,7 +196,7 @@ def test_a_component_that_needs_an_option_is_checked_when_it_is_given():
         return gaussian(size=size)
 
     globals()["needing"] = needing
-    offer = Offer("prior", Component("toy", f"{__name__}:needing", "a toy"), "aaeframe-toy", "1.0", "toy")
+    offer = InstalledComponent("prior", Component("toy", f"{__name__}:needing", "a toy"), "aaeframe-toy", "1.0", "toy")
 
     (outcome,) = check_component(offer)
     given = list(check_component(offer, {"size": 3}))
@@ -208,7 +208,7 @@ def test_a_component_that_needs_an_option_is_checked_when_it_is_given():
 
 
 def test_a_missing_factory_is_the_one_outcome():
-    offer = Offer("prior", Component("toy", f"{__name__}:nothing", "a toy"), "aaeframe-toy", "1.0", "toy")
+    offer = InstalledComponent("prior", Component("toy", f"{__name__}:nothing", "a toy"), "aaeframe-toy", "1.0", "toy")
 
     (outcome,) = check_component(offer)
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, OneHotCategorical, constraints
 
 from aaeframe import testing
-from aaeframe.components.registry import Offer
+from aaeframe.components.registry import InstalledComponent
 from aaeframe.hookspecs import Component
 from aaeframe.protocols import LabeledSample
 from aaeframe.testing.plan import CHECKS
@@ -311,7 +311,9 @@ def test_a_density_by_length_of_a_curve_is_said_to_be_out_of_reach_right_or_wron
     case = ring(1, 1, density)
 
     assert "cannot be measured on this support, a curved surface" in testing.check_log_prob_fit(case)
-    offer = Offer("prior", Component("ring", f"{__name__}:on_a_circle", "a circle"), "aaeframe-ring", "1.0", "ring")
+    offer = InstalledComponent(
+        "prior", Component("ring", f"{__name__}:on_a_circle", "a circle"), "aaeframe-ring", "1.0", "ring"
+    )
     (outcome,) = [it for it in check_component(offer) if it.id == "log-prob-fit"]
     assert outcome.verdict == "inapplicable"
     assert outcome.message.startswith("cannot be measured on this support")

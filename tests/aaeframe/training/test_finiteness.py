@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from aaeframe.errors import TrainingDiverged
-from aaeframe.training.finiteness import FiniteWatch, check_finite
+from aaeframe.training.finiteness import FiniteCheck, check_finite
 
 GOOD = {"reconstruction": 1.0, "discriminator/y": 2.0, "generator/y": 3.0}
 
 
 @pytest.fixture
 def watch():
-    return FiniteWatch(torch.device("cpu"))
+    return FiniteCheck(torch.device("cpu"))
 
 
 def losses(**changed):

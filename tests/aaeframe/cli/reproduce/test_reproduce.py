@@ -15,7 +15,7 @@ import aaeframe
 from aaeframe.errors import TrainingDiverged
 from aaeframe.reproduce import divergence, filling
 from aaeframe.reproduce import rivals as generators
-from aaeframe.storage.locks import claimed
+from aaeframe.storage.locks import try_lock
 
 SETTINGS = ["epochs=2", "batch_size=600", "hidden=[8]", "noise=4", "learning_rate=0.001", "dropout=0.0"]
 """Of the tiny generator."""
@@ -121,7 +121,7 @@ def test_the_table_is_of_all_that_is_in_the_folder(done, tmp_path):
 
 
 def test_a_run_at_which_another_process_is_is_left_to_it(done, tmp_path):
-    with claimed(tmp_path / "reproduction/clusters/label-free/seed-3"):
+    with try_lock(tmp_path / "reproduction/clusters/label-free/seed-3"):
         outcome = done("reproduce", "clusters")
     assert "clusters, label-free, seed 3: another process is at it" in outcome.err
     assert "1 of 2 runs are left" in outcome.err
@@ -190,9 +190,9 @@ def test_what_diverged_is_tried_again_once_its_file_is_removed(cli, tmp_path):
 def test_the_first_interrupt_stops_after_the_step_and_the_table_is_printed(cli, monkeypatch):
     real = filling.starting.start
 
-    def start(config, registry, *, out, hooks):
+    def start(config, registry, *, out, observers):
         signal.raise_signal(signal.SIGINT)
-        return real(config, registry, out=out, hooks=hooks)
+        return real(config, registry, out=out, observers=observers)
 
     monkeypatch.setattr(filling.starting, "start", start)
     outcome = cli("reproduce", "clusters")
