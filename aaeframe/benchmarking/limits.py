@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -108,8 +109,6 @@ def _matrix(size: int, device: torch.device) -> Tensor:
 
 
 def _numpy_mm(size: int) -> Callable[[], Any]:
-    import numpy as np
-
     a, b = (_matrix(size, torch.device("cpu")).numpy() for _ in range(2))
     out = np.empty_like(a)
     return lambda: np.matmul(a, b, out=out)

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import constraints
 
 from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.optimizers import build_optimizers
@@ -209,8 +210,6 @@ def parts_for(sizes: Sizes, schedule: str) -> dict[str, Any]:
 
 def recipe_for(sizes: Sizes, schedule: str, device: torch.device) -> Any:
     """Our recipe `unsupervised` with fresh weights, and optimizers as `aaeframe train` makes them."""
-    from torch.distributions import constraints
-
     registry = Registry.load()
     config = resolve(compose(None, None, parts_for(sizes, schedule)), registry)
     shape = torch.Size((1, sizes.side, sizes.side))

@@ -37,7 +37,7 @@ class Judge(nn.Module):
         return self.head(self.body(z, labels)).squeeze(-1)
 
 
-class Forgetful(ClassMetric):
+class Forgetful(Judge):
     """A random tensor in an attribute that no state_dict holds."""
 
     def __init__(self, *arguments):
@@ -48,7 +48,7 @@ class Forgetful(ClassMetric):
         return super().forward(z, labels) + self.shift
 
 
-class Idle(ClassMetric):
+class Idle(Judge):
     """A parameter that no logit depends on."""
 
     def __init__(self, *arguments):
@@ -56,14 +56,14 @@ class Idle(ClassMetric):
         self.idle = nn.Parameter(torch.ones(1))
 
 
-class OneClassShort(ClassMetric):
+class OneClassShort(Judge):
     """No place for the class "unlabeled"."""
 
     def __init__(self, block, num_classes):
         super().__init__(block, num_classes - 1)
 
 
-class TwoHeaded(ClassMetric):
+class TwoHeaded(Judge):
     def __init__(self, *arguments):
         super().__init__(*arguments)
         self.head = nn.Linear(16, 2)
@@ -71,13 +71,13 @@ class TwoHeaded(ClassMetric):
 
 def judging(transform):
     """A case of the good discriminator whose logits are altered."""
-    members = {"forward": lambda self, z, labels=None: transform(ClassMetric.forward(self, z, labels))}
+    members = {"forward": lambda self, z, labels=None: transform(Judge.forward(self, z, labels))}
     return testing.DiscriminatorCase(type("Judge", (Judge,), members))
 
 
 def taking(transform, num_classes=None):
     """A case of the good discriminator that alters its codes and labels."""
-    members = {"forward": lambda self, z, labels=None: ClassMetric.forward(self, *transform(z, labels))}
+    members = {"forward": lambda self, z, labels=None: Judge.forward(self, *transform(z, labels))}
     return testing.DiscriminatorCase(type("Judge", (Judge,), members), num_classes=num_classes)
 
 
@@ -116,14 +116,14 @@ REJECTED = {
 }
 
 
-@pytest.mark.parametrize("case", discriminator_cases(ClassMetric), ids=lambda case: case.label)
+@pytest.mark.parametrize("case", discriminator_cases(Judge), ids=lambda case: case.label)
 @pytest.mark.parametrize("check", [check for check in REJECTED if check != "check_logit_labels"])
 def test_a_good_discriminator_is_accepted(check, case):
     getattr(testing, check)(case)
 
 
 def test_a_good_discriminator_of_classes_is_accepted():
-    testing.check_logit_labels(testing.DiscriminatorCase(ClassMetric, num_classes=3))
+    testing.check_logit_labels(testing.DiscriminatorCase(Judge, num_classes=3))
 
 
 @pytest.mark.parametrize(
