@@ -11,7 +11,7 @@ from aaeframe.configuration.presets import read_preset
 from aaeframe.configuration.schema import Config, Table
 from aaeframe.configuration.shorthand import expand, shown
 from aaeframe.errors import ConfigError
-from aaeframe.storage import toml
+from aaeframe.storage.formats import loads_toml
 
 Merge: TypeAlias = Callable[[Any, Any], Any]
 """Lays what stands above over what stands below at one place of the configuration."""
@@ -139,7 +139,7 @@ def _setting(text: str) -> tuple[list[str], Any]:
 def _value(text: str) -> Any:
     """The value as in TOML, or else the text itself."""
     try:
-        parsed = toml.loads(f"value = {text}")
+        parsed = loads_toml(f"value = {text}")
     except ValueError:
         return text
     return parsed["value"] if parsed.keys() == {"value"} else text

@@ -35,7 +35,7 @@ from pydantic import (
 from aaeframe.components.requirements import check_name, check_version
 from aaeframe.configuration.shorthand import check_block_name, cut, expand, shown
 from aaeframe.errors import ConfigError
-from aaeframe.storage import toml
+from aaeframe.storage.formats import LONGEST, loads_toml
 
 Table: TypeAlias = dict[str, Any]
 
@@ -293,7 +293,7 @@ def read(path: Path) -> Table:
     try:
         with path.open("rb") as stream:
             content = stream.read(_MOST_BYTES + 1)  # from a pipe or a device no size is known before
-        return toml.loads(content.decode("utf-8"))
+        return loads_toml(content.decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"the configuration file {path} cannot be read: {error.strerror}") from error
     except ValueError as error:
@@ -307,7 +307,7 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-_MOST_BYTES = 4 * toml.LONGEST  # UTF-8 has four at most for a character
+_MOST_BYTES = 4 * LONGEST  # UTF-8 has four at most for a character
 _NO_TABLE = ("model_type", "dict_type", "model_attributes_type")
 
 

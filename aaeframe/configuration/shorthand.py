@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
 from aaeframe.errors import ConfigError
-from aaeframe.storage import toml
+from aaeframe.storage.formats import loads_toml
 
 _BLOCK_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _FACTOR: Final = re.compile(r"(?:(?P<block>[^=()\s]+)\s*=\s*)?(?P<name>[\w.:-]+)\s*(?:\((?P<options>.*)\))?", re.DOTALL)
@@ -137,7 +137,7 @@ def _parse_options(text: str, whole: str) -> dict[str, Any]:
     line = text.replace("\r", " ").replace("\n", " ")
     try:
         # The last entry tells whether the text closed the table itself and went on as a comment.
-        options: dict[str, Any] = toml.loads(f'options = {{{line}, "" = 0}}')["options"]
+        options: dict[str, Any] = loads_toml(f'options = {{{line}, "" = 0}}')["options"]
         if options.pop("", None) != 0:
             raise ValueError("there is a brace too many")
     except ValueError as error:

@@ -34,7 +34,7 @@ _PARTS: Final = re.compile(_PART)
 _KEY: Final = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+")
 
 
-def loads(text: str) -> dict[str, Any]:
+def loads_toml(text: str) -> dict[str, Any]:
     """The table that a TOML text holds; ValueError if it is none, or longer than any configuration is."""
     if len(text) > LONGEST:
         raise ValueError(f"it is longer than the {LONGEST} characters that are read")
