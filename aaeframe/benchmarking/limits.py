@@ -83,7 +83,7 @@ def _products(device: torch.device) -> dict[str, dict[str, Callable[[int], Calla
 
     def mm(dtype: torch.dtype) -> Callable[[int], Callable[[], Any]]:
         def prepare(size: int) -> Callable[[], Any]:
-            a, b = (_matrix(size, device).to(dtype) for _ in range(2))
+            a, b = _matrices(size, device, dtype)
             out = torch.empty_like(a)
             return lambda: torch.mm(a, b, out=out)
 
@@ -104,23 +104,26 @@ def _products(device: torch.device) -> dict[str, dict[str, Callable[[int], Calla
     return found
 
 
-def _matrix(size: int, device: torch.device) -> Tensor:
-    return torch.randint(-8, 8, (size, size), generator=torch.Generator().manual_seed(0)).to(device, torch.float32)
+def _matrices(size: int, device: torch.device, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    """Two of equal small integers, drawn on the device: a GPU's are large."""
+    generator = torch.Generator(device).manual_seed(0)
+    drawn = torch.randint(-8, 8, (size, size), generator=generator, device=device).to(dtype)
+    return drawn, drawn.clone()
 
 
 def _numpy_mm(size: int) -> Callable[[], Any]:
-    a, b = (_matrix(size, torch.device("cpu")).numpy() for _ in range(2))
+    a, b = (it.numpy() for it in _matrices(size, torch.device("cpu")))
     out = np.empty_like(a)
     return lambda: np.matmul(a, b, out=out)
 
 
 def _int_mm(size: int, device: torch.device) -> Callable[[], Any]:
-    a, b = (_matrix(size, device).to(torch.int8) for _ in range(2))
+    a, b = _matrices(size, device, torch.int8)
     return lambda: torch._int_mm(a, b.t())
 
 
 def _tf32_mm(size: int, device: torch.device) -> Callable[[], Any]:
-    a, b = (_matrix(size, device) for _ in range(2))
+    a, b = _matrices(size, device)
 
     def product() -> Tensor:
         before = torch.get_float32_matmul_precision()
@@ -136,8 +139,9 @@ def _tf32_mm(size: int, device: torch.device) -> Callable[[], Any]:
 def _onednn_int8(size: int) -> Callable[[], Any]:
     """Unsigned by signed bytes, as quantized layers do it; the weights are packed beforehand."""
     ones, zeros = torch.ones(size), torch.zeros(size, dtype=torch.int64)
-    weight = torch.ops.onednn.qlinear_prepack(_matrix(size, torch.device("cpu")).to(torch.int8), [size, size])
+    weight, _ = _matrices(size, torch.device("cpu"), torch.int8)
+    packed = torch.ops.onednn.qlinear_prepack(weight, [size, size])
     x = torch.randint(0, 255, (size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     return lambda: torch.ops.onednn.qlinear_pointwise(
-        x, 1.0, 0, weight, ones, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        x, 1.0, 0, packed, ones, zeros, None, 1.0, 0, torch.float32, "none", [], ""
     )

@@ -12,14 +12,15 @@ from functools import cached_property, partial
 from typing import Any, Final, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import constraints
 
 from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.optimizers import build_optimizers
 from aaeframe.assembly.recipe_parts import build_recipe
-from aaeframe.benchmarking.baselines import PlainEager
+from aaeframe.benchmarking.baselines import PlainCompiled, PlainEager
 from aaeframe.benchmarking.case import Alternative, Case, Facts, IncorrectResult, Settings, Work
+from aaeframe.benchmarking.compiling import Compiling
 from aaeframe.benchmarking.counts import adam_traffic, count
 from aaeframe.benchmarking.forced import forced
 from aaeframe.benchmarking.inputs import digit_images
@@ -37,27 +38,26 @@ from aaeframe.training.loss_weights import LossWeights
 
 GPU_BATCHES: Final = (100, 1024, 8192)
 Losses: TypeAlias = Mapping[str, Tensor]
+Arithmetic: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 
 def cases(settings: Settings) -> list[Case]:
-    """Both schedules at the paper's batch; on a GPU also larger batches."""
+    """Both schedules at the paper's batch; on a GPU also larger batches, and each against `torch.compile`."""
     sizes = Sizes(side=8, width=16, code=2) if settings.quick else Sizes()
     batches: tuple[int, ...] = (10,) if settings.quick else (100,)
     if settings.device.type == "cuda" and not settings.quick:
         batches = GPU_BATCHES
-    return [
-        _case(Steps(sizes, batch, schedule, settings.device))
-        for batch in batches
-        for schedule in ("alternating", "joint")
+    steps = [
+        Steps(sizes, batch, schedule, settings.device) for batch in batches for schedule in ("alternating", "joint")
     ]
+    compiled = map(compiled_case, steps) if settings.device.type == "cuda" else ()
+    return [*map(_case, steps), *compiled]
 
 
 def _case(steps: Steps) -> Case:
-    graphed = _graphed(steps) if steps.device.type == "cuda" else []
     precisions = ("fp32", "bf16") if steps.device.type == "cpu" else ("fp32", "tf32", "bf16")
-    sizes = steps.sizes
     return Case(
-        name=f"step {steps.schedule} batch={steps.batch} pixels={sizes.pixels} width={sizes.width} code={sizes.code}",
+        name=f"step {steps.about}",
         what="One step of a deterministic encoder with a Gaussian prior: equal networks, losses, schedule, batch and "
         "data on the device. What differs is told by PlainEager and pythae_step. Ours is the recipe's step alone, as "
         "the others have no loop around theirs; what `aaeframe train` adds to it is in `as train takes it`.",
@@ -66,21 +66,40 @@ def _case(steps: Steps) -> Case:
         alternatives=(
             *(steps.plain(precision) for precision in precisions),
             *(steps.ours(precision) for precision in precisions),
-            steps.trained(),
-            *graphed,
+            *(steps.trained(precision) for precision in precisions),
+            *(_graphed(steps) if steps.device.type == "cuda" else []),
             *([steps.pythae()] if steps.schedule == "joint" else []),
         ),
     )
 
 
 def _graphed(steps: Steps) -> list[Alternative]:
-    """What is compared on a GPU besides: compilers, graphs, and the loss fused or not."""
-    compiled = [steps.plain("bf16", mode) for mode in ("default", "reduce-overhead")]
-    ours = [
+    """What is compared on a GPU besides: our step as a graph or not, its loss fused or not."""
+    return [
         steps.ours("bf16", graph=graph, loss=loss)
         for graph, loss in ((False, "reference"), (False, "triton"), (True, "reference"))
     ]
-    return [*compiled, *ours]
+
+
+def compiled_case(steps: Steps, **options: str) -> Case:
+    """Apart from the others, as compiling takes minutes; `options` are further ones of `torch.compile`."""
+    return Case(
+        name=f"step-compiled {steps.about}",
+        what="The same step as in the case without `-compiled`. The script is compiled as PlainCompiled tells: its "
+        "losses with their backward passes, and the optimizers. A compiled alternative of which anything ran eager is "
+        "failed. Ours are CUDA graphs and not compiled.",
+        unit="steps",
+        amount=1,
+        alternatives=(
+            steps.plain("bf16"),
+            steps.plain("tf32"),
+            steps.compiled("bf16", mode="default", **options),
+            steps.compiled("bf16", mode="reduce-overhead", **options),
+            steps.compiled("tf32", mode="reduce-overhead", **options),
+            steps.ours("bf16"),
+            steps.ours("tf32"),
+        ),
+    )
 
 
 class Steps:
@@ -88,6 +107,12 @@ class Steps:
 
     def __init__(self, sizes: Sizes, batch: int, schedule: str, device: torch.device) -> None:
         self.sizes, self.batch, self.schedule, self.device = sizes, batch, schedule, device
+
+    @property
+    def about(self) -> str:
+        """Schedule and sizes, as the names of cases tell them."""
+        sizes = self.sizes
+        return f"{self.schedule} batch={self.batch} pixels={sizes.pixels} width={sizes.width} code={sizes.code}"
 
     @cached_property
     def pixels(self) -> Tensor:
@@ -103,7 +128,7 @@ class Steps:
             recipe = recipe_for(self.sizes, self.schedule, self.device)
             take: Callable[[Batch], Losses] = GraphedStep(recipe) if graphed else recipe.step
             batch = Batch(self.pixels, None, torch.arange(self.batch))
-            step = Remembering(partial(take, batch), precision, self.device)
+            step = Remembering(partial(take, batch), self.arithmetic(precision))
             for _ in range(WARM_UP + 1 if graphed else 0):  # after these, every step is a replay
                 step()
             return step
@@ -117,41 +142,63 @@ class Steps:
             within=partial(forced, loss) if loss else nullcontext,
         )
 
-    def trained(self) -> Alternative:
-        """The same step with all that the training loop does around it, fp32."""
+    def trained(self, precision: str) -> Alternative:
+        """The same step with all that the training loop does around it."""
 
         def prepare() -> Callable[[], Any]:
-            step = training_step(self.pixels, parts_for(self.sizes, self.schedule), self.device)
-            return Remembering(step, "fp32", self.device)
+            parts = parts_for(self.sizes, self.schedule)
+            return Remembering(training_step(self.pixels, parts, precision, self.device))
 
-        name = "aaeframe fp32, as train takes it"
-        return Alternative(name, prepare, learned, work=partial(self.work, "fp32"), ours=True)
+        name = f"aaeframe {precision}, as train takes it"
+        return Alternative(name, prepare, learned, work=partial(self.work, precision), ours=True)
 
-    def plain(self, precision: str, mode: str | None = None) -> Alternative:
-        """The script in torch alone, its networks compiled if a mode of `torch.compile` is given."""
-
-        def compiled(network: nn.Module) -> nn.Module:
-            return network if mode is None else torch.compile(network, mode=mode)  # type: ignore[return-value]
+    def plain(self, precision: str) -> Alternative:
+        """The script in torch alone."""
 
         def prepare() -> Callable[[], Any]:
-            script = PlainEager(self.sizes, self.device, compiled)
-            step = script.joint_step if self.schedule == "joint" else script.step
+            step = self.step_of(PlainEager(self.sizes, self.device))
+            return Remembering(partial(step, self.pixels), self.arithmetic(precision))
+
+        return Alternative(f"plain script {precision}", prepare, learned, work=partial(self.work, precision))
+
+    def compiled(self, precision: str, **options: str) -> Alternative:
+        """The script compiled, with these options of `torch.compile`; IncorrectResult if anything of it ran eager."""
+        compiling = Compiling(PlainCompiled.GRAPHS[self.schedule])
+        graphs = options.get("mode") == "reduce-overhead"
+
+        def prepare() -> Callable[[], Any]:
+            step = self.step_of(PlainCompiled(self.sizes, self.device, **options))
 
             def take() -> Losses:
-                if mode == "reduce-overhead":  # its graphs ask to be told where a step begins
+                if graphs:  # they ask to be told where a step begins: what it returned before is overwritten then
                     torch.compiler.cudagraph_mark_step_begin()
-                return step(self.pixels)
+                losses = step(self.pixels)
+                return {"reconstruction": losses["reconstruction"].detach().clone()} if graphs else losses
 
-            return Remembering(take, precision, self.device)
+            remembering = Remembering(take, self.arithmetic(precision))
+            for _ in range(WARM_UP + 1):  # the first compile, and others capture
+                remembering()
+            return remembering
 
-        name = f"plain script {precision}" + ("" if mode is None else f", torch.compile {mode}")
-        return Alternative(name, prepare, learned, work=partial(self.work, precision))
+        def check(result: Any) -> Facts:
+            return {**compiling.check(), **learned(result)}
+
+        name = f"plain script {precision}, torch.compile {' '.join(options.values())}"
+        return Alternative(name, prepare, check, work=partial(self.work, precision), within=compiling.watched)
+
+    def step_of(self, script: PlainEager) -> Callable[[Tensor], Losses]:
+        """The script's step of this schedule."""
+        return script.joint_step if self.schedule == "joint" else script.step
+
+    def arithmetic(self, precision: str) -> Arithmetic:
+        """Entered around each step."""
+        return partial(arithmetic, precision, self.device)
 
     def pythae(self) -> Alternative:
         """pythae's trainer, fp32."""
 
         def prepare() -> Callable[[], Any]:
-            return Remembering(partial(pythae_step(self.sizes, self.device), self.pixels), "fp32", self.device)
+            return Remembering(partial(pythae_step(self.sizes, self.device), self.pixels), self.arithmetic("fp32"))
 
         return Alternative(
             "pythae fp32", prepare, learned, work=partial(self.work, "fp32"), obstacle=obstacle("pythae")
@@ -174,14 +221,13 @@ class Steps:
 class Remembering:
     """A step that returns the reconstruction loss of its first and of its last call."""
 
-    def __init__(self, step: Callable[[], Losses], precision: str, device: torch.device) -> None:
-        self._step = step
-        self._arithmetic: Callable[[], AbstractContextManager[None]] = partial(arithmetic, precision, device)
+    def __init__(self, step: Callable[[], Losses], within: Arithmetic = nullcontext) -> None:
+        self._step, self._within = step, within
         self._first: Tensor | None = None
 
     def __call__(self) -> tuple[Tensor, Tensor]:
         """One step; both losses stay on the device."""
-        with self._arithmetic():
+        with self._within():
             last = self._step()["reconstruction"].detach()
         if self._first is None:
             self._first = last.clone()

@@ -21,8 +21,10 @@ from aaeframe.training.cuda_graph import WARM_UP
 from aaeframe.training.running_means import Sums
 
 
-def training_step(pixels: Tensor, parts: Mapping[str, Any], device: torch.device) -> Callable[[], Mapping[str, Tensor]]:
-    """What `Training` does at every step, fp32; `parts` are those of the configuration.
+def training_step(
+    pixels: Tensor, parts: Mapping[str, Any], precision: str, device: torch.device
+) -> Callable[[], Mapping[str, Tensor]]:
+    """What `Training` does at every step; `parts` are those of the configuration, `precision` is as for `train`.
 
     To the recipe's step it adds: taking the minibatch from the rows on the device, the watch over the losses (every
     50th step waits for the device), their sums, and setting the arithmetic. No moving average, as none is kept unless
@@ -30,7 +32,7 @@ def training_step(pixels: Tensor, parts: Mapping[str, Any], device: torch.device
     where a run draws one for each epoch. Ends of epochs (validation, metrics, checkpoints) are no part of it, and
     nothing is written.
     """
-    settings = {**parts["training"], "batch_size": len(pixels), "device": str(device)}
+    settings = {**parts["training"], "batch_size": len(pixels), "precision": precision, "device": str(device)}
     registry = Registry.load()
     config = resolve(compose(None, None, {**parts, "training": settings}), registry)
     training = prepare(config, registry, _one_batch(pixels), {}, RunFolder(Path("nowhere")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aaeframe.benchmarking.baselines import PlainEager
+from aaeframe.benchmarking.baselines import PlainCompiled, PlainEager
 from aaeframe.benchmarking.estimators import scikit_learn, torch_cdist
 from aaeframe.benchmarking.inputs import decoder_like, digit_images
 from aaeframe.benchmarking.sizes import Sizes
@@ -37,6 +37,24 @@ def test_the_plain_script_and_the_recipe_have_the_same_losses_step_by_step(sched
             assert found["reconstruction"].item() == pytest.approx(expected["reconstruction"].item(), rel=1e-5)
             for name in ("discriminator", "generator"):
                 assert found[f"{name}/gaussian"].item() == pytest.approx(expected[name].item(), rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's, when it compiles
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.parametrize("step", ["step", "joint_step"])
+def test_the_compiled_script_has_the_losses_of_the_eager_one_step_by_step(step):
+    pixels = digit_images(32, SIZES.side)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        eager, compiled = PlainEager(SIZES, CPU), PlainCompiled(SIZES, CPU, backend="eager")
+        compiled.parts.load_state_dict(eager.parts.state_dict())
+        for number in range(3):
+            torch.manual_seed(number)
+            expected = getattr(eager, step)(pixels)
+            torch.manual_seed(number)
+            found = getattr(compiled, step)(pixels)
+            for name, loss in expected.items():
+                assert found[name].item() == pytest.approx(loss.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("estimator", [torch_cdist, scikit_learn])

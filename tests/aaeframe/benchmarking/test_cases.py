@@ -55,14 +55,32 @@ def test_sizes_on_a_cpu_are_those_of_the_paper():
     assert "step alternating batch=100 pixels=784 width=1000 code=8" in names
 
 
+def names_of(cases, begin):
+    (case,) = [it for it in cases if it.name.startswith(begin)]
+    return [it.name for it in case.alternatives]
+
+
+def test_a_step_is_compared_in_each_precision_also_as_train_takes_it():
+    wanted = ["plain script {}", "aaeframe {}", "aaeframe {}, as train takes it"]
+    for cases, precisions in ((FULL, ("fp32", "bf16")), (GPU, ("fp32", "tf32", "bf16"))):
+        names = names_of(cases, "step alternating batch=100 pixels=784 width=1000 code=8")
+        assert names[: 3 * len(precisions)] == [it.format(precision) for it in wanted for precision in precisions]
+
+
 @pytest.mark.parametrize("batch", [100, 1024, 8192])
-def test_a_gpu_step_is_compared_eager_compiled_graphed_and_fused(batch):
-    (case,) = [it for it in GPU if it.name.startswith(f"step alternating batch={batch} ")]
-    names = {it.name for it in case.alternatives}
-    assert {
-        *("plain script fp32", "plain script bf16", "plain script bf16, torch.compile reduce-overhead"),
-        *("aaeframe bf16, no graph, reference loss", "aaeframe bf16, graph, reference loss", "aaeframe bf16"),
-    } <= names
+def test_a_gpu_step_is_compared_graphed_and_fused_and_apart_from_that_compiled(batch):
+    names = names_of(GPU, f"step alternating batch={batch} ")
+    assert {"aaeframe bf16, no graph, reference loss", "aaeframe bf16, graph, reference loss"} <= set(names)
+    assert not any("torch.compile" in it for it in names)
+    assert names_of(GPU, f"step-compiled alternating batch={batch} pixels=784 ") == [
+        "plain script bf16",
+        "plain script tf32",
+        "plain script bf16, torch.compile default",
+        "plain script bf16, torch.compile reduce-overhead",
+        "plain script tf32, torch.compile reduce-overhead",
+        "aaeframe bf16",
+        "aaeframe tf32",
+    ]
 
 
 def alternative(suite, begin):
@@ -99,13 +117,15 @@ def test_a_path_of_the_loss_is_forced_and_runs():
     assert launches["cpu/discriminator_loss"] == before + 3
 
 
-def test_the_step_as_train_takes_it_is_the_step_of_the_training_loop(monkeypatch, tmp_path):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_step_as_train_takes_it_is_the_step_of_the_training_loop(monkeypatch, tmp_path, precision):
     monkeypatch.chdir(tmp_path)
     taken, step = [], Training._step
     monkeypatch.setattr(Training, "_step", lambda training: (step(training), taken.append(training)))
 
-    first, last = result_of(alternative("step", "aaeframe fp32, as train takes it"), calls=60)
+    first, last = result_of(alternative("step", f"aaeframe {precision}, as train takes it"), calls=60)
 
+    assert taken[0].config.training.precision == precision
     assert len(taken) == taken[0].batches.step == taken[0].sums.count == 60
     assert taken[0].sums.last["reconstruction"] == last
     assert last < first
