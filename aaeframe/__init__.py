@@ -4,7 +4,7 @@
     run = aaeframe.load("runs/...")
     run.encode(x), run.decode(code), run.reconstruct(x), run.sample(16)
 
-Importing the package imports nothing heavy: what is named here is imported when first used.
+Importing the package imports nothing heavy: each public name is imported on first use.
 """
 
 from __future__ import annotations

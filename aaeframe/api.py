@@ -1,4 +1,4 @@
-"""The Python face of `aaeframe train`."""
+"""`aaeframe.train`: the Python interface of `aaeframe train`."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def train(
 
 
 def _data(data: Data) -> tuple[Dataset | None, str]:
-    """The data set if it came from Python, and what the configuration says of it."""
+    """The data set if it came from Python, and the configuration's name for it."""
     if isinstance(data, str | Path):
         return None, str(data)
     if isinstance(data, Dataset):
@@ -77,7 +77,7 @@ def _data(data: Data) -> tuple[Dataset | None, str]:
 
 
 def _array(values: Any) -> np.ndarray:
-    """Anything like an array as one; masks and mapped files are left for `from_arrays` to see."""
+    """The values as a numpy array; masks and memory-mapped files are left for `from_arrays` to check."""
     if isinstance(values, np.ndarray):
         return values
     if isinstance(values, torch.Tensor):
@@ -90,7 +90,7 @@ def _array(values: Any) -> np.ndarray:
 
 
 def _prior(prior: str | Prior | Mapping[str, str | Prior] | None) -> tuple[Any, dict[str, Prior]]:
-    """The prior as a table, and the objects in it by block."""
+    """The prior as a configuration table, and the prior objects by block."""
     if prior is None or isinstance(prior, str):
         return prior, {}
     if not isinstance(prior, Mapping):

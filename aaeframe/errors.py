@@ -1,24 +1,24 @@
 """Every error the framework raises on purpose.
 
     AaeframeError
-    ├── ComponentError                  a plugin component cannot be had
+    ├── ComponentError                  a plugin component is not available
     │   ├── UnknownComponent            no plugin offers the name       (LookupError)
     │   ├── AmbiguousComponent          several plugins offer the name  (LookupError)
     │   └── BrokenComponent             its factory is missing or fails
     ├── PluginError                     a blocked name matches no plugin
-    ├── PackageError                    a package for a plugin cannot be made as asked (ValueError)
+    ├── PackageError                    a package for a plugin cannot be made as requested (ValueError)
     ├── OptionError                     an option is unknown, of the wrong type or out of range (ValueError)
     ├── ConfigError                     parts of a configuration do not fit together (ValueError)
     ├── DataError                       data is missing, unreadable, empty or not finite (ValueError)
-    │   └── DownloadError               a download failed or is not what it should be
+    │   └── DownloadError               a download failed or is not the expected file
     ├── RunError                        a run folder is missing, taken, or cannot be written
     │   └── CheckpointError             a checkpoint is missing, or not for this installation
-    │       └── UnusableCheckpoint      it is truncated or altered, or what belongs to it is lost
-    ├── DeviceError                     the device is not there
+    │       └── UnusableCheckpoint      it is truncated or altered, or a file that it needs is lost
+    ├── DeviceError                     the device does not exist
     └── TrainingDiverged                a loss is no longer finite      (ArithmeticError)
 
 A message says what was asked, what was found, what is available and what to do. The command line prints it
-without a traceback and exits with the class's `exit_code`: 2 for what the user can mend, 1 for what happened.
+without a traceback and exits with the class's `exit_code`: 2 for what the user can fix, 1 for what happened.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class AaeframeError(Exception):
 
 
 class ComponentError(AaeframeError):
-    """A plugin component cannot be had."""
+    """A plugin component is not available."""
 
 
 class UnknownComponent(ComponentError, LookupError):
@@ -53,7 +53,7 @@ class PluginError(AaeframeError):
 
 
 class PackageError(AaeframeError, ValueError):
-    """A package for a new plugin cannot be made as asked: its name, its author or its folder will not do."""
+    """A package for a new plugin cannot be made as requested: its name, author or folder is not usable."""
 
 
 class OptionError(AaeframeError, ValueError):
@@ -65,11 +65,11 @@ class ConfigError(AaeframeError, ValueError):
 
 
 class DataError(AaeframeError, ValueError):
-    """Data is missing, unreadable, empty, not finite or not of the promised shape."""
+    """Data is missing, unreadable, empty, not finite or not of the expected shape."""
 
 
 class DownloadError(DataError):
-    """A download failed, or what arrived is not what was promised."""
+    """A download failed, or is not the expected file."""
 
 
 class RunError(AaeframeError):
@@ -81,7 +81,7 @@ class CheckpointError(RunError):
 
 
 class UnusableCheckpoint(CheckpointError):
-    """A checkpoint is truncated or altered, or what belongs to it is lost; an older one may be whole."""
+    """A checkpoint is truncated or altered, or a file that it needs is lost; an older one may be intact."""
 
 
 class DeviceError(AaeframeError):

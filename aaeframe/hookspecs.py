@@ -22,16 +22,16 @@ the run knows by position, and its options by keyword:
     encoder(network: Network, blocks: Mapping[str, BlockSpec], *, ...)     -> aaeframe.protocols.Encoder
     discriminator(block: BlockSpec, num_classes: int | None, *, ...)       -> aaeframe.protocols.Discriminator
 
-Options are keyword-only, have defaults and JSON-like values (numbers, strings, lists, paths); only what nobody can
-guess, such as the path of a file, has no default. Their annotations are checked; `Annotated[float, Field(gt=0,
-description="...")]` (pydantic) adds a range and a line of help. A factory of priors that reads what may be gone when a
-run is loaded, such as a file, has a `from_state`, too (aaeframe.protocols.SupportsRestoring). What a prior, an encoder
-or a discriminator may offer besides, such as a density, labels, or a `follow` of the codes, stands there too.
+Options are keyword-only, have defaults and JSON-like values (numbers, strings, lists, paths). Only an option without
+a sensible default, such as the path of a file, has none. Annotations are checked; `Annotated[float, Field(gt=0,
+description="...")]` (pydantic) adds a range and a line of help. A factory of priors that reads something that may be
+gone when a run is loaded, such as a file, also has `from_state` (aaeframe.protocols.SupportsRestoring). The optional
+abilities of priors, encoders and discriminators (a density, labels, `follow`) are in aaeframe.protocols, too.
 
 A module may state the API it was written for as `aaeframe_api = 1`; without it, 1 is assumed. Numbers from `OLDEST_API`
-to `API` work; below `API` the plugin is listed with a warning that says what changed and what to do. An argument of a
-hook that is to go is marked in the hook's specification at least one number before it goes, and a plugin that takes it
-is listed with a warning, too. A plugin of any other number is listed as incompatible, with what to upgrade.
+to `API` work; below `API` the plugin is listed with a warning that says what changed and what to do. A hook's argument
+is marked as deprecated in its specification at least one number before it is removed. A plugin that uses it is listed
+with a warning, too. A plugin of any other number is listed as incompatible, with the package to upgrade.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ API: Final = 1
 """The number of this plugin interface. It grows when a hook or a factory's positional arguments change."""
 
 OLDEST_API: Final = 1
-"""The oldest number that still works. It moves up when plugins of that number can no longer be served."""
+"""The oldest number that still works. It grows when plugins of that number are no longer supported."""
 
 CHANGES: Final[Mapping[int, str]] = {}
-"""For each number after the oldest, what changed with it and what a plugin's author does about it."""
+"""The change of each number after the oldest, and what a plugin's author must do about it."""
 
 GROUP: Final = "aaeframe"
-"""The entry-point group in which plugins announce themselves."""
+"""The entry-point group of plugins."""
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
@@ -65,7 +65,7 @@ class Component:
     name: str
     """Short name: lower-case letters, digits and hyphens, beginning with a letter."""
     factory: str
-    """Where the factory stands, as "package.module:attribute"."""
+    """The factory's location, as "package.module:attribute"."""
     summary: str
     """One line for `aaeframe plugins list`."""
 

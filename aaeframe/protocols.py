@@ -1,8 +1,8 @@
-"""The interfaces of the framework, in the words of torch.distributions and of the paper.
+"""The interfaces of the framework, with the names of torch.distributions and of the paper.
 
-Components are structural: any object with these members fits, no base class is needed. What a component *may*
-offer beyond its protocol is a capability of its own (`Supports...`), asked for with `isinstance`, or with
-`supports_head`; the conformance checks of `aaeframe.testing` are the real gate.
+Components are structural: any object with these members fits, no base class is needed. Each optional ability of a
+component is a protocol of its own (`Supports...`). Test for it with `isinstance`, or with `supports_head`. Components
+are verified by the conformance checks of `aaeframe.testing`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Code: TypeAlias = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class BlockSpec:
-    """What an encoder and a discriminator must know of one latent block: its shape and where it may lie."""
+    """The shape and the support of one latent block, as an encoder and a discriminator need them."""
 
     event_shape: torch.Size
     support: Constraint
@@ -56,11 +56,11 @@ class Batch:
     index: Tensor
     """(N,) rows of the training set, on the CPU."""
     labeled: Batch | None = None
-    """The labeled minibatch that goes with it, where the run uses labels."""
+    """The labeled minibatch of the same step, if the run uses labels."""
 
 
 class LabeledSample(NamedTuple):
-    """Samples of a prior and the class each of them belongs to."""
+    """Samples of a prior with their class labels."""
 
     value: Tensor
     """sample_shape + event_shape."""
@@ -71,8 +71,8 @@ class LabeledSample(NamedTuple):
 class Prior(Protocol):
     """The distribution p(z) imposed on one latent block.
 
-    A `torch.distributions.Distribution` with an empty batch_shape is one as it stands. Samples are drawn with
-    torch's global generator and may be on the CPU: the framework moves them.
+    A `torch.distributions.Distribution` with an empty batch_shape fits unchanged. Samples come from torch's global
+    generator and may be on the CPU: the framework moves them.
     """
 
     @property
@@ -81,7 +81,7 @@ class Prior(Protocol):
 
     @property
     def support(self) -> Constraint:
-        """Where samples lie, as a torch constraint."""
+        """The set in which samples lie, as a torch constraint."""
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
         """Draw samples, sample_shape + event_shape, without gradient."""
@@ -97,38 +97,38 @@ class SupportsLogProb(Protocol):
 
 @runtime_checkable
 class SupportsLabels(Protocol):
-    """A prior whose samples come with the class they belong to (paper, section 2.3)."""
+    """A prior whose samples come with class labels (paper, section 2.3)."""
 
     @property
     def num_classes(self) -> int:
-        """How many classes its samples belong to."""
+        """The number of classes."""
 
     def sample_labeled(self, sample_shape: torch.Size = torch.Size()) -> LabeledSample:
-        """Draw samples together with their class."""
+        """Draw samples together with their class labels."""
 
 
 @runtime_checkable
 class SupportsFollowing(Protocol):
-    """A prior of which a part is not fixed beforehand, but follows the codes."""
+    """A prior with parts that are estimated from the codes during training."""
 
     def follow(self, code: Tensor) -> None:
-        """Take notice of a minibatch of codes (N, *event_shape), detached, before the discriminator sees them.
+        """Update the prior's estimates from a minibatch of codes (N, *event_shape), detached.
 
-        It is called in every training step of a recipe with discriminators, on the device, and must not wait for it:
-        what it changes are buffers of the prior, a module, in place.
+        It is called in every training step of a recipe with discriminators, before they see the codes. It runs on the
+        device and must not wait for it: the prior is a module and changes its buffers in place.
         """
 
 
 @runtime_checkable
 class SupportsRestoring(Protocol):
-    """A *factory* of priors that are built from what may be gone later, such as a file.
+    """A *factory* of priors that are built from something that may be gone later, such as a file.
 
-    The priors are modules, so that a checkpoint has their tensors. `from_state` is called in the factory's place
-    when a run is loaded or resumed; its weights are set afterwards, as for every module.
+    The priors are modules, so their tensors are in a checkpoint. `from_state` is called instead of the factory when a
+    run is loaded or resumed. The state is loaded afterwards, as for every module.
     """
 
     def from_state(self, state: Mapping[str, Tensor], **options: Any) -> Prior:
-        """The prior that had this state_dict, built with the same options."""
+        """Build the prior that had this state_dict, with the same options."""
 
 
 class Encoder(Protocol):
@@ -136,7 +136,7 @@ class Encoder(Protocol):
 
     @property
     def noise_shape(self) -> torch.Size:
-        """The shape of the noise one row consumes; empty if the encoder is deterministic."""
+        """The shape of the noise for one row; empty if the encoder is deterministic."""
 
     def __call__(self, x: Tensor, noise: Tensor | None = None) -> Code:
         """Draw one code per row of x (N, *shape), differentiably. noise is (N, *noise_shape); None draws it."""
@@ -151,7 +151,7 @@ class SupportsPosterior(Protocol):
 
 
 class Discriminator(Protocol):
-    """The logit of z having come from the prior rather than from the encoder."""
+    """The logit for z being a sample of the prior and not a code of the encoder."""
 
     def __call__(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, *event_shape) -> (N,). With K classes, labels are in [0, K], K meaning "unlabeled"; None is all K."""
@@ -160,7 +160,7 @@ class Discriminator(Protocol):
 class SupportsHead(Protocol):
     """A discriminator that ends in a linear layer: D(z, labels) == head(body(z, labels)).squeeze(-1).
 
-    Not for `isinstance`, which since Python 3.12 overlooks the parts of an nn.Module: ask `supports_head`.
+    Test for it with `supports_head`. Since Python 3.12, `isinstance` does not see the submodules of an nn.Module.
     """
 
     body: nn.Module
@@ -170,12 +170,12 @@ class SupportsHead(Protocol):
 
 
 def supports_head(discriminator: object) -> TypeGuard[SupportsHead]:
-    """Whether the discriminator offers the modules of `SupportsHead`."""
+    """Whether the discriminator has the modules of `SupportsHead`."""
     return all(isinstance(getattr(discriminator, part, None), nn.Module) for part in ("body", "head"))
 
 
 class Network(Protocol):
-    """The body of the autoencoder for one shape of data. It knows nothing of noise or priors."""
+    """The body of the autoencoder for one shape of data. It does not depend on noise or priors."""
 
     encoder: nn.Module
     """x (N, *shape), scaled -> features (N, num_features)."""

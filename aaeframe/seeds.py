@@ -1,4 +1,4 @@
-"""Separate random streams from one seed, so that drawing more from one changes nothing in another."""
+"""Independent random streams from one seed: more draws from one do not change another."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def generator(seed: int, *names: object) -> torch.Generator:
 
 @contextmanager
 def stream(seed: int, *names: object, device: torch.device | None = None) -> Iterator[None]:
-    """Inside, torch's global generators run the named stream; afterwards they are as before."""
+    """Run the named stream in torch's global generators inside the block, and restore their state afterwards."""
     devices = [device] if device is not None and device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        # Not torch.manual_seed, which also seeds the devices that were not asked for, for good.
+        # Not torch.manual_seed, which would also permanently seed devices that were not given.
         for it in (torch.default_generator, *(torch.cuda.default_generators[d.index] for d in devices)):
             it.manual_seed(derive(seed, *names))
         yield

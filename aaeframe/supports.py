@@ -1,10 +1,10 @@
-"""From where a prior lives to how an encoder reaches it: one rule for each kind of torch constraint.
+"""How an encoder head is mapped into a prior's support: one rule for each type of torch constraint.
 
-An encoder's head puts out real numbers; a prior lives on its support. A `Support` says how many numbers a head
-must put out, how they are mapped, and on which *relaxation* of the support they land: a softmax reaches the simplex,
-of which one-hot vectors are the corners. Codes are held to the relaxation, prior samples to the support.
+An encoder's head outputs real numbers; a prior lives on its support. A `Support` says how many numbers a head must
+output, how they are mapped, and on which *relaxation* of the support they land. For example, softmax maps to the
+simplex, whose corners are the one-hot vectors. Codes must lie in the relaxation, prior samples in the support.
 
-A constraint without a rule falls back to `torch.distributions.transform_to`; a new one is added by
+A constraint without a rule falls back to `torch.distributions.transform_to`. Add a rule with
 
     aaeframe.supports.register(MyConstraint, lambda constraint, event_shape: Support(...))
 """
@@ -27,12 +27,12 @@ from aaeframe.errors import ConfigError
 
 @dataclass(frozen=True)
 class Support:
-    """How a head's real numbers become a code."""
+    """The mapping of a head's real numbers to a code."""
 
     head_shape: torch.Size
-    """What a head puts out for one row."""
+    """The shape of a head's output for one row."""
     transform: Callable[[Tensor], Tensor]
-    """(N, *head_shape), real -> (N, *event_shape), in the relaxation. A torch Transform if densities can follow it."""
+    """(N, *head_shape), real -> (N, *event_shape), in the relaxation. A torch Transform if densities are supported."""
     relaxation: Constraint
 
 
@@ -42,12 +42,13 @@ _rules: dict[type[Constraint], Rule] = {}
 
 
 def register(constraint: type[Constraint], rule: Rule) -> None:
-    """Let every constraint of this type be reached by `rule(constraint, event_shape)`; the last word counts."""
+    """Map to every constraint of this type by `rule(constraint, event_shape)`; a later registration replaces an
+    earlier."""
     _rules[constraint] = rule
 
 
 def resolve(constraint: Constraint, event_shape: torch.Size) -> Support:
-    """The way from a head to `constraint`; ConfigError if none is known."""
+    """The mapping from a head to `constraint`; ConfigError if none is known."""
     for kind in type(constraint).__mro__:
         if kind in _rules:
             return _rules[kind](constraint, event_shape)
@@ -55,7 +56,7 @@ def resolve(constraint: Constraint, event_shape: torch.Size) -> Support:
 
 
 def relaxation(constraint: Constraint, event_shape: torch.Size) -> Constraint:
-    """Where codes of a block with this support may lie."""
+    """The set in which codes of a block with this support may lie."""
     return resolve(constraint, event_shape).relaxation
 
 
@@ -72,7 +73,7 @@ def unwrapped(constraint: Constraint) -> Constraint:
 
 
 def described(constraint: Constraint) -> str:
-    """The constraint in words: as torch has it, but for one of your own, of whose name torch would cut a letter."""
+    """The constraint in words: torch's repr, except for user-defined types, whose name torch would shorten."""
     kind = type(constraint)
     base = getattr(constraint, "base_constraint", None)
     if base is not None and repr(base) in repr(constraint):
@@ -94,7 +95,7 @@ def _softmax(_: Constraint, event_shape: torch.Size) -> Support:
 
 
 def _hull(constraint: Any, event_shape: torch.Size) -> Support:
-    """A mixture reaches what its components reach; where their bounds differ, the outermost count."""
+    """The support of a mixture: the outermost bounds of its components."""
 
     def outermost(name: str, bound: Tensor) -> Tensor:
         if bound.ndim <= len(event_shape):
@@ -119,7 +120,7 @@ def _by_transform(constraint: Constraint, event_shape: torch.Size) -> Support:
 
 
 class _Anywhere(Transform):
-    """`transform_to` a constraint, at least in float32, with bounds that follow a code to its device."""
+    """`transform_to` a constraint, at least in float32, with bounds moved to the device of each code."""
 
     def __init__(self, constraint: Constraint) -> None:
         super().__init__()
@@ -142,7 +143,7 @@ class _Anywhere(Transform):
         return self._beside(y).inv(y)
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
-        """log |dy / dx|, by the event."""
+        """The log-determinant log |dy / dx|, summed over each event."""
         return self._beside(y).log_abs_det_jacobian(x, y)
 
     def _beside(self, z: Tensor) -> Any:
@@ -157,12 +158,12 @@ def _is_discrete(constraint: Constraint) -> bool:
 
 
 def _full(raw: Tensor) -> Tensor:
-    """At least float32, whatever the autocast: a bfloat16 softmax sums to 1 only to three digits."""
+    """Convert to at least float32, even under autocast: a bfloat16 softmax sums to 1 only to three digits."""
     return raw.to(torch.promote_types(raw.dtype, torch.float32))
 
 
 def _with_bounds(constraint: Constraint, change: Callable[[str, Tensor], Tensor]) -> Constraint:
-    """The constraint with its bounds changed, those that are tensors."""
+    """A copy of the constraint in which `change` was applied to each bound that is a tensor."""
     changed = copy(constraint)
     for name, value in vars(constraint).items():
         if isinstance(value, Tensor):

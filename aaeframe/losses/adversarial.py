@@ -1,4 +1,4 @@
-"""The losses of the paper's phases: reconstruction, discriminator and generator."""
+"""The adversarial losses of discriminator and generator, and the gradient penalty."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from aaeframe_kernels import DiscriminatorLoss, discriminator_loss
 Kind: TypeAlias = Literal["bce", "hinge", "least-squares", "wasserstein"]
 
 CODE_TARGET: Final[Mapping[Kind, float]] = {"bce": 0.0, "least-squares": 0.0, "hinge": -1.0, "wasserstein": -1.0}
-"""What each loss wants of a code's logit; of a prior sample's it wants 1."""
+"""The target for a code's logit in each loss; the target for a prior sample is 1."""
 
 
 class Segment(NamedTuple):
-    """Rows that a discriminator sees as one group: its loss is their mean."""
+    """Rows that a discriminator sees as one group; the group's loss is the mean over its rows."""
 
     z: Tensor
     """(n, *event_shape)."""
     labels: Tensor | None
-    """(n,), the number of classes standing for "unlabeled"; None if the discriminator takes no labels."""
+    """(n,), where the number of classes means "unlabeled"; None if the discriminator takes no labels."""
     from_prior: bool
 
 
 @dataclass(frozen=True)
 class AdversarialLoss:
-    """What discriminators and generator play for. Each loss is a sum over segments of the mean over their rows.
+    """The adversarial losses by kind. Each loss is a sum over segments of the mean over their rows.
 
     | kind          | discriminator: prior, code               | generator: code | source          |
     | ------------- | ---------------------------------------- | --------------- | --------------- |
@@ -40,7 +40,7 @@ class AdversarialLoss:
     | hinge         | max(0, 1 - logit), max(0, 1 + logit)     | -logit          | arXiv 1705.02894 |
     | wasserstein   | -logit, logit                            | -logit          | arXiv 1701.07875 |
 
-    The last has no bound: it wants a discriminator that is Lipschitz, by its layers or by a gradient penalty.
+    wasserstein is unbounded. It needs a Lipschitz discriminator, by its layers or by a gradient penalty.
     """
 
     kind: Kind = "bce"
@@ -50,10 +50,10 @@ class AdversarialLoss:
     def discriminator(
         self, discriminator: Discriminator, segments: Sequence[Segment], noise: float = 0.0
     ) -> DiscriminatorLoss:
-        """What the discriminator minimizes to tell the segments apart, in one call of it.
+        """The discriminator's loss over all segments, from one call of the discriminator.
 
         `noise` is the standard deviation of Gaussian instance noise on its input (arXiv 1610.04490). Accuracies and
-        mean logits are one for each segment.
+        mean logits are returned for each segment.
         """
         real, code = 1.0 - self.label_smoothing, CODE_TARGET[self.kind]
         targets = tuple(real if segment.from_prior else code for segment in segments)
@@ -62,8 +62,8 @@ class AdversarialLoss:
     def generator(
         self, discriminator: Discriminator, segments: Sequence[Segment], noise: float = 0.0
     ) -> DiscriminatorLoss:
-        """What the encoder minimizes: its codes are to pass for prior samples (non-saturating for bce)."""
-        # Beyond the hinge the discriminator gives a generator no gradient, so that the generator's loss is linear.
+        """The encoder's loss, which is low if its codes look like prior samples (non-saturating for bce)."""
+        # Beyond the hinge the generator would get no gradient, so its loss is linear.
         kind: Kind = "wasserstein" if self.kind == "hinge" else self.kind
         return _loss(discriminator, segments, (1.0,) * len(segments), kind, noise)
 
@@ -83,7 +83,7 @@ def gradient_penalty(discriminator: Discriminator, segments: Sequence[Segment]) 
 def _loss(
     discriminator: Discriminator, segments: Sequence[Segment], targets: tuple[float, ...], kind: Kind, noise: float
 ) -> DiscriminatorLoss:
-    """All segments through the discriminator in one call; through its linear head by the kernel, where it has one."""
+    """Pass all segments through the discriminator in one call, and through a linear head by the kernel."""
     z = torch.cat([segment.z for segment in segments])
     if noise:
         z = z + noise * torch.randn_like(z)
@@ -103,7 +103,7 @@ def _loss(
 
 
 def _head(discriminator: Discriminator, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Features, weight and bias whose linear map is the discriminator's logit; its logits by 1 if it offers no head."""
+    """Features, weight and bias whose linear map is the logit. Without a head: the logits, 1 and 0."""
     if supports_head(discriminator) and isinstance(discriminator.head, nn.Linear):
         head = discriminator.head
         features, weight = discriminator.body(z, labels), head.weight
@@ -112,7 +112,7 @@ def _head(discriminator: Discriminator, z: Tensor, labels: Tensor | None) -> tup
     return logits.unsqueeze(1), logits.new_ones(1), logits.new_zeros(())
 
 
-@cache  # without a limit: a captured step reads these tensors where they are
+@cache  # without a limit: a captured CUDA graph reads these tensors at fixed addresses
 def _by_segment(values: tuple[float, ...], sizes: tuple[int, ...], device: torch.device) -> Tensor:
-    """Each value as often as its segment has rows; kept, as every step asks for the same."""
+    """Repeat each value for every row of its segment; cached, because every step asks for the same."""
     return torch.cat([torch.full((size,), value, device=device) for value, size in zip(values, sizes, strict=True)])

@@ -15,10 +15,10 @@ def reconstruction_loss(x_hat: Tensor, x: Tensor) -> Tensor:
 
 
 def negative_log_likelihood(x_hat: Tensor, x: Tensor, likelihood: Literal["bernoulli", "gaussian"]) -> Tensor:
-    """-E log p(x | x_hat) in nats, summed over a row's features and averaged over rows.
+    """The mean of -log p(x | x_hat) in nats, summed over a row's features and averaged over rows.
 
-    "bernoulli" for x in [0, 1] (N, *shape), x_hat the means; "gaussian" with variance 1. The former has no gradient
-    where a mean has rounded to 1, as a sigmoid does from about 17 on.
+    "bernoulli" for x in [0, 1] (N, *shape), x_hat the means; "gaussian" with variance 1. The Bernoulli gradient
+    vanishes where a mean is rounded to 1, as a sigmoid is from about 17 on.
     """
     if likelihood == "gaussian":
         return reconstruction_loss(x_hat, x) + 0.5 * math.log(2 * math.pi) * x[0].numel()
@@ -27,14 +27,14 @@ def negative_log_likelihood(x_hat: Tensor, x: Tensor, likelihood: Literal["berno
 
 
 def log_of(y: Tensor) -> Tensor:
-    """log y of probabilities, bounded below by the logarithm of the smallest normal float32, about -87."""
+    """The logarithm of probabilities, bounded below by that of the smallest normal float32, about -87."""
     return y.clamp_min(torch.finfo(torch.float32).tiny).log()
 
 
 def classification_loss(y: Tensor, labels: Tensor) -> Tensor:
     """The cross-entropy -E log q(y = label | x), in nats, of y (N, K) on the simplex and labels (N,).
 
-    Of probabilities and not of logits, as any encoder gives them; the gradient of a softmax through its logarithm is
-    exact down to probabilities of 1e-38.
+    It takes probabilities, because every encoder gives those and not logits. The gradient of a softmax through its
+    logarithm is exact down to probabilities of 1e-38.
     """
     return -log_of(y).gather(1, labels.unsqueeze(1)).mean()

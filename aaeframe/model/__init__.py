@@ -1,1 +1,1 @@
-"""The autoencoder, its representation, and what is asked of a prior."""
+"""The autoencoder, its representation, and the requirements on priors."""

@@ -1,4 +1,4 @@
-"""The model of a run: encoder, decoder, and what imposes the prior on the codes between them."""
+"""The model of a run: encoder, decoder, priors and discriminators."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from aaeframe.protocols import Code, DataSpec, Encoder, LabeledSample, Prior, Su
 from aaeframe.seeds import stream
 
 Rows: TypeAlias = "Tensor | np.ndarray | Split"
-"""Rows of data in the user's units, (N, *shape). A split is read as it is gone through."""
+"""Rows of data in the user's units, (N, *shape). A split is read in chunks."""
 
 MOST_AT_ONCE = 1000
-"""Rows that go through a network together outside of training."""
+"""The largest batch outside training, in rows."""
 BYTES_AT_ONCE = 2**26
-"""What so many rows may take in float32; of larger rows there are fewer."""
+"""Memory limit for one batch outside training, in bytes of float32."""
 
 
 class Autoencoder(nn.Module):
     """Encoder, decoder, priors and discriminators of one run.
 
-    `encode`, `decode`, `reconstruct` and `sample` take and return the user's own units, work in batches, without
-    gradient and in evaluation mode. Training reaches for the parts themselves.
+    `encode`, `decode`, `reconstruct` and `sample` take and return the user's units. They work in batches, without
+    gradient and in evaluation mode. Training uses the submodules directly.
     """
 
     mean: Tensor
@@ -61,25 +61,25 @@ class Autoencoder(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the model lives."""
+        """The device of the model."""
         return self.mean.device
 
     @property
     def batch_size(self) -> int:
-        """How many rows go through the networks together where nothing else is asked for."""
+        """The batch size used outside training."""
         return max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (4 * self.data_shape.numel())))
 
     @property
     def noise_shape(self) -> torch.Size:
-        """The shape of the noise that encoding one row consumes; empty if the encoder is deterministic."""
+        """The shape of the noise for encoding one row; empty if the encoder is deterministic."""
         return cast(Encoder, self.encoder).noise_shape
 
     def scale(self, x: Tensor) -> Tensor:
-        """The user's units -> the model's, float32, on the device of x."""
+        """Convert from the user's units to the model's, float32, on the device of x."""
         return (x.float() - self.mean) / self.std
 
     def unscale(self, x: Tensor) -> Tensor:
-        """The model's units -> the user's."""
+        """Convert from the model's units to the user's."""
         return x.float() * self.std + self.mean
 
     @torch.no_grad()
@@ -88,8 +88,8 @@ class Autoencoder(nn.Module):
     ) -> dict[str, Tensor]:
         """The codes of x (N, *shape): each block (N, *event_shape), or (draws, N, *event_shape).
 
-        With draws=0 the noise of a stochastic encoder is zero; otherwise each draw is one of q(z | x), from
-        `generator` (on the CPU) or, without it, torch's global one. DataError if x is not of the model's shape.
+        With draws=0 the noise of a stochastic encoder is zero. Otherwise each draw is a sample of q(z | x), with noise
+        from `generator` (on the CPU) or, without it, torch's global one. DataError if x is not of the model's shape.
         """
         self.eval()
         codes: dict[str, Tensor] = {}
@@ -100,25 +100,25 @@ class Autoencoder(nn.Module):
                 for name in self.priors:
                     if name not in codes:
                         codes[name] = torch.empty(max(draws, 1), len(x), *found[name].shape[1:], device=self.device)
-                    # To its place: small tensors that stay between large ones that go would keep those from coming
-                    # back to the same memory, which would grow as if all rows were in it.
+                    # Copied into one tensor: small tensors kept between large temporary ones would fragment
+                    # memory, which would then grow as if all rows were in it.
                     codes[name][drawn, start : start + len(rows)] = found[name]
                 start += len(rows)
         return {name: z if draws else z[0] for name, z in codes.items()}
 
     @torch.no_grad()
     def decode(self, code: Code, labels: Tensor | None = None, *, batch_size: int | None = None) -> Tensor:
-        """The data of codes, each block (N, *event_shape) -> (N, *shape), float32 in the user's units.
+        """Decode codes, each block (N, *event_shape) -> (N, *shape), float32 in the user's units.
 
-        `labels` (N,) are for a model whose decoder is told them (paper, section 4); DataError if it is and they are
-        not given, or the code lacks a block.
+        `labels` (N,) are for a model whose decoder takes labels (paper, section 4). DataError if they are missing
+        there, or if the code lacks a block.
         """
         batches = self.represent(code, labels).split(batch_size or self.batch_size)
         return self.unscale(torch.cat([self.decoder(rows) for rows in batches]))
 
     @torch.no_grad()
     def represent(self, code: Code, labels: Tensor | None = None) -> Tensor:
-        """The decoder's input for codes, (N, R): of recipe `reduction` W_C y + z. Otherwise as for `decode`."""
+        """The decoder's input (N, R) for codes; with recipe `reduction` W_C y + z. Otherwise as for `decode`."""
         self.eval()
         missing = self.priors.keys() - code.keys()
         if missing:
@@ -130,15 +130,15 @@ class Autoencoder(nn.Module):
         return self.representation(blocks, None if labels is None else self._checked(labels, blocks))
 
     def reconstruct(self, x: Rows, labels: Tensor | None = None) -> Tensor:
-        """decode(encode(x), labels), with zero noise: (N, *shape) -> (N, *shape) in the user's units."""
+        """The result of decode(encode(x), labels), with zero noise: (N, *shape) -> (N, *shape) in the user's units."""
         return self.decode(self.encode(x), labels)
 
     @torch.no_grad()
     def sample(self, count: int, *, seed: int | None = None, label: int | None = None) -> Tensor:
-        """Decoded samples of the prior, (count, *shape) in the user's units; of a class if the model knows it.
+        """Decoded samples of the prior, (count, *shape) in the user's units; of one class if `label` is given.
 
-        With a seed the same samples every time, leaving torch's global random state alone; without one they come
-        from that state.
+        With a seed, the samples are the same every time and torch's global random state is not changed. Without one,
+        they come from that state.
         """
         code, labels = self.sample_code(count, seed=seed, label=label)
         return self.decode(code, labels)
@@ -146,11 +146,10 @@ class Autoencoder(nn.Module):
     def sample_code(
         self, count: int, *, seed: int | None = None, label: int | None = None
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Samples of the prior as by `sample_prior`, and the labels (count,) to decode them with, or None.
+        """Samples of the prior as from `sample_prior`, and the labels (count,) for decoding them, or None.
 
-        Without `label` the labels of a decoder that is told them are uniform over the classes. With it they are all
-        that one; a model with a class block has its class set to it instead. DataError if the model has neither, or
-        has no such class.
+        If the decoder takes labels, they are uniform over the classes, or all equal to `label`. If the model has a
+        class block instead, `label` sets it. DataError if the model has neither, or no such class.
         """
         code, classes = self.sample_prior(count, seed=seed), self.num_classes
         if label is not None and (classes is None or not 0 <= label < classes):
@@ -170,7 +169,7 @@ class Autoencoder(nn.Module):
 
     @property
     def num_classes(self) -> int | None:
-        """How many classes a sample can be asked for of; None if the model knows none."""
+        """The number of classes for `sample`; None if the model has no classes."""
         if isinstance(self.representation, WithLabel):
             return self.representation.num_classes
         return None if self.class_block is None else torch.Size(self.priors[self.class_block].event_shape).numel()
@@ -221,7 +220,7 @@ def _sliced(x: Tensor | np.ndarray, size: int) -> Iterator[Tensor | np.ndarray]:
 
 
 def prior_state(block: str, saved: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state_dict of a block's prior among the tensors of a checkpoint's model; empty if it is no module."""
+    """The state_dict of a block's prior among the tensors of a checkpoint's model; empty if it is not a module."""
     prefix = f"model.prior_modules.{block}."
     return {key.removeprefix(prefix): value for key, value in saved.items() if key.startswith(prefix)}
 
@@ -232,11 +231,11 @@ def draw(prior: Prior, count: int, device: torch.device) -> Tensor:
 
 
 def draw_labeled(prior: SupportsLabels, count: int, device: torch.device) -> LabeledSample:
-    """Samples of one prior as by `draw`, and the class of each (count,)."""
+    """Samples of one prior as from `draw`, and the class of each (count,)."""
     value, labels = prior.sample_labeled(torch.Size([count]))
     return LabeledSample(_moved(value, device), labels.to(device, non_blocking=True))
 
 
 def _moved(samples: Tensor, device: torch.device) -> Tensor:
-    # Not to wait for the device is safe: out of pageable memory, torch has read the samples before it returns.
+    # Not waiting for the device is safe: torch has read the samples from pageable memory before it returns.
     return samples.detach().to(device, torch.float32, non_blocking=True)

@@ -1,4 +1,4 @@
-"""The weights that training starts from, where a run sets them and not each component."""
+"""Initial weights set by the run instead of by each component."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aaeframe.errors import ConfigError
 def draw_weights(model: nn.Module, std: float) -> None:
     """Draw the weights of every linear layer and convolution from N(0, std²), and set their biases to 0.
 
-    From torch's global generator. The paper's reproductions agree on 0.01.
+    Uses torch's global generator. Reproductions of the paper agree on 0.01.
     """
     for layer in model.modules():
         if isinstance(layer, nn.Linear | _ConvNd):
@@ -25,7 +25,7 @@ def draw_weights(model: nn.Module, std: float) -> None:
 @torch.no_grad()
 def _draw_weight(layer: nn.Linear | _ConvNd, std: float) -> None:
     drawn = torch.empty_like(layer.weight).normal_(std=std)
-    if is_parametrized(layer, "weight"):  # spectral or weight norm: it stores what gives this weight
+    if is_parametrized(layer, "weight"):  # spectral or weight norm: assigning sets the original parameters
         layer.weight = drawn
     elif "weight" in dict(layer.named_parameters(recurse=False)):
         layer.weight.copy_(drawn)

@@ -1,4 +1,4 @@
-"""What the framework asks of priors, whoever made them."""
+"""Checks of priors, and functions that work with any prior."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from aaeframe.errors import ConfigError
 from aaeframe.protocols import BlockSpec, Prior, SupportsFollowing, SupportsLabels, SupportsLogProb
 
 FILE_KEYS: Final = ("x", "x_hat", "labels", "class_names", "file", "allow_pickle")
-"""What stands beside the blocks in the files of codes, and what `numpy.savez` takes for its own."""
+"""Names that code files use for other arrays, or that are arguments of `numpy.savez`."""
 
 
 def checked_prior(name: str, prior: Prior) -> Prior:
-    """The prior of block `name`, fit to be trained against.
+    """The prior of block `name`, checked for training.
 
-    A distribution of one number becomes one of vectors of length 1. ConfigError if the name or the prior will not do:
-    no sample, shape or support, a batch_shape, a `follow` whose state no checkpoint would have, a
-    support without a rule, samples that are single numbers or of another shape than promised.
+    A distribution of single numbers becomes one of vectors of length 1. ConfigError if the name or the prior is not
+    usable: no sample, shape or support; a batch_shape; a `follow` without a module for its state; a support without a
+    rule; samples that are single numbers or not of the promised shape.
     """
     _check_name(name)
     missing = [part for part in ("sample", "event_shape", "support") if not _has(prior, part)]
@@ -57,14 +57,14 @@ def checked_prior(name: str, prior: Prior) -> Prior:
 
 
 def block_spec(prior: Prior) -> BlockSpec:
-    """What encoders and discriminators must know of the prior."""
+    """The shape and support of the prior, as encoders and discriminators need them."""
     return BlockSpec(torch.Size(prior.event_shape), prior.support)
 
 
 def labeled_blocks(priors: Mapping[str, Prior], num_classes: int | None) -> tuple[str, ...]:
-    """The blocks whose discriminator is told labels; none if num_classes is None.
+    """The blocks whose discriminator takes labels; none if num_classes is None.
 
-    ConfigError if there are labels and no prior knows classes, or one knows another number than the data has.
+    ConfigError if there are labels but no prior has classes, or one has another number of classes than the data.
     """
     if num_classes is None:
         return ()
@@ -84,9 +84,9 @@ def labeled_blocks(priors: Mapping[str, Prior], num_classes: int | None) -> tupl
 
 
 def on_device(prior: Prior, device: torch.device) -> Prior:
-    """A prior whose density can be asked for on a device: itself, or a copy with every tensor in it moved there.
+    """A prior whose density works on a device: itself, or a copy with all its tensors moved there.
 
-    The copy of a distribution checks no values, for which it would have to wait for the device.
+    The copy of a distribution does not validate values, which would wait for the device.
     """
     if isinstance(prior, torch.nn.Module) or device.type == "cpu":
         return prior
@@ -94,8 +94,10 @@ def on_device(prior: Prior, device: torch.device) -> Prior:
 
 
 def _moved(value: Any, device: torch.device, known: dict[int, Any]) -> Any:
-    """Tensors there, and copies of all that holds some; `known` are the copies so far: a transform and its inverse
-    know each other."""
+    """Move tensors to the device and copy everything that holds some.
+
+    `known` has the copies made so far, because a transform and its inverse refer to each other.
+    """
     if isinstance(value, torch.Tensor):
         return value.to(device)
     if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
@@ -111,7 +113,7 @@ def _moved(value: Any, device: torch.device, known: dict[int, Any]) -> Any:
 
 
 def has_density(prior: Prior) -> bool:
-    """Whether the prior's log_prob can be asked for; a Distribution may have one that says it is left out."""
+    """Whether the prior's log_prob works; a Distribution may have one that raises NotImplementedError."""
     if not isinstance(prior, SupportsLogProb):
         return False
     try:
@@ -123,7 +125,7 @@ def has_density(prior: Prior) -> bool:
 
 
 def _check_name(name: str) -> None:
-    """Names under which a module cannot be registered, or which the files of codes use for something else."""
+    """ConfigError for names that nn.ModuleDict cannot register, or that the files of codes use for something else."""
     if name in FILE_KEYS or hasattr(torch.nn.ModuleDict(), name):
         raise ConfigError(f"a block cannot be called {name!r}, which means something else; name it otherwise: z={name}")
 
@@ -131,7 +133,7 @@ def _check_name(name: str) -> None:
 def _has(prior: Prior, part: str) -> bool:
     try:
         return hasattr(prior, part)
-    except NotImplementedError:  # how a Distribution says so
+    except NotImplementedError:  # a Distribution that does not implement it
         return False
 
 
@@ -145,13 +147,16 @@ def _check_batch_shape(name: str, prior: Prior) -> None:
 
 
 def _check_sample(name: str, prior: Prior) -> None:
-    """Draw a few samples, from a random stream of their own; so many that rows and dimensions cannot be mixed up."""
+    """Draw a few samples, from a random stream of their own, and check their shape.
+
+    Their number differs from every dimension of the event, so that rows and dimensions cannot be confused.
+    """
     count = next(it for it in itertools.count(3) if it not in prior.event_shape)
     who = f"the prior of block {name!r}, of type {type(prior).__name__},"
     try:
         with torch.random.fork_rng(devices=[]):
             sample = prior.sample(torch.Size([count]))
-    except Exception as error:  # it is someone else's code
+    except Exception as error:  # anything may be raised by third-party code
         raise ConfigError(f"{who} cannot be sampled: {type(error).__name__}: {error}") from error
     asked = (count, *prior.event_shape)
     if not isinstance(sample, torch.Tensor) or tuple(sample.shape) != asked:

@@ -1,4 +1,4 @@
-"""What stands between code and decoder: (code, labels) -> the decoder's input, (N, size)."""
+"""The representation: (code, labels) -> the decoder's input, (N, size)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Representation(nn.Module):
     """The decoder's input as a function of the code, and of labels where `takes_labels`."""
 
     size: int
-    """The width of what it gives."""
+    """The width of the representation."""
     takes_labels = False
 
     def forward(self, code: Code, labels: Tensor | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and folders that no link leaves."""
+"""Atomic writes, and checks for links that lead out of a folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aaeframe.errors import RunError
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write into a RunError that names the path."""
+    """Turn an OSError while writing into a RunError that names the path."""
     try:
         yield
     except OSError as error:
@@ -23,18 +23,19 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write aside, flush to the disk, rename. RunError if the disk is full or the folder cannot be written."""
+    """Write to a temporary file, flush it to the disk and rename it. RunError if it cannot be written."""
     with written_atomically(path) as file:
         file.write(data)
 
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[IO[bytes]]:
-    """Inside, a file aside to write into; then flush to the disk and rename. RunError as of `write_atomically`.
+    """Yield a temporary file to write into; then flush it to the disk and rename it.
 
-    An OSError of what is read to be written is not one of writing, and stays what it is.
+    RunError if the file cannot be written. An OSError of the code inside the block, for example from reading its input,
+    is raised unchanged.
     """
-    # Process numbers are told apart neither by threads nor by containers that share a folder.
+    # A random name: threads, and containers that share a folder, may have the same process number.
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with writing(path):
         file = io.BufferedRandom(_Aside(aside, path))
@@ -52,7 +53,7 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
 
 
 class _Aside(io.FileIO):
-    """A new file, nobody's link, that tells the path it is in place of when it cannot be written."""
+    """A new file (never an existing link) whose errors name the path that it will replace."""
 
     def __init__(self, aside: Path, path: Path) -> None:
         super().__init__(aside, "x+b")
@@ -64,7 +65,7 @@ class _Aside(io.FileIO):
 
 
 def append_whole(path: Path, data: bytes) -> None:
-    """Append, and flush to the disk. RunError if the disk refuses it, in which case no part of the data stays."""
+    """Append and flush to the disk. RunError if that fails; then none of the data stays in the file."""
     with writing(path):
         size = path.stat().st_size if path.exists() else 0
         try:
@@ -72,33 +73,33 @@ def append_whole(path: Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError:  # after the file is closed, which tries once more to write what is left
+        except OSError:  # after the file is closed, because closing tries to write the rest again
             if path.exists():
                 os.truncate(path, size)
             raise
 
 
 def leads_out(path: Path, folder: Path) -> bool:
-    """Whether a path in a folder is a link, or lies behind one, that leads out of the folder, or nowhere."""
+    """Whether a path in a folder is, or lies behind, a link that leads out of the folder or to nothing."""
     try:
         return not path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # links that lead to each other
+    except (OSError, RuntimeError):  # a loop of links
         return True
 
 
 def contents(folder: Path) -> Iterator[tuple[Path, int]]:
-    """All that is in a folder, at any depth, and the mode of each as `os.lstat` has it; no link is followed."""
+    """Everything in a folder, at any depth, with its mode as of `os.lstat`; links are not followed."""
     for parent, folders, files in os.walk(folder):
         for path in (Path(parent, name) for name in sorted([*folders, *files])):
             try:
                 mode = path.lstat().st_mode
-            except FileNotFoundError:  # written aside by a run in progress, and in its place by now
+            except FileNotFoundError:  # a temporary file of a run in progress, renamed meanwhile
                 continue
             yield path, mode
 
 
 def flush_folder(path: Path) -> None:
-    """Make renames inside a folder durable, where the system lets one open a folder."""
+    """Make renames inside a folder durable, on systems that can open a folder."""
     if os.name != "posix":
         return
     descriptor = os.open(path, os.O_RDONLY)

@@ -1,9 +1,9 @@
-"""Checkpoints: tensors in safetensors, the rest in JSON; whole or absent; verified before use; no code in either.
+"""Checkpoints: tensors in safetensors, the rest in JSON. Complete or absent, verified before use, and free of code.
 
 checkpoints/step-00001200/
     model.safetensors        model.*: weights and buffers;  ema.*: their moving average
     optimizer.safetensors    optimizer.<phase>.<parameter>.<name>, rng.<device>, sums.<metric>
-    state.json               format, versions, place, digests of the two files and of itself
+    state.json               format, versions, position, digests of the two files and of itself
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from aaeframe.storage.atomic import flush_folder, writing
 from aaeframe.storage.formats import loads_json
 
 FORMAT: Final = 1
-"""Grows when a checkpoint can no longer be read by an older version."""
+"""The format's number. It grows when older versions can no longer read a checkpoint."""
 
 KEPT: Final = 2
-"""How many checkpoints of a run are kept."""
+"""The number of checkpoints kept for a run."""
 
 _NAME = re.compile(r"step-(\d{8,})")
 _FILES = ("model.safetensors", "optimizer.safetensors")
@@ -43,23 +43,23 @@ _LARGEST_STATE = 64 * 2**20
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds."""
+    """The content of a checkpoint."""
 
     model: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor]
     state: Mapping[str, Any]
-    """JSON-like: the place in the data, typed scalars, the environment."""
+    """JSON-like: the position in the data, typed scalars, the environment."""
 
 
 def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint under `folder`, aside first, then renamed; older ones beyond the last two are removed.
+    """Write a checkpoint under `folder`: to a temporary folder first, then rename it. Only the last two are kept.
 
-    RunError if it cannot be written; what was there before stands.
+    RunError if it cannot be written; then existing checkpoints are unchanged.
     """
     path = folder / f"step-{step:08d}"
     aside = folder / f".{path.name}.{os.getpid()}.tmp"
     with writing(path):
-        folder.mkdir(exist_ok=True)  # without its parents: a run that was removed meanwhile does not come back as half
+        folder.mkdir(exist_ok=True)  # without parents: a run that was removed meanwhile is not recreated in part
         remove_leftovers(folder)
         try:
             aside.mkdir()
@@ -92,10 +92,10 @@ def latest(folder: Path) -> Path:
 
 
 def read(path: Path) -> Checkpoint:
-    """Read and verify a checkpoint.
+    """Read and verify a checkpoint. Nothing is used before all of it is verified.
 
-    Raises UnusableCheckpoint if it is missing, truncated or altered, by a single bit, anywhere; CheckpointError if it
-    is whole and of a newer format. Nothing is used before all of it is verified.
+    Raises UnusableCheckpoint if it is missing, truncated or altered in any bit. Raises CheckpointError if it is intact
+    but of a newer format.
     """
     state = _read_state(path)
     data = {name: _read_bytes(path / name) for name in _FILES}
@@ -114,13 +114,13 @@ def read(path: Path) -> Checkpoint:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a checkpoint, so that it is none any more but nothing of it is lost; its new path.
+    """Rename a checkpoint so that it is not used any more but not lost; returns its new path.
 
     RunError if it cannot be renamed.
     """
     aside = path.with_name(f"set-aside-{path.name}")
     with writing(aside):
-        if aside.exists():  # of an earlier time
+        if aside.exists():  # from an earlier time
             shutil.rmtree(aside)
         path.rename(aside)
         flush_folder(path.parent)
@@ -128,7 +128,7 @@ def set_aside(path: Path) -> Path:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a write or a removal that was cut off left aside; for who trains the run alone."""
+    """Remove what an interrupted write or removal left. Only for a process that holds the run's lock."""
     for path in folder.glob(".step-*.tmp"):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -143,20 +143,21 @@ def _encoded(checkpoint: Checkpoint) -> dict[str, bytes]:
 
 
 def _copied(tensor: Tensor) -> Tensor:
-    """On the CPU and apart from all others: safetensors refuses tensors that share memory, such as tied weights."""
+    """A copy on the CPU: safetensors refuses tensors that share memory, such as tied weights."""
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
 def _read_state(path: Path) -> dict[str, Any]:
-    """The state without its digest, by which it is verified.
+    """Read state.json, verify its digest and return it without the digest.
 
-    In every format, also a later one, `format` and `digest` mean the same: else damage could not be told from that.
+    `format` and `digest` mean the same in every format, also in later ones: otherwise a newer checkpoint could not be
+    distinguished from a damaged one.
     """
     file = path / "state.json"
     content = _read_bytes(file, _LARGEST_STATE)
     try:
         state = loads_json(content)
-        _canonical(state)  # what can be read may be too deep to be written, as its digest needs
+        _canonical(state)  # the JSON may be too deeply nested to be written, which its digest needs
     except (ValueError, RecursionError) as error:
         raise _damaged(file, f"it is not JSON ({error})") from error
     if not isinstance(state, dict) or type(state.get("format")) is not int:
@@ -168,7 +169,7 @@ def _read_state(path: Path) -> dict[str, Any]:
         raise _damaged(file, f"its digest is not that of its content{more}")
     if state["format"] > FORMAT:
         raise CheckpointError(f"the checkpoint {path} cannot be used: {newer}")
-    if content != _written(state):  # white space, a key said twice, or 1e0 for 1.0
+    if content != _written(state):  # white space, a repeated key, or 1e0 for 1.0
         raise _damaged(file, "its content is not spelled as it was written")
     return without
 
@@ -176,7 +177,7 @@ def _read_state(path: Path) -> dict[str, Any]:
 def _read_bytes(path: Path, most: int | None = None) -> bytes:
     try:
         found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe would block
             raise _damaged(path, "it is not a file")
         if most is not None and found.st_size > most:
             raise _damaged(path, f"it has {found.st_size} bytes, where at most {most} are read")
@@ -197,13 +198,13 @@ def _write_flushed(path: Path, data: bytes) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a checkpoint, which is whole until it is renamed; what cannot be removed now is tried again later."""
+    """Remove a checkpoint. It is intact until it is renamed; if the removal fails, a later write tries again."""
     with suppress(OSError):
         shutil.rmtree(path.rename(path.with_name(f".{path.name}.{os.getpid()}.tmp")))
 
 
 def _written(state: Mapping[str, Any]) -> bytes:
-    """The bytes of state.json: one content, one spelling."""
+    """The bytes of state.json. Equal contents give equal bytes."""
     return json.dumps(state, indent=1).encode()
 
 
@@ -217,35 +218,34 @@ def _digest(data: bytes) -> str:
 
 @dataclass(frozen=True)
 class Newest:
-    """The newest whole checkpoint of a run."""
+    """The newest intact checkpoint of a run."""
 
     path: Path
     checkpoint: Checkpoint
     skipped: dict[Path, str]
-    """Those that are newer and cannot be used, and of each why."""
+    """The newer checkpoints that cannot be used, each with the reason."""
 
 
 def newest_intact(folder: Path, require: Callable[[Checkpoint], None] = lambda checkpoint: None) -> Newest:
-    """The newest checkpoint under `folder` that is whole, and for which `require` raises no UnusableCheckpoint.
+    """The newest intact checkpoint under `folder` for which `require` raises no UnusableCheckpoint.
 
-    CheckpointError if there is none, telling of each what is wrong with it, or if one that would be used is of a newer
-    format.
+    CheckpointError if there is none, with the reason for each, or if the newest intact one is of a newer format.
     """
     while True:
         latest(folder)
         found, skipped = paths(folder), dict[Path, str]()
         newest = _search(found, require, skipped)
         if skipped and paths(folder) != found:
-            continue  # what was removed under us was so by a training, which has written others
+            continue  # a training in progress removed them, and has written newer ones
         if newest is None:
             raise CheckpointError(_none_of(folder, skipped))
         return newest
 
 
 def newest_or_raise(folder: Path) -> Checkpoint:
-    """The newest checkpoint under `folder`, for who computes numbers from it: those of an older one would be others.
+    """The newest checkpoint, for computing results. An older one would give different results, so damage is an error.
 
-    CheckpointError if it is not whole, telling which one is and what can be done, or as of `newest_intact`.
+    CheckpointError if it is damaged, with advice, or if `newest_intact` raises it.
     """
     newest = newest_intact(folder)
     if not newest.skipped:
@@ -279,16 +279,16 @@ def _none_of(folder: Path, skipped: dict[Path, str]) -> str:
 
 
 def decoded(content: bytes) -> dict[str, Tensor]:
-    """The tensors of a safetensors file; ValueError says why it is none, or of what type torch has none."""
+    """The tensors of a safetensors file; ValueError if it is invalid or has a type that torch lacks."""
     try:
         return load(content)
     except SafetensorError as error:
         raise ValueError(str(error)) from error
     except (ValueError, LookupError, TypeError, AssertionError, RuntimeError, OverflowError) as error:
-        # beyond the header, the library looks types up and asserts
+        # the library checks types and sizes by lookups and assertions
         raise ValueError(f"its tensors cannot be made: {type(error).__name__}: {error}") from error
 
 
 def tensors_below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with a prefix, under what follows it."""
+    """The tensors whose names begin with a prefix, under their names without it."""
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

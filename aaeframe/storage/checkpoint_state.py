@@ -1,4 +1,4 @@
-"""What a checkpoint must say of the training it is of. Its digests tell that it says what was written, by whomever."""
+"""Schema of a checkpoint's state.json. Its digests detect corruption, not tampering."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class Part(BaseModel):
-    """A table of the state; what else it holds is nobody's business here."""
+    """A table of the state. Extra keys are ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
 
 class Place(Part):
-    """Of the next batch."""
+    """The position of the next batch."""
 
     epoch: Count
     position: Count
 
 
 class Warned(Part):
-    """What the monitor remembers."""
+    """The memory of the training's diagnosis."""
 
     rows: list[dict[str, float]]
     standing: list[str]
 
 
 class Known(Part):
-    """What was the data."""
+    """The properties of the data that must not change."""
 
     shape: Annotated[list[Annotated[int, Field(ge=1, lt=2**31)]], Field(min_length=1, max_length=4)]
     support: Literal["unit_interval", "real"]
@@ -41,7 +41,7 @@ class Known(Part):
 
 
 class State(Part):
-    """All that a run is opened or resumed from."""
+    """The content of state.json needed to open or resume a run."""
 
     step: Count
     batches: Place
@@ -53,7 +53,7 @@ class State(Part):
 
 
 def check_state(state: Mapping[str, Any]) -> None:
-    """CheckpointError, with every problem and its place, if no training can have written this state."""
+    """CheckpointError, with every problem and its place, if this is not a valid training state."""
     try:
         State.model_validate(state)
     except ValidationError as error:

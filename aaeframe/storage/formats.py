@@ -1,4 +1,4 @@
-"""Parse files that may come from anyone: JSON, TOML and tensors, each with a ValueError that says what is wrong."""
+"""Parse untrusted JSON and TOML; a ValueError says what is wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 
 def loads_json(text: str | bytes) -> Any:
-    """The value that a JSON text holds; ValueError if it is none, or nested deeper than can be read."""
+    """Parse untrusted JSON; ValueError if it is invalid, or nested deeper than can be read."""
     try:
         return json.loads(text)
     except RecursionError as error:
@@ -17,14 +17,14 @@ def loads_json(text: str | bytes) -> Any:
 
 
 LONGEST: Final = 2**20
-"""Characters of a text that is read."""
+"""The largest length of a TOML text, in characters."""
 
 
 MOST_PARTS: Final = 64
-"""Parts of a dotted key: tomllib takes time quadratic in them."""
+"""The largest number of parts of a dotted key: tomllib takes time quadratic in it."""
 
 
-# What is not closed reaches to the end of its line: so every character is looked at once.
+# An unclosed string extends to the end of its line, so that every character is examined only once.
 _PART: Final = r"""(?:[\w-]++|"(?:\\.|[^"\\\n])*+"?|'[^'\n]*+'?)"""
 
 
@@ -35,7 +35,7 @@ _KEY: Final = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+")
 
 
 def loads_toml(text: str) -> dict[str, Any]:
-    """The table that a TOML text holds; ValueError if it is none, or longer than any configuration is."""
+    """Parse a TOML text; ValueError if it is invalid, or longer than any configuration."""
     if len(text) > LONGEST:
         raise ValueError(f"it is longer than the {LONGEST} characters that are read")
     if any(len(_PARTS.findall(key[0])) > MOST_PARTS for key in _KEY.finditer(text)):

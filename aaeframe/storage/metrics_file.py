@@ -1,4 +1,4 @@
-"""The numbers of a run: sums within an epoch, and one row of `metrics.jsonl` for each epoch."""
+"""`metrics.jsonl`: one row of numbers for each epoch of a run."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ Row: TypeAlias = dict[str, Any]
 
 
 class MetricsFile:
-    """`metrics.jsonl`: one JSON object a line, appended and flushed."""
+    """The file `metrics.jsonl`: one JSON object a line, appended and flushed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Write one row; RunError if the disk refuses it, in which case no part of the row stays."""
+        """Write one row; RunError if that fails, and then no part of the row stays."""
         append_whole(self.path, json.dumps(row).encode() + b"\n")
 
     @property
     def size(self) -> int:
-        """The bytes written so far."""
+        """The number of bytes written so far."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def require(self, size: int) -> None:
-        """UnusableCheckpoint, of one that was written after `size` bytes, unless that many whole rows are there."""
+        """UnusableCheckpoint unless the first `size` bytes exist and end with a complete row.
+
+        `size` is the file's size when the checkpoint was written.
+        """
         if self.size < size:
             what = f"has {self.size} bytes"
         elif size and self._byte(size - 1) != b"\n":
@@ -42,7 +45,7 @@ class MetricsFile:
         )
 
     def truncate(self, size: int) -> None:
-        """Forget what was written after `size` bytes; UnusableCheckpoint as of `require`."""
+        """Remove everything after the first `size` bytes; UnusableCheckpoint as for `require`."""
         self.require(size)
         if self.size > size:
             with writing(self.path), self.path.open("r+b") as file:
@@ -54,7 +57,7 @@ class MetricsFile:
             return file.read(1)
 
     def rows(self) -> list[Row]:
-        """Every whole row, without one that a power cut tore off; RunError if a line is no JSON object."""
+        """All complete rows, without a last one cut off by a crash; RunError if a line is not a JSON object."""
         if not self.path.exists():
             return []
         *lines, last = self.path.read_bytes().split(b"\n")

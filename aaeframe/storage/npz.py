@@ -1,4 +1,4 @@
-"""Arrays in an .npz file, of which no more than some rows are in memory at a time."""
+"""Write .npz files with only some rows in memory at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aaeframe.storage.atomic import written_atomically
 
 @dataclass(frozen=True, eq=False)
 class Chunked:
-    """An array that comes in chunks of its rows, once."""
+    """An array given once, in chunks of rows."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -27,7 +27,7 @@ Array: TypeAlias = np.ndarray | Chunked
 
 
 def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write arrays by name, compressed, whole or not at all. RunError if the file cannot be written."""
+    """Write arrays by name, compressed and atomically. RunError if the file cannot be written."""
     with written_atomically(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

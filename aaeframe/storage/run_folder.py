@@ -1,4 +1,4 @@
-"""A run's folder: where it is, what stands in it, and making a new one."""
+"""The folder of a run: its files, and its creation."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class RunFolder:
 
     path: Path
     may_be_numbered: bool = False
-    """Whether the name is ours, so that `create` may put a number after it where it is taken."""
+    """Whether `create` may append a number if the name is taken (the name was generated, not given by the user)."""
 
     @property
     def config(self) -> Path:
-        """The configuration, fully resolved."""
+        """The path of the fully resolved configuration."""
         return self.path / "config.toml"
 
     @property
     def metrics(self) -> Path:
-        """One row an epoch."""
+        """The path of the metrics, one row an epoch."""
         return self.path / "metrics.jsonl"
 
     @property
@@ -53,29 +53,29 @@ class RunFolder:
 
     @property
     def evaluation(self) -> Path:
-        """The last evaluation of each split."""
+        """The path of the last evaluation of each split."""
         return self.path / "evaluation.json"
 
     @property
     def test_accesses(self) -> Path:
-        """A line for each time that test rows were measured or drawn."""
+        """The path of the log with a line for each time that test rows were measured or plotted."""
         return self.path / "test_accesses.jsonl"
 
     def log_test_access(self, access: Mapping[str, Any]) -> None:
-        """Add a line; RunError if it cannot be written."""
+        """Append a line to the log of test accesses; RunError if it cannot be written."""
         told = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **access}
         append_whole(self.test_accesses, json.dumps(told).encode() + b"\n")
 
     def check(self) -> None:
-        """RunError if this is no run, or if a part of it lies outside the folder."""
+        """RunError if this is not a run, or if a part of it lies outside the folder."""
         if not self.config.is_file():
             raise RunError(f"{self.path} is not a run: it has no config.toml. {_runs_beside(self.path)}")
         self._check_closed()
 
     def _check_closed(self) -> None:
-        """RunError if anything in the folder is a link out of it, or neither a file nor a folder.
+        """RunError if the folder contains a link out of it, or anything that is neither a file nor a folder.
 
-        A run may come from a stranger: whoever reads, appends to or clears what is in it does so in it alone.
+        A run may come from a stranger: reading, appending and removing must not reach outside it.
         """
         for path, mode in contents(self.path):
             if stat.S_ISLNK(mode) and leads_out(path, self.path):
@@ -87,7 +87,7 @@ class RunFolder:
                 raise RunError(f"{path} is neither a file nor a folder; nothing else belongs into a run. Remove it")
 
     def write_evaluation(self, split: str, report: Mapping[str, Any]) -> None:
-        """Keep the report of one split beside those of the others."""
+        """Store the report of one split next to the reports of the other splits."""
         reports = {}
         if self.evaluation.exists():
             try:
@@ -98,10 +98,10 @@ class RunFolder:
 
 
 def create(folder: RunFolder, config: str, fill: Callable[[RunFolder], None]) -> RunFolder:
-    """Make the folder with its config.toml and what `fill` puts into it: all of it or nothing, wherever this ends.
+    """Make the folder with its config.toml and what `fill` adds: completely or not at all.
 
-    It is made aside, which is what `fill` is given, and then renamed: under a name of ours that is taken, with the next
-    number behind it. RunError if it cannot be made or the name is taken; then, and if `fill` fails, nothing is left.
+    It is made under a temporary name, given to `fill`, and then renamed. If a generated name is taken, the next number
+    is appended. RunError if the folder cannot be made or the name is taken. On an error, nothing is left.
     """
     parent = folder.path.parent
     missing = [path for path in folder.path.parents if not path.exists()]
@@ -120,20 +120,20 @@ def create(folder: RunFolder, config: str, fill: Callable[[RunFolder], None]) ->
     except BaseException:
         shutil.rmtree(aside.path, ignore_errors=True)
         for path in missing:
-            with suppress(OSError):  # another run may stand in it by now
+            with suppress(OSError):  # it may contain another run by now
                 path.rmdir()
         raise
-    with suppress(OSError):  # the run stands, and is whole; all that a power cut may still take is its name
+    with suppress(OSError):  # the run is complete; at worst, a power cut undoes the renaming
         flush_folder(parent)
     return made
 
 
 def _renamed(aside: RunFolder, folder: RunFolder) -> RunFolder:
-    """The folder under its name: of several processes that ask for one, each gets its own."""
+    """Rename the folder. Processes that ask for the same name each get a folder of their own."""
     for number in count(1):
         path = folder.path if number == 1 else folder.path.with_name(f"{folder.path.name}-{number}")
         try:
-            if path.exists():  # an empty folder would else give way
+            if path.exists():  # otherwise rename would replace an empty folder
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             aside.path.rename(path)
         except OSError as error:
@@ -145,7 +145,7 @@ def _renamed(aside: RunFolder, folder: RunFolder) -> RunFolder:
 
 
 def _remove_leftovers(folder: RunFolder) -> None:
-    """What making a folder of this name, or any under a name of ours, left aside when it was killed."""
+    """Remove folders left by an interrupted `create` of this name, or of any generated name."""
     name = r"\d{8}-\d{6}-.+" if folder.may_be_numbered else re.escape(folder.path.name)
     form = re.compile(rf"\.{name}\.[0-9a-f]+\.tmp")
     for path in folder.path.parent.iterdir():
