@@ -1,4 +1,4 @@
-"""Data sets: the digits inside, public ones by name, and the user's own files and arrays.
+"""Data sets: the built-in digits, public ones by name, and the user's own files and arrays.
 
     data = load("digits")
     data = load("faces.npz")
@@ -7,7 +7,7 @@
     data = from_arrays(x, labels)
     data.train.rows(np.array([3, 1, 4]))
 
-Everything that comes in is checked here, once; whoever takes a `Dataset` can trust it.
+All input is checked here, once; users of a `Dataset` can rely on it.
 """
 
 from __future__ import annotations

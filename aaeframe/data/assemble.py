@@ -1,4 +1,4 @@
-"""From arrays to a data set: the checks every source goes through."""
+"""From arrays to a data set, with the checks that every source passes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aaeframe.protocols import DataSpec
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Data as a file holds it, with one label per row or none: all of it, or its training or test part."""
+    """All data of a file, or its training or test part, with one label per row or none."""
 
     x: np.ndarray
     labels: np.ndarray | None = None
@@ -28,9 +28,8 @@ class Part:
 def from_arrays(x: np.ndarray, labels: np.ndarray | None = None, *, name: str = "arrays") -> Dataset:
     """A data set of your own arrays, split 80 : 10 : 10 by a fixed permutation.
 
-    `x` is a table (N, D) or images (N, H, W), (N, H, W, C) or (N, C, H, W); it is not copied if it is
-    contiguous and uint8 or float32, and stays in its file if it is a `numpy.memmap`. `labels` (N,) are
-    integers or texts.
+    `x` is a table (N, D) or images (N, H, W), (N, H, W, C) or (N, C, H, W). It is not copied if it is contiguous and
+    uint8 or float32, and stays in its file if it is a `numpy.memmap`. `labels` (N,) are integers or texts.
 
     Raises:
         DataError: the arrays are empty, not finite, not of these shapes, or the labels do not fit.
@@ -52,9 +51,8 @@ def assemble(
 ) -> Dataset:
     """Check the parts and cut them into the three splits.
 
-    Without `cuts` one part is split by `splits.shuffled`, two are training and test
-    (`splits.shuffled_train`), three are training, validation and test. `spec` and `class_names` are given
-    where they are known better than from the values.
+    Without `cuts`, one part is split by `splits.shuffled`. Two parts are training and test (`splits.shuffled_train`),
+    three are training, validation and test. `spec` and `class_names` override what would be derived from the values.
     """
     arrays, labels, found_names, values = _checked(name, parts)
     cuts = cuts or _default_cuts(arrays, name)
@@ -69,7 +67,7 @@ def assemble(
 def gather(
     name: str, parts: Sequence[Part], class_names: tuple[str, ...] | None = None
 ) -> tuple[Split, tuple[str, ...] | None]:
-    """Check the parts as `assemble` does and put them one after another; what the classes are called beside them."""
+    """Check the parts as `assemble` does and concatenate them; returns the rows and the class names."""
     arrays, labels, found_names, _ = _checked(name, parts)
     known = [part for part in labels if part is not None]
     x = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
@@ -79,7 +77,7 @@ def gather(
 def _checked(
     name: str, parts: Sequence[Part]
 ) -> tuple[list[np.ndarray], list[np.ndarray | None], tuple[str, ...] | None, Range]:
-    """The rows and the labels of each part, what the classes are called, and the range of all values."""
+    """The rows and the labels of each part, the class names, and the range of all values."""
     arrays = [as_rows(part.x, name) for part in parts]
     _check_alike(arrays, name)
     ranges = [check_finite(x, name) for x in arrays]
@@ -115,5 +113,5 @@ def _check_alike(arrays: Sequence[np.ndarray], name: str) -> None:
 
 
 def _names(found: tuple[str, ...] | None, known: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    # known names apply only where the labels are the classes they name
+    # known names apply only if the labels have as many classes
     return known if found is not None and known is not None and len(found) == len(known) else found

@@ -25,10 +25,10 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "tfd": "faces of 48x48 gray pixels, the Toronto Face Database; you bring its TFD_48x48.mat",
     }
 )
-"""The names `load` knows, and one line on each."""
+"""The names that `load` knows, with a line on each."""
 
 HELD_OUT: Final = 10_000
-"""How many of the last training rows are the validation split of the downloaded data sets."""
+"""The number of last training rows used as the validation split of the downloaded data sets."""
 
 CLOTHES: Final = (
     "T-shirt/top",
@@ -92,7 +92,7 @@ SVHN: Final = _files(
 
 
 def load_digits() -> Dataset:
-    """The digits inside: uint8 from 0 to 16, (1, 8, 8).
+    """The built-in digits: uint8 from 0 to 16, (1, 8, 8).
 
     1,257 rows are for training, 180 for validation, 360 for the test, by `splits.stratified`.
     """
@@ -112,13 +112,13 @@ def load_four(name: str, files: tuple[RemoteFile, ...], class_names: tuple[str, 
 
 
 def load_svhn() -> Dataset:
-    """SVHN's cropped digits, the label 10 read as 0; the last 10,000 training rows are for validation."""
+    """SVHN's cropped digits, with label 10 read as 0; the last 10,000 training rows are for validation."""
     parts = [part for file in SVHN for part in mat.read_parts(fetch(file, "svhn"), None)]
     return assemble("svhn", parts, splits.last(len(parts[0].x), HELD_OUT))
 
 
 def load_tfd() -> Dataset:
-    """The Toronto faces, as `mat.read_parts` reads them, from the file the user brings."""
+    """The Toronto faces from the user's file, as `mat.read_parts` reads them."""
     path = find_kept("TFD_48x48.mat", "tfd")
     if path is None:
         raise DataError(

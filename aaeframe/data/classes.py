@@ -1,4 +1,4 @@
-"""Labels become class indices."""
+"""Convert labels to class indices."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 from aaeframe.errors import DataError
 
 MOST_CLASSES: Final = 10_000
-"""More different labels than this are a quantity and not classes."""
+"""The largest number of classes. Labels with more different values are a quantity."""
 
 
 def as_classes(
     labels: Sequence[np.ndarray | None], sizes: Sequence[int], where: str
 ) -> tuple[list[np.ndarray | None], tuple[str, ...] | None]:
-    """The labels of the parts of one data set as int64 indices (N,), and what each class is called.
+    """Class indices for the labels of all parts, each int64 (N,), and the name of each class.
 
-    Integers that are exactly 0..K-1 stay as they are. Other integers, and texts, become the position of their
-    value among the sorted different values. Names are the values as text. Parts without labels stay without.
+    Integers that are exactly 0..K-1 stay as they are. Other integers, and texts, become the position of their value
+    among the sorted different values. Names are the values as text. Parts without labels stay None.
 
     Raises:
         DataError: labels are of the wrong number or type, negative, or of more than `MOST_CLASSES` values.
@@ -44,10 +44,10 @@ def as_classes(
 
 
 def check_names(names: Iterable[str], where: str) -> None:
-    """Refuse names of classes that cannot be written.
+    """Refuse class names that cannot be written as UTF-8.
 
     Raises:
-        DataError: a name holds what is no character, as the names of files may that are not in UTF-8.
+        DataError: a name holds an invalid character, as file names that are not in UTF-8 may.
     """
     for name in names:
         try:
@@ -80,7 +80,7 @@ def _one_per_row(labels: np.ndarray, rows: int, where: str) -> np.ndarray:
 
 
 def _integers(labels: np.ndarray, where: str) -> np.ndarray:
-    with np.errstate(invalid="ignore"):  # NaN and infinity equal nothing they are cast to
+    with np.errstate(invalid="ignore"):  # NaN and infinity differ from whatever they are cast to
         whole = labels.astype(np.int64)
     wrong = np.flatnonzero((whole != labels) | (whole < 0))
     if len(wrong):

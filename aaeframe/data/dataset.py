@@ -1,4 +1,4 @@
-"""A data set: three splits of rows, and the shape and scale they share."""
+"""A data set: three splits of rows, with their shape and scale."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from aaeframe.protocols import DataSpec
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Rows of an array, in the user's units, that may be larger than memory.
+    """Rows of an array, in the user's units, possibly larger than memory.
 
-    `data` is (M, *shape), in memory or a view of a `numpy.memmap`. `index` (N,) says which of its rows belong
-    to the split, None meaning all of them. Rows are read when they are asked for, never before.
+    `data` is (M, *shape), in memory or a view of a `numpy.memmap`. `index` (N,) selects the rows of the split; None
+    selects all. Rows are read only when requested.
     """
 
     data: np.ndarray
@@ -34,36 +34,36 @@ class Split:
 
     @property
     def dtype(self) -> np.dtype:
-        """What `rows` returns: uint8 for uint8 data, float32 for all other."""
+        """The type of `rows`: uint8 for uint8 data, float32 for all other."""
         return np.dtype(np.uint8 if self.data.dtype == np.uint8 else np.float32)
 
     @property
     def nbytes(self) -> int:
-        """The bytes `array()` takes."""
+        """The size of `array()` in bytes."""
         return len(self) * prod(self.shape) * self.dtype.itemsize
 
     @property
     def is_mapped(self) -> bool:
-        """Whether the rows lie in a file and are read from it as they are asked for."""
+        """Whether the rows are in a file and read from it when requested."""
         return isinstance(self.data, np.memmap)
 
     def rows(self, index: np.ndarray) -> np.ndarray:
-        """Rows (len(index), *shape) at these positions in the split, contiguous and apart from the file."""
+        """Rows (len(index), *shape) at these positions in the split, contiguous and copied from the file."""
         where = index if self.index is None else self.index[index]
         return np.array(self.data[where], dtype=self.dtype, order="C", copy=None, subok=False)
 
     def take(self, index: np.ndarray) -> Split:
-        """The rows at these positions in the split as one of their own; nothing is read."""
+        """A split of the rows at these positions; nothing is read."""
         where = index if self.index is None else self.index[index]
         return Split(self.data, where, None if self.labels is None else self.labels[index])
 
     def chunks(self, size: int) -> Iterator[np.ndarray]:
-        """All rows in order, `size` at a time, each read when its turn comes."""
+        """All rows in order, in chunks of `size`, each read when needed."""
         for start in range(0, len(self), size):
             yield self.rows(np.arange(start, min(start + size, len(self))))
 
     def array(self) -> np.ndarray:
-        """The whole split (N, *shape) in memory, writable. It may share memory with `data` in memory."""
+        """All rows of the split (N, *shape) in memory, writable. May share memory with `data` in memory."""
         if self.index is not None:
             return self.rows(np.arange(len(self)))
         copy = True if self.is_mapped or not self.data.flags.writeable else None
@@ -80,12 +80,13 @@ class Dataset:
     validation: Split
     test: Split
     num_classes: int | None
-    """How many classes there are; None if no split has labels."""
+    """The number of classes; None if no split has labels."""
     class_names: tuple[str, ...] | None
-    """What the classes are called, by index: the label values of the file, or the names of its subfolders."""
+    """The class names by index: the label values of the file, or the names of its subfolders."""
 
     def split(self, name: str) -> Split:
-        """ "train", "validation", "test", or "all": every row once, in the order of the file where there is one."""
+        """The split "train", "validation", "test", or "all": every row once, in the order of the file if there is one.
+        """
         if name != "all":
             return {"train": self.train, "validation": self.validation, "test": self.test}[name]
         parts = (self.train, self.validation, self.test)

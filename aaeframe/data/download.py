@@ -1,6 +1,6 @@
-"""Files of public data sets: looked for where the user keeps data, then in the cache, then downloaded.
+"""Files of public data sets: from the user's data folder, the cache, or the network, in this order.
 
-Every file is verified by its SHA-256 before it is used, wherever it comes from.
+Every file is verified by its SHA-256 before use, wherever it comes from.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from typing import Final
 from aaeframe.errors import DataError, DownloadError
 
 VARIABLE: Final = "AAEFRAME_DATA"
-"""The environment variable that names the folder looked in first."""
+"""The environment variable that names the folder searched first."""
 
 TIMEOUT_SECONDS: Final = 30.0
-"""How long a server may stay silent."""
+"""The longest time to wait for a server's next bytes."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A public file, by its digest."""
+    """A public file and its digest."""
 
     name: str
     sha256: str
     urls: tuple[str, ...]
-    """Where it is, tried in this order."""
+    """The addresses, tried in this order."""
     content_sha256: str | None = None
-    """The digest of what is inside a .gz file, by which a copy that was compressed again is also known."""
+    """The digest of the uncompressed content of a .gz file, so that a recompressed copy is recognized, too."""
 
 
 def fetch(file: RemoteFile, dataset: str) -> Path:
@@ -44,7 +44,7 @@ def fetch(file: RemoteFile, dataset: str) -> Path:
     Looks for `$AAEFRAME_DATA/DATASET/FILE`, `$AAEFRAME_DATA/FILE` and the cache folder before it downloads.
 
     Raises:
-        DataError: AAEFRAME_DATA is no folder or holds an altered copy, or the cache cannot be written.
+        DataError: AAEFRAME_DATA is not a folder or has an altered copy, or the cache cannot be written.
         DownloadError: no server delivered the file.
     """
     kept = find_kept(file.name, dataset)
@@ -60,7 +60,7 @@ def fetch(file: RemoteFile, dataset: str) -> Path:
 
 
 def kept_folder() -> Path | None:
-    """The folder `AAEFRAME_DATA` names, if it is set.
+    """The folder that `AAEFRAME_DATA` names; None if it is not set.
 
     Raises:
         DataError: there is no such folder.
@@ -75,7 +75,7 @@ def kept_folder() -> Path | None:
 
 
 def find_kept(name: str, dataset: str) -> Path | None:
-    """The file in the folder of `AAEFRAME_DATA`, in the data set's subfolder or directly, if it is there."""
+    """The file in the folder of `AAEFRAME_DATA`, in the data set's subfolder or directly; None if it does not exist."""
     folder = kept_folder()
     if folder is None:
         return None
@@ -87,7 +87,7 @@ def _retrieve(file: RemoteFile, dataset: str) -> Path:
     from requests.exceptions import RequestException
 
     folder = Path(pooch.os_cache("aaeframe")) / dataset
-    # a server that compresses on the way would have its .gz files unpacked on arrival
+    # without this header, a server may compress the transfer, and .gz files would be unpacked on arrival
     downloader = pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS, headers={"Accept-Encoding": "identity"})
     failures = []
     for url in file.urls:
@@ -123,7 +123,7 @@ def _what_happened(error: Exception) -> str:
 
 
 def _root(error: BaseException) -> BaseException:
-    # requests wraps urllib3 wraps the socket: the innermost says what happened, the others repeat the address
+    # requests wraps urllib3, which wraps the socket: the innermost error says what happened
     inner = error.__cause__ or error.__context__
     return error if inner is None else _root(inner)
 
@@ -142,7 +142,7 @@ def _same_content(path: Path, file: RemoteFile) -> bool:
     try:
         with gzip.open(path) as stream:
             return _digest_of(stream) == file.content_sha256
-    except (OSError, EOFError, zlib.error):  # not gzip, or cut off: then it is not the content asked for
+    except (OSError, EOFError, zlib.error):  # not gzip, or truncated
         return False
 
 
@@ -155,7 +155,7 @@ def _digest_of(stream: BufferedIOBase) -> str:
 
 @contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
-    # not by its level: pooch's logger is no part of logging's tree, so a level once looked up would stay cached
+    # not by its level: pooch's logger is not part of logging's tree, so a cached level would not be reset
     before, logger.disabled = logger.disabled, True
     try:
         yield

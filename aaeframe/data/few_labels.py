@@ -1,4 +1,4 @@
-"""The few labeled examples of training with few labels."""
+"""The labeled subset for training with few labels."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from aaeframe.errors import DataError
 
 
 def labeled_subset(labels: np.ndarray, count: int, num_classes: int, seed: int) -> np.ndarray:
-    """The sorted rows (count,) of labeled examples, as many of each class, or one more in some; or all there are.
+    """The sorted rows (count,) of labeled examples, with equal numbers per class, up to one; or all rows.
 
-    A pure function of its arguments. With the same seed a smaller subset lies within every larger one.
+    A pure function of its arguments. With the same seed, a smaller subset is part of every larger one.
 
     Raises:
-        DataError: there are fewer examples than asked, fewer asked than classes, or too few of one class.
+        DataError: there are fewer examples than requested, fewer requested than classes, or too few of one class.
     """
     if not num_classes <= count <= len(labels):
         raise DataError(
@@ -33,7 +33,7 @@ def labeled_subset(labels: np.ndarray, count: int, num_classes: int, seed: int) 
 def _shares(sizes: np.ndarray, count: int, seed: int) -> np.ndarray:
     share = np.full(len(sizes), count // len(sizes))
     order = np.random.default_rng(seed).permutation(len(sizes))
-    roomy = order[sizes[order] > share[order]]  # a class with nothing left is passed over for the extra one
+    roomy = order[sizes[order] > share[order]]  # only classes with examples left can give an extra one
     share[roomy[: count % len(sizes)]] += 1
     if (sizes < share).any() or share.sum() < count:
         least = int(sizes.argmin())

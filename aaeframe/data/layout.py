@@ -1,4 +1,4 @@
-"""The one rule by which arrays become rows of images or of a table."""
+"""The rule by which arrays become rows of images or of a table."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from aaeframe.errors import DataError
 
 CHANNELS: Final = (1, 3, 4)
-"""Channel counts by which the channel axis of an image array is known."""
+"""Numbers of channels by which the channel axis of an image array is recognized."""
 
 
 def as_rows(x: np.ndarray, where: str) -> np.ndarray:
-    """A view of the array as (N, D) for a table or (N, C, H, W) for images; a mapped file stays unread.
+    """A view of the array as (N, D) for a table or (N, C, H, W) for images; a mapped file is not read.
 
     | given | meaning |
     | --- | --- |
@@ -22,10 +22,10 @@ def as_rows(x: np.ndarray, where: str) -> np.ndarray:
     | (N, H, W, C), C in 1, 3, 4 | images, channels last; moved to (N, C, H, W) |
     | (N, C, H, W), C in 1, 3, 4 | images, channels first |
 
-    Where both the last and the second axis could be channels, the last one is.
+    If both the last and the second axis could be channels, the last one is used.
 
     Raises:
-        DataError: the array is empty, is not of numbers, or has a shape of none of these forms.
+        DataError: the array is empty, is not numeric, or has none of these shapes.
     """
     if x.dtype.kind not in "buif":
         raise DataError(f"{where}: the data is of type {x.dtype}; it must be real numbers.")
@@ -53,7 +53,7 @@ def _channels_first(x: np.ndarray, where: str) -> np.ndarray:
 
 
 def settle(x: np.ndarray) -> np.ndarray:
-    """Rows in memory as they stay there: contiguous, uint8 or float32. Mapped rows are left in their file."""
+    """Rows in memory as contiguous uint8 or float32. Mapped rows stay in their file."""
     if isinstance(x, np.memmap):
         return x
     return np.ascontiguousarray(x, dtype=np.uint8 if x.dtype == np.uint8 else np.float32)

@@ -1,4 +1,4 @@
-"""Data from a path: which reader reads what."""
+"""Load data from a name or a path with the reader for its format."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def load(source: str | Path, *, labels: str | None = None, held_out: tuple[int, 
     """A data set by its name (`NAMES`) or from a path of your own.
 
     Args:
-        source: a name, or the path of a .npz, .npy, .csv, .mat or idx file or of a folder of images. A name
-            wins over a file of the same name, which is then to be had as ./name.
+        source: a name, or the path of a .npz, .npy, .csv, .mat or idx file or of a folder of images. A name takes
+            precedence over a file of the same name; load that file as ./name.
         labels: the label column of a .csv, or the labels' array in a .npz or .mat; None finds it by its usual
             names (`tables.LABELS`, `keys.LABELS`).
-        held_out: how many rows are for validation and for the test, of a path without a split of its own.
+        held_out: the numbers of validation and test rows, for a path without a split of its own.
 
-    A path without a split of its own is split 80 : 10 : 10 by a fixed permutation (`splits.shuffled`), if not
-    told otherwise.
+    A path without a split of its own is split 80 : 10 : 10 by a fixed permutation (`splits.shuffled`), unless
+    `held_out` is given.
 
     Raises:
-        DataError: the data is not there, unreadable, empty, not finite, or its labels do not fit.
+        DataError: the data is missing, unreadable, empty, not finite, or its labels do not fit.
         DownloadError: a named data set could not be downloaded.
     """
     if _is_name(source, labels):
@@ -55,10 +55,10 @@ def load(source: str | Path, *, labels: str | None = None, held_out: tuple[int, 
 
 
 def load_rows(source: str | Path, *, labels: str | None = None) -> tuple[Split, tuple[str, ...] | None]:
-    """All rows of a source in their order, however few, and what the classes of their labels are called.
+    """All rows of a source in their order, and the names of the classes of their labels.
 
-    Takes and refuses what `load` does, except that rows are not split and one is enough. Classes are those of this
-    source: where it lacks some, they are not numbered as those of another.
+    Accepts what `load` accepts, but does not split: one row is enough. Classes are numbered within this source: they
+    are not comparable with those of another source that has more classes.
     """
     if _is_name(source, labels):
         dataset = LOADERS[str(source)]()
@@ -69,10 +69,10 @@ def load_rows(source: str | Path, *, labels: str | None = None) -> tuple[Split, 
 
 
 def load_table(path: str | Path) -> np.ndarray:
-    """The numbers of a .npy, .npz or .csv file, float32 (N, D): every column one of D, as no labels are looked for.
+    """The numbers of a .npy, .npz or .csv file, float32 (N, D). Every column is data: no labels are searched.
 
     Raises:
-        DataError: the file is not there, unreadable, empty, not finite, or no table of rows and columns.
+        DataError: the file is missing, unreadable, empty, not finite, or not a table of rows and columns.
     """
     with _readable(path):
         file = Path(path).expanduser()
@@ -93,20 +93,20 @@ def load_table(path: str | Path) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Content:
-    """What a path holds."""
+    """The content of a path."""
 
     parts: Sequence[Part]
     cuts: splits.Cuts | None = None
-    """Where the splits are, if the format says so."""
+    """The rows of each split, if the format defines them."""
     class_names: tuple[str, ...] | None = None
 
 
 @contextmanager
 def _readable(source: str | Path) -> Iterator[None]:
-    """Inside, what the system refuses is a DataError that names the source."""
+    """Turn an error of the operating system into a DataError that names the source."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # RuntimeError is pathlib's for a home folder that is not there
+    except (OSError, RuntimeError) as error:  # pathlib raises RuntimeError for a missing home folder
         raise DataError(f"{source}: cannot be read: {error}.") from error
     except MemoryError as error:
         raise DataError(f"{source}: does not fit into memory. Save it as .npy, which is read row by row.") from error
@@ -153,7 +153,7 @@ def _read_folder(path: Path, labels: str | None) -> Content:
             raise DataError(f"{file}: is a link that leads out of {path}. Copy what it points to into the folder.")
     parts = [Part(idx.read(x), idx.read(y)) for x, y in four]
     count = len(parts[0].x)
-    # a sixth of MNIST's 60,000 is its 10,000
+    # a sixth of MNIST's 60,000 rows are its usual 10,000
     return Content(parts, splits.last(count, count // 6))
 
 

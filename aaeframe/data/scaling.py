@@ -1,4 +1,4 @@
-"""The scale on which a model sees the data."""
+"""The scaling of data for the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aaeframe.protocols import DataSpec
 
 
 def pixels(shape: Sequence[int], white: float) -> DataSpec:
-    """Values from 0 to `white`, seen as [0, 1]."""
+    """The scale for values from 0 to `white`, mapped to [0, 1]."""
     zero, one = torch.zeros(()), torch.ones(())
     return DataSpec(torch.Size(shape), constraints.unit_interval, zero, one * white)
 

@@ -1,4 +1,4 @@
-"""The fixed splits of data that comes without any."""
+"""The fixed splits of data without splits of its own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from aaeframe.errors import DataError
 
 Rows: TypeAlias = tuple[int, slice | np.ndarray]
-"""Rows of one part of the data: the number of the part, and which of its rows."""
+"""Rows of one part of the data: the number of the part, and the selected rows."""
 
 ALL = slice(None)
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """Which rows are for training, for validation and for the test."""
+    """The rows for training, for validation and for the test."""
 
     train: Rows
     validation: Rows
@@ -25,10 +25,10 @@ class Cuts:
 
 
 def shuffled(count: int, where: str, held_out: tuple[int, int] | None = None) -> Cuts:
-    """A tenth for the test, a tenth for validation, the rest for training; or (validation, test) rows held out.
+    """Split into a tenth for the test, a tenth for validation and the rest for training; or by `held_out` rows.
 
-    The rows are those of `numpy.random.default_rng(0).permutation(count)`, first the test's, then the
-    validation's; within a split they keep the order of the file.
+    `held_out` is (validation, test). The permutation is `numpy.random.default_rng(0).permutation(count)`: first the
+    test rows, then the validation rows. Within a split they keep the order of the file.
     """
     _at_least(count, 10, where)
     validation, test = held_out or (count // 10, count // 10)
@@ -43,22 +43,22 @@ def shuffled(count: int, where: str, held_out: tuple[int, int] | None = None) ->
 
 
 def shuffled_train(count: int, where: str) -> Cuts:
-    """For a file with a test part: a tenth of the training part, by the same permutation, for validation."""
+    """Split a file with a test part: a tenth of the training part, by the same permutation, is for validation."""
     _at_least(count, 10, where)
     order, tenth = np.random.default_rng(0).permutation(count), count // 10
     return Cuts((0, np.sort(order[tenth:])), (0, np.sort(order[:tenth])), (1, ALL))
 
 
 def last(count: int, held_out: int) -> Cuts:
-    """For files with a test part: the last `held_out` of `count` training rows for validation."""
+    """Split files with a test part: the last `held_out` of `count` training rows are for validation."""
     return Cuts((0, slice(0, count - held_out)), (0, slice(count - held_out, count)), (1, ALL))
 
 
 def stratified(labels: np.ndarray, validation: int, test: int) -> Cuts:
-    """Splits of these sizes with the classes of the whole in each, within one row per class.
+    """Splits of these sizes, each with the class frequencies of the whole, within one row per class.
 
-    Each row stands where it falls within its class, in random order: at (rank + 1/2) / class size. Sorted by
-    that, any stretch holds its share of every class. The random order is `numpy.random.default_rng(0)`'s.
+    Each row gets the place (rank + 1/2) / class size, by its random rank within its class. After sorting by place, any
+    stretch has its share of every class. The random order is that of `numpy.random.default_rng(0)`.
     """
     order = np.random.default_rng(0).permutation(len(labels))
     place = np.empty(len(labels))

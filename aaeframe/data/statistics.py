@@ -1,4 +1,4 @@
-"""A look at every value, in pieces, so that data larger than memory can be checked and measured."""
+"""Range, moments and finiteness of data, computed in pieces, because data may be larger than memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aaeframe.data.dataset import Split
 from aaeframe.errors import DataError
 
 PIECE_BYTES = 32 * 2**20
-"""How much is looked at in one piece."""
+"""The size of one piece in bytes."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Range:
 
 
 def check_finite(x: np.ndarray, where: str) -> Range:
-    """The range of the values (N, *shape), each of which is finite as float32.
+    """The range of the values (N, *shape), after checking that each is finite as float32.
 
     Raises:
-        DataError: values are not; says how many, and where the first of them is.
+        DataError: some are not; the message says how many, and where the first is.
     """
     if x.dtype.kind != "f":
         return _integer_range(x)
@@ -47,7 +47,7 @@ def check_finite(x: np.ndarray, where: str) -> Range:
 def moments(split: Split) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (*shape) of each feature, float64, by Chan's update over pieces.
 
-    A feature whose deviation float32 cannot tell from a constant gets the deviation 1.
+    A feature that is constant within float32's precision gets the deviation 1.
     """
     count, mean, squares = 0, np.zeros(split.shape), np.zeros(split.shape)
     step = _rows_per_piece(split.shape)
@@ -65,7 +65,7 @@ def moments(split: Split) -> tuple[np.ndarray, np.ndarray]:
 
 def _integer_range(x: np.ndarray) -> Range:
     if x.dtype == np.uint8:
-        return Range(0.0, 255.0)  # what it can hold, not what it happens to hold: the scale of pixels is fixed
+        return Range(0.0, 255.0)  # of the type, not of the values: the scale of pixels is fixed
     pieces = [(piece.min(), piece.max()) for _, piece in _pieces(x)]
     return Range(float(min(low for low, _ in pieces)), float(max(high for _, high in pieces)))
 
@@ -81,7 +81,7 @@ def _rows_per_piece(shape: tuple[int, ...]) -> int:
 
 
 def _single(piece: np.ndarray) -> np.ndarray:
-    # what overflows is an infinity, and what is invalid a NaN: both are what is looked for
+    # overflow gives an infinity, and an invalid value NaN: both are found as not finite
     with np.errstate(over="ignore", invalid="ignore"):
         return piece.astype(np.float32, copy=False)
 

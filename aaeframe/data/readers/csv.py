@@ -15,24 +15,23 @@ from aaeframe.data.assemble import Part
 from aaeframe.errors import DataError
 
 LONGEST_ROW: Final = 2**24
-"""Characters of one row of a table."""
+"""The largest length of one row of a table, in characters."""
 
 LONGEST_LABEL: Final = 1000
-"""Characters of one label; all labels of a file take as much memory as its longest."""
+"""The largest length of one label, in characters; all labels of a file take as much memory as its longest."""
 
 LABELS: Final = ("label", "labels", "class", "target", "y")
-"""The names, in any case, by which a label column is known unless one is named."""
+"""The names, in any case, by which a label column is recognized if none is given."""
 
 
 def read_csv(path: Path, labels: str | None, *, find_labels: bool = True) -> Part:
     """A table of numbers (N, D), cells separated by commas, and its label column if it has one.
 
-    The first line is a header if none of its cells is a number; without one the columns are named 1, 2, 3,
-    and so on. The label column is the one named `labels`, or the first of `LABELS`, which are
-    not looked for without `find_labels`. Labels may be texts.
+    The first line is a header if none of its cells is a number. Without a header the columns are named 1, 2, 3, and so
+    on. The label column is `labels`, or the first of `LABELS` if `find_labels`. Labels may be texts.
 
     Raises:
-        DataError: the file is unreadable or empty, a line is too long or short, or a cell is no number.
+        DataError: the file is unreadable or empty, a line is too long or short, or a cell is not a number.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
@@ -43,7 +42,7 @@ def read_csv(path: Path, labels: str | None, *, find_labels: bool = True) -> Par
 
 @dataclass
 class _Table:
-    """The cells read so far, in one buffer, as a list of a million rows would take ten times the memory."""
+    """The cells read so far, in one buffer: a list of a million rows would take ten times the memory."""
 
     names: Sequence[str]
     label_column: int | None
@@ -71,7 +70,7 @@ class _Table:
             ) from error
 
     def part(self) -> Part:
-        """What was read: the features (N, D), and the labels."""
+        """The features (N, D) and the labels read so far."""
         features = len(self.names) - (self.label_column is not None)
         x = np.frombuffer(self.values, np.float64).reshape(-1, features) if self.values else np.empty((0, features))
         return Part(x, None if self.label_column is None else _numbers_or_texts(self.labels))
@@ -113,12 +112,12 @@ def _lines(stream: TextIO, where: str) -> Iterator[tuple[int, list[str]]]:
 
 @dataclass
 class _Physical:
-    """The lines of a file, of which one row takes several where cells in quotes hold line breaks."""
+    """The lines of a file. One row takes several where cells in quotes hold line breaks."""
 
     stream: TextIO
     where: str
     left: int
-    """Characters the row may still take."""
+    """The number of characters left for the row."""
 
     def __iter__(self) -> Iterator[str]:
         while line := self.stream.readline(self.left + 1):

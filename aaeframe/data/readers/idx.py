@@ -1,7 +1,7 @@
 """The idx format of the MNIST files: a big-endian header, then the values.
 
-The header is two zero bytes, one byte for the type of the values, one for the number of axes, then each
-length in four bytes.
+The header is two zero bytes, one byte for the type of the values, one for the number of axes, then each length in four
+bytes.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ TYPES: Final[Mapping[int, np.dtype]] = {
 }
 
 MOST_AXES: Final = 4
-"""Rows, channels, height and width: no data set has more."""
+"""The largest number of axes: rows, channels, height and width."""
 
 FOUR: Final = (
     ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 )
-"""The images and labels of the training and of the test part, as MNIST names them."""
+"""The images and labels of the training and of the test part, by MNIST's file names."""
 
 
 def is_idx(path: Path) -> bool:
-    """Whether the name says that the file is in the idx format."""
+    """Whether the file has a name of the idx format."""
     return NAME.match(path.name) is not None
 
 
 def read(path: Path) -> np.ndarray:
-    """The array of an idx file: read into memory if it is gzipped, mapped if it is not.
+    """The array of an idx file: read into memory if it is gzipped, otherwise mapped.
 
     Raises:
         DataError: the file is unreadable, not idx, or longer or shorter than its header says.
@@ -60,7 +60,7 @@ def read(path: Path) -> np.ndarray:
 
 
 def labels_beside(images: Path) -> Path | None:
-    """The labels file that belongs to an images file by its name, if it is there, gzipped or not."""
+    """The labels file that belongs to an images file by its name, gzipped or not; None if it does not exist."""
     match = NAME.match(images.name)
     if match is None or "images" not in match["stem"]:
         return None
@@ -69,7 +69,7 @@ def labels_beside(images: Path) -> Path | None:
 
 
 def find_four(folder: Path) -> list[tuple[Path, Path]] | None:
-    """The images and labels of the training and test part, if all four files of MNIST's layout are there."""
+    """The images and labels of the training and test part, if all four files of MNIST's layout exist."""
     pairs = []
     for images, labels in FOUR:
         x, y = _plain_or_gzipped(folder / images), _plain_or_gzipped(folder / labels)
@@ -88,11 +88,11 @@ def _read_gzip(path: Path) -> np.ndarray:
         dtype, shape = _header(stream, path)
         size = check_declared(shape, dtype.itemsize, str(path))
         check_unfolding(size, path.stat().st_size, str(path))
-        if size > DEFLATE_RATIO * path.stat().st_size:  # refused before the memory is taken
+        if size > DEFLATE_RATIO * path.stat().st_size:  # refused before allocation
             raise _wrong_length(path, size, "fewer")
         values = np.empty(shape, dtype)
         found = _fill(stream, values)
-        more = bool(stream.read(1))  # reading to the end is also what makes gzip compare its checksum
+        more = bool(stream.read(1))  # gzip compares its checksum only at the end
     if found != size or more:
         raise _wrong_length(path, size, "more" if more else str(found))
     return values
@@ -126,7 +126,7 @@ def _header(stream: BufferedIOBase, path: Path) -> tuple[np.dtype, tuple[int, ..
     if len(lengths) < 4 * magic[3]:
         raise DataError(f"{path}: the header is cut off; it declares {magic[3]} axes. Fetch or write it again.")
     shape = tuple(int(length) for length in np.frombuffer(lengths, ">u4"))
-    if 0 in shape:  # beside which numpy may find the other lengths too large
+    if 0 in shape:  # numpy might otherwise find the other lengths too large
         raise DataError(f"{path}: the data is empty: its header declares the shape {shape}.")
     return TYPES[magic[2]], shape
 

@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-"""What Pillow calls their formats. It goes by the first bytes of a file and not by its name, and knows others, such as
-PostScript, which it has another program interpret."""
+"""Pillow's names of the formats. Pillow detects a format by a file's first bytes, not by its name. It knows other
+formats, such as PostScript, for which it runs another program."""
 
 GRAY: Final = ("1", "L", "LA")
 """Pillow's modes without color."""
 
 DEEP: Final = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-"""Pillow's modes of more than eight bits, which would be cut off."""
+"""Pillow's modes of more than eight bits, which a conversion would cut off."""
 
 
 def read_folder(folder: Path) -> tuple[Part, tuple[str, ...] | None]:
     """The images of a folder, uint8 (N, C, H, W), sorted by name, and the names of its classes if any.
 
-    Either the images lie in the folder itself, without labels, or in one subfolder per class, which names it.
-    All must have the same size. They are gray if every one is stored so, else RGB; transparency is dropped,
-    and of an animation the first picture is taken. Hidden files and files of other kinds are passed over.
+    The images are in the folder itself, without labels, or in one subfolder per class, with the class's name. All must
+    have the same size. They are gray if all files are gray, else RGB. Transparency is discarded, and only the first
+    frame of an animation is used. Hidden files and files of other formats are ignored.
 
     Raises:
         DataError: there are no images, their sizes differ, one cannot be decoded, or a link leads out.
@@ -115,7 +115,7 @@ def _opened(path: Path) -> Iterator[Image]:
     from PIL import Image
 
     try:
-        # an image that unpacks to an absurd size is refused where Pillow would only warn
+        # an image of absurd size is refused, where Pillow would only warn
         with (
             warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
             Image.open(path, formats=FORMATS) as image,

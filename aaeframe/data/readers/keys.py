@@ -1,4 +1,4 @@
-"""Which of the named arrays of a file are the data and which the labels."""
+"""Find the data and the labels among the named arrays of a file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ PARTS: Final = (("train",), ("val", "valid", "validation"), ("test",))
 def pick(shapes: Mapping[str, tuple[int, ...]], labels: str | None, where: str) -> list[tuple[str, str | None]]:
     """The names of the data and of its labels, for each part of the file.
 
-    If the file holds x_train and x_test, in any case, these are its parts, with x_val between them and
-    y_train, y_val and y_test as labels where they are there. Otherwise it has one part: the first of `DATA`
-    that is there, or else the only array of two or more axes; its labels are `labels`, or the first of
-    `LABELS` that is there.
+    If the file has x_train and x_test, in any case, these are its parts. x_val is between them, and y_train, y_val and
+    y_test are the labels, if they exist. Otherwise there is one part: the first of `DATA` that exists, or else the only
+    array of two or more axes. Its labels are `labels`, or the first of `LABELS` that exists.
 
     Raises:
-        DataError: the data or the named labels are not to be told; lists what the file holds.
+        DataError: the data or the named labels cannot be identified; the message lists the arrays of the file.
     """
     held = _listed(shapes)
     if labels is not None and labels not in shapes:

@@ -1,4 +1,4 @@
-"""What is refused before memory is taken for it."""
+"""Size limits checked before allocation."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Final
 from aaeframe.errors import DataError
 
 LARGEST: Final = 16 * 2**30
-"""Bytes of one array that is read into memory. What is larger belongs into a .npy or an uncompressed idx
-file, which are mapped and never read whole."""
+"""The largest array that is read into memory, in bytes. Larger data must be in a .npy or an uncompressed idx file,
+which are mapped and read in rows."""
 
 GENEROUS: Final = 2**30
-"""Bytes that a compressed file may unfold to, whatever its own size is."""
+"""The size to which any compressed file may expand, in bytes."""
 
 UNFOLDING: Final = 500
-"""How many times its own size a file may unfold to beyond that. Pictures and tables are below 100; a file made to
+"""The largest ratio of expanded to compressed size above that. Pictures and tables are below 100; a file made to
 exhaust memory is near 1,000."""
 
 DEFLATE_RATIO: Final = 1032
-"""Deflate cannot compress better than this, so a header that promises more is wrong."""
+"""The best ratio that Deflate can reach, so a header that promises more is wrong."""
 
 
 def check_declared(shape: Sequence[int], itemsize: int, where: str) -> int:
-    """The bytes of an array as its header declares it.
+    """The size of an array in bytes, by the shape in its header.
 
     Raises:
         DataError: a length is negative, or the array is larger than `LARGEST` or the machine's memory.
@@ -42,10 +42,10 @@ def check_declared(shape: Sequence[int], itemsize: int, where: str) -> int:
 
 
 def check_unfolding(size: int, packed: int, where: str) -> None:
-    """Refuse what `packed` bytes of a file should unfold to.
+    """Refuse to expand `packed` bytes of a file to `size` bytes.
 
     Raises:
-        DataError: it is more than `GENEROUS`, and more than `UNFOLDING` times as large as in the file.
+        DataError: `size` is above `GENEROUS`, and more than `UNFOLDING` times `packed`.
     """
     if size > max(GENEROUS, UNFOLDING * packed):
         raise DataError(
@@ -56,7 +56,7 @@ def check_unfolding(size: int, packed: int, where: str) -> None:
 
 
 def _memory() -> int:
-    """Bytes of memory this machine has; `LARGEST` where the system does not tell."""
+    """The machine's memory in bytes; `LARGEST` if the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

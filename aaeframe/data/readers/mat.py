@@ -1,4 +1,4 @@
-"""MATLAB files: SVHN's layout, the Toronto faces' layout, and any other by the names of its arrays."""
+"""MATLAB files: SVHN's layout, the Toronto faces' layout, and others by the names of their arrays."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ BYTES: Final = {
     **{"uint8": 1, "int8": 1, "logical": 1, "uint16": 2, "int16": 2, "uint32": 4, "int32": 4, "single": 4, "char": 4},
     **{"uint64": 8, "int64": 8, "double": 8},
 }
-"""Bytes per value in memory of MATLAB's types that are numbers, or texts."""
+"""Bytes per value in memory, for MATLAB's types of numbers and texts."""
 
 BYTE, SIGNED, UNSIGNED, MATRIX, COMPRESSED = 1, 5, 6, 14, 15
-"""The types of some elements of a file: 8-bit and 32-bit integers, a variable, and a compressed one."""
+"""Types of file elements: 8-bit, signed and unsigned 32-bit integers, a variable, and a compressed variable."""
 
 STORED: Final = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18})
-"""The types that values may be stored in."""
+"""The types in which values may be stored."""
 
 NUMBERS: Final = frozenset({4, *range(6, 16)})
 """The classes of variables that are texts or numbers."""
 
 COMPLEX: Final = 0x800
-"""The flag of a variable that has imaginary parts."""
+"""The flag of a variable with imaginary parts."""
 
 PIECE_BYTES: Final = 2**20
-"""How much of one is looked at in one piece."""
+"""The size of the pieces in which variables are checked."""
 
 UNLABELED: Final = -1
-"""TFD's label of a face without one."""
+"""TFD's label for a face without a label."""
 
 FOLDS: Final = ((0, 1), (2,), (3,))
-"""What TFD's folds call the faces for training (0 without label, 1 with), for validation and for the test."""
+"""TFD's fold codes: training (0 without label, 1 with), validation and test."""
 
 
 def read_parts(path: Path, labels: str | None) -> list[Part]:
     """The parts of a .mat file (version 7.2 or older).
 
-    - `images` and `labs_ex`: the Toronto faces. With `folds`, the first fold's training faces, together with
-      all that have no label, its validation and its test faces. A part has labels if all its faces have.
-    - `X` (H, W, C, N) and `y` (N, 1): SVHN. Where the labels are 1 to 10, 10 is the digit 0.
-    - otherwise as the names say (`keys.pick`).
+    - `images` and `labs_ex`: the Toronto faces. With `folds`, the first fold: its training faces together with
+      all faces without a label, its validation and its test faces. A part has labels if all its faces have.
+    - `X` (H, W, C, N) and `y` (N, 1): SVHN. If the labels are 1 to 10, 10 is the digit 0.
+    - otherwise by the names of the arrays (`keys.pick`).
 
     Raises:
-        DataError: the file is unreadable, too large, or it cannot be told what is data in it.
+        DataError: the file is unreadable or too large, or its data cannot be identified.
     """
     from scipy import io
 
@@ -68,7 +68,7 @@ def read_parts(path: Path, labels: str | None) -> list[Part]:
 
 
 class Declared(NamedTuple):
-    """What the header of a variable says of it."""
+    """The shape and type in the header of a variable."""
 
     shape: tuple[int, ...]
     kind: str
@@ -77,7 +77,7 @@ class Declared(NamedTuple):
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     try:
-        with np.errstate(over="ignore"):  # scipy multiplies the lengths of a header as they stand there
+        with np.errstate(over="ignore"):  # scipy multiplies the lengths of a header unchecked
             yield
     except (DataError, MemoryError):
         raise
@@ -88,7 +88,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _load(stream: BinaryIO, path: Path, held: Mapping[str, Declared], names: Set[str]) -> dict[str, np.ndarray]:
-    """These variables, after a look at what they and all compressed ones declare."""
+    """Load these variables, after checking the declared sizes of them and of all compressed variables."""
     from scipy import io
 
     size = path.stat().st_size
@@ -106,11 +106,11 @@ def _load(stream: BinaryIO, path: Path, held: Mapping[str, Declared], names: Set
 
 
 def _check_variables(stream: BinaryIO, path: Path) -> None:
-    """Look at every variable, and unfold compressed ones piece by piece: scipy takes memory for all they unfold to."""
+    """Check every variable, and decompress piece by piece: scipy would allocate whatever size a variable expands to."""
     from scipy.io.matlab import matfile_version
 
     if matfile_version(stream)[0] != 1:
-        return  # version 4, which knows neither elements nor compression
+        return  # version 4, which has neither elements nor compression
     stream.seek(126)
     order = "<" if stream.read(2) == b"IM" else ">"
     while len(tag := stream.read(8)) == 8:
@@ -132,9 +132,9 @@ def _check_variables(stream: BinaryIO, path: Path) -> None:
 
 
 def _check_elements(matrix: bytes, order: str) -> None:
-    """Look at the elements of a variable of numbers up to its values, given its beginning; ValueError if one is wrong.
+    """Check the elements of a numeric variable up to its values, given its first bytes; ValueError if one is wrong.
 
-    scipy looks the type of the values up in an array of C, beyond whose end it may crash.
+    scipy looks the type of the values up in a C array without a bounds check, and may crash.
     """
     kind, declared = struct.unpack_from(f"{order}II", matrix)
     flags = struct.unpack_from(f"{order}II", matrix, 8)
@@ -142,13 +142,13 @@ def _check_elements(matrix: bytes, order: str) -> None:
         raise ValueError("a variable does not begin as one")
     (about,) = struct.unpack_from(f"{order}I", matrix, 16)
     if about & 0xFF not in NUMBERS:
-        return  # never loaded
+        return  # not loaded
     if about & COMPLEX:
         raise ValueError("a variable is of complex numbers, where only real ones can be data")
     at = 24
     for wanted in ({SIGNED}, {BYTE}, STORED):  # its lengths, its name, its values
         first, size = struct.unpack_from(f"{order}II", matrix, at)
-        small = first >> 16  # of up to four bytes, which stand in the place of the size
+        small = first >> 16  # an element of up to four bytes, stored in place of the size
         kind, size, at = (first & 0xFFFF, small, at + 8) if small else (first, size, at + 8 + size + -size % 8)
         if kind not in wanted:
             raise ValueError(f"a variable has an element of type {kind}, where {sorted(wanted)} can be")

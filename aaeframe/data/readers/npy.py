@@ -1,4 +1,4 @@
-"""NumPy's own files: .npy, which is mapped, and .npz. Pickled objects in them are never loaded."""
+"""NumPy's file formats: .npy, which is mapped, and .npz. Pickled objects are never loaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEADERS: Final = {
 
 
 def map_npy(path: Path) -> np.ndarray:
-    """The array of a .npy file, mapped read-only: rows are read as they are asked for.
+    """The array of a .npy file, mapped read-only: rows are read when requested.
 
     Raises:
         DataError: the file is not .npy, is shorter than its header says, or holds Python objects.
@@ -46,7 +46,7 @@ def read_npz(path: Path, labels: str | None) -> list[Part]:
     """The parts of an .npz file, by the names of its arrays (`keys.pick`).
 
     Raises:
-        DataError: the file is unreadable, too large or holds Python objects, or its data is not to be told.
+        DataError: the file is unreadable, too large or holds Python objects, or its data cannot be identified.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -56,7 +56,7 @@ def read_npz(path: Path, labels: str | None) -> list[Part]:
             return [Part(_read(archive, x), None if y is None else _read(archive, y)) for x, y in pairs]
     except (DataError, MemoryError):
         raise
-    except Exception as error:  # a broken archive fails in any of zipfile's and its decompressors' ways
+    except Exception as error:  # zipfile and its decompressors fail in many ways on a broken archive
         why = str(error) or type(error).__name__
         raise DataError(f"{path}: cannot be read as .npz: {why}. Write it again.") from error
 
