@@ -85,8 +85,7 @@ class Dataset:
     """The class names by index: the label values of the file, or the names of its subfolders."""
 
     def split(self, name: str) -> Split:
-        """The split "train", "validation", "test", or "all": every row once, in the order of the file if there is one.
-        """
+        """The split "train", "validation", "test", or "all": every row once, in the order of the file, if any."""
         if name != "all":
             return {"train": self.train, "validation": self.validation, "test": self.test}[name]
         parts = (self.train, self.validation, self.test)

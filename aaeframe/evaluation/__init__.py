@@ -1,4 +1,4 @@
-"""What a trained model is worth on held-out data: the match of codes and prior, classes, reconstruction."""
+"""Evaluation on held-out data: match with the prior, classes, reconstruction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a code falls into the component of its class, under a prior that knows classes."""
+"""How often a code falls into the component of its class, for a prior that has classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aaeframe.protocols import Prior, SupportsLabels
 from aaeframe.seeds import stream
 
 CHUNK: Final = 1_000
-"""Codes whose distances to all samples are held at once: 80 MB at 10,000 samples."""
+"""The number of codes whose distances to all samples are in memory at once: 80 MB at 10,000 samples."""
 
 
 class LabeledPrior(Prior, SupportsLabels, Protocol):
@@ -26,12 +26,12 @@ class ClassAgreement:
     """Shares of rows, each in [0, 1]."""
 
     agreement: float
-    """Of the codes: nearest to a prior sample of their own class."""
+    """The share of codes whose nearest prior sample is of their own class."""
     prior_agreement: float
-    """Of the prior's own fresh samples, by the same rule: what a perfect match would reach."""
+    """The same share for fresh prior samples: the value of a perfect match."""
     chance: float
-    """1 / classes: what codes that match the prior and know nothing of their class reach if its classes are
-    equally likely."""
+    """1 / classes: the value of codes that match the prior but do not depend on the class, if classes are equally
+    likely."""
 
     def as_dict(self) -> dict[str, float]:
         """Name to number, for JSON."""
@@ -41,12 +41,11 @@ class ClassAgreement:
 def class_agreement(
     codes: Tensor, labels: Tensor, prior: LabeledPrior, *, seed: int, samples: int = 10_000
 ) -> ClassAgreement:
-    """Scores codes (N, *event_shape) by the class of the nearest of `samples` labeled prior samples
-    (Euclidean).
+    """Score codes (N, *event_shape) by the class of the nearest of `samples` labeled prior samples (Euclidean).
 
-    `prior_agreement` scores as many fresh labeled samples of the prior, against the same ones. The result
-    depends on the seed alone, and the caller's random state is left as it was. DataError if codes and labels
-    (N,) do not fit each other or the prior.
+    `prior_agreement` scores as many fresh labeled samples of the prior against the same ones. The result depends on the
+    seed alone, and the caller's random state is not changed. DataError if codes and labels (N,) do not fit each other
+    or the prior.
     """
     rows = as_rows(codes, "codes")
     truth = as_labels(labels, len(rows), num_classes=prior.num_classes)

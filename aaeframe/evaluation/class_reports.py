@@ -1,4 +1,4 @@
-"""What a model that knows classes is worth: its class block against labels, and what leaks past it into the style."""
+"""Classes of a model: the class block against labels, and how much of the class leaks into the style."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.seeds import generator
 
 ClassMetric: TypeAlias = Literal["classification", "clustering"]
-"""Whether the categories of a class block are the classes, or clusters that take a class each."""
+"""Whether the categories of a class block are the classes, or clusters that are assigned to classes."""
 
 
 def class_reports(
     model: Autoencoder, dataset: Dataset, rows: Split, codes: Mapping[str, Tensor], seed: int, judge: ClassMetric | None
 ) -> dict[str, Any]:
-    """ "classification" or "clustering" of the class block, and "leakage" by block, of labeled rows; else nothing.
+    """The reports "classification" or "clustering" of the class block, and "leakage" by block, on labeled rows.
 
-    What cannot be had is left out: clusters without labeled validation rows, a probe of rows of one class.
-
-    Clusters are named on validation rows, and the probe is fitted to training rows: `rows` are only judged.
+    Reports that are not possible are left out: clusters without labeled validation rows, a probe on rows of one class.
+    Clusters are assigned to classes on validation rows, and the probe is fitted to training rows; `rows` are only
+    evaluated.
     """
     if rows.labels is None:
         return {}
@@ -48,19 +48,19 @@ def class_reports(
 
 
 def class_error(y: Tensor, labels: Tensor, named_y: Tensor, named_labels: Tensor, judge: ClassMetric) -> float:
-    """The share of rows whose class is wrong; clusters are named by the second pair."""
+    """The share of rows with a wrong class. Clusters are assigned to classes by the second pair."""
     if judge == "classification":
         return classification_report(y, labels).error
     return clustering_report(y, labels, name_clusters(named_y, named_labels)).error
 
 
 def knows_classes(model: Autoencoder) -> bool:
-    """Whether the model keeps the class apart from the style, in a block or at the decoder."""
+    """Whether the model separates class and style, by a class block or by labels for the decoder."""
     return model.class_block is not None or model.representation.takes_labels
 
 
 def decoder_labels(model: Autoencoder, rows: Split) -> Tensor | None:
-    """The labels that decoding these rows takes; DataError if it takes some and there are none."""
+    """The labels for decoding these rows, or None if the decoder takes none; DataError if labels are missing."""
     if not model.representation.takes_labels:
         return None
     if rows.labels is None:
@@ -69,7 +69,7 @@ def decoder_labels(model: Autoencoder, rows: Split) -> Tensor | None:
 
 
 def _named_by(model: Autoencoder, dataset: Dataset, seed: int) -> tuple[Tensor, Tensor]:
-    """q(y|x) and labels of all validation rows."""
+    """The pair q(y|x) and labels of all validation rows."""
     held = dataset.validation
     if held.labels is None or model.class_block is None:
         raise DataError("clusters are named by the labels of validation rows, and this data has none")
@@ -81,14 +81,14 @@ def _named_by(model: Autoencoder, dataset: Dataset, seed: int) -> tuple[Tensor, 
 def _leakage(
     model: Autoencoder, dataset: Dataset, labels: Tensor, codes: Mapping[str, Tensor], seed: int
 ) -> dict[str, Any]:
-    """Of each block that is not the class: what a linear probe reads from it."""
+    """The accuracy of a linear probe of the class on each block that is not the class block."""
     train, classes = dataset.train, dataset.num_classes
     if train.labels is None or classes is None:
         return {}
     index = np.linspace(0, len(train) - 1, min(MAX_FIT_ROWS, len(train))).astype(np.int64)
     fit = model.encode(train.take(index), draws=1, generator=generator(seed, "evaluation", "probe"))
     fit_labels = torch.from_numpy(train.labels[index])
-    if len(fit_labels.unique()) == 1:  # nothing is to be told apart
+    if len(fit_labels.unique()) == 1:  # a probe needs two classes
         return {}
     return {
         name: leakage(fit[name][0], fit_labels, z, labels, num_classes=classes).as_dict()

@@ -1,4 +1,4 @@
-"""How often q(y|x) names the class, and how sure it is of it."""
+"""Classification by q(y|x): its error, and its confidence."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ class Classification:
     error: float
     """Share of rows whose most probable class is not their label, in [0, 1]."""
     standard_error: float
-    """sqrt(error (1 - error) / rows), the binomial one: of these rows, not of other trainings."""
+    """The binomial standard error sqrt(error (1 - error) / rows): of these rows, not over trainings."""
     mean_confidence: float
-    """E max_k q(y_k|x), in [1/K, 1]; 1 - error if the probabilities are calibrated."""
+    """The mean of max_k q(y_k|x), in [1/K, 1]; 1 - error if the probabilities are calibrated."""
     conditional_entropy: float
-    """E H(q(y|x)) in nats, in [0, log K]; 0 if every q(y|x) is one-hot."""
+    """The mean of H(q(y|x)) in nats, in [0, log K]; 0 if every q(y|x) is one-hot."""
     rows: int
-    """How many rows were classified."""
+    """The number of rows classified."""
 
     def as_dict(self) -> dict[str, float]:
-        """Name to number, for JSON."""
+        """The numbers by name, for JSON."""
         return asdict(self)
 
 
 def classification_report(y: Tensor, labels: Tensor) -> Classification:
-    """Scores y (N, K), the probabilities q(y|x) of K classes, against labels (N,) in 0 to K - 1.
+    """Score y (N, K), the probabilities q(y|x) of K classes, against labels (N,) in 0 to K - 1.
 
-    Of equally probable classes the first is the prediction. DataError if y is not made of probabilities, or
-    the labels do not fit.
+    Among equally probable classes the first is the prediction. DataError if y is not made of probabilities, or the
+    labels do not fit.
     """
     q = as_probabilities(y)
     truth = as_labels(labels, len(q), num_classes=q.shape[1])
@@ -50,10 +50,10 @@ def classification_report(y: Tensor, labels: Tensor) -> Classification:
 
 
 def mean_confidence(q: Tensor) -> float:
-    """E max_k q_k of rows of probabilities q (N, K)."""
+    """The mean of max_k q_k over rows of probabilities q (N, K)."""
     return q.amax(1).mean().item()
 
 
 def conditional_entropy(q: Tensor) -> float:
-    """E H(q) in nats of rows of probabilities q (N, K), 0 log 0 being 0."""
+    """The mean of H(q) in nats over rows of probabilities q (N, K), with 0 log 0 = 0."""
     return torch.special.entr(q).sum(1).mean().item()

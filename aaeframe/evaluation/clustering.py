@@ -1,4 +1,4 @@
-"""What the clusters of q(y|x) have to do with classes: the paper's protocol, and the field's measures beside it."""
+"""Clusters of q(y|x) compared with classes, by the paper's protocol and by common measures."""
 
 from __future__ import annotations
 
@@ -16,52 +16,50 @@ from aaeframe.evaluation.inputs import as_labels, as_probabilities
 
 @dataclass(frozen=True)
 class Clustering:
-    """K clusters against the classes of the rows judged; a row belongs to its most probable cluster.
+    """K clusters against the classes of the evaluated rows; a row belongs to its most probable cluster.
 
     Errors are shares of rows, each in [0, 1].
     """
 
     error: float
-    """By the paper's protocol: each cluster has the class that it was given on validation rows."""
+    """By the paper's protocol: each cluster has the class assigned to it on validation rows."""
     majority_error: float
-    """Each cluster has the class of most of the very rows judged: optimistic, and the more so the more
-    clusters there are; as many clusters as rows would make it 0."""
+    """With each cluster's most frequent class among the evaluated rows. It is optimistic, and more so with more
+    clusters: with as many clusters as rows it would be 0."""
     hungarian_error: float
-    """By the best one-to-one assignment of clusters to classes, found on the very rows judged. With more
-    clusters than classes, all rows of the clusters left over are errors."""
+    """With the best one-to-one assignment of clusters to classes, found on the evaluated rows. With more
+    clusters than classes, all rows of the unassigned clusters are errors."""
     normalized_mutual_information: float
     """2 I(cluster; class) / (H(cluster) + H(class)), in [0, 1]."""
     adjusted_rand_index: float
-    """Pairs of rows on which clusters and classes agree, adjusted for chance: 0 by chance, 1 if they are the
-    same partition."""
+    """Pairs of rows on which clusters and classes agree, adjusted for chance: 0 at chance, 1 for equal
+    partitions."""
     clusters_used: int
-    """Clusters that hold at least one row, of K."""
+    """The number of clusters with at least one row, of K."""
     mean_confidence: float
-    """E max_k q(y_k|x), in [1/K, 1]."""
+    """The mean of max_k q(y_k|x), in [1/K, 1]."""
     conditional_entropy: float
-    """E H(q(y|x)) in nats; 0 if every row is in one cluster for certain."""
+    """The mean of H(q(y|x)) in nats; 0 if every row is in one cluster with certainty."""
     marginal_entropy: float
-    """H(E q(y|x)) in nats: how evenly the clusters are used; `uniform_entropy` if all alike."""
+    """The entropy H(E q(y|x)) in nats: how evenly the clusters are used; at most `uniform_entropy`."""
     uniform_entropy: float
-    """log K in nats."""
+    """The entropy log K in nats."""
     rows: int
-    """How many rows were judged."""
+    """The number of rows evaluated."""
 
     def as_dict(self) -> dict[str, float]:
-        """Name to number, for JSON."""
+        """The numbers by name, for JSON."""
         return asdict(self)
 
 
 def name_clusters(y: Tensor, labels: Tensor) -> Tensor:
     """The class (K,) of each cluster, int64 on the CPU: the label of the row with the largest q(y_i|x).
 
-    y (N, K) is q(y|x) and labels (N,) the classes of *validation* rows, kept from the training set, so that
-    no test label takes part. The paper's section 6. DataError if y is not made of probabilities, or the
-    labels do not fit.
+    y (N, K) is q(y|x) and labels (N,) the classes of *validation* rows, held out from the training set, so that no test
+    label is used (paper, section 6). DataError if y is not made of probabilities, or the labels do not fit.
 
-    In float32 many rows are certain, q(y_i|x) = 1, and only what is left for the other clusters tells which
-    of them is the surest. So the odds are compared, which order rows as q(y_i|x) does; of equal rows the first
-    is taken.
+    In float32, q(y_i|x) rounds to 1 for many rows, and only the other probabilities show which is the most certain.
+    Therefore odds are compared, which order rows as q(y_i|x) does. Among equal rows the first is used.
     """
     q = as_probabilities(y)
     truth = as_labels(labels, len(q))
@@ -70,11 +68,10 @@ def name_clusters(y: Tensor, labels: Tensor) -> Tensor:
 
 
 def clustering_report(y: Tensor, labels: Tensor, names: Tensor) -> Clustering:
-    """Judges the clusters of y (N, K), q(y|x), by the labels (N,) of the same rows.
+    """Evaluate the clusters of y (N, K), q(y|x), by the labels (N,) of the same rows.
 
-    `names` (K,) is the class of each cluster, from `name_clusters` on other rows. Of equally probable
-    clusters a row belongs to the first. DataError if y is not made of probabilities, or the labels or names
-    do not fit.
+    `names` (K,) is the class of each cluster, from `name_clusters` on other rows. Among equally probable clusters a row
+    belongs to the first. DataError if y is not made of probabilities, or the labels or names do not fit.
     """
     q = as_probabilities(y)
     truth = as_labels(labels, len(q))
@@ -98,12 +95,12 @@ def clustering_report(y: Tensor, labels: Tensor, names: Tensor) -> Clustering:
 
 
 def _odds(q: Tensor, cluster: int) -> Tensor:
-    """q_i / sum_{j != i} q_j (N,), in [0, inf]; accurate where q_i is almost 1 and where it is almost 0.
+    """The odds q_i / sum_{j != i} q_j (N,), in [0, inf]; accurate for q_i near 1 and near 0.
 
-    The sum is never 1 - q_i, which is 0 for every row that rounds to certain.
+    The sum is not computed as 1 - q_i, which is 0 for every row with q_i rounded to 1.
     """
     others = torch.cat([q[:, :cluster], q[:, cluster + 1 :]], dim=1)
-    # In ascending order the rounding does not depend on how the clusters are numbered.
+    # In ascending order the rounding does not depend on the clusters' order.
     return q[:, cluster] / others.sort(1).values.sum(1)
 
 
@@ -123,7 +120,7 @@ def _contingency(cluster: Tensor, truth: Tensor, clusters: int) -> Tensor:
 
 
 def _matched(table: Tensor) -> int:
-    """Rows that the best one-to-one assignment of clusters to classes gets right."""
+    """The number of rows that the best one-to-one assignment of clusters to classes gets right."""
     from scipy.optimize import linear_sum_assignment
 
     clusters, classes = linear_sum_assignment(table.numpy(), maximize=True)
@@ -136,7 +133,7 @@ def _agreement(cluster: Tensor, truth: Tensor) -> tuple[float, float]:
 
     pair = truth.numpy(), cluster.numpy()
     with warnings.catch_warnings():
-        # It is asked of targets to be predicted; few rows and many clusters are no mistake here.
+        # It warns about regression targets; here few rows and many clusters are normal.
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         return float(normalized_mutual_info_score(*pair)), float(adjusted_rand_score(*pair))
 

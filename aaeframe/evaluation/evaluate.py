@@ -1,4 +1,4 @@
-"""What a model is worth on one split: match and reconstruction side by side."""
+"""Evaluate a model on one split: match, reconstruction and classes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aaeframe.seeds import derive, generator
 
 CHUNK = 4096
 CHUNK_BYTES = 2**26
-"""In float64, of rows that are looked at together."""
+"""The size of a chunk of rows in float64, in bytes."""
 
 
 def evaluate(
@@ -33,13 +33,13 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure a model on "validation" or "test" (or "train") rows; JSON-like.
 
-    Codes are one draw of q(z | x) each. {"split", "rows", "reconstruction": {error, mean_image_error, ratio,
-    shuffled_error}, "blocks": {name: {sliced_wasserstein, ..., each beside its floor, "classes": ...}}}. `labels_told`
-    is how many labels the training was told; it stands beside what the classes of codes are worth. A measure that
-    needs more rows than there are, or data that vary, is None.
+    The report has "split", "rows", "seed", "reconstruction" (error, mean_image_error, ratio, shuffled_error) and
+    "blocks". Codes are one draw of q(z | x) each. Each measure of a block has a floor next to it. `labels_told` is the
+    number of labels used in training; it is stored next to the agreement of codes and classes. A measure that needs
+    more rows, or data that vary, is None.
 
-    Where rows are labeled: "classification" or "clustering" of the model's class block, as `class_metric` says; and
-    "leakage", what each other block tells of the class, of a model that keeps classes apart from style.
+    With labeled rows it also has "classification" or "clustering" of the class block, as `class_metric` says. A model
+    that separates class and style has "leakage", the class information in each other block.
     """
     rows = dataset.split(split)
     codes = one_draw(model, rows, generator(seed, "evaluation", "noise"))
@@ -83,7 +83,7 @@ def _block(model: Autoencoder, dataset: Dataset, rows: Split, name: str, z: Tens
 
 @dataclass(frozen=True)
 class _Scaled:
-    """Rows of a split in the model's units, each read when it is asked for."""
+    """Rows of a split in the model's units, each read when requested."""
 
     model: Autoencoder
     rows: Split
@@ -97,7 +97,7 @@ class _Scaled:
 
 @dataclass(frozen=True)
 class _Decoded:
-    """Reconstructions in the model's units, each decoded when it is asked for."""
+    """Reconstructions in the model's units, each decoded when requested."""
 
     model: Autoencoder
     codes: Code

@@ -1,4 +1,4 @@
-"""What every measure is computed on: rows of finite numbers or of probabilities, and a label for each."""
+"""Checked inputs of measures: rows of finite numbers or probabilities, and labels."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 from aaeframe.errors import DataError
 
 SUM_TOLERANCE: Final = 1e-2
-"""How far from 1 a row of probabilities may sum: a softmax in bfloat16 is off by up to 0.4 %, logits by far more."""
+"""The largest deviation of a row's sum from 1. A bfloat16 softmax deviates up to 0.4 %, logits far more."""
 
 
 def as_rows(x: Tensor, name: str) -> Tensor:
-    """x (N, *shape), on any device and of any number type, as float64 rows (N, D) on the CPU.
+    """Convert x (N, *shape), on any device and of any number type, to float64 rows (N, D) on the CPU.
 
-    DataError if there is no row, or a number that is not finite; `name` says in the message what x is.
+    DataError if there is no row, or a number that is not finite; `name` describes x in the message.
     """
     if x.ndim == 0 or x.numel() == 0:
         raise DataError(f"{name}: rows are needed, found a tensor of shape {tuple(x.shape)}; pass (N, D) with N > 0")
@@ -42,7 +42,7 @@ def as_comparable_rows(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def as_probabilities(y: Tensor) -> Tensor:
-    """y (N, K) as float64 on the CPU; DataError if a row is not on the simplex, as logits are not."""
+    """Convert y (N, K) to float64 on the CPU; DataError if a row is not on the simplex, for example logits."""
     if y.ndim != 2:
         raise DataError(f"the probabilities of K classes are needed for N rows, (N, K), found shape {tuple(y.shape)}")
     rows = as_rows(y, "y")
@@ -58,7 +58,7 @@ def as_probabilities(y: Tensor) -> Tensor:
 
 
 def as_labels(labels: Tensor, rows: int, *, num_classes: int | None = None) -> Tensor:
-    """labels (N,) as int64 on the CPU; DataError unless they are one class index for each of `rows` rows.
+    """Convert labels (N,) to int64 on the CPU; DataError unless there is one class index for each of `rows` rows.
 
     Without `num_classes`, every index from 0 on is a class.
     """
@@ -77,8 +77,7 @@ def as_labels(labels: Tensor, rows: int, *, num_classes: int | None = None) -> T
 
 
 def spread(x: Tensor, limit: int) -> Tensor:
-    """At most `limit` rows of x, evenly spread from the first to the last, so that sorted data keep their
-    range."""
+    """At most `limit` rows of x, evenly spaced from the first to the last, so that sorted data keep their range."""
     if len(x) <= limit:
         return x
     return x[torch.linspace(0, len(x) - 1, limit, dtype=torch.float64).round().long()]

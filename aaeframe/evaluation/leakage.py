@@ -1,4 +1,4 @@
-"""How much of the class a linear probe reads from the style code, which is to know nothing of it."""
+"""How well a linear probe predicts the class from the style code; ideally no better than chance."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 MAX_FIT_ROWS: Final = 5_000
-"""Rows the probe is fitted to, evenly spread."""
+"""The largest number of rows the probe is fitted to, evenly spaced."""
 MAX_ITERATIONS: Final = 2_000
-"""Of the probe's solver; ten-dimensional codes of ten classes need some dozens."""
+"""The most iterations of the probe's solver; ten-dimensional codes of ten classes need some dozens."""
 
 
 @dataclass(frozen=True)
 class Leakage:
-    """The class as a linear probe reads it from codes; an ideal style code leaves it at chance.
+    """The accuracy of a linear probe for the class; at chance for an ideal style code.
 
-    A probe at chance shows that nothing is to be read linearly, not that there is nothing.
+    A probe at chance shows that the code has no linear information about the class. It may have other information.
     """
 
     accuracy: float
-    """Share of held-out rows whose class the probe gets right, in [0, 1]."""
+    """The share of held-out rows whose class the probe predicts, in [0, 1]."""
     standard_error: float
-    """sqrt(accuracy (1 - accuracy) / rows), the binomial one."""
+    """The binomial standard error sqrt(accuracy (1 - accuracy) / rows)."""
     chance: float
-    """Share of the most frequent class among the held-out rows: what always answering it would reach."""
+    """The share of the most frequent class among the held-out rows: the accuracy of always predicting it."""
     converged: bool
-    """Whether the probe's solver came to its end; if not, `accuracy` may be too low."""
+    """Whether the probe's solver converged; if not, `accuracy` may be too low."""
     fit_rows: int
-    """How many rows the probe was fitted to."""
+    """The number of rows the probe was fitted to."""
     rows: int
-    """How many held-out rows were judged."""
+    """The number of held-out rows evaluated."""
 
     def as_dict(self) -> dict[str, float]:
-        """Name to number, for JSON."""
+        """The numbers by name, for JSON."""
         return asdict(self)
 
 
 def leakage(fit_codes: Tensor, fit_labels: Tensor, codes: Tensor, labels: Tensor, *, num_classes: int) -> Leakage:
-    """Fits a linear probe from codes to classes on one set and judges it on another.
+    """Fit a linear probe from codes to classes on one set and evaluate it on another.
 
-    Codes are (N, *event_shape) and (M, *event_shape), labels (N,) and (M,) in 0 to num_classes - 1. The probe
-    is multinomial logistic regression with an L2 penalty of 1, on codes standardized by the fit rows, of which
-    at most 5,000 are used, evenly spread. Nothing is random. DataError if codes and labels do not fit each
-    other, or the fit rows are of one class only.
+    Codes are (N, *event_shape) and (M, *event_shape), labels (N,) and (M,) in 0 to num_classes - 1. The probe is
+    multinomial logistic regression with an L2 penalty of 1, on codes standardized by the fit rows. At most 5,000 fit
+    rows are used, evenly spaced. Nothing is random. DataError if codes and labels do not fit each other, or all fit
+    rows have the same class.
     """
     known, held_out = as_rows(fit_codes, "fit codes"), as_rows(codes, "codes")
     if known.shape[1] != held_out.shape[1]:

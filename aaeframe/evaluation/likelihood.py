@@ -1,7 +1,7 @@
-"""The Parzen log-likelihood by the paper's protocol (section 3): how likely test data are under a model's samples.
+"""The Parzen log-likelihood of test data under a model's samples, by the paper's protocol (section 3).
 
-The bandwidth is the one under which validation data are most likely; test data are then looked at once. Samples come in
-chunks, which can be asked for again, so that any number of them streams; a long estimate keeps its place in a file.
+The bandwidth maximizes the likelihood of validation data; test data are then used once. Samples are streamed in
+reproducible chunks, so that their number is not limited. A long estimate stores its progress in a file.
 """
 
 from __future__ import annotations
@@ -26,36 +26,38 @@ from aaeframe_kernels import BandwidthChoice, ParzenState, default_bandwidths, s
 from aaeframe_kernels.parzen.bandwidth import MOST_MOVES
 
 CHUNK: Final = 10_000
-"""Samples at a time."""
+"""The number of samples in a chunk."""
 VALIDATION_ROWS: Final = 1000
-"""Validation rows that choose the bandwidth, the first ones; as in the script the paper's numbers come from."""
+"""The number of validation rows, the first ones, that choose the bandwidth; as in the script behind the paper's
+numbers."""
 KEEP_EVERY: Final = 30.0
-"""Seconds between two writings of an unfinished estimate."""
+"""The time between two writes of an unfinished estimate, in seconds."""
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Told what is being done, how many samples are, and of how many. To stop there it may raise: what is done is kept."""
+"""Called with the current work, and the numbers of samples done and in total. It may raise to stop: progress is kept.
+"""
 
 
 class Samples(Protocol):
-    """Samples in chunks that are the same whenever they are asked for."""
+    """Samples in reproducible chunks."""
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of samples."""
 
     def rows(self, start: int, stop: int) -> Tensor:
-        """Those from `start`, a multiple of CHUNK, to `stop`, at most CHUNK later: (stop - start, *shape)."""
+        """The samples from `start`, a multiple of CHUNK, to `stop`, at most CHUNK later: (stop - start, *shape)."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Decoded samples of a model's prior; of whatever number, the first are the same."""
+    """Decoded samples of a model's prior; the first ones do not depend on their number."""
 
     model: Autoencoder
     count: int
     seed: int
     scaled: bool
-    """Whether to give them as the model sees data, in place of the user's units."""
+    """Whether the samples are in the model's units instead of the user's."""
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Decode one chunk; each has a seed of its own."""
@@ -71,7 +73,7 @@ class Stored:
 
     @property
     def count(self) -> int:
-        """The rows of the split."""
+        """The number of rows of the split."""
         return len(self.split)
 
     def rows(self, start: int, stop: int) -> Tensor:
@@ -81,7 +83,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Estimate:
-    """log p(x) of test rows under Gaussian kernels on the samples."""
+    """The log-likelihood log p(x) of test rows under Gaussian kernels on the samples."""
 
     log_likelihood: Tensor
     """(N,) float64, nats."""
@@ -90,12 +92,13 @@ class Estimate:
     """How the bandwidth was chosen; None if it was given."""
     samples: int
     paths: dict[str, int]
-    """How many samples each implementation served."""
+    """The number of samples that each implementation processed."""
     seconds: float
-    """Of this process, if the estimate was resumed."""
+    """The time of this process only, if the estimate was resumed."""
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-like: mean and standard error over rows in nats, what they rest on, and how the bandwidth was chosen."""
+        """JSON-like: mean and standard error over rows in nats, the numbers behind them, and the choice of the
+        bandwidth."""
         rows = len(self.log_likelihood)
         error = float(self.log_likelihood.std()) / math.sqrt(rows) if rows > 1 else None
         report: dict[str, Any] = {
@@ -123,11 +126,11 @@ def estimate(
     keep: Keep | None = None,
     progress: Progress = lambda doing, done, of: None,
 ) -> Estimate:
-    """The log-likelihood of test rows (N, *shape) under samples, uint8 counting as value/255 in either.
+    """The log-likelihood of test rows (N, *shape) under samples. In both, uint8 stands for value/255.
 
-    With `validation` rows the bandwidth is chosen, from `bandwidths` or from a grid about the data's scale, which is
-    moved on while its best value is at its edge; without them, one bandwidth must be given. `keep` holds the finished
-    estimate until it is removed. DataError if there are no samples, or nothing to take the bandwidth from.
+    With `validation` rows the bandwidth is chosen, from `bandwidths` or from a grid around the data's scale. That grid
+    is moved while its best value is at its edge. Without them, one bandwidth must be given. `keep` has the finished
+    estimate until it is removed. DataError if there are no samples, or neither validation rows nor one bandwidth.
     """
     began = time.monotonic()
     if samples.count < 1:
@@ -153,7 +156,7 @@ def _chosen(validation: Tensor, stream: _Stream, bandwidths: Sequence[float] | N
 
 @dataclass
 class _Stream:
-    """Takes all samples into a state, from where a process before this one came to."""
+    """Adds all samples to a state, starting where an earlier process stopped."""
 
     samples: Samples
     keep: Keep | None
@@ -178,7 +181,7 @@ class _Stream:
 
     @contextmanager
     def _kept_if_stopped(self, name: str, state: ParzenState) -> Iterator[None]:
-        """Inside, between two chunks, whoever follows the estimate may stop it."""
+        """Write the state if the block raises, which is how a caller stops the estimate."""
         try:
             yield
         except BaseException:

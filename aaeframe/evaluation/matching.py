@@ -28,52 +28,52 @@ __all__ = ["BlockMatch", "TwoSample", "classifier_two_sample", "match", "mmd", "
 
 PROJECTIONS: Final = 200
 MMD_DRAWS: Final = 5
-"""Prior draws over which the MMD is averaged; more would take most of the time for little."""
+"""The number of prior sample sets over which the MMD is averaged; more would take long and change little."""
 MAX_ROWS: Final = 10_000
-"""Codes compared, evenly spread over all that were given."""
+"""The largest number of codes compared, evenly spaced over all given."""
 
 
 @dataclass(frozen=True)
 class BlockMatch:
     """The distance of the codes of one block to its prior.
 
-    Each measure stands beside its floor: its value for two independent sets of prior samples of the same
-    size, which is what a perfect match would give. A measure that needs more rows than there are is None.
+    Each measure has a floor: its value for two independent sets of prior samples of the same size, which is the value
+    of a perfect match. A measure that needs more rows than there are is None.
     """
 
     rows: int
-    """How many codes were compared."""
+    """The number of codes compared."""
     sliced_wasserstein: float
     """In the units of the codes."""
     sliced_wasserstein_floor: float
     mmd: float | None
-    """Squared and unbiased; of two rows or more."""
+    """Squared and unbiased; needs two rows."""
     mmd_floor: float | None
     two_sample: float | None
-    """Accuracy of the classifier two-sample test, cross-validated, of five rows or more; 0.5 is a perfect match."""
+    """Accuracy of the cross-validated classifier two-sample test, needs five rows; 0.5 is a perfect match."""
     two_sample_standard_error: float | None
     two_sample_floor: float | None
     two_sample_floor_standard_error: float | None
     entropy: float | None
-    """H(mean code) in nats for a block of one-hot vectors: how evenly its categories are used."""
+    """The entropy H(mean code) in nats of a block of one-hot vectors: how evenly its categories are used."""
     prior_entropy: float | None
-    """The same of prior samples."""
+    """The entropy of the mean prior sample, in nats."""
     uniform_entropy: float | None
-    """What it is at most, log K of K categories."""
+    """The largest possible entropy, log K of K categories."""
 
     def as_dict(self) -> dict[str, float | None]:
-        """Name to number, for JSON."""
+        """The numbers by name, for JSON."""
         return asdict(self)
 
 
 def match(codes: Tensor, prior: Prior, *, seed: int, draws: int = 50) -> BlockMatch:
-    """Compares the codes (N, *event_shape) of one block with samples of its prior.
+    """Compare the codes (N, *event_shape) of one block with samples of its prior.
 
-    Sliced Wasserstein: 200 directions, the mean over `draws` fresh sets of prior samples as many as there are
-    codes; its floor the mean over as many pairs of sets. MMD: the same over five draws. The classifier: one
-    draw, its standard error beside it. More than 10,000 codes are cut to 10,000, evenly spread (MMD: 2,000,
-    classifier: 5,000). The result depends on the seed alone, and the caller's random state is left as it was.
-    DataError if the codes are not of the prior's shape, or not finite.
+    Sliced Wasserstein: 200 directions, averaged over `draws` fresh sets of prior samples, each of as many as there are
+    codes. The floor is averaged over as many pairs of sets. MMD: the same over five sets. The classifier: one set, with
+    its standard error. At most 10,000 codes are used, evenly spaced (MMD: 2,000, classifier: 5,000). The result depends
+    on the seed alone, and the caller's random state is not changed. DataError if the codes are not of the prior's
+    shape, or not finite.
     """
     if codes.shape[1:] != prior.event_shape:
         raise DataError(
@@ -86,7 +86,7 @@ def match(codes: Tensor, prior: Prior, *, seed: int, draws: int = 50) -> BlockMa
 
 
 def _measured(rows: Tensor, prior: Prior, draws: int) -> BlockMatch:
-    # Priors draw from the global generator; all else does too, to be independent of their numbers.
+    # Priors draw from the global generator; all other random numbers do, too, to be independent of them.
     generator = torch.default_generator
     distances, samples = _wasserstein(rows, prior, draws, generator)
     discrepancies = [(mmd(rows, a), mmd(a, b)) for a, b in samples] if len(rows) > 1 else []
@@ -117,10 +117,9 @@ Pair = tuple[Tensor, Tensor]
 def _wasserstein(
     rows: Tensor, prior: Prior, draws: int, generator: torch.Generator
 ) -> tuple[list[tuple[float, float]], list[Pair]]:
-    """For each draw, the distances of the codes to a prior set and of this set to another, and the first few
-    pairs.
+    """The distances for each draw, of codes to a prior set and of this set to another, and the first few pairs of sets.
 
-    The directions are shared by all draws, so that codes and floor are seen from the same sides.
+    The directions are shared by all draws, so that codes and floor are compared along the same directions.
     """
     directions = random_directions(PROJECTIONS, rows.shape[1], generator)
     of_codes = sorted_projections(rows, directions)
@@ -140,7 +139,7 @@ def _sample(prior: Prior, count: int) -> Tensor:
 
 
 def _entropy(rows: Tensor) -> float:
-    """H of the mean row in nats, 0 log 0 being 0."""
+    """The entropy H of the mean row in nats, with 0 log 0 = 0."""
     return torch.special.entr(rows.mean(0)).sum().item()
 
 

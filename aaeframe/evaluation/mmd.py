@@ -11,19 +11,19 @@ from aaeframe.errors import DataError
 from aaeframe.evaluation.inputs import as_comparable_rows, spread
 
 MAX_ROWS: Final = 2_000
-"""Rows taken of each set, evenly spread: time and memory are quadratic in them."""
+"""The number of rows used of each set, evenly spaced: time and memory are quadratic in it."""
 MEDIAN_ROWS: Final = 1_000
-"""Rows of both sets together from which the median distance is taken."""
+"""The number of rows of both sets together for the median distance."""
 
 
 def mmd(a: Tensor, b: Tensor) -> float:
     """The squared maximum mean discrepancy, unbiased, between a (N, D) and b (M, D).
 
-    MMD² = E k(a, a') + E k(b, b') - 2 E k(a, b) over different rows, with k the sum of the Gaussian kernels
-    exp(-||x - y||² / (2 s²)) for s = 1/4, 1/2, 1, 2 and 4 times the median distance between different rows of
-    both sets. Two samples of one distribution give 0 on average, so small values are negative half of the
-    time. Nothing is random: of larger sets, 2,000 evenly spread rows are taken. DataError if a set has a
-    single row. Source: Gretton et al., "A Kernel Two-Sample Test", 2012, lemma 6 and section 8.
+    MMD² = E k(a, a') + E k(b, b') - 2 E k(a, b) over different rows, with k the sum of the Gaussian kernels exp(-||x -
+    y||² / (2 s²)) for s = 1/4, 1/2, 1, 2 and 4 times the median distance between different rows of both sets. Two
+    samples of one distribution give 0 on average, so small values are negative half of the time. Nothing is random:
+    2,000 evenly spaced rows of larger sets are used. DataError if a set has a single row. Source: Gretton et al., "A
+    Kernel Two-Sample Test", 2012, lemma 6 and section 8.
     """
     first, second = (spread(rows, MAX_ROWS) for rows in as_comparable_rows(a, b))
     if min(len(first), len(second)) < 2:
@@ -36,7 +36,7 @@ def mmd(a: Tensor, b: Tensor) -> float:
 
 
 def _median_distance(rows: Tensor) -> float:
-    """The median distance between different points; repeated ones, as of one-hot vectors, tell no scale."""
+    """The median distance between different points; repeated points, such as one-hot vectors, are ignored."""
     distances = torch.pdist(spread(rows, MEDIAN_ROWS))
     apart = distances[distances > 0]
     return apart.median().item() if len(apart) else 0.0

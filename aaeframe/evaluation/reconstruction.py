@@ -1,4 +1,4 @@
-"""The reconstruction error, beside what it is worth nothing and beside what it must beat."""
+"""Reconstruction error, with two baselines: the mean image and shuffled codes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from aaeframe.errors import DataError
 from aaeframe.losses.reconstruction import reconstruction_loss
 
 CHUNK: Final = 4000
-"""Rows compared at a time, or fewer where they are large."""
+"""The number of rows compared at a time, or fewer if they are large."""
 CHUNK_BYTES: Final = 2**26
 
 
 class ByIndex(Protocol):
-    """Rows that are had by their positions, as those of a tensor; none need be there before."""
+    """Rows accessed by their positions, as those of a tensor, and possibly read only then."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of rows."""
 
     def __getitem__(self, index: Tensor, /) -> Tensor:
         """The rows (B, *shape) at the positions (B,), which are on the CPU."""
@@ -33,42 +33,42 @@ class ReconstructionReport:
 
     error: float
     mean_image_error: float
-    """Of answering every row with the mean of the training set."""
+    """The error of predicting the mean of the training set for every row."""
     ratio: float | None
-    """error / mean_image_error: below 1 if the codes tell the rows apart. None on constant data, where each row
-    is the training mean and there is nothing to tell."""
+    """error / mean_image_error: below 1 if codes distinguish rows. None for constant data, where each row is the
+    training mean."""
     shuffled_error: float | None
-    """Of answering every row with the reconstruction of another row; near `error` if the decoder ignores the
-    code. None for a single row."""
+    """The error of the reconstructions in shuffled order; near `error` if the decoder ignores the code. None for a
+    single row."""
 
     def as_dict(self) -> dict[str, float | None]:
-        """Name to number, for JSON."""
+        """The numbers by name, for JSON."""
         return asdict(self)
 
 
 def reconstruction_error(x_hat: Tensor, x: Tensor) -> Tensor:
-    """0.5 E ||x_hat - x||² of x_hat and x (N, *shape), a scalar tensor in the units of x; DataError if shapes
-    differ."""
+    """The error 0.5 E ||x_hat - x||² of x_hat and x (N, *shape), a scalar tensor in the units of x.
+
+    DataError if shapes differ.
+    """
     if x_hat.shape != x.shape or len(x) == 0:
         raise DataError(f"each row needs a reconstruction, found shapes {tuple(x_hat.shape)} for {tuple(x.shape)}")
     return reconstruction_loss(x_hat, x)
 
 
 def mean_image_error(train_mean: Tensor, x: Tensor) -> Tensor:
-    """The reconstruction error on x (N, *shape) of answering `train_mean` (*shape) every time, a scalar
-    tensor."""
+    """The reconstruction error of predicting `train_mean` (*shape) for every row of x (N, *shape), a scalar tensor."""
     return reconstruction_error(train_mean.expand_as(x), x)
 
 
 def reconstruction_report(
     x: ByIndex, x_hat: ByIndex, train_mean: Tensor, *, generator: torch.Generator
 ) -> ReconstructionReport:
-    """Compares held-out rows x with their reconstructions x_hat, both (N, *shape), in the model's scaled
-    units; some thousand rows at a time, so that they need not be in memory.
+    """Compare held-out rows x with their reconstructions x_hat, both (N, *shape), in the model's scaled units.
 
-    `train_mean` (*shape) is the mean of the training set in the same units. For the shuffled error, rows are
-    put in a random cycle (by `generator`, on the CPU) and each gets the reconstruction of the one before it,
-    never its own. DataError if shapes differ or there is no row.
+    A few thousand rows are read at a time, so that they need not be in memory. `train_mean` (*shape) is the mean of the
+    training set in the same units. For the shuffled error, `generator` (on the CPU) puts rows in a random cycle, and
+    each gets the reconstruction of the previous one, never its own. DataError if shapes differ or there is no row.
     """
     if len(x_hat) != len(x):
         raise DataError(f"each row needs a reconstruction, found {len(x_hat)} for {len(x)} rows")
@@ -76,7 +76,7 @@ def reconstruction_report(
     every, cycle = torch.arange(len(x)), torch.randperm(len(x), generator=generator)
     error = _mean(every.split(rows), lambda at: reconstruction_error(x_hat[at], x[at]))
     blind = _mean(every.split(rows), lambda at: mean_image_error(train_mean, x[at]))
-    before = torch.empty_like(cycle).scatter_(0, cycle, cycle.roll(1))  # of each row, that before it in the cycle
+    before = torch.empty_like(cycle).scatter_(0, cycle, cycle.roll(1))  # the row before each in the cycle
     shuffled = (
         _mean(cycle.split(rows), lambda at: reconstruction_error(x_hat[before[at]], x[at])) if len(x) > 1 else None
     )
@@ -84,5 +84,5 @@ def reconstruction_report(
 
 
 def _mean(parts: Sequence[Tensor], error: Callable[[Tensor], Tensor]) -> float:
-    """The mean over rows of an error that is a mean over the rows of a part."""
+    """The mean over all rows of an error that is a mean over the rows of a part."""
     return sum(error(part).item() * len(part) for part in parts) / sum(map(len, parts))

@@ -1,4 +1,4 @@
-"""The place a long likelihood estimate has come to, in one safetensors file."""
+"""The progress of a long likelihood estimate, in one safetensors file."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from aaeframe.storage.checkpoint import decoded
 from aaeframe_kernels import ParzenState
 
 _DIGEST = 64
-"""Hexadecimal digits of a SHA-256, which stand before the tensors in the file."""
+"""The number of hexadecimal digits of a SHA-256, which precedes the tensors in the file."""
 
 
 @dataclass
 class Keep:
     """The states of an estimate's passes over the samples, by the name of the pass.
 
-    The file is named by what the estimate is of: another model, other samples or other data have another.
+    The file is named by the digest of `identity`: another model, other samples or other data have another file.
     """
 
     folder: Path
     identity: Mapping[str, object]
-    """JSON-like: whatever the estimate depends on, apart from the rows, whose digest a state holds itself."""
+    """JSON-like: everything that the estimate depends on, except the rows, whose digest is in each state."""
     _tensors: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -38,17 +38,17 @@ class Keep:
 
     @property
     def path(self) -> Path:
-        """Where the file is, or will be."""
+        """The path of the file."""
         name = hashlib.sha256(json.dumps(dict(self.identity), sort_keys=True).encode()).hexdigest()[:16]
         return self.folder / f"{name}.unfinished"
 
     @property
     def found(self) -> bool:
-        """Whether there is anything to go on from."""
+        """Whether there is a state to resume."""
         return bool(self._tensors)
 
     def state(self, name: str, x: Tensor, bandwidths: Sequence[float]) -> ParzenState | None:
-        """Where the named pass had come to with these rows and bandwidths; None if it had not begun, or with others."""
+        """The state of the named pass with these rows and bandwidths; None if there is none for them."""
         prefix = f"{name}/"
         tensors = {key.removeprefix(prefix): it for key, it in self._tensors.items() if key.startswith(prefix)}
         if not tensors:
@@ -60,7 +60,7 @@ class Keep:
         return state if state.bandwidths.tolist() == list(bandwidths) else None
 
     def write(self, name: str, state: ParzenState) -> None:
-        """Write the named pass beside those before it. RunError if it cannot be written; what was there stands."""
+        """Write the state of the named pass next to the others. RunError if that fails; the existing file is unchanged."""
         self._tensors |= {f"{name}/{key}": tensor.cpu() for key, tensor in state.state_dict().items()}
         content = save(self._tensors)
         with writing(self.path):
@@ -68,7 +68,7 @@ class Keep:
         write_atomically(self.path, hashlib.sha256(content).hexdigest().encode() + content)
 
     def remove(self) -> None:
-        """Forget everything: the estimate is done."""
+        """Remove the file, after the estimate is done."""
         self._tensors = {}
         with writing(self.path):
             self.path.unlink(missing_ok=True)

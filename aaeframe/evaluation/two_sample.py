@@ -1,4 +1,4 @@
-"""The classifier two-sample test: can a small network tell two sets of rows apart?"""
+"""The classifier two-sample test: can a small network distinguish two sets of rows?"""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from aaeframe.errors import DataError
 from aaeframe.evaluation.inputs import as_comparable_rows, spread
 
 MAX_ROWS: Final = 5_000
-"""Rows taken of each set, evenly spread."""
+"""The largest number of rows used of each set, evenly spaced."""
 FOLDS: Final = 5
-"""Of the cross-validation; a set must have as many rows."""
+"""The number of folds of the cross-validation; a set must have as many rows."""
 HIDDEN: Final = 64
 STEPS: Final = 800
 BATCH: Final = 256
@@ -27,28 +27,27 @@ LEARNING_RATE: Final = 1e-2
 
 @dataclass(frozen=True)
 class TwoSample:
-    """How well a classifier tells two sets apart on rows it was not trained on; 0.5 is not at all."""
+    """How well a classifier distinguishes two sets on rows it was not trained on; 0.5 is chance."""
 
     accuracy: float
     standard_error: float
-    """sqrt(accuracy (1 - accuracy) / rows), the binomial one."""
+    """The binomial standard error sqrt(accuracy (1 - accuracy) / rows)."""
 
 
 def classifier_two_sample(a: Tensor, b: Tensor, *, folds: int = FOLDS, generator: torch.Generator) -> TwoSample:
     """The cross-validated accuracy of a classifier between a (N, D) and b (M, D).
 
-    The classifier has two hidden layers of 64 ReLU units; one layer missed a swiss roll against a Gaussian of
-    the same moments twice as often. It is trained by Adam on rows standardized by its training folds. The
-    sets are cut to one size, at most 5,000 rows, evenly spread, so that 0.5 is chance; folds are stratified
-    and trained side by side. All randomness is from `generator`, on the CPU. DataError if a set has fewer
-    rows than there are folds.
-    Source: Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample Tests", arXiv 1610.06545.
+    The classifier has two hidden layers of 64 ReLU units. With one layer, it failed twice as often to distinguish a
+    swiss roll from a Gaussian of the same moments. It is trained by Adam on rows standardized by its training folds.
+    The sets are cut to one size, at most 5,000 rows, evenly spaced, so that 0.5 is chance. Folds are stratified and
+    trained together. All randomness is from `generator`, on the CPU. DataError if a set has fewer rows than there are
+    folds. Source: Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample Tests", arXiv 1610.06545.
     """
     first, second = as_comparable_rows(a, b)
     size = min(len(first), len(second), MAX_ROWS)
     if size < folds:
         raise DataError(f"{folds} folds need {folds} rows of each set, found {len(first)} and {len(second)}")
-    # An evaluation may run in inference mode, where nothing can be trained.
+    # An evaluation may run in inference mode, in which nothing can be trained.
     with torch.inference_mode(False), torch.enable_grad():
         x = torch.cat([spread(first, size), spread(second, size)]).float()
         y = torch.arange(2).repeat_interleave(size).float()
@@ -63,7 +62,7 @@ def _held_out_logits(x: Tensor, y: Tensor, fold: Tensor, folds: int, generator: 
     train = [(fold != k).nonzero().squeeze(1) for k in range(folds)]
     mean = torch.stack([x[rows].mean(0, keepdim=True) for rows in train])
     std = torch.stack([x[rows].std(0, keepdim=True) for rows in train])
-    std = torch.where(std > 0, std, torch.ones_like(std))  # a constant column stays a column of zeros
+    std = torch.where(std > 0, std, torch.ones_like(std))  # a constant column becomes zeros
     parameters = _initial([x.shape[1], HIDDEN, HIDDEN, 1], folds, generator)
 
     def minibatch() -> tuple[Tensor, Tensor]:
@@ -77,18 +76,18 @@ def _held_out_logits(x: Tensor, y: Tensor, fold: Tensor, folds: int, generator: 
 
 
 def _initial(sizes: list[int], folds: int, generator: torch.Generator) -> list[Tensor]:
-    """Weights (folds, in, out) by He et al. and biases (folds, 1, out), layer by layer."""
+    """Initial weights (folds, in, out) by He et al. and biases (folds, 1, out), layer by layer."""
     parameters = []
     for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         weight = torch.randn(folds, fan_in, fan_out, generator=generator) * math.sqrt(2 / fan_in)
-        # The kinks of the first layer are spread over the data, where they would all pass through its center.
+        # Biases spread the kinks of the first layer over the data; without them all would be at its center.
         bias = torch.randn(folds, 1, fan_out, generator=generator) * float(layer == 0)
         parameters += [weight.requires_grad_(), bias.requires_grad_()]
     return parameters
 
 
 def _logits(parameters: list[Tensor], x: Tensor) -> Tensor:
-    """(folds, N, D) -> (folds, N), each fold by its own network."""
+    """The logits (folds, N) of inputs (folds, N, D), each fold by its own network."""
     layers = list(zip(parameters[::2], parameters[1::2], strict=True))
     for weight, bias in layers[:-1]:
         x = torch.baddbmm(bias, x, weight).relu()
@@ -97,7 +96,7 @@ def _logits(parameters: list[Tensor], x: Tensor) -> Tensor:
 
 
 def _train(parameters: list[Tensor], minibatch: Callable[[], tuple[Tensor, Tensor]]) -> None:
-    """Adam with a learning rate that falls to zero along a cosine."""
+    """Train by Adam with a learning rate that falls to zero along a cosine."""
     optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for _ in range(STEPS):

@@ -16,7 +16,7 @@ from aaeframe.seeds import generator, stream
 
 
 class Validation:
-    """The quick look after each epoch, at no more than 1,000 validation rows; moves no global random state."""
+    """Measures at most 1,000 validation rows after each epoch; does not change the global random state."""
 
     def __init__(
         self, dataset: Dataset, seed: int, device: torch.device, *, class_metric: ClassMetric | None = None
@@ -29,12 +29,15 @@ class Validation:
         self._seed, self._device, self._class_metric = seed, device, class_metric
 
     def __call__(self, model: Autoencoder, epoch: int) -> dict[str, float]:
-        """validation/reconstruction and mean_image_error; and of each block mismatch, the sliced Wasserstein distance
-        of codes and prior samples, and mismatch_floor, that of two sets of prior samples. Of a one-hot block also
-        entropy, that of the mean code, and uncertainty, the mean of the codes' own, in nats.
+        """The metrics of one epoch by name.
 
-        validation/error, where there are labels and a class block to judge: the share of wrong classes; of clusters
-        that are named by these very rows.
+        "validation/reconstruction" and "mean_image_error" are reconstruction errors. Each block has "mismatch", the
+        sliced Wasserstein distance of codes and prior samples, and "mismatch_floor", that of two sets of prior samples.
+        A one-hot block also has "entropy", of the mean code, "uncertainty", the mean entropy of the codes, in nats, and
+        "classes".
+
+        "validation/error" is the share of wrong classes, if there are labels and a class block. Clusters are assigned
+        to classes on these rows themselves.
         """
         with torch.no_grad(), stream(self._seed, "validation", epoch, device=self._device):
             codes = one_draw(model, self._x, generator(self._seed, "validation", "noise", epoch))

@@ -1,4 +1,4 @@
-"""A run: training it, going on with it, and using what it learned."""
+"""A trained run: load it, use its model, evaluate it."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ class Run:
     finished: bool
     """Whether the training reached its end."""
     step: int
-    """How many steps the weights were trained."""
+    """The number of training steps of the weights."""
     raw_weights: bool
-    """Whether they are as trained, and no moving average."""
+    """Whether these are the trained weights and not their moving average."""
 
     def encode(self, x: Rows, *, draws: int = 0, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """The codes of x (N, *shape), in the user's units: see `Autoencoder.encode`."""
         return self.model.encode(x, draws=draws, generator=generator)
 
     def decode(self, code: Code, labels: Tensor | None = None) -> Tensor:
-        """The data of codes: see `Autoencoder.decode`."""
+        """Decode codes: see `Autoencoder.decode`."""
         return self.model.decode(code, labels)
 
     def reconstruct(self, x: Rows, labels: Tensor | None = None) -> Tensor:
-        """decode(encode(x), labels): see `Autoencoder.reconstruct`."""
+        """The result of decode(encode(x), labels): see `Autoencoder.reconstruct`."""
         return self.model.reconstruct(x, labels)
 
     def sample(self, count: int, *, seed: int | None = None, label: int | None = None) -> Tensor:
@@ -77,11 +77,12 @@ class Run:
         return self.model.sample(count, seed=seed, label=label)
 
     def dataset(self) -> Dataset:
-        """The data the run was trained on, from where it was; DataError if it came from Python."""
+        """The data of the training, loaded from its source; DataError if it came from Python."""
         return load_data(self.config)
 
     def evaluate(self, dataset: Dataset | None = None, *, split: str = "test") -> dict[str, Any]:
-        """Match, reconstruction and classes on a split: see `aaeframe.evaluation.evaluate`; of which weights."""
+        """Match, reconstruction and classes on a split: see `aaeframe.evaluation.evaluate`. Adds the step and
+        `raw_weights`."""
         settings = self.config
         self._log_access(split, "evaluate")
         report = evaluate(
@@ -104,14 +105,14 @@ class Run:
     ) -> dict[str, Any]:
         """The Parzen log-likelihood of a split under decoded samples: see `aaeframe.evaluation.likelihood`.
 
-        Of images as numbers in [0, 1], of other data in their own units. The first validation rows choose the
-        bandwidth. The report is kept in the run's folder. An estimate that was interrupted goes on where it was.
+        Images are scaled to [0, 1], other data are in their own units. The first validation rows choose the bandwidth.
+        The report is stored in the run's folder. An interrupted estimate is resumed.
         """
         data, seed = dataset or self.dataset(), self.config.training.seed
         scaled = data.spec.support is constraints.unit_interval
         validation = np.arange(min(VALIDATION_ROWS, len(data.validation)))
         keep = self._keep({"split": split, "samples": samples, "seed": seed, "chunk": CHUNK})
-        if keep is None or not keep.found:  # one that goes on is one look
+        if keep is None or not keep.found:  # a resumed estimate was logged already
             self._log_access(split, f"likelihood, {samples} samples")
         found = estimate(
             self._judged(data, data.split(split).array()),
@@ -135,24 +136,24 @@ class Run:
         return recipe_of(self.config).judge(self.config.data.labels)
 
     def _log_access(self, split: str, purpose: str) -> None:
-        """Keep count of how often the test rows were looked at, for whoever reads a number of this run."""
+        """Log each use of the test rows, so that readers of a result know how many there were."""
         if split == "test":
             self.folder.log_test_access({"purpose": purpose, "step": self.step, "raw_weights": self.raw_weights})
 
     def _keep(self, estimate: Mapping[str, Any]) -> Keep | None:
-        """Where an estimate keeps its place; None under priors from Python, of which nothing tells one from another."""
+        """The file for resuming an estimate; None with priors from Python, which cannot be identified."""
         if any(part.component.startswith(PYTHON) for part in self.config.prior.values()):
             return None
         return Keep(self.folder.path / "likelihood", {**estimate, "weights": _digest(self.model)})
 
     def _judged(self, data: Dataset, x: np.ndarray) -> Tensor:
-        """Rows as the likelihood is of them; pixels stay uint8, which the kernel reads as numbers in [0, 1]."""
+        """Rows in the units of the likelihood. Pixels stay uint8, which the kernel reads as numbers in [0, 1]."""
         rows = torch.from_numpy(x).to(self.model.device)
         pixels = rows.dtype == torch.uint8 and bool((data.spec.std == 255).all() & (data.spec.mean == 0).all())
         return rows if pixels or data.spec.support is constraints.real else self.model.scale(rows)
 
     def draw_figures(self, dataset: Dataset | None = None, *, split: str = "test") -> list[Path]:
-        """Draw the run's figures into its folder; the paths."""
+        """Plot the run's figures into its folder; returns their paths."""
         from aaeframe.figures.gallery import draw_gallery
 
         self._log_access(split, "figures")
@@ -182,11 +183,17 @@ def load(
 ) -> Run:
     """A run from its folder, with the weights of its newest checkpoint.
 
-    The moving average of the weights is used where the run kept one, unless `raw_weights`. `priors` gives again, by
-    block, those that were objects from Python. `warn` is called with sentences worth telling, such as that the
-    configuration was changed since the checkpoint was written, or that a plugin is here in another version than the run
-    was made with; they are warnings if it is not given. Raises RunError, DeviceError, ComponentError; CheckpointError
-    if the newest checkpoint is not whole, as an older one would give other numbers.
+    Args:
+        path: the run's folder.
+        registry: the installed components; loaded if not given.
+        device: see `aaeframe.training.device.pick`.
+        raw_weights: use the trained weights even if the run has their moving average.
+        priors: the priors that were objects from Python, by block.
+        warn: called with sentences, for example if the configuration was changed since the checkpoint, or a plugin
+            has another version than in training. By default they are Python warnings.
+
+    Raises RunError, DeviceError and ComponentError. Raises CheckpointError if the newest checkpoint is damaged, because
+    an older one would give different results.
     """
     folder = RunFolder(Path(path))
     config = read_config(folder)
@@ -194,7 +201,7 @@ def load(
     check_state(saved.state)
     known = saved.state["data"]
     registry = registry or Registry.load()
-    # As in training: what a prior draws for itself when it is built need not be in the checkpoint.
+    # As in training: random numbers that a prior draws when it is built need not be in the checkpoint.
     with saved_components(config, registry), stream(config.training.seed, "initialization"):
         built = build_priors(config, registry, priors or {}, saved.model)
         spec = data_spec(known, saved.model)
@@ -209,13 +216,13 @@ def load(
 
 
 def read_config(folder: RunFolder) -> Config:
-    """The configuration of a run; RunError if the folder is no run, or if a part of it lies outside."""
+    """The configuration of a run; RunError if the folder is not a run, or a part of it lies outside."""
     folder.check()
     return configuration.parse(configuration.read(folder.config))
 
 
 def load_data(config: Config) -> Dataset:
-    """The data a configuration names; DataError if it was passed in from Python."""
+    """The data that a configuration names; DataError if it was passed in from Python."""
     source = config.data.source
     if source.startswith(PYTHON):
         raise DataError(
@@ -226,13 +233,13 @@ def load_data(config: Config) -> Dataset:
 
 
 def configuration_changes(saved: Checkpoint, folder: RunFolder, config: Config) -> list[str]:
-    """What was changed in the configuration since the checkpoint was written, in one sentence or none."""
+    """The changes of the configuration since the checkpoint was written, in one sentence or none."""
     changed = changes(saved.state.get("config"), config)
     return [f"{folder.config} was changed since the checkpoint was written: {', '.join(changed)}"] if changed else []
 
 
 def _digest(model: Autoencoder) -> str:
-    """Of all weights and buffers."""
+    """The digest of all weights and buffers."""
     digest = hashlib.sha256()
     for name, value in model.state_dict().items():
         digest.update(name.encode() + value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())

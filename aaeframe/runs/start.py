@@ -28,7 +28,7 @@ from aaeframe.training.loop import Observer, Silent, Training
 
 
 def new_folder(config: Config, out: Path | None) -> RunFolder:
-    """A folder to be made: `out`, or runs/<time>-<prior>-<encoder>. RunError if `out` exists."""
+    """The folder for a new run: `out`, or runs/<time>-<prior>-<encoder>. RunError if `out` exists."""
     if out is not None:
         if out.exists():
             raise RunError(
@@ -46,18 +46,18 @@ def _short(component: str) -> str:
 
 @dataclass(frozen=True)
 class Observers:
-    """How a caller follows and stops a training."""
+    """Callbacks by which a caller follows and stops a training."""
 
     observer: Observer
     stop_asked: Callable[[], bool]
     started: Callable[[Config, RunFolder, int], None]
-    """Called once with the configuration, the folder and the steps of the whole run."""
+    """Called once with the configuration, the folder and the number of steps of the whole run."""
     warn: Callable[[str], None]
-    """Called with sentences worth telling."""
+    """Called with each warning, a sentence."""
 
 
 NO_OBSERVERS = Observers(Silent(), lambda: False, lambda config, folder, steps: None, warn)
-"""Shows nothing and never stops; what is worth telling is a warning."""
+"""The default: shows nothing and never stops; warnings are Python warnings."""
 
 
 def start(
@@ -71,7 +71,7 @@ def start(
 ) -> Run:
     """Train a new run. Everything is resolved, loaded and built before the first file is written.
 
-    The first checkpoint is of the untrained model and appears with the folder, so that a run can go on wherever it was
+    The folder appears together with a checkpoint of the untrained model, so that a run can be resumed wherever it was
     stopped.
     """
     config = resolve(config, registry)
@@ -91,9 +91,9 @@ def resume(
     priors: Mapping[str, Prior] | None = None,
     observers: Observers = NO_OBSERVERS,
 ) -> Run:
-    """Go on with a run from its newest whole checkpoint, to the same bits as if it had never stopped.
+    """Resume a run from its newest intact checkpoint; the result is bit for bit that of an uninterrupted run.
 
-    Newer ones that cannot be used are told of and set aside. RunError if another process is training the run.
+    Newer checkpoints that cannot be used are reported and renamed. RunError if another process is training the run.
     """
     folder = RunFolder(path)
     config = read_config(folder)
@@ -140,7 +140,7 @@ def _train(training: Training, observers: Observers) -> Run:
 
 
 def _as_it_is_left(folder: RunFolder) -> str:
-    """What stands of a run that could not be written on, and how to go on with it."""
+    """The state of a run that could not be written, and how to resume it."""
     found = checkpoints.paths(folder.checkpoints)
     if not found:
         return f"Nothing to go on from is left in {folder.path}"

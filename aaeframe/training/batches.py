@@ -1,4 +1,4 @@
-"""Minibatches: which rows in which order is a function of (seed, epoch) alone, so a run can go on anywhere."""
+"""Minibatches. Their rows and order depend on (seed, epoch) only, so a run can resume anywhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aaeframe.seeds import generator
 
 
 class Rows:
-    """The training rows by index: whole on the device if they fit `resident_bytes`, else read as asked for."""
+    """The training rows by index: all on the device if they fit `resident_bytes`, otherwise read when needed."""
 
     def __init__(self, split: Split, device: torch.device, resident_bytes: float) -> None:
         self.device = device
@@ -31,27 +31,27 @@ class Rows:
 
 @dataclass
 class Batches:
-    """The minibatches of a run: `next()` gives the batch at (epoch, position) and moves on.
+    """The minibatches of a run: `next()` gives the batch at (epoch, position) and advances.
 
-    An epoch passes over the unlabeled rows once, in an order of its own; a last batch that is not full is left out,
-    so that every step has the same shape. Labeled rows, if any, go round independently of epochs.
+    An epoch passes once over the unlabeled rows, in an order of its own. A last incomplete batch is left out, so that
+    every step has the same shape. Labeled rows, if any, are cycled through independently of epochs.
     """
 
     rows: Rows
     unlabeled: Tensor
-    """(N,) training rows to pass over."""
+    """(N,) the training rows of an epoch."""
     batch_size: int
     seed: int
     row_labels: Tensor | None = None
-    """(R,) the classes of all training rows, for batches that come with their labels."""
+    """(R,) the classes of all training rows, for recipes that use labels in every batch."""
     labeled: Tensor | None = None
-    """(M,) training rows whose labels are told."""
+    """(M,) the training rows that have labels."""
     labels: Tensor | None = None
-    """(M,) their classes."""
+    """(M,) the classes of the labeled rows."""
     labeled_batch_size: int = 0
     epoch: int = 0
     position: int = 0
-    """The next batch within the epoch."""
+    """The number of the next batch within the epoch."""
     _orders: dict[tuple[str, int], Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -61,16 +61,16 @@ class Batches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in one epoch."""
+        """The number of batches in one epoch."""
         return len(self.unlabeled) // self.batch_size
 
     @property
     def step(self) -> int:
-        """Batches given so far."""
+        """The number of batches given so far."""
         return self.epoch * self.steps_per_epoch + self.position
 
     def next(self) -> Batch:
-        """The batch at the current place; the place moves to the one after it."""
+        """The batch at the current position; the position then advances by one."""
         start = self.position * self.batch_size
         order = self._order("unlabeled", self.epoch, len(self.unlabeled))
         index = self.unlabeled[order[start : start + self.batch_size]]
@@ -82,11 +82,11 @@ class Batches:
         return batch
 
     def state_dict(self) -> dict[str, int]:
-        """The place of the next batch."""
+        """The position of the next batch."""
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go to a place."""
+        """Restore a position."""
         self.epoch, self.position = state["epoch"], state["position"]
 
     def _labeled_batch(self) -> Batch | None:
@@ -101,7 +101,7 @@ class Batches:
         return Batch(self.rows[index], self.labels[chosen].to(self.rows.device, non_blocking=True), index)
 
     def _order(self, name: str, turn: int, count: int) -> Tensor:
-        """The permutation of one pass; the last two are kept, as a batch may reach over the end of a pass."""
+        """The permutation of one pass; the last two are cached, because a batch may span two passes."""
         key = (name, turn)
         if key not in self._orders:
             self._orders.pop((name, turn - 2), None)

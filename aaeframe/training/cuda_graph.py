@@ -1,4 +1,4 @@
-"""A training step as one CUDA graph: a hundred small kernels at the price of one launch."""
+"""A training step captured as one CUDA graph: a single launch instead of a hundred small kernels."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from aaeframe.protocols import Batch
 
 Losses: TypeAlias = Mapping[str, Tensor]
 WarmUp: TypeAlias = Callable[[Callable[[], Losses]], Losses]
-"""Runs a step as an ordinary one."""
+"""A function that runs a step normally."""
 Capture: TypeAlias = Callable[[Callable[[], Losses]], tuple[Callable[[], None], Losses]]
-"""From a function of fixed memory to what runs it again, and where its results then are."""
+"""A function that captures a step in fixed memory, and returns its replay and its losses, which replays overwrite."""
 
 WARM_UP: Final = 3
-"""Steps before the capture: libraries set up their workspaces, and optimizers their state."""
+"""The number of normal steps before the capture, in which libraries set up workspaces and optimizers their state."""
 
 
 class Drawing(Protocol):
-    """What can be captured of a recipe: a step whose prior samples are drawn apart from it."""
+    """The part of a recipe that can be captured: a step whose prior samples are drawn separately."""
 
     def draw(self, batch: Batch) -> Any:
         """The prior samples of a step: tensors in lists, tuples and mappings."""
@@ -32,14 +32,14 @@ class Drawing(Protocol):
 
 
 class GraphedStep:
-    """The step of a recipe; after a few ordinary ones, it is captured and from then on replayed.
+    """The step of a recipe, run normally at first, then captured and replayed.
 
-    Every step, replayed or not, draws its prior samples first and then runs the same operations, so that a run that
-    is resumed, and begins with ordinary steps again, draws the same numbers. Noise within the step is graph-safe:
-    a replay reads the state of the device's default generator and moves it on, as the operations would.
+    Every step draws its prior samples first and then runs the same operations. A resumed run begins with normal steps
+    again and draws the same numbers. Noise within the step is graph-safe: a replay reads and advances the state of the
+    device's default generator as the operations would.
 
-    Batch and prior samples are copied into fixed memory before a replay, and must keep their shapes; learning rates
-    must be device tensors. The losses returned are overwritten by the next step.
+    Batch and prior samples are copied into fixed memory before a replay, and must keep their shapes. Learning rates
+    must be device tensors. The returned losses are overwritten by the next step.
     """
 
     def __init__(self, recipe: Drawing, warm_up: WarmUp | None = None, capture: Capture | None = None) -> None:
@@ -52,7 +52,7 @@ class GraphedStep:
         self._losses: Losses = {}
 
     def __call__(self, batch: Batch) -> Losses:
-        """One step. DeviceError if it cannot be captured."""
+        """Run one step. DeviceError if it cannot be captured."""
         draws = self._recipe.draw(batch)
         self._steps += 1
         if self._steps <= WARM_UP:
@@ -65,9 +65,9 @@ class GraphedStep:
         return self._losses
 
     def _fill(self, values: list[Tensor]) -> None:
-        """Copy a step's inputs to where the captured step reads them. DeviceError if they have another shape."""
+        """Copy a step's inputs to the memory that the captured step reads. DeviceError if their shapes changed."""
         shapes, found = ([tuple(it.shape) for it in tensors] for tensors in (self._inputs, values))
-        if shapes != found:  # a copy would repeat a single row in silence
+        if shapes != found:  # copying would broadcast a single row silently
             raise DeviceError(
                 f"the step was captured in a CUDA graph for inputs of the shapes {shapes}, now they are {found}; a "
                 "prior that gives another number of samples does this; train with --set training.cuda_graph=false"
@@ -76,7 +76,7 @@ class GraphedStep:
             fixed.copy_(value, non_blocking=True)
 
     def _begin(self, batch: Batch, draws: Any) -> None:
-        """Capture the step on memory of its own; nothing is computed yet."""
+        """Capture the step on its own input memory; nothing is computed yet."""
         batch, draws = _copied(batch), _copied(draws)
         self._inputs = [*_tensors(batch), *_tensors(draws)]
         try:
@@ -91,7 +91,7 @@ class GraphedStep:
 
 
 def cuda_warm_up(step: Callable[[], Losses]) -> Losses:
-    """Run a step on a stream of its own, as what is captured later will, and wait for it."""
+    """Run a step on a stream of its own, as the capture requires, and wait for it."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -112,7 +112,7 @@ def _tensors(value: Any) -> list[Tensor]:
     """The tensors that a step reads from the device, in a fixed order."""
     if isinstance(value, Tensor):
         return [value]
-    if isinstance(value, Batch):  # its index is for the host
+    if isinstance(value, Batch):  # its index stays on the CPU
         return [*_tensors(value.x), *_tensors(value.labels), *_tensors(value.labeled)]
     if isinstance(value, Mapping):
         value = list(value.values())
@@ -120,7 +120,7 @@ def _tensors(value: Any) -> list[Tensor]:
 
 
 def _copied(value: Any) -> Any:
-    """The same structure over copies of its tensors."""
+    """The same structure with copies of its tensors."""
     if isinstance(value, Tensor):
         return value.clone()
     if isinstance(value, Batch):

@@ -1,4 +1,4 @@
-"""The device a run was asked for."""
+"""The device of a run: choose it, compute on it and describe it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aaeframe.errors import DeviceError
 
 
 def pick(name: str) -> torch.device:
-    """The device by name; "auto" is the first GPU, else the CPU. DeviceError if it is not there."""
+    """The device by name; "auto" is the first GPU, else the CPU. DeviceError if it does not exist."""
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     try:
@@ -29,12 +29,12 @@ def pick(name: str) -> torch.device:
 
 
 def current(device: torch.device) -> AbstractContextManager[object]:
-    """Inside, a GPU is torch's current one, on which streams and graphs are made; nothing for the CPU."""
+    """Make a GPU torch's current device, for its streams and graphs; does nothing for the CPU."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def available() -> str:
-    """The devices on this machine, for people."""
+    """The devices of this machine, for messages."""
     return ", ".join(["cpu", *(f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(_gpus()))])
 
 
@@ -43,7 +43,7 @@ def _gpus() -> int:
 
 
 def environment(device: torch.device) -> dict[str, str]:
-    """What bitwise equality of a resumed run depends on besides the checkpoint."""
+    """The properties that a resumed run must share, besides the checkpoint, to be bitwise equal."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "torch": torch.__version__,
@@ -54,23 +54,23 @@ def environment(device: torch.device) -> dict[str, str]:
 
 
 def differences(saved: Mapping[str, Any], device: torch.device) -> list[str]:
-    """How the environment differs from the saved one, one sentence part each."""
+    """The differences between the saved and the current environment, each as part of a sentence."""
     here = environment(device)
     return [f"{key} was {saved.get(key)}, is {value}" for key, value in here.items() if saved.get(key) != value]
 
 
-_BACKENDS: Final[Any] = torch.backends  # torch's types leave out what stands in these modules
+_BACKENDS: Final[Any] = torch.backends  # torch's types lack some attributes of these modules
 
 
 _ON_GPU: Final = (_BACKENDS.cuda.matmul, _BACKENDS.cudnn.conv)
 
 
 _ON_CPU: Final = (_BACKENDS.mkldnn.matmul, _BACKENDS.mkldnn.conv)
-"""Where torch is told what float32 products may be rounded to."""
+"""The torch backends with a setting for the precision of float32 products."""
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """DeviceError if the device cannot compute so."""
+    """DeviceError if the device does not support the precision."""
     if precision == "tf32" and device.type != "cuda":
         raise DeviceError(
             f"--precision tf32 is arithmetic of NVIDIA's GPUs, but this run is on {device.type}; use fp32 or bf16"
@@ -79,15 +79,15 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 @contextmanager
 def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
-    """Inside, products and convolutions are of "fp32", "tf32" (10 bits, on a GPU) or "bf16" (autocast) numbers.
+    """Compute products and convolutions in "fp32", "tf32" (10 bits, on a GPU) or "bf16" (autocast) inside the block.
 
-    Weights, losses and optimizers stay float32. What other code had set holds again afterwards.
+    Weights, losses and optimizers stay float32. Previous settings are restored afterwards.
     """
     before = [(backend, backend.fp32_precision) for backend in (*_ON_GPU, *_ON_CPU)]
     for backend, _ in before:
         backend.fp32_precision = "tf32" if precision == "tf32" and backend in _ON_GPU else "ieee"
     try:
-        # No cache of cast weights: a phase must see what the phase before it has changed.
+        # No cache of cast weights: a phase must see the weights that the previous phase has changed.
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False):
             yield
     finally:

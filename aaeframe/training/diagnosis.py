@@ -1,7 +1,7 @@
-"""The monitor: tells in words when training fails in one of the known ways.
+"""Warn when training fails in one of the known ways.
 
-Each failure is a rule over the last few epochs' metrics, which gives one warning for each block it holds of.
-A rule needs its metrics in every one of those epochs; without them it is silent. Torch-free.
+Each failure is a rule over the metrics of the last few epochs, with one warning for each affected block. A rule needs
+its metrics in every one of those epochs; without them it gives no warning. Torch-free.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ from numbers import Real
 from typing import Any, Final, TypeAlias
 
 Row: TypeAlias = Mapping[str, float]
-"""One epoch's finite numbers by key, such as "reconstruction", "accuracy/<block>" or "mismatch/<block>"."""
+"""The finite metrics of one epoch by key, such as "reconstruction", "accuracy/<block>" or "mismatch/<block>"."""
 Rule: TypeAlias = Callable[[Sequence[Row]], dict[str, str]]
-"""From the last epochs, oldest first, to a warning for each key it holds of."""
+"""A function from the last epochs, oldest first, to warnings by key."""
 
 WINDOW: Final = 5
-"""Epochs remembered: as many as the rule with the longest memory needs."""
+"""The number of epochs remembered: as many as the rule with the longest memory needs."""
 WON: Final = 0.95
 WON_EPOCHS: Final = 3
 CHANCE: Final = (0.45, 0.55)
 GROWTH: Final = 1.25
-"""The last mismatch over the first, from which on a rise is more than noise."""
+"""The ratio of last to first mismatch from which a rise is more than noise."""
 NOISE: Final = 3.0
-"""Times the mismatch of the prior with itself, up to which a mismatch is what a good match shows."""
+"""The multiple of the prior's mismatch with itself up to which a mismatch counts as a good match."""
 RECONSTRUCTION_EPOCHS: Final = 3
 COLLAPSED: Final = 0.5
-"""Share of log K under which the entropy of the mean code means a collapse."""
+"""The share of log K below which the entropy of the mean code counts as a collapse."""
 
 
 class Monitor:
-    """Watches the metrics of each epoch and gives each warning once, until its condition has cleared."""
+    """Checks the metrics of each epoch. A warning is given once, and again only after its condition has cleared."""
 
     def __init__(self) -> None:
         self._rows: list[dict[str, float]] = []
         self._standing: set[str] = set()
 
     def observe(self, row: Mapping[str, Any]) -> list[str]:
-        """Takes the metrics of one epoch and returns the warnings that are new, in words.
+        """Add the metrics of one epoch and return the new warnings, as sentences.
 
-        Read are "reconstruction", "validation/reconstruction" and "mean_image_error", and for each block
-        "accuracy/<block>", "mismatch/<block>", "entropy/<block>" (H of the mean code, nats) and
-        "classes/<block>".
+        It reads "reconstruction", "validation/reconstruction" and "mean_image_error". For each block it reads
+        "accuracy/<block>", "mismatch/<block>", "mismatch_floor/<block>", "entropy/<block>" (H of the mean code, nats)
+        and "classes/<block>".
         """
         self._rows = [*self._rows, _finite(row)][-WINDOW:]
         found = {key: text for rule in RULES for key, text in rule(self._rows).items()}
@@ -52,17 +52,17 @@ class Monitor:
         return new
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` needs to go on as if never interrupted, as JSON-like values."""
+        """The state that `load_state_dict` restores, as JSON-like values."""
         return {"rows": [dict(row) for row in self._rows], "standing": sorted(self._standing)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continues from a `state_dict`."""
+        """Restore a `state_dict`."""
         self._rows = [dict(row) for row in state["rows"]]
         self._standing = set(state["standing"])
 
 
 def discriminator_won(rows: Sequence[Row]) -> dict[str, str]:
-    """Accuracy above 95 % for three epochs in a row."""
+    """The discriminator's accuracy is above 95 % for three epochs in a row."""
     last = rows[-WON_EPOCHS:]
     return {
         f"discriminator_won/{block}": (
@@ -78,8 +78,11 @@ def discriminator_won(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def discriminator_blind(rows: Sequence[Row]) -> dict[str, str]:
-    """Accuracy at chance for five epochs, while the mismatch rose in each of them, by a quarter in all, and is more
-    than noise: over three times that of two sets of prior samples, where that was measured."""
+    """The discriminator's accuracy is at chance for five epochs while the mismatch grows.
+
+    The mismatch must rise in each epoch, by a quarter in all, and be more than noise. Noise is three times the mismatch
+    of two sets of prior samples, where that was measured.
+    """
     found = {}
     for block in _blocks(rows, "accuracy", "mismatch", epochs=WINDOW):
         at_chance = all(CHANCE[0] <= row[f"accuracy/{block}"] <= CHANCE[1] for row in rows)
@@ -98,7 +101,7 @@ def discriminator_blind(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def reconstruction_stuck(rows: Sequence[Row]) -> dict[str, str]:
-    """Reconstruction, on validation data if there are any, not below the mean image's for three epochs."""
+    """The reconstruction error, on validation data if there are any, is not below the mean image's for three epochs."""
     last = rows[-RECONSTRUCTION_EPOCHS:]
     key = next((k for k in ("validation/reconstruction", "reconstruction") if k in rows[-1]), None)
     if key is None or len(last) < RECONSTRUCTION_EPOCHS or not _present(last, key, "mean_image_error"):
@@ -117,7 +120,7 @@ def reconstruction_stuck(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def category_collapse(rows: Sequence[Row]) -> dict[str, str]:
-    """The entropy of the mean code of a categorical block under half of log K."""
+    """The entropy of the mean code of a categorical block is below half of log K."""
     last = rows[-1]
     found = {}
     for block in _blocks([last], "entropy", "classes", epochs=1):
@@ -142,12 +145,12 @@ RULES: Final[tuple[Rule, ...]] = (
 
 
 def _finite(row: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a row that can be compared and written as JSON."""
+    """The finite numbers of a row, which can be compared and written as JSON."""
     return {key: float(value) for key, value in row.items() if isinstance(value, Real) and math.isfinite(value)}
 
 
 def _blocks(rows: Sequence[Row], *metrics: str, epochs: int) -> list[str]:
-    """The blocks whose metrics are there in each of `rows`; none if there have not been so many epochs."""
+    """The blocks whose metrics exist in each of `rows`; none if there are fewer rows than `epochs`."""
     if len(rows) < epochs:
         return []
     names = [key.removeprefix(f"{metrics[0]}/") for key in rows[-1] if key.startswith(f"{metrics[0]}/")]

@@ -1,4 +1,4 @@
-"""Numbers that are not finite: losses are watched on the device, without a synchronization at every step."""
+"""Detect numbers that are not finite. Losses are checked on the device, without synchronizing at every step."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from aaeframe.errors import TrainingDiverged
 
 
 class FiniteCheck:
-    """Keeps the first (step, loss) that was not finite in one device tensor; `check` reads it."""
+    """Keeps the first (step, loss) that was not finite in a device tensor; `check` reads it."""
 
     def __init__(self, device: torch.device) -> None:
         self._first = torch.full((), -1, dtype=torch.long, device=device)
         self._names: Sequence[str] = ()
 
     def observe(self, step: int, losses: Mapping[str, Tensor]) -> None:
-        """Look at the losses of one step; their names must be the same at every step."""
+        """Record the losses of one step; their names must be the same at every step."""
         self._names = list(losses)
         bad = ~torch.isfinite(torch.stack([loss.float() for loss in losses.values()]))
         here = step * len(self._names) + bad.int().argmax()
@@ -39,7 +39,7 @@ class FiniteCheck:
 
 
 def check_finite(step: int, values: Mapping[str, Tensor | float]) -> None:
-    """TrainingDiverged, naming the first of them, if a number or an element of a tensor is not finite."""
+    """TrainingDiverged, naming the first value that is not finite, a number or an element of a tensor."""
     for name, value in values.items():
         if not bool(torch.isfinite(torch.as_tensor(value)).all()):
             raise TrainingDiverged(

@@ -1,4 +1,4 @@
-"""The loop: epochs, batches, metrics and checkpoints, for any recipe."""
+"""The training loop: epochs, batches, metrics and checkpoints, for any recipe."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from aaeframe.training.optimizers import load_optimizer, optimizer_tensors, set_
 from aaeframe.training.running_means import Sums
 
 CHECK_EVERY = 50
-"""Steps between looks at whether the losses were finite; each look waits for the device."""
+"""The number of steps between checks for finite losses; each check waits for the device."""
 
 
 class Recipe(Protocol):
-    """What the loop asks of a recipe."""
+    """The interface of a recipe that the loop uses."""
 
     def draw(self, batch: Batch) -> Any:
         """The prior samples that a step on this minibatch needs."""
@@ -45,28 +45,28 @@ class Recipe(Protocol):
 
 
 class Observer(Protocol):
-    """Who is told how the training goes."""
+    """Receives training progress."""
 
     def stepped(self, epoch: int, step: int) -> None:
-        """`step` steps of the whole run are done, the last of them in `epoch` (from 0)."""
+        """Called after each step: `step` counts the steps of the whole run, `epoch` from 0."""
 
     def epoch_ended(self, row: Row, warnings: list[str]) -> None:
-        """A row of metrics was written; warnings are sentences."""
+        """Called after a row of metrics was written; warnings are sentences."""
 
 
 class Silent:
-    """The observer that says nothing."""
+    """An observer that does nothing."""
 
     def stepped(self, epoch: int, step: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def epoch_ended(self, row: Row, warnings: list[str]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 @dataclass
 class Training:
-    """A run in progress: everything that changes while it trains, which is everything a checkpoint holds."""
+    """A run in progress: everything that changes while it trains, which is what a checkpoint saves."""
 
     config: Config
     folder: RunFolder
@@ -74,17 +74,17 @@ class Training:
     model: Autoencoder
     optimizers: Mapping[str, Optimizer]
     weights: LossWeights
-    """Those that the recipe reads; set at each epoch's begin."""
+    """Loss weights read by the recipe; updated at the start of each epoch."""
     batches: Batches
     device: torch.device
     validate: Callable[[Autoencoder, int], Row]
-    """Measures on validation data at the end of an epoch; must leave the global random state alone."""
+    """Measures on validation data at the end of an epoch; must not change the global random state."""
     data: Mapping[str, Any]
-    """What a checkpoint keeps of the data: shape, support, classes, and a fingerprint of the training rows."""
+    """The properties of the data for checkpoints: shape, support, classes, and a fingerprint of the training rows."""
     observer: Observer = field(default_factory=Silent)
     stop_asked: Callable[[], bool] = lambda: False
     versions: Mapping[str, str] = field(default_factory=dict)
-    """What a checkpoint keeps of the software: Python, and distributions by name."""
+    """Software versions for checkpoints: Python, and distributions by name."""
 
     def __post_init__(self) -> None:
         decay = self.config.training.ema
@@ -106,13 +106,13 @@ class Training:
 
     @property
     def evaluated(self) -> Autoencoder:
-        """The weights to evaluate: the moving average where there is one."""
+        """The model to evaluate: the moving average if there is one."""
         return self.model if self.average is None else self.average.model
 
     def run(self) -> bool:
-        """Train to the end, or until asked to stop; the last state is in a checkpoint. Whether the end was reached.
+        """Train to the end, or until asked to stop, and save the last state. Returns whether the end was reached.
 
-        Runs on torch's global generators: call it where they may be moved. TrainingDiverged if a loss is not finite.
+        It advances torch's global generators. TrainingDiverged if a loss is not finite.
         """
         with current(self.device):
             return self._run()
@@ -169,19 +169,19 @@ class Training:
         self.observer.epoch_ended(row, warnings)
 
     def _validated(self, epoch: int) -> Row:
-        """What validation finds. TrainingDiverged if the last step left a model that cannot be measured."""
+        """The validation metrics. TrainingDiverged if the model has weights or outputs that are not finite."""
         step = self.batches.step
         check_finite(step, {f"model.{name}": value for name, value in self.model.state_dict().items()})
         try:
             return self.validate(self.evaluated, epoch)
-        except DataError as error:  # finite weights may give codes that are not
+        except DataError as error:  # finite weights may give codes that are not finite
             raise TrainingDiverged(
                 f"step {step}: what the model gives for the validation rows is not finite. Lower the learning rate "
                 f"(--set optimizers.<phase>.lr=...); the last checkpoint holds finite values ({error})"
             ) from error
 
     def save(self) -> None:
-        """Write a checkpoint. TrainingDiverged, and nothing written, if something is not finite."""
+        """Write a checkpoint. TrainingDiverged, and nothing is written, if a value is not finite."""
         step = self.batches.step
         if step == self._saved_step:
             return
@@ -192,7 +192,7 @@ class Training:
         self._saved_step = step
 
     def load(self, saved: Checkpoint) -> None:
-        """Go on from a checkpoint; CheckpointError if it is of another model or other data."""
+        """Resume from a checkpoint; CheckpointError if it belongs to another model or other data."""
         state = saved.state
         if state["data"] != self.data:
             raise CheckpointError(
@@ -255,9 +255,10 @@ class Training:
 
 
 def _is_trained(prior: Prior) -> bool:
-    """Of one that is not, a copy would be its equal, and may be large; not every one can be copied.
+    """Whether the prior has trained parameters; a prior without them is shared by the averaged model, not copied.
 
-    One that only follows codes is not trained either: it is an average itself, and the weights' average shares it.
+    It would not change, and may be large or impossible to copy. A prior that follows codes also counts as not trained:
+    it is an average itself.
     """
     if not isinstance(prior, nn.Module):
         return False

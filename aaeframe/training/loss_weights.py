@@ -1,4 +1,4 @@
-"""Those weights of losses that may change from epoch to epoch; schedule "joint" only."""
+"""Loss weights that follow a schedule; schedule "joint" only."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from aaeframe.configuration.schema import Config, weight_at
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Tensors on the device, which a recipe reads where they are: so a step that is captured follows a ramp too."""
+    """Loss weights as tensors on the device, so that a captured step follows a schedule, too."""
 
     config: Config
     reconstruction: Tensor
     generators: Mapping[str, Tensor]
-    """Those of the blocks that have one of their own."""
+    """The weights of the blocks that set one."""
 
     @classmethod
     def of(cls, config: Config, device: torch.device) -> LossWeights:
-        """Those of a configuration, as they are in the first epoch."""
+        """The weights of a configuration in the first epoch."""
         weighed = [name for name, block in config.prior.items() if block.weight is not None]
         generators = {name: torch.ones((), device=device) for name in weighed}
         weights = cls(config, torch.ones((), device=device), generators)
@@ -30,7 +30,7 @@ class LossWeights:
         return weights
 
     def set(self, epoch: int) -> None:
-        """Make them those of an epoch, counted from 0."""
+        """Set the weights to those of an epoch, counted from 0."""
         epochs = self.config.training.epochs
         self.reconstruction.fill_(weight_at(self.config.training.reconstruction_weight, epoch, epochs))
         for name, weight in self.generators.items():

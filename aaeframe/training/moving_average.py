@@ -15,8 +15,8 @@ Model = TypeVar("Model", bound=nn.Module)
 class MovingAverage(Generic[Model]):
     """A copy of the model whose parameters and floating-point buffers follow the original's.
 
-    average <- d average + (1 - d) value, with d = min(decay, (t + 1) / (t + 10)) at update t, so that a short run
-    does not remember its beginning. Objects in `shared` are the model's own in the copy too.
+    average <- d average + (1 - d) value, with d = min(decay, (t + 1) / (t + 10)) at update t, so that the initial
+    weights are soon forgotten. Objects in `shared` are not copied.
     """
 
     def __init__(self, model: Model, decay: float, shared: Iterable[object] = ()) -> None:
@@ -32,7 +32,7 @@ class MovingAverage(Generic[Model]):
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Follow the model after its step-th step, counted from 0."""
+        """Update the average after the model's step-th step, counted from 0."""
         decay = min(self.decay, (step + 1) / (step + 10))
         torch._foreach_lerp_(self._average, self._values, 1 - decay)
         for mine, theirs in self._copied:

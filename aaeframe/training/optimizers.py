@@ -11,7 +11,7 @@ from aaeframe.storage.checkpoint import tensors_below
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:
-    """Set the learning rate; where it is a tensor, in place, as a captured step reads it there."""
+    """Set the learning rate. A tensor is set in place, because a captured step reads it there."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
@@ -33,7 +33,7 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 def load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], prefix: str) -> None:
     """Restore the state of each parameter; rates and other scalars come from the configuration.
 
-    ValueError or IndexError if it is no state of these parameters.
+    ValueError or IndexError if the tensors do not fit these parameters.
     """
     parameters = [it for group in optimizer.param_groups for it in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Sums:
-    """Running sums of a step's losses, on the device, so that a step waits for nothing."""
+    """Running sums of a step's losses, on the device, so that no step waits for it."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
@@ -23,7 +23,7 @@ class Sums:
         self.count += 1
 
     def means(self) -> dict[str, float]:
-        """The means so far; this waits for the device."""
+        """The means so far. Waits for the device."""
         return {name: float(total) / self.count for name, total in self._sums.items()}
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -31,6 +31,6 @@ class Sums:
         return {name: total.cpu() for name, total in self._sums.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor], count: int, device: torch.device) -> None:
-        """Go on from saved sums over `count` steps."""
+        """Restore saved sums over `count` steps."""
         self._sums = {name: total.to(device) for name, total in state.items()}
         self.count = count
