@@ -1,7 +1,6 @@
-"""Figures of codes, decoded images and training. Each function returns a matplotlib Figure; `save` writes it
-as PNG.
+"""Figures of codes, decoded images and training. Each function returns a matplotlib Figure; `save` writes it as PNG.
 
-Nothing here touches pyplot or leaves a trace in matplotlib's settings.
+The package does not use pyplot and does not change matplotlib's settings.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The look shared by all figures, and how they are written."""
+"""The style shared by all figures, and saving them."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ PALETTE: Final = (
     "#2362c8", "#e38700", "#04c08e", "#cd3048", "#a57bb4",
     "#12b8fa", "#753700", "#55258b", "#202020", "#cdd402",
 )  # fmt: skip
-"""Ten colors that stay apart for the common color blindnesses."""
+"""Ten colors that remain distinguishable with the common color blindnesses."""
 INK: Final = "#262626"
 MUTED: Final = "#6e6e6e"
 PRIOR: Final = "#d4d4d4"
 TITLE_CHARACTERS: Final = 9
-"""Characters of a title that fit on an inch."""
+"""The number of title characters that fit in an inch."""
 
 STYLE: Final[Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that no machine lacks it
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is always available
     "font.size": 10,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -60,7 +60,7 @@ STYLE: Final[Any] = {
 
 
 def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
-    """Draws in the shared style, whatever the user's matplotlib settings, and leaves those as they were."""
+    """Draw in the shared style, independent of the user's matplotlib settings, which are restored afterwards."""
 
     @wraps(draw)
     def inside(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
@@ -71,7 +71,7 @@ def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
 
 
 def new_figure(width: float, height: float, title: str) -> Figure:
-    """An empty figure in inches that keeps all it is given inside its borders; never one of pyplot's."""
+    """An empty figure of this size in inches, independent of pyplot, with a layout that keeps everything inside."""
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     FigureCanvasAgg(figure)
     figure.suptitle(fill(title, int(TITLE_CHARACTERS * width)), x=0.01, ha="left")
@@ -79,30 +79,30 @@ def new_figure(width: float, height: float, title: str) -> Figure:
 
 
 def save(figure: Figure, path: Path, *, dpi: int = 150) -> None:
-    """Writes a PNG, whole or not at all; RunError if it cannot be written."""
+    """Write a PNG atomically; RunError if it cannot be written."""
     buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
-        # Without the version of matplotlib in it, one figure is one sequence of bytes.
+        # Without the version of matplotlib in it, equal figures are equal files.
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     write_atomically(path, buffer.getvalue())
 
 
 def literal(name: str) -> str:
-    """A name as it is: between two dollars matplotlib reads mathematics, and fails at what is none."""
+    """The name with dollar signs escaped: matplotlib would parse text between two of them as mathematics."""
     return name.replace("$", r"\$")
 
 
 def class_colors(count: int) -> list[str]:
-    """A color for each class: the palette up to 10, tab20 up to 18, beyond that a continuous map."""
+    """A color for each class: the palette up to 10, tab20 up to 18, then a continuous color map."""
     if count <= len(PALETTE):
         return list(PALETTE[:count])
     if count <= 18:
-        pairs = np.delete(np.arange(20), (14, 15))  # its grays are the prior's
+        pairs = np.delete(np.arange(20), (14, 15))  # gray is the color of the prior
         return [to_hex(color) for color in matplotlib.colormaps["tab20"](pairs[:count])]
     return [to_hex(color) for color in matplotlib.colormaps["turbo"](np.linspace(0.03, 0.97, count))]
 
 
 def as_array(x: Array) -> np.ndarray:
-    """A tensor, on any device, or an array, as a float64 array."""
+    """Convert a tensor, on any device, or an array to a float64 array."""
     values = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
     return np.asarray(values, dtype=np.float64)

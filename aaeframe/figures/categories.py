@@ -1,4 +1,4 @@
-"""Codes of a categorical block: which categories are used, and by which classes."""
+"""Codes of a categorical block: how often each category is used, by class."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from matplotlib.figure import Figure
 from aaeframe.figures.canvas import INK, MUTED, PALETTE, Array, as_array, literal, new_figure, styled
 
 WRITTEN: Final = 400
-"""Cells up to which each carries its number."""
+"""The largest number of table cells that are annotated with their values."""
 
 
 @styled
 def categorical_block(
     codes: Array, labels: Array | None, *, title: str, class_names: Sequence[str] | None = None
 ) -> Figure:
-    """The mean of codes (N, K) on the simplex: for each class a row of a table, without labels (N,) as
-    bars."""
+    """Plot the mean code (N, K) on the simplex: a table with a row for each class, or bars without labels (N,)."""
     y = as_array(codes)
     if labels is None:
         return _bars(y.mean(0), title)
@@ -62,5 +61,5 @@ def _table(table: np.ndarray, names: list[str], title: str) -> Figure:
 
 
 def _every(count: int) -> np.ndarray:
-    """Ticks on all categories, or on every few if there are many."""
+    """Ticks on all categories, or evenly spaced ticks if there are many."""
     return np.arange(0, count, max(1, count // 20))

@@ -1,4 +1,4 @@
-"""The figures of a model that keeps classes apart from style: styles, clusters and the reduced representation."""
+"""The figures of a model that separates class and style: styles, clusters and the reduced representation."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from aaeframe.protocols import Code
 from aaeframe.supports import is_one_hot
 
 STYLES: Final = 10
-"""Style codes in the grid of styles, one a row."""
+"""The number of style codes in the grid of styles, one a row."""
 MEMBERS: Final = 8
-"""Images beside each cluster head."""
+"""The number of images next to each cluster head."""
 MOST_CLASSES: Final = 30
-"""Classes of which pictures are drawn; a figure of more cannot be read."""
+"""The largest number of classes for these figures; more would be unreadable."""
 
 
 def class_figures(
@@ -35,9 +35,9 @@ def class_figures(
     names: Sequence[str] | None,
     prior: Code,
 ) -> Iterator[tuple[str, Figure]]:
-    """Name and figure of the pictures that can be had of rows x and their codes, and of samples of the prior.
+    """The possible figures of rows x, their codes and prior samples, each with its name.
 
-    `pixels` takes rows in the user's units to [0, 1]; `names` are those of the model's categories, if they have any.
+    `pixels` converts rows in the user's units to [0, 1]; `names` are those of the model's categories, if any.
     """
     classes = model.num_classes
     if classes is None or classes > MOST_CLASSES or len(model.data_shape) != 3:
@@ -68,7 +68,7 @@ def _clusters(
     pixels: Callable[[Tensor], Tensor],
     names: Sequence[str] | None,
 ) -> Figure:
-    """decode(one-hot y, z = 0), and the first images assigned to each y."""
+    """The heads decode(one-hot y, z = 0), and the first images assigned to each y."""
     heads = {
         name: torch.eye(classes, device=model.device) if name == block else _middle(model, name, z, classes)
         for name, z in codes.items()
@@ -86,15 +86,16 @@ def _clusters(
 
 
 def _middle(model: Autoencoder, name: str, z: Tensor, count: int) -> Tensor:
-    """z = 0, as often as asked; of another block of one-hot vectors its uniform point."""
+    """The code z = 0 `count` times; for another one-hot block, the uniform distribution."""
     one_hot = is_one_hot(model.priors[name].support)
     return z.new_full((count, *z.shape[1:]), 1 / z.shape[-1] if one_hot else 0.0)
 
 
 def representation(model: Autoencoder, codes: Code, labels: np.ndarray | None, names: Sequence[str] | None) -> Figure:
-    """W_C y + z in its plane, or from more dimensions by an affine map that puts the heads on a circle.
+    """The representation W_C y + z, plotted in its plane or, if it has more dimensions, mapped to one.
 
-    The model's representation must have cluster heads; labels are those of the rows, and names those of the labels.
+    The affine map sends the heads to a circle. The model's representation must have cluster heads. `labels` are those
+    of the rows, `names` those of the labels.
     """
     heads = model.representation
     assert isinstance(heads, ClusterHeads)

@@ -24,8 +24,7 @@ def reduced(
 ) -> Figure:
     """The representation W_C y + z (N, 2), colored by labels (N,), and the m cluster heads (m, 2), numbered.
 
-    More dimensions come here by `to_circle`. DataError for points that are not of a plane, or not as many as
-    labels.
+    For more dimensions use `to_circle` first. DataError for points that are not in a plane, or not as many as labels.
     """
     points, centers = plane_points(representation, "representations"), plane_points(heads, "cluster heads")
     classes = class_indices(labels, len(points))
@@ -34,7 +33,7 @@ def reduced(
     axes.set_aspect("equal", adjustable="datalim")
     draw_points(axes, points, classes)
     for index, (x, y) in enumerate(centers):
-        # Disk and number on one level, so that a head near another covers both or neither.
+        # Disk and number have one z-order, so that a head drawn over another covers both.
         axes.plot(x, y, marker="o", markersize=14, color="white", markeredgecolor=INK, zorder=3, label=f"head {index}")
         axes.text(x, y, str(index), size=8, weight="bold", ha="center", va="center_baseline", zorder=3)
     axes.locator_params(nbins=8)
@@ -48,14 +47,14 @@ def reduced(
 def to_circle(heads: Array) -> Callable[[Array], np.ndarray]:
     """The affine map r A + b that sends m heads (m, n) to m equally spaced points of the unit circle (m, 2).
 
-    With the heads less their mean as rows of H and the points t_k = (cos 2πk/m, sin 2πk/m) as rows of T, A minimizes
-    ‖H A − T‖². Its gradient 2 Hᵀ(H A − T) is zero where Hᵀ H A = Hᵀ T. Of all solutions A = H⁺ T, with H⁺ the
-    pseudo-inverse, has the least norm, so that what is orthogonal to all differences of heads does not move a point;
-    and b sends the heads' mean to that of the points. If no head is an affine combination of the others, as up to
-    m = n + 1 it can be, the points are met exactly; otherwise as nearly as least squares can.
+    H has the heads minus their mean as rows, T the points t_k = (cos 2πk/m, sin 2πk/m). A minimizes ‖H A − T‖². The
+    gradient 2 Hᵀ(H A − T) is zero where Hᵀ H A = Hᵀ T. Among all solutions, A = H⁺ T with the pseudo-inverse H⁺ has the
+    least norm. So directions orthogonal to all differences of heads do not move a point. b sends the mean of the heads
+    to that of the points. If no head is an affine combination of the others, which is possible up to m = n + 1, the
+    points are met exactly; otherwise in the sense of least squares.
 
-    With b = 0 up to m = n points could be met. But where the heads' affine hull passes near 0, that map tells heads
-    apart by its small distance from 0, and stretches the style in this direction without bound.
+    With b = 0, up to m = n points could be met. But if the affine hull of the heads passes near 0, that map separates
+    heads by their small distance from 0, and stretches the style in this direction without bound.
 
     DataError unless heads are finite and (m, n) with m and n at least 1.
     """
@@ -65,6 +64,6 @@ def to_circle(heads: Array) -> Callable[[Array], np.ndarray]:
     angle = 2 * np.pi * np.arange(len(h)) / len(h)
     points = np.stack([np.cos(angle), np.sin(angle)], 1)
     middle, center = h.mean(0), points.mean(0)
-    # What rounding leaves of the mean in h - middle is no direction: nothing below 1e-9 of the largest is one.
+    # Rounding errors of the mean in h - middle are not directions: ignore all below 1e-9 of the largest.
     linear = np.linalg.lstsq(h - middle, points - center, rcond=1e-9)[0]
     return lambda r: (as_array(r) - middle) @ linear + center

@@ -1,4 +1,4 @@
-"""Clusters as pictures: each head beside the images assigned to it (paper, section 6, figure 9)."""
+"""Clusters as pictures: each head next to the images assigned to it (paper, section 6, figure 9)."""
 
 from __future__ import annotations
 
@@ -16,28 +16,27 @@ from aaeframe.figures.canvas import INK, MUTED, PALETTE, Array, as_array, new_fi
 from aaeframe.figures.images import pixels, tile
 
 ROWS: Final = 10
-"""Clusters one below the other, before a second and a third panel begin."""
+"""The number of clusters in a panel before a second and a third panel are used."""
 WIDTHS: Final = (8.4, 10.8, 13.2)
-"""Inches of a figure of one, two and three panels, wider only if images would be too small."""
+"""The widths of figures with one, two and three panels, in inches; wider only if images would be too small."""
 LARGEST: Final = 0.72
 SMALLEST: Final = 0.29
-"""Inches of an image's width, and, of the smallest, height: two lines stand beside it."""
+"""The largest and the smallest size of an image in inches: two lines of text must fit next to it."""
 CHARACTER: Final = 0.085
-"""Inches of a character of a cluster's name."""
+"""The width of a character of a cluster's name, in inches."""
 NUMBER: Final = 0.6
-"""Inches of a cluster's number, in words."""
+"""The width of a cluster's number with its word, in inches."""
 
 
 @styled
 def cluster_heads(
     heads: Array, members: Array, present: Array, *, title: str, names: Sequence[str] | None = None
 ) -> Figure:
-    """Heads decode(one-hot y, z = 0) (K, C, H, W), each framed at the left of the images assigned to it.
+    """Plot heads decode(one-hot y, z = 0) (K, C, H, W), each framed to the left of the images assigned to it.
 
-    Of members (K, M, C, H, W) those are drawn that `present` (K, M) says exist; a cluster without any says so.
-    `names` are what the K clusters are named by, an empty one for a cluster that has no name. Pixels are in [0, 1].
-    More than ten clusters stand in two or three panels. DataError for shapes that do not fit together and for
-    pixels out of range.
+    `present` (K, M) says which members (K, M, C, H, W) exist; a cluster without members is marked. `names` are the
+    names of the K clusters, empty for a cluster without a name. Pixels are in [0, 1]. More than ten clusters use two or
+    three panels. DataError for shapes that do not fit together and for pixels out of range.
     """
     grid, shown = _grid(heads, members, present)
     panels = min(len(WIDTHS), math.ceil(len(grid) / ROWS))
@@ -54,7 +53,7 @@ def cluster_heads(
 
 
 def _grid(heads: Array, members: Array, present: Array) -> tuple[np.ndarray, np.ndarray]:
-    """Head and members of each cluster (K, 1 + M, H, W, 3 or 4), white where there is none, and present."""
+    """Head and members of each cluster (K, 1 + M, H, W, 3 or 4), white where there is none, and `present`."""
     fits = heads.ndim == 4 and members.ndim == 5 and tuple(present.shape) == tuple(members.shape[:2])
     if not fits or (*members.shape[:1], *members.shape[2:]) != tuple(heads.shape) or not all(members.shape):
         raise DataError(
@@ -72,17 +71,17 @@ def _grid(heads: Array, members: Array, present: Array) -> tuple[np.ndarray, np.
 
 
 def _gap(shape: tuple[int, ...]) -> int:
-    """Pixels between neighbors in a grid (K, 1 + M, H, W, c)."""
+    """The pixels between neighbors in a grid (K, 1 + M, H, W, c)."""
     return max(1, shape[2] // 9)
 
 
 def _space(shape: tuple[int, ...]) -> int:
-    """Pixels between a head and its members."""
+    """The pixels between a head and its members."""
     return max(3, round(0.45 * shape[3]))
 
 
 def _figure(shape: tuple[int, ...], rows: int, panels: int, longest: int, title: str) -> Figure:
-    """An empty figure in which the images are as large as its width allows."""
+    """An empty figure in which images are as large as its width permits."""
     _, columns, height, width, _ = shape
     gap = _gap(shape)
     across = (columns * (width + gap) + _space(shape)) / width
@@ -92,7 +91,7 @@ def _figure(shape: tuple[int, ...], rows: int, panels: int, longest: int, title:
 
 
 def _panel(axes: Axes, grid: np.ndarray, shown: np.ndarray, rows: int) -> None:
-    """Clusters of one panel, a row each; `rows` is how many the fullest panel has."""
+    """Plot the clusters of one panel, a row each; `rows` is the number of rows of the fullest panel."""
     gap, (height, width) = _gap(grid.shape), grid.shape[2:4]
     picture = tile(grid, gap)
     apart = np.ones((len(picture), _space(grid.shape), picture.shape[2]))
@@ -112,7 +111,7 @@ def _panel(axes: Axes, grid: np.ndarray, shown: np.ndarray, rows: int) -> None:
 
 
 def _name(axes: Axes, shape: tuple[int, ...], first: int, names: Sequence[str]) -> None:
-    """The name of each cluster at the left of its row, its number small under it."""
+    """Write the name of each cluster to the left of its row, and its number in small type below."""
     written = [(-0.5, 5.0, "named", "baseline", 9.0, MUTED)] if any(names) else []
     for row, name in enumerate(names):
         middle = row * (shape[2] + _gap(shape)) + (shape[2] - 1) / 2

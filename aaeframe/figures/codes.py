@@ -25,10 +25,10 @@ def codes_by_class(
     title: str,
     class_names: Sequence[str] | None = None,
 ) -> Figure:
-    """The codes (N, *event_shape), colored by labels (N,), over prior samples (M, *event_shape) in gray.
+    """Plot the codes (N, *event_shape), colored by labels (N,), over prior samples (M, *event_shape) in gray.
 
-    Two dimensions are drawn as they are; one as a strip for each class; more on the two principal axes of the
-    codes, the prior projected on the same. A block whose prior samples are one-hot is drawn by
+    Two dimensions are plotted directly, one as a strip for each class. More are projected on the two principal axes of
+    the codes, and the prior on the same axes. A block whose prior samples are one-hot is plotted by
     `categorical_block`. DataError for labels that are not class indices, one for each of the codes.
     """
     z, prior = (as_array(x).reshape(len(x), -1) for x in (codes, prior_samples))
@@ -62,11 +62,11 @@ def _scatter(
 
 
 def _plane(z: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Codes and prior samples in the plane (N, 2), (M, 2), and what its axes are."""
+    """Codes and prior samples in the plane (N, 2), (M, 2), and the names of its axes."""
     if z.shape[1] == 2:
         return z, prior, ["$z_1$", "$z_2$"]
     center = z.mean(0)
-    variance, axes = np.linalg.eigh((z - center).T @ (z - center))  # rising
+    variance, axes = np.linalg.eigh((z - center).T @ (z - center))  # ascending
     share = variance[:-3:-1] / max(variance.sum(), np.finfo(float).tiny)
     names = [
         f"{which} principal axis of the codes ({part:.0%} of their variance)"
@@ -80,7 +80,7 @@ def _plane(z: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray, li
 def _strips(
     z: np.ndarray, labels: np.ndarray | None, prior: np.ndarray, title: str, names: Sequence[str] | None
 ) -> Figure:
-    """One dimension: a row for the prior, and one for each class, the dots spread at random across it."""
+    """Plot one dimension: a row for the prior and one for each class, with dots spread at random across the row."""
     groups = [z] if labels is None else [z[labels == k] for k in range(labels.max() + 1)]
     row_names = ["codes"] if labels is None else called(len(groups), names)
     figure = new_figure(7.4, 1.6 + 0.42 * (len(groups) + 1), title)
@@ -107,10 +107,10 @@ def codes_side_by_side(
     title: str,
     class_names: Sequence[str] | None = None,
 ) -> Figure:
-    """The codes (N, 2) of the same rows under each model, colored by labels (N,), over the prior's samples (M, 2).
+    """The codes (N, 2) of the same rows for each model, colored by labels (N,), over the prior's samples (M, 2).
 
-    Gray that shows is where the prior has mass and the model no codes. Every panel has the same limits.
-    DataError without a model, for codes that are not of a plane, or not as many as labels.
+    Visible gray shows where the prior has mass but the model no codes. Every panel has the same limits. DataError
+    without a model, for codes that are not in a plane, or not as many as labels.
     """
     if not codes:
         raise DataError("there are no codes to compare: at least one model is needed")
@@ -131,7 +131,7 @@ def codes_side_by_side(
 
 
 def _limits(points: np.ndarray) -> np.ndarray:
-    """A square that holds all points (N, 2), as its low and high corner (2, 2)."""
+    """A square that contains all points (N, 2), as its low and high corner (2, 2)."""
     low, high = points.min(0), points.max(0)
     half = 0.53 * ((high - low).max() or 1.0)
     return np.stack([(low + high) / 2 - half, (low + high) / 2 + half])

@@ -21,11 +21,11 @@ Rows: TypeAlias = Sequence[Mapping[str, Any]]
 DASHED: Final = (0, (4, 2))
 DOTTED: Final = (0, (1, 2))
 MARKED: Final = 30
-"""Epochs up to which each is marked by a dot; the dot is all there is of a single one."""
+"""The largest number of epochs that are marked by dots; a single epoch is only visible as a dot."""
 
 
 class Curve(NamedTuple):
-    """One metric."""
+    """One metric and its line."""
 
     key: str
     label: str
@@ -34,7 +34,7 @@ class Curve(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Curves in the same units, and the values to hold them against."""
+    """Curves in the same units, and horizontal reference lines."""
 
     title: str
     ylabel: str
@@ -48,20 +48,21 @@ CLASS_LOSSES: Final = {
     "mutual_information": "mutual information",
     "augmentation": "augmentation",
 }
-"""What each is called."""
+"""The names of the losses in the legend."""
 
 
 @styled
 def loss_curves(rows: Rows, *, title: str = "Training", informed: Collection[str] = (), loss: str = "bce") -> Figure:
-    """The metrics of each epoch in panels; what no row holds is left out.
+    """Plot the metrics of each epoch in panels; panels without data are left out.
 
-    Reconstruction: "reconstruction", "validation/reconstruction" and "mean_image_error". Adversary:
-    "discriminator/<block>" and "generator/<block>" with their values at chance, 2 log 2 and log 2; twice that
-    for the blocks of `informed`, whose discriminator is told labels and sees two groups of codes. A `loss` other than
-    "bce" is not in nats and has no such values.
-    "accuracy/<block>" with its chance of 0.5. "mismatch/<block>". "validation/error". "classification" and the
-    label-free terms. "divergence/<block>" of a variational autoencoder. The horizontal axis is "epoch".
-    DataError if there is nothing to draw.
+    - Reconstruction: "reconstruction", "validation/reconstruction" and "mean_image_error".
+    - Adversary: "discriminator/<block>" and "generator/<block>", with their values at chance, 2 log 2 and log 2. Chance is
+      doubled for the blocks of `informed`, whose discriminator takes labels and sees two groups of codes. A `loss` other
+      than "bce" is not in nats and has no values at chance.
+    - "accuracy/<block>" with its chance of 0.5, "mismatch/<block>", "validation/error".
+    - "classification" and the label-free terms, and "divergence/<block>" of a variational autoencoder.
+
+    The horizontal axis is "epoch". DataError if there is nothing to plot.
     """
     keys = sorted({key for row in rows for key in row})
     panels = [panel for panel in _panels(keys, informed, loss) if panel.curves]
@@ -99,7 +100,7 @@ def _panels(keys: Sequence[str], informed: Collection[str], loss: str) -> list[P
 
 
 def _named(title: str, ylabel: str, names: Mapping[str, str], keys: Sequence[str]) -> Panel:
-    """A panel of those of the named metrics that are there."""
+    """A panel of the named metrics that exist."""
     colors = class_colors(len(names))
     found = [Curve(key, label, color) for (key, label), color in zip(names.items(), colors, strict=True) if key in keys]
     return Panel(title, ylabel, found, {})
@@ -113,12 +114,12 @@ def _reconstruction(keys: Sequence[str]) -> Panel:
         Curve("mean_image_error", "mean image", MUTED, DASHED),
     ]
     found = [curve for curve in curves if curve.key in keys]
-    # The mean image's error alone says nothing of training.
+    # The mean image's error alone is no information about training.
     return Panel("Reconstruction", "half squared error per row", found if found != curves[2:] else [], {})
 
 
 def _chance(curves: Sequence[Curve], informed: Collection[str]) -> dict[str, float]:
-    """Where the losses stand when no discriminator can tell codes from prior samples."""
+    """The losses at chance, where no discriminator can distinguish codes from prior samples."""
     values = {}
     for curve in curves:
         role, _, block = curve.key.partition("/")
@@ -133,7 +134,7 @@ def _draw(axes: Axes, panel: Panel, rows: Rows) -> None:
     axes.grid(axis="y")
     for label, value in panel.references.items():
         axes.axhline(value, color=MUTED, linewidth=1.1, linestyle=DOTTED)
-        # On the left: a training that goes well ends on these lines, at the right.
+        # On the left, because curves of a good training end on these lines at the right.
         axes.annotate(
             label, (0, value), (3, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
             ha="left", va="bottom", size=8, color=MUTED,
@@ -153,42 +154,42 @@ def _draw(axes: Axes, panel: Panel, rows: Rows) -> None:
 
 
 def _number(value: Any) -> float:
-    """What is missing or null is a gap in the curve."""
+    """The value as a number; missing and null values are gaps in the curve."""
     return math.nan if value is None else float(value)
 
 
 ACROSS: Final = 3
-"""Panels side by side."""
+"""The largest number of panels in a row."""
 
 
 PANEL: Final = 4.2
-"""Inches of a panel."""
+"""The size of a panel, in inches."""
 
 
 SMALL_PANEL: Final = 3.6
-"""Inches of a panel of learning curves."""
+"""The width of a panel of learning curves, in inches."""
 
 
 WIDE_RANGE: Final = 10.0
-"""The ratio of the largest to the smallest value from which a curve is drawn on a logarithmic axis."""
+"""The ratio of the largest to the smallest value from which an axis is logarithmic."""
 
 
 class Course(NamedTuple):
-    """How the runs of one experiment learned."""
+    """The learning curves of the runs of one experiment."""
 
     runs: Mapping[str, Sequence[tuple[Array, Array]]]
-    """Of what runs are called to the (x, y) of each of them, both (N,)."""
+    """The (x, y) of each run, both (N,), by the name of a group of runs."""
     reference: tuple[str, float] | None = None
-    """What the curves are held against, and what it is called."""
+    """The name and the value of a horizontal reference line."""
 
 
 @styled
 def learning_curves(courses: Mapping[str, Course], *, title: str, ylabel: str) -> Figure:
-    """A panel for each experiment that has runs, by its title, with a line for each run by epoch; runs of one name have
-    one color everywhere.
+    """A panel for each experiment that has runs, with a line for each run by epoch.
 
-    A vertical axis is logarithmic where the values are positive and span a factor of ten. What is not
-    finite is a gap. DataError if there is no run, or one of them has nothing to draw.
+    Groups of runs with one name have one color in all panels. A vertical axis is logarithmic if the values are positive
+    and span a factor of ten. Values that are not finite are gaps. DataError if there is no run, or one has nothing to
+    plot.
     """
     drawn = {
         it: {name: [_curve(name, *xy) for xy in runs] for name, runs in course.runs.items() if runs}
@@ -244,7 +245,7 @@ def _curve(name: str, x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _scale(axes: Axes, values: np.ndarray) -> None:
-    """A logarithmic axis with plain numbers for values of a wide range; else one that begins at 0 if none is less."""
+    """Use a logarithmic axis with plain numbers for a wide range; otherwise begin at 0 if no value is negative."""
     low, high = values.min(), values.max()
     if low > 0 and high >= WIDE_RANGE * low:
         axes.set_yscale("log")

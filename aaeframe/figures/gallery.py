@@ -1,4 +1,4 @@
-"""Every figure of a run, from its model, its data and its metrics."""
+"""All figures of a run, from its model, its data and its metrics."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def draw_gallery(
     loss: str = "bce",
     knows_classes: bool = False,
 ) -> list[Path]:
-    """Draw codes, reconstructions, samples, what the model has of classes, decoded planes and loss curves into
-    `folder`; the paths written.
+    """Plot codes, reconstructions, samples, class figures, decoded planes and loss curves into `folder`; returns the
+    paths.
 
-    `informed` names the blocks whose discriminator is told labels; `loss` is the adversarial one; `knows_classes` says
-    that categories of the model are classes of the data, and no clusters. RunError if the folder cannot be written.
+    `informed` names the blocks whose discriminator takes labels; `loss` is the adversarial loss. `knows_classes` says
+    that categories of the model are classes of the data, not clusters. RunError if the folder cannot be written.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,9 +63,9 @@ def draw_gallery(
 def draw_comparison(
     models: Mapping[str, Autoencoder], block: str, dataset: Dataset, split: str, path: Path, *, seed: int = 0
 ) -> None:
-    """Draw the 2-D codes of a split under several models with one prior, side by side (paper, figure 2).
+    """Plot the 2-D codes of a split for several models with one prior, next to each other (paper, figure 2).
 
-    DataError if the block is no plane; RunError if the file cannot be written.
+    DataError if the block is not two-dimensional; RunError if the file cannot be written.
     """
     rows = dataset.split(split)
     index = np.random.default_rng(derive(seed, "figures", "rows")).permutation(len(rows))[:MOST_CODES]
@@ -95,7 +95,7 @@ def _figures(
     category_names: Sequence[str] | None,
 ) -> Iterator[tuple[str, Figure]]:
     rows = dataset.split(split)
-    # In random order, as the file may be sorted by class.
+    # In random order, because the file may be sorted by class.
     index = np.random.default_rng(derive(seed, "figures", "rows")).permutation(len(rows))[:MOST_CODES]
     x = rows.take(index)
     labels = x.labels
@@ -122,7 +122,7 @@ def _figures(
 
 
 def _plane(model: Autoencoder, pixels: _Pixels) -> Iterator[tuple[str, Figure]]:
-    """The decoded plane of a model whose only block is a plane, and whose data are images."""
+    """The decoded plane of a model of images whose only block is two-dimensional."""
     if len(model.priors) != 1 or len(model.data_shape) != 3 or model.representation.takes_labels:
         return
     name, prior = next(iter(model.priors.items()))
@@ -138,19 +138,19 @@ def _plane(model: Autoencoder, pixels: _Pixels) -> Iterator[tuple[str, Figure]]:
 
 
 class _Pixels:
-    """The user's units -> [0, 1] for pictures: by the range of the data, or of the given rows where it has none."""
+    """Converts the user's units to [0, 1] for pictures, by the range of the data or, if it has none, of the given rows."""
 
     def __init__(self, model: Autoencoder, dataset: Dataset, x: Split) -> None:
         self._scale: Callable[[Tensor], Tensor] = model.scale
         self._device, self._low, self._span = model.device, 0.0, 1.0
         if dataset.spec.support is not constraints.unit_interval:
-            self._scale = Tensor.float  # the model's own scale is another for each pixel
+            self._scale = Tensor.float  # the model's own scale differs for each pixel
             ranges = [(float(part.min()), float(part.max())) for part in x.chunks(model.batch_size)]
             self._low = min(low for low, _ in ranges)
             self._span = max(high for _, high in ranges) - self._low or 1.0
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(N, *shape); rows that are no images stay in the user's units."""
+        """Convert (N, *shape); rows that are not images stay in the user's units."""
         if x.ndim != 4:
             return x.float().cpu()
         return ((self._scale(x.to(self._device)) - self._low) / self._span).clamp(0, 1).cpu()

@@ -1,8 +1,8 @@
 """Rows of data as pictures: reconstructions, samples and the decoded plane.
 
-Images are (C, H, W) with values in [0, 1], or uint8 in [0, 255]: one channel is gray, three are red, green
-and blue, four have opacity too, and any other number is shown as its mean. Rows that are no images are drawn
-as lines over their features.
+Images are (C, H, W) with values in [0, 1], or uint8 in [0, 255]. One channel is gray, three are red, green and blue,
+four also have opacity; any other number is shown as its mean. Rows that are not images are plotted as lines over their
+features.
 """
 
 from __future__ import annotations
@@ -19,18 +19,17 @@ from aaeframe.figures.canvas import INK, PALETTE, Array, as_array, new_figure, s
 
 IMAGES_ACROSS = 12
 BANDS = 4
-"""Bands of originals over reconstructions."""
+"""The number of bands of originals over reconstructions."""
 GRID = 10
 LINES = 6
-"""Rows that are no images drawn in one figure."""
+"""The number of rows in one figure that are plotted as lines."""
 WIDTH = 8.4
-"""Of figures of images, in inches."""
+"""The width of figures of images, in inches."""
 
 
 @styled
 def reconstructions(x: Array, x_hat: Array, *, title: str = "Reconstructions") -> Figure:
-    """Originals x (N, *shape), each over its reconstruction x_hat (N, *shape); as many of the first as
-    fit."""
+    """Plot originals x (N, *shape), each over its reconstruction x_hat (N, *shape); the first ones that fit."""
     if x.shape != x_hat.shape:
         raise DataError(f"originals {tuple(x.shape)} and reconstructions {tuple(x_hat.shape)} differ in shape")
     if x.ndim != 4:
@@ -55,7 +54,7 @@ def reconstructions(x: Array, x_hat: Array, *, title: str = "Reconstructions") -
 
 @styled
 def samples(x: Array, *, title: str = "Decoded samples of the prior") -> Figure:
-    """Decoded prior samples x (N, *shape): as many of the first as fill a square, or a few as lines."""
+    """Plot decoded prior samples x (N, *shape): the first ones that fill a square, or a few as lines."""
     if x.ndim != 4:
         return _lines(title, sample=as_array(x))
     shown = pixels(x)
@@ -68,7 +67,7 @@ def samples(x: Array, *, title: str = "Decoded samples of the prior") -> Figure:
 
 @styled
 def decoded_plane(images: Array, *, title: str) -> Figure:
-    """The decoded codes of `plane_codes` (rows, columns, C, H, W), side by side, the first row on top."""
+    """Plot the decoded codes of `plane_codes` (rows, columns, C, H, W) as a grid, the first row on top."""
     if images.ndim != 5:
         raise DataError(f"a grid of images (rows, columns, C, H, W) is needed, found {tuple(images.shape)}")
     rows, columns = images.shape[:2]
@@ -77,7 +76,7 @@ def decoded_plane(images: Array, *, title: str) -> Figure:
 
 
 def pixels(images: Array) -> np.ndarray:
-    """(N, C, H, W) -> (N, H, W, 3 or 4) in [0, 1]."""
+    """Convert (N, C, H, W) to (N, H, W, 3 or 4) in [0, 1]."""
     whole = images.dtype == (np.uint8 if isinstance(images, np.ndarray) else Tensor([]).byte().dtype)
     values = np.clip(as_array(images) / (255 if whole else 1), 0, 1)
     if values.shape[1] not in (3, 4):
@@ -86,7 +85,7 @@ def pixels(images: Array) -> np.ndarray:
 
 
 def tile(grid: np.ndarray, gap: int) -> np.ndarray:
-    """A grid (R, K, H, W, c) as one picture, with `gap` pixels of white, 1 or more, between neighbors."""
+    """A grid (R, K, H, W, c) as one picture, with `gap` white pixels, 1 or more, between neighbors."""
     rows, columns, height, width, channels = grid.shape
     padded = np.pad(grid, [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)], constant_values=1)
     picture = padded.swapaxes(1, 2).reshape(rows * (height + gap), columns * (width + gap), channels)
@@ -94,12 +93,12 @@ def tile(grid: np.ndarray, gap: int) -> np.ndarray:
 
 
 def _gap(height: int) -> int:
-    """Pixels between neighbors, for images of this height."""
+    """The pixels between neighbors, for images of this height."""
     return max(1, height // 12)
 
 
 def _picture(picture: np.ndarray, title: str, *, space: float = 0.2) -> tuple[Figure, Axes]:
-    """One picture without axes, in a figure of its proportions with `space` inches for names on its left."""
+    """Plot one picture without axes, in a figure of its proportions with `space` inches for names on its left."""
     height, width = picture.shape[:2]
     figure = new_figure(WIDTH, (WIDTH - space) * height / width + 0.6, title)
     axes = figure.add_subplot()
@@ -111,7 +110,7 @@ def _picture(picture: np.ndarray, title: str, *, space: float = 0.2) -> tuple[Fi
 
 
 def _lines(title: str, **series: np.ndarray) -> Figure:
-    """The first rows of tables, each (N, *shape), one plot a row, the series of one row together."""
+    """Plot the first rows of tables, each (N, *shape), one plot a row, with the series of a row together."""
     tables = {name: values.reshape(len(values), -1) for name, values in series.items()}
     count = min(LINES, *(len(values) for values in tables.values()))
     figure = new_figure(WIDTH, 1.2 + 1.7 * math.ceil(count / 2), title)

@@ -1,4 +1,4 @@
-"""The codes whose decoding shows a plane of a two-dimensional latent space."""
+"""A grid of codes in a two-dimensional latent space, to be decoded."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ BOX_SHARE: Final = 0.99
 
 
 class PlaneCodes(NamedTuple):
-    """A grid of codes, and how it was laid."""
+    """A grid of codes, and its description."""
 
     codes: Tensor
-    """(side, side, 2), float32 on the CPU: the second coordinate falls from row to row, the first grows in
-    each."""
+    """(side, side, 2), float32 on the CPU: the second coordinate falls from row to row, the first grows within each
+    row."""
     meaning: str
-    """In words, for the title."""
+    """The description of the grid for a title."""
 
 
 @runtime_checkable
@@ -32,12 +32,12 @@ class _Percentiles(Protocol):
 
 
 def plane_codes(prior: Prior, *, side: int = 20, seed: int = 0, device: torch.device | None = None) -> PlaneCodes:
-    """side x side codes over a prior of event_shape (2,).
+    """A grid of side x side codes over a prior of event_shape (2,).
 
-    They are uniform in the prior's percentiles, (i + 0.5) / side along each axis, where it has an `icdf` by
-    coordinate (its own, or its base distribution's if it is `Independent`). Otherwise they are uniform in the
-    box that holds the central 99 % of its samples along each axis. A prior that draws on a `device` other than the
-    CPU leaves the random state there as it was, if it is named. DataError for another event_shape.
+    It is uniform in the prior's percentiles, (i + 0.5) / side along each axis, if the prior has an `icdf` by coordinate
+    (its own, or its base distribution's if it is `Independent`). Otherwise it is uniform in the box with the central 99
+    % of its samples along each axis. `device` is where the prior draws its samples: the random state there and on the
+    CPU is not changed. DataError for another event_shape.
     """
     if prior.event_shape != (2,):
         raise DataError(f"a plane needs a prior of two dimensions, found samples of shape {tuple(prior.event_shape)}")
@@ -56,12 +56,12 @@ def plane_codes(prior: Prior, *, side: int = 20, seed: int = 0, device: torch.de
 
 
 def _percentiles(prior: Prior, share: Tensor) -> Tensor | None:
-    """The codes (side, 2) at these shares of each coordinate, or None if the prior does not know them."""
+    """The codes (side, 2) at these shares of each coordinate, or None if the prior has no percentiles."""
     source = prior.base_dist if isinstance(prior, Independent) else prior
     if not isinstance(source, _Percentiles):
         return None
     try:
         codes = source.icdf(share)
-    except NotImplementedError:  # what torch distributions without one answer
+    except NotImplementedError:  # torch distributions without percentiles raise it
         return None
     return codes if codes.shape == share.shape and bool(codes.isfinite().all()) else None

@@ -1,4 +1,4 @@
-"""Points in a plane in the colors of their classes, and the key to the colors."""
+"""Points in a plane in the colors of their classes, and the legend of the colors."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from aaeframe.errors import DataError
 from aaeframe.figures.canvas import INK, PALETTE, Array, as_array, class_colors, literal
 
 LEGEND_CLASSES: Final = 18
-"""Classes named one by one; more are told by a color bar."""
+"""The largest number of classes in a legend; more are shown by a color bar."""
 
 
 def plane_points(points: Array, what: str) -> np.ndarray:
-    """Points (N, 2), at least one and all finite, as float64; DataError, naming `what` they are, for any other."""
+    """Points (N, 2), at least one and all finite, as float64; otherwise DataError with the name `what`."""
     found = as_array(points)
     if found.ndim != 2 or found.shape[1] != 2 or not len(found):
         raise DataError(f"{what} in a plane (N, 2) are needed, found {found.shape}")
@@ -30,7 +30,7 @@ def plane_points(points: Array, what: str) -> np.ndarray:
 
 
 def class_indices(labels: Array | None, count: int) -> np.ndarray | None:
-    """Labels (count,) as integers; DataError for another number of them and for any below 0."""
+    """Labels (count,) as integers; DataError for another number of labels or negative ones."""
     if labels is None:
         return None
     if tuple(labels.shape) != (count,):
@@ -42,7 +42,7 @@ def class_indices(labels: Array | None, count: int) -> np.ndarray | None:
 
 
 def called(count: int, names: Sequence[str] | None) -> list[str]:
-    """What the first `count` classes are called; DataError if there are fewer names."""
+    """The names of the first `count` classes; DataError if there are fewer names."""
     if names is None:
         return [f"class {k}" for k in range(count)]
     if len(names) < count:
@@ -51,19 +51,19 @@ def called(count: int, names: Sequence[str] | None) -> list[str]:
 
 
 def dot_area(count: int) -> float:
-    """The area of a dot in square points: smaller in a larger crowd."""
+    """The area of a dot in square points; smaller for more dots."""
     return float(np.clip(12_000 / count, 3, 18))
 
 
 def draw_points(axes: Axes, points: np.ndarray, labels: np.ndarray | None) -> None:
-    """Points (N, 2) in the colors of their classes, in random order, so that no class lies on top of the others."""
+    """Plot points (N, 2) in the colors of their classes, in random order, so that no class covers the others."""
     order = np.random.default_rng(0).permutation(len(points))
     color = PALETTE[0] if labels is None else np.array(class_colors(labels.max() + 1))[labels[order]]
     axes.scatter(points[order, 0], points[order, 1], s=dot_area(len(points)), c=color, linewidths=0, alpha=0.85)
 
 
 def mark(label: str, color: str) -> Line2D:
-    """The entry of a key for dots of one color."""
+    """A legend entry for dots of one color."""
     return Line2D([], [], marker="o", markersize=7, linewidth=0, color=color, label=label)
 
 
@@ -77,10 +77,10 @@ def draw_key(
     on_white: bool = True,
     ink: str = INK,
 ) -> None:
-    """What the entry `first` and the colors mean, beside these axes; many classes as a color bar beside all axes.
+    """Add a legend of the entry `first` and the colors next to these axes, or a color bar if there are many classes.
 
-    Then the entry stands among the points, on white or not, and the bar is named in `ink`. DataError if there are
-    fewer names than classes.
+    With a color bar, the entry is inside the axes, on white or not, and the bar's label has the color `ink`. DataError
+    if there are fewer names than classes.
     """
     count = 0 if labels is None else int(labels.max()) + 1
     known = called(count, names)

@@ -1,4 +1,4 @@
-"""Style against content: one style with every label (paper, section 4)."""
+"""Style and content: each style with every label (paper, section 4)."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from aaeframe.figures.canvas import MUTED, Array, literal, styled
 from aaeframe.figures.images import WIDTH, decoded_plane
 
 HEAD_CHARACTERS: Final = 10
-"""Characters of a column's name that fit on an inch."""
+"""The number of characters of a column's name that fit in an inch."""
 LARGEST: Final = 1.3
-"""Inches of an image's width."""
+"""The largest width of an image, in inches."""
 HEIGHT: Final = 11.0
-"""The highest figure, in inches."""
+"""The largest height of a figure, in inches."""
 
 
 @styled
 def style_grid(images: Array, *, title: str, class_names: Sequence[str] | None = None) -> Figure:
-    """Decoded images (rows, classes, C, H, W), each row one style code z with each label in turn.
+    """Plot decoded images (rows, classes, C, H, W), each row one style code z with every label.
 
-    Columns are headed by the names of the classes, upright where they are too long to lie side by side.
-    DataError if the images are no such grid or there are more columns than names.
+    Columns have the names of the classes, vertical if they are too long to fit horizontally. DataError if the images
+    are not such a grid or there are more columns than names.
     """
     if not all(images.shape):
         raise DataError(f"a grid of images (rows, classes, C, H, W) is needed, found {tuple(images.shape)}")

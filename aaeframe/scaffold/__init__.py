@@ -3,7 +3,7 @@
     package = design("torus", "prior", Registry.load(), author="Ada Lovelace")
     write(package, Path("aaeframe-torus"))
 
-What is written stands in `templates/`, one file each, with $words for what differs from package to package.
+The files are made from `templates/`, with $words for the differences between packages.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who writes the package."""
+"""The author of a generated package."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _WITH_ADDRESS: Final = re.compile(r"(?P<name>[^<>]+?)\s*<(?P<email>[^<>@\s]+@[^<
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """A name for the license, and an address for the package's metadata if one is wanted there."""
+    """A name for the license, and optionally an address for the package's metadata."""
 
     name: str
     email: str | None = None
 
     @classmethod
     def of(cls, text: str) -> Author:
-        """From "Ada Lovelace" or "Ada Lovelace <ada@example.org>"; PackageError if it is neither."""
+        """Parse "Ada Lovelace" or "Ada Lovelace <ada@example.org>"; PackageError if it is neither."""
         text = text.strip()
         found = _WITH_ADDRESS.fullmatch(text)
         if not text or not text.isprintable() or (found is None and re.search(r"[<>]", text)):
@@ -32,7 +32,7 @@ class Author:
         return cls(text) if found is None else cls(found["name"], found["email"])
 
     def toml(self) -> str:
-        """The keys of a TOML table, in one line."""
+        """The keys of a TOML table, on one line."""
         known = {"name": self.name} | ({} if self.email is None else {"email": self.email})
         return ", ".join(tomli_w.dumps(known).splitlines())
 
@@ -40,7 +40,7 @@ class Author:
 def author_in_git() -> str | None:
     """The name that git signs commits with; None if there is no git or no name.
 
-    Without the address, which goes to a registry only if it is asked for.
+    Without the address, because a package registry would publish it.
     """
     git = shutil.which("git")
     if git is None:

@@ -1,4 +1,4 @@
-"""What things are called in a plugin's package, all from one name."""
+"""The names in a plugin's package, all derived from the component's name."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from aaeframe.errors import PackageError
 
 PREFIX: Final = "aaeframe-"
 LONGEST: Final = 30
-"""Characters of a component's name, which people type."""
+"""The largest length of a component's name, because users type it."""
 _PATTERN: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of a component, of its module and class, and of the distribution they come in."""
+    """The names of a component, of its module and class, and of its distribution."""
 
     component: str
-    """Such as "swiss-cheese"."""
+    """The component's name, such as "swiss-cheese"."""
 
     @classmethod
     def of(cls, text: str) -> Names:
-        """From what the user typed: "Swiss_Cheese" and "aaeframe-swiss-cheese" are "swiss-cheese".
+        """Names from the user's text: "Swiss_Cheese" and "aaeframe-swiss-cheese" become "swiss-cheese".
 
         Raises PackageError if no component can have this name.
         """
@@ -44,7 +44,7 @@ class Names:
 
     @property
     def distribution(self) -> str:
-        """What pip installs, such as "aaeframe-swiss-cheese"."""
+        """The name for pip, such as "aaeframe-swiss-cheese"."""
         return f"{PREFIX}{self.component}"
 
     @property
@@ -54,16 +54,16 @@ class Names:
 
     @property
     def module(self) -> str:
-        """The package that is imported, such as "aaeframe_swiss_cheese"."""
+        """The imported package, such as "aaeframe_swiss_cheese"."""
         return f"aaeframe_{self.stem}"
 
     @property
     def class_name(self) -> str:
-        """Such as "SwissCheese"."""
+        """The name of the class, such as "SwissCheese"."""
         return "".join(part.capitalize() for part in self.component.split("-"))
 
     def check_free(self, kind: Kind, registry: Registry) -> None:
-        """PackageError if something that is installed has one of these names already."""
+        """PackageError if an installed package, component or module has one of these names."""
         advice = "choose another name, or uninstall that first"
         for plugin in registry.plugins:
             if plugin.distribution == self.distribution:

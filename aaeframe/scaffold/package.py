@@ -1,4 +1,4 @@
-"""The files of a package, and writing them: all of them or none."""
+"""Design the files of a package, and write all of them or none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FILES: Final[Mapping[str, str]] = {
     ".gitignore": "gitignore",
     ".github/workflows/test.yml": "workflow.yml",
 }
-"""Where a file of the package stands, and the template it is made from."""
+"""The path of each file of the package, and its template."""
 
 
 class Start(NamedTuple):
@@ -40,7 +40,7 @@ class Start(NamedTuple):
 
     summary: str
     option: str
-    """One of its options, as the README shows it."""
+    """One of its options, as shown in the README."""
 
 
 STARTS: Final[Mapping[Kind, Start]] = {
@@ -60,14 +60,14 @@ class Package:
     summary: str
     author: Author
     contents: Mapping[str, str]
-    """The text of each file by its path in the package, what its author changes first coming first."""
+    """The text of each file by its path in the package; the files that the author edits are first."""
 
 
 def design(name: str, kind: Kind, registry: Registry, *, author: str | None = None) -> Package:
     """The package of a component of this name and kind.
 
-    The author is, if none is given, whom git knows, or else "the authors of" the distribution. Raises PackageError if
-    the name or the author will not do, or the name is taken by what is installed.
+    The default author is git's, or else "the authors of" the distribution. Raises PackageError if the name or the
+    author is not valid, or the name is already used by an installed package.
     """
     names = Names.of(name)
     names.check_free(kind, registry)
@@ -83,10 +83,10 @@ def design(name: str, kind: Kind, registry: Registry, *, author: str | None = No
 
 
 def write(package: Package, folder: Path) -> None:
-    """Write the package as this folder, which must be empty or not there.
+    """Write the package as this folder, which must be empty or not exist.
 
-    It is written aside and renamed, so that there is all of it or nothing. Raises PackageError if something is there,
-    RunError if the system refuses.
+    It is written to a temporary folder and renamed, so that it is complete or absent. Raises PackageError if the folder
+    is not empty, RunError if it cannot be written.
     """
     with writing(folder):
         standing = folder.exists()
@@ -99,7 +99,7 @@ def write(package: Package, folder: Path) -> None:
             made = aside / "package"
             _write_contents(package, made)
             if standing:
-                _move_contents(made, folder)  # not replaced, as someone may stand in it
+                _move_contents(made, folder)  # not replaced: it may be someone's current directory
             else:
                 made.rename(folder)
         finally:
@@ -128,10 +128,10 @@ def _template(name: str) -> str:
 
 
 def _words(names: Names, kind: Kind, author: Author) -> dict[str, str]:
-    """What stands for the $words of the templates."""
+    """The values of the $words in the templates."""
     class_name = names.class_name
     if re.search(rf"\b{class_name}\b", _template(f"{kind}.py") + _template(f"test_{kind}.py")):
-        class_name += kind.capitalize()  # the modules use the word for something else, such as pydantic's Field
+        class_name += kind.capitalize()  # the templates use the name for something else, such as pydantic's Field
     return {
         "name": names.component,
         "distribution": names.distribution,

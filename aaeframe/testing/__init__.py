@@ -1,7 +1,7 @@
 """Conformance checks for the authors of components.
 
-Each public `check_...` tests one property of what a factory builds, and raises AssertionError with a message that
-says what is wrong. `plugin_checks` gives all that apply to an installed plugin, ready for pytest:
+Each public `check_...` tests one property of what a factory builds. It raises AssertionError with a message that says
+what is wrong. `plugin_checks` gives all that apply to an installed plugin, ready for pytest:
 
     from aaeframe.testing import plugin_checks
 
@@ -9,12 +9,12 @@ says what is wrong. `plugin_checks` gives all that apply to an installed plugin,
     def test_conformance(check):
         check()
 
-`plugin_checks("aaeframe-torus", "torus(tube=0.1)")` checks with these options besides the defaults. `checks_for` is for
-a component that no installed plugin offers, yet: it gives pairs of id and check, as in `checks_for("prior", Torus)`.
-`aaeframe plugins check NAME` runs the same.
+`plugin_checks("aaeframe-torus", "torus(tube=0.1)")` also checks with these options. Use `checks_for` for a component
+that no installed plugin offers yet: it gives pairs of id and check, as in `checks_for("prior", Torus)`. `aaeframe
+plugins check NAME` runs the same checks.
 
-Checks draw the same random numbers in every run and leave torch's generator as it was; those that test a distribution
-reject a right one with probability 1e-5.
+Checks draw the same random numbers in every run and restore torch's generator. Checks of a distribution reject a
+correct one with probability 1e-5.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every check is made of: a requirement with a message, a fixed seed, and a case to build."""
+"""The parts of a check: a requirement with a message, a fixed seed, and a case to build."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 import torch
 
 FALSE_ALARM: Final = 1e-5
-"""The probability with which a statistical check rejects what is right."""
+"""The probability with which a statistical check rejects a correct component."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class Case(Protocol):
-    """A factory and the setting in which what it builds is checked."""
+    """A factory and the arguments with which it is checked."""
 
     @property
     def factory(self) -> Callable[..., Any]:
@@ -24,23 +24,23 @@ class Case(Protocol):
 
     @property
     def label(self) -> str:
-        """What tells this case from the component's others; empty if there is one only."""
+        """A name that distinguishes this case from the component's others; empty if it is the only one."""
 
     def arguments(self) -> tuple[Any, ...]:
-        """What the factory receives by position."""
+        """The positional arguments of the factory."""
 
     def build(self) -> Any:
-        """What the factory makes of it, new in every call."""
+        """A new component from the factory, in every call."""
 
 
 def require(condition: bool, message: str) -> None:
-    """AssertionError with the message unless the condition holds; unlike `assert`, under `python -O` too."""
+    """AssertionError with the message unless the condition holds; unlike `assert`, also under `python -O`."""
     if not condition:
         raise AssertionError(message)
 
 
 def seeded(check: Callable[P, R]) -> Callable[P, R]:
-    """Let a check draw the same random numbers in every run and leave the caller's generator as it was."""
+    """Let a check draw the same random numbers in every run, and restore the caller's generator."""
 
     @functools.wraps(check)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -36,10 +36,10 @@ def check_log_prob_shape(case: PriorCase) -> None:
 
 @seeded
 def check_log_prob_fit(case: PriorCase) -> str | None:
-    """Samples follow the density, or the probabilities, that `log_prob` states; returns why if that cannot be told.
+    """Samples follow the density, or the probabilities, of `log_prob`; returns the reason if this cannot be tested.
 
-    It cannot on a curved surface, such as a sphere, where a density is one by area. In a flat, such as the simplex, the
-    factor of the density is not tested.
+    It cannot be tested on a curved surface, such as a sphere, where a density is one by area. In an affine subspace,
+    such as the simplex, the constant factor of the density is not tested.
     """
     prior = case.build()
 
@@ -73,7 +73,7 @@ def check_log_prob_fit(case: PriorCase) -> str | None:
 
 
 def _is_curved(prior: Prior, samples: Tensor) -> bool:
-    """Whether the support is a curved surface: a step from one sample towards another leaves it, short or long."""
+    """Whether the support is a curved surface, so that short and long steps from one sample towards another leave it."""
     start, end = samples[::2], samples[1::2]
     points = [(start + share * (end - start)).reshape(len(start), *prior.event_shape) for share in (0.01, 0.5)]
     return all(inside(prior, it).float().mean() < 0.5 for it in points)

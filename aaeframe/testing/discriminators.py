@@ -70,7 +70,7 @@ def check_logit(case: DiscriminatorCase) -> None:
 
 @seeded
 def check_logit_labels(case: DiscriminatorCase) -> None:
-    """With K classes, labels 0 to K are taken and matter; None means that all are K, "unlabeled"."""
+    """Labels 0 to K are accepted for K classes and change the logit; None means K, "unlabeled", for all rows."""
     discriminator, z, classes = _built(case).eval(), case.codes(), case.num_classes or 0
     try:
         logits = [discriminator(z, torch.full((ROWS,), label)) for label in range(classes + 1)]
@@ -90,7 +90,7 @@ def check_logit_gradient(case: DiscriminatorCase) -> None:
 
 @seeded
 def check_head(case: DiscriminatorCase) -> None:
-    """D(z, labels) == head(body(z, labels)), with a linear head of one output."""
+    """The identity D(z, labels) == head(body(z, labels)) holds, with a linear head of one output."""
     discriminator = _built(case).eval()
     head: Any = discriminator.head
     linear = isinstance(head, nn.Linear) and head.out_features == 1
@@ -103,7 +103,7 @@ def check_head(case: DiscriminatorCase) -> None:
 
 @seeded
 def check_discriminator_state(case: DiscriminatorCase) -> None:
-    """The state_dict holds all that a logit depends on."""
+    """The state_dict has everything that a logit depends on."""
     first, second = _built(case).eval(), _built(case).eval()
     hand_over_state(first, second)
     z, labels = case.codes(), case.labels()

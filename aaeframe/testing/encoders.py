@@ -1,4 +1,4 @@
-"""Checks of an encoder, built on a tiny network and two blocks, of which one is a class block."""
+"""Checks of an encoder, built on a tiny network and two blocks, one of them a class block."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class EncoderCase:
 
 @seeded
 def check_code_blocks(case: EncoderCase) -> None:
-    """The code has the blocks asked for, each (N, *event_shape), finite and float32."""
+    """The code has the requested blocks, each (N, *event_shape), finite and float32."""
     code = case.build()(_data())
     require(isinstance(code, Mapping), f"the code must be a mapping of blocks, not {type(code).__name__}")
     require(set(code) == set(BLOCKS), f"the code must have the blocks {sorted(BLOCKS)}, not {sorted(code)}")
@@ -96,7 +96,7 @@ def check_code_gradient(case: EncoderCase) -> None:
 
 @seeded
 def check_code_noise(case: EncoderCase) -> None:
-    """The noise, of shape noise_shape, is all that is random in a code; None draws it; zeros are noise too."""
+    """The noise, of shape noise_shape, is the only randomness of a code; None draws it; zeros are valid noise."""
     encoder = require_module(case.build(), "an encoder").eval()
     shape = encoder.noise_shape
     require(isinstance(shape, torch.Size), f"noise_shape must be a torch.Size, not {shape!r}")
@@ -116,7 +116,7 @@ def check_code_noise(case: EncoderCase) -> None:
 
 @seeded
 def check_encoder_state(case: EncoderCase) -> None:
-    """The state_dict holds all that a code depends on."""
+    """The state_dict has everything that a code depends on."""
     first, second = (require_module(case.build(), "an encoder").eval() for _ in range(2))
     hand_over_state(first, second)
     x, noise = _data(), _noise(first, ROWS)
@@ -161,11 +161,11 @@ def _data() -> Tensor:
 
 
 def _noise(encoder: Any, rows: int) -> Tensor | None:
-    """Standard normal noise for each row, None for an encoder that takes none."""
+    """Standard normal noise for each row; None for an encoder that takes none."""
     shape = encoder.noise_shape
     return torch.randn(rows, *shape) if len(shape) else None
 
 
 def _flat(code: Code) -> Tensor:
-    """The blocks side by side: (N, D)."""
+    """The concatenated blocks: (N, D)."""
     return torch.cat([code[name].detach().flatten(1) for name in BLOCKS], dim=1)

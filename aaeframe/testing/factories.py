@@ -1,4 +1,4 @@
-"""Checks of a factory, whatever its kind: that it can be called, and that its options describe themselves."""
+"""Checks of a factory of any kind: it can be called, and its options are described."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_builds(case: Case) -> None:
 
 @seeded
 def check_options(case: Case) -> None:
-    """Beyond what the run gives by position, all parameters are keyword-only, and their defaults are usable."""
+    """All parameters after the positional ones are keyword-only, and their defaults are usable."""
     parameters = list(inspect.signature(case.factory).parameters.values())
     given = len(case.arguments())
     for parameter in parameters[given:]:
@@ -48,16 +48,16 @@ def check_options(case: Case) -> None:
 
 
 def needed_options(factory: Callable[..., Any]) -> list[str]:
-    """The options of a factory that have no default, without which nothing can be built to be checked."""
+    """The options of a factory without a default: nothing can be built without them."""
     try:
         options = options_of(factory)
-    except (NameError, TypeError, ValueError):  # it tells nothing of itself, which `check_options` says
+    except (NameError, TypeError, ValueError):  # its options cannot be read, which `check_options` reports
         return []
     return [str(it) for it in options if it.default is REQUIRED]
 
 
 def _check_default(option: Option) -> None:
-    """A run stores its options, defaults included, as JSON and reads them back."""
+    """AssertionError unless the default survives JSON, in which a run stores its options, defaults included."""
     try:
         option.parse(to_jsonable_python(option.default))
     except PydanticSerializationError as error:

@@ -1,23 +1,23 @@
-"""Do samples follow a density? Do two sets of samples follow the same distribution?
+"""Tests of whether samples follow a density, or two sets of samples one distribution.
 
-Every function returns a p-value, or None where it cannot tell, and works in any dimension. Two tests hold samples
-against a density p, as each is blind to something that the other sees:
+Every function returns a p-value, or None if it cannot decide, and works in any dimension. Two tests compare samples
+with a density p, because each misses errors that the other finds:
 
-**Lines.** Through each sample x goes a line of random direction u. Given the line, the place of x on it has
+**Lines.** Through each sample x goes a line of random direction u. Given the line, the position of x on it has
 the density p(x + t u) up to a factor, so that
 
     F(x, u) = ∫_{t<0} p(x + t u) dt / ∫ p(x + t u) dt
 
-is uniform on [0, 1]. One-dimensional integrals suffice, and only the factor of p stays untested. As
-directions serve differences of other samples: they have the scale of p, and stay in a flat support, such as
+is uniform on [0, 1]. This needs only one-dimensional integrals, and does not test the constant factor of p. The
+directions are differences of other samples: they have the scale of p, and stay in an affine subspace, such as
 the simplex.
 
 **Bridge.** For any second density g, here a kernel estimate from other samples,
 
     E_{x ~ p}[g(x) / (p(x) + g(x))] = E_{y ~ g}[p(y) / (p(y) + g(y))],
 
-as both are ∫ p g / (p + g) (Bennett, 1976). This holds only if p integrates to 1; and as the averaged terms
-lie in [0, 1], their means are as good as normal.
+because both are ∫ p g / (p + g) (Bennett, 1976). This holds only if p integrates to 1. The averaged terms
+lie in [0, 1], so their means are nearly normal.
 """
 
 from __future__ import annotations
@@ -36,26 +36,27 @@ LogDensity: TypeAlias = Callable[[Tensor], Tensor]
 BINS: Final = 20
 GRIDS: Final = (128, 256, 512, 1024, 2048, 4096)
 GRID_ERROR: Final = 2e-3
-"""A grid is fine enough if doubling it moved F by less: far below the 1 / BINS that is told apart."""
+"""A grid is fine enough if doubling it moves F by less, which is far below the bin width 1 / BINS."""
 CENTERS: Final = 1000
-"""Kernels of the density estimate."""
+"""The number of kernels of the density estimate."""
 POINTS_AT_ONCE: Final = 2**18
 NODES: Final = 500
-"""Samples that tell where on a line the density has to be looked at closely."""
+"""The number of samples that show where a line needs a fine grid."""
 HALVINGS: Final = 7
-"""Bandwidths tried for the kernel estimate, from Scott's rule down."""
+"""The number of bandwidths tried for the kernel estimate, from Scott's rule down."""
 FLAT: Final = 1e-6
-"""Samples whose variance in some direction is smaller than this, relative to the largest, have no volume."""
+"""Samples have no volume if their variance in some direction is below this, relative to the largest."""
 
 
 def lines_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> float | None:
-    """That `samples` (N, D) follow the density along lines; `others` (M >= 2 N, D) are independent of them.
+    """The p-value for `samples` (N, D) following the density along lines; `others` (M >= 2 N, D) are independent of
+    them.
 
-    None if the density is too finely structured for the finest grid.
+    None if the density has structure too fine for the finest grid.
     """
     directions = others[: len(samples)] - others[len(samples) : 2 * len(samples)]
     if not directions.any(dim=1).all():
-        return 0.0  # samples that repeat have no density
+        return 0.0  # repeated samples have no density
     coarse = _places(samples, directions, others, log_density, GRIDS[0])
     for grid in GRIDS[1:]:
         places = _places(samples, directions, others, log_density, grid)
@@ -66,9 +67,9 @@ def lines_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> f
 
 
 def bridge_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> float | None:
-    """That `samples` (N, D) follow the density, its factor included; `others` (M, D) are independent of them.
+    """The p-value for `samples` (N, D) following the normalized density; `others` (M, D) are independent of them.
 
-    None if the samples lie in a flat, where p is no density in D dimensions.
+    None if the samples lie in an affine subspace, where p is not a density in D dimensions.
     """
     covariance = others.double().T.cov().reshape(others.shape[1], -1)
     spread = torch.linalg.eigvalsh(covariance)
@@ -85,17 +86,17 @@ def bridge_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> 
 
 
 def frequencies_p_value(samples: Tensor, log_probability: LogDensity) -> float:
-    """That `samples` (N, D) of a discrete distribution have the frequencies of its probabilities.
+    """The p-value for `samples` (N, D) of a discrete distribution having its probabilities as frequencies.
 
-    Values never seen, and those expected fewer than 5 times, are counted as one: by chi-square with the others if
-    that one is expected often enough, else by the Poisson distribution.
+    Unseen values, and those expected fewer than 5 times, are counted together: by chi-square with the others if they
+    are expected often enough, else by the Poisson distribution.
     """
     values, counts = samples.unique(dim=0, return_counts=True)
     expected = len(samples) * log_probability(values).double().exp()
     often = expected >= 5
     rest_seen, rest_expected = counts[~often].sum(), len(samples) - expected[often].sum()
     if not expected.all() or rest_expected < -1e-4 * len(samples):
-        return 0.0  # an impossible value was seen, or the probabilities sum to more than 1
+        return 0.0  # an impossible value occurred, or the probabilities sum to more than 1
     seen, expected = counts[often].double(), expected[often]
     if rest_expected >= 5:
         return _chi_square(torch.cat([seen, rest_seen[None]]), torch.cat([expected, rest_expected[None]]))
@@ -104,7 +105,7 @@ def frequencies_p_value(samples: Tensor, log_probability: LogDensity) -> float:
 
 
 def two_sample_p_value(first: Tensor, second: Tensor) -> float:
-    """That two sets of samples (N, D) and (M, D) follow one distribution: Kolmogorov-Smirnov on projections.
+    """The p-value for two sets (N, D) and (M, D) having one distribution, by Kolmogorov-Smirnov on projections.
 
     The projections are the first 16 axes and 16 random directions; the p-value is corrected for their number.
     """
@@ -138,7 +139,7 @@ def _places_of_part(x: Tensor, u: Tensor, others: Tensor, log_density: LogDensit
 
 
 def _nodes(x: Tensor, u: Tensor, others: Tensor, grid: int) -> Tensor:
-    """Places t along each line x + t u: 0, half of the rest where samples are, half evenly spaced; in order."""
+    """Sorted positions t along each line x + t u: 0, half of the rest near samples, half evenly spaced."""
     unit = (u / u.square().sum(dim=1, keepdim=True)).double()
     projected = others[:NODES].double() @ unit.T - (x.double() * unit).sum(dim=1)
     dense = projected.quantile(torch.linspace(0, 1, grid, dtype=torch.double), dim=0).T
@@ -149,11 +150,12 @@ def _nodes(x: Tensor, u: Tensor, others: Tensor, grid: int) -> Tensor:
 
 
 class _Kernels:
-    """A Gaussian kernel density estimate: of round kernels, or shaped like the whole, as the likelihood has it."""
+    """A Gaussian kernel density estimate; kernels are spherical or have the covariance's shape, whichever is likelier."""
 
     def __init__(self, centers: Tensor, covariance: Tensor) -> None:
-        """Centers (M, D) and their covariance (D, D); shape and bandwidth are those under which each center,
-        left out, is likeliest.
+        """Centers (M, D) and their covariance (D, D).
+
+        Shape and bandwidth maximize the mean likelihood of each center under the others.
         """
         self.centers = centers
         size = len(covariance)
@@ -164,7 +166,7 @@ class _Kernels:
         self.scale = max(scales, key=lambda scale: float(self._log_mean(centers, scale, others=True).mean()))
 
     def sample(self, count: int) -> Tensor:
-        """Samples (count, D)."""
+        """Draw samples (count, D)."""
         chosen = self.centers[torch.randint(len(self.centers), (count,))]
         return chosen + torch.randn_like(chosen) @ self.scale.T
 
@@ -173,7 +175,7 @@ class _Kernels:
         return self._log_mean(points.double(), self.scale)
 
     def _log_mean(self, points: Tensor, scale: Tensor, others: bool = False) -> Tensor:
-        """The log of the mean kernel at each point; with `others`, each center is left out of its own."""
+        """The log of the mean kernel at each point; with `others`, without the point's own center."""
         whiten = torch.linalg.inv(scale).T
         exponent = torch.cdist(points @ whiten, self.centers @ whiten).square() / -2
         if others:

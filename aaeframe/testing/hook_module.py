@@ -1,4 +1,4 @@
-"""The cost of a plugin's hook module, which every command that resolves a name has to import."""
+"""The cost of a plugin's hook module, which is imported by every command that resolves a name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from aaeframe.testing.case import require
 
 SLOWEST: Final = 0.5
-"""Seconds of processor time that importing a hook module may take."""
+"""The longest time for importing a hook module, in seconds of processor time."""
 _TIME_LIMIT: Final = 60
 _PROGRAM: Final = """
 import contextlib, importlib, json, sys, time
@@ -21,20 +21,20 @@ with contextlib.redirect_stdout(sys.stderr):
     importlib.import_module(sys.argv[1])
 print(json.dumps([time.process_time() - start, "torch" in sys.modules]))
 """
-"""pydantic first: every command needs it, whoever imports it."""
+"""pydantic is imported first because every command needs it."""
 
 
 class ImportCost(NamedTuple):
-    """What it costs to import a module where only `aaeframe` and pydantic have been imported."""
+    """The cost of importing a module where only `aaeframe` and pydantic have been imported."""
 
     seconds: float
-    """Of processor time, which does not grow with what else the machine does."""
+    """Processor time, which does not depend on the machine's load."""
     torch: bool
     """Whether it imports torch, which takes seconds by itself."""
 
 
 def import_cost(module: str) -> ImportCost:
-    """Import the module in a process of its own; the best of three, as the first may compile."""
+    """Import the module in a separate process; the best of three, because the first may compile."""
     best = _import_once(module)
     for _ in range(2):
         if best.torch or best.seconds < SLOWEST / 2:

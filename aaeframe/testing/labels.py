@@ -1,4 +1,4 @@
-"""Checks of a prior whose samples come with a class."""
+"""Checks of a prior with labeled samples."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_labels(case: PriorCase) -> None:
 
 @seeded
 def check_label_classes(case: PriorCase) -> None:
-    """Among 1000 samples per class, every class occurs."""
+    """Every class occurs among 1000 samples per class."""
     prior = case.build()
     _, labels = prior.sample_labeled(torch.Size([1000 * prior.num_classes]))
     missing = sorted(set(range(prior.num_classes)) - set(labels.tolist()))
@@ -35,7 +35,7 @@ def check_label_classes(case: PriorCase) -> None:
 
 @seeded
 def check_label_marginal(case: PriorCase) -> None:
-    """Labels aside, `sample_labeled` draws from the distribution of `sample`."""
+    """The values of `sample_labeled` have the distribution of `sample`."""
     prior = case.build()
     shape = torch.Size([20_000])
     plain, labeled = prior.sample(shape).detach(), prior.sample_labeled(shape).value.detach()

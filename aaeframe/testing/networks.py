@@ -1,4 +1,4 @@
-"""Checks of a network on a table and on images, of which it must serve at least one."""
+"""Checks of a network on a table and on images, of which it must support at least one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from aaeframe.testing.state_dicts import (
 ROWS: Final = 4
 CODE_SIZE: Final = 3
 REFUSALS: Final = (ValueError, AaeframeError)
-"""With these a network refuses data that it does not serve."""
+"""The errors with which a network refuses unsupported data."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class NetworkCase:
         return self.factory(*self.arguments())
 
     def refusal(self) -> str | None:
-        """Why the network does not serve these data; None if it does."""
+        """The reason why the network does not support these data; None if it does."""
         try:
             self.build()
         except REFUSALS as error:
@@ -71,7 +71,7 @@ def network_cases(factory: Callable[..., Any]) -> tuple[NetworkCase, ...]:
 
 @seeded
 def check_serves_data(cases: Sequence[NetworkCase]) -> None:
-    """Some data are served; ValueError refuses the others."""
+    """Some data are supported; ValueError refuses the others."""
     refusals = [f"{case.label} {case.shape}: {case.refusal()}" for case in cases]
     served = any(case.refusal() is None for case in cases)
     require(served, f"the network must serve some shape of data: {'; '.join(refusals)}")
@@ -94,7 +94,7 @@ def check_reconstruction(case: NetworkCase) -> None:
 
 @seeded
 def check_reconstruction_range(case: NetworkCase) -> None:
-    """The decoder stays in [0, 1] for data in [0, 1], and is free for standardized data."""
+    """The decoder stays in [0, 1] for data in [0, 1], and is unbounded for standardized data."""
     x_hat = case.build().decoder(1000 * torch.randn(100, CODE_SIZE)).detach()
     low, high = float(x_hat.min()), float(x_hat.max())
     inside = low >= 0 and high <= 1
@@ -116,7 +116,7 @@ def check_network_gradient(case: NetworkCase) -> None:
 
 @seeded
 def check_network_state(case: NetworkCase) -> None:
-    """The state_dicts hold all that features and reconstructions depend on."""
+    """The state_dicts have everything that features and reconstructions depend on."""
     first, second = case.build(), case.build()
     for part, value in (("encoder", case.data()), ("decoder", torch.randn(ROWS, CODE_SIZE))):
         one, other = (_part(network, part) for network in (first, second))
@@ -127,7 +127,7 @@ def check_network_state(case: NetworkCase) -> None:
 
 @seeded
 def check_network_rows(case: NetworkCase) -> None:
-    """In evaluation mode neither features nor reconstructions of a row depend on its batch."""
+    """Features and reconstructions of a row do not depend on its batch in evaluation mode."""
     network = case.build()
     require_independent_rows(_part(network, "encoder"), case.data(), name="the features")
     representation = torch.randn(ROWS, CODE_SIZE)

@@ -1,4 +1,4 @@
-"""Which checks apply to which component."""
+"""The checks that apply to each component."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aaeframe.testing import densities, discriminators, encoders, labels, networ
 from aaeframe.testing.factories import check_builds, check_options
 
 Checks: TypeAlias = Mapping[Callable[..., str | None], type | None]
-"""Every check of a kind, and the capability without which it does not apply."""
+"""The checks of a kind, each with the capability it requires or None."""
 
 CHECKS: Final[Mapping[Kind, Checks]] = {
     "prior": {
@@ -75,22 +75,22 @@ MISSING_CAPABILITY: Final[Mapping[type, str]] = {
     SupportsPosterior: "has no posterior",
     SupportsHead: "has no body and head",
 }
-"""What a component without the capability has not."""
+"""The members that are missing from a component without this capability."""
 LABEL_CHECKS: Final[Checks] = {discriminators.check_logit_labels: None}
-"""Those of a discriminator with classes, beside the others."""
+"""The additional checks of a discriminator with classes."""
 
 
 class Check(NamedTuple):
-    """One check, to be run by calling it; its id is its `str`."""
+    """One check. Call it to run it; its id is its `str`."""
 
     id: str
     run: Callable[[], str | None]
-    """Raises AssertionError if the component does not have the property; returns why if that cannot be told."""
+    """Raises AssertionError if the component lacks the property; returns the reason if that cannot be tested."""
     inapplicable: str | None = None
-    """Why the check does not apply; None if it does."""
+    """The reason why the check does not apply; None if it does."""
 
     def __call__(self) -> None:
-        """Run it."""
+        """Run the check."""
         self.run()
 
     def __str__(self) -> str:
@@ -98,17 +98,17 @@ class Check(NamedTuple):
 
 
 def checks_for(kind: Kind, factory: Callable[..., Any]) -> Iterator[tuple[str, Callable[[], str | None]]]:
-    """The checks that apply to what the factory builds, each with an id such as "sample-shape"."""
+    """The checks that apply to the factory's component, each with an id such as "sample-shape"."""
     for check in plan(kind, factory):
         if check.inapplicable is None:
             yield check.id, check.run
 
 
 def plan(kind: Kind, factory: Callable[..., Any]) -> Iterator[Check]:
-    """All checks of a kind, those that do not apply included, with the reason.
+    """All checks of a kind. Checks that do not apply are included, with the reason.
 
-    The component is built once for each case, to see what it can do. If that fails, the check "builds", which
-    will fail too, is all there is of the case.
+    The component is built once for each case, to find its capabilities. If that fails, the case has only the check
+    "builds", which will fail too.
     """
     cases = _cases(kind, factory)
     yield Check("options", partial(check_options, cases[0]))

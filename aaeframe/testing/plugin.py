@@ -1,4 +1,4 @@
-"""All checks of an installed plugin: that it is active and cheap to import, and those of every component it offers."""
+"""All checks of an installed plugin: it is active and cheap to import, and its components pass their checks."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from aaeframe.testing.plan import Check, plan
 
 
 def plugin_checks(name: str, *also: str) -> list[Check]:
-    """The checks that apply to the plugins of this distribution, entry point or module.
+    """The checks that apply to the plugins with this distribution, entry point or module.
 
     Components are checked with their default options, and with those of `also`, such as "torus(tube=0.1)". Ids are
-    "active", "hook-module" and such as "prior:torus:sample-shape" or "prior:torus(tube=0.1):sample-shape". Raises
-    PluginError if nothing that is installed has the name, or a component of `also`; OptionError if its options do not
-    fit.
+    "active", "hook-module", "prior:torus:sample-shape" or "prior:torus(tube=0.1):sample-shape", for example. Raises
+    PluginError if no installed plugin has the name, or a component of `also`; OptionError if its options do not fit.
     """
     installed = Registry.load().plugins
     plugins = [it for it in installed if it.answers_to(name)]
@@ -38,10 +37,10 @@ def plugin_checks(name: str, *also: str) -> list[Check]:
 
 
 def offer_checks(offer: InstalledComponent, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Check]:
-    """All checks of an offered component with these options, those that do not apply included.
+    """All checks of an installed component with these options, including those that do not apply.
 
-    A failing one, if it cannot be imported; one that does not apply, if it needs options that are not given.
-    OptionError if those given do not fit.
+    The result is a failing check if the component cannot be imported, and one that does not apply if required options
+    are missing. OptionError if the options do not fit.
     """
     try:
         factory = offer.factory()
@@ -59,7 +58,7 @@ def offer_checks(offer: InstalledComponent, options: Mapping[str, Any] = Mapping
 
 
 def check_active(plugin: Plugin) -> None:
-    """The plugin was loaded, and its hooks were called."""
+    """AssertionError unless the plugin was loaded and its hooks were called."""
     require(plugin.status == "active", plugin.state)
 
 

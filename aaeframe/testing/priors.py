@@ -18,9 +18,9 @@ from aaeframe.testing.case import require, seeded
 from aaeframe.testing.state_dicts import hand_over_state
 
 SHAPES: Final = (torch.Size(), torch.Size([5]), torch.Size([2, 3]))
-"""The sample shapes that are tried."""
+"""The tested sample shapes."""
 FOLLOWED: Final = 100
-"""Minibatches that are shown to a prior, so that a slow one has moved, too."""
+"""The number of minibatches shown to a prior, so that a slow one changes, too."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class PriorCase:
     label: str = ""
 
     def arguments(self) -> tuple[()]:
-        """A prior receives nothing by position."""
+        """No arguments: a prior has only options."""
         return ()
 
     def build(self) -> Any:
@@ -39,7 +39,7 @@ class PriorCase:
         return self.factory()
 
     def restored(self, state: Mapping[str, Tensor]) -> Any | None:
-        """What the factory makes of a state_dict; None if it has no `from_state`."""
+        """The prior built from a state_dict; None if the factory has no `from_state`."""
         factory: Any = self.factory
         options: dict[str, Any] = {}
         while isinstance(factory, partial):
@@ -60,7 +60,7 @@ def check_sample_shape(case: PriorCase) -> None:
 
 @seeded
 def check_batch_shape(case: PriorCase) -> None:
-    """One prior, not a batch of priors."""
+    """The component is one prior, not a batch of priors."""
     batch_shape = tuple(getattr(case.build(), "batch_shape", ()))
     require(
         batch_shape == (),
@@ -81,7 +81,7 @@ def check_sample_dtype(case: PriorCase) -> None:
 def check_sample_device(case: PriorCase) -> None:
     """Samples are on the CPU at first; those of a module with tensors follow it to another device.
 
-    Where there is no accelerator the other device is torch's "meta", as far as the prior's operations exist there.
+    Without an accelerator, the other device is torch's "meta", as far as it supports the prior's operations.
     """
     prior = case.build()
     found = prior.sample(torch.Size([5])).device
@@ -95,14 +95,14 @@ def check_sample_device(case: PriorCase) -> None:
         found = prior.sample(torch.Size([5])).device
     except RuntimeError as error:
         if device.type == "meta" and (isinstance(error, NotImplementedError) or "meta tensors" in str(error)):
-            return  # an operation that needs values, which "meta" has not
+            return  # an operation that needs values, which "meta" lacks
         raise AssertionError(f"sample fails after the prior was moved to {device}: {error}") from error
     require(found.type == device.type, f"samples of a prior moved to {device} must follow it, not stay on {found}")
 
 
 @seeded
 def check_sample_gradient(case: PriorCase) -> None:
-    """Samples carry no gradient, unless the prior declares `learnable = True`; then they must."""
+    """Samples carry a gradient if and only if the prior declares `learnable = True`."""
     prior = case.build()
     carries = prior.sample(torch.Size([5])).requires_grad
     if getattr(prior, "learnable", False):
@@ -113,7 +113,7 @@ def check_sample_gradient(case: PriorCase) -> None:
 
 @seeded
 def check_sample_seed(case: PriorCase) -> None:
-    """The seed of torch's global generator alone decides the samples."""
+    """The samples depend only on the seed of torch's global generator."""
     prior = case.build()
     first, again, other = (_sample_seeded(prior, seed) for seed in (1, 1, 2))
     require(torch.equal(first, again), "the same torch seed must give the same samples")
@@ -136,7 +136,7 @@ def check_sample_support(case: PriorCase) -> None:
 
 @seeded
 def check_support_reachable(case: PriorCase) -> None:
-    """An encoder's head knows how to reach the support."""
+    """The support has a rule for encoder heads."""
     prior = case.build()
     try:
         supports.resolve(prior.support, prior.event_shape)
@@ -146,7 +146,7 @@ def check_support_reachable(case: PriorCase) -> None:
 
 @seeded
 def check_prior_state(case: PriorCase) -> None:
-    """The state_dict of a module holds all that its samples depend on."""
+    """The state_dict of a module has everything that its samples depend on."""
     first, second = case.build(), case.build()
     hand_over_state(first, second)
     require(
@@ -164,12 +164,12 @@ def check_prior_state(case: PriorCase) -> None:
 
 @seeded
 def check_follow(case: PriorCase) -> None:
-    """What a prior takes from codes is in its buffers, changed in place; codes and support stay as they are."""
+    """The state of a prior that follows codes is in its buffers, changed in place; codes and support do not change."""
     prior, resumed = case.build(), case.build()
     require(
         isinstance(prior, nn.Module), f"a prior that follows codes must be an nn.Module, not {type(prior).__name__}"
     )
-    # Held on to, so that no other buffer gets their memory.
+    # The references prevent other buffers from reusing their memory.
     code, before = _lopsided(prior), {name: buffer.detach() for name, buffer in prior.named_buffers()}
     shown = code.clone()
     for _ in range(FOLLOWED):
@@ -193,7 +193,7 @@ def check_follow(case: PriorCase) -> None:
 
 
 def _lopsided(prior: Prior) -> Tensor:
-    """Codes (100, *event_shape) of which half are one and the same, so that there is something to follow."""
+    """Codes (100, *event_shape) of which half are equal, so that a prior has something to follow."""
     one, others = prior.sample(torch.Size([1])), prior.sample(torch.Size([50]))
     return torch.cat([one.expand_as(others), others]).detach()
 
@@ -204,7 +204,7 @@ def _sample_seeded(prior: Prior, seed: int, count: int = 16) -> Tensor:
 
 
 def inside(prior: Prior, values: Tensor) -> Tensor:
-    """Which values (N, *event_shape) the support holds: (N,)."""
+    """Whether the support contains each of the values (N, *event_shape): (N,)."""
     inside: Tensor = prior.support.check(values)
     return inside.reshape(len(values), -1).all(dim=1)
 

@@ -1,4 +1,4 @@
-"""Checks run, and what came out."""
+"""Run checks and collect their outcomes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aaeframe.testing.plugin import check_active, offer_checks
 
 
 class Outcome(NamedTuple):
-    """What came out of one check."""
+    """The outcome of one check."""
 
     id: str
     verdict: Literal["passed", "failed", "inapplicable"]
@@ -21,9 +21,9 @@ class Outcome(NamedTuple):
 
 
 def check_component(offer: InstalledComponent, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Outcome]:
-    """Import a component and run all checks of its kind, with these options in place of the defaults.
+    """Import a component and run all checks of its kind, with these options instead of the defaults.
 
-    One that needs options which are not given is not checked. OptionError if those given do not fit.
+    A component is not checked if required options are missing. OptionError if the options do not fit.
     """
     misshapen = False
     for check in offer_checks(offer, options):

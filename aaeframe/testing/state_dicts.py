@@ -1,4 +1,4 @@
-"""What is required of every module that is trained and saved: gradients, state, rows apart from each other."""
+"""Requirements on every trained and saved module: gradients, state, rows independent of each other."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from aaeframe.testing.case import require
 
 
 def require_module(component: Any, name: str) -> Any:
-    """The component itself, as a module is what the framework can move, train and save."""
+    """AssertionError unless the component is a module, which the framework can move, train and save."""
     kind = type(component).__name__
     require(isinstance(component, nn.Module), f"{name} must be an nn.Module, to be trained and saved, not {kind}")
     return component
 
 
 def require_tensor(value: object, shape: tuple[int, ...], name: str) -> None:
-    """A finite float32 tensor of this shape."""
+    """AssertionError unless the value is a finite float32 tensor of this shape."""
     if not isinstance(value, Tensor):
         raise AssertionError(f"{name} must be a tensor, not {type(value).__name__}")
     require(tuple(value.shape) == shape, f"{name} must have shape {shape}, not {tuple(value.shape)}")
@@ -30,15 +30,15 @@ def require_tensor(value: object, shape: tuple[int, ...], name: str) -> None:
 
 
 def require_equal(found: Tensor, expected: Tensor, message: str) -> None:
-    """Equal up to rounding."""
+    """AssertionError unless the tensors are equal up to rounding."""
     close = found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-4, atol=1e-5)
     require(close, message)
 
 
 def require_gradients(outputs: Iterable[Tensor], inputs: Mapping[str, Tensor], *modules: nn.Module) -> None:
-    """A gradient flows from the outputs to every named input and every trainable parameter of the modules.
+    """AssertionError unless a gradient reaches every named input and every trainable parameter of the modules.
 
-    Each output counts with random weights: the sum of a softmax, say, has no gradient.
+    Each output has random weights, because the sum of a softmax, for example, has no gradient.
     """
     for leaf in chain(inputs.values(), *(module.parameters() for module in modules)):
         leaf.grad = None
@@ -67,7 +67,7 @@ def hand_over_state(source: nn.Module, target: nn.Module) -> None:
 
 
 def require_independent_rows(function: Callable[..., Tensor], *inputs: Tensor, name: str) -> None:
-    """Each row comes out alone as it does in its batch."""
+    """AssertionError unless each row gives the same result alone and in its batch."""
     together = function(*inputs)
     for row in range(len(together)):
         alone = function(*(value[row : row + 1] for value in inputs))
