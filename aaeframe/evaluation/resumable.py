@@ -60,7 +60,7 @@ class Keep:
         return state if state.bandwidths.tolist() == list(bandwidths) else None
 
     def write(self, name: str, state: ParzenState) -> None:
-        """Write the state of the named pass next to the others. RunError if that fails; the existing file is unchanged."""
+        """Write the state of the named pass next to the others. RunError if that fails; the old file is kept."""
         self._tensors |= {f"{name}/{key}": tensor.cpu() for key, tensor in state.state_dict().items()}
         content = save(self._tensors)
         with writing(self.path):

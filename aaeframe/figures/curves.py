@@ -56,9 +56,9 @@ def loss_curves(rows: Rows, *, title: str = "Training", informed: Collection[str
     """Plot the metrics of each epoch in panels; panels without data are left out.
 
     - Reconstruction: "reconstruction", "validation/reconstruction" and "mean_image_error".
-    - Adversary: "discriminator/<block>" and "generator/<block>", with their values at chance, 2 log 2 and log 2. Chance is
-      doubled for the blocks of `informed`, whose discriminator takes labels and sees two groups of codes. A `loss` other
-      than "bce" is not in nats and has no values at chance.
+    - Adversary: "discriminator/<block>" and "generator/<block>", with their values at chance, 2 log 2 and log 2. These
+      are doubled for the blocks of `informed`, whose discriminator takes labels and sees two groups of codes. A `loss`
+      other than "bce" is not in nats and has no values at chance.
     - "accuracy/<block>" with its chance of 0.5, "mismatch/<block>", "validation/error".
     - "classification" and the label-free terms, and "divergence/<block>" of a variational autoencoder.
 

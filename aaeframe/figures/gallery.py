@@ -138,7 +138,7 @@ def _plane(model: Autoencoder, pixels: _Pixels) -> Iterator[tuple[str, Figure]]:
 
 
 class _Pixels:
-    """Converts the user's units to [0, 1] for pictures, by the range of the data or, if it has none, of the given rows."""
+    """Converts the user's units to [0, 1] for pictures, by the range of the data or, without one, of the given rows."""
 
     def __init__(self, model: Autoencoder, dataset: Dataset, x: Split) -> None:
         self._scale: Callable[[Tensor], Tensor] = model.scale

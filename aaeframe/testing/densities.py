@@ -73,7 +73,7 @@ def check_log_prob_fit(case: PriorCase) -> str | None:
 
 
 def _is_curved(prior: Prior, samples: Tensor) -> bool:
-    """Whether the support is a curved surface, so that short and long steps from one sample towards another leave it."""
+    """Whether the support is a curved surface, so that steps from one sample towards another leave it."""
     start, end = samples[::2], samples[1::2]
     points = [(start + share * (end - start)).reshape(len(start), *prior.event_shape) for share in (0.01, 0.5)]
     return all(inside(prior, it).float().mean() < 0.5 for it in points)
