@@ -1,4 +1,4 @@
-"""How an encoder head is mapped into a prior's support: one rule for each type of torch constraint.
+"""The mapping of an encoder head into a prior's support: one rule for each type of torch constraint.
 
 An encoder's head outputs real numbers; a prior lives on its support. A `Support` says how many numbers a head must
 output, how they are mapped, and on which *relaxation* of the support they land. For example, softmax maps to the

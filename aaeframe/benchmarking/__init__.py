@@ -1,4 +1,4 @@
-"""What `aaeframe bench` measures: cases, baselines and timers. This catalogue is torch-free."""
+"""The suites of `aaeframe bench`: cases, baselines and timers. This catalogue is torch-free."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A group of cases that is measured together."""
+    """A group of cases that are measured together."""
 
     module: str
-    """Holds `cases(settings) -> list[Case]`."""
+    """The module with `cases(settings) -> list[Case]`."""
     summary: str
 
     def load(self) -> Any:
@@ -29,4 +29,4 @@ SUITES: Final[Mapping[str, Suite]] = MappingProxyType(
         "step": Suite("aaeframe.benchmarking.step", "a whole training step against the same step elsewhere"),
     }
 )
-"""By the name that `--case` takes."""
+"""The suites, by their names for `--case`."""

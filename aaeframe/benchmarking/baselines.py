@@ -17,15 +17,17 @@ Losses: TypeAlias = dict[str, Tensor]
 
 
 class PlainEager:
-    """An adversarial autoencoder as a script: `nn.Sequential`, `BCEWithLogitsLoss`, `Adam` as torch sets it up.
+    """An adversarial autoencoder as a script: `nn.Sequential`, `BCEWithLogitsLoss`, `Adam` with torch's defaults.
 
-    Equal to our recipe `unsupervised` with a deterministic encoder and a Gaussian prior: the networks, the losses, the
-    batch and its place on the device, the schedule (reconstruction, discriminator, generator; or one encoding for all
-    in `joint_step`), the learning rate, the order of updates. Not equal, because scripts are so: the discriminator is
-    called on real and on fake codes separately; the codes are computed anew for the generator; the discriminator
-    collects gradients in the generator's turn which the next turn throws away; the optimizers are not fused.
-    In a script's favor: the discriminator's codes are computed without gradient, and it keeps no statistics. In bf16
-    both run under autocast that casts weights at each use, as a cache would hold weights from before an update.
+    Equal to the recipe `unsupervised` with a deterministic encoder and a Gaussian prior: the networks, the losses, the
+    batch on the device, the schedule, the learning rate, the order of updates. The schedule is reconstruction,
+    discriminator, generator, or one encoding for all in `joint_step`. Not equal, as in usual scripts: the discriminator
+    is called separately on real and fake codes, and the codes are recomputed for the generator. The discriminator
+    collects gradients in the generator's step that the next step discards. The optimizers are not fused.
+
+    In the script's favor: the discriminator's codes are computed without gradient, and it computes no statistics. In
+    bf16 both run under autocast that casts weights at each use, because a cache would keep weights from before an
+    update.
     """
 
     def __init__(self, sizes: Sizes, device: torch.device, capturable: bool = False) -> None:

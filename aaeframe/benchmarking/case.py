@@ -10,16 +10,16 @@ from typing import Any, TypeAlias
 import torch
 
 Facts: TypeAlias = Mapping[str, float | int | str]
-"""What a check found, by name: an error, the path that ran."""
+"""The findings of a check, by name: an error, the implementation that ran."""
 
 
 class IncorrectResult(Exception):
-    """An alternative was timed and its result is wrong: its time means nothing."""
+    """The result of a timed alternative is wrong, so its time is meaningless."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where to measure, and whether sizes are small: then the figures show that everything runs, not how fast."""
+    """The device, and whether sizes are small, which only shows that everything runs, not how fast."""
 
     device: torch.device
     quick: bool = False
@@ -27,18 +27,18 @@ class Settings:
 
 @dataclass(frozen=True)
 class Work:
-    """The arithmetic and the memory traffic that an alternative cannot do without."""
+    """The arithmetic and the memory traffic that every alternative needs."""
 
     flops: float
-    """Operations of its matrix products; a multiplication and an addition are two."""
+    """The operations of its matrix products, with a multiplication and an addition counted as two."""
     arithmetic: str
-    """What they are done in: fp32, tf32, fp16, bf16 or int8."""
+    """The arithmetic of the products: fp32, tf32, fp16, bf16 or int8."""
     traffic: float
-    """Bytes read and written once: the inputs and the outputs."""
+    """The bytes read and written once: the inputs and the outputs."""
 
 
 def nothing(result: Any) -> Facts:
-    """The check of a bound that answers no question, such as a bare matrix product."""
+    """The check of a bound without a result to check, such as a bare matrix product."""
     return {}
 
 
@@ -48,30 +48,30 @@ class Alternative:
 
     name: str
     prepare: Callable[[], Callable[[], Any]]
-    """Makes everything the work needs and returns what is timed; what that returns last is checked."""
+    """Makes everything the work needs and returns the function to time, whose last result is checked."""
     check: Callable[[Any], Facts] = nothing
-    """Raises IncorrectResult, or tells what it found."""
+    """Raises IncorrectResult, or returns its findings."""
     work: Callable[[Any], Work] | None = None
-    """The work behind a result."""
+    """The work for a result."""
     ours: bool = False
     every: int = 1
-    """Takes part in every `every`-th round: more than 1 for what is slow."""
+    """Measured in each `every`-th round: more than 1 for slow alternatives."""
     within: Callable[[], AbstractContextManager[Any]] = nullcontext
-    """Entered around preparing, warming and timing, not timed: how a path is forced."""
+    """Entered around preparing, warming up and timing, but not timed. Used to force a backend."""
     obstacle: str | None = None
-    """Why it cannot run here, and what to do; None if it can."""
+    """The reason why it cannot run here, and what to do; None if it can."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One piece of work; the first alternative is the baseline of the ratios: without its time there are none."""
+    """One piece of work. The first alternative is the baseline of the ratios; without its time there are none."""
 
     name: str
-    """Stable, with the sizes: stored results are compared by it."""
+    """A stable name with the sizes, by which stored results are compared."""
     what: str
     """A sentence: what is equal between the alternatives, and what is not."""
     unit: str
-    """What `amount` counts: pairs, rows, steps."""
+    """The unit of `amount`: pairs, rows, steps."""
     amount: float
-    """How much of it one call does."""
+    """The number of units in one call."""
     alternatives: tuple[Alternative, ...] = field(repr=False)

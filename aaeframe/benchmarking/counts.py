@@ -1,4 +1,4 @@
-"""What a step costs, counted and not timed: figures that are the same on every machine."""
+"""The cost of a step, counted instead of timed: numbers that are the same on every machine."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ NO_WORK: Final = ("empty", "new_empty", "empty_like", "empty_strided", "new_empt
 
 @dataclass(frozen=True)
 class Counts:
-    """What a call did."""
+    """The counts of a call."""
 
     flops: int
-    """Of its matrix products, as torch counts them: a multiplication and an addition are two."""
+    """The operations of its matrix products, as torch counts them: a multiplication and an addition are two."""
     operations: Counter[str]
-    """Operations dispatched to the device, by name: no views, no allocations."""
+    """The operations dispatched to the device, by name, without views and allocations."""
 
     @property
     def total(self) -> int:
-        """How many operations were dispatched."""
+        """The number of operations dispatched."""
         return self.operations.total()
 
 
 def count(call: Callable[[], Any]) -> Counts:
-    """Count what a call does. Call it once before if its first call sets things up."""
+    """Count the operations of a call. Make the call once before if its first call sets things up."""
     with _Operations() as operations, FlopCounterMode(display=False) as flops:
         call()
     return Counts(flops.get_total_flops(), operations.found)
 
 
 class _Operations(TorchDispatchMode):
-    """Counts what passes through the dispatcher."""
+    """Counts the operations that pass through the dispatcher."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,5 +52,5 @@ class _Operations(TorchDispatchMode):
 
 
 def adam_traffic(parameters: int) -> int:
-    """Bytes that a fused float32 Adam step must move: reads parameter, gradient and two moments, writes three back."""
+    """The bytes that a fused float32 Adam step moves: it reads parameter, gradient and two moments and writes three."""
     return 7 * torch.float32.itemsize * parameters

@@ -21,19 +21,19 @@ WIDTH: Final = 1000
 BATCHES: Final = (100, 1024)
 GPU_BATCHES: Final = (100, 1024, 8192)
 TOLERANCE: Final = 1e-5
-"""Largest error of the loss and of a gradient, relative to the largest entry of the float64 result."""
+"""The largest error of the loss and of a gradient, relative to the largest entry of the float64 result."""
 
 Result: TypeAlias = tuple[Tensor, ...]
 """The loss and its gradients with respect to features, weight and bias."""
 
 
 class Inputs(NamedTuple):
-    """Of as many prior samples as codes: R rows in all."""
+    """The inputs of the loss, with as many prior samples as codes: R rows in all."""
 
     features: Tensor
     """(R, H), after a ReLU."""
     weight: Tensor
-    """(1, H)."""
+    """(R, H), after a ReLU."""
     bias: Tensor
     """(1,)."""
     target: Tensor
@@ -49,7 +49,7 @@ class Inputs(NamedTuple):
 
 
 def cases(settings: Settings) -> list[Case]:
-    """Batches as the discriminator's step sees them."""
+    """The batches of the discriminator's step."""
     if settings.quick:
         return [_case(Problem(8, 32, settings.device))]
     batches = GPU_BATCHES if settings.device.type == "cuda" else BATCHES
@@ -74,7 +74,7 @@ def _case(problem: Problem) -> Case:
 
 
 def chain(inputs: Inputs) -> Tensor:
-    """As scripts have it: a linear layer, and the mean loss of each half."""
+    """The usual script: a linear layer, and the mean loss of each half."""
     logits = linear(inputs.features, inputs.weight, inputs.bias).squeeze(1)
     halves = zip(logits.chunk(2), inputs.target.chunk(2), strict=True)
     real, fake = (binary_cross_entropy_with_logits(part, wanted) for part, wanted in halves)
@@ -87,24 +87,24 @@ def composed(inputs: Inputs) -> Tensor:
 
 
 def fused(inputs: Inputs) -> Tensor:
-    """Our function, by the path that is forced."""
+    """Our function, by the forced backend."""
     return discriminator_loss(*inputs, sizes=inputs.form.sizes).loss
 
 
 def with_gradients(loss: Callable[[Inputs], Tensor], inputs: Inputs) -> Result:
-    """Forward and backward."""
+    """The loss and its gradients."""
     value = loss(inputs)
     return value.detach(), *torch.autograd.grad(value, inputs[:3])
 
 
 class Problem:
-    """Inputs, what the loss and its gradients are in float64, and the alternatives that find them."""
+    """Inputs, the exact loss and gradients in float64, and the alternatives that compute them."""
 
     def __init__(self, batch: int, width: int, device: torch.device) -> None:
         self.batch, self.width, self.device = batch, width, device
 
     def alternative(self, name: str, loss: Callable[[Inputs], Tensor], path: Path | None = None) -> Alternative:
-        """A way to compute the loss; ours if it takes a path."""
+        """A way to compute the loss; it is ours if it has a path."""
         return Alternative(
             name,
             lambda: partial(with_gradients, loss, self.inputs),
@@ -116,7 +116,7 @@ class Problem:
 
     @cached_property
     def inputs(self) -> Inputs:
-        """In float32 on the device."""
+        """The inputs in float32 on the device."""
         generator, rows = torch.Generator().manual_seed(0), 2 * self.batch
         trained = (
             torch.randn(rows, self.width, generator=generator).relu(),
@@ -129,12 +129,12 @@ class Problem:
 
     @cached_property
     def exact(self) -> Result:
-        """By autograd in float64."""
+        """The exact result, by autograd in float64."""
         wide = Inputs(*(it.detach().double().requires_grad_(it.requires_grad) for it in self.inputs))
         return with_gradients(composed, wide)
 
     def check(self, result: Result) -> Facts:
-        """IncorrectResult if the loss or a gradient is off."""
+        """IncorrectResult if the loss or a gradient is wrong."""
         errors = [
             ((found.double() - exact).abs().max() / exact.abs().max()).item()
             for found, exact in zip(result, self.exact, strict=True)

@@ -1,4 +1,4 @@
-"""A path of the kernels, forced for a while."""
+"""Force a backend of the kernels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aaeframe_kernels.dispatch import VARIABLE, Path
 
 @contextmanager
 def forced(path: Path) -> Iterator[None]:
-    """Inside, the kernels take this path, or say why they cannot."""
+    """Force a backend inside the block; the kernels raise an error if it cannot run."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = path
     try:

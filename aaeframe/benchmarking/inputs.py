@@ -1,4 +1,4 @@
-"""Images to measure with: like MNIST, but made from the digits inside, so that every machine has the same ones."""
+"""Images for measurements: like MNIST, but made from the built-in digits, so that every machine has the same ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aaeframe import data as datasets
 
 
 def digit_images(count: int, side: int, seed: int = 0) -> Tensor:
-    """Scanned digits enlarged to `side` x `side`, all moved by up to an eighth: (count, 1, side, side) uint8."""
+    """Scanned digits enlarged to `side` x `side`, all shifted by up to an eighth: (count, 1, side, side) uint8."""
     rows = torch.from_numpy(datasets.load("digits").split("train").array()).float()
     generator = torch.Generator().manual_seed(seed)
     chosen = rows[torch.randint(len(rows), (count,), generator=generator)]
@@ -21,7 +21,7 @@ def digit_images(count: int, side: int, seed: int = 0) -> Tensor:
 
 
 def decoder_like(count: int, side: int, seed: int = 1) -> Tensor:
-    """Like a trained decoder's samples: blurred, no value on a grid; (count, 1, side, side) in (0, 1)."""
+    """Images like a trained decoder's samples: blurred, off the pixel grid; (count, 1, side, side) in (0, 1)."""
     generator = torch.Generator().manual_seed(seed)
     x = avg_pool2d(digit_images(count, side, seed).float() / 255, 3, stride=1, padding=1)
     noise = 0.02 * torch.rand(x.shape, generator=generator)

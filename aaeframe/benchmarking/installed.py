@@ -1,4 +1,4 @@
-"""Which of the other implementations are installed, and how to get those that are not."""
+"""Whether another implementation is installed, and how to install it."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ INSTALL: Final = 'pip install "aaeframe[benchmark]"'
 
 
 def obstacle(module: str) -> str | None:
-    """Why an alternative of this module cannot be measured, and what to do; None if it can."""
+    """The reason why an alternative of this module cannot be measured, and what to do; None if it can."""
     return None if find_spec(module) is not None else f"{module} is not installed: {INSTALL}"

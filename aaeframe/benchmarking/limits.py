@@ -1,4 +1,4 @@
-"""What this machine can do at best: the rates of bare matrix products and of copying memory."""
+"""The limits of this machine: the rates of bare matrix products and of copying memory."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from aaeframe.benchmarking.case import Work
 from aaeframe.benchmarking.timing import synchronizer
 
 RUNS: Final = 7
-"""Of each probe; the fastest counts, as a limit is what nothing disturbs."""
+"""The number of runs of each probe; the fastest counts, because disturbances only add time."""
 UNAVAILABLE: Final = (RuntimeError, NotImplementedError, AttributeError, TypeError)
-"""What torch raises for a product that this machine, or this build, cannot do."""
+"""The errors that torch raises for a product that this machine, or this build, cannot compute."""
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,22 @@ class Limits:
     """The best rates found."""
 
     gemm: Mapping[str, float]
-    """Operations per second of the fastest matrix product, by arithmetic; what cannot run here is absent."""
+    """The operations per second of the fastest matrix product, by arithmetic; unavailable arithmetic is left out."""
     by: Mapping[str, str]
-    """Which product that was."""
+    """The name of that product, by arithmetic."""
     absent: Mapping[str, str]
-    """Why an arithmetic is absent."""
+    """The reason for each arithmetic that is left out."""
     copy: float
-    """Bytes per second read and written while copying memory."""
+    """The bytes per second read and written while copying memory."""
 
     def floor(self, work: Work) -> float | None:
-        """The least seconds the work can take here: its arithmetic or its traffic, whichever is more."""
+        """The least time in seconds for the work here, by its arithmetic or its traffic, whichever takes longer."""
         rate = self.gemm.get(work.arithmetic)
         return None if rate is None else max(work.flops / rate, work.traffic / self.copy)
 
 
 def measure_limits(device: torch.device, quick: bool = False) -> Limits:
-    """The limits of a device. `quick` uses products too small to reach them."""
+    """Measure the limits of a device. `quick` uses products too small to reach them."""
     size = 128 if quick else (8192 if device.type == "cuda" else 2048)
     gemm: dict[str, float] = {}
     by: dict[str, str] = {}
@@ -72,14 +72,14 @@ def _fastest(call: Callable[[], Any], device: torch.device) -> float:
 
 
 def _copy_rate(device: torch.device, quick: bool) -> float:
-    count = 2**18 if quick else 2**28  # the latter is far more than any cache holds
+    count = 2**18 if quick else 2**28  # the latter is far larger than any cache
     source = torch.ones(count, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     return 2 * count / _fastest(lambda: target.copy_(source), device)
 
 
 def _products(device: torch.device) -> dict[str, dict[str, Callable[[int], Callable[[], Any]]]]:
-    """By arithmetic and name, what makes a product of two size x size matrices."""
+    """Functions that prepare a product of two size x size matrices, by arithmetic and name."""
 
     def mm(dtype: torch.dtype) -> Callable[[int], Callable[[], Any]]:
         def prepare(size: int) -> Callable[[], Any]:
@@ -98,7 +98,7 @@ def _products(device: torch.device) -> dict[str, dict[str, Callable[[int], Calla
     if device.type == "cuda":
         found["tf32"] = {"torch.mm": lambda size: _tf32_mm(size, device)}
         return found
-    del found["fp16"]  # nothing of ours computes in fp16 on a CPU
+    del found["fp16"]  # none of our code computes in fp16 on a CPU
     found["fp32"]["numpy.matmul"] = _numpy_mm
     found["int8"]["onednn.qlinear"] = _onednn_int8
     return found
@@ -137,7 +137,7 @@ def _tf32_mm(size: int, device: torch.device) -> Callable[[], Any]:
 
 
 def _onednn_int8(size: int) -> Callable[[], Any]:
-    """Unsigned by signed bytes, as quantized layers do it; the weights are packed beforehand."""
+    """The product of unsigned and signed bytes, as in quantized layers; the weights are packed beforehand."""
     ones, zeros = torch.ones(size), torch.zeros(size, dtype=torch.int64)
     weight, _ = _matrices(size, torch.device("cpu"), torch.int8)
     packed = torch.ops.onednn.qlinear_prepack(weight, [size, size])

@@ -1,4 +1,4 @@
-"""From cases to a report: each case's alternatives are prepared, timed against each other, and checked."""
+"""From cases to a report: prepare the alternatives of each case, time them against each other, and check them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ QUICK_ROUNDS: Final = 3
 def measure(
     suites: Sequence[str], settings: Settings, command: str, told: Callable[[str], None] = lambda line: None
 ) -> Report:
-    """Measure the named suites one after the other. `told` hears what is being done.
+    """Measure the named suites one after the other. `told` is called with the current work.
 
-    Torch's global random state is left as it was.
+    Torch's global random state is restored.
     """
     machine, date = this_machine(settings.device), now()
     with torch.random.fork_rng():
@@ -39,7 +39,7 @@ def measure(
 
 
 def measure_case(case: Case, settings: Settings, limits: Limits) -> CaseReport:
-    """Time the alternatives that can run here in one interleaved run, then check what they computed."""
+    """Time the alternatives that can run here in one interleaved run, then check their results."""
     failed: dict[str, str] = {}
     contestants = [ready for it in case.alternatives if (ready := _ready(it, failed)) is not None]
     rounds = QUICK_ROUNDS if settings.quick else ROUNDS
@@ -55,7 +55,7 @@ def measure_case(case: Case, settings: Settings, limits: Limits) -> CaseReport:
 
 
 def _ready(it: Alternative, failed: dict[str, str]) -> Contestant | None:
-    """The alternative prepared and called once; None if it cannot be, for a reason that is in `failed` if it is new."""
+    """The alternative, prepared and called once; None if it cannot run. A new reason is stored in `failed`."""
     if it.obstacle is not None:
         return None
     with attempting(it.name, failed), it.within():
@@ -66,7 +66,7 @@ def _ready(it: Alternative, failed: dict[str, str]) -> Contestant | None:
 
 
 def _checked_row(case: Case, it: Alternative, timing: Timing, limits: Limits) -> Row:
-    """What was measured, without its ratio. IncorrectResult if what was computed is wrong."""
+    """The measurements of an alternative, without its ratio. IncorrectResult if its result is wrong."""
     facts = it.check(timing.result)
     floor = None if it.work is None else limits.floor(it.work(timing.result))
     lower, upper = timing.quartiles
@@ -86,6 +86,6 @@ def _checked_row(case: Case, it: Alternative, timing: Timing, limits: Limits) ->
 
 
 def _with_ratios(rows: Sequence[Row], baseline: str) -> list[Row]:
-    """The rows with ratios to the baseline; none if it has no row, as a ratio to another would mean another thing."""
+    """The rows with ratios to the baseline; without a baseline row, there are no ratios."""
     seconds = next((row.seconds for row in rows if row.alternative == baseline), None)
     return [row if seconds is None else replace(row, ratio=row.seconds / seconds) for row in rows]

@@ -1,4 +1,4 @@
-"""Cases of the Parzen log-likelihood: against a matrix product of the same shape, and against other estimators."""
+"""Cases of the Parzen log-likelihood, against a matrix product of the same shape and against other estimators."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from aaeframe_kernels.parzen.reference import log_likelihood
 
 BANDWIDTH: Final = 0.2
 GRID: Final = tuple(torch.logspace(-1.0969, -0.5229, 20).tolist())
-"""20 bandwidths from 0.08 to 0.3, evenly in the logarithm."""
+"""20 bandwidths from 0.08 to 0.3, with equal ratios."""
 TOLERANCE: Final = 0.01
-"""Nats: the largest error of the mean log-likelihood against float64."""
+"""The largest error of the mean log-likelihood against float64, in nats."""
 PRODUCTS: Final = {"int8x2": (2, "int8"), "fp16": (1, "fp16"), "fp32": (1, "fp32"), "float64": (1, "float64")}
-"""How many matrix products each path does, and in what."""
+"""The number of matrix products of each precision, and their arithmetic."""
 CHECKED: Final = 500
-"""Rows that are compared with float64."""
+"""The number of rows that are compared with float64."""
 
 
 class Size(NamedTuple):
-    """Rows to evaluate, samples, and the side of the square images."""
+    """The numbers of rows and samples, and the side of the square images."""
 
     rows: int
     samples: int
@@ -41,14 +41,14 @@ class Size(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """Log-likelihoods (N, S), and how many samples each path served; none for alternatives."""
+    """Log-likelihoods (N, S), and the number of samples that each implementation processed; none for alternatives."""
 
     log_likelihood: Tensor
     paths: dict[str, int]
 
 
 def cases(settings: Settings) -> list[Case]:
-    """MNIST's shape: one bandwidth against the alternatives, then twenty against one."""
+    """Cases of MNIST's shape: one bandwidth against the alternatives, then twenty against one."""
     gpu = settings.device.type == "cuda"
     size = Size(40, 160, 8) if settings.quick else Size(10000, 100_000, 28) if gpu else Size(2000, 10000, 28)
     problem = Problem(size, settings.device, compiled=not (gpu or settings.quick))  # compiling takes seconds
@@ -93,24 +93,24 @@ def _many_bandwidths(problem: Problem, precision: Precision) -> Case:
 
 
 class Problem:
-    """Images, samples, and the alternatives that find the likelihood of the ones under the others."""
+    """Images, samples, and the alternatives that estimate the likelihood of the images under the samples."""
 
     def __init__(self, size: Size, device: torch.device, compiled: bool) -> None:
         self.size, self.device, self.compiled = size, device, compiled
 
     @cached_property
     def x(self) -> Tensor:
-        """(N, 1, side, side) uint8."""
+        """The images (N, 1, side, side) uint8."""
         return digit_images(self.size.rows, self.size.side).to(self.device)
 
     @cached_property
     def samples(self) -> Tensor:
-        """(M, 1, side, side) float32 in (0, 1)."""
+        """The samples (M, 1, side, side) float32 in (0, 1)."""
         return decoder_like(self.size.samples, self.size.side).to(self.device)
 
     @cached_property
     def flat(self) -> tuple[Tensor, Tensor]:
-        """Both as others want them: (N, D) and (M, D) float32."""
+        """Images and samples for other estimators: (N, D) and (M, D) float32."""
         return self.x.flatten(1).float() / 255, self.samples.flatten(1)
 
     def ours(
@@ -138,7 +138,7 @@ class Problem:
     def other(
         self, name: str, estimator: Callable[[Tensor, Tensor, float], Tensor], every: int = 1, needs: str | None = None
     ) -> Alternative:
-        """Somebody else's."""
+        """An estimator of another library."""
 
         def estimate() -> Estimate:
             return Estimate(estimator(*self.flat, BANDWIDTH)[:, None], {})
@@ -148,7 +148,7 @@ class Problem:
         return Alternative(name, lambda: estimate, check, self.work, every=every, obstacle=missing)
 
     def products(self) -> list[Alternative]:
-        """The bare matrix product: in float32 and, on a GPU, first in float16, its tensor cores' own."""
+        """The bare matrix product in float32 and, on a GPU, first in float16 on its tensor cores."""
 
         def prepare(dtype: torch.dtype) -> Callable[[], Tensor]:
             x, samples = (it.to(dtype) for it in self.flat)
@@ -162,7 +162,7 @@ class Problem:
         return made
 
     def work(self, result: object, arithmetic: str = "fp32") -> Work:
-        """The products of the path that served the samples; images and samples read, float32."""
+        """The products of the implementation that ran; images and samples are read in float32."""
         path = next(iter(result.paths), arithmetic) if isinstance(result, Estimate) else arithmetic
         count, arithmetic = PRODUCTS[path]
         rows, samples, features = self.size.rows, self.size.samples, self.size.side**2
@@ -170,7 +170,7 @@ class Problem:
 
     @cached_property
     def exact(self) -> Tensor:
-        """The specification: (CHECKED, 20) float64, for the whole grid and, last, the single bandwidth."""
+        """The exact result: (CHECKED, 21) float64, for the grid and then the single bandwidth."""
         return self.specified((*GRID, BANDWIDTH))
 
     def specified(self, bandwidths: Sequence[float]) -> Tensor:
@@ -179,7 +179,7 @@ class Problem:
         return log_likelihood(rows, self.samples.flatten(1).cpu(), torch.tensor(bandwidths))
 
     def check(self, bandwidths: Sequence[float], result: Estimate) -> Facts:
-        """IncorrectResult if the mean log-likelihood of the first rows is off for a bandwidth."""
+        """IncorrectResult if the mean log-likelihood of the first rows is wrong for a bandwidth."""
         exact = self.exact[:, :-1] if len(bandwidths) > 1 else self.exact[:, -1:]
         error = (result.log_likelihood[:CHECKED].double().cpu() - exact).mean(0).abs().max().item()
         if not error <= TOLERANCE:

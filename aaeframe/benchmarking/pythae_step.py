@@ -16,11 +16,11 @@ from aaeframe.benchmarking.sizes import Sizes
 def pythae_step(sizes: Sizes, device: torch.device) -> Callable[[Tensor], dict[str, Tensor]]:
     """One step of pythae's `AdversarialTrainer`, without its data loader, logging and callbacks.
 
-    Equal to our schedule "joint": the networks, that of the discriminator too (pythae's own is smaller), batch, data on
-    the device, learning rates and Adam's betas, the reconstruction loss, the weights of the losses up to a common
-    factor. Not equal: pythae's discriminator ends in a sigmoid and its loss takes probabilities; it is called three
-    times; it is updated together with the autoencoder and not before. In pythae's favor: its encoder must return a
-    log-covariance and gets zeros, not a second layer. Its trainer reads three losses back at every step; so does this.
+    Equal to our schedule "joint": the networks, the discriminator's too (pythae's own is smaller), the batch, the data
+    on the device, learning rates and Adam's betas, the reconstruction loss, and the weights of the losses up to a
+    common factor. Not equal: pythae's discriminator ends in a sigmoid and its loss takes probabilities. It is called
+    three times, and is updated together with the autoencoder and not before. In pythae's favor: its encoder must return
+    a log-covariance and gets zeros, not a second layer. Its trainer reads three losses at every step; so does this.
     """
     from pythae.models import Adversarial_AE, Adversarial_AE_Config
 
@@ -52,7 +52,7 @@ def pythae_step(sizes: Sizes, device: torch.device) -> Callable[[Tensor], dict[s
 
 
 def _networks(sizes: Sizes) -> tuple[Any, Any, Any]:
-    """The plain script's encoder, decoder and discriminator, dressed as pythae wants them."""
+    """The plain script's encoder, decoder and discriminator as pythae's classes."""
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseDiscriminator, BaseEncoder
 

@@ -1,4 +1,4 @@
-"""What was measured: cases with their alternatives, on which machine, by which command."""
+"""The report: cases with their alternatives, the machine, and the command."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ PACKAGES: Final = ("torch", "triton", "numpy", "scikit-learn", "pykeops", "pytha
 
 @dataclass(frozen=True)
 class Row:
-    """One alternative of a case."""
+    """The measurements of one alternative of a case."""
 
     alternative: str
     ours: bool
     seconds: float
-    """Median of the rounds, per call."""
+    """The median of the rounds, per call."""
     lower_quartile: float
     upper_quartile: float
     fastest: float
-    """Of the rounds: what disturbs a machine only ever adds time."""
+    """The fastest of the rounds: disturbances of a machine only add time."""
     rounds: int
     ratio: float | None
-    """Of its median to the baseline's: less is faster. None where the baseline has no row."""
+    """The ratio of its median to the baseline's; less is faster. None if the baseline has no row."""
     throughput: float
     """Units per second."""
     limit_fraction: float | None
-    """Of the speed that this machine's best matrix product and memory copy would allow; None if that is unknown."""
+    """The share of the speed that this machine's best matrix product and memory copy would allow; None if unknown."""
     facts: Facts
-    """What the check of its result found."""
+    """The findings of the check of its result."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +58,20 @@ class CaseReport:
     """The first alternative of the case, whether it has a row or not."""
     rows: Sequence[Row]
     missing: Mapping[str, str]
-    """Alternatives that could not run, and why."""
+    """The alternatives that could not run, each with the reason."""
     failed: Mapping[str, str]
-    """Alternatives that broke down or whose result was wrong, and how: they have no row."""
+    """The alternatives that failed or had a wrong result, each with the reason: they have no row."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where it was measured."""
+    """The machine of the measurements."""
 
     device: str
     processor: str
     threads: int
     load: float | None
-    """Processes waiting for a core when it began, where the system tells: more than 0 is company."""
+    """The number of processes waiting for a core at the start, if known: more than 0 means other load."""
     versions: Mapping[str, str]
 
 
@@ -87,12 +87,12 @@ class Report:
     cases: Sequence[CaseReport]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dicts and lists."""
+        """The report as plain dicts and lists."""
         return dataclasses.asdict(self)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write it whole or not at all. RunError if the file cannot be written."""
+    """Write JSON atomically. RunError if the file cannot be written."""
     write_atomically(path, f"{json.dumps(value, indent=1, allow_nan=False)}\n".encode())
 
 
@@ -102,7 +102,7 @@ def now() -> str:
 
 
 def this_machine(device: torch.device) -> Machine:
-    """What is here."""
+    """The properties of this machine."""
     about = environment(device)
     return Machine(
         device=about["device"],
@@ -115,7 +115,7 @@ def this_machine(device: torch.device) -> Machine:
 
 
 def _processor() -> str:
-    """The processor's name where Linux tells it, else its architecture."""
+    """The processor's name if Linux reports it, else its architecture."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123  a device file, not a path of ours
             names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -9,12 +9,12 @@ class Sizes(NamedTuple):
     """Fully connected networks around a code: side² - width - width - code and back, code - width - width - 1."""
 
     side: int = 28
-    """Of the square images."""
+    """The side of the square images."""
     width: int = 1000
     code: int = 8
-    """Of the Gaussian block."""
+    """The size of the Gaussian block."""
 
     @property
     def pixels(self) -> int:
-        """Of one image."""
+        """The number of pixels of one image."""
         return self.side**2

@@ -1,6 +1,7 @@
 """Cases of the training step: our recipe's, and the same training elsewhere.
 
-The recipe's step is less than what `aaeframe train` does at each: that is an alternative of its own, `training_step`.
+The recipe's step alone is less than the work of `aaeframe train` at each step, which is a separate alternative:
+`training_step`.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class Steps:
         return digit_images(self.batch, self.sizes.side).to(self.device)
 
     def ours(self, precision: str, *, graph: bool | None = None, loss: Any = None) -> Alternative:
-        """Our recipe's step, on a GPU as a graph unless that and the path of the loss are chosen."""
+        """Our recipe's step, on a GPU as a graph unless `graph` and the backend of the loss are chosen."""
         graphed = self.device.type == "cuda" if graph is None else graph
         chosen = "" if graph is None else f", {'graph' if graph else 'no graph'}, {loss} loss"
 
@@ -195,7 +196,7 @@ class Steps:
         return partial(arithmetic, precision, self.device)
 
     def pythae(self) -> Alternative:
-        """pythae's trainer, fp32."""
+        """The step of pythae's trainer, fp32."""
 
         def prepare() -> Callable[[], Any]:
             return Remembering(partial(pythae_step(self.sizes, self.device), self.pixels), self.arithmetic("fp32"))
@@ -205,13 +206,13 @@ class Steps:
         )
 
     def work(self, precision: str, result: Any) -> Work:
-        """The products of our step, which does nothing twice, and the optimizers' traffic."""
+        """The products of our step, which computes nothing twice, and the optimizers' traffic."""
         flops, traffic = self.cost
         return Work(flops, precision, traffic)
 
     @cached_property
     def cost(self) -> tuple[int, int]:
-        """FLOPs and bytes of one step, counted."""
+        """The counted FLOPs and bytes of one step."""
         recipe = recipe_for(self.sizes, self.schedule, self.device)
         batch = Batch(self.pixels, None, torch.arange(self.batch))
         moved = sum(p.numel() for it in recipe.optimizers.values() for g in it.param_groups for p in g["params"])
@@ -219,7 +220,7 @@ class Steps:
 
 
 class Remembering:
-    """A step that returns the reconstruction loss of its first and of its last call."""
+    """A step that returns the reconstruction losses of its first and of its last call."""
 
     def __init__(self, step: Callable[[], Losses], within: Arithmetic = nullcontext) -> None:
         self._step, self._within = step, within
@@ -235,7 +236,7 @@ class Remembering:
 
 
 def learned(result: tuple[Tensor, Tensor]) -> Facts:
-    """IncorrectResult if the steps that were timed have not trained."""
+    """IncorrectResult if the timed steps have not trained."""
     first, last = (loss.item() for loss in result)
     if not (math.isfinite(last) and last < first):
         raise IncorrectResult(f"the reconstruction loss went from {first} to {last} on one repeated batch")
@@ -243,7 +244,7 @@ def learned(result: tuple[Tensor, Tensor]) -> Facts:
 
 
 def parts_for(sizes: Sizes, schedule: str) -> dict[str, Any]:
-    """The configuration of our recipe `unsupervised`: what differs from the defaults."""
+    """The configuration of our recipe `unsupervised`, as differences from the defaults."""
     layers = f"mlp(hidden=[{sizes.width}, {sizes.width}])"
     return {
         "prior": f"gaussian(size={sizes.code})",

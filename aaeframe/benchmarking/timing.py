@@ -1,4 +1,4 @@
-"""Interleaved timing: each round calls every contestant once, so that what disturbs one disturbs all."""
+"""Interleaved timing: each round calls every contestant once, so that disturbances affect all of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 Clock: TypeAlias = Callable[[], float]
 
 SHORTEST: Final = 0.005
-"""Seconds that a round of one contestant should take: shorter calls are repeated, and their mean taken."""
+"""The shortest round of a contestant in seconds: shorter calls are repeated and averaged."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,19 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds per call, one figure a round, and the result of the last call."""
+    """Seconds per call, one number a round, and the result of the last call."""
 
     seconds: tuple[float, ...]
     result: Any
 
     @property
     def median(self) -> float:
-        """The middle of all rounds."""
+        """The median of all rounds."""
         return statistics.median(self.seconds)
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """The lower and the upper quartile; the extremes where there are fewer than four rounds."""
+        """The lower and the upper quartile; the extremes if there are fewer than four rounds."""
         if len(self.seconds) < 4:
             return min(self.seconds), max(self.seconds)
         lower, _, upper = statistics.quantiles(self.seconds, n=4, method="inclusive")
@@ -60,9 +60,9 @@ def interleave(
 ) -> dict[str, Timing]:
     """Time the contestants in turn, `rounds` times, each round beginning with another one.
 
-    Every contestant but the slow is called once before it counts; what compiles or allocates on its first call should
-    have had that call. The device is synchronized inside the timed call. Python's garbage collector rests meanwhile.
-    Who raises, in whatever round, has no timing: the reason is put into `failed`, and the others go on.
+    Every contestant but slow ones is called once before timing. Compilation and allocation on the first call must be
+    done before. The device is synchronized inside the timed call, and Python's garbage collector is off. A contestant
+    that raises in any round has no timing; `failed` gets the reason, and the others continue.
     """
     wait = synchronizer(device)
     repeats: dict[str, int] = {}
@@ -84,10 +84,10 @@ def interleave(
 
 @contextmanager
 def attempting(name: str, failed: dict[str, str]) -> Iterator[None]:
-    """Inside, an exception ends the block and no more: `failed` has the reason under the name.
+    """Catch an exception of the block and store its reason in `failed` under the name.
 
-    Any exception, such as memory that is not there: what the others have found must not be lost, and the report tells.
-    Only its words are kept, as the exception itself would hold the memory of the call.
+    Any exception is caught, such as a lack of memory, so that other results are not lost. Only its text is stored,
+    because the exception itself would keep the memory of the call.
     """
     try:
         yield
@@ -96,14 +96,14 @@ def attempting(name: str, failed: dict[str, str]) -> Iterator[None]:
 
 
 def synchronizer(device: torch.device) -> Callable[[], None]:
-    """What waits until the device has done all it was given; nothing on a CPU."""
+    """A function that waits until the device has finished; it does nothing on a CPU."""
     if device.type != "cuda":
         return lambda: None
     return lambda: torch.cuda.synchronize(device)
 
 
 def _repeats(it: Contestant, wait: Callable[[], None], clock: Clock) -> int:
-    """How often to call it in a round: once what is slow, else as one call tells."""
+    """The number of calls in a round: one for a slow contestant, otherwise from the time of one call."""
     if it.every > 1:
         return 1
     seconds, _ = _timed(it.call, 1, wait, clock)

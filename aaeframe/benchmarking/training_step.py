@@ -1,4 +1,4 @@
-"""The training step as `aaeframe train` takes it: the recipe's, and all that the loop does around it."""
+"""The training step of `aaeframe train`: the recipe's step, and all work of the loop around it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def training_step(
 ) -> Callable[[], Mapping[str, Tensor]]:
     """What `Training` does at every step; `parts` are those of the configuration, `precision` is as for `train`.
 
-    To the recipe's step it adds: taking the minibatch from the rows on the device, the watch over the losses (every
-    50th step waits for the device), their sums, and setting the arithmetic. No moving average, as none is kept unless
-    `ema` is set. The data is one minibatch, (N, 1, side, side) uint8, so that an order of N rows is drawn at each step,
-    where a run draws one for each epoch. Ends of epochs (validation, metrics, checkpoints) are no part of it, and
-    nothing is written.
+    It adds to the recipe's step: reading the minibatch from the rows on the device, the check of the losses (every 50th
+    step waits for the device), their sums, and setting the arithmetic. There is no moving average, which is off by
+    default. The data is one minibatch, (N, 1, side, side) uint8, so an order of N rows is drawn at each step, where a
+    run draws one for each epoch. The end of an epoch (validation, metrics, checkpoints) is not included, and nothing is
+    written.
     """
     settings = {**parts["training"], "batch_size": len(pixels), "precision": precision, "device": str(device)}
     registry = Registry.load()
@@ -43,13 +43,13 @@ def training_step(
         training._step()
         return sums.last
 
-    for _ in range(WARM_UP + 1 if device.type == "cuda" else 0):  # after these, every step is a replay
+    for _ in range(WARM_UP + 1 if device.type == "cuda" else 0):  # from then on, every step is a replay
         step()
     return step
 
 
 class Listening(Sums):
-    """Sums that know the losses they were given last."""
+    """Sums that keep the losses of the last step."""
 
     last: Mapping[str, Tensor]
 
@@ -60,7 +60,7 @@ class Listening(Sums):
 
 
 def _one_batch(pixels: Tensor) -> Dataset:
-    """All splits are this minibatch."""
+    """A data set whose splits are all this minibatch."""
     split = Split(pixels.cpu().numpy())
     spec = DataSpec(pixels.shape[1:], constraints.unit_interval, torch.zeros(()), torch.full((), 255.0))
     return Dataset("one batch", spec, split, split, split, None, None)

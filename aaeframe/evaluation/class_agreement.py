@@ -1,4 +1,4 @@
-"""How often a code falls into the component of its class, for a prior that has classes."""
+"""The share of codes in the component of their class, for a prior that has classes."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Clustering:
     """
 
     error: float
-    """By the paper's protocol: each cluster has the class assigned to it on validation rows."""
+    """The paper's protocol: each cluster has the class assigned to it on validation rows."""
     majority_error: float
     """With each cluster's most frequent class among the evaluated rows. It is optimistic, and more so with more
     clusters: with as many clusters as rows it would be 0."""

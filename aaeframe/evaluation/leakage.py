@@ -1,4 +1,4 @@
-"""How well a linear probe predicts the class from the style code; ideally no better than chance."""
+"""The class information that a linear probe finds in the style code; ideally none."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Estimate:
     """(N,) float64, nats."""
     bandwidth: float
     choice: BandwidthChoice | None
-    """How the bandwidth was chosen; None if it was given."""
+    """The choice of the bandwidth; None if it was given."""
     samples: int
     paths: dict[str, int]
     """The number of samples that each implementation processed."""

@@ -1,4 +1,4 @@
-"""How well the aggregated posterior q(z) of a block matches its prior p(z)."""
+"""The match of a block's aggregated posterior q(z) with its prior p(z)."""
 
 from __future__ import annotations
 

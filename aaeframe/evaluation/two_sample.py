@@ -27,7 +27,7 @@ LEARNING_RATE: Final = 1e-2
 
 @dataclass(frozen=True)
 class TwoSample:
-    """How well a classifier distinguishes two sets on rows it was not trained on; 0.5 is chance."""
+    """A classifier's accuracy at distinguishing two sets, on rows it was not trained on; 0.5 is chance."""
 
     accuracy: float
     standard_error: float

@@ -1,1 +1,1 @@
-"""What is written to disk and read back: atomic files, locks, run folders, checkpoints, metrics."""
+"""Files on disk: atomic writes, locks, run folders, checkpoints, metrics."""

@@ -150,7 +150,7 @@ def _nodes(x: Tensor, u: Tensor, others: Tensor, grid: int) -> Tensor:
 
 
 class _Kernels:
-    """A Gaussian kernel density estimate; kernels are spherical or shaped like the covariance, whichever fits better."""
+    """A Gaussian kernel density estimate, with spherical kernels or the covariance's shape, whichever fits better."""
 
     def __init__(self, centers: Tensor, covariance: Tensor) -> None:
         """Centers (M, D) and their covariance (D, D).

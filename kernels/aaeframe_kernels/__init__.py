@@ -1,4 +1,4 @@
-"""The framework's kernels: a leaf that imports torch and triton and nothing of ours."""
+"""The framework's kernels. They import torch and triton, and nothing else of the framework."""
 
 from __future__ import annotations
 

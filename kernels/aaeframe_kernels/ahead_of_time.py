@@ -1,7 +1,7 @@
-"""Compiling kernels for GPUs that are not there, and reading off what they use: registers, stack, shared memory.
+"""Compile kernels for GPUs that this machine lacks, and read their use of registers, stack and shared memory.
 
-The kernels are compiled by the very calls that launch them, with stand-in tensors on the CPU: same types, same tiles,
-same alignment, so that what is inspected is what runs. Not in an interpreted process (TRITON_INTERPRET=1).
+The kernels are compiled by the same calls that launch them, with stand-in tensors on the CPU. Types, tiles and
+alignment are equal, so the inspected code is the code that runs. Not in an interpreted process (TRITON_INTERPRET=1).
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ TARGETS: Final = {
 
 
 class Compiled(NamedTuple):
-    """A kernel compiled for a target, and what a program of it takes."""
+    """A kernel compiled for a target, and the resources of one program."""
 
     name: str
     target: str
-    """As the compiler wrote it, such as sm_90a."""
+    """The target's name in the compiler's output, such as sm_90a."""
     registers: int
-    """Per thread; on AMD the vector registers."""
+    """The registers per thread; on AMD the vector registers."""
     stack: int
-    """Bytes of local memory per thread, by the compiler's own account."""
+    """The bytes of local memory per thread, as the compiler reports them."""
     spills: int
-    """Instructions that go to local memory; on AMD the registers spilled."""
+    """The number of instructions that access local memory; on AMD the number of spilled registers."""
     shared: int
-    """Bytes per program."""
+    """The bytes of shared memory per program."""
     intermediate: str
-    """PTX; on AMD, and below, the assembly."""
+    """PTX; on AMD, the assembly."""
     assembly: str
 
     def count(self, pattern: str) -> int:
-        """How often a regular expression matches in the assembly."""
+        """The number of matches of a regular expression in the assembly."""
         return len(re.findall(pattern, self.assembly))
 
 
 @contextmanager
 def compiling_for(target: str) -> Iterator[list[Compiled]]:
-    """Inside, a kernel that is launched is compiled for the target and not run; what was compiled is listed."""
+    """Compile launched kernels for the target instead of running them; yields the list of compiled kernels."""
     compiled: list[Compiled] = []
     launch = JITFunction.run
 
     def compile_instead(kernel: Any, *arguments: Any, grid: Any, warmup: bool, **options: Any) -> Any:
-        kernel.device_caches.clear()  # they hold what another target left
+        kernel.device_caches.clear()  # they contain the kernels of another target
         found = launch(kernel, *arguments, grid=grid, warmup=True, **options)
         compiled.append(_inspect(found))
         return found
@@ -69,11 +69,11 @@ def compiling_for(target: str) -> Iterator[list[Compiled]]:
         yield compiled
     finally:
         JITFunction.run = launch
-        driver.set_active(None)  # what is there is found again when it is needed
+        driver.set_active(None)  # the real driver is found again when needed
 
 
 class _Absent:
-    """Stands for the driver of a GPU that is not there: all that compiling asks of one."""
+    """A stand-in for the driver of a GPU that this machine lacks: all that compiling needs of one."""
 
     def __init__(self, target: GPUTarget) -> None:
         self._target = target
@@ -128,7 +128,7 @@ def _amd(kernel: Any) -> Compiled:
 
 
 def _tool(name: str, *arguments: str) -> str:
-    """What one of the tools that triton brings along prints."""
+    """The output of one of the tools that come with triton."""
     path = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / name
     return subprocess.run([str(path), *arguments], capture_output=True, text=True, check=True).stdout
 

@@ -1,4 +1,4 @@
-"""Which implementation runs for which tensors, and why: the one place that knows."""
+"""The choice of an implementation for given tensors, with its reason."""
 
 from __future__ import annotations
 
@@ -11,31 +11,35 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 import torch
 
 Path: TypeAlias = Literal["triton", "cpu", "reference"]
-"""`triton`: fused kernels on a GPU (or in Triton's interpreter); `cpu`: the fastest torch operations, on any device;
-`reference`: the specification, plain and in float64 where that matters."""
+"""The implementations.
+
+- `triton`: fused kernels on a GPU, or in Triton's interpreter.
+- `cpu`: the fastest torch operations, on any device.
+- `reference`: the specification, plain and in float64 where that matters.
+"""
 
 VARIABLE: Final = "AAEFRAME_KERNELS"
-"""The environment variable that forces a path."""
+"""The environment variable that forces a backend."""
 
 launches: Final[Counter[str]] = Counter()
-"""How often each implementation has run in this process, by "<path>/<kernel>": the proof that a path was taken."""
+"""The number of runs of each implementation in this process, by "<backend>/<kernel>"; tests verify backends by it."""
 
 
 class KernelUnavailable(RuntimeError):
-    """The path that was asked for cannot run here."""
+    """The requested backend cannot run here."""
 
 
 class Choice(NamedTuple):
-    """A path, and a clause that says why."""
+    """A backend, and a clause with the reason."""
 
     path: Path
     reason: str
 
 
 def choose(device: torch.device, obstacle: str | None = None) -> Choice:
-    """The path for tensors on `device`. KernelUnavailable if the forced one is unknown or cannot run there.
+    """The backend for tensors on `device`. KernelUnavailable if the forced one is unknown or cannot run there.
 
-    `obstacle`: why the Triton kernel in question cannot serve these tensors, as a clause; None if it can.
+    `obstacle`: the reason why the Triton kernel does not support these tensors, as a clause; None if it does.
     """
     wanted = os.environ.get(VARIABLE)
     if not wanted:
@@ -50,12 +54,12 @@ def choose(device: torch.device, obstacle: str | None = None) -> Choice:
 
 
 def forced() -> bool:
-    """Whether the environment names a path, which then runs or is an error."""
+    """Whether the environment forces a backend, which then runs or raises an error."""
     return bool(os.environ.get(VARIABLE))
 
 
 def refusal(obstacle: str) -> KernelUnavailable:
-    """What to raise where the Triton kernels are forced and cannot serve, for a reason given as a clause."""
+    """The error if the Triton kernels are forced but not supported, with the reason as a clause."""
     return KernelUnavailable(
         f"{VARIABLE}=triton asks for the Triton kernels, but {obstacle}; unset {VARIABLE}, or set it to cpu"
     )
@@ -79,7 +83,7 @@ def _has_triton() -> bool:
 
 
 def _obstacle(device: torch.device) -> str | None:
-    """Why Triton kernels cannot run on this device; None if they can."""
+    """The reason why Triton kernels cannot run on this device; None if they can."""
     if not _has_triton():
         return "triton is not installed"
     if device.type != "cuda" and not interpreted():

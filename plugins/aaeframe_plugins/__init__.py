@@ -1,1 +1,1 @@
-"""First-party plugins. They use what a stranger may use, and come in by the same entry points."""
+"""First-party plugins. They use only what third-party plugins can use, and the same entry points."""

@@ -1,7 +1,7 @@
-"""The discriminator loss in as few torch operations as it takes, on any device; gradients by autograd, of any order.
+"""The discriminator loss in few torch operations, on any device; gradients by autograd, of any order.
 
-On a CPU nothing is faster: the products with the features are memory-bound and the same for everybody, the rest is the
-number of operations, and an autograd.Function written in Python costs more of them than it saves.
+On a CPU this is fastest. The products with the features are memory-bound and equal for every implementation; the rest
+is the number of operations, and a Python autograd.Function costs more of them than it saves.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def cpu_loss(
 
 
 def _loss(logits: Tensor, target: Tensor, row_weight: Tensor, form: Form) -> Tensor:
-    if form.kind == "bce" and row_weight.requires_grad:  # of which torch's one operation has no gradient
+    if form.kind == "bce" and row_weight.requires_grad:  # for which torch's single operation has no gradient
         return torch.dot(binary_cross_entropy_with_logits(logits, target, reduction="none"), row_weight)
     if form.kind == "bce":
         return binary_cross_entropy_with_logits(logits, target, row_weight, reduction="sum")

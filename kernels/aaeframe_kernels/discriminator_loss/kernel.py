@@ -2,9 +2,9 @@
 
     z = h . w + b,  loss = sum omega l(z, t),  delta = omega dl/dz,  dh = delta w,  dw = sum delta h,  db = sum delta
 
-`head_kernel` reads a few whole rows at a time and keeps its sums; `merge_kernel` adds those of all programs in a fixed
-order. A program's partial sums are SLOTS scalars, then dw. The scalars: loss, db, and for each of up to four
-segments of rows its accuracy, then for each its mean logit.
+`head_kernel` reads a few whole rows at a time and keeps its sums. `merge_kernel` adds those of all programs in a fixed
+order. A program's partial sums are SLOTS scalars, then dw. The scalars are loss, db, the accuracies of up to four
+segments of rows, and then their mean logits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FIRST_LOGIT = tl.constexpr(6)
 
 @triton.jit
 def logistic(z):
-    """log(1 + exp(-|z|)) and sigmoid(z), without overflow; the logarithm by series where 1 + e would lose e."""
+    """The values log(1 + exp(-|z|)) and sigmoid(z), without overflow; by a series where 1 + e would round to 1."""
     e = tl.exp(-tl.abs(z))
     series = e * (1 - e * (1 / 2 - e * (1 / 3 - e / 4)))
     return tl.where(e < 1e-2, series, tl.log(1 + e)), tl.where(z >= 0, 1 / (1 + e), e / (1 + e))
@@ -27,7 +27,7 @@ def logistic(z):
 
 @triton.jit
 def row_loss(z, t, KIND: tl.constexpr):
-    """l(z, t) and dl/dz; NaN stays NaN."""
+    """The loss l(z, t) and its slope dl/dz; NaN stays NaN."""
     if KIND == "bce":
         tail, probability = logistic(z)
         return tl.where(z <= 0, 0, z) - t * z + tail, probability - t
@@ -49,7 +49,7 @@ def segment_of(row, rows, end_0, end_1, end_2):
 
 @triton.jit
 def scalars(loss, delta, right, z, segment, size):
-    """What each row (R,) adds to the slots: (R, SLOTS)."""
+    """The contribution of each row (R,) to the slots: (R, SLOTS)."""
     slot = tl.arange(0, SLOTS)[None, :]
     found = tl.where(slot == 0, loss[:, None], tl.where(slot == 1, delta[:, None], 0))
     found += tl.where(slot == segment[:, None] + FIRST_ACCURACY, (right / size)[:, None], 0)
@@ -65,8 +65,8 @@ def head_kernel(
 ):  # fmt: skip
     """Loss, gradients and statistics of every num_programs-th tile of ROWS rows.
 
-    WIDTH and STRIDE are compile-time: a width such as 1000 is no multiple of 16, and the launcher would tell the
-    compiler nothing about it, which costs every 128-bit access.
+    WIDTH and STRIDE are compile-time constants. A width such as 1000 is not a multiple of 16; as a run-time argument
+    the compiler would know nothing about it, and could use no 128-bit accesses.
     """
     column = tl.arange(0, COLUMNS)
     w = tl.load(weight + column, mask=column < WIDTH, other=0).to(tl.float32)[None, :]
@@ -109,7 +109,7 @@ def merge_kernel(
     COUNT: tl.constexpr, NEED_PARAMETERS: tl.constexpr, WIDTH: tl.constexpr, PITCH: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """COLUMNS columns of the partial sums, added over all programs; statistics is (2, COUNT) of segments."""
+    """The sum of COLUMNS columns of the partial sums over all programs; statistics is (2, COUNT) of segments."""
     column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
     filled = column < SLOTS + (WIDTH if NEED_PARAMETERS else 0)
     total = tl.zeros([COLUMNS], tl.float32)
@@ -131,7 +131,7 @@ def scale_kernel(
     of_features, of_weight, of_bias, upstream, count,
     NEED_FEATURES: tl.constexpr, NEED_PARAMETERS: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The gradients times the upstream gradient, in place; if that is 1, as mostly, nothing is read or written."""
+    """Multiply the gradients by the upstream gradient, in place; if that is 1, as usual, nothing is read or written."""
     factor = tl.load(upstream).to(tl.float32)
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     if NEED_FEATURES:

@@ -11,21 +11,21 @@ from torch import Tensor
 from aaeframe_kernels.discriminator_loss.reference import BOUNDARIES, DiscriminatorLoss, Form, reference
 
 SEGMENTS: Final = 4
-"""How many segments of rows the kernel's statistics can tell apart."""
+"""The largest number of segments of rows in the kernel's statistics."""
 SLOTS: Final = 16
-"""How many scalars stand before dw in a program's partial sums."""
+"""The number of scalars before dw in a program's partial sums."""
 WIDEST: Final = 8192
-"""How many features a row may have: a program holds whole rows."""
+"""The largest number of features of a row: a program holds whole rows."""
 PROGRAMS: Final = 512
-"""The most programs at once, whatever the GPU, so that every GPU adds in the same order."""
+"""The largest number of programs, the same for every GPU, so that every GPU adds in the same order."""
 MERGED: Final = 64
-"""Rows and columns of the partial sums that the merge reads at a time."""
+"""The numbers of rows and columns of the partial sums that the merge reads at a time."""
 SCALED: Final = 2048
-"""Numbers that a program of the scaling kernel reads."""
+"""The number of values that a program of the scaling kernel reads."""
 
 
 class Tile(NamedTuple):
-    """Rows that a program reads at a time, the power of two that holds their width, and warps."""
+    """The rows that a program reads at a time, the power of two that holds their width, and warps."""
 
     rows: int
     columns: int
@@ -33,7 +33,7 @@ class Tile(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What the kernels wrote: the result, and the gradients that were needed, for an upstream gradient of 1."""
+    """The kernels' outputs: the result, and the requested gradients, for an upstream gradient of 1."""
 
     result: DiscriminatorLoss
     of_features: Tensor | None
@@ -42,7 +42,7 @@ class Outputs(NamedTuple):
 
 
 def obstacle(inputs: tuple[Tensor, ...], form: Form) -> str | None:
-    """Why the kernels cannot serve these inputs, as those of `reference`; None if they can."""
+    """The reason why the kernels do not support these inputs, as those of `reference`; None if they do."""
     features, _, _, target, row_weight = inputs
     if features.dtype == torch.float64:
         return "features are float64, and the kernel computes in float32"
@@ -56,9 +56,9 @@ def obstacle(inputs: tuple[Tensor, ...], form: Form) -> str | None:
 
 
 def tile(width: int) -> Tile:
-    """The tile for rows of a width: 32 numbers a thread at most, so that four programs of 4 warps share the registers.
+    """The tile for rows of a width: at most 32 values a thread, so that four programs of 4 warps share the registers.
 
-    Compiled, not timed: 16 rows, of 1000 numbers on 8 warps or of 100 on 4, already spill registers on some chips.
+    Found by compiling, not by timing: 16 rows of 1000 values on 8 warps, or of 100 on 4, spill registers on some chips.
     """
     columns = max(16, 1 << (width - 1).bit_length())
     numbers, warps = (4096, 4) if columns <= 1024 else (8192, 8)
@@ -66,14 +66,14 @@ def tile(width: int) -> Tile:
 
 
 def fused_loss(inputs: tuple[Tensor, ...], form: Form) -> DiscriminatorLoss:
-    """The loss by the kernels, with gradients only if somebody will ask; inputs as those of `reference`."""
+    """The loss by the kernels, with gradients only if an input requires them; inputs as those of `reference`."""
     if torch.is_grad_enabled() and any(part.requires_grad for part in inputs):
         return DiscriminatorLoss(*OnePass.apply(*inputs, form))
     return launch(inputs, form, need_features=False, need_parameters=False).result
 
 
 def launch(inputs: tuple[Tensor, ...], form: Form, need_features: bool, need_parameters: bool) -> Outputs:
-    """The loss, its statistics and the gradients needed, in two launches; inputs as those of `reference`."""
+    """The loss, its statistics and the requested gradients, in two launches; inputs as those of `reference`."""
     from aaeframe_kernels.discriminator_loss.kernel import head_kernel, merge_kernel
 
     features = inputs[0] if inputs[0].stride(1) == 1 else inputs[0].contiguous()
@@ -104,10 +104,10 @@ def launch(inputs: tuple[Tensor, ...], form: Form, need_features: bool, need_par
 
 
 class OnePass(torch.autograd.Function):
-    """loss, accuracy, mean logit = f(features, weight, bias, target, row_weight, form), gradients made in the forward.
+    """The loss, accuracy and mean logit of the inputs, with gradients computed in the forward pass.
 
-    The first backward gives them away, scaled in place by the upstream gradient. A further one over the same graph, and
-    one that is itself differentiated, go by the reference.
+    The first backward pass returns them, scaled in place by the upstream gradient. A second one through the same graph,
+    and one that is itself differentiated, use the reference.
     """
 
     @staticmethod
@@ -138,7 +138,7 @@ class OnePass(torch.autograd.Function):
 
 
 def _by_reference(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-    """The gradients by autograd from the saved inputs, themselves differentiable where autograd records."""
+    """The gradients by autograd from the saved inputs; differentiable if autograd records."""
     record = torch.is_grad_enabled()
     with torch.enable_grad():
         inputs = [part if record else part.detach().requires_grad_(part.requires_grad) for part in ctx.saved_tensors]
@@ -149,7 +149,7 @@ def _by_reference(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
 
 
 def scale(of_features: Tensor | None, of_weight: Tensor | None, of_bias: Tensor | None, upstream: Tensor) -> None:
-    """The gradients times the upstream gradient, in place."""
+    """Multiply the gradients by the upstream gradient, in place."""
     from aaeframe_kernels.discriminator_loss.kernel import scale_kernel
 
     count = 0 if of_features is None else of_features.numel()
@@ -169,12 +169,12 @@ def _empty(like: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> Ten
 
 
 def _stored(features: Tensor) -> torch.dtype:
-    """The dtype of dh until it is scaled: unscaled gradients may lie below what float16 can hold."""
+    """The dtype of dh until it is scaled: unscaled gradients may underflow in float16."""
     return torch.float32 if features.dtype == torch.float16 else features.dtype
 
 
 def _ends(sizes: tuple[int, ...]) -> tuple[int, int, int]:
-    """Where the first three segments end; those that are not there end with the rows."""
+    """The ends of the first three segments; missing segments end with the rows."""
     ends = [sum(sizes[: number + 1]) for number in range(SEGMENTS - 1)]
     return ends[0], ends[1], ends[2]
 

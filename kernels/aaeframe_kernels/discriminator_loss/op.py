@@ -1,4 +1,4 @@
-"""The discriminator loss as users call it: the inputs checked, the path chosen."""
+"""The public discriminator loss: checks the inputs and chooses the backend."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ def discriminator_loss(
 ) -> DiscriminatorLoss:
     """A linear layer and the loss of its logits: sum_i row_weight_i l(z_i, target_i), z = features @ weight + bias.
 
-    features (R, H), weight (H,) or (1, H), bias () or (1,), target (R,), row_weight (R,), of any floating dtype;
-    arithmetic in float32, autocast or not, or float64 for float64 features. `kind` names l, see `Kind`. `row_weight`
-    holds the reduction: 1/n_real and 1/n_fake for the sum of two means. `sizes`: how many consecutive rows each segment
-    of the statistics has, in all R; one segment by default. `relu`: features are pre-activations, a ReLU comes first.
+    features (R, H), weight (H,) or (1, H), bias () or (1,), target (R,), row_weight (R,), of any floating dtype.
+    Arithmetic is in float32, with or without autocast, or float64 for float64 features. `kind` names l, see `Kind`.
+    `row_weight` has the reduction: 1/n_real and 1/n_fake for the sum of two means. `sizes` are the numbers of
+    consecutive rows of each segment of the statistics, R in all; one segment by default. `relu`: apply a ReLU to the
+    features first.
 
-    Gradients reach features, weight and bias in one pass over the features, and nothing waits for the device; those of
-    target and row_weight, float64 and differentiated gradients take torch operations. ValueError for inputs that do not
-    fit together; KernelUnavailable for a forced path that cannot run.
+    Gradients of features, weight and bias take one pass over the features, and nothing waits for the device. Gradients
+    of target and row_weight, float64 and higher derivatives use torch operations. ValueError for inputs that do not fit
+    together; KernelUnavailable for a forced backend that cannot run.
     """
     form = Form(kind, (len(features),) if sizes is None else tuple(sizes), relu)
     _check(features, weight, bias, target, row_weight, form)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 Kind: TypeAlias = Literal["bce", "least-squares", "hinge", "wasserstein"]
-"""Which loss l(z, t) of a logit z and its target t:
+"""The name of the loss l(z, t) of a logit z and its target t:
 
     bce            -t log sigmoid(z) - (1 - t) log sigmoid(-z)      t in [0, 1]; arXiv 1406.2661
     least-squares  (z - t)^2 / 2                                    any t; arXiv 1611.04076
@@ -20,18 +20,18 @@ Kind: TypeAlias = Literal["bce", "least-squares", "hinge", "wasserstein"]
 
 
 class DiscriminatorLoss(NamedTuple):
-    """The loss and what comes free with it, on the features' device."""
+    """The loss and the statistics of the same pass, on the features' device."""
 
     loss: Tensor
-    """Scalar: the sum over rows of row weight times l(z, t); the only member with a gradient."""
+    """The sum over rows of row weight times l(z, t), a scalar; the only member with a gradient."""
     accuracy: Tensor
-    """(S,): the share of each segment's rows whose logit lies on their target's side."""
+    """(S,): the share of each segment's rows whose logit is on their target's side."""
     mean_logit: Tensor
     """(S,): each segment's mean logit."""
 
 
 class Form(NamedTuple):
-    """What is computed: the loss of one row, the rows' segments, and whether a ReLU precedes the linear layer."""
+    """The computation: the loss of one row, the rows' segments, and whether a ReLU precedes the linear layer."""
 
     kind: Kind
     sizes: tuple[int, ...]
@@ -39,7 +39,7 @@ class Form(NamedTuple):
 
 
 class Boundary(NamedTuple):
-    """What a logit and a target are compared with to say which side they are on: above it is "from the prior"."""
+    """The thresholds of logit and target; above them is "from the prior"."""
 
     logit: float
     target: float
@@ -56,7 +56,7 @@ BOUNDARIES: Final[dict[Kind, Boundary]] = {
 def reference(
     features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, row_weight: Tensor, form: Form
 ) -> DiscriminatorLoss:
-    """The loss and its statistics; autograd finds every gradient, of any order.
+    """The loss and its statistics; autograd gives gradients of any order.
 
     Shapes as in `discriminator_loss`. Arithmetic in float32, or float64 for float64 features.
     """
@@ -69,13 +69,13 @@ def reference(
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """A context in which autocast leaves operations on the device alone; free where it is off anyway."""
+    """A context without autocast on the device; free if autocast is off."""
     enabled = torch.is_autocast_enabled(device.type)
     return torch.autocast(device.type, enabled=False) if enabled else nullcontext()
 
 
 def row_losses(kind: Kind, logits: Tensor, target: Tensor) -> Tensor:
-    """l(z, t) of every row, (R,)."""
+    """The loss l(z, t) of every row, (R,)."""
     if kind == "bce":
         return -target * logsigmoid(logits) - (1 - target) * logsigmoid(-logits)
     if kind == "least-squares":

@@ -1,8 +1,8 @@
-"""What the Triton kernels' arithmetic costs, apart from the rounding of their operands: the check for a new GPU.
+"""The error of the Triton kernels' arithmetic, apart from the rounding of their operands: a check for a new GPU.
 
-What a tensor core's accumulator drops is no public fact. On a GPU, and for each precision that it is to serve:
+The precision of a tensor core's accumulator is not documented. On a GPU, for each precision:
 
-    error = arithmetic_error(gpu.prepare(x, bandwidths, "fp16"), x, samples, bandwidths)
+    error = arithmetic_error(launch.prepare(x, bandwidths, "fp16"), x, samples, bandwidths)
     error.mean(0), error.std(0)   # nats, per bandwidth; the mean is the error of the mean log-likelihood
 """
 
@@ -16,9 +16,9 @@ from aaeframe_kernels.parzen.reference import squared_distances
 
 
 def arithmetic_error(engine: TritonEngine, x: Tensor, samples: Tensor, bandwidths: Tensor) -> Tensor:
-    """The engine's log p(x) less that of float64 on the operands that the engine multiplies, in nats: (N, S) float64.
+    """The engine's log p(x) minus that of float64 on the operands that the engine multiplies, in nats: (N, S) float64.
 
-    x (N, D) is what the engine was prepared for, samples (M, D) one chunk that it accepts, bandwidths (S,).
+    x (N, D) are the engine's rows, samples (M, D) one chunk that it accepts, bandwidths (S,).
     """
     rates = (0.5 / bandwidths.double().square()).to(x.device)
     partial = engine.partial(samples)

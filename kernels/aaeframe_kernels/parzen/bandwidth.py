@@ -1,4 +1,5 @@
-"""The bandwidth by cross-validation: under which validation rows are most likely, for a whole grid in one pass."""
+"""The bandwidth by cross-validation: the one with the highest likelihood of validation rows, over a grid in one
+pass."""
 
 from __future__ import annotations
 
@@ -15,26 +16,26 @@ from aaeframe_kernels.parzen.paths import Precision
 from aaeframe_kernels.parzen.state import ParzenState
 
 LEAST, GREATEST, POINTS = 0.08, 0.3, 20
-"""The grid for data in [0, 1]."""
+"""The default grid for data in [0, 1]."""
 MNIST_DEVIATION: Final = 0.26
-"""Root mean square of the standard deviations of MNIST's pixels, for which that grid is made."""
+"""The root mean square of the standard deviations of MNIST's pixels, for which that grid is made."""
 MOST_MOVES: Final = 5
-"""How often a grid whose best value is at its edge is moved on."""
+"""The largest number of times a grid is moved when its best value is at its edge."""
 
 
 @dataclass(frozen=True)
 class BandwidthChoice:
-    """What validation rows say of a grid of bandwidths."""
+    """The result of a grid of bandwidths on validation rows."""
 
     bandwidth: float
-    """The best of the grid."""
+    """The best bandwidth of the grid."""
     bandwidths: list[float]
     mean_log_likelihoods: list[float]
-    """Of the validation rows, in nats, for each bandwidth."""
+    """The mean over validation rows for each bandwidth, in nats."""
 
     @property
     def edge(self) -> Literal["least", "greatest"] | None:
-        """Which end of the grid the best value is; None if it lies between others, or there are no others."""
+        """The end of the grid at which the best value is; None if it lies between others, or is the only one."""
         ends = {min(self.bandwidths): "least", max(self.bandwidths): "greatest"}
         return ends.get(self.bandwidth) if len(self.bandwidths) > 1 else None  # type: ignore[return-value]
 
@@ -51,10 +52,11 @@ class BandwidthChoice:
 
 
 def default_bandwidths(x: Tensor) -> list[float]:
-    """20 bandwidths with equal ratios from 0.08 to 0.3 for rows (N, *shape) in [0, 1], as pixels are.
+    """The default grid: 20 bandwidths with equal ratios from 0.08 to 0.3 for rows (N, *shape) in [0, 1], such as
+    pixels.
 
-    For other rows they are to the root mean square standard deviation of the features as those are to MNIST's;
-    ValueError if those hold NaN.
+    For other rows it is scaled by the root mean square standard deviation of their features, relative to MNIST's.
+    ValueError if they hold NaN.
     """
     flat = as_pixels(rows(x, "x"))
     scale = 1.0
@@ -67,7 +69,7 @@ def default_bandwidths(x: Tensor) -> list[float]:
 
 
 def choose_bandwidth(state: ParzenState) -> BandwidthChoice:
-    """The bandwidth of a state of validation rows under which they are most likely. ValueError if that is NaN."""
+    """The bandwidth with the highest likelihood of the state's validation rows. ValueError if that is NaN."""
     means = state.log_likelihood().mean(0).tolist()
     if any(map(math.isnan, means)):
         raise ValueError("no bandwidth can be chosen: validation rows or samples hold NaN; drop those rows")
@@ -76,7 +78,7 @@ def choose_bandwidth(state: ParzenState) -> BandwidthChoice:
 
 
 def moved_grid(choice: BandwidthChoice) -> list[float]:
-    """The grid moved on beyond the edge where its best value is, which lies within it then."""
+    """The grid moved beyond the edge where its best value is, which is then inside the new grid."""
     grid = sorted(choice.bandwidths)
     count, ratio = len(grid), (grid[-1] / grid[0]) ** (1 / (len(grid) - 1))
     first = grid[1] / ratio ** (count - 1) if choice.edge == "least" else grid[-2]
@@ -86,9 +88,9 @@ def moved_grid(choice: BandwidthChoice) -> list[float]:
 def search_bandwidth(
     through: Callable[[list[float]], ParzenState], grid: Sequence[float], moves: int
 ) -> BandwidthChoice:
-    """The best of a grid, moved on at most `moves` times while its best value is at its edge.
+    """The best of a grid, moved at most `moves` times while its best value is at its edge.
 
-    `through` takes all samples into a state of the validation rows with the bandwidths it is given.
+    `through` makes a state of the validation rows with the given bandwidths, and adds all samples to it.
     """
     choice = choose_bandwidth(through(list(grid)))
     for _ in range(moves):
@@ -105,11 +107,11 @@ def select_bandwidth(
     *,
     precision: Precision = "auto",
 ) -> BandwidthChoice:
-    """The best of a grid for validation rows (N, *shape) under samples (M, *shape), whole or in chunks.
+    """The best of a grid for validation rows (N, *shape) under samples (M, *shape), in one tensor or in chunks.
 
-    Without `bandwidths`, the grid is `default_bandwidths`, moved on while its best value is at its edge, as often as
-    samples can be passed over again: not if they are an iterator. A best value at the edge that remains is told in
-    `BandwidthChoice.warning`.
+    Without `bandwidths`, the grid is `default_bandwidths`. It is moved while its best value is at its edge, if the
+    samples can be read again, so not if they are an iterator. `BandwidthChoice.warning` says if the best value is still
+    at the edge.
     """
     chunks = [samples] if isinstance(samples, Tensor) else samples
     again = bandwidths is None and iter(chunks) is not chunks

@@ -1,4 +1,4 @@
-"""The epilogue as generated C++: two small kernels, compiled once per process where there is a compiler."""
+"""The epilogue as generated C++: two small kernels, compiled once per process if there is a compiler."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from torch import Tensor
 from aaeframe_kernels.parzen.engine import Partial
 
 WORTH: Final = 1e10
-"""Pairs times bandwidths seen from which on compiling pays: it takes 4 to 15 seconds and saves up to 1 ns of each."""
+"""The number of pairs times bandwidths from which compiling pays: it takes 4 to 15 s and saves up to 1 ns for each."""
 
 _OPTIONS: Final[dict[str, Any]] = {"cpp.enable_floating_point_contract_flag": "fast"}
-"""A multiplication and an addition may become one instruction."""
+"""Allows fusing a multiplication and an addition into one instruction."""
 
 
 class Kernels(NamedTuple):
@@ -30,13 +30,13 @@ class Kernels(NamedTuple):
 
 
 _made: Final[dict[bool, Kernels]] = {}
-"""What `kernels` has for products that are transposed, and for others."""
+"""The cached result of `kernels` for transposed products, and for others."""
 
 
 def kernels(*, transposed: bool) -> Kernels:
     """The kernels for products that lie (N, C) in memory, or (C, N) if transposed; made on the first call.
 
-    Whatever goes wrong in the compiler is kept as the reason, and the plain operations serve.
+    If compiling fails, the reason is kept and plain operations are used.
     """
     if transposed not in _made:
         _made[transposed] = _make(transposed)
@@ -44,9 +44,9 @@ def kernels(*, transposed: bool) -> Kernels:
 
 
 def partial(products: Tensor, row: Tensor, column: Tensor, rates: Sequence[Tensor]) -> Partial | None:
-    """The partial state of a chunk as `Epilogue` has it, products untouched; None where plain operations must serve.
+    """The partial state of a chunk as in `Epilogue`, with products unchanged; None if plain operations must be used.
 
-    Other numbers of threads compile anew, and where that fails it is not tried again.
+    Another number of threads compiles again; if that fails, it is not tried again.
     """
     transposed = not products.is_contiguous()
     made = kernels(transposed=transposed)
@@ -61,7 +61,7 @@ def partial(products: Tensor, row: Tensor, column: Tensor, rates: Sequence[Tenso
 
 
 def compiler() -> str | None:
-    """The C++ compiler that torch.compile would find, None without one; nothing is run."""
+    """The C++ compiler that torch.compile would use, None without one; it is not run."""
     names = (os.environ.get("CXX", "cl" if sys.platform == "win32" else "g++"), "clang++", "c++")
     return next(filter(None, map(shutil.which, names)), None)
 
@@ -69,11 +69,11 @@ def compiler() -> str | None:
 def _make(transposed: bool) -> Kernels:
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # the compiler's own, about its workings
+            warnings.simplefilter("ignore")  # the compiler's warnings about itself
             distances = torch.compile(_distances, dynamic=True, options=_OPTIONS)
             kernel_sum = torch.compile(_kernel_sum, dynamic=True, options=_OPTIONS)
             error = _try(distances, kernel_sum, transposed)
-    except Exception as failure:  # any failure of another's compiler has the same answer
+    except Exception as failure:  # a compiler may fail in any way
         return _failed(failure)
     if not error < 1e-4:
         return Kernels(None, None, f"plain torch: the compiled kernels are wrong here by {error:.1e}")
@@ -85,11 +85,12 @@ def _failed(failure: Exception) -> Kernels:
 
 
 def exp_of_negative(u: Tensor) -> Tensor:
-    """exp(-u) for u >= 0 in float32, by 1 + v q(v) at v = u/64 and six squarings; exp(-32) beyond 32; NaN stays.
+    """Compute exp(-u) for u >= 0 in float32, by 1 + v q(v) at v = u/64 and six squarings; exp(-32) beyond 32; NaN
+    stays.
 
-    q is the minimax polynomial on [0, 1/2], relative error 1.2e-8, which the squarings make 1e-6 and rounding at most
-    6e-6: in nats, what it may add to a log-likelihood. No branch, table or conversion, so it vectorizes, and takes
-    half the time of the generated call to the mathematics library.
+    q is the minimax polynomial on [0, 1/2] with relative error 1.2e-8. The squarings make it 1e-6, and with rounding it
+    is at most 6e-6, which is also the largest error of a log-likelihood in nats. There is no branch, table or
+    conversion, so it vectorizes, and takes half the time of the generated call to the mathematics library.
     """
     v = u.clamp_max(32.0) * (1 / 64)
     p = v * -0.006505269121579734 + 0.04068698806504817
@@ -103,21 +104,21 @@ def exp_of_negative(u: Tensor) -> Tensor:
 
 
 def _distances(products: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared distances (N, C), one row after the other in memory, and the least of each row (N,)."""
+    """Squared distances (N, C), contiguous by rows, and the smallest of each row (N,)."""
     squared = (row[:, None] - products + column[None, :]).clamp_min(0).contiguous()
     return squared, squared.amin(1)
 
 
 def _kernel_sum(squared: Tensor, nearest: Tensor, rate: Tensor) -> Tensor:
-    """sum_j exp(-rate (squared_ij - nearest_i)), (N,); rate (1,)."""
+    """The sums sum_j exp(-rate (squared_ij - nearest_i)), (N,); rate (1,)."""
     return exp_of_negative((squared - nearest[:, None]) * rate).sum(1)
 
 
 def _try(distances: Any, kernel_sum: Any, transposed: bool) -> float:
-    """Compile by running on an example; the largest error against plain operations.
+    """Compile by running an example; returns the largest error against plain operations.
 
-    No two sizes agree and none is 1, for the compiler would take that for a rule; and it is large enough that the
-    compiler finds several threads worth their while.
+    All sizes differ and none is 1, because the compiler would specialize on that. The example is large enough that the
+    compiler uses several threads.
     """
     rows, samples = 1040, 1200
     products = torch.linspace(0, 9, rows * samples).reshape((samples, rows) if transposed else (rows, samples))

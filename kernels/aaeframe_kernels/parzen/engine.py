@@ -1,4 +1,4 @@
-"""What computes: an engine prepared for x, and the partial state that it makes of one chunk of samples."""
+"""The engine interface, and the partial state that an engine computes from a chunk of samples."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from torch import Tensor
 
 
 class Partial(NamedTuple):
-    """What one chunk of samples adds to the estimate, in float32 or float64, on any device.
+    """The contribution of one chunk of samples to the estimate, in float32 or float64, on any device.
 
-    Distances are in the units of the data: pixels of uint8 count as value/255.
+    Distances are in the units of the data: uint8 pixels stand for value/255.
     """
 
     nearest: Tensor
-    """(N,) least squared distance of each row of x to a sample of the chunk."""
+    """(N,) the smallest squared distance of each row of x to a sample of the chunk."""
     sums: Tensor
-    """(N, S) sum over the chunk of exp(-(squared distance - nearest) / (2 h^2)), for each bandwidth h."""
+    """(N, S) the sum over the chunk of exp(-(squared distance - nearest) / (2 h^2)), for each bandwidth h."""
 
 
 class Engine(Protocol):
-    """A way to compute partials, made ready for one x and its bandwidths."""
+    """A way to compute partial states, prepared for one x and its bandwidths."""
 
     @property
     def name(self) -> str:
-        """What `ParzenState.paths` counts its samples under: int8x2, fp32, float64, fp16."""
+        """The name under which `ParzenState.paths` counts its samples: int8x2, fp32, float64, fp16."""
 
     def accepts(self, chunk: Tensor) -> bool:
-        """Whether it can serve this chunk, (C, D) of uint8 or floating point, as exactly as it promises."""
+        """Whether it supports this chunk, (C, D) of uint8 or floating point, with its required accuracy."""
 
     def partial(self, chunk: Tensor) -> Partial:
-        """The partial state of a chunk that it accepts. NaN in the chunk gives NaN everywhere, in a row of x there."""
+        """The partial state of an accepted chunk. NaN in the chunk gives NaN everywhere, NaN in x in that row."""

@@ -1,4 +1,4 @@
-"""From inner products to a partial state: squared distances, the least of each row, and the kernel sums."""
+"""From inner products to a partial state: squared distances, the smallest of each row, and the kernel sums."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from aaeframe_kernels.parzen.compiled import partial
 from aaeframe_kernels.parzen.engine import Partial
 
 LEAST: Final = -80.0
-"""exp(-80) = 2e-35 stands for what is less: where the exponential underflows, it takes twenty times as long."""
+"""Replaces smaller exponents by exp(-80) = 2e-35: the exponential takes twenty times as long where it underflows."""
 
 
 class Epilogue:
-    """|x - s|^2 = row + column - products, and from it the partial state, for one block of rows.
+    """Computes |x - s|^2 = row + column - products, and the partial state from it, for one block of rows.
 
-    row (N,) holds the squared norms of the block, rates (S,) are 1 / (2 h^2). `compiled` asks for the generated kernels
-    (float32 on the CPU); where they are not to be had, and without it, plain operations compute the same.
+    row (N,) has the squared norms of the block, rates (S,) are 1 / (2 h^2). `compiled` requests the generated kernels
+    (float32 on the CPU). If they are not available or not requested, plain operations compute the same.
     """
 
     def __init__(self, row: Tensor, rates: Tensor, *, compiled: bool) -> None:
@@ -33,7 +33,7 @@ class Epilogue:
         return compiled or self._plain(products, column)
 
     def _plain(self, products: Tensor, column: Tensor) -> Partial:
-        """In place, each pass over memory counts."""
+        """The partial state by plain operations, in place, because each pass over memory counts."""
         squared = products.neg_().add_(self._row[:, None]).add_(column).clamp_min_(0)
         nearest = squared.amin(1)
         below = torch.sub(nearest[:, None], squared, out=squared)

@@ -1,4 +1,4 @@
-"""The border of the estimator: what x, samples and bandwidths may be, told in words where they are not."""
+"""Checks and conversions of x, samples and bandwidths."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from torch import Tensor
 
 
 def check_rows(tensor: Tensor, name: str) -> None:
-    """ValueError unless a tensor is (n, *shape) of uint8 or floating point, TypeError if it is none; reads no value."""
+    """ValueError unless a tensor is (n, *shape) of uint8 or floating point, TypeError for non-tensors; reads no
+    values."""
     if not isinstance(tensor, Tensor):
         raise TypeError(
             f"{name} must be a tensor (n, *shape), found {type(tensor).__name__}; torch.as_tensor makes one"
@@ -25,7 +26,7 @@ def check_rows(tensor: Tensor, name: str) -> None:
 
 
 def rows(tensor: Tensor, name: str) -> Tensor:
-    """A tensor that `check_rows` passes as rows (n, D): uint8 stays, half precision becomes float32, the rest stays.
+    """Rows (n, D) of a tensor that passes `check_rows`: half precision becomes float32, other types are kept.
 
     ValueError for infinity.
     """
@@ -38,7 +39,8 @@ def rows(tensor: Tensor, name: str) -> Tensor:
 
 
 def bandwidth_tensor(bandwidths: float | Sequence[float] | Tensor) -> Tensor:
-    """Bandwidths as float64 (S,) on the CPU. ValueError unless there is one at least, all positive and finite."""
+    """Bandwidths as float64 (S,) on the CPU. ValueError unless there is at least one, and all are positive and
+    finite."""
     values = torch.as_tensor(bandwidths, dtype=torch.float64, device="cpu").detach().reshape(-1).clone()
     if values.numel() == 0 or not bool((values.isfinite() & (values > 0)).all()):
         raise ValueError(f"bandwidths must be positive, finite numbers, one at least; found {values.tolist()}")
@@ -46,7 +48,7 @@ def bandwidth_tensor(bandwidths: float | Sequence[float] | Tensor) -> Tensor:
 
 
 def as_pixels(x: Tensor) -> Tensor:
-    """Rows as uint8 pixels where every value equals k/255 in float32; the rows as they are otherwise."""
+    """Rows as uint8 pixels if every value equals k/255 in float32; otherwise the rows unchanged."""
     if x.dtype == torch.uint8:
         return x
     pixels = (x * 255).round().clamp(0, 255)
@@ -55,13 +57,13 @@ def as_pixels(x: Tensor) -> Tensor:
 
 
 def as_data(values: Tensor, dtype: torch.dtype) -> Tensor:
-    """Rows in the units of the data: pixels/255, floating point as it is."""
+    """Rows in the units of the data: pixels/255; floating point unchanged."""
     scaled = values.to(dtype)
     return scaled / 255 if values.dtype == torch.uint8 else scaled
 
 
 def within_pixels(chunk: Tensor) -> bool:
-    """Whether a chunk is what pixels can be: uint8, or all of it in [0, 1]; NaN is not."""
+    """Whether a chunk has the range of pixels: uint8, or all values in [0, 1] without NaN."""
     if chunk.dtype == torch.uint8:
         return True
     least, greatest = chunk.aminmax()
@@ -69,14 +71,15 @@ def within_pixels(chunk: Tensor) -> bool:
 
 
 def digest(x: Tensor) -> Tensor:
-    """SHA-256 of the rows of x, with their dtype and shape: uint8 (32,). Two states may merge only if theirs agree."""
+    """SHA-256 of the rows of x, with their dtype and shape: uint8 (32,). Two states can merge only if these are
+    equal."""
     head = f"{x.dtype} {tuple(x.shape)}".encode()
     body = x.cpu().contiguous().view(torch.uint8).numpy()
     return torch.frombuffer(bytearray(hashlib.sha256(head + body.tobytes()).digest()), dtype=torch.uint8)
 
 
 def _refuse_infinity(flat: Tensor, name: str) -> None:
-    """ValueError for an infinite value. A finite sum proves that there is none; it is one cheap pass."""
+    """ValueError for an infinite value. A finite sum proves that there is none, in one cheap pass."""
     if flat.dtype == torch.uint8 or bool(flat.sum().isfinite()):
         return
     infinite = int(flat.isinf().any(1).sum())

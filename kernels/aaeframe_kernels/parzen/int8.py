@@ -1,4 +1,4 @@
-"""The fast path: pixels against samples of two 8-bit digits, through the processor's 8-bit matrix product."""
+"""The fast path: pixels and samples of two 8-bit digits, with the processor's 8-bit matrix product."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from aaeframe_kernels.parzen.inputs import within_pixels
 from aaeframe_kernels.parzen.rounding import UNITS, digits_suffice
 
 SHIFT: Final = 128
-"""Pixels enter as int8, less this."""
+"""The offset subtracted from pixels to make them int8."""
 
 WIDEST: Final = 65536
-"""Features up to which a sum of products of 255 and -128 fits 32 bits."""
+"""The number of features up to which a sum of products of 255 and -128 fits 32 bits."""
 
 
 class Finding(NamedTuple):
-    """Whether the 8-bit product can be had here, and the clause that says why."""
+    """Whether the 8-bit product is available here, and the clause with the reason."""
 
     exact: bool
     reason: str
@@ -31,7 +31,7 @@ class Finding(NamedTuple):
 
 @functools.cache
 def find() -> Finding:
-    """Whether this machine has the 8-bit matrix product and computes it exactly; looked at once per process."""
+    """Whether this machine has the 8-bit matrix product and computes it exactly; tested once per process."""
     supported = getattr(torch.cpu, "_is_vnni_supported", None)
     if supported is None or not supported():
         return Finding(False, "the processor has no 8-bit dot product (AVX512-VNNI) that torch knows of")
@@ -45,10 +45,11 @@ def find() -> Finding:
 
 
 class Int8Engine:
-    """|x - s|^2 with pixels x/255 and samples rounded to s = (256 high + low) / 65280, exact but for its float32 sums.
+    """Squared distances |x - s|^2 of pixels x/255 and samples rounded to s = (256 high + low) / 65280.
 
-    x.s = [(x - 128).(256 high + low) + 128 sum(256 high + low)] / (255 * 65280): the products are of integers; the
-    second term joins the samples' norms. x is packed once, in blocks of rows; uint8 samples need the high digit only.
+    The only other error is that of float32 sums. x.s = [(x - 128).(256 high + low) + 128 sum(256 high + low)] / (255 *
+    65280): the products are of integers, and the second term is part of the samples' norms. x is packed once, in blocks
+    of rows. uint8 samples need only the high digit.
     """
 
     name = "int8x2"
@@ -59,7 +60,7 @@ class Int8Engine:
         self._blocks = [_Block(block, rates, compiled) for block in row_blocks(pixels)]
 
     def accepts(self, chunk: Tensor) -> bool:
-        """Samples of uint8 or in [0, 1]; an exacting one, if rounding moves no result by too much, see `rounding`."""
+        """Whether samples are uint8 or in [0, 1]; if exacting, also whether rounding changes results little enough."""
         return (not self._exacting or digits_suffice(chunk, self._bandwidths)) and within_pixels(chunk)
 
     def partial(self, chunk: Tensor) -> Partial:
@@ -74,7 +75,7 @@ class Int8Engine:
 
 
 def digits(chunk: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Samples in [0, 1] as the digits of round(65280 s) = 256 high + low, uint8 (C, D) each; no low ones for uint8."""
+    """Samples in [0, 1] as digits of round(65280 s) = 256 high + low, uint8 (C, D) each; no low digits for uint8."""
     if chunk.dtype == torch.uint8:
         return chunk, None
     units = (chunk.float() * UNITS).round_().to(torch.int32)
@@ -82,7 +83,7 @@ def digits(chunk: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 class _Block:
-    """A block of rows of x, packed, with what its products need."""
+    """A block of rows of x, packed, with the data for its products."""
 
     def __init__(self, pixels: Tensor, rates: Tensor, compiled: bool) -> None:
         shifted = (pixels.to(torch.int16) - SHIFT).to(torch.int8)
@@ -93,7 +94,7 @@ class _Block:
         self.epilogue = Epilogue(norms.float(), rates, compiled=compiled)
 
     def products(self, high: Tensor, low: Tensor | None) -> Tensor:
-        """2 (x - 128/255).s, (N, C), transposed in memory."""
+        """The products 2 (x - 128/255).s, (N, C), transposed in memory."""
         out = multiply(high, 256.0, self._packed, self._scales, self._zeros)
         if low is not None:
             out = multiply(low, 1.0, self._packed, self._scales, self._zeros, add_to=out)
@@ -103,7 +104,7 @@ class _Block:
 def multiply(
     left: Tensor, scale: float, packed: Tensor, scales: Tensor, zeros: Tensor, add_to: Tensor | None = None
 ) -> Tensor:
-    """scale * scales_n * (left @ right.t()) in float32, (C, N), plus what is there already if `add_to` is given.
+    """The product scale * scales_n * (left @ right.t()) in float32, (C, N), added to `add_to` if given.
 
     left (C, D) uint8; packed: right (N, D) int8 by qlinear_prepack. The operators are those of quantized Linear.
     """
@@ -116,7 +117,8 @@ def multiply(
 
 
 def _is_exact() -> bool:
-    """The product of random digits and of the extreme ones, which narrow arithmetic would saturate, against int64."""
+    """Whether products of random and extreme digits equal int64; narrow arithmetic would saturate on the extreme
+    ones."""
     generator = torch.Generator().manual_seed(0)
     left = torch.randint(0, 256, (33, 200), dtype=torch.uint8, generator=generator)
     right = torch.randint(-128, 128, (47, 200), dtype=torch.int8, generator=generator)

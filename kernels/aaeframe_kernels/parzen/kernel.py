@@ -1,8 +1,9 @@
 """The Parzen sums in one pass over the samples: Triton kernels only. Derivation and precision: `kernels/README.md`.
 
 `prepare_kernel` makes operands of rows: integers or small floats that tensor cores multiply, and the exact squared
-norms of *these* operands. `partial_kernel` multiplies, and keeps of each row of x the least squared distance so far and
-the kernel sums relative to it. Operands are padded, so nothing is masked: with zeros, and samples with infinite norms.
+norms of *these* operands. `partial_kernel` multiplies, and keeps for each row of x the smallest squared distance so far
+and the kernel sums relative to it. Operands are padded with zeros, and samples with infinite norms, so there are no
+masks.
 
     mode      an operand's value, in pixels           squared distance, in pixels^2
     fp16      fp16(pixel - center)                    |x|^2 + (|s|^2 - 2 x.s), in fp32
@@ -16,9 +17,9 @@ import triton
 import triton.language as tl
 
 FIXED = tl.constexpr(65280.0)
-"""255 * 256: steps of a sixteen-bit sample between 0 and 1."""
+"""The number 255 * 256 of steps of a sixteen-bit sample between 0 and 1."""
 MIDDLE = tl.constexpr(32768)
-"""128 * 256: what is taken from it, so that both digits are signed."""
+"""The offset 128 * 256 subtracted from samples, so that both digits are signed."""
 
 
 @triton.jit
@@ -29,8 +30,8 @@ def prepare_kernel(
 ):  # fmt: skip
     """Operands and norms of ROWS rows (count, WIDTH), padded to PADDED columns.
 
-    center (WIDTH,) of pixels, for fp16 alone; fp32 takes values that are centered, perhaps in float64, already.
-    PIXELS: values are 0 to 255. FAR: rows from count on lie infinitely far away, not at zero.
+    center (WIDTH,) of pixels is for fp16 only; fp32 values are already centered, possibly in float64. PIXELS: values
+    are 0 to 255. FAR: rows from count on lie infinitely far away, not at zero.
     """
     padding: tl.constexpr = float("inf") if FAR else 0.0
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -67,9 +68,10 @@ def squared_distances(
     x, high, low, x_norm, norm, rest, width,
     MODE: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
-    """|x_i - s_j|^2 of the tile whose operands begin at the pointers, fp32, never negative; NaN stays NaN.
+    """The distances |x_i - s_j|^2 of the tile whose operands begin at the pointers, fp32, never negative; NaN stays
+    NaN.
 
-    `width` is PADDED once more, at run time: a loop of known length is unrolled, and then spills registers.
+    `width` is PADDED again, at run time: a loop of known length would be unrolled and spill registers.
     """
     depth = tl.arange(0, DEPTH)
     left = tl.arange(0, ROWS)[:, None] * PADDED + depth[None, :]
@@ -99,8 +101,8 @@ def partial_kernel(
 ):  # fmt: skip
     """The partial state of ROWS rows of x from one split: `share` of all `tiles` of SAMPLES samples, at least one.
 
-    rates (BANDWIDTHS,): log2(e) / (2 h^2), per squared unit of the operands. nearest (splits, rows),
-    sums (splits, rows, BANDWIDTHS).
+    rates (BANDWIDTHS,): log2(e) / (2 h^2), per squared unit of the operands. nearest (splits, rows), sums (splits,
+    rows, BANDWIDTHS).
     """
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     x += tl.program_id(0).to(tl.int64) * ROWS * PADDED

@@ -1,4 +1,4 @@
-"""The host side of the Triton kernels: which precision, which tile, memory, launches, and the merge of the splits."""
+"""The host side of the Triton kernels: choice of precision and tile, memory, launches, and the merge of the splits."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from aaeframe_kernels.parzen.rounding import Centered, digits_suffice, sums_suff
 Mode: TypeAlias = Literal["fp16", "int8x2", "fp32"]
 
 PROGRAMS: Final = 1056
-"""How many programs a launch aims at, whatever the GPU: four for each of 264, two on each of 132 processors."""
+"""The intended number of programs of a launch on any GPU: four for each of 264, two on each of 132 processors."""
 WIDEST_INT8X2: Final = 32767
-"""Features up to which the int8x2 sums of products and norms fit 32 bits."""
+"""The number of features up to which the int8x2 sums of products and norms fit 32 bits."""
 
 
 class Tile(NamedTuple):
-    """What a program holds at once: rows of x, samples, and features of both; its warps and pipeline stages."""
+    """The rows of x, samples, and features that a program holds at once; its warps and pipeline stages."""
 
     rows: int
     samples: int
@@ -38,31 +38,32 @@ TILES: Final[dict[Mode, Tile]] = {
     "int8x2": Tile(128, 64, 128, 8, 3),
     "fp32": Tile(128, 64, 32, 8, 3),
 }
-"""Two programs fit a processor of compute capability 9.0, so that one's exponentials overlap the other's products."""
+"""Two programs fit a processor of compute capability 9.0, so that exponentials of one overlap products of the other."""
 
 
 def tile_for(mode: Mode, bandwidths: int) -> Tile:
-    """The tile for so many bandwidths: further sums take registers, and a fp16 program of 4 warps has none to spare."""
+    """The tile for a number of bandwidths: additional sums need registers, and a fp16 program of 4 warps has none to
+    spare."""
     return TILES[mode] if bandwidths == 1 else TILES[mode]._replace(warps=8)
 
 
 class Operand(NamedTuple):
-    """Rows as the kernel multiplies them, padded with zeros to whole tiles; added samples are infinitely long."""
+    """Rows as the kernel multiplies them, padded with zeros to whole tiles; padded samples are infinitely far away."""
 
     high: Tensor
     """(rows, features) of fp16, fp32, or the high digits, int8."""
     low: Tensor
     """The low digits, int8; `high` again in the other modes."""
     norms: Tensor
-    """(rows,) squared norms, fp32; in int8x2 their whole part, int32."""
+    """(rows,) squared norms, fp32; in int8x2 their integer part, int32."""
     rests: Tensor
-    """(rows,) what remains of them, fp32; `norms` again in the other modes."""
+    """(rows,) the fractional part of the norms, fp32; `norms` again in the other modes."""
 
 
 def prepare(x: Tensor, bandwidths: Tensor, mode: str) -> TritonEngine:
     """The engine of one precision for rows x (N, D), uint8 or floating point, and bandwidths (S,).
 
-    fp16 and int8x2 multiply pixels, so x must be uint8, and samples lie in [0, 1]. ValueError if x cannot be had so.
+    fp16 and int8x2 multiply pixels, so x must be uint8, and samples in [0, 1]. ValueError if x does not fit.
     """
     if mode not in TILES:
         raise ValueError(f"precision={mode!r} has no Triton kernel; there are: {', '.join(TILES)}")
@@ -74,13 +75,13 @@ def prepare(x: Tensor, bandwidths: Tensor, mode: str) -> TritonEngine:
 
 
 def automatic(x: Tensor, bandwidths: Tensor) -> tuple[TritonEngine, ...]:
-    """The engines for x, the fastest first, each of which refuses chunks that it cannot serve accurately enough."""
+    """The engines for x, fastest first; each refuses chunks for which it is not accurate enough."""
     modes: dict[Mode, None] = {choose_mode(x, float(bandwidths.min())): None, "fp32": None}
     return tuple(TritonEngine(x, bandwidths, mode, exacting=True) for mode in modes)
 
 
 def choose_mode(x: Tensor, bandwidth: float) -> Mode:
-    """fp16 for pixels, int8x2 where many features or a small bandwidth would show its rounding; fp32 otherwise."""
+    """The mode for x: fp16 for pixels, or int8x2 if its rounding error would be too large; fp32 for other data."""
     if x.dtype != torch.uint8:
         return "fp32"
     coarse = bandwidth < 0.07 or (x.shape[1] > 1024 and bandwidth < 0.15)
@@ -90,9 +91,9 @@ def choose_mode(x: Tensor, bandwidth: float) -> Mode:
 
 
 class TritonEngine:
-    """Partials by the Triton kernels, in one precision.
+    """Partial states by the Triton kernels, in one precision.
 
-    An exacting one refuses chunks on which rounding could cost too much, see `rounding`.
+    An exacting engine refuses chunks for which rounding errors may be too large, see `rounding`.
     """
 
     def __init__(self, x: Tensor, bandwidths: Tensor, mode: Mode, *, exacting: bool = False) -> None:
@@ -107,16 +108,17 @@ class TritonEngine:
 
     @functools.cached_property
     def _x(self) -> Operand:
-        """x as the kernels multiply it; made when first used."""
+        """The rows x as the kernels multiply them; made on first use."""
         return self.operand(self._data, self.tile.rows, far=False)
 
     @functools.cached_property
     def _center(self) -> Tensor:
-        """What the kernel takes from pixels so that products stay small in fp16: x's mean, in whole ones, (D,) fp32."""
+        """The rounded mean of x, (D,) fp32, subtracted from pixels so that products stay small in fp16."""
         return (self._data.sum(0, dtype=torch.float64) / len(self._data)).round().float()
 
     def accepts(self, chunk: Tensor) -> bool:
-        """Any chunk in fp32, pixels and values within [0, 1] otherwise; an exacting one if it is accurate, too."""
+        """Whether the chunk is supported: any in fp32, otherwise values within [0, 1]; if exacting, also accurate
+        enough."""
         return (not self._exacting or self._suffices(chunk)) and (self.name == "fp32" or within_pixels(chunk))
 
     def _suffices(self, chunk: Tensor) -> bool:
@@ -124,10 +126,10 @@ class TritonEngine:
             return self._centered.suffices(chunk)
         if self.name == "int8x2":
             return digits_suffice(chunk, self._bandwidths)
-        return sums_suffice(self._width, self._bandwidths)  # choose_mode has looked at the rest
+        return sums_suffice(self._width, self._bandwidths)  # choose_mode has checked the rest
 
     def partial(self, chunk: Tensor) -> Partial:
-        """Nearest distances and kernel sums of one chunk (C, D), the splits merged in float64."""
+        """Nearest distances and kernel sums of one chunk (C, D), with the splits merged in float64."""
         launches[f"triton/parzen_{self.name}"] += 1
         samples = self.operand(chunk, self.tile.samples, far=True)
         nearest, sums = self._launch(samples)
@@ -136,7 +138,7 @@ class TritonEngine:
         return Partial(least[: self._rows].double() * self._unit**2, carried.sum(0)[: self._rows])
 
     def values(self, rows: Tensor) -> Tensor:
-        """What the kernels multiply for rows (n, D), float64 in the units of the data, about some common center."""
+        """The operands for rows (n, D), float64 in the units of the data, relative to a common center."""
         operand = self.operand(rows, self.tile.rows, far=False)
         found = operand.high[: len(rows), : self._width].double()
         if self.name == "int8x2":
@@ -144,7 +146,8 @@ class TritonEngine:
         return found * self._unit
 
     def operand(self, rows: Tensor, multiple: int, far: bool) -> Operand:
-        """Rows (n, D) as an operand of a multiple of so many rows; `far`: the added ones are infinitely long."""
+        """Rows (n, D) as an operand padded to a multiple of `multiple` rows; with `far`, padded rows are infinitely
+        far."""
         from aaeframe_kernels.parzen.kernel import prepare_kernel
 
         values = (self._centered.rows(rows, torch.float32) if self.name == "fp32" else rows).contiguous()

@@ -19,14 +19,15 @@ def parzen_log_likelihood(
     chunk_size: int | None = None,
     compiled: bool | None = None,
 ) -> Tensor:
-    """log p(x) under a Gaussian kernel on every sample, in nats, float64 on x's device.
+    """The log-density log p(x) under a Gaussian kernel on every sample, in nats, float64 on x's device.
 
     (N,) for one bandwidth h, (N, S) for a sequence or tensor of S, all in one pass over the samples:
 
         log p(x) = logsumexp_j(-|x - s_j|^2 / (2 h^2)) - log M - D/2 log(2 pi h^2)
 
-    x (N, *shape) uint8 pixels, which count as value/255, or floating point; samples (M, *shape), or an iterable of such
-    chunks, which need never be in memory together. No gradient. ValueError for infinity, no samples, other shapes.
+    x (N, *shape) is uint8 pixels, which stand for value/255, or floating point. Samples are (M, *shape), or an iterable
+    of such chunks, which need not be in memory together. No gradient. ValueError for infinity, no samples, other
+    shapes.
     """
     state = ParzenState(x, bandwidth, precision=precision, compiled=compiled)
     for chunk in [samples] if isinstance(samples, Tensor) else samples:

@@ -1,4 +1,4 @@
-"""Which engines serve an x, and which of them a chunk: every choice of the estimator, and its reason in words."""
+"""The choice of engines for x and for each chunk, with its reason."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aaeframe_kernels.parzen.rounding import OF_FLOATS
 __all__ = ["PRECISIONS", "Engine", "Partial", "Precision", "describe", "prepare", "select"]
 
 Precision: TypeAlias = Literal["auto", "fp16", "int8x2", "fp32", "float64"]
-"""fp16 is the Triton kernels' alone; int8x2 is two 8-bit digits; auto takes the fastest that is accurate enough."""
+"""fp16 is available with the Triton kernels only; int8x2 is two 8-bit digits; auto is the fastest accurate enough."""
 
 PRECISIONS: Final = get_args(Precision)
 
@@ -27,10 +27,10 @@ PRECISIONS: Final = get_args(Precision)
 def prepare(
     x: Tensor, bandwidths: Tensor, precision: Precision = "auto", *, compiled: bool = False
 ) -> tuple[Engine, ...]:
-    """The engines for rows x (N, D), uint8 if they are pixels; the first that accepts a chunk serves it.
+    """The engines for rows x (N, D), uint8 if they are pixels; the first that accepts a chunk computes it.
 
-    `compiled` lets the CPU's float32 engines compile their epilogue. ValueError for an unknown precision or one that x
-    rules out, KernelUnavailable for one that cannot run here.
+    `compiled` lets the CPU's float32 engines compile their epilogue. ValueError for an unknown precision or one that
+    does not fit x, KernelUnavailable for one that cannot run here.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r} is unknown; there are: {', '.join(PRECISIONS)}")
@@ -53,7 +53,7 @@ def prepare(
 def select(engines: tuple[Engine, ...], chunk: Tensor, precision: Precision) -> Engine:
     """The first engine that accepts the chunk.
 
-    ValueError if a forced precision cannot serve it, KernelUnavailable if no precision of the forced path can.
+    ValueError if a forced precision does not support it, KernelUnavailable if no precision of the forced backend does.
     """
     for engine in engines:
         if engine.accepts(chunk):
@@ -68,9 +68,9 @@ def select(engines: tuple[Engine, ...], chunk: Tensor, precision: Precision) -> 
 
 
 def describe(device: torch.device | str = "cpu", *, attempt: bool = False) -> str:
-    """Which paths the estimator has on this device and why, in one line, for a report on the installation.
+    """The paths of the estimator on this device with their reasons, in one line, for a report on the installation.
 
-    `attempt`: compile the CPU's epilogue now, which takes seconds, and say how that went.
+    `attempt`: compile the CPU's epilogue now, which takes seconds, and report the result.
     """
     try:
         path, reason = choose(torch.device(device))
@@ -129,7 +129,7 @@ def _int8(x: Tensor, bandwidths: Tensor, compiled: bool) -> Engine:
 
 
 def _compiler(attempt: bool) -> str:
-    """Whether there is a C++ compiler, without running it; or whether it has made the epilogue."""
+    """Whether there is a C++ compiler, without running it; with `attempt`, whether the epilogue was compiled."""
     if attempt:
         return f"the epilogue is {kernels(transposed=True).reason}"
     found = compiler()

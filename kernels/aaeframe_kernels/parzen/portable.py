@@ -1,4 +1,4 @@
-"""The path for any floating-point data on any device: a matrix product per chunk, then the epilogue."""
+"""The engine for any floating-point data on any device: a matrix product per chunk, then the epilogue."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from aaeframe_kernels.parzen.rounding import Centered
 
 
 class PortableEngine:
-    """|x - s|^2 = |x|^2 + |s|^2 - 2 x.s in float32 or float64, both sides less x's mean, which cancels less.
+    """Squared distances |x|^2 + |s|^2 - 2 x.s in float32 or float64, with x's mean subtracted against cancellation.
 
-    An exacting one, in float32, refuses chunks on which rounding could cost too much, see `rounding`, and all while
-    torch is set to multiply float32 in less.
+    An exacting engine, in float32, refuses chunks for which rounding errors may be too large, see `rounding`. It
+    refuses all chunks while torch is set to multiply float32 with less precision.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class PortableEngine:
 
     @functools.cached_property
     def _blocks(self) -> list[tuple[Tensor, Epilogue]]:
-        """Blocks of rows of x, less the center and times 2, each with its epilogue; made when first used."""
+        """Blocks of centered rows of x, times 2, each with its epilogue; made on first use."""
         rates, norms = self._rates.to(self._dtype), self._centered.norms.to(self._dtype)
         size = rows_per_block(self._x, self._dtype)
         pairs = zip(row_blocks(self._x, size), row_blocks(norms, size), strict=True)
@@ -40,7 +40,7 @@ class PortableEngine:
         ]
 
     def accepts(self, chunk: Tensor) -> bool:
-        """Any chunk; an exacting one, those that float32 serves well enough."""
+        """Whether the chunk is supported: any; if exacting, those for which float32 is accurate enough."""
         return not self._exacting or (_multiplies_in_full(chunk.device) and self._centered.suffices(chunk))
 
     def partial(self, chunk: Tensor) -> Partial:
@@ -52,6 +52,6 @@ class PortableEngine:
 
 
 def _multiplies_in_full(device: torch.device) -> bool:
-    """Whether torch multiplies float32 matrices as such here; `torch.set_float32_matmul_precision` may forbid it."""
+    """Whether torch multiplies float32 matrices in full; `torch.set_float32_matmul_precision` may change that."""
     backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
     return backend.matmul.fp32_precision in ("none", "ieee")

@@ -1,4 +1,4 @@
-"""The Parzen log-likelihood as it is defined, in float64: the specification of every faster path."""
+"""The Parzen log-likelihood by its definition, in float64: the specification of every faster path."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from aaeframe_kernels.parzen.inputs import as_data
 
 
 def log_likelihood(x: Tensor, samples: Tensor, bandwidths: Tensor) -> Tensor:
-    """log p(x) under a Gaussian kernel of each bandwidth h on each sample: (N, S) float64.
+    """The log-density log p(x) under a Gaussian kernel of each bandwidth h on each sample: (N, S) float64.
 
     x (N, D), samples (M, D), bandwidths (S,):
 
         log p(x) = logsumexp_j(-|x - s_j|^2 / (2 h^2)) - log M - D/2 log(2 pi h^2)
 
-    The density that generative adversarial networks (arXiv 1406.2661) and adversarial autoencoders (arXiv 1511.05644,
-    section 3) report. N x M numbers are held at once: for small problems, and to check the others.
+    This density is reported for generative adversarial networks (arXiv 1406.2661) and adversarial autoencoders (arXiv
+    1511.05644, section 3). N x M numbers are in memory at once: for small problems, and to check the other engines.
     """
     squared = squared_distances(x, samples)
     columns = []
@@ -31,13 +31,13 @@ def log_likelihood(x: Tensor, samples: Tensor, bandwidths: Tensor) -> Tensor:
 
 
 def squared_distances(x: Tensor, samples: Tensor) -> Tensor:
-    """|x_i - s_j|^2 by differences, (N, M) float64; uint8 counts as value/255."""
+    """The distances |x_i - s_j|^2 by differences, (N, M) float64; uint8 stands for value/255."""
     left, right = as_data(x, torch.float64), as_data(samples, torch.float64)
     return torch.cdist(left, right, compute_mode="donot_use_mm_for_euclid_dist").square()
 
 
 class ReferenceEngine:
-    """The specification as an engine: what AAEFRAME_KERNELS=reference runs."""
+    """The specification as an engine, for AAEFRAME_KERNELS=reference."""
 
     name = "float64"
 
@@ -46,7 +46,7 @@ class ReferenceEngine:
         self._rates = (0.5 / bandwidths.double().square()).to(x.device)
 
     def accepts(self, chunk: Tensor) -> bool:
-        """Any chunk."""
+        """Whether the chunk is supported: always."""
         return True
 
     def partial(self, chunk: Tensor) -> Partial:

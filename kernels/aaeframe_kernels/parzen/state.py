@@ -1,4 +1,4 @@
-"""The running estimate: what of all samples seen so far must be kept, N x (S + 1) numbers whatever their count."""
+"""The running estimate: N x (S + 1) numbers, whatever the number of samples."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _PATH = "paths."
 class ParzenState:
     """The Parzen estimate of log p(x) from the samples seen so far, mergeable and exactly resumable.
 
-    x (N, *shape) of uint8 pixels, which count as value/255, or floating point; bandwidths: S positive numbers, in the
-    units of the data. Per row it keeps the least squared distance m to a sample, and for each bandwidth h the sum of
-    exp(-(|x - s|^2 - m) / (2 h^2)), both in float64; m does not depend on h. Two such states of the same x merge.
+    x (N, *shape) is uint8 pixels, which stand for value/255, or floating point. bandwidths are S positive numbers, in
+    the units of the data. Each row has its smallest squared distance m to a sample, and for each bandwidth h the sum of
+    exp(-(|x - s|^2 - m) / (2 h^2)), both in float64; m does not depend on h. Two such states of the same x can merge.
 
-    NaN in a row of x makes that row's result NaN, NaN in a sample all of them. Samples per update: a thousand or more
-    make good use of the machine; more than fit a chunk are split. `precision`: auto takes the fastest path that is
-    accurate enough, chunk by chunk, and `paths` counts the samples that each has served; the others force one.
-    `compiled`: whether the CPU's epilogue is compiled, which costs seconds once; None: when it pays.
+    NaN in a row of x makes that row's result NaN, NaN in a sample all of them. Updates with a thousand samples or more
+    use the machine well; larger ones are split into chunks. `precision`: auto uses the fastest path that is accurate
+    enough for each chunk, the others force one. `paths` counts the samples that each path has processed. `compiled`:
+    whether the CPU's epilogue is compiled, which takes seconds once; None: if it pays.
     """
 
     def __init__(
@@ -56,9 +56,10 @@ class ParzenState:
         self.paths: Counter[str] = Counter()
 
     def update(self, samples: Tensor, chunk_size: int | None = None) -> None:
-        """Take samples (M, *shape) in, uint8 or floating point: all of them, or after an exception none.
+        """Add samples (M, *shape), uint8 or floating point: all of them or, after an exception, none.
 
-        ValueError for other shapes and for infinity, KernelUnavailable for a chunk that the forced path cannot serve.
+        ValueError for other shapes and for infinity, KernelUnavailable for a chunk that the forced backend does not
+        support.
         """
         if self._x is None:
             raise ValueError("this state was restored without x, so it can merge and be read, not updated; pass x=")
@@ -76,7 +77,7 @@ class ParzenState:
                 self.paths[engine.name] += len(chunk)
 
     def merge(self, other: ParzenState) -> None:
-        """Take in what another state of the same x and bandwidths has seen. ValueError if they differ."""
+        """Add the samples of another state of the same x and bandwidths. ValueError if they differ."""
         if not torch.equal(self._digest, other._digest):
             raise ValueError(
                 "states of different x cannot merge; both must be made from the same rows in the same order"
@@ -88,7 +89,7 @@ class ParzenState:
         self.paths.update(other.paths)
 
     def log_likelihood(self) -> Tensor:
-        """log p(x) in nats, (N, S) float64 on x's device. ValueError before the first sample."""
+        """The log-density log p(x) in nats, (N, S) float64 on x's device. ValueError before the first sample."""
         if self.count == 0:
             raise ValueError("no samples have been seen, so there is no density yet; call update first")
         rates = self._rates()
@@ -96,7 +97,7 @@ class ParzenState:
         return self._sums.log() - self._nearest[:, None] * rates - normalizer
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All that was seen, as tensors only: what safetensors can hold. x itself is not among them, its digest is."""
+        """The state as tensors only, which safetensors can store. x itself is not included, its digest is."""
         numbers = {"count": self.count, "features": self._features}
         numbers |= {_PATH + name: samples for name, samples in self.paths.items()}
         return {
@@ -115,9 +116,9 @@ class ParzenState:
         precision: Precision = "auto",
         compiled: bool | None = None,
     ) -> ParzenState:
-        """The state that was saved. With the same x it goes on exactly; without, it can merge and be read.
+        """Restore a saved state. With the same x it can be updated as before; without, it can merge and be read.
 
-        ValueError if x is not the one it was made from, KeyError if a tensor is missing.
+        ValueError if x is not the original one, KeyError if a tensor is missing.
         """
         state = cls.__new__(cls)
         state._x = None if x is None else as_pixels(rows(x, "x"))
@@ -136,13 +137,13 @@ class ParzenState:
         return state
 
     def __getstate__(self) -> dict[str, object]:
-        """Everything but the engines, which are made again when needed."""
+        """The attributes without the engines, which are made again when needed."""
         return {**self.__dict__, "_engines": ()}
 
     def _ready(self, x: Tensor) -> tuple[Engine, ...]:
         """The engines, made when first needed and once more when compiling begins to pay.
 
-        That depends on nothing but what this state has seen, so that a restored one goes on with the same bits.
+        The choice depends only on the samples seen, so that a restored state continues bit for bit.
         """
         worth = self.count * self._sums.numel() >= WORTH
         with_compiled = worth if self._compiled is None else self._compiled
@@ -153,7 +154,7 @@ class ParzenState:
 
     @contextmanager
     def _all_or_none(self) -> Iterator[None]:
-        """An exception inside takes back what was absorbed there: tensors are replaced, never written."""
+        """Restore the state if the block raises: tensors are replaced, never overwritten."""
         before = self._nearest, self._sums, self.count, self.paths.copy()
         try:
             yield
@@ -162,11 +163,11 @@ class ParzenState:
             raise
 
     def _rates(self) -> Tensor:
-        """1 / (2 h^2) for each bandwidth, (S,) float64 on the state's device."""
+        """The rate 1 / (2 h^2) for each bandwidth, (S,) float64 on the state's device."""
         return (0.5 / self.bandwidths.square()).to(self._nearest.device)
 
     def _absorb(self, partial: Partial, count: int) -> None:
-        """Merge in float64: the smaller of both minima, and both sums carried over to it."""
+        """Merge in float64: the smaller of both minima, and both sums converted to it."""
         if count == 0:
             return
         nearest, sums = partial.nearest.double().to(self._nearest.device), partial.sums.double().to(self._sums.device)
@@ -178,7 +179,7 @@ class ParzenState:
 
 
 def _carried(sums: Tensor, gap: Tensor, rates: Tensor) -> Tensor:
-    """Sums (N, S) about a minimum as sums about one that is less by gap (N,); 0 stays 0 where gap is infinite."""
+    """Convert sums (N, S) relative to a minimum to one smaller by gap (N,); 0 stays 0 where gap is infinite."""
     return sums * torch.exp(-gap[:, None] * rates)
 
 

@@ -10,9 +10,9 @@ from aaeframe.protocols import BlockSpec
 
 
 class Body(nn.Module):
-    """ReLU layers over the code and, where there are classes, a one-hot label with one class more.
+    """ReLU layers over the code and, if there are classes, a one-hot label with one additional class.
 
-    The extra class, index `num_classes`, stands for "unlabeled" (paper, section 2.3).
+    The additional class, index `num_classes`, means "unlabeled" (paper, section 2.3).
     """
 
     def __init__(self, block: BlockSpec, num_classes: int | None, hidden: tuple[int, ...]) -> None:

@@ -14,7 +14,7 @@ Width = Annotated[int, Field(gt=0)]
 
 
 class MLP(nn.Module):
-    """D(z) = w · relu(W2 relu(W1 z)) + b, the logit of z being from the prior (paper, appendix A)."""
+    """The logit D(z) = w · relu(W2 relu(W1 z)) + b of z being from the prior (paper, appendix A)."""
 
     def __init__(
         self,

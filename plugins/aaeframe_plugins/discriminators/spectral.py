@@ -1,4 +1,4 @@
-"""The discriminator under spectral normalization."""
+"""The discriminator with spectral normalization."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Width = Annotated[int, Field(gt=0)]
 
 
 class Spectral(nn.Module):
-    """Every layer has spectral norm 1, so D is 1-Lipschitz before `gain` (arXiv 1802.05957).
+    """A discriminator whose layers have spectral norm 1, so that it is 1-Lipschitz (arXiv 1802.05957).
 
-    Training mode runs one power iteration a call; evaluation mode leaves the estimate alone.
+    In training mode each call runs power iterations; evaluation mode does not change the estimate.
     """
 
     def __init__(

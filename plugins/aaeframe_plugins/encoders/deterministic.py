@@ -1,4 +1,4 @@
-"""z = f(x)."""
+"""The deterministic encoder z = f(x)."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ class Deterministic(nn.Module):
         self.heads = Heads(network.num_features, blocks, batch_norm=batch_norm)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Code:
-        """(N, *shape) -> each block (N, *event_shape); there is no noise to give."""
+        """(N, *shape) -> each block (N, *event_shape); noise is not used."""
         return self.heads(self.body(x))

@@ -1,4 +1,4 @@
-"""z = mu(x) + sigma(x) eps."""
+"""The Gaussian encoder z = mu(x) + sigma(x) eps."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from aaeframe.protocols import BlockSpec, Code, Network
 class Gaussian(nn.Module):
     """A Gaussian with diagonal covariance, reparameterized (paper, section 2; arXiv 1312.6114).
 
-    On a block whose support is the real line this is q(z | x) itself; elsewhere the Gaussian is drawn before the
-    map into the support (a logistic normal on the simplex, say).
+    For a block on the real line this is q(z | x) itself. Otherwise the Gaussian is drawn before the map into the
+    support, for example a logistic normal on the simplex.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Gaussian(nn.Module):
         return code
 
     def posterior(self, x: Tensor) -> Mapping[str, Distribution]:
-        """q(z | x) of each block that a bijection reaches; batch_shape (N,)."""
+        """The posterior q(z | x) of each block with a bijective map into its support; batch_shape (N,)."""
         features = self.body(x)
         return {
             name: self._posterior(name, features, s.transform)
@@ -63,7 +63,7 @@ class Gaussian(nn.Module):
     def _posterior(self, name: str, features: Tensor, transform: Transform) -> Distribution:
         shape = self._supports[name].head_shape
         loc, scale = (moment.unflatten(1, shape) for moment in self._moments(name, features))
-        # Not validated: to look at values is to wait for the device.
+        # Not validated, because reading the values would wait for the device.
         normal = Independent(Normal(loc, scale, validate_args=False), len(shape), validate_args=False)
         if transform is identity_transform:
             return normal
@@ -71,5 +71,5 @@ class Gaussian(nn.Module):
 
     def _moments(self, name: str, features: Tensor) -> tuple[Tensor, Tensor]:
         loc, scale = self.loc[name](features), self.scale[name](features)
-        full = torch.promote_types(loc.dtype, torch.float32)  # whatever the autocast: densities want the digits
+        full = torch.promote_types(loc.dtype, torch.float32)  # even under autocast: densities need the precision
         return loc.to(full), softplus(scale.to(full)) + self.min_scale

@@ -1,4 +1,4 @@
-"""z = f(x, eta)."""
+"""The universal encoder z = f(x, eta)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Width = Annotated[int, Field(gt=0)]
 class Universal(nn.Module):
     """The universal approximator of the posterior: z = f(x, eta), eta ~ N(0, I) (paper, section 2).
 
-    The noise joins the network's features and passes with them through ReLU layers, so that q(z | x) need not be
-    Gaussian: any continuous map of eta, chosen by x, can be learned.
+    The noise is concatenated with the network's features and passes with them through ReLU layers. So q(z | x) need not
+    be Gaussian: any continuous map of eta that depends on x can be learned.
     """
 
     def __init__(

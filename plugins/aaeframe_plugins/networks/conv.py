@@ -15,10 +15,10 @@ SMALLEST = 8
 
 
 class Conv(nn.Module):
-    """Each stage halves the picture with a strided convolution; the decoder enlarges and convolves, in reverse.
+    """Each stage halves the image with a strided convolution; the decoder enlarges and convolves in reverse order.
 
-    Enlarging by nearest neighbors to the recorded size serves odd sizes and leaves no checkerboard
-    (Odena et al., 2016).
+    Nearest-neighbor enlarging to the recorded size supports odd sizes and avoids checkerboard artifacts (Odena et al.,
+    2016).
     """
 
     def __init__(
@@ -72,6 +72,6 @@ def _up(inner: int, outer: int, size: tuple[int, int]) -> nn.Module:
 
 
 def _relu(layer: nn.Module, width: int, batch_norm: bool, *, flat: bool = False) -> list[nn.Module]:
-    """A layer of `width` channels or features, normalized if asked for, and a ReLU."""
+    """A layer of `width` channels or features, batch norm if requested, and a ReLU."""
     norm = nn.BatchNorm1d if flat else nn.BatchNorm2d
     return [layer, *([norm(width)] if batch_norm else []), nn.ReLU()]

@@ -15,7 +15,7 @@ Width = Annotated[int, Field(gt=0)]
 
 
 class MLP(nn.Module):
-    """ReLU layers into the features and, mirrored if not told else, out of the representation (paper, appendix A)."""
+    """ReLU layers to the features and from the representation, mirrored by default (paper, appendix A)."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What both networks share: the decoder's last step, and where batch norm may stand."""
+"""The decoder's output layer, and the option for batch norm, shared by both networks."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def output(data: DataSpec) -> nn.Module:
 
 
 class Sigmoid(nn.Module):
-    """A sigmoid at least in float32, whatever the autocast: in bfloat16 that of 7 is 1."""
+    """A sigmoid in at least float32, even under autocast: in bfloat16 the sigmoid of 7 rounds to 1."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Elementwise, any shape."""
+        """Apply the sigmoid elementwise, to any shape."""
         return x.to(torch.promote_types(x.dtype, torch.float32)).sigmoid()

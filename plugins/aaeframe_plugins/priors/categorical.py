@@ -13,18 +13,18 @@ Share: TypeAlias = Annotated[float, Field(gt=0)]
 
 
 class FollowingCategorical(nn.Module):
-    """Cat(probs) as one-hot vectors, whose probs move towards the codes that the encoder gives.
+    """Cat(probs) as one-hot vectors, whose probs move towards the encoder's codes.
 
-    A uniform prior is matched only if every class is assigned equally often; where classes are not equally frequent,
-    some of their rows are forced into others. Here the encoder decides how frequent each is, and the discriminator
-    asks only that it be sure. While classes are still being found, a fixed prior keeps them apart: it follows none of
-    the first `after` minibatches. What it knows is in buffers, so that a run has it in its checkpoint.
+    A uniform prior is matched only if every class is assigned equally often. If classes are not equally frequent, some
+    of their rows are forced into others. Here the encoder decides how frequent each class is, and the discriminator
+    requires only that it is certain. A fixed prior separates the classes while they are being found: the first `after`
+    minibatches are not followed. All state is in buffers, so that it is in the checkpoint of a run.
     """
 
     probs: Tensor
     """(K,), sums to 1."""
     seen: Tensor
-    """Minibatches so far, int64."""
+    """The number of minibatches so far, int64."""
     support = constraints.one_hot
 
     def __init__(self, probs: Tensor, rate: float, after: int) -> None:
@@ -38,7 +38,7 @@ class FollowingCategorical(nn.Module):
         """Samples (*sample_shape, K)."""
         shape = torch.Size(sample_shape)
         drawn = torch.multinomial(self.probs, shape.numel(), replacement=True).reshape(*shape, 1)
-        # Not by OneHotCategorical, whose check of probs would wait for the device at every step.
+        # Not by OneHotCategorical, which would wait for the device at every step to validate probs.
         return self.probs.new_zeros(*shape, len(self.probs)).scatter_(-1, drawn, 1.0)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class FollowingCategorical(nn.Module):
 
     @torch.no_grad()
     def follow(self, code: Tensor) -> None:
-        """Move probs towards the mean of a minibatch of codes (N, K), unless it is one of the first."""
+        """Move probs towards the mean of a minibatch of codes (N, K), except for the first `after` minibatches."""
         rate = self.rate * (self.seen >= self.after)
         self.probs.lerp_(code.to(self.probs.dtype).mean(0), rate.to(self.probs.dtype))
         self.seen += 1
@@ -75,7 +75,7 @@ def categorical(
 ) -> OneHotCategorical | FollowingCategorical:
     """Cat(1/K, ..., 1/K) as one-hot vectors (paper, sections 5 and 6), or Cat(probs / sum(probs)).
 
-    With `follow` that is where it begins: see `FollowingCategorical`.
+    With `follow` it only starts there: see `FollowingCategorical`.
     """
     if probs is not None and len(probs) != classes:
         raise ValueError(f"probs has {len(probs)} numbers for {classes} classes: give one for each")

@@ -1,4 +1,4 @@
-"""Any distribution of which there are samples in a file."""
+"""Any distribution given by samples in a file."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ Where: TypeAlias = Annotated[
 
 
 class Empirical(nn.Module):
-    """Samples of a file, each as likely as the others; with `smoothing`, a kernel density estimate of what they are of.
+    """The samples of a file with equal probability; with `smoothing`, a kernel density estimate from them.
 
-    The samples are a buffer, so that a run has them in its checkpoint and needs the file for its first start only.
+    The samples are a buffer, so they are in the checkpoint of a run, which needs the file only for its first start.
     """
 
     samples: Tensor
@@ -61,7 +61,7 @@ class Empirical(nn.Module):
     def from_state(
         cls, state: Mapping[str, Tensor], *, path: File, smoothing: Smoothing = 0.0, support: Where = "real"
     ) -> Empirical:
-        """The prior as a checkpoint has it, whatever has become of the file."""
+        """The prior of a checkpoint, without the file."""
         prior = cls.__new__(cls)
         nn.Module.__init__(prior)
         prior._hold(state["samples"], smoothing, support)
@@ -77,5 +77,5 @@ class Empirical(nn.Module):
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
         """Samples (*sample_shape, D), drawn with replacement."""
         rows = torch.randint(len(self.samples), torch.Size(sample_shape), device=self.samples.device)
-        drawn = embedding(rows, self.samples)  # samples[rows], but for a single row, which waits for the device
+        drawn = embedding(rows, self.samples)  # samples[rows], which waits for the device if it is a single row
         return drawn + self.smoothing * torch.randn_like(drawn) if self.smoothing else drawn

@@ -19,8 +19,8 @@ class Mixture(nn.Module):
     """Equally likely Gaussians; component k is the region of class k (paper, figures 2 and 4).
 
     Without `means`, the components are petals: on a circle in the plane, each long along its radius and narrow across.
-    The paper prints no sizes; the defaults are those common in reimplementations. With `means`, each component is a
-    Gaussian with the standard deviations `scales` along the axes, in any number of dimensions.
+    The paper prints no sizes; the defaults are common in reimplementations. With `means`, each component is a Gaussian
+    with the standard deviations `scales` along the axes, in any number of dimensions.
     """
 
     support = constraints.independent(constraints.real, 1)
@@ -82,8 +82,8 @@ class Mixture(nn.Module):
         return self.sample_labeled(sample_shape).value
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log p(z) in nats: (..., D) -> (...)."""
-        # Not validated: to look at values is to wait for the device.
+        """The log-density log p(z) in nats: (..., D) -> (...)."""
+        # Not validated, because reading the values would wait for the device.
         weights = Categorical(logits=torch.zeros(self.num_classes, device=self.loc.device), validate_args=False)
         parts = MultivariateNormal(self.loc, scale_tril=self.scale_tril, validate_args=False)
         return MixtureSameFamily(weights, parts, validate_args=False).log_prob(value)
@@ -92,7 +92,7 @@ class Mixture(nn.Module):
 def _petals(count: int, radius: float, radial: float, tangential: float) -> tuple[Tensor, Tensor]:
     """Means (K, 2) and Cholesky factors (K, 2, 2): component k lies at the angle 2 pi k / K.
 
-    The factor [[a, 0], [b, c]] is written out: to square the scales and factor would lose those of a thin petal.
+    The factor [[a, 0], [b, c]] is computed directly: squaring the scales would lose the precision of a thin petal.
     """
     angle = torch.arange(count, dtype=torch.double) * (2 * math.pi / count)
     cos, sin = angle.cos(), angle.sin()

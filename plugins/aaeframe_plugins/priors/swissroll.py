@@ -14,10 +14,10 @@ from aaeframe.protocols import LabeledSample
 
 
 class SwissRoll:
-    """z = (radius s + thickness eps) (cos t, sin t), t = 2 pi turns s, s = sqrt(u), u ~ U(0, 1), eps ~ N(0, 1).
+    """The spiral z = (radius s + thickness eps) (cos t, sin t), t = 2 pi turns s, s = sqrt(u).
 
-    Class k is the k-th of `classes` equal parts of u, from the center outwards (paper, figure 4; geometry as in
-    reimplementations, the paper prints none). It has no density: one samples it and that is all.
+    u ~ U(0, 1), eps ~ N(0, 1). Class k is the k-th of `classes` equal parts of u, from the center outwards (paper,
+    figure 4; geometry as in reimplementations, because the paper prints none). It has samples but no density.
     """
 
     support = constraints.independent(constraints.real, 1)
@@ -37,12 +37,12 @@ class SwissRoll:
         self.turns, self.radius, self.thickness = turns, radius, thickness
 
     def sample_labeled(self, sample_shape: torch.Size = torch.Size()) -> LabeledSample:
-        """Samples (*sample_shape, 2) and the part of the roll each lies in (*sample_shape)."""
+        """Samples (*sample_shape, 2) and the part of the roll of each (*sample_shape)."""
         shape = torch.Size(sample_shape)
         labels = torch.randint(self.num_classes, shape)
         root = ((labels + torch.rand(shape)) / self.num_classes).sqrt()
         angle = 2 * math.pi * self.turns * root
-        # Noise along the radius widens the roll but blurs no border between classes, which lie along it.
+        # Noise along the radius widens the roll but does not blur borders between classes, which are radial, too.
         radius = self.radius * root + self.thickness * torch.randn(shape)
         return LabeledSample(radius.unsqueeze(-1) * torch.stack([angle.cos(), angle.sin()], dim=-1), labels)
 
