@@ -11,7 +11,7 @@ from aaeframe.evaluation.class_reports import ClassMetric, class_error
 from aaeframe.evaluation.evaluate import one_draw, train_mean
 from aaeframe.evaluation.wasserstein import sliced_wasserstein
 from aaeframe.losses.reconstruction import reconstruction_loss
-from aaeframe.model.autoencoder import Autoencoder, draw
+from aaeframe.model.autoencoder import Autoencoder, sample
 from aaeframe.seeds import generator, stream
 
 
@@ -56,7 +56,7 @@ class Validation:
 
     def _look(self, model: Autoencoder, name: str, z: Tensor, epoch: int) -> dict[str, float]:
         prior = model.priors[name]
-        samples, others = (draw(prior, len(z), z.device) for _ in range(2))
+        samples, others = (sample(prior, len(z), z.device) for _ in range(2))
 
         def distance(to: Tensor) -> float:
             directions = generator(self._seed, "validation", "directions", epoch)

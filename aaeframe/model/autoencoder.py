@@ -177,7 +177,7 @@ class Autoencoder(nn.Module):
     def sample_prior(self, count: int, *, seed: int | None = None) -> dict[str, Tensor]:
         """Samples of the prior itself, each block (count, *event_shape), on the model's device."""
         with nullcontext() if seed is None else stream(seed, "samples", device=self.device):
-            return {name: draw(prior, count, self.device) for name, prior in self.priors.items()}
+            return {name: sample(prior, count, self.device) for name, prior in self.priors.items()}
 
     def _checked(self, labels: Tensor, code: Code) -> Tensor:
         size = len(next(iter(code.values())))
@@ -225,13 +225,13 @@ def prior_state(block: str, saved: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in saved.items() if key.startswith(prefix)}
 
 
-def draw(prior: Prior, count: int, device: torch.device) -> Tensor:
+def sample(prior: Prior, count: int, device: torch.device) -> Tensor:
     """Samples of one prior (count, *event_shape): detached, float32, on `device`, from torch's global generator."""
     return _moved(prior.sample(torch.Size([count])), device)
 
 
-def draw_labeled(prior: SupportsLabels, count: int, device: torch.device) -> LabeledSample:
-    """Samples of one prior as from `draw`, and the class of each (count,)."""
+def sample_labeled(prior: SupportsLabels, count: int, device: torch.device) -> LabeledSample:
+    """Samples of one prior as from `sample`, and the class of each (count,)."""
     value, labels = prior.sample_labeled(torch.Size([count]))
     return LabeledSample(_moved(value, device), labels.to(device, non_blocking=True))
 

@@ -12,7 +12,7 @@ from torch.distributions import Dirichlet
 from torch.optim import Optimizer
 
 from aaeframe.losses.adversarial import AdversarialLoss, Segment, gradient_penalty
-from aaeframe.model.autoencoder import Autoencoder, draw, draw_labeled
+from aaeframe.model.autoencoder import Autoencoder, sample, sample_labeled
 from aaeframe.protocols import Batch, Code, Prior, SupportsFollowing, SupportsLabels
 from aaeframe.recipes.steps import descend, frozen
 
@@ -108,10 +108,10 @@ class Adversary:
     def _prior_segments(self, name: str, batch: Batch) -> list[Segment]:
         prior, device = self.model.priors[name], batch.x.device
         if batch.labeled is None:
-            return [Segment(self._soft(name, draw(prior, len(batch.x), device)), None, from_prior=True)]
+            return [Segment(self._soft(name, sample(prior, len(batch.x), device)), None, from_prior=True)]
         if not isinstance(prior, SupportsLabels):
             both = len(batch.x) + len(batch.labeled.x)
-            return [Segment(self._soft(name, draw(prior, both, device)), None, from_prior=True)]
+            return [Segment(self._soft(name, sample(prior, both, device)), None, from_prior=True)]
         return _told_segments(prior, batch, batch.labeled)
 
     def _soft(self, name: str, y: Tensor) -> Tensor:
@@ -126,9 +126,9 @@ class Adversary:
 def _told_segments(prior: Prior, batch: Batch, labeled: Batch) -> list[Segment]:
     """Samples of the whole prior for the unlabeled rows, and with their classes for the labeled ones."""
     assert isinstance(prior, SupportsLabels)
-    unlabeled = draw(prior, len(batch.x), batch.x.device)
+    unlabeled = sample(prior, len(batch.x), batch.x.device)
     extra = torch.full((len(unlabeled),), prior.num_classes, device=batch.x.device)
-    told = draw_labeled(prior, len(labeled.x), batch.x.device)
+    told = sample_labeled(prior, len(labeled.x), batch.x.device)
     return [Segment(unlabeled, extra, from_prior=True), Segment(*told, from_prior=True)]
 
 

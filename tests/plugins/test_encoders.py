@@ -8,7 +8,7 @@ from torch.distributions import constraints
 
 from aaeframe.evaluation import sliced_wasserstein
 from aaeframe.losses.adversarial import Segment
-from aaeframe.model.autoencoder import Autoencoder, draw
+from aaeframe.model.autoencoder import Autoencoder, sample
 from aaeframe.model.representation import Concatenate
 from aaeframe.protocols import BlockSpec, DataSpec
 from aaeframe.recipes.adversary import Adversary
@@ -56,7 +56,7 @@ def posterior_of_one_point(prior, encoder_class, **options):
                 optimizer.param_groups[0]["lr"] = RATE * min(1.0, 2 * (1 - step / STEPS))
             recipe.regularization_phase(x, None, {"z": [Segment(prior.sample((BATCH,)), None, from_prior=True)]})
         codes = model.encode(x[:1].expand(CODES, 4), draws=1)["z"][0]
-        samples = draw(prior, CODES, codes.device)
+        samples = sample(prior, CODES, codes.device)
     return codes, samples
 
 
