@@ -49,9 +49,9 @@ def compare(
     else:
         console().print(_table(reports, block))
     if out is not None:
-        from aaeframe.figures.gallery import draw_comparison
+        from aaeframe.figures.gallery import plot_comparison
 
-        draw_comparison({name: run.model for name, run in opened.items()}, block, dataset, split, out)
+        plot_comparison({name: run.model for name, run in opened.items()}, block, dataset, split, out)
         if not json:
             say(f"figure    {out}")
 

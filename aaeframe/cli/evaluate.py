@@ -81,7 +81,7 @@ def figures(
     from aaeframe.cli.console import print_json, say
 
     opened = options.load_run(context, run, device, raw_weights)
-    paths = opened.draw_figures(opened.dataset(), split=split)
+    paths = opened.plot_figures(opened.dataset(), split=split)
     if json:
         print_json({"figures": [str(path) for path in paths]})
         return

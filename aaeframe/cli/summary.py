@@ -32,7 +32,7 @@ def finish(run: Run, *, json: bool) -> None:
         with _put_off(failures, "evaluate"):
             report = run.evaluate(dataset, split=SPLIT)
         with _put_off(failures, "figures"):
-            figures = run.draw_figures(dataset, split=SPLIT)
+            figures = run.plot_figures(dataset, split=SPLIT)
     _print(run, report, [str(path) for path in figures], json)
     if report is not None:
         with _put_off(failures, "evaluate"):

@@ -59,13 +59,13 @@ STYLE: Final[Any] = {
 }
 
 
-def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
+def styled(plot: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
     """Draw in the shared style, independent of the user's matplotlib settings, which are restored afterwards."""
 
-    @wraps(draw)
+    @wraps(plot)
     def inside(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
         with matplotlib.rc_context(STYLE):
-            return draw(*args, **kwargs)
+            return plot(*args, **kwargs)
 
     return inside
 

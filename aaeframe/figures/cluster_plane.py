@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from aaeframe.errors import DataError
 from aaeframe.figures.canvas import INK, Array, as_array, new_figure, styled
-from aaeframe.figures.points import class_indices, draw_key, draw_points, plane_points
+from aaeframe.figures.points import class_indices, plane_points, plot_legend, plot_points
 
 
 @styled
@@ -31,7 +31,7 @@ def reduced(
     figure = new_figure(7.4, 6.4, title)
     axes = figure.add_subplot()
     axes.set_aspect("equal", adjustable="datalim")
-    draw_points(axes, points, classes)
+    plot_points(axes, points, classes)
     for index, (x, y) in enumerate(centers):
         # Disk and number have one z-order, so that a head drawn over another covers both.
         axes.plot(x, y, marker="o", markersize=14, color="white", markeredgecolor=INK, zorder=3, label=f"head {index}")
@@ -40,7 +40,7 @@ def reduced(
     axes.set(xlabel="first coordinate", ylabel="second coordinate")
     disk = Line2D([], [], marker="o", markersize=9, linewidth=0, color="white", markeredgecolor=INK)
     disk.set_label("cluster heads")
-    draw_key(figure, axes, classes, class_names, disk)
+    plot_legend(figure, axes, classes, class_names, disk)
     return figure
 
 

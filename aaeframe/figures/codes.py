@@ -14,7 +14,7 @@ from aaeframe.errors import DataError
 from aaeframe.figures.canvas import MUTED, PRIOR, Array, as_array, class_colors, literal, new_figure, styled
 from aaeframe.figures.categories import categorical_block
 from aaeframe.figures.curves import ACROSS, PANEL
-from aaeframe.figures.points import called, class_indices, dot_area, draw_key, draw_points, mark, plane_points
+from aaeframe.figures.points import called, class_indices, dot_area, mark, plane_points, plot_legend, plot_points
 
 
 def codes_by_class(
@@ -55,9 +55,9 @@ def _scatter(
     axes.set_aspect("equal", adjustable="datalim")
     z, prior, axis_names = _plane(z, prior)
     axes.scatter(prior[:, 0], prior[:, 1], s=dot_area(len(prior)), color=PRIOR, linewidths=0)
-    draw_points(axes, z, labels)
+    plot_points(axes, z, labels)
     axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
-    draw_key(figure, axes, labels, names, mark("prior samples", PRIOR), on_white=False, ink=MUTED)
+    plot_legend(figure, axes, labels, names, mark("prior samples", PRIOR), on_white=False, ink=MUTED)
     return figure
 
 
@@ -125,8 +125,8 @@ def codes_side_by_side(
     for index, ((name, z), found) in enumerate(zip(drawn.items(), classes, strict=True)):
         panels.append(figure.add_subplot(down, across, index + 1))
         _panel(panels[-1], name, prior, limits)
-        draw_points(panels[-1], z, found)
-    draw_key(figure, panels[across - 1], classes[0], class_names, mark("prior samples", PRIOR))
+        plot_points(panels[-1], z, found)
+    plot_legend(figure, panels[across - 1], classes[0], class_names, mark("prior samples", PRIOR))
     return figure
 
 

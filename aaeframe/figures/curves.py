@@ -72,7 +72,7 @@ def loss_curves(rows: Rows, *, title: str = "Training", informed: Collection[str
     down = math.ceil(len(panels) / across)
     figure = new_figure(5.6 * across, 0.6 + 3.4 * down, title)
     for index, panel in enumerate(panels):
-        _draw(figure.add_subplot(down, across, index + 1), panel, rows)
+        _plot_panel(figure.add_subplot(down, across, index + 1), panel, rows)
     return figure
 
 
@@ -128,7 +128,7 @@ def _chance(curves: Sequence[Curve], informed: Collection[str]) -> dict[str, flo
     return values
 
 
-def _draw(axes: Axes, panel: Panel, rows: Rows) -> None:
+def _plot_panel(axes: Axes, panel: Panel, rows: Rows) -> None:
     epochs = [row.get("epoch", index + 1) for index, row in enumerate(rows)]
     marker = "o" if len(rows) <= MARKED else ""
     axes.grid(axis="y")
@@ -206,7 +206,7 @@ def learning_curves(courses: Mapping[str, Course], *, title: str, ylabel: str) -
     figure = new_figure(max(4.8, SMALL_PANEL * across), 0.9 + 2.9 * down + 0.2 * math.ceil(len(names) / across), title)
     for index, (experiment, runs) in enumerate(drawn.items()):
         axes = figure.add_subplot(down, across, index + 1)
-        _draw_course(axes, runs, colors, courses[experiment].reference)
+        _plot_course(axes, runs, colors, courses[experiment].reference)
         wrapped = fill(literal(experiment), int(9 * SMALL_PANEL))
         axes.set(title=wrapped, xlabel="epoch", ylabel="" if index % across else ylabel)
         keys |= {key: artist for artist, key in zip(*axes.get_legend_handles_labels(), strict=True)}
@@ -214,7 +214,7 @@ def learning_curves(courses: Mapping[str, Course], *, title: str, ylabel: str) -
     return figure
 
 
-def _draw_course(
+def _plot_course(
     axes: Axes,
     runs: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]],
     colors: Mapping[str, str],

@@ -30,7 +30,7 @@ MOST_CODES = 5000
 MOST_IMAGES = 100
 
 
-def draw_gallery(
+def plot_gallery(
     model: Autoencoder,
     dataset: Dataset,
     split: str,
@@ -60,7 +60,7 @@ def draw_gallery(
     return paths
 
 
-def draw_comparison(
+def plot_comparison(
     models: Mapping[str, Autoencoder], block: str, dataset: Dataset, split: str, path: Path, *, seed: int = 0
 ) -> None:
     """Plot the 2-D codes of a split for several models with one prior, next to each other (paper, figure 2).

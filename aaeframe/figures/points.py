@@ -55,7 +55,7 @@ def dot_area(count: int) -> float:
     return float(np.clip(12_000 / count, 3, 18))
 
 
-def draw_points(axes: Axes, points: np.ndarray, labels: np.ndarray | None) -> None:
+def plot_points(axes: Axes, points: np.ndarray, labels: np.ndarray | None) -> None:
     """Plot points (N, 2) in the colors of their classes, in random order, so that no class covers the others."""
     order = np.random.default_rng(0).permutation(len(points))
     color = PALETTE[0] if labels is None else np.array(class_colors(labels.max() + 1))[labels[order]]
@@ -67,7 +67,7 @@ def mark(label: str, color: str) -> Line2D:
     return Line2D([], [], marker="o", markersize=7, linewidth=0, color=color, label=label)
 
 
-def draw_key(
+def plot_legend(
     figure: Figure,
     axes: Axes,
     labels: np.ndarray | None,

@@ -152,14 +152,14 @@ class Run:
         pixels = rows.dtype == torch.uint8 and bool((data.spec.std == 255).all() & (data.spec.mean == 0).all())
         return rows if pixels or data.spec.support is constraints.real else self.model.scale(rows)
 
-    def draw_figures(self, dataset: Dataset | None = None, *, split: str = "test") -> list[Path]:
+    def plot_figures(self, dataset: Dataset | None = None, *, split: str = "test") -> list[Path]:
         """Plot the run's figures into its folder; returns their paths."""
-        from aaeframe.figures.gallery import draw_gallery
+        from aaeframe.figures.gallery import plot_gallery
 
         self._log_access(split, "figures")
         metrics = MetricsFile(self.folder.metrics).rows()
         informed = [name for name, prior in self.model.priors.items() if isinstance(prior, SupportsLabels)]
-        return draw_gallery(
+        return plot_gallery(
             self.model,
             dataset or self.dataset(),
             split,

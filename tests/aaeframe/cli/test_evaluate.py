@@ -141,7 +141,7 @@ def test_figures_are_drawn_into_the_run(done, run):
 
 
 def test_figures_as_json(done, run, monkeypatch):
-    monkeypatch.setattr("aaeframe.figures.gallery.draw_gallery", lambda *_, **__: [Path("a.png"), Path("b.png")])
+    monkeypatch.setattr("aaeframe.figures.gallery.plot_gallery", lambda *_, **__: [Path("a.png"), Path("b.png")])
     assert done("figures", run, "--json").json == {"figures": ["a.png", "b.png"]}
 
 

@@ -67,7 +67,7 @@ def test_each_failure_is_told(cli, table, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise RunError("no figures")
 
-    monkeypatch.setattr("aaeframe.runs.run.Run.draw_figures", fail)
+    monkeypatch.setattr("aaeframe.runs.run.Run.plot_figures", fail)
     monkeypatch.setattr(
         "aaeframe.storage.run_folder.RunFolder.write_evaluation", lambda *_: (_ for _ in ()).throw(RunError("full"))
     )

@@ -35,7 +35,7 @@ def drawn(monkeypatch, tmp_path):
             monkeypatch.setattr(gallery, name, keep(name))
         data = from_arrays(images, LABELS)
         run = aaeframe.train(data, out=tmp_path / "run", **SMALL)
-        run.draw_figures(data, split="train")
+        run.plot_figures(data, split="train")
         return seen
 
     return draw
