@@ -30,7 +30,7 @@ from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.protocols import DataSpec, Prior
 from aaeframe.seeds import derive, stream
 from aaeframe.storage.run_folder import RunFolder
-from aaeframe.training.batches import Batches, Rows, split_labels
+from aaeframe.training.batches import Batches, ResidentRows, split_labels
 from aaeframe.training.device import check_precision, pick
 from aaeframe.training.loop import Training
 from aaeframe.training.loss_weights import LossWeights
@@ -149,7 +149,7 @@ def _check_batch_norm(model: Autoencoder, batches: Batches) -> None:
 
 def _batches(config: Config, recipe: RecipeInfo, dataset: Dataset, device: torch.device) -> Batches:
     settings, split = config.training, dataset.train
-    rows = Rows(split, device, resident_bytes=config.data.max_resident_mib * 2**20)
+    rows = ResidentRows(split, device, resident_bytes=config.data.max_resident_mib * 2**20)
     seed = derive(settings.seed, "batches")
     everything = torch.arange(len(split))
     if recipe.labels == "every" and split.labels is not None:

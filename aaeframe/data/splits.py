@@ -9,7 +9,7 @@ import numpy as np
 
 from aaeframe.errors import DataError
 
-Rows: TypeAlias = tuple[int, slice | np.ndarray]
+PartRows: TypeAlias = tuple[int, slice | np.ndarray]
 """Rows of one part of the data: the number of the part, and the selected rows."""
 
 ALL = slice(None)
@@ -19,9 +19,9 @@ ALL = slice(None)
 class Cuts:
     """The rows for training, for validation and for the test."""
 
-    train: Rows
-    validation: Rows
-    test: Rows
+    train: PartRows
+    validation: PartRows
+    test: PartRows
 
 
 def shuffled(count: int, where: str, held_out: tuple[int, int] | None = None) -> Cuts:

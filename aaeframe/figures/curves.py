@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFor
 from aaeframe.errors import DataError
 from aaeframe.figures.canvas import MUTED, Array, as_array, class_colors, literal, new_figure, styled
 
-Rows: TypeAlias = Sequence[Mapping[str, Any]]
+MetricsRows: TypeAlias = Sequence[Mapping[str, Any]]
 
 DASHED: Final = (0, (4, 2))
 DOTTED: Final = (0, (1, 2))
@@ -52,7 +52,9 @@ CLASS_LOSSES: Final = {
 
 
 @styled
-def loss_curves(rows: Rows, *, title: str = "Training", informed: Collection[str] = (), loss: str = "bce") -> Figure:
+def loss_curves(
+    rows: MetricsRows, *, title: str = "Training", informed: Collection[str] = (), loss: str = "bce"
+) -> Figure:
     """Plot the metrics of each epoch in panels; panels without data are left out.
 
     - Reconstruction: "reconstruction", "validation/reconstruction" and "mean_image_error".
@@ -128,7 +130,7 @@ def _chance(curves: Sequence[Curve], informed: Collection[str]) -> dict[str, flo
     return values
 
 
-def _plot_panel(axes: Axes, panel: Panel, rows: Rows) -> None:
+def _plot_panel(axes: Axes, panel: Panel, rows: MetricsRows) -> None:
     epochs = [row.get("epoch", index + 1) for index, row in enumerate(rows)]
     marker = "o" if len(rows) <= MARKED else ""
     axes.grid(axis="y")

@@ -13,7 +13,7 @@ from aaeframe.protocols import Batch
 from aaeframe.seeds import generator
 
 
-class Rows:
+class ResidentRows:
     """The training rows by index: all on the device if they fit `resident_bytes`, otherwise read when needed."""
 
     def __init__(self, split: Split, device: torch.device, resident_bytes: float) -> None:
@@ -37,7 +37,7 @@ class Batches:
     every step has the same shape. Labeled rows, if any, are cycled through independently of epochs.
     """
 
-    rows: Rows
+    rows: ResidentRows
     unlabeled: Tensor
     """(N,) the training rows of an epoch."""
     batch_size: int

@@ -18,7 +18,7 @@ from aaeframe.recipes.steps import descend
 from aaeframe.reproduce.rivals.generated import draw_noise, relu_layers
 from aaeframe.reproduce.rivals.settings import RESIDENT, Settings, as_unit, require_unit_interval, train
 from aaeframe.seeds import stream
-from aaeframe.training.batches import Rows
+from aaeframe.training.batches import ResidentRows
 
 DEFAULT: Final = Settings(
     epochs=120, batch_size=1000, hidden=(64, 256, 256, 1024), noise=10, learning_rate=1e-3, dropout=0.1
@@ -111,7 +111,7 @@ def _train_autoencoder(
 @torch.no_grad()
 def _codes(encoder: nn.Module, dataset: Dataset, settings: Settings) -> Tensor:
     """Of all training rows, (N, CODE), on the CPU."""
-    rows = Rows(dataset.train, settings.place, RESIDENT)
+    rows = ResidentRows(dataset.train, settings.place, RESIDENT)
     parts = torch.arange(len(dataset.train)).split(AT_ONCE)
     return torch.cat([encoder(as_unit(rows[part], dataset)).cpu() for part in parts])
 

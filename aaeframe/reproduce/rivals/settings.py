@@ -15,7 +15,7 @@ from aaeframe.data import Dataset, Split
 from aaeframe.errors import DataError, OptionError, TrainingDiverged
 from aaeframe.evaluation.likelihood import Progress
 from aaeframe.seeds import derive
-from aaeframe.training.batches import Batches, Rows
+from aaeframe.training.batches import Batches, ResidentRows
 from aaeframe.training.device import pick
 
 RESIDENT: Final = 2 * 2**30
@@ -86,7 +86,7 @@ def train(step: Callable[[Tensor], Tensor], rows: Split, settings: Settings, doi
     later one would be, nor any sample.
     """
     order = derive(settings.seed, doing)
-    batches = Batches(Rows(rows, settings.place, RESIDENT), torch.arange(len(rows)), settings.batch_size, order)
+    batches = Batches(ResidentRows(rows, settings.place, RESIDENT), torch.arange(len(rows)), settings.batch_size, order)
     for epoch in range(settings.epochs):
         progress(doing, epoch, settings.epochs)
         for _ in range(batches.steps_per_epoch):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aaeframe.data import Split
-from aaeframe.training.batches import Batches, Rows, split_labels
+from aaeframe.training.batches import Batches, ResidentRows, split_labels
 
 CPU = torch.device("cpu")
 RESIDENT, STREAMED = 1e9, 0
@@ -13,7 +13,7 @@ RESIDENT, STREAMED = 1e9, 0
 
 def rows(count=10, size=3, dtype=np.uint8, resident_bytes=RESIDENT):
     data = np.arange(count * size).reshape(count, size).astype(dtype)
-    return Rows(Split(data), CPU, resident_bytes)
+    return ResidentRows(Split(data), CPU, resident_bytes)
 
 
 def unlabeled(count=10, batch_size=3, seed=0, resident_bytes=RESIDENT):
@@ -110,7 +110,7 @@ def test_small_integers_stay_small(resident_bytes, dtype, expected):
 
 def test_streaming_reads_only_what_is_asked_for(tmp_path):
     np.save(tmp_path / "x.npy", np.arange(30, dtype=np.uint8).reshape(10, 3))
-    whole = Rows(Split(np.load(tmp_path / "x.npy", mmap_mode="r")), CPU, STREAMED)
+    whole = ResidentRows(Split(np.load(tmp_path / "x.npy", mmap_mode="r")), CPU, STREAMED)
     assert whole[torch.tensor([9, 0])].tolist() == [[27, 28, 29], [0, 1, 2]]
 
 
