@@ -11,7 +11,7 @@ import torch
 from aaeframe.benchmarking import SUITES
 from aaeframe.benchmarking.case import Alternative, Case, Settings
 from aaeframe.benchmarking.limits import Limits, measure_limits
-from aaeframe.benchmarking.report import CaseReport, Report, Row, now, this_machine
+from aaeframe.benchmarking.report import BenchRow, CaseReport, Report, now, this_machine
 from aaeframe.benchmarking.timing import Contestant, Timing, attempting, interleave
 
 ROUNDS: Final = 13
@@ -44,7 +44,7 @@ def measure_case(case: Case, settings: Settings, limits: Limits) -> CaseReport:
     contestants = [ready for it in case.alternatives if (ready := _ready(it, failed)) is not None]
     rounds = QUICK_ROUNDS if settings.quick else ROUNDS
     timings = interleave(contestants, rounds=rounds, device=settings.device, failed=failed)
-    rows: list[Row] = []
+    rows: list[BenchRow] = []
     for it in case.alternatives:
         if it.name in timings:
             with attempting(it.name, failed):
@@ -65,12 +65,12 @@ def _ready(it: Alternative, failed: dict[str, str]) -> Contestant | None:
     return None
 
 
-def _checked_row(case: Case, it: Alternative, timing: Timing, limits: Limits) -> Row:
+def _checked_row(case: Case, it: Alternative, timing: Timing, limits: Limits) -> BenchRow:
     """The measurements of an alternative, without its ratio. IncorrectResult if its result is wrong."""
     facts = it.check(timing.result)
     floor = None if it.work is None else limits.floor(it.work(timing.result))
     lower, upper = timing.quartiles
-    return Row(
+    return BenchRow(
         alternative=it.name,
         ours=it.ours,
         seconds=timing.median,
@@ -85,7 +85,7 @@ def _checked_row(case: Case, it: Alternative, timing: Timing, limits: Limits) ->
     )
 
 
-def _with_ratios(rows: Sequence[Row], baseline: str) -> list[Row]:
+def _with_ratios(rows: Sequence[BenchRow], baseline: str) -> list[BenchRow]:
     """The rows with ratios to the baseline; without a baseline row, there are no ratios."""
     seconds = next((row.seconds for row in rows if row.alternative == baseline), None)
     return [row if seconds is None else replace(row, ratio=row.seconds / seconds) for row in rows]

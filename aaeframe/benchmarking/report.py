@@ -25,7 +25,7 @@ PACKAGES: Final = ("torch", "triton", "numpy", "scikit-learn", "pykeops", "pytha
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchRow:
     """The measurements of one alternative of a case."""
 
     alternative: str
@@ -56,7 +56,7 @@ class CaseReport:
     unit: str
     baseline: str
     """The first alternative of the case, whether it has a row or not."""
-    rows: Sequence[Row]
+    rows: Sequence[BenchRow]
     missing: Mapping[str, str]
     """The alternatives that could not run, each with the reason."""
     failed: Mapping[str, str]

@@ -9,7 +9,7 @@ from rich.table import Table
 from aaeframe.cli.console import facts, table
 
 if TYPE_CHECKING:
-    from aaeframe.benchmarking.report import CaseReport, Report, Row
+    from aaeframe.benchmarking.report import BenchRow, CaseReport, Report
 
 
 def tables(report: Report) -> list[Table]:
@@ -29,7 +29,7 @@ def tables(report: Report) -> list[Table]:
     ]
 
 
-def _cells(case: CaseReport, row: Row) -> list[str]:
+def _cells(case: CaseReport, row: BenchRow) -> list[str]:
     fraction = "" if row.limit_fraction is None else f"{row.limit_fraction:.0%}"
     spread = f"{row.lower_quartile / row.seconds - 1:+.0%} {row.upper_quartile / row.seconds - 1:+.0%}"
     rate = f"{row.throughput:,.4g} {case.unit}/s"

@@ -13,7 +13,7 @@ from aaeframe.reproduce.cells import Given
 from aaeframe.runs.run import read_config
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.formats import loads_json
-from aaeframe.storage.metrics_file import MetricsFile, Row
+from aaeframe.storage.metrics_file import MetricsFile, MetricsRow
 from aaeframe.storage.run_folder import RunFolder
 
 TERMS: Final = ("virtual_adversarial", "mutual_information", "augmentation")
@@ -29,7 +29,7 @@ class Found:
     """A run as it is: finished or not, evaluated or not."""
 
     config: Config
-    metrics: list[Row]
+    metrics: list[MetricsRow]
     """One row for each epoch that is done."""
     evaluations: Mapping[str, Any]
     """By split, and likelihoods by samples; those of the finished run and of the weights that it is judged by."""
@@ -83,7 +83,7 @@ class Found:
         return sum(terms) + weight * last["reconstruction"]
 
 
-def information(row: Row) -> float:
+def information(row: MetricsRow) -> float:
     """I(x; y) = H(mean q(y|x)) - mean H(q(y|x)) in nats, over the class blocks of a row of metrics."""
     blocks = [key.partition("/")[2] for key in row if key.startswith("uncertainty/")]
     return sum((row[f"entropy/{name}"] - row[f"uncertainty/{name}"] for name in blocks), 0.0)
@@ -123,11 +123,11 @@ def count_lines(path: Path) -> int:
     return len(path.read_bytes().splitlines()) if path.exists() else 0
 
 
-def _trained(config: Config, metrics: list[Row]) -> bool:
+def _trained(config: Config, metrics: list[MetricsRow]) -> bool:
     return len(metrics) >= config.training.epochs
 
 
-def _metrics(path: Path) -> list[Row]:
+def _metrics(path: Path) -> list[MetricsRow]:
     rows = MetricsFile(path).rows()
     for row in rows:
         missing = [name for name in _READ if name not in row]
@@ -145,7 +145,7 @@ def _evaluations(path: Path) -> dict[str, dict[str, Any]]:
         raise RunError(f"{path} is not JSON: {error}; remove it, and the run is evaluated anew") from error
 
 
-def _counting(reports: Mapping[str, dict[str, Any]], config: Config, metrics: list[Row]) -> dict[str, Any]:
+def _counting(reports: Mapping[str, dict[str, Any]], config: Config, metrics: list[MetricsRow]) -> dict[str, Any]:
     """Of all reports those that count: of other steps, or of other weights, are those that were made by hand."""
     if not metrics or not _trained(config, metrics):
         return {}

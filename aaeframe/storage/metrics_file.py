@@ -11,7 +11,7 @@ from aaeframe.errors import RunError, UnusableCheckpoint
 from aaeframe.storage.atomic import append_whole, writing
 from aaeframe.storage.formats import loads_json
 
-Row: TypeAlias = dict[str, Any]
+MetricsRow: TypeAlias = dict[str, Any]
 
 
 class MetricsFile:
@@ -56,7 +56,7 @@ class MetricsFile:
             file.seek(place)
             return file.read(1)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[MetricsRow]:
         """All complete rows, without a last one cut off by a crash; RunError if a line is not a JSON object."""
         if not self.path.exists():
             return []
@@ -70,7 +70,7 @@ class MetricsFile:
             ) from error
 
 
-def _row(line: bytes) -> Row:
+def _row(line: bytes) -> MetricsRow:
     row = loads_json(line)
     if not isinstance(row, dict):
         raise ValueError(f"{line[:40]!r} is no JSON object")

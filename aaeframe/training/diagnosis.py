@@ -12,9 +12,9 @@ from itertools import pairwise
 from numbers import Real
 from typing import Any, Final, TypeAlias
 
-Row: TypeAlias = Mapping[str, float]
+FiniteRow: TypeAlias = Mapping[str, float]
 """The finite metrics of one epoch by key, such as "reconstruction", "accuracy/<block>" or "mismatch/<block>"."""
-Rule: TypeAlias = Callable[[Sequence[Row]], dict[str, str]]
+Rule: TypeAlias = Callable[[Sequence[FiniteRow]], dict[str, str]]
 """A function from the last epochs, oldest first, to warnings by key."""
 
 WINDOW: Final = 5
@@ -61,7 +61,7 @@ class Monitor:
         self._standing = set(state["standing"])
 
 
-def discriminator_won(rows: Sequence[Row]) -> dict[str, str]:
+def discriminator_won(rows: Sequence[FiniteRow]) -> dict[str, str]:
     """The discriminator's accuracy is above 95 % for three epochs in a row."""
     last = rows[-WON_EPOCHS:]
     return {
@@ -77,7 +77,7 @@ def discriminator_won(rows: Sequence[Row]) -> dict[str, str]:
     }
 
 
-def discriminator_blind(rows: Sequence[Row]) -> dict[str, str]:
+def discriminator_blind(rows: Sequence[FiniteRow]) -> dict[str, str]:
     """The discriminator's accuracy is at chance for five epochs while the mismatch grows.
 
     The mismatch must rise in each epoch, by a quarter in all, and be more than noise. Noise is three times the mismatch
@@ -100,7 +100,7 @@ def discriminator_blind(rows: Sequence[Row]) -> dict[str, str]:
     return found
 
 
-def reconstruction_stuck(rows: Sequence[Row]) -> dict[str, str]:
+def reconstruction_stuck(rows: Sequence[FiniteRow]) -> dict[str, str]:
     """The reconstruction error, on validation data if there are any, is not below the mean image's for three epochs."""
     last = rows[-RECONSTRUCTION_EPOCHS:]
     key = next((k for k in ("validation/reconstruction", "reconstruction") if k in rows[-1]), None)
@@ -119,7 +119,7 @@ def reconstruction_stuck(rows: Sequence[Row]) -> dict[str, str]:
     }
 
 
-def category_collapse(rows: Sequence[Row]) -> dict[str, str]:
+def category_collapse(rows: Sequence[FiniteRow]) -> dict[str, str]:
     """The entropy of the mean code of a categorical block is below half of log K."""
     last = rows[-1]
     found = {}
@@ -149,7 +149,7 @@ def _finite(row: Mapping[str, Any]) -> dict[str, float]:
     return {key: float(value) for key, value in row.items() if isinstance(value, Real) and math.isfinite(value)}
 
 
-def _blocks(rows: Sequence[Row], *metrics: str, epochs: int) -> list[str]:
+def _blocks(rows: Sequence[FiniteRow], *metrics: str, epochs: int) -> list[str]:
     """The blocks whose metrics exist in each of `rows`; none if there are fewer rows than `epochs`."""
     if len(rows) < epochs:
         return []
@@ -157,5 +157,5 @@ def _blocks(rows: Sequence[Row], *metrics: str, epochs: int) -> list[str]:
     return [name for name in names if _present(rows, *(f"{metric}/{name}" for metric in metrics))]
 
 
-def _present(rows: Sequence[Row], *keys: str) -> bool:
+def _present(rows: Sequence[FiniteRow], *keys: str) -> bool:
     return all(key in row for row in rows for key in keys)

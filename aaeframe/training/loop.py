@@ -18,7 +18,7 @@ from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.protocols import Batch, Prior
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.checkpoint import Checkpoint, tensors_below
-from aaeframe.storage.metrics_file import MetricsFile, Row
+from aaeframe.storage.metrics_file import MetricsFile, MetricsRow
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.batches import Batches
 from aaeframe.training.cuda_graph import GraphedStep
@@ -50,7 +50,7 @@ class Observer(Protocol):
     def stepped(self, epoch: int, step: int) -> None:
         """Called after each step: `step` counts the steps of the whole run, `epoch` from 0."""
 
-    def epoch_ended(self, row: Row, warnings: list[str]) -> None:
+    def epoch_ended(self, row: MetricsRow, warnings: list[str]) -> None:
         """Called after a row of metrics was written; warnings are sentences."""
 
 
@@ -60,7 +60,7 @@ class Silent:
     def stepped(self, epoch: int, step: int) -> None:
         """Do nothing."""
 
-    def epoch_ended(self, row: Row, warnings: list[str]) -> None:
+    def epoch_ended(self, row: MetricsRow, warnings: list[str]) -> None:
         """Do nothing."""
 
 
@@ -77,7 +77,7 @@ class Training:
     """Loss weights read by the recipe; updated at the start of each epoch."""
     batches: Batches
     device: torch.device
-    validate: Callable[[Autoencoder, int], Row]
+    validate: Callable[[Autoencoder, int], MetricsRow]
     """Measures on validation data at the end of an epoch; must not change the global random state."""
     data: Mapping[str, Any]
     """The properties of the data for checkpoints: shape, support, classes, and a fingerprint of the training rows."""
@@ -168,7 +168,7 @@ class Training:
             self.save()
         self.observer.epoch_ended(row, warnings)
 
-    def _validated(self, epoch: int) -> Row:
+    def _validated(self, epoch: int) -> MetricsRow:
         """The validation metrics. TrainingDiverged if the model has weights or outputs that are not finite."""
         step = self.batches.step
         check_finite(step, {f"model.{name}": value for name, value in self.model.state_dict().items()})

@@ -12,7 +12,7 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 
 from aaeframe.protocols import LabeledSample
 
-Row = list[float]
+Vector = list[float]
 
 
 class Mixture(nn.Module):
@@ -41,10 +41,11 @@ class Mixture(nn.Module):
             float | None, Field(gt=0, description="petals: standard deviation across it; 0.1 if not given")
         ] = None,
         means: Annotated[
-            list[Row] | None, Field(min_length=1, description="means of general components, one row each")
+            list[Vector] | None, Field(min_length=1, description="means of general components, one row each")
         ] = None,
         scales: Annotated[
-            list[Row] | None, Field(min_length=1, description="their standard deviations, one row each or one for all")
+            list[Vector] | None,
+            Field(min_length=1, description="their standard deviations, one row each or one for all"),
         ] = None,
     ) -> None:
         super().__init__()
@@ -103,7 +104,7 @@ def _petals(count: int, radius: float, radial: float, tangential: float) -> tupl
     return radius * torch.stack([cos, sin], dim=-1).float(), torch.stack(rows, dim=-2).float()
 
 
-def _general(means: list[Row], scales: list[Row] | None, components: int | None) -> tuple[Tensor, Tensor]:
+def _general(means: list[Vector], scales: list[Vector] | None, components: int | None) -> tuple[Tensor, Tensor]:
     """Means (K, D) and diagonal factors (K, D, D) as given."""
     if len({len(row) for row in means}) != 1 or not means[0]:
         raise ValueError(f"means must be rows of one length, found lengths {[len(row) for row in means]}")
