@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from aaeframe.benchmarking.sizes import Sizes
-
-Losses: TypeAlias = dict[str, Tensor]
+from aaeframe.training.cuda_graph import StepLosses
 
 
 class PlainEager:
@@ -44,7 +43,7 @@ class PlainEager:
         self.generator_optimizer = adam(self.encoder.parameters())
         self.bce = nn.BCEWithLogitsLoss()
 
-    def step(self, pixels: Tensor) -> Losses:
+    def step(self, pixels: Tensor) -> StepLosses:
         """The paper's schedule on one minibatch, (N, 1, side, side) uint8."""
         x = self.images(pixels)
         reconstruction = self.reconstruction_loss(x)

@@ -7,10 +7,10 @@ The recipe's step alone is less than the work of `aaeframe train` at each step, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ from aaeframe.components.registry import Registry
 from aaeframe.configuration.compose import compose
 from aaeframe.configuration.resolve import recipe_of, resolve
 from aaeframe.protocols import Batch, DataSpec
-from aaeframe.training.cuda_graph import WARM_UP, GraphedStep
+from aaeframe.training.cuda_graph import WARM_UP, GraphedStep, StepLosses
 from aaeframe.training.device import arithmetic
 from aaeframe.training.loss_weights import LossWeights
 
@@ -127,7 +127,7 @@ class Steps:
 
         def prepare() -> Callable[[], Any]:
             recipe = recipe_for(self.sizes, self.schedule, self.device)
-            take: Callable[[Batch], Losses] = GraphedStep(recipe) if graphed else recipe.step
+            take: Callable[[Batch], StepLosses] = GraphedStep(recipe) if graphed else recipe.step
             batch = Batch(self.pixels, None, torch.arange(self.batch))
             step = Remembering(partial(take, batch), self.arithmetic(precision))
             for _ in range(WARM_UP + 1 if graphed else 0):  # after these, every step is a replay

@@ -11,10 +11,10 @@ from torch import Tensor
 from aaeframe.errors import DeviceError
 from aaeframe.protocols import Batch
 
-Losses: TypeAlias = Mapping[str, Tensor]
-WarmUp: TypeAlias = Callable[[Callable[[], Losses]], Losses]
+StepLosses: TypeAlias = Mapping[str, Tensor]
+WarmUp: TypeAlias = Callable[[Callable[[], StepLosses]], StepLosses]
 """A function that runs a step normally."""
-Capture: TypeAlias = Callable[[Callable[[], Losses]], tuple[Callable[[], None], Losses]]
+Capture: TypeAlias = Callable[[Callable[[], StepLosses]], tuple[Callable[[], None], StepLosses]]
 """A function that captures a step in fixed memory, and returns its replay and its losses, which replays overwrite."""
 
 WARM_UP: Final = 3
@@ -27,7 +27,7 @@ class Drawing(Protocol):
     def draw(self, batch: Batch) -> Any:
         """The prior samples of a step: tensors in lists, tuples and mappings."""
 
-    def step(self, batch: Batch, draws: Any) -> Losses:
+    def step(self, batch: Batch, draws: Any) -> StepLosses:
         """Train on one minibatch against those samples; detached scalars by name."""
 
 
@@ -49,9 +49,9 @@ class GraphedStep:
         self._steps = 0
         self._inputs: list[Tensor] = []
         self._replay: Callable[[], None] | None = None
-        self._losses: Losses = {}
+        self._losses: StepLosses = {}
 
-    def __call__(self, batch: Batch) -> Losses:
+    def __call__(self, batch: Batch) -> StepLosses:
         """Run one step. DeviceError if it cannot be captured."""
         draws = self._recipe.draw(batch)
         self._steps += 1
@@ -90,7 +90,7 @@ class GraphedStep:
             ) from error
 
 
-def cuda_warm_up(step: Callable[[], Losses]) -> Losses:
+def cuda_warm_up(step: Callable[[], StepLosses]) -> StepLosses:
     """Run a step on a stream of its own, as the capture requires, and wait for it."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
@@ -100,7 +100,7 @@ def cuda_warm_up(step: Callable[[], Losses]) -> Losses:
     return losses
 
 
-def cuda_capture(step: Callable[[], Losses]) -> tuple[Callable[[], None], Losses]:
+def cuda_capture(step: Callable[[], StepLosses]) -> tuple[Callable[[], None], StepLosses]:
     """Capture a step on the current CUDA device."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
