@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aaeframe.benchmarking import SUITES
-from aaeframe.benchmarking.case import IncorrectResult, Settings
+from aaeframe.benchmarking.case import BenchSettings, IncorrectResult
 from aaeframe.benchmarking.timing import synchronizer
 
 WARM_UP, ROUNDS, SLOW_ROUNDS = 3, 13, 3
@@ -18,7 +18,7 @@ no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on thi
 @lru_cache
 def cases(suite, device, quick):
     """Their data and models are made only when an alternative is prepared."""
-    return SUITES[suite].load()(Settings(torch.device(device), quick))
+    return SUITES[suite].load()(BenchSettings(torch.device(device), quick))
 
 
 def pytest_generate_tests(metafunc):

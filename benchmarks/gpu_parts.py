@@ -25,7 +25,7 @@ from gpu_timings import compiled_tiles, parzen_speed, tile_choice
 from targets import parzen_targets, step_targets
 
 from aaeframe.benchmarking import SUITES
-from aaeframe.benchmarking.case import Settings
+from aaeframe.benchmarking.case import BenchSettings
 from aaeframe.benchmarking.limits import Limits, measure_limits
 from aaeframe.benchmarking.measure import measure_case
 from aaeframe.benchmarking.report import this_machine
@@ -57,7 +57,7 @@ def cases(suite: str, begin: str = "") -> tuple[Callable[..., Any], Callable[...
 
 def measured(suite: str, begin: str, device: torch.device, quick: bool = False) -> list[dict[str, Any]]:
     """Reports of the cases, each one interleaved comparison. Failed if there is no such case."""
-    settings, limits = Settings(device, quick), limits_of(device, quick)
+    settings, limits = BenchSettings(device, quick), limits_of(device, quick)
     reports = []
     for case in SUITES[suite].load()(settings):
         if case.name.startswith(begin):

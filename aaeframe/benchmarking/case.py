@@ -18,7 +18,7 @@ class IncorrectResult(Exception):
 
 
 @dataclass(frozen=True)
-class Settings:
+class BenchSettings:
     """The device, and whether sizes are small, which only shows that everything runs, not how fast."""
 
     device: torch.device

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, linear
 
-from aaeframe.benchmarking.case import Alternative, Case, Facts, IncorrectResult, Settings, Work
+from aaeframe.benchmarking.case import Alternative, BenchSettings, Case, Facts, IncorrectResult, Work
 from aaeframe.benchmarking.forced import forced
 from aaeframe_kernels import discriminator_loss
 from aaeframe_kernels.discriminator_loss.reference import Form, reference
@@ -48,7 +48,7 @@ class Inputs(NamedTuple):
         return Form("bce", (half, half), relu=False)
 
 
-def cases(settings: Settings) -> list[Case]:
+def cases(settings: BenchSettings) -> list[Case]:
     """The batches of the discriminator's step."""
     if settings.quick:
         return [_case(Problem(8, 32, settings.device))]

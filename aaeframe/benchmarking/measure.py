@@ -9,7 +9,7 @@ from typing import Final
 import torch
 
 from aaeframe.benchmarking import SUITES
-from aaeframe.benchmarking.case import Alternative, Case, Settings
+from aaeframe.benchmarking.case import Alternative, BenchSettings, Case
 from aaeframe.benchmarking.limits import Limits, measure_limits
 from aaeframe.benchmarking.report import BenchRow, CaseReport, Report, now, this_machine
 from aaeframe.benchmarking.timing import Contestant, Timing, attempting, interleave
@@ -19,7 +19,7 @@ QUICK_ROUNDS: Final = 3
 
 
 def measure(
-    suites: Sequence[str], settings: Settings, command: str, told: Callable[[str], None] = lambda line: None
+    suites: Sequence[str], settings: BenchSettings, command: str, told: Callable[[str], None] = lambda line: None
 ) -> Report:
     """Measure the named suites one after the other. `told` is called with the current work.
 
@@ -38,7 +38,7 @@ def measure(
     return Report(date, command, settings.quick, machine, limits, reports)
 
 
-def measure_case(case: Case, settings: Settings, limits: Limits) -> CaseReport:
+def measure_case(case: Case, settings: BenchSettings, limits: Limits) -> CaseReport:
     """Time the alternatives that can run here in one interleaved run, then check their results."""
     failed: dict[str, str] = {}
     contestants = [ready for it in case.alternatives if (ready := _ready(it, failed)) is not None]

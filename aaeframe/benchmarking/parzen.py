@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aaeframe.benchmarking import estimators
-from aaeframe.benchmarking.case import Alternative, Case, Facts, IncorrectResult, Settings, Work
+from aaeframe.benchmarking.case import Alternative, BenchSettings, Case, Facts, IncorrectResult, Work
 from aaeframe.benchmarking.inputs import decoder_like, digit_images
 from aaeframe.benchmarking.installed import obstacle
 from aaeframe_kernels.parzen import ParzenState
@@ -47,7 +47,7 @@ class Estimate(NamedTuple):
     paths: dict[str, int]
 
 
-def cases(settings: Settings) -> list[Case]:
+def cases(settings: BenchSettings) -> list[Case]:
     """Cases of MNIST's shape: one bandwidth against the alternatives, then twenty against one."""
     gpu = settings.device.type == "cuda"
     size = Size(40, 160, 8) if settings.quick else Size(10000, 100_000, 28) if gpu else Size(2000, 10000, 28)

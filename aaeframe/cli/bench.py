@@ -56,7 +56,7 @@ def bench(
 
 
 def _measured(suites: Sequence[str], quick: bool, device: str) -> Report:
-    from aaeframe.benchmarking.case import Settings
+    from aaeframe.benchmarking.case import BenchSettings
     from aaeframe.benchmarking.measure import measure
     from aaeframe.cli.console import err
     from aaeframe.training.device import pick
@@ -64,7 +64,7 @@ def _measured(suites: Sequence[str], quick: bool, device: str) -> Report:
     console = err()
     return measure(
         suites,
-        Settings(pick(device), quick),
+        BenchSettings(pick(device), quick),
         command=" ".join(["aaeframe", *sys.argv[1:]]),
         told=lambda line: console.print(f"measuring {line}", markup=False),
     )

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from aaeframe.benchmarking import SUITES
-from aaeframe.benchmarking.case import IncorrectResult, Settings
+from aaeframe.benchmarking.case import BenchSettings, IncorrectResult
 from aaeframe.benchmarking.installed import obstacle
 from aaeframe.training.loop import Training
 from aaeframe_kernels.dispatch import launches
 
 CPU = torch.device("cpu")
-SMALL = [case for suite in SUITES.values() for case in suite.load()(Settings(CPU, quick=True))]
-FULL = [case for suite in SUITES.values() for case in suite.load()(Settings(CPU))]
-GPU = [case for suite in SUITES.values() for case in suite.load()(Settings(torch.device("cuda")))]
+SMALL = [case for suite in SUITES.values() for case in suite.load()(BenchSettings(CPU, quick=True))]
+FULL = [case for suite in SUITES.values() for case in suite.load()(BenchSettings(CPU))]
+GPU = [case for suite in SUITES.values() for case in suite.load()(BenchSettings(torch.device("cuda")))]
 RUNNABLE = [
     pytest.param(it, id=f"{case.name}-{it.name}") for case in SMALL for it in case.alternatives if it.obstacle is None
 ]

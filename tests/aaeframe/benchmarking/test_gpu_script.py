@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from aaeframe.benchmarking import SUITES
-from aaeframe.benchmarking.case import Settings
+from aaeframe.benchmarking.case import BenchSettings
 from aaeframe.evaluation import likelihood
 
 CPU = torch.device("cpu")
@@ -272,7 +272,7 @@ def test_a_name_that_no_case_has_is_a_failure(parts):
 
 
 def test_every_step_that_is_asked_for_is_a_case_on_a_gpu():
-    names = [case.name for case in SUITES["step"].load()(Settings(torch.device("cuda")))]
+    names = [case.name for case in SUITES["step"].load()(BenchSettings(torch.device("cuda")))]
     for kind in ("step", "step-compiled"):
         for batch in (100, 1024, 8192):
             assert sum(name.startswith(f"{kind} alternating batch={batch} ") for name in names) == 1

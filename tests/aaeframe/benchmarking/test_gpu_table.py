@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from aaeframe.benchmarking import SUITES
-from aaeframe.benchmarking.case import Settings
+from aaeframe.benchmarking.case import BenchSettings
 from aaeframe.evaluation import likelihood
 
 ROOT = Path(__file__).parents[3]
@@ -83,7 +83,7 @@ def test_a_part_that_failed_leaves_the_older_figure(table):
 
 def test_the_alternatives_are_those_of_the_cases(table):
     """By the names of the cases themselves: a renamed alternative would leave the table empty."""
-    device = Settings(torch.device("cuda"))
+    device = BenchSettings(torch.device("cuda"))
     loss = [it for it in SUITES["loss"].load()(device)[-1].alternatives if it.name == "aaeframe, Triton"]
     step = [it.name for it in SUITES["step"].load()(device)[0].alternatives]
     assert loss

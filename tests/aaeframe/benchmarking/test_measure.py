@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from aaeframe.benchmarking import SUITES
-from aaeframe.benchmarking.case import Alternative, Case, IncorrectResult, Settings, Work
+from aaeframe.benchmarking.case import Alternative, BenchSettings, Case, IncorrectResult, Work
 from aaeframe.benchmarking.limits import Limits
 from aaeframe.benchmarking.measure import QUICK_ROUNDS, measure, measure_case
 from aaeframe.benchmarking.report import write_json
 from aaeframe.errors import RunError
 
-SETTINGS = Settings(torch.device("cpu"), quick=True)
+SETTINGS = BenchSettings(torch.device("cpu"), quick=True)
 LIMITS = Limits(gemm={"fp32": 1e6}, by={"fp32": "it"}, absent={}, copy=1e6)
 
 
