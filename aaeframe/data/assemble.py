@@ -18,7 +18,7 @@ from aaeframe.protocols import DataSpec
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class RawPart:
     """All data of a file, or its training or test part, with one label per row or none."""
 
     x: np.ndarray
@@ -37,13 +37,13 @@ def from_arrays(x: np.ndarray, labels: np.ndarray | None = None, *, name: str = 
     for array in (x, labels):
         if isinstance(array, np.ma.MaskedArray):
             raise DataError(f"{name}: masked arrays would lose their masks. Give {name} without masked values.")
-    part = Part(x if isinstance(x, np.memmap) else np.asarray(x), None if labels is None else np.asarray(labels))
+    part = RawPart(x if isinstance(x, np.memmap) else np.asarray(x), None if labels is None else np.asarray(labels))
     return assemble(name, [part], None)
 
 
 def assemble(
     name: str,
-    parts: Sequence[Part],
+    parts: Sequence[RawPart],
     cuts: splits.Cuts | None,
     *,
     spec: DataSpec | None = None,
@@ -65,7 +65,7 @@ def assemble(
 
 
 def gather(
-    name: str, parts: Sequence[Part], class_names: tuple[str, ...] | None = None
+    name: str, parts: Sequence[RawPart], class_names: tuple[str, ...] | None = None
 ) -> tuple[Split, tuple[str, ...] | None]:
     """Check the parts as `assemble` does and concatenate them; returns the rows and the class names."""
     arrays, labels, found_names, _ = _checked(name, parts)
@@ -75,7 +75,7 @@ def gather(
 
 
 def _checked(
-    name: str, parts: Sequence[Part]
+    name: str, parts: Sequence[RawPart]
 ) -> tuple[list[np.ndarray], list[np.ndarray | None], tuple[str, ...] | None, Range]:
     """The rows and the labels of each part, the class names, and the range of all values."""
     arrays = [as_rows(part.x, name) for part in parts]

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from aaeframe.data import splits
-from aaeframe.data.assemble import Part, assemble
+from aaeframe.data.assemble import RawPart, assemble
 from aaeframe.data.dataset import Dataset
 from aaeframe.data.download import VARIABLE, RemoteFile, fetch, find_kept
 from aaeframe.data.readers import idx, mat
@@ -101,13 +101,13 @@ def load_digits() -> Dataset:
     images, labels = datasets.load_digits(return_X_y=True)
     x = images.reshape(-1, 8, 8).astype(np.uint8)
     cuts = splits.stratified(labels, validation=180, test=360)
-    return assemble("digits", [Part(x, labels)], cuts, spec=pixels((1, 8, 8), 16.0))
+    return assemble("digits", [RawPart(x, labels)], cuts, spec=pixels((1, 8, 8), 16.0))
 
 
 def load_four(name: str, files: tuple[RemoteFile, ...], class_names: tuple[str, ...] | None = None) -> Dataset:
     """A data set in MNIST's four idx files; the last 10,000 training rows are for validation."""
     arrays = [idx.read(fetch(file, name)) for file in files]
-    parts = [Part(arrays[0], arrays[1]), Part(arrays[2], arrays[3])]
+    parts = [RawPart(arrays[0], arrays[1]), RawPart(arrays[2], arrays[3])]
     return assemble(name, parts, splits.last(len(arrays[0]), HELD_OUT), class_names=class_names)
 
 

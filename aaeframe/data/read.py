@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from aaeframe.data import splits
-from aaeframe.data.assemble import Part, assemble, gather
+from aaeframe.data.assemble import RawPart, assemble, gather
 from aaeframe.data.catalogue import LOADERS, NAMES
 from aaeframe.data.dataset import Dataset, Split
 from aaeframe.data.readers import csv as tables
@@ -84,8 +84,8 @@ def load_table(path: str | Path) -> np.ndarray:
         if suffix == ".csv":
             parts = [tables.read_csv(file, None, find_labels=False)]
         else:
-            parts = [Part(npy.map_npy(file))] if suffix == ".npy" else npy.read_npz(file, None)
-        rows, _ = gather(str(path), [Part(part.x) for part in parts])
+            parts = [RawPart(npy.map_npy(file))] if suffix == ".npy" else npy.read_npz(file, None)
+        rows, _ = gather(str(path), [RawPart(part.x) for part in parts])
         if len(rows.shape) != 1:
             raise DataError(f"{path}: has rows of shape {rows.shape}. A table is (rows, columns): flatten each row.")
         return rows.array().astype(np.float32, copy=False)
@@ -95,7 +95,7 @@ def load_table(path: str | Path) -> np.ndarray:
 class Content:
     """The content of a path."""
 
-    parts: Sequence[Part]
+    parts: Sequence[RawPart]
     cuts: splits.Cuts | None = None
     """The rows of each split, if the format defines them."""
     class_names: tuple[str, ...] | None = None
@@ -135,10 +135,10 @@ def _read_file(path: Path, labels: str | None) -> Content:
         return Content([tables.read_csv(path, labels)])
     _no_labels(labels, path)
     if suffix == ".npy":
-        return Content([Part(npy.map_npy(path))])
+        return Content([RawPart(npy.map_npy(path))])
     if idx.is_idx(path):
         beside = idx.labels_beside(path)
-        return Content([Part(idx.read(path), None if beside is None else idx.read(beside))])
+        return Content([RawPart(idx.read(path), None if beside is None else idx.read(beside))])
     raise DataError(f"{path}: is of no format known by its name. Give {FORMATS}.")
 
 
@@ -151,7 +151,7 @@ def _read_folder(path: Path, labels: str | None) -> Content:
     for file in chain.from_iterable(four):
         if leads_out(file, path):
             raise DataError(f"{file}: is a link that leads out of {path}. Copy what it points to into the folder.")
-    parts = [Part(idx.read(x), idx.read(y)) for x, y in four]
+    parts = [RawPart(idx.read(x), idx.read(y)) for x, y in four]
     count = len(parts[0].x)
     # a sixth of MNIST's 60,000 rows are its usual 10,000
     return Content(parts, splits.last(count, count // 6))

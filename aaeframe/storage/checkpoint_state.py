@@ -12,27 +12,27 @@ from aaeframe.errors import CheckpointError
 Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
 
 
-class Part(BaseModel):
+class StateTable(BaseModel):
     """A table of the state. Extra keys are ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
 
-class Place(Part):
+class BatchPosition(StateTable):
     """The position of the next batch."""
 
     epoch: Count
     position: Count
 
 
-class Warned(Part):
+class DiagnosisState(StateTable):
     """The memory of the training's diagnosis."""
 
     rows: list[dict[str, float]]
     standing: list[str]
 
 
-class Known(Part):
+class DataProperties(StateTable):
     """The properties of the data that must not change."""
 
     shape: Annotated[list[Annotated[int, Field(ge=1, lt=2**31)]], Field(min_length=1, max_length=4)]
@@ -40,22 +40,22 @@ class Known(Part):
     num_classes: Annotated[int, Field(ge=1, lt=2**31)] | None
 
 
-class State(Part):
+class CheckpointState(StateTable):
     """The content of state.json needed to open or resume a run."""
 
     step: Count
-    batches: Place
+    batches: BatchPosition
     summed_steps: Count
-    monitor: Warned
+    monitor: DiagnosisState
     metrics_bytes: Count
-    data: Known
+    data: DataProperties
     environment: dict[str, str]
 
 
 def check_state(state: Mapping[str, Any]) -> None:
     """CheckpointError, with every problem and its place, if this is not a valid training state."""
     try:
-        State.model_validate(state)
+        CheckpointState.model_validate(state)
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors(include_url=False))
         raise CheckpointError(

@@ -11,7 +11,7 @@ from typing import Final, TextIO
 
 import numpy as np
 
-from aaeframe.data.assemble import Part
+from aaeframe.data.assemble import RawPart
 from aaeframe.errors import DataError
 
 LONGEST_ROW: Final = 2**24
@@ -24,7 +24,7 @@ LABELS: Final = ("label", "labels", "class", "target", "y")
 """The names, in any case, by which a label column is recognized if none is given."""
 
 
-def read_csv(path: Path, labels: str | None, *, find_labels: bool = True) -> Part:
+def read_csv(path: Path, labels: str | None, *, find_labels: bool = True) -> RawPart:
     """A table of numbers (N, D), cells separated by commas, and its label column if it has one.
 
     The first line is a header if none of its cells is a number. Without a header the columns are named 1, 2, 3, and so
@@ -69,11 +69,11 @@ class _Table:
                 "are numbers separated by commas; name a column of texts by `labels`."
             ) from error
 
-    def part(self) -> Part:
+    def part(self) -> RawPart:
         """The features (N, D) and the labels read so far."""
         features = len(self.names) - (self.label_column is not None)
         x = np.frombuffer(self.values, np.float64).reshape(-1, features) if self.values else np.empty((0, features))
-        return Part(x, None if self.label_column is None else _numbers_or_texts(self.labels))
+        return RawPart(x, None if self.label_column is None else _numbers_or_texts(self.labels))
 
     def _take_label(self, line: int, label: str, name: str) -> None:
         if not label:
@@ -86,7 +86,7 @@ class _Table:
         self.labels.append(label)
 
 
-def _read(stream: TextIO, labels: str | None, where: str, usual: Sequence[str]) -> Part:
+def _read(stream: TextIO, labels: str | None, where: str, usual: Sequence[str]) -> RawPart:
     lines = _lines(stream, where)
     line, first = next(lines, (0, []))
     if not first:

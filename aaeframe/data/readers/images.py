@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from aaeframe.data.assemble import Part
+from aaeframe.data.assemble import RawPart
 from aaeframe.data.classes import check_names
 from aaeframe.data.readers.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
@@ -32,7 +32,7 @@ DEEP: Final = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 """Pillow's modes of more than eight bits, which a conversion would cut off."""
 
 
-def read_folder(folder: Path) -> tuple[Part, tuple[str, ...] | None]:
+def read_folder(folder: Path) -> tuple[RawPart, tuple[str, ...] | None]:
     """The images of a folder, uint8 (N, C, H, W), sorted by name, and the names of its classes if any.
 
     The images are in the folder itself, without labels, or in one subfolder per class, with the class's name. All must
@@ -54,13 +54,13 @@ def read_folder(folder: Path) -> tuple[Part, tuple[str, ...] | None]:
             "them into the folder, or each into the subfolder of its class."
         )
     if loose:
-        return Part(_decode(paths, folder)), None
+        return RawPart(_decode(paths, folder)), None
     for name, group in groups.items():
         if not group:
             raise DataError(f"{folder}: the subfolder {name!r} holds no images. Remove it, or fill it.")
     check_names(tuple(groups), str(folder))
     labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups.values()])
-    return Part(_decode(paths, folder), labels), tuple(groups)
+    return RawPart(_decode(paths, folder), labels), tuple(groups)
 
 
 def _images_in(folder: Path, root: Path) -> list[Path]:

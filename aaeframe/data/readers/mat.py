@@ -11,7 +11,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import numpy as np
 
-from aaeframe.data.assemble import Part
+from aaeframe.data.assemble import RawPart
 from aaeframe.data.layout import CHANNELS
 from aaeframe.data.readers.keys import pick
 from aaeframe.data.readers.limits import check_declared, check_unfolding
@@ -45,7 +45,7 @@ FOLDS: Final = ((0, 1), (2,), (3,))
 """TFD's fold codes: training (0 without label, 1 with), validation and test."""
 
 
-def read_parts(path: Path, labels: str | None) -> list[Part]:
+def read_parts(path: Path, labels: str | None) -> list[RawPart]:
     """The parts of a .mat file (version 7.2 or older).
 
     - `images` and `labs_ex`: the Toronto faces. With `folds`, the first fold: its training faces together with
@@ -167,17 +167,17 @@ def _unfolded(stream: BinaryIO, size: int) -> Iterator[bytes]:
             packed = unpacker.unconsumed_tail
 
 
-def _svhn(x: np.ndarray, y: np.ndarray | None) -> Part:
+def _svhn(x: np.ndarray, y: np.ndarray | None) -> RawPart:
     rows_last = x.ndim == 4 and x.shape[2] in CHANNELS and y is not None and x.shape[3] == y.size != len(x)
     if y is None or not rows_last:
-        return Part(x, y)
+        return RawPart(x, y)
     y = y.reshape(-1)
     if y.dtype.kind in "uif" and y.min() >= 1 and y.max() == 10:
         y = y % 10
-    return Part(np.moveaxis(x, -1, 0), y)
+    return RawPart(np.moveaxis(x, -1, 0), y)
 
 
-def _faces(arrays: Mapping[str, np.ndarray], path: Path) -> list[Part]:
+def _faces(arrays: Mapping[str, np.ndarray], path: Path) -> list[RawPart]:
     images, labels = arrays["images"], arrays["labs_ex"].reshape(-1)
     if len(labels) != len(images):
         raise DataError(f"{path}: {len(images)} images have {len(labels)} labels in labs_ex; they must be as many.")
@@ -191,6 +191,6 @@ def _faces(arrays: Mapping[str, np.ndarray], path: Path) -> list[Part]:
     return [_part(images, labels, np.flatnonzero(np.isin(folds[:, 0], kinds))) for kinds in FOLDS]
 
 
-def _part(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Part:
+def _part(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> RawPart:
     mine = labels[rows]
-    return Part(images[rows], None if (mine == UNLABELED).any() else mine)
+    return RawPart(images[rows], None if (mine == UNLABELED).any() else mine)

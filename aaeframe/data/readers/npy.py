@@ -9,7 +9,7 @@ from typing import IO, Final
 
 import numpy as np
 
-from aaeframe.data.assemble import Part
+from aaeframe.data.assemble import RawPart
 from aaeframe.data.readers.keys import pick
 from aaeframe.data.readers.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
@@ -42,7 +42,7 @@ def map_npy(path: Path) -> np.ndarray:
         raise DataError(f"{path}: cannot be read as .npy: {error}. Write it again.") from error
 
 
-def read_npz(path: Path, labels: str | None) -> list[Part]:
+def read_npz(path: Path, labels: str | None) -> list[RawPart]:
     """The parts of an .npz file, by the names of its arrays (`keys.pick`).
 
     Raises:
@@ -53,7 +53,7 @@ def read_npz(path: Path, labels: str | None) -> list[Part]:
             members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
             shapes = {member.filename.removesuffix(".npy"): _declared(archive, member, path) for member in members}
             pairs = pick(shapes, labels, str(path))
-            return [Part(_read(archive, x), None if y is None else _read(archive, y)) for x, y in pairs]
+            return [RawPart(_read(archive, x), None if y is None else _read(archive, y)) for x, y in pairs]
     except (DataError, MemoryError):
         raise
     except Exception as error:  # zipfile and its decompressors fail in many ways on a broken archive
