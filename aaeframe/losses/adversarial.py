@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from aaeframe.protocols import Discriminator, supports_head
 from aaeframe_kernels import DiscriminatorLoss, discriminator_loss
+from aaeframe_kernels.discriminator_loss import LossKind
 
-Kind: TypeAlias = Literal["bce", "hinge", "least-squares", "wasserstein"]
-
-CODE_TARGET: Final[Mapping[Kind, float]] = {"bce": 0.0, "least-squares": 0.0, "hinge": -1.0, "wasserstein": -1.0}
+CODE_TARGET: Final[Mapping[LossKind, float]] = {"bce": 0.0, "least-squares": 0.0, "hinge": -1.0, "wasserstein": -1.0}
 """The target for a code's logit in each loss; the target for a prior sample is 1."""
 
 
@@ -43,7 +42,7 @@ class AdversarialLoss:
     wasserstein is unbounded. It needs a Lipschitz discriminator, by its layers or by a gradient penalty.
     """
 
-    kind: Kind = "bce"
+    kind: LossKind = "bce"
     label_smoothing: float = 0.0
     """For bce: prior samples count as real with probability 1 - label_smoothing (one-sided, arXiv 1606.03498)."""
 
@@ -64,7 +63,7 @@ class AdversarialLoss:
     ) -> DiscriminatorLoss:
         """The encoder's loss, which is low if its codes look like prior samples (non-saturating for bce)."""
         # Beyond the hinge the generator would get no gradient, so its loss is linear.
-        kind: Kind = "wasserstein" if self.kind == "hinge" else self.kind
+        kind: LossKind = "wasserstein" if self.kind == "hinge" else self.kind
         return _loss(discriminator, segments, (1.0,) * len(segments), kind, noise)
 
 
@@ -81,7 +80,7 @@ def gradient_penalty(discriminator: Discriminator, segments: Sequence[Segment]) 
 
 
 def _loss(
-    discriminator: Discriminator, segments: Sequence[Segment], targets: tuple[float, ...], kind: Kind, noise: float
+    discriminator: Discriminator, segments: Sequence[Segment], targets: tuple[float, ...], kind: LossKind, noise: float
 ) -> DiscriminatorLoss:
     """Pass all segments through the discriminator in one call, and through a linear head by the kernel."""
     z = torch.cat([segment.z for segment in segments])

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from aaeframe_kernels.discriminator_loss.op import discriminator_loss
-from aaeframe_kernels.discriminator_loss.reference import DiscriminatorLoss, Kind
+from aaeframe_kernels.discriminator_loss.reference import DiscriminatorLoss, LossKind
 
 __all__ = ["DiscriminatorLoss", "Kind", "discriminator_loss"]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from aaeframe_kernels.discriminator_loss.cpu import cpu_loss
 from aaeframe_kernels.discriminator_loss.launch import fused_loss, obstacle
-from aaeframe_kernels.discriminator_loss.reference import BOUNDARIES, DiscriminatorLoss, Form, Kind, reference
+from aaeframe_kernels.discriminator_loss.reference import BOUNDARIES, DiscriminatorLoss, Form, LossKind, reference
 from aaeframe_kernels.dispatch import choose, launches
 
 NAME: Final = "discriminator_loss"
@@ -22,14 +22,14 @@ def discriminator_loss(
     target: Tensor,
     row_weight: Tensor,
     *,
-    kind: Kind = "bce",
+    kind: LossKind = "bce",
     sizes: Sequence[int] | None = None,
     relu: bool = False,
 ) -> DiscriminatorLoss:
     """A linear layer and the loss of its logits: sum_i row_weight_i l(z_i, target_i), z = features @ weight + bias.
 
     features (R, H), weight (H,) or (1, H), bias () or (1,), target (R,), row_weight (R,), of any floating dtype.
-    Arithmetic is in float32, with or without autocast, or float64 for float64 features. `kind` names l, see `Kind`.
+    Arithmetic is in float32, with or without autocast, or float64 for float64 features. `kind` names l, see `LossKind`.
     `row_weight` has the reduction: 1/n_real and 1/n_fake for the sum of two means. `sizes` are the numbers of
     consecutive rows of each segment of the statistics, R in all; one segment by default. `relu`: apply a ReLU to the
     features first.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-Kind: TypeAlias = Literal["bce", "least-squares", "hinge", "wasserstein"]
+LossKind: TypeAlias = Literal["bce", "least-squares", "hinge", "wasserstein"]
 """The name of the loss l(z, t) of a logit z and its target t:
 
     bce            -t log sigmoid(z) - (1 - t) log sigmoid(-z)      t in [0, 1]; arXiv 1406.2661
@@ -33,7 +33,7 @@ class DiscriminatorLoss(NamedTuple):
 class Form(NamedTuple):
     """The computation: the loss of one row, the rows' segments, and whether a ReLU precedes the linear layer."""
 
-    kind: Kind
+    kind: LossKind
     sizes: tuple[int, ...]
     relu: bool
 
@@ -45,7 +45,7 @@ class Boundary(NamedTuple):
     target: float
 
 
-BOUNDARIES: Final[dict[Kind, Boundary]] = {
+BOUNDARIES: Final[dict[LossKind, Boundary]] = {
     "bce": Boundary(0.0, 0.5),
     "least-squares": Boundary(0.5, 0.5),
     "hinge": Boundary(0.0, 0.0),
@@ -74,7 +74,7 @@ def full_precision(device: torch.device) -> AbstractContextManager[object]:
     return torch.autocast(device.type, enabled=False) if enabled else nullcontext()
 
 
-def row_losses(kind: Kind, logits: Tensor, target: Tensor) -> Tensor:
+def row_losses(kind: LossKind, logits: Tensor, target: Tensor) -> Tensor:
     """The loss l(z, t) of every row, (R,)."""
     if kind == "bce":
         return -target * logsigmoid(logits) - (1 - target) * logsigmoid(-logits)
