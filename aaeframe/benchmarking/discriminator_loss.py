@@ -23,7 +23,7 @@ GPU_BATCHES: Final = (100, 1024, 8192)
 TOLERANCE: Final = 1e-5
 """The largest error of the loss and of a gradient, relative to the largest entry of the float64 result."""
 
-Result: TypeAlias = tuple[Tensor, ...]
+LossAndGradients: TypeAlias = tuple[Tensor, ...]
 """The loss and its gradients with respect to features, weight and bias."""
 
 
@@ -51,12 +51,12 @@ class Inputs(NamedTuple):
 def cases(settings: BenchSettings) -> list[Case]:
     """The batches of the discriminator's step."""
     if settings.quick:
-        return [_case(Problem(8, 32, settings.device))]
+        return [_case(LossProblem(8, 32, settings.device))]
     batches = GPU_BATCHES if settings.device.type == "cuda" else BATCHES
-    return [_case(Problem(batch, WIDTH, settings.device)) for batch in batches]
+    return [_case(LossProblem(batch, WIDTH, settings.device)) for batch in batches]
 
 
-def _case(problem: Problem) -> Case:
+def _case(problem: LossProblem) -> Case:
     ours = [problem.alternative("aaeframe, few torch operations", fused, "cpu")]
     if problem.device.type == "cuda":
         ours.append(problem.alternative("aaeframe, Triton", fused, "triton"))
@@ -91,13 +91,13 @@ def fused(inputs: Inputs) -> Tensor:
     return discriminator_loss(*inputs, sizes=inputs.form.sizes).loss
 
 
-def with_gradients(loss: Callable[[Inputs], Tensor], inputs: Inputs) -> Result:
+def with_gradients(loss: Callable[[Inputs], Tensor], inputs: Inputs) -> LossAndGradients:
     """The loss and its gradients."""
     value = loss(inputs)
     return value.detach(), *torch.autograd.grad(value, inputs[:3])
 
 
-class Problem:
+class LossProblem:
     """Inputs, the exact loss and gradients in float64, and the alternatives that compute them."""
 
     def __init__(self, batch: int, width: int, device: torch.device) -> None:
@@ -128,12 +128,12 @@ class Problem:
         return Inputs(*(it.to(self.device).requires_grad_() for it in trained), *(it.to(self.device) for it in fixed))
 
     @cached_property
-    def exact(self) -> Result:
+    def exact(self) -> LossAndGradients:
         """The exact result, by autograd in float64."""
         wide = Inputs(*(it.detach().double().requires_grad_(it.requires_grad) for it in self.inputs))
         return with_gradients(composed, wide)
 
-    def check(self, result: Result) -> Facts:
+    def check(self, result: LossAndGradients) -> Facts:
         """IncorrectResult if the loss or a gradient is wrong."""
         errors = [
             ((found.double() - exact).abs().max() / exact.abs().max()).item()

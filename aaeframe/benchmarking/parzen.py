@@ -51,11 +51,11 @@ def cases(settings: BenchSettings) -> list[Case]:
     """Cases of MNIST's shape: one bandwidth against the alternatives, then twenty against one."""
     gpu = settings.device.type == "cuda"
     size = Size(40, 160, 8) if settings.quick else Size(10000, 100_000, 28) if gpu else Size(2000, 10000, 28)
-    problem = Problem(size, settings.device, compiled=not (gpu or settings.quick))  # compiling takes seconds
+    problem = ParzenProblem(size, settings.device, compiled=not (gpu or settings.quick))  # compiling takes seconds
     return [_one_bandwidth(problem), _many_bandwidths(problem, "auto"), _many_bandwidths(problem, "fp32")]
 
 
-def _one_bandwidth(problem: Problem) -> Case:
+def _one_bandwidth(problem: ParzenProblem) -> Case:
     ours = problem.ours
     others = [problem.other("torch.cdist and logsumexp", estimators.torch_cdist)]
     others.append(problem.other("KeOps", estimators.keops, every=6, needs="pykeops"))
@@ -79,7 +79,7 @@ def _one_bandwidth(problem: Problem) -> Case:
     )
 
 
-def _many_bandwidths(problem: Problem, precision: Precision) -> Case:
+def _many_bandwidths(problem: ParzenProblem, precision: Precision) -> Case:
     return Case(
         name=f"parzen {problem.size} bandwidths={len(GRID)} precision={precision}",
         what="Our estimate for one bandwidth, and for twenty in one pass.",
@@ -92,7 +92,7 @@ def _many_bandwidths(problem: Problem, precision: Precision) -> Case:
     )
 
 
-class Problem:
+class ParzenProblem:
     """Images, samples, and the alternatives that estimate the likelihood of the images under the samples."""
 
     def __init__(self, size: Size, device: torch.device, compiled: bool) -> None:

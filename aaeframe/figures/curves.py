@@ -24,7 +24,7 @@ MARKED: Final = 30
 """The largest number of epochs that are marked by dots; a single epoch is only visible as a dot."""
 
 
-class Curve(NamedTuple):
+class MetricLine(NamedTuple):
     """One metric and its line."""
 
     key: str
@@ -38,7 +38,7 @@ class Panel(NamedTuple):
 
     title: str
     ylabel: str
-    curves: list[Curve]
+    curves: list[MetricLine]
     references: dict[str, float]
 
 
@@ -83,9 +83,9 @@ def _panels(keys: Sequence[str], informed: Collection[str], loss: str) -> list[P
     blocks = sorted({name for key in keys for prefix, _, name in [key.partition("/")] if prefix in prefixes})
     colors = dict(zip(blocks, class_colors(len(blocks)), strict=True))
 
-    def curves(prefix: str, linestyle: Any = "-", role: str = "") -> list[Curve]:
+    def curves(prefix: str, linestyle: Any = "-", role: str = "") -> list[MetricLine]:
         found = [block for block in blocks if f"{prefix}/{block}" in keys]
-        return [Curve(f"{prefix}/{block}", f"{block}{role}", colors[block], linestyle) for block in found]
+        return [MetricLine(f"{prefix}/{block}", f"{block}{role}", colors[block], linestyle) for block in found]
 
     adversary = curves("discriminator", "-", ": discriminator") + curves("generator", DASHED, ": generator")
     return [
@@ -104,23 +104,25 @@ def _panels(keys: Sequence[str], informed: Collection[str], loss: str) -> list[P
 def _named(title: str, ylabel: str, names: Mapping[str, str], keys: Sequence[str]) -> Panel:
     """A panel of the named metrics that exist."""
     colors = class_colors(len(names))
-    found = [Curve(key, label, color) for (key, label), color in zip(names.items(), colors, strict=True) if key in keys]
+    found = [
+        MetricLine(key, label, color) for (key, label), color in zip(names.items(), colors, strict=True) if key in keys
+    ]
     return Panel(title, ylabel, found, {})
 
 
 def _reconstruction(keys: Sequence[str]) -> Panel:
     color, other = class_colors(2)
     curves = [
-        Curve("reconstruction", "training", color),
-        Curve("validation/reconstruction", "validation", other),
-        Curve("mean_image_error", "mean image", MUTED, DASHED),
+        MetricLine("reconstruction", "training", color),
+        MetricLine("validation/reconstruction", "validation", other),
+        MetricLine("mean_image_error", "mean image", MUTED, DASHED),
     ]
     found = [curve for curve in curves if curve.key in keys]
     # The mean image's error alone is no information about training.
     return Panel("Reconstruction", "half squared error per row", found if found != curves[2:] else [], {})
 
 
-def _chance(curves: Sequence[Curve], informed: Collection[str]) -> dict[str, float]:
+def _chance(curves: Sequence[MetricLine], informed: Collection[str]) -> dict[str, float]:
     """The losses at chance, where no discriminator can distinguish codes from prior samples."""
     values = {}
     for curve in curves:

@@ -23,10 +23,10 @@ class Chunked:
     """(n, *shape[1:]) each, of this type."""
 
 
-Array: TypeAlias = np.ndarray | Chunked
+StoredArray: TypeAlias = np.ndarray | Chunked
 
 
-def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+def write_npz(path: Path, arrays: Mapping[str, StoredArray]) -> None:
     """Write arrays by name, compressed and atomically. RunError if the file cannot be written."""
     with written_atomically(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
@@ -34,7 +34,7 @@ def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
                 _write(member, array)
 
 
-def _write(file: IO[bytes], array: Array) -> None:
+def _write(file: IO[bytes], array: StoredArray) -> None:
     if isinstance(array, np.ndarray):
         np.lib.format.write_array(file, array, allow_pickle=False)
         return

@@ -15,7 +15,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Case(Protocol):
+class ComponentCase(Protocol):
     """A factory and the arguments with which it is checked."""
 
     @property

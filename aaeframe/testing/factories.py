@@ -10,11 +10,11 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from aaeframe.components.options import REQUIRED, Option, options_of
-from aaeframe.testing.case import Case, require, seeded
+from aaeframe.testing.case import ComponentCase, require, seeded
 
 
 @seeded
-def check_builds(case: Case) -> None:
+def check_builds(case: ComponentCase) -> None:
     """With default options, the factory builds the component."""
     needed = needed_options(case.factory)
     require(not needed, f"the factory needs {', '.join(needed)}: give it, as in functools.partial(Factory, ...)")
@@ -25,7 +25,7 @@ def check_builds(case: Case) -> None:
 
 
 @seeded
-def check_options(case: Case) -> None:
+def check_options(case: ComponentCase) -> None:
     """All parameters after the positional ones are keyword-only, and their defaults are usable."""
     parameters = list(inspect.signature(case.factory).parameters.values())
     given = len(case.arguments())
