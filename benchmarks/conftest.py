@@ -30,7 +30,7 @@ def pytest_generate_tests(metafunc):
     for device, marks in (("cpu", ()), ("cuda", (no_gpu,))):
         for case, small in zip(cases(suite, device, quick), _small(suite, device, quick), strict=True):
             for it in case.alternatives:
-                absent = () if it.obstacle is None else (pytest.mark.skip(reason=it.obstacle),)
+                absent = () if it.unsupported_reason is None else (pytest.mark.skip(reason=it.unsupported_reason),)
                 name = f"{device}-{case.name}-{it.name}"
                 found.append(pytest.param(case, it, small, device, marks=(*marks, *absent), id=name))
     metafunc.parametrize(("case", "alternative", "small", "device"), found)

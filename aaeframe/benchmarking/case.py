@@ -58,7 +58,7 @@ class Alternative:
     """Measured in each `every`-th round: more than 1 for slow alternatives."""
     within: Callable[[], AbstractContextManager[Any]] = nullcontext
     """Entered around preparing, warming up and timing, but not timed. Used to force a backend."""
-    obstacle: str | None = None
+    unsupported_reason: str | None = None
     """The reason why it cannot run here, and what to do; None if it can."""
 
 

@@ -8,6 +8,6 @@ from typing import Final
 INSTALL: Final = 'pip install "aaeframe[benchmark]"'
 
 
-def obstacle(module: str) -> str | None:
+def unsupported_reason(module: str) -> str | None:
     """The reason why an alternative of this module cannot be measured, and what to do; None if it can."""
     return None if find_spec(module) is not None else f"{module} is not installed: {INSTALL}"

@@ -50,13 +50,13 @@ def measure_case(case: Case, settings: BenchSettings, limits: Limits) -> CaseRep
             with attempting(it.name, failed):
                 rows.append(_checked_row(case, it, timings[it.name], limits))
     baseline = case.alternatives[0].name
-    missing = {it.name: it.obstacle for it in case.alternatives if it.obstacle is not None}
+    missing = {it.name: it.unsupported_reason for it in case.alternatives if it.unsupported_reason is not None}
     return CaseReport(case.name, case.what, case.unit, baseline, _with_ratios(rows, baseline), missing, failed)
 
 
 def _ready(it: Alternative, failed: dict[str, str]) -> Contestant | None:
     """The alternative, prepared and called once; None if it cannot run. A new reason is stored in `failed`."""
-    if it.obstacle is not None:
+    if it.unsupported_reason is not None:
         return None
     with attempting(it.name, failed), it.within():
         call = it.prepare()

@@ -12,7 +12,7 @@ from torch import Tensor
 from aaeframe.benchmarking import estimators
 from aaeframe.benchmarking.case import Alternative, BenchSettings, Case, Facts, IncorrectResult, Work
 from aaeframe.benchmarking.inputs import decoder_like, digit_images
-from aaeframe.benchmarking.installed import obstacle
+from aaeframe.benchmarking.installed import unsupported_reason
 from aaeframe_kernels.parzen import ParzenState
 from aaeframe_kernels.parzen.compiled import kernels
 from aaeframe_kernels.parzen.paths import Precision
@@ -144,8 +144,8 @@ class ParzenProblem:
             return Estimate(estimator(*self.flat, BANDWIDTH)[:, None], {})
 
         check = partial(self.check, (BANDWIDTH,))
-        missing = None if needs is None else obstacle(needs)
-        return Alternative(name, lambda: estimate, check, self.work, every=every, obstacle=missing)
+        missing = None if needs is None else unsupported_reason(needs)
+        return Alternative(name, lambda: estimate, check, self.work, every=every, unsupported_reason=missing)
 
     def products(self) -> list[Alternative]:
         """The bare matrix product in float32 and, on a GPU, first in float16 on its tensor cores."""

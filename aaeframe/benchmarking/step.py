@@ -25,7 +25,7 @@ from aaeframe.benchmarking.compiling import Compiling
 from aaeframe.benchmarking.counts import adam_traffic, count
 from aaeframe.benchmarking.forced import forced
 from aaeframe.benchmarking.inputs import digit_images
-from aaeframe.benchmarking.installed import obstacle
+from aaeframe.benchmarking.installed import unsupported_reason
 from aaeframe.benchmarking.pythae_step import pythae_step
 from aaeframe.benchmarking.sizes import Sizes
 from aaeframe.benchmarking.training_step import training_step
@@ -202,7 +202,11 @@ class Steps:
             return Remembering(partial(pythae_step(self.sizes, self.device), self.pixels), self.arithmetic("fp32"))
 
         return Alternative(
-            "pythae fp32", prepare, learned, work=partial(self.work, "fp32"), obstacle=obstacle("pythae")
+            "pythae fp32",
+            prepare,
+            learned,
+            work=partial(self.work, "fp32"),
+            unsupported_reason=unsupported_reason("pythae"),
         )
 
     def work(self, precision: str, result: Any) -> Work:

@@ -36,20 +36,20 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose(device: torch.device, obstacle: str | None = None) -> Choice:
+def choose(device: torch.device, unsupported_reason: str | None = None) -> Choice:
     """The backend for tensors on `device`. KernelUnavailable if the forced one is unknown or cannot run there.
 
-    `obstacle`: the reason why the Triton kernel does not support these tensors, as a clause; None if it does.
+    `unsupported_reason`: the reason why the Triton kernel does not support these tensors, as a clause; None if it does.
     """
     wanted = os.environ.get(VARIABLE)
     if not wanted:
-        return _default(device, obstacle)
+        return _default(device, unsupported_reason)
     if wanted not in get_args(Path):
         raise KernelUnavailable(f"{VARIABLE}={wanted!r} names no path; there are: {', '.join(get_args(Path))}")
     if wanted == "triton":
-        obstacle = _obstacle(device) or obstacle
-        if obstacle:
-            raise refusal(obstacle)
+        unsupported_reason = _unsupported_reason(device) or unsupported_reason
+        if unsupported_reason:
+            raise refusal(unsupported_reason)
     return Choice(wanted, f"{VARIABLE}={wanted}")  # type: ignore[arg-type]  # one of Path, checked above
 
 
@@ -58,7 +58,7 @@ def forced() -> bool:
     return bool(os.environ.get(VARIABLE))
 
 
-def refusal(obstacle: str) -> KernelUnavailable:
+def refusal(unsupported_reason: str) -> KernelUnavailable:
     """The error if the Triton kernels are forced but not supported, with the reason as a clause."""
     return KernelUnavailable(
         f"{VARIABLE}=triton asks for the Triton kernels, but {obstacle}; unset {VARIABLE}, or set it to cpu"
@@ -70,11 +70,15 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def _default(device: torch.device, obstacle: str | None) -> Choice:
+def _default(device: torch.device, unsupported_reason: str | None) -> Choice:
     if device.type != "cuda":
         return Choice("cpu", f"tensors are on {device.type}")
-    obstacle = _obstacle(device) or obstacle
-    return Choice("cpu", obstacle) if obstacle else Choice("triton", "tensors are on a GPU and triton is installed")
+    unsupported_reason = _unsupported_reason(device) or unsupported_reason
+    return (
+        Choice("cpu", unsupported_reason)
+        if unsupported_reason
+        else Choice("triton", "tensors are on a GPU and triton is installed")
+    )
 
 
 @functools.cache
@@ -82,7 +86,7 @@ def _has_triton() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
-def _obstacle(device: torch.device) -> str | None:
+def _unsupported_reason(device: torch.device) -> str | None:
     """The reason why Triton kernels cannot run on this device; None if they can."""
     if not _has_triton():
         return "triton is not installed"

@@ -41,7 +41,7 @@ class Outputs(NamedTuple):
     of_bias: Tensor | None
 
 
-def obstacle(inputs: tuple[Tensor, ...], form: Form) -> str | None:
+def unsupported_reason(inputs: tuple[Tensor, ...], form: Form) -> str | None:
     """The reason why the kernels do not support these inputs, as those of `reference`; None if they do."""
     features, _, _, target, row_weight = inputs
     if features.dtype == torch.float64:
@@ -68,7 +68,7 @@ def tile(width: int) -> Tile:
 def fused_loss(inputs: tuple[Tensor, ...], form: Form) -> DiscriminatorLoss:
     """The loss by the kernels, with gradients only if an input requires them; inputs as those of `reference`."""
     if torch.is_grad_enabled() and any(part.requires_grad for part in inputs):
-        return DiscriminatorLoss(*OnePass.apply(*inputs, form))
+        return DiscriminatorLoss(*FusedLoss.apply(*inputs, form))
     return launch(inputs, form, need_features=False, need_parameters=False).result
 
 
@@ -103,7 +103,7 @@ def launch(inputs: tuple[Tensor, ...], form: Form, need_features: bool, need_par
     return Outputs(result, of_features if need_features else None, *parameters)
 
 
-class OnePass(torch.autograd.Function):
+class FusedLoss(torch.autograd.Function):
     """The loss, accuracy and mean logit of the inputs, with gradients computed in the forward pass.
 
     The first backward pass returns them, scaled in place by the upstream gradient. A second one through the same graph,

@@ -8,7 +8,7 @@ from typing import Final
 from torch import Tensor
 
 from aaeframe_kernels.discriminator_loss.cpu import cpu_loss
-from aaeframe_kernels.discriminator_loss.launch import fused_loss, obstacle
+from aaeframe_kernels.discriminator_loss.launch import fused_loss, unsupported_reason
 from aaeframe_kernels.discriminator_loss.reference import BOUNDARIES, DiscriminatorLoss, Form, LossKind, reference
 from aaeframe_kernels.dispatch import choose, launches
 
@@ -41,7 +41,7 @@ def discriminator_loss(
     form = Form(kind, (len(features),) if sizes is None else tuple(sizes), relu)
     _check(features, weight, bias, target, row_weight, form)
     inputs = (features, weight, bias, target, row_weight)
-    path = choose(features.device, obstacle(inputs, form)).path
+    path = choose(features.device, unsupported_reason(inputs, form)).path
     launches[f"{path}/{NAME}"] += 1
     if path == "reference":
         return reference(*inputs, form)

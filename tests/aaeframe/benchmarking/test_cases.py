@@ -7,7 +7,7 @@ import torch
 
 from aaeframe.benchmarking import SUITES
 from aaeframe.benchmarking.case import BenchSettings, IncorrectResult
-from aaeframe.benchmarking.installed import obstacle
+from aaeframe.benchmarking.installed import unsupported_reason
 from aaeframe.training.loop import Training
 from aaeframe_kernels.dispatch import launches
 
@@ -16,7 +16,10 @@ SMALL = [case for suite in SUITES.values() for case in suite.load()(BenchSetting
 FULL = [case for suite in SUITES.values() for case in suite.load()(BenchSettings(CPU))]
 GPU = [case for suite in SUITES.values() for case in suite.load()(BenchSettings(torch.device("cuda")))]
 RUNNABLE = [
-    pytest.param(it, id=f"{case.name}-{it.name}") for case in SMALL for it in case.alternatives if it.obstacle is None
+    pytest.param(it, id=f"{case.name}-{it.name}")
+    for case in SMALL
+    for it in case.alternatives
+    if it.unsupported_reason is None
 ]
 
 
@@ -140,7 +143,7 @@ def test_steps_that_do_not_train_are_told(last):
 
 
 def test_what_is_not_installed_is_told_with_the_way_to_get_it():
-    assert obstacle("json") is None
-    assert obstacle("a_package_of_nobody") == (
+    assert unsupported_reason("json") is None
+    assert unsupported_reason("a_package_of_nobody") == (
         'a_package_of_nobody is not installed: pip install "aaeframe[benchmark]"'
     )

@@ -103,7 +103,7 @@ def test_a_case_of_which_nothing_runs_is_a_report_of_failures():
     [
         pytest.param(Alternative("baseline", broken), id="broken"),
         pytest.param(Alternative("baseline", returning(2), check=wrong), id="wrong"),
-        pytest.param(Alternative("baseline", broken, obstacle="not installed"), id="absent"),
+        pytest.param(Alternative("baseline", broken, unsupported_reason="not installed"), id="absent"),
     ],
 )
 def test_without_a_right_baseline_there_are_no_ratios(baseline):
@@ -114,7 +114,7 @@ def test_without_a_right_baseline_there_are_no_ratios(baseline):
 
 
 def test_an_alternative_that_is_not_installed_is_told():
-    absent = Alternative("absent", broken, obstacle="not installed: pip install it")
+    absent = Alternative("absent", broken, unsupported_reason="not installed: pip install it")
     report = measure_case(case(Alternative("here", returning(1)), absent), SETTINGS, LIMITS)
     assert report.missing == {"absent": "not installed: pip install it"}
     assert report.failed == {}

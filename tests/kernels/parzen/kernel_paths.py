@@ -18,7 +18,11 @@ pytestmark = pytest.mark.usefixtures("triton_only", "poisoned")
 def not_forced(monkeypatch):
     """Triton kernels because they can run, as on a GPU, not because the environment says so."""
     monkeypatch.delenv("AAEFRAME_KERNELS")
-    monkeypatch.setattr(paths, "choose", lambda device, obstacle=None: Choice("cpu" if obstacle else "triton", "test"))
+    monkeypatch.setattr(
+        paths,
+        "choose",
+        lambda device, unsupported_reason=None: Choice("cpu" if unsupported_reason else "triton", "test"),
+    )
 
 
 def served(x, samples, bandwidths, precision="auto"):
