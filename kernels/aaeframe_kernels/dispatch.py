@@ -61,7 +61,7 @@ def forced() -> bool:
 def refusal(unsupported_reason: str) -> KernelUnavailable:
     """The error if the Triton kernels are forced but not supported, with the reason as a clause."""
     return KernelUnavailable(
-        f"{VARIABLE}=triton asks for the Triton kernels, but {obstacle}; unset {VARIABLE}, or set it to cpu"
+        f"{VARIABLE}=triton asks for the Triton kernels, but {unsupported_reason}; unset {VARIABLE}, or set it to cpu"
     )
 
 

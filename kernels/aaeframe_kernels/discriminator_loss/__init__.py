@@ -5,4 +5,4 @@ from __future__ import annotations
 from aaeframe_kernels.discriminator_loss.op import discriminator_loss
 from aaeframe_kernels.discriminator_loss.reference import DiscriminatorLoss, LossKind
 
-__all__ = ["DiscriminatorLoss", "Kind", "discriminator_loss"]
+__all__ = ["DiscriminatorLoss", "LossKind", "discriminator_loss"]

@@ -93,7 +93,7 @@ def test_a_wrong_result_is_told_and_ends_in_exit_code_1(cli, monkeypatch, tmp_pa
     def wrong(problem, result):
         raise IncorrectResult("the loss is off")
 
-    monkeypatch.setattr(discriminator_loss.ParzenProblem, "check", wrong)
+    monkeypatch.setattr(discriminator_loss.LossProblem, "check", wrong)
     outcome = cli("bench", "--quick", "--case", "loss", "--device", "cpu", "--out", tmp_path / "bench.json")
     assert outcome.code == 1
     assert "FAILED: aaeframe, few torch operations: IncorrectResult: the loss is off" in outcome.out
