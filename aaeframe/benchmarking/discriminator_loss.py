@@ -15,7 +15,7 @@ from aaeframe.benchmarking.case import Alternative, BenchSettings, Case, Facts, 
 from aaeframe.benchmarking.forced import forced
 from aaeframe_kernels import discriminator_loss
 from aaeframe_kernels.discriminator_loss.reference import Form, reference
-from aaeframe_kernels.dispatch import Path
+from aaeframe_kernels.dispatch import Backend
 
 WIDTH: Final = 1000
 BATCHES: Final = (100, 1024)
@@ -103,15 +103,15 @@ class LossProblem:
     def __init__(self, batch: int, width: int, device: torch.device) -> None:
         self.batch, self.width, self.device = batch, width, device
 
-    def alternative(self, name: str, loss: Callable[[Inputs], Tensor], path: Path | None = None) -> Alternative:
-        """A way to compute the loss; it is ours if it has a path."""
+    def alternative(self, name: str, loss: Callable[[Inputs], Tensor], backend: Backend | None = None) -> Alternative:
+        """A way to compute the loss; it is ours if it has a backend."""
         return Alternative(
             name,
             lambda: partial(with_gradients, loss, self.inputs),
             self.check,
             self.work,
-            ours=path is not None,
-            within=nullcontext if path is None else partial(forced, path),
+            ours=backend is not None,
+            within=nullcontext if backend is None else partial(forced, backend),
         )
 
     @cached_property

@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aaeframe_kernels.dispatch import VARIABLE, Path
+from aaeframe_kernels.dispatch import VARIABLE, Backend
 
 
 @contextmanager
-def forced(path: Path) -> Iterator[None]:
+def forced(backend: Backend) -> Iterator[None]:
     """Force a backend inside the block; the kernels raise an error if it cannot run."""
     before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = path
+    os.environ[VARIABLE] = backend
     try:
         yield
     finally:

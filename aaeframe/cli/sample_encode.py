@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from aaeframe import data as datasets
     from aaeframe.runs.run import Run
-    from aaeframe.storage.npz import Array
+    from aaeframe.storage.npz import StoredArray
 
 OutFile = Annotated[Path | None, typer.Option(help="Where to write, .npz; in the run's folder if not given.")]
 
@@ -120,7 +120,7 @@ def reconstruct(
     _write(out or run / "reconstructions.npz", arrays, json)
 
 
-def _decoded(run: Run, code: Mapping[str, Tensor], labels: Tensor | None) -> Array:
+def _decoded(run: Run, code: Mapping[str, Tensor], labels: Tensor | None) -> StoredArray:
     """The data of codes, decoded as they are asked for."""
     import numpy as np
 
@@ -174,7 +174,7 @@ def _rows(
     return dataset.split(split or Part.test), dataset.class_names
 
 
-def _write(path: Path, arrays: Mapping[str, Array], json: bool) -> None:
+def _write(path: Path, arrays: Mapping[str, StoredArray], json: bool) -> None:
     """Write the arrays, whole or not at all, and say what and where."""
     from aaeframe.cli.console import print_json, say
     from aaeframe.storage.npz import write_npz

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 import torch
 
-Path: TypeAlias = Literal["triton", "cpu", "reference"]
+Backend: TypeAlias = Literal["triton", "cpu", "reference"]
 """The implementations.
 
 - `triton`: fused kernels on a GPU, or in Triton's interpreter.
@@ -32,7 +32,7 @@ class KernelUnavailable(RuntimeError):
 class Choice(NamedTuple):
     """A backend, and a clause with the reason."""
 
-    path: Path
+    backend: Backend
     reason: str
 
 
@@ -44,13 +44,13 @@ def choose(device: torch.device, unsupported_reason: str | None = None) -> Choic
     wanted = os.environ.get(VARIABLE)
     if not wanted:
         return _default(device, unsupported_reason)
-    if wanted not in get_args(Path):
-        raise KernelUnavailable(f"{VARIABLE}={wanted!r} names no path; there are: {', '.join(get_args(Path))}")
+    if wanted not in get_args(Backend):
+        raise KernelUnavailable(f"{VARIABLE}={wanted!r} names no backend; there are: {', '.join(get_args(Backend))}")
     if wanted == "triton":
         unsupported_reason = _unsupported_reason(device) or unsupported_reason
         if unsupported_reason:
             raise refusal(unsupported_reason)
-    return Choice(wanted, f"{VARIABLE}={wanted}")  # type: ignore[arg-type]  # one of Path, checked above
+    return Choice(wanted, f"{VARIABLE}={wanted}")  # type: ignore[arg-type]  # one of Backend, checked above
 
 
 def forced() -> bool:
@@ -74,11 +74,9 @@ def _default(device: torch.device, unsupported_reason: str | None) -> Choice:
     if device.type != "cuda":
         return Choice("cpu", f"tensors are on {device.type}")
     unsupported_reason = _unsupported_reason(device) or unsupported_reason
-    return (
-        Choice("cpu", unsupported_reason)
-        if unsupported_reason
-        else Choice("triton", "tensors are on a GPU and triton is installed")
-    )
+    if unsupported_reason:
+        return Choice("cpu", unsupported_reason)
+    return Choice("triton", "tensors are on a GPU and triton is installed")
 
 
 @functools.cache

@@ -51,7 +51,7 @@ def test_triton_without_a_gpu_or_the_interpreter_is_an_error(call, monkeypatch):
 def test_an_unknown_path_is_an_error(monkeypatch):
     monkeypatch.setenv("AAEFRAME_KERNELS", "cuda")
 
-    with pytest.raises(KernelUnavailable, match="'cuda' names no path; there are: triton, cpu, reference"):
+    with pytest.raises(KernelUnavailable, match="'cuda' names no backend; there are: triton, cpu, reference"):
         choose(CPU)
 
 

@@ -41,11 +41,11 @@ def discriminator_loss(
     form = Form(kind, (len(features),) if sizes is None else tuple(sizes), relu)
     _check(features, weight, bias, target, row_weight, form)
     inputs = (features, weight, bias, target, row_weight)
-    path = choose(features.device, unsupported_reason(inputs, form)).path
-    launches[f"{path}/{NAME}"] += 1
-    if path == "reference":
+    backend = choose(features.device, unsupported_reason(inputs, form)).backend
+    launches[f"{backend}/{NAME}"] += 1
+    if backend == "reference":
         return reference(*inputs, form)
-    return cpu_loss(*inputs, form) if path == "cpu" else fused_loss(inputs, form)
+    return cpu_loss(*inputs, form) if backend == "cpu" else fused_loss(inputs, form)
 
 
 def _check(features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, row_weight: Tensor, form: Form) -> None:

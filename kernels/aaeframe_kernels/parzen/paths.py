@@ -34,12 +34,12 @@ def prepare(
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r} is unknown; there are: {', '.join(PRECISIONS)}")
-    path, reason = choose(x.device, "none of them computes in float64" if precision == "float64" else None)
-    if path == "reference":
+    backend, reason = choose(x.device, "none of them computes in float64" if precision == "float64" else None)
+    if backend == "reference":
         return (_reference(x, bandwidths, precision, reason),)
     if precision == "float64":
         return (PortableEngine(x, bandwidths, torch.float64),)
-    if path == "triton":
+    if backend == "triton":
         return _triton(x, bandwidths, precision)
     if precision == "auto":
         return _automatic(x, bandwidths, compiled)
@@ -73,11 +73,11 @@ def describe(device: torch.device | str = "cpu", *, attempt: bool = False) -> st
     `attempt`: compile the CPU's epilogue now, which takes seconds, and report the result.
     """
     try:
-        path, reason = choose(torch.device(device))
+        backend, reason = choose(torch.device(device))
     except KernelUnavailable as failure:
         return f"unavailable: {failure}"
-    if path != "cpu":
-        return f"{path}, because {reason}"
+    if backend != "cpu":
+        return f"{backend}, because {reason}"
     finding = int8.find()
     fast = f"int8x2 for 8-bit data and fp32 for other data ({finding.reason})"
     slow = f"fp32 for all data ({finding.reason})"

@@ -209,7 +209,7 @@ def test_samples_without_likelihood_are_refused(cli, run):
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [("triton", "AAEFRAME_KERNELS=triton asks for the Triton kernels, but"), ("tritn", "names no path; there are: ")],
+    [("triton", "AAEFRAME_KERNELS=triton asks for the Triton kernels, but"), ("tritn", "names no backend; ")],
 )
 def test_a_forced_kernel_that_cannot_run_is_an_error_in_words(cli, done, run, quick, monkeypatch, path, words):
     monkeypatch.setenv("AAEFRAME_KERNELS", path)

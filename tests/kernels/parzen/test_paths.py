@@ -180,7 +180,7 @@ class TestDescription:
 
     def test_says_that_a_forced_path_cannot_run(self, monkeypatch):
         monkeypatch.setenv(VARIABLE, "fpga")
-        assert describe().startswith("unavailable: AAEFRAME_KERNELS='fpga' names no path")
+        assert describe().startswith("unavailable: AAEFRAME_KERNELS='fpga' names no backend")
 
     def test_says_that_there_is_no_compiler(self, monkeypatch):
         monkeypatch.setenv("PATH", "")
