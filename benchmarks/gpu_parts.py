@@ -90,7 +90,7 @@ def compiled_step(batch: int) -> Part:
 def rehearsed_compiled_step(device: torch.device) -> list[dict[str, Any]]:
     """Dynamo traces what it would compile, and torch runs it: no compiler is needed."""
     case = compiled_case(Steps(SMALL, 10, "alternating", device), backend="eager")
-    return [asdict(measure_case(case, Settings(device, quick=True), limits_of(device, quick=True)))]
+    return [asdict(measure_case(case, BenchSettings(device, quick=True), limits_of(device, quick=True)))]
 
 
 PARTS: Mapping[str, Part] = {

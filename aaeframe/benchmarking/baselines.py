@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from inspect import unwrap
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +54,7 @@ class PlainEager:
         self.update(self.generator_optimizer, generator)
         return {"reconstruction": reconstruction, "discriminator": discriminator, "generator": generator}
 
-    def joint_step(self, pixels: Tensor) -> Losses:
+    def joint_step(self, pixels: Tensor) -> StepLosses:
         """One encoding: the discriminator's turn, then one update on reconstruction and generator loss together."""
         x = self.images(pixels)
         z = self.encode(x)

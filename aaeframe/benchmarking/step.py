@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.optimizers import build_optimizers
 from aaeframe.assembly.recipe_parts import build_recipe
 from aaeframe.benchmarking.baselines import PlainCompiled, PlainEager
-from aaeframe.benchmarking.case import Alternative, Case, Facts, IncorrectResult, Settings, Work
+from aaeframe.benchmarking.case import Alternative, BenchSettings, Case, Facts, IncorrectResult, Work
 from aaeframe.benchmarking.compiling import Compiling
 from aaeframe.benchmarking.counts import adam_traffic, count
 from aaeframe.benchmarking.forced import forced
@@ -38,11 +38,10 @@ from aaeframe.training.device import arithmetic
 from aaeframe.training.loss_weights import LossWeights
 
 GPU_BATCHES: Final = (100, 1024, 8192)
-Losses: TypeAlias = Mapping[str, Tensor]
 Arithmetic: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 
-def cases(settings: Settings) -> list[Case]:
+def cases(settings: BenchSettings) -> list[Case]:
     """Both schedules at the paper's batch; on a GPU also larger batches, and each against `torch.compile`."""
     sizes = Sizes(side=8, width=16, code=2) if settings.quick else Sizes()
     batches: tuple[int, ...] = (10,) if settings.quick else (100,)
@@ -170,7 +169,7 @@ class Steps:
         def prepare() -> Callable[[], Any]:
             step = self.step_of(PlainCompiled(self.sizes, self.device, **options))
 
-            def take() -> Losses:
+            def take() -> StepLosses:
                 if graphs:  # they ask to be told where a step begins: what it returned before is overwritten then
                     torch.compiler.cudagraph_mark_step_begin()
                 losses = step(self.pixels)
@@ -187,7 +186,7 @@ class Steps:
         name = f"plain script {precision}, torch.compile {' '.join(options.values())}"
         return Alternative(name, prepare, check, work=partial(self.work, precision), within=compiling.watched)
 
-    def step_of(self, script: PlainEager) -> Callable[[Tensor], Losses]:
+    def step_of(self, script: PlainEager) -> Callable[[Tensor], StepLosses]:
         """The script's step of this schedule."""
         return script.joint_step if self.schedule == "joint" else script.step
 
@@ -226,7 +225,7 @@ class Steps:
 class Remembering:
     """A step that returns the reconstruction losses of its first and of its last call."""
 
-    def __init__(self, step: Callable[[], Losses], within: Arithmetic = nullcontext) -> None:
+    def __init__(self, step: Callable[[], StepLosses], within: Arithmetic = nullcontext) -> None:
         self._step, self._within = step, within
         self._first: Tensor | None = None
 

@@ -10,7 +10,7 @@ from torch._dynamo import config
 
 from aaeframe.benchmarking import compiling
 from aaeframe.benchmarking.baselines import PlainCompiled
-from aaeframe.benchmarking.case import Case, IncorrectResult, Settings
+from aaeframe.benchmarking.case import BenchSettings, Case, IncorrectResult
 from aaeframe.benchmarking.compiling import Compiling
 from aaeframe.benchmarking.limits import Limits
 from aaeframe.benchmarking.measure import measure_case
@@ -23,7 +23,7 @@ pytestmark = [  # of what torch does when it compiles
 ]
 
 CPU, SIZES = torch.device("cpu"), Sizes(side=8, width=8, code=2)
-SETTINGS = Settings(CPU, quick=True)
+SETTINGS = BenchSettings(CPU, quick=True)
 LIMITS = Limits(gemm={}, by={}, absent={}, copy=1e6)
 EAGER = {"backend": "eager", "fullgraph": False, "dynamic": False}
 
