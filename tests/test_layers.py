@@ -229,9 +229,9 @@ def test_loop_and_recipes_know_nothing_of_each_others_surroundings(start, forbid
 LATER = {
     ("aaeframe.configuration.resolve", "aaeframe.data"): "the room is torch-free at import",
     ("aaeframe.runs.run", "aaeframe.figures.gallery"): "matplotlib takes a second to import",
-    ("aaeframe.reproduce.columns", "aaeframe.reproduce.rivals"): "the command line lists columns without torch",
     ("aaeframe.benchmarking.compiling", "torch._dynamo"): "it takes a second to import",
     ("aaeframe.benchmarking.compiling", "torch._dynamo.utils"): "it takes a second to import",
+    ("aaeframe.reproduce.experiments", "aaeframe.reproduce.rivals"): "the command line lists columns without torch",
     ("aaeframe_kernels.parzen.launch", "aaeframe_kernels.parzen.kernel"): "triton is optional",
     ("aaeframe_kernels.discriminator_loss.launch", "aaeframe_kernels.discriminator_loss.kernel"): "triton is optional",
 }

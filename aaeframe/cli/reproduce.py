@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from aaeframe.components.registry import Registry
     from aaeframe.evaluation.likelihood import Progress
-    from aaeframe.reproduce.cells import Cell, Given
-    from aaeframe.reproduce.filling import Until
-    from aaeframe.reproduce.results import Result
-    from aaeframe.reproduce.rows import Row
+    from aaeframe.reproduce.cells import Cell, DataOverride
+    from aaeframe.reproduce.experiments import Experiment
+    from aaeframe.reproduce.table import Result
+    from aaeframe.reproduce.work import Deadline
 
 
 def reproduce(
@@ -55,8 +55,8 @@ def reproduce(
     recorded: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE",
-            help="The results.json of another folder, whose runs are not made anew; may be repeated.",
+            metavar="FOLDER",
+            help="A folder of records, as in benchmarks/results, whose cells are not made anew; may be repeated.",
         ),
     ] = None,
     curves: Annotated[
@@ -70,11 +70,11 @@ def reproduce(
     ] = False,
     json: options.Json = False,
 ) -> None:
-    """Train and judge the paper's experiments, and print its tables with our columns beside.
+    """Train and evaluate the paper's experiments, and print its tables with our columns.
 
-    What is done is found in the folder and not done again. Several processes may fill one folder. What diverged is
-    tried again once its diverged.json is removed; what is of other settings or cannot be read is told of, and not used.
-    Runs of other machines, or whose folders are gone, are taken from the tables that told of them.
+    Each finished cell has a record.json under FOLDER/records, and is not made again. Several processes may fill one
+    folder. A run that diverged is tried again once its record is removed. Runs and records of other settings, and
+    those that cannot be read, are reported and not used. Records of other machines are copied with --recorded.
     """
     from aaeframe.reproduce.cells import cells, selected
 
@@ -85,7 +85,7 @@ def reproduce(
     if not list_only:
         _check_given(given)
         _check_data(todo, registry)
-    _take(recorded or (), todo, out, registry)
+    _copy(recorded or (), todo, out, registry)
     if list_only:
         _list(row or (), column or (), out, given, registry, json)
         return
@@ -96,9 +96,9 @@ def reproduce(
     raise typer.Exit(code)
 
 
-def _given(names: Sequence[str], data: str | None, held_out: tuple[int, int] | None) -> Given | None:
-    """The data in place of the presets'; ConfigError if it is that of no row, or there is none to hold out of."""
-    from aaeframe.reproduce.cells import Given
+def _given(names: Sequence[str], data: str | None, held_out: tuple[int, int] | None) -> DataOverride | None:
+    """The data instead of the presets'; ConfigError if no row is named, or if there is nothing to hold rows out of."""
+    from aaeframe.reproduce.cells import DataOverride
 
     if data is None:
         if held_out is not None:
@@ -106,19 +106,19 @@ def _given(names: Sequence[str], data: str | None, held_out: tuple[int, int] | N
         return None
     if not names:
         raise ConfigError("--data is in place of the data of rows that are named; name them: aaeframe reproduce ROW")
-    return Given(data, held_out)
+    return DataOverride(data, held_out)
 
 
-def _take(tables: Sequence[Path], todo: Sequence[Cell], out: Path, registry: Registry) -> None:
+def _copy(folders: Sequence[Path], todo: Sequence[Cell], out: Path, registry: Registry) -> None:
     from aaeframe.cli.console import note
-    from aaeframe.reproduce.taking import take
+    from aaeframe.reproduce.work import copy_records
 
-    for sentence in take(tables, todo, out, registry):
+    for sentence in copy_records(folders, todo, out, registry):
         note(sentence)
 
 
-def _check_given(given: Given | None) -> None:
-    """Refuse before any work data that cannot be had."""
+def _check_given(given: DataOverride | None) -> None:
+    """Refuse data that cannot be loaded before any work."""
     from aaeframe import data as datasets
 
     if given is not None:
@@ -126,7 +126,7 @@ def _check_given(given: Given | None) -> None:
 
 
 def _check_picture(path: Path, out: Path, list_only: bool) -> None:
-    """Refuse before any work a picture that cannot be drawn."""
+    """Refuse a picture that cannot be drawn before any work."""
     if list_only:
         raise ConfigError("--curves draws what was trained, and --list trains nothing; leave one of them out")
     if path.suffix.lower() != ".png":
@@ -138,30 +138,31 @@ def _check_picture(path: Path, out: Path, list_only: bool) -> None:
 
 
 def _check_data(todo: Sequence[Cell], registry: Registry) -> None:
-    """Refuse before any work a folder whose runs are of other data."""
-    from aaeframe.reproduce.state import State, state
+    """Refuse a folder whose runs are of other data before any work."""
+    from aaeframe.reproduce.record import State
+    from aaeframe.reproduce.work import status
 
-    for standing in (state(cell, registry) for cell in todo):
-        if standing.state is State.OTHER_DATA:
-            raise ConfigError(standing.told)
+    for found in (status(cell, registry) for cell in todo):
+        if found.state is State.OTHER_DATA:
+            raise ConfigError(found.reason)
 
 
 def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | None) -> int:
-    """Fill cells until all is done, the time is up or the user wants to stop; the exit code.
+    """Fill cells until all are done, the time is up or the user wants to stop; return the exit code.
 
-    A cell that fails, or is not to be worked at, is told of, and the others go on.
+    A cell that fails, or must not be worked on, is reported, and the others continue.
     """
     from aaeframe.cli.console import err, plain
     from aaeframe.cli.interrupts import stoppable
-    from aaeframe.reproduce.filling import SetAside, Until
-    from aaeframe.reproduce.stored import refresh
+    from aaeframe.reproduce.table import refresh
+    from aaeframe.reproduce.work import Deadline, SetAside
 
     console, failed = err(), False
     with stoppable(console) as stop:
-        stop_asked = Until(stop, None if minutes is None else time.monotonic() + 60 * minutes)
+        stop_asked = Deadline(stop, None if minutes is None else time.monotonic() + 60 * minutes)
         for cell in todo:
             try:
-                worked = _work_at(cell, registry, console, stop_asked)
+                worked = _work_on(cell, registry, console, stop_asked)
             except AaeframeError as error:
                 failed, worked = True, not isinstance(error, SetAside)
                 console.print(plain(f"error: {cell.name}: {error}"), markup=False)
@@ -169,39 +170,42 @@ def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | 
                 refresh(out, registry)
             if stop() or (worked and stop_asked.late):
                 break
-    _tell_what_is_left(todo, registry, console)
+    _print_what_is_left(todo, registry, console)
     return stop.exit_code if stop.asked else int(failed)
 
 
-def _tell_what_is_left(todo: Sequence[Cell], registry: Registry, console: Console) -> None:
-    from aaeframe.reproduce.state import LEFT, state
+def _print_what_is_left(todo: Sequence[Cell], registry: Registry, console: Console) -> None:
+    from aaeframe.reproduce.work import is_left
 
-    left = [cell.name for cell in todo if state(cell, registry).state in LEFT]
+    left = [cell.name for cell in todo if is_left(cell, registry)]
     if left:
         again = shlex.join(["aaeframe", *sys.argv[1:]])
         console.print(f"{len(left)} of {len(todo)} runs are left, {left[0]} first; go on with: {again}", markup=False)
 
 
-def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: Until) -> bool:
-    """Do what is left of one cell, unless another process does; whether something was done."""
+def _work_on(cell: Cell, registry: Registry, console: Console, stop_asked: Deadline) -> bool:
+    """Do what is left of one cell, unless another process does; return whether something was done."""
     from aaeframe.cli.console import note
     from aaeframe.cli.interrupts import shown
     from aaeframe.cli.progress import samples_shown
-    from aaeframe.reproduce.columns import ByGenerator
-    from aaeframe.reproduce.filling import Views, fill, is_filled
+    from aaeframe.reproduce.experiments import ByGenerator
+    from aaeframe.reproduce.work import ProgressHooks, fill, is_done, recount
     from aaeframe.storage.locks import try_lock
 
-    if is_filled(cell, registry):
+    if is_done(cell, registry):
+        recount(cell)
         return False
     with try_lock(cell.folder) as mine:
         if not mine:
             console.print(f"{cell.name}: another process is at it", markup=False)
             return False
-        if not is_filled(cell, registry):
+        if not is_done(cell, registry):
             console.print(cell.name, markup=False)
-            views = Views(lambda: shown(console, stop_asked), samples_shown, lambda: _generator_shown(console), note)
-            fill(cell, registry, views, stop_asked)
-            if isinstance(cell.how, ByGenerator) and not is_filled(cell, registry):
+            hooks = ProgressHooks(
+                lambda: shown(console, stop_asked), samples_shown, lambda: _generator_shown(console), note
+            )
+            fill(cell, registry, hooks, stop_asked)
+            if isinstance(cell.filled_by, ByGenerator) and not is_done(cell, registry):
                 more = "; it needs a larger --budget" if stop_asked.late else ""
                 console.print(f"{cell.name}: not done, and begins anew: no part of it is kept{more}", markup=False)
     return True
@@ -209,7 +213,7 @@ def _work_at(cell: Cell, registry: Registry, console: Console, stop_asked: Until
 
 @contextmanager
 def _generator_shown(console: Console) -> Iterator[Progress]:
-    """Inside, how far a generator is shows in one line of a terminal, or, elsewhere, at the end of each pass."""
+    """Show the progress of a generator in one line of a terminal or, elsewhere, at the end of each pass."""
     with console.status("") as status:
 
         def show(doing: str, done: int, of: int) -> None:
@@ -221,11 +225,10 @@ def _generator_shown(console: Console) -> Iterator[Progress]:
 
 
 def _report(out: Path, registry: Registry, json: bool) -> list[Result]:
-    """Print the table of all that is in the folder, whoever made it, and write it there; what it is of."""
+    """Print and write the table of all records in the folder; return its results."""
     from aaeframe.cli.console import out as console
     from aaeframe.cli.console import print_json, say, table
-    from aaeframe.reproduce.stored import as_json, refresh
-    from aaeframe.reproduce.table import notes, sections
+    from aaeframe.reproduce.table import as_json, notes, refresh, sections
 
     found = refresh(out, registry)
     if json:
@@ -239,30 +242,29 @@ def _report(out: Path, registry: Registry, json: bool) -> list[Result]:
     return found
 
 
-def _draw(found: Sequence[Result], chosen: Sequence[tuple[Row, str]], path: Path) -> None:
+def _draw(found: Sequence[Result], chosen: Sequence[tuple[Experiment, str]], path: Path) -> None:
     from aaeframe.cli.console import note
-    from aaeframe.reproduce.drawing import draw_curves
+    from aaeframe.reproduce.table import draw_curves
 
-    asked = {(row.name, column) for row, column in chosen}
-    drawn = draw_curves([it for it in found if (it.row.name, it.column) in asked], path)
-    note(f"learning curves are in {path}" if drawn else f"no run here tells its error by epoch, so {path} is not drawn")
+    asked = {(experiment.name, column) for experiment, column in chosen}
+    drawn = draw_curves([it for it in found if (it.experiment.name, it.column) in asked], path)
+    note(f"learning curves are in {path}" if drawn else f"no run here has errors by epoch, so {path} is not drawn")
 
 
 def _list(
-    names: Sequence[str], columns: Sequence[str], out: Path, data: Given | None, registry: Registry, json: bool
+    names: Sequence[str], columns: Sequence[str], out: Path, data: DataOverride | None, registry: Registry, json: bool
 ) -> None:
-    """Print what there is to fill, and how much of it is filled."""
+    """Print all rows and columns, and how many of their cells are done."""
     from aaeframe.cli.console import out as console
     from aaeframe.cli.console import print_json, table
-    from aaeframe.reproduce import rows
-    from aaeframe.reproduce.columns import COLUMNS
+    from aaeframe.reproduce.experiments import COLUMNS, EXPERIMENTS
 
     found = [
-        _listed(row, column, out, data, registry)
-        for row in rows.ROWS.values()
-        if row.name in names or not names
+        _listed(experiment, column, out, data, registry)
+        for experiment in EXPERIMENTS.values()
+        if experiment.name in names or not names
         for column in COLUMNS
-        if column in row.columns and (column in columns or not columns)
+        if column in experiment.columns and (column in columns or not columns)
     ]
     if json:
         print_json({"cells": found})
@@ -281,18 +283,20 @@ def _list(
     console().print(table("Rows and columns", titles, lines, numbers=False))
 
 
-def _listed(row: Row, column: str, out: Path, data: Given | None, registry: Registry) -> dict[str, Any]:
+def _listed(
+    experiment: Experiment, column: str, out: Path, data: DataOverride | None, registry: Registry
+) -> dict[str, Any]:
     from aaeframe.reproduce.cells import cells
-    from aaeframe.reproduce.state import State, state
+    from aaeframe.reproduce.record import State
+    from aaeframe.reproduce.work import status
 
-    every = Counter(state(cell, registry).state for cell in cells([(row, column)], out, seeds=None, data=data))
-    how = row.columns[column]
+    every = Counter(status(it, registry).state for it in cells([(experiment, column)], out, seeds=None, data=data))
     return {
-        "row": row.name,
+        "row": experiment.name,
         "column": column,
-        **how.as_dict(),
+        **experiment.columns[column].as_dict(),
         "done": every[State.DONE],
-        "not_done": {it.value: every[it] for it in State if every[it] and it not in (State.DONE, State.NOTHING)},
+        "not_done": {it.value: every[it] for it in State if every[it] and it not in (State.DONE, State.MISSING)},
         "of": every.total(),
-        "default": column in row.default and not row.by_name_only,
+        "default": column in experiment.default and not experiment.opt_in,
     }

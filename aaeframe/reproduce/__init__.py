@@ -1,19 +1,10 @@
-"""What `aaeframe reproduce` does: fills the paper's tables by presets and by other generators, and tells what it found.
+"""The paper's tables, filled by presets and by rival models: what is behind `aaeframe reproduce`.
 
-rows        the experiments, and what fills which column
-columns     the columns, and the two ways to fill one: by a preset, by a generator
-published   what others report for them
-cells       one number of the table: a row, a column, a seed; and the order in which they are filled
-state       where a cell stands: what its folder holds, and whether it is worked at
-filling     trains, evaluates and estimates what a cell lacks
-divergence  that a run diverged
-found       what stands in the folder of a run
-measured    what stands in that of a generator, and how it comes there
-recorded    what a table tells of a run whose folder is not at hand
-taking      how that comes there, from another folder's table
-criteria    whether a run counts
-results     from all folders to the table
-table       the table as texts
-markdown    the same in Markdown, with what is published
-stored      the table as JSON, and its two files
+experiments  the rows and columns of the tables
+published    the numbers that others report
+cells        one number of the table each; the order in which they are filled
+record       what is known of a cell: one record.json each
+work         trains, evaluates and estimates what a cell lacks, and writes its record
+table        records as text, Markdown, JSON and learning curves
+rivals/      the generators that the paper compares with
 """

@@ -1,33 +1,32 @@
-"""The cells of the table: which are asked for, how each is trained, and in which order they are filled."""
+"""The cells of the table: which exist, how each is trained, and in which order they are filled."""
 
 from __future__ import annotations
 
 import difflib
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aaeframe.configuration.compose import compose, without_none
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import ConfigError
-from aaeframe.reproduce import rows
-from aaeframe.reproduce.columns import COLUMNS, ByGenerator, ByPreset, Column
-from aaeframe.reproduce.rows import Row
+from aaeframe.reproduce import experiments
+from aaeframe.reproduce.experiments import COLUMNS, ByGenerator, ByPreset, Column, Experiment
 
 
 @dataclass(frozen=True)
-class Given:
-    """Data in place of a column's."""
+class DataOverride:
+    """Data used instead of a column's own."""
 
     source: str
     held_out: tuple[int, int] | None = None
-    """Validation and test rows, where the source has no split of its own and a tenth each is not wanted."""
+    """Validation and test rows, for a source without a split of its own; a tenth each if not given."""
 
     @property
-    def named(self) -> Given:
-        """The same by the name of its file alone, which is the same everywhere."""
-        return Given(Path(self.source).name, self.held_out)
+    def named(self) -> DataOverride:
+        """The same data by its file name alone, which is the same on every machine."""
+        return DataOverride(Path(self.source).name, self.held_out)
 
     def __str__(self) -> str:
         rows = "" if self.held_out is None else f" with {self.held_out[0]} and {self.held_out[1]} rows held out"
@@ -36,78 +35,97 @@ class Given:
 
 @dataclass(frozen=True)
 class Cell:
-    """A row, a column and a seed: one number of the table. Rows may share the run behind it."""
+    """An experiment, a column and a seed: one number of the table. Experiments may share the run behind it."""
 
-    row: Row
+    experiment: Experiment
     column: str
     seed: int
-    """Of everything random in the run."""
-    place: int
-    """Of the seed among those of the column, from 0."""
+    """The seed of everything random in the run."""
+    index: int
+    """The position of the seed among those of the column, from 0."""
     out: Path
     """The folder of the table."""
-    data: Given | None = None
-    """In place of the column's data."""
+    data: DataOverride | None = None
 
     @property
-    def how(self) -> Column:
-        """How the column is filled."""
-        return self.row.columns[self.column]
+    def filled_by(self) -> Column:
+        """What fills the column."""
+        return self.experiment.columns[self.column]
 
     @property
-    def of(self) -> Given:
-        """The data, the column's if none was given, by name."""
+    def actual_data(self) -> DataOverride:
+        """The data by name, the column's own if none was given."""
         if self.data is not None:
             return self.data.named
-        if isinstance(self.how, ByGenerator):
-            return Given(self.how.data)
+        if isinstance(self.filled_by, ByGenerator):
+            return DataOverride(self.filled_by.data)
         data = self.config().data
-        return Given(data.source, data.held_out).named
+        return DataOverride(data.source, data.held_out).named
 
     @property
     def folder(self) -> Path:
-        """The run's."""
-        return self.out / self.row.folder / self.column / f"seed-{self.seed}"
+        """The folder of the run."""
+        return self.out / self.experiment.folder / self.column / f"seed-{self.seed}"
+
+    @property
+    def record(self) -> Path:
+        """The file of the cell's record."""
+        return self.out / "records" / self.experiment.name / self.column / f"seed-{self.seed}" / "record.json"
 
     @property
     def name(self) -> str:
-        """For people."""
-        return f"{self.row.name}, {self.column}, seed {self.seed}"
+        """The name for people."""
+        return f"{self.experiment.name}, {self.column}, seed {self.seed}"
+
+    @property
+    def sharing(self) -> list[Cell]:
+        """The cells that use the same run, this one among them."""
+        return [
+            replace(self, experiment=it)
+            for it in experiments.EXPERIMENTS.values()
+            if it.folder == self.experiment.folder and self.column in it.columns
+        ]
+
+    def on_data(self, data: DataOverride) -> Cell:
+        """The same cell on other data; the column's own is not named."""
+        own = replace(self, data=None)
+        return own if data == own.actual_data else replace(self, data=data)
 
     def config(self) -> Config:
-        """The run's configuration, of a column by a preset."""
-        assert isinstance(self.how, ByPreset)
-        seeded = {"training": {"seed": self.seed}}
-        if self.data is None:
-            return compose(self.how.preset, None, seeded, self.how.settings)
-        given = {"data": without_none({"source": self.data.source, "held_out": self.data.held_out})}
-        return compose(self.how.preset, None, {**given, **seeded}, self.how.settings)
+        """The configuration of the run, for a column that is filled by a preset."""
+        assert isinstance(self.filled_by, ByPreset)
+        preset, overrides = self.filled_by.preset, self.filled_by.overrides
+        table = {"training": {"seed": self.seed}}
+        if self.data is not None:
+            table["data"] = without_none({"source": self.data.source, "held_out": self.data.held_out})
+        return compose(preset, None, table, overrides)
 
     def commands(self) -> tuple[str, ...]:
-        """What trains and judges the same by itself, in the folder of the table."""
-        if isinstance(self.how, ByGenerator):
+        """Commands that train and evaluate the same run alone, in the folder of the table."""
+        if isinstance(self.filled_by, ByGenerator):
             return (self._reproduce(),)
-        return self._train(self.how), self._evaluate()
+        return self._train(self.filled_by), self._evaluate()
 
-    def _train(self, how: ByPreset) -> str:
-        settings, data = list(how.settings), []
+    def _train(self, preset: ByPreset) -> str:
+        settings, data = list(preset.overrides), []
         if self.data is not None:
             data = ["--data", self.data.source]
             settings += [] if self.data.held_out is None else [f"data.held_out={list(self.data.held_out)}"]
         given = [part for setting in settings for part in ("--set", setting)]
-        train = ["aaeframe", "train", "--preset", how.preset, *given, *data, "--seed", str(self.seed)]
+        train = ["aaeframe", "train", "--preset", preset.preset, *given, *data, "--seed", str(self.seed)]
         return shlex.join([*train, "--out", self._relative])
 
     def _evaluate(self) -> str:
-        samples = [] if self.row.samples is None else ["--likelihood", "--samples", str(self.row.samples)]
-        return shlex.join(["aaeframe", "evaluate", self._relative, *samples])
+        samples = self.experiment.samples
+        likelihood = [] if samples is None else ["--likelihood", "--samples", str(samples)]
+        return shlex.join(["aaeframe", "evaluate", self._relative, *likelihood])
 
     def _reproduce(self) -> str:
-        """There is no other command for a generator; it makes the seeds before this one, too."""
+        """The only command for a generator; it also makes the seeds before this one."""
         data = [] if self.data is None else ["--data", self.data.source]
         if self.data is not None and self.data.held_out is not None:
             data += ["--held-out", *map(str, self.data.held_out)]
-        asked = [self.row.name, "--column", self.column, "--seeds", str(self.place + 1)]
+        asked = [self.experiment.name, "--column", self.column, "--seeds", str(self.index + 1)]
         return shlex.join(["aaeframe", "reproduce", *asked, *data, "--out", "."])
 
     @property
@@ -115,59 +133,70 @@ class Cell:
         return self.folder.relative_to(self.out).as_posix()
 
 
-def selected(names: Sequence[str], columns: Sequence[str]) -> list[tuple[Row, str]]:
-    """The rows and columns asked for, each once; of what is not named, what is filled by default.
+def selected(names: Sequence[str], columns: Sequence[str]) -> list[tuple[Experiment, str]]:
+    """The experiments and columns asked for, each once; the default ones where none is named.
 
-    ConfigError if a row or a column is not known, or a row that is named has none of the columns.
+    Raises:
+        ConfigError: a row or a column is unknown, or a named row has none of the columns.
     """
     for name in names:
-        _check(name, rows.ROWS, "row")
+        _check(name, experiments.EXPERIMENTS, "row")
     for column in columns:
         _check(column, COLUMNS, "column")
-    asked = [row for row in rows.ROWS.values() if row.name in names or (not names and not row.by_name_only)]
-    chosen = [
-        (row, column) for row in asked for column in dict.fromkeys(columns) or row.default if column in row.columns
-    ]
-    for row in asked:
-        if names and all(row is not it for it, _ in chosen):
+    asked = [it for it in experiments.EXPERIMENTS.values() if it.name in names or (not names and not it.opt_in)]
+    chosen = [(it, column) for it in asked for column in dict.fromkeys(columns) or it.default if column in it.columns]
+    for experiment in asked:
+        if names and all(experiment is not it for it, _ in chosen):
             raise ConfigError(
-                f"the row {row.name!r} has no column {' or '.join(map(repr, columns))}; it has: "
-                f"{', '.join(row.columns)}"
+                f"the row {experiment.name!r} has no column {' or '.join(map(repr, columns))}; it has: "
+                f"{', '.join(experiment.columns)}"
             )
     return chosen
 
 
-def cells(chosen: Iterable[tuple[Row, str]], out: Path, *, seeds: int | None, data: Given | None = None) -> list[Cell]:
-    """The cells of rows and columns, in the order in which they are filled; `seeds` of each, or all it has.
+def cells(
+    chosen: Iterable[tuple[Experiment, str]], out: Path, *, seeds: int | None, data: DataOverride | None = None
+) -> list[Cell]:
+    """The first `seeds` cells, or all, of each experiment and column, in the order in which they are filled.
 
-    ConfigError if more seeds are asked for than a column has.
+    Raises:
+        ConfigError: a column has fewer seeds than asked for.
     """
     found = []
-    for row, column in chosen:
-        how = row.columns[column]
-        fixed = how.seeds
+    for experiment, column in chosen:
+        filled_by = experiment.columns[column]
+        fixed = filled_by.seeds
         if seeds is not None and seeds > len(fixed):
             raise ConfigError(
-                f"{seeds} seeds were asked for, but {how} fixes {len(fixed)}, "
-                f"which are {', '.join(map(str, fixed))}: seeds are not added once runs are judged"
+                f"{seeds} seeds were asked for, but {filled_by} fixes {len(fixed)}, "
+                f"which are {', '.join(map(str, fixed))}: seeds are not added once runs are evaluated"
             )
-        found += [Cell(row, column, seed, place, out, data) for place, seed in enumerate(fixed[:seeds])]
+        found += [Cell(experiment, column, seed, index, out, data) for index, seed in enumerate(fixed[:seeds])]
     return in_order(found)
 
 
 def in_order(cells: Iterable[Cell]) -> list[Cell]:
-    """As a budget is best spent: column after column, in each one seed of every row before the next seed.
+    """Sort cells as a budget is best spent: column by column, one seed of every row before the next seed.
 
-    Seeds beyond those that a column fills early come when all else is done. Generators, which cannot be resumed, are
-    the last among either.
+    Seeds beyond a column's priority seeds come last. Generators, which cannot be resumed, end either part.
     """
-    turns, lines = list(COLUMNS), list(rows.ROWS)
+    columns, rows = list(COLUMNS), list(experiments.EXPERIMENTS)
 
     def turn(cell: Cell) -> tuple[bool, bool, int, int, int]:
-        late = cell.place >= cell.how.early
-        return late, isinstance(cell.how, ByGenerator), turns.index(cell.column), cell.place, lines.index(cell.row.name)
+        late = cell.index >= cell.filled_by.priority_seeds
+        generator = isinstance(cell.filled_by, ByGenerator)
+        return late, generator, columns.index(cell.column), cell.index, rows.index(cell.experiment.name)
 
     return sorted(cells, key=turn)
+
+
+def find(row: str, column: str, seed: str, out: Path) -> Cell | None:
+    """The cell of these names; None if there is none."""
+    experiment = experiments.EXPERIMENTS.get(row)
+    if experiment is None or column not in experiment.columns:
+        return None
+    every = cells([(experiment, column)], out, seeds=None)
+    return next((it for it in every if it.folder.name == seed), None)
 
 
 def _check(name: str, known: Mapping[str, object], kind: str) -> None:

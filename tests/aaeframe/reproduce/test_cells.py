@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from aaeframe.errors import ConfigError
-from aaeframe.reproduce.cells import Given, cells, selected
-from aaeframe.reproduce.rows import ROWS
+from aaeframe.reproduce.cells import DataOverride, cells, selected
+from aaeframe.reproduce.experiments import EXPERIMENTS
 
 OUT = Path("reproduction")
 
 
 def names(chosen):
-    return [(row.name, column) for row, column in chosen]
+    return [(experiment.name, column) for experiment, column in chosen]
 
 
 def test_by_default_the_main_columns_of_every_row_on_mnist():
@@ -71,7 +71,7 @@ def test_a_generator_is_made_by_the_command_that_made_it():
     assert [(cell.column, cell.seed) for cell in todo] == [("gan", 0), ("gan", 1), ("gmmn", 0), ("gmmn", 1)]
     assert todo[1].folder == OUT / "likelihood" / "gan" / "seed-1"
     assert todo[1].commands() == ("aaeframe reproduce likelihood --column gan --seeds 2 --out .",)
-    (own,) = cells(chosen[:1], OUT, seeds=1, data=Given("my digits.npz", (100, 200)))
+    (own,) = cells(chosen[:1], OUT, seeds=1, data=DataOverride("my digits.npz", (100, 200)))
     assert own.commands() == (
         "aaeframe reproduce likelihood --column gmmn --seeds 1 --data 'my digits.npz' --held-out 100 200 --out .",
     )
@@ -79,22 +79,22 @@ def test_a_generator_is_made_by_the_command_that_made_it():
 
 def test_cells_are_filled_as_a_budget_is_best_spent():
     todo = cells(selected([], []), OUT, seeds=None)
-    turns = [key for key, _ in groupby((cell.column, cell.place) for cell in todo)]
+    turns = [key for key, _ in groupby((cell.column, cell.index) for cell in todo)]
     in_time = [("label-free", place) for place in range(3)] + [("modern", place) for place in range(3)]
     assert turns[:6] == in_time
     assert turns[6:9] == [("adversarial", place) for place in range(3)]
-    first = [cell for cell in todo if (cell.column, cell.place) == ("label-free", 0)]
-    assert [cell.row.name for cell in first][:5] == [
+    first = [cell for cell in todo if (cell.column, cell.index) == ("label-free", 0)]
+    assert [cell.experiment.name for cell in first][:5] == [
         "100-labels",
         "1000-labels",
         "all-labels",
         "16-clusters",
         "30-clusters",
     ]
-    early = [cell.row.name for cell in todo if (cell.column, cell.place) == ("adversarial", 1)]
+    early = [cell.experiment.name for cell in todo if (cell.column, cell.index) == ("adversarial", 1)]
     assert early[:2] == ["100-labels", "30-clusters"]
-    late = todo[next(i for i, cell in enumerate(todo) if cell.place >= cell.how.early) :]
-    assert all(cell.place >= cell.how.early for cell in late)
+    late = todo[next(i for i, cell in enumerate(todo) if cell.index >= cell.filled_by.priority_seeds) :]
+    assert all(cell.index >= cell.filled_by.priority_seeds for cell in late)
 
 
 def test_what_is_named_twice_is_there_once():
@@ -103,16 +103,16 @@ def test_what_is_named_twice_is_there_once():
 
 def test_generators_which_cannot_be_resumed_come_last_in_their_turn():
     todo = cells(selected(["likelihood"], ["gan", "universal", "modern"]), OUT, seeds=None)
-    early = [cell.column for cell in todo if cell.place < cell.how.early]
+    early = [cell.column for cell in todo if cell.index < cell.filled_by.priority_seeds]
     assert early == ["modern"] * 3 + ["universal"] + ["gan"] * 3
 
 
 def test_data_of_ones_own_is_that_of_the_run_and_its_command():
-    faces = [(ROWS["faces-likelihood"], "modern")]
-    (cell,) = cells(faces, OUT, seeds=1, data=Given("my faces.npz", (100, 200)))
+    faces = [(EXPERIMENTS["faces-likelihood"], "modern")]
+    (cell,) = cells(faces, OUT, seeds=1, data=DataOverride("my faces.npz", (100, 200)))
     assert cell.config().data.source == "my faces.npz"
     assert cell.config().data.held_out == (100, 200)
     assert "--set 'data.held_out=[100, 200]' --data 'my faces.npz'" in cell.commands()[0]
-    (cell,) = cells(faces, OUT, seeds=1, data=Given("faces.npz"))
+    (cell,) = cells(faces, OUT, seeds=1, data=DataOverride("faces.npz"))
     assert cell.config().data.held_out is None
     assert "held_out" not in cell.commands()[0]

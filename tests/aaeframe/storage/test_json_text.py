@@ -4,8 +4,9 @@ import pytest
 
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import RunError
-from aaeframe.reproduce import divergence, measured
-from aaeframe.reproduce.found import find
+from aaeframe.reproduce import record
+from aaeframe.reproduce.cells import cells
+from aaeframe.reproduce.experiments import EXPERIMENTS
 from aaeframe.storage.formats import loads_json
 from aaeframe.storage.locks import training_lock
 from aaeframe.storage.run_folder import RunFolder, create
@@ -24,19 +25,20 @@ def test_what_is_no_json_or_too_deep_is_a_value_error(text):
 
 
 @pytest.mark.parametrize(
-    ("read", "name"),
-    [
-        (divergence.read, "diverged.json"),
-        (measured.read, "result.json"),
-        (find, "evaluation.json"),
-        (find, "metrics.jsonl"),
-    ],
+    ("column", "name"), [("gan", "result.json"), ("modern", "evaluation.json"), ("modern", "metrics.jsonl")]
 )
-def test_a_file_of_a_cell_that_is_too_deep_is_told_of(tmp_path, read, name):
-    run = create(RunFolder(tmp_path / "run"), Config().to_toml(), lambda inside: None)
+def test_a_file_of_a_cell_that_is_too_deep_is_told_of(tmp_path, column, name):
+    (cell,) = cells([(EXPERIMENTS["likelihood"], column)], tmp_path, seeds=1)
+    run = create(RunFolder(cell.folder), Config().to_toml(), lambda inside: None)
     (run.path / name).write_text(DEEP + "\n")
     with pytest.raises(RunError, match=f"{name} .*nested too deeply.*remove"):
-        read(run.path)
+        record.of_cell(cell)
+
+
+def test_a_record_that_is_too_deep_is_told_of(tmp_path):
+    (tmp_path / "record.json").write_text(DEEP)
+    with pytest.raises(RunError, match=r"record.json .*nested too deeply.*remove"):
+        record.read(tmp_path / "record.json")
 
 
 def test_a_lock_that_is_too_deep_names_no_process(tmp_path):

@@ -6,11 +6,10 @@ import pytest
 
 from aaeframe.configuration import presets
 from aaeframe.evaluation import matching, two_sample
+from aaeframe.reproduce import experiments
 from aaeframe.reproduce import rivals as generators
-from aaeframe.reproduce import rows
-from aaeframe.reproduce.columns import ByGenerator, ByPreset
+from aaeframe.reproduce.experiments import ByGenerator, ByPreset, Experiment
 from aaeframe.reproduce.rivals import Settings
-from aaeframe.reproduce.rows import Row
 from aaeframe.runs.run import Run
 
 ABOUT = """
@@ -48,24 +47,25 @@ PRESETS = {
     "tiny-clusters": CLUSTERS + SMALL.format(recipe="clustering"),
     "tiny-code": '[prior.z]\ncomponent = "gaussian"' + SMALL.format(recipe="unsupervised"),
 }
+LARGE = experiments.EXPERIMENTS["16-clusters"]
 ROWS = {
     row.name: row
     for row in (
-        Row(
+        Experiment(
             name="clusters",
             title="a dozen clusters",
             unit="%",
             columns={
                 "label-free": ByPreset("tiny-clusters", ("label_free.mutual_information=0.1",)),
-                "terms": ByPreset("tiny-clusters", rows.ROWS["16-clusters"].columns["terms"].settings, judged=False),
+                "terms": ByPreset("tiny-clusters", LARGE.columns["terms"].overrides, judged=False),
             },
             default=("label-free",),
-            paper=rows.ROWS["16-clusters"].paper,
+            paper=LARGE.paper,
             error="clustering",
-            picked=True,
+            best_of_seeds=True,
         ),
         *(
-            Row(
+            Experiment(
                 name=name,
                 title=name,
                 unit="nats",
@@ -73,7 +73,7 @@ ROWS = {
                 default=("modern",),
                 paper=None,
                 samples=samples,
-                runs_of="likelihood",
+                shares_runs_with="likelihood",
             )
             for name, samples, more in (("likelihood", 20, {"gan": ByGenerator("gan")}), ("more", 40, {}))
         ),
@@ -89,7 +89,7 @@ def tiny(monkeypatch, tmp_path):
     for name, text in PRESETS.items():
         (folder / f"{name}.toml").write_text(ABOUT.format(name=name) + text)
     monkeypatch.setattr(presets, "files", lambda package: folder)
-    monkeypatch.setattr(rows, "ROWS", ROWS)
+    monkeypatch.setattr(experiments, "EXPERIMENTS", ROWS)
     small = Settings(epochs=2, batch_size=600, hidden=(8,), noise=4, learning_rate=1e-3, dropout=0.0)
     monkeypatch.setattr(generators, "DEFAULTS", {"gan": small})
     monkeypatch.setattr(ByGenerator, "data", "digits")

@@ -13,12 +13,34 @@ from PIL import Image
 
 import aaeframe
 from aaeframe.errors import TrainingDiverged
-from aaeframe.reproduce import divergence, filling
 from aaeframe.reproduce import rivals as generators
+from aaeframe.reproduce import work
 from aaeframe.storage.locks import try_lock
 
 SETTINGS = ["epochs=2", "batch_size=600", "hidden=[8]", "noise=4", "learning_rate=0.001", "dropout=0.0"]
 """Of the tiny generator."""
+RECORD = "reproduction/records/clusters/label-free/seed-3/record.json"
+
+
+@pytest.fixture
+def diverged(cli, monkeypatch):
+    """Runs a command in which the training of the first seed diverges before its first step."""
+
+    def run(*arguments):
+        real = work.starting.start
+
+        def start(config, *rest, **options):
+            if config.training.seed == 3:
+                raise TrainingDiverged("step 2: the loss is nan")
+            return real(config, *rest, **options)
+
+        with monkeypatch.context() as inside:
+            inside.setattr(work.starting, "start", start)
+            outcome = cli(*arguments)
+        assert outcome.code == 1
+        return outcome
+
+    return run
 
 
 def stored(path):
@@ -76,7 +98,7 @@ def test_a_budget_of_nothing_does_one_piece_at_a_time_and_says_how_to_go_on(done
 def test_learning_curves_of_what_is_asked_for_are_drawn(done, tmp_path):
     done("reproduce", "clusters", "--column", "terms", "--seeds", 1)
     outcome = done("reproduce", "likelihood", "--seeds", 1, "--curves", "nothing.png")
-    assert "no run here tells its error by epoch, so nothing.png is not drawn" in outcome.err
+    assert "no run here has errors by epoch, so nothing.png is not drawn" in outcome.err
     assert not (tmp_path / "nothing.png").exists()
     outcome = done("reproduce", "clusters", "--seeds", 1, "--json", "--out", "new", "--curves", "new/curves.PNG")
     assert outcome.json == stored(tmp_path / "new")
@@ -112,6 +134,13 @@ def test_rows_that_share_runs_train_and_evaluate_them_once(done, tmp_path, evalu
     assert not (tmp_path / "reproduction/more").exists()
 
 
+def test_a_run_that_diverged_did_so_in_all_rows_that_share_it(diverged, tmp_path):
+    diverged("reproduce", "likelihood", "--seeds", 1)
+    for row in ("likelihood", "more"):
+        column = stored(tmp_path / "reproduction")["rows"][row]["columns"]["modern"]
+        assert [(it["seed"], it["state"]) for it in column["aside"]] == [(3, "diverged")]
+
+
 def test_the_table_is_of_all_that_is_in_the_folder(done, tmp_path):
     done("reproduce", "likelihood", "--seeds", 1)
     outcome = done("reproduce", "clusters", "--column", "terms", "--seeds", 1, "--json")
@@ -140,6 +169,7 @@ def test_a_run_whose_last_checkpoint_is_damaged_is_trained_again_from_the_one_be
     newest = max((run / "checkpoints").iterdir())
     (newest / file).write_bytes((newest / file).read_bytes()[:-1])
     (run / "evaluation.json").unlink()
+    (tmp_path / RECORD).unlink()
     outcome = done("reproduce", "clusters", "--seeds", 1)
     assert f"{file} cannot be used: " in outcome.err
     assert f"{newest.name} is kept as" in outcome.err
@@ -150,51 +180,42 @@ def test_what_is_worth_telling_of_a_run_that_is_only_judged_is_a_note(done, tmp_
     done("reproduce", "clusters", "--seeds", 1)
     run = tmp_path / "reproduction/clusters/label-free/seed-3"
     (run / "evaluation.json").unlink()
+    (tmp_path / RECORD).unlink()
     config = (run / "config.toml").read_text()
     (run / "config.toml").write_text(config.replace(f'aaeframe = "{aaeframe.__version__}"', 'aaeframe = "0.0.1"'))
     assert "note: the run was made with aaeframe 0.0.1" in done("reproduce", "clusters", "--seeds", 1).err
 
 
-def test_a_run_that_diverges_does_not_stop_the_others(cli, monkeypatch, tmp_path):
-    real = filling.starting.start
-
-    def start(config, *arguments, **options):
-        if config.training.seed == 3:
-            raise TrainingDiverged("step 2: the loss is nan")
-        return real(config, *arguments, **options)
-
-    monkeypatch.setattr(filling.starting, "start", start)
-    outcome = cli("reproduce", "clusters")
-    assert outcome.code == 1
+def test_a_run_that_diverges_does_not_stop_the_others(diverged, tmp_path):
+    outcome = diverged("reproduce", "clusters")
     assert "error: clusters, label-free, seed 3: step 2: the loss is nan" in outcome.err
     column = stored(tmp_path / "reproduction")["rows"]["clusters"]["columns"]["label-free"]
     assert [it["seed"] for it in column["seeds"]] == [5]
-    kept = tmp_path / "reproduction/clusters/label-free/seed-3/diverged.json"
-    assert json.loads(kept.read_text()) == {"step": 2, "sentence": "step 2: the loss is nan"}
+    kept = json.loads((tmp_path / RECORD).read_text())
+    assert (kept["value"], kept["diverged"]) == (None, "step 2: the loss is nan")
 
 
-def test_what_diverged_is_tried_again_once_its_file_is_removed(cli, tmp_path):
-    folder = tmp_path / "reproduction/clusters/label-free/seed-3"
-    divergence.write(folder, TrainingDiverged("step 2: the loss is nan"))
+def test_what_diverged_is_tried_again_once_its_record_is_removed(cli, diverged, tmp_path):
+    diverged("reproduce", "clusters", "--seeds", 1)
     outcome = cli("reproduce", "clusters", "--seeds", 1)
     assert outcome.code == 1
-    assert "diverged: step 2: the loss is nan; to try again, remove its diverged.json" in " ".join(outcome.err.split())
+    words = f"diverged: step 2: the loss is nan; to try again, remove {RECORD}"
+    assert words in " ".join(outcome.err.split())
     assert "are left" not in outcome.err
     assert "1 diverged" in outcome.out
     assert "0 of 2, 1 diverged" in cli("reproduce", "clusters", "--list").out
-    (folder / "diverged.json").unlink()
-    folder.rmdir()
+    (tmp_path / RECORD).unlink()
     assert cli("reproduce", "clusters", "--seeds", 1).code == 0
 
 
 def test_the_first_interrupt_stops_after_the_step_and_the_table_is_printed(cli, monkeypatch):
-    real = filling.starting.start
+    real = work.starting.start
 
     def start(config, registry, *, out, observers):
         signal.raise_signal(signal.SIGINT)
         return real(config, registry, out=out, observers=observers)
 
-    monkeypatch.setattr(filling.starting, "start", start)
+    monkeypatch.setattr(work.starting, "start", start)
     outcome = cli("reproduce", "clusters")
     assert outcome.code == 130
     assert "stopping after this step" in outcome.err
@@ -214,7 +235,7 @@ def test_what_there_is_to_fill_is_listed_and_nothing_trained(done, tmp_path):
             "column": "modern",
             "preset": "tiny-code",
             "generator": None,
-            "settings": [],
+            "overrides": [],
             "done": 0,
             "not_done": {},
             "of": 2,
@@ -225,7 +246,7 @@ def test_what_there_is_to_fill_is_listed_and_nothing_trained(done, tmp_path):
             "column": "gan",
             "preset": None,
             "generator": "gan",
-            "settings": SETTINGS,
+            "overrides": SETTINGS,
             "done": 0,
             "not_done": {},
             "of": 3,
@@ -273,6 +294,7 @@ def test_data_other_than_that_of_the_folder_is_refused_before_work(done, cli, re
 
 def test_an_evaluation_by_hand_of_other_weights_is_not_that_of_the_table(done, tmp_path, evaluated):
     done("reproduce", "clusters", "--seeds", 1)
+    (tmp_path / RECORD).unlink()
     folder = tmp_path / "reproduction/clusters/label-free/seed-3"
     path = folder / "evaluation.json"
     mine = json.loads(path.read_text())
@@ -285,6 +307,34 @@ def test_an_evaluation_by_hand_of_other_weights_is_not_that_of_the_table(done, t
     assert seed["value"] > 0
 
 
+def test_what_is_done_by_hand_after_the_record_changes_no_number_but_is_counted(done, tmp_path, evaluated):
+    done("reproduce", "clusters", "--seeds", 1)
+    before = json.loads((tmp_path / RECORD).read_text())
+    folder = tmp_path / "reproduction/clusters/label-free/seed-3"
+    (folder / "evaluation.json").unlink()
+    with (folder / "test_accesses.jsonl").open("a") as file:
+        file.write("{}\n")
+    done("reproduce", "clusters", "--seeds", 1)
+    assert len(evaluated) == 1
+    assert json.loads((tmp_path / RECORD).read_text()) == {**before, "test_accesses": 2}
+
+
+def test_a_record_that_was_not_written_when_its_run_was_done_is_written_without_another_look(
+    done, tmp_path, evaluated, measured
+):
+    asked = (("clusters", "--seeds", 1), ("likelihood", "--column", "gan", "--seeds", 1))
+    for it in asked:
+        done("reproduce", *it)
+    records = sorted((tmp_path / "reproduction/records").glob("*/*/*/record.json"))
+    before = [it.read_bytes() for it in records]
+    for it in records:
+        it.unlink()
+    for it in asked:
+        assert "are left" not in done("reproduce", *it).err
+    assert (len(evaluated), len(measured), len(before)) == (1, 1, 2)
+    assert [it.read_bytes() for it in records] == before
+
+
 def test_a_folder_that_cannot_be_read_does_not_stop_the_others(cli, tmp_path):
     folder = tmp_path / "reproduction/clusters/label-free/seed-3"
     folder.mkdir(parents=True)
@@ -294,12 +344,11 @@ def test_a_folder_that_cannot_be_read_does_not_stop_the_others(cli, tmp_path):
     assert words in " ".join(outcome.err.split())
     column = stored(tmp_path / "reproduction")["rows"]["clusters"]["columns"]["label-free"]
     assert [it["seed"] for it in column["seeds"]] == [5]
-    assert [it["state"] for it in column["aside"]] == ["unreadable"]
 
 
-def test_what_is_set_aside_takes_no_budget_from_the_next(cli, tmp_path):
+def test_what_is_set_aside_takes_no_budget_from_the_next(cli, diverged, tmp_path):
     folder = tmp_path / "reproduction/clusters/label-free"
-    divergence.write(folder / "seed-3", TrainingDiverged("step 2: the loss is nan"))
+    diverged("reproduce", "clusters", "--seeds", 1)
     outcome = cli("reproduce", "clusters", "--budget", 0)
     assert (folder / "seed-5/config.toml").is_file()
     assert "1 of 2 runs are left, clusters, label-free, seed 5 first" in outcome.err
@@ -334,7 +383,7 @@ def test_a_generator_is_trained_and_measured_once(done, tmp_path, measured):
     values = [it["value"] for it in column["seeds"]]
     assert (column["mean"], column["standard_deviation"]) == (mean(values), pytest.approx(stdev(values)))
     assert (column["done"], column["of"], column["unfinished"]) == (2, 3, [])
-    assert (column["preset"], column["generator"], column["settings"]) == (None, "gan", SETTINGS)
+    assert (column["preset"], column["generator"], column["overrides"]) == (None, "gan", SETTINGS)
     assert column["tuned"] == "on validation rows"
     assert [(it["epochs"], it["test_accesses"], it["counts"]) for it in column["seeds"]] == [(2, 1, None)] * 2
     assert column["seeds"][1]["commands"] == ["aaeframe reproduce likelihood --column gan --seeds 2 --out ."]
@@ -374,7 +423,7 @@ def test_test_rows_that_were_looked_at_for_nothing_are_counted(done, monkeypatch
 
     def measure(*arguments):
         real(*arguments)
-        raise filling.Stopped
+        raise work.Stopped
 
     monkeypatch.setattr(generators, "measure", measure)
     done(*GAN, "--seeds", 1)

@@ -1,0 +1,340 @@
+"""Work on cells: train, evaluate and estimate what a cell lacks, and write its record."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from aaeframe import data as datasets
+from aaeframe.components.registry import Registry
+from aaeframe.errors import AaeframeError, CheckpointError, ConfigError, RunError, TrainingDiverged
+from aaeframe.evaluation.likelihood import Progress
+from aaeframe.reproduce import record, rivals
+from aaeframe.reproduce.cells import Cell, DataOverride, cells, find
+from aaeframe.reproduce.experiments import TEST, ByGenerator
+from aaeframe.reproduce.record import RESULT, CellStatus, Record, State
+from aaeframe.runs import run as runs
+from aaeframe.runs import start as starting
+from aaeframe.runs.run import Run, read_config
+from aaeframe.runs.start import Observers
+from aaeframe.storage import checkpoint as checkpoints
+from aaeframe.storage.atomic import write_atomically, writing
+from aaeframe.storage.run_folder import RunFolder
+from aaeframe.training.device import environment
+from aaeframe.version import __version__
+
+
+class Stopped(Exception):
+    """Asked to stop within an estimate, which is resumed later, or within a generator, which starts anew."""
+
+
+class SetAside(RunError):
+    """The content of a cell's folder is neither worked on nor counted."""
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """Whether to stop: the user asked for it, or the time is up."""
+
+    asked: Callable[[], bool]
+    deadline: float | None
+    """Seconds on the monotonic clock; None if there is no limit."""
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is up."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        return self.asked() or self.late
+
+
+@dataclass(frozen=True)
+class ProgressHooks:
+    """How the pieces of work are shown, one at a time."""
+
+    training: Callable[[], AbstractContextManager[Observers]]
+    """Opened around a training; the observers ask to stop, too."""
+    estimate: Callable[[], AbstractContextManager[Progress]]
+    """Opened around the estimate of a likelihood."""
+    generator: Callable[[], AbstractContextManager[Progress]]
+    """Opened around the training and the estimate of a generator, which reports epochs like samples."""
+    warn: Callable[[str], None]
+    """Called with warnings about a trained run that is only evaluated."""
+
+
+def status(cell: Cell, registry: Registry) -> CellStatus:
+    """The status of a cell on the data asked for: by its record or, if that is not final, by the folder of its run."""
+    found = _status(cell, registry)
+    if found.record is None or found.cell.actual_data == cell.actual_data:
+        return found
+    place = cell.folder if cell.folder.exists() else cell.record
+    reason = f"{place} is of {found.cell.actual_data}, {cell.actual_data} was asked; take another --out"
+    return replace(found, state=State.OTHER_DATA, reason=reason)
+
+
+def _status(cell: Cell, registry: Registry) -> CellStatus:
+    recorded = record.status(cell, registry)
+    if recorded.state not in (State.MISSING, State.UNFINISHED, State.OTHER_SETTINGS):
+        return recorded
+    here = _status_of_folder(cell, registry)
+    # A record of other settings keeps no run that is here from its end.
+    return here if here.state is not State.MISSING or recorded.state is State.UNFINISHED else recorded
+
+
+def _status_of_folder(cell: Cell, registry: Registry) -> CellStatus:
+    """The status by the cell's folder, where even a run that is done lacks its record."""
+    try:
+        found = record.of_cell(cell)
+        if found is not None:
+            here = record.compare(cell, found, cell.folder, registry)
+            return here if here.reason else replace(here, state=State.UNFINISHED)
+        if cell.folder.exists() and not isinstance(cell.filled_by, ByGenerator):
+            raise RunError(f"{cell.folder} is no run: it has no config.toml; remove it, and the run is trained")
+    except AaeframeError as error:
+        return CellStatus(cell, State.UNREADABLE, reason=str(error))
+    return CellStatus(cell, State.MISSING)
+
+
+def is_left(cell: Cell, registry: Registry) -> bool:
+    """Whether there is work to do."""
+    return status(cell, registry).state in (State.MISSING, State.UNFINISHED)
+
+
+def is_done(cell: Cell, registry: Registry) -> bool:
+    """Whether the cell has its number."""
+    return status(cell, registry).state is State.DONE
+
+
+def fill(cell: Cell, registry: Registry, hooks: ProgressHooks, stop_asked: Callable[[], bool]) -> None:
+    """Do what is left to do, until asked to stop, and write the record. Test rows are evaluated once.
+
+    `is_done` says whether it is finished. A generator that is stopped leaves nothing.
+
+    Raises:
+        SetAside: the folder or the record is of other settings or data, has diverged, or cannot be read.
+        AaeframeError: training or evaluation failed; a divergence is recorded.
+    """
+    reason = status(cell, registry).reason
+    if reason:
+        raise SetAside(reason)
+    try:
+        for _ in _work(cell, registry, hooks, stop_asked):
+            _write_records(cell, registry)
+            if stop_asked():
+                return
+        _write_records(cell, registry)
+    except Stopped:
+        return
+    except TrainingDiverged as error:
+        _write_divergence(cell, registry, " ".join(str(error).split()))
+        raise
+
+
+def _write_records(cell: Cell, registry: Registry) -> None:
+    """Record all cells that share the run, as far as they are done; of the others, the one that the run is named by."""
+    for it in cell.sharing:
+        found = record.of_cell(it)
+        if found is None or (not found.finished and it.experiment.folder != it.experiment.name):
+            continue
+        if found.finished or record.status(it, registry).state not in (State.DONE, State.DIVERGED):
+            record.write(it.record, found)
+
+
+def _write_divergence(cell: Cell, registry: Registry, sentence: str) -> None:
+    for it in cell.sharing:
+        if record.status(it, registry).state is not State.DONE:
+            found = record.of_cell(it) or record.of_nothing(it, registry)
+            record.write(it.record, found.model_copy(update={"value": None, "diverged": sentence}))
+
+
+def recount(cell: Cell) -> None:
+    """Add accesses to test rows that were made by hand after the record was written."""
+    found = record.read(cell.record)
+    accesses = record.count_lines(RunFolder(cell.folder).test_accesses)
+    if found is not None and not found.recorded and accesses > found.test_accesses:
+        record.write(cell.record, found.model_copy(update={"test_accesses": accesses}))
+
+
+def _work(cell: Cell, registry: Registry, hooks: ProgressHooks, stop_asked: Callable[[], bool]) -> Iterator[None]:
+    """The pieces of work that are left, each done when it is asked for."""
+    if isinstance(cell.filled_by, ByGenerator):
+        if not (cell.folder / RESULT).is_file():
+            with hooks.generator() as progress:
+                _measure(cell, cell.filled_by, _stoppable(progress, stop_asked, least=0))
+        return
+    run = _trained(cell, registry, hooks.warn)
+    if run is None:
+        with hooks.training() as observers:
+            if _has_begun(cell):
+                run = starting.resume(cell.folder, registry, observers=observers)
+            else:
+                run = starting.start(cell.config(), registry, out=cell.folder, observers=observers)
+        yield
+    folder = RunFolder(cell.folder)
+    evaluations = record.evaluations_of(folder, read_config(folder), record.metrics_of(folder))
+    if TEST not in evaluations:
+        folder.write_evaluation(TEST, run.evaluate(split=TEST))
+        yield
+    samples = cell.experiment.samples
+    if samples is not None and cell.experiment.evaluation not in evaluations:
+        with hooks.estimate() as progress:
+            run.likelihood(split=TEST, samples=samples, progress=_stoppable(progress, stop_asked, least=1))
+
+
+def _trained(cell: Cell, registry: Registry, warn: Callable[[str], None]) -> Run | None:
+    """The run, if it is trained to its end; None if it is not, or if its newest checkpoint is damaged."""
+    if not _has_begun(cell):
+        return None
+    warnings: list[str] = []
+    try:
+        run = runs.load(cell.folder, registry, warn=warnings.append)
+    except CheckpointError:  # resuming reports it, from an older checkpoint or not
+        return None
+    if not run.finished:  # resuming gives the same warnings
+        return None
+    for sentence in warnings:
+        warn(sentence)
+    return run
+
+
+def _has_begun(cell: Cell) -> bool:
+    """Whether there is a run to resume; one that was stopped before its first checkpoint is removed."""
+    folder = RunFolder(cell.folder)
+    if not folder.config.is_file():
+        return False
+    if not record.metrics_of(folder) and not checkpoints.paths(folder.checkpoints):
+        shutil.rmtree(folder.path)
+        return False
+    return True
+
+
+def _measure(cell: Cell, column: ByGenerator, progress: Progress) -> None:
+    """Train and measure the cell's generator, and write the result, whole or not at all.
+
+    Whatever `progress` raises ends it between two epochs or two chunks of samples. Then only the access to test rows
+    is written, if it came to that.
+    """
+    assert cell.experiment.samples is not None
+    settings, data = record.generator_settings(column, cell.seed), cell.data or DataOverride(column.data)
+    dataset = datasets.load(data.source, held_out=data.held_out)
+    logging = _logging(cell.folder, cell.experiment.samples, progress)
+    report = rivals.measure(column.kind, dataset, settings, cell.experiment.samples, logging)
+    made = {"held_out": data.held_out, "version": __version__, "environment": environment(settings.place)}
+    text = json.dumps({**report, **made}, indent=1, allow_nan=False)
+    write_atomically(cell.folder / RESULT, f"{text}\n".encode())
+
+
+def _logging(folder: Path, samples: int, progress: Progress) -> Progress:
+    """Progress that logs the access right before the first samples meet the test rows."""
+
+    def watch(doing: str, done: int, of: int) -> None:
+        progress(doing, done, of)
+        if (doing, done) == ("test", 0):
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+            RunFolder(folder).log_test_access({"purpose": f"likelihood, {samples} samples"})
+
+    return watch
+
+
+def _stoppable(progress: Progress, stop_asked: Callable[[], bool], *, least: int) -> Progress:
+    """Progress that can end work between two chunks or epochs, after at least so many.
+
+    Finished work is let through, to be kept.
+    """
+
+    def watch(doing: str, done: int, of: int) -> None:
+        progress(doing, done, of)
+        if least <= done < of and stop_asked():
+            raise Stopped
+
+    return watch
+
+
+def copy_records(folders: Sequence[Path], asked: Iterable[Cell], out: Path, registry: Registry) -> list[str]:
+    """Copy the records of finished cells from other folders into `out`.
+
+    A column stays on one data: that which is asked of it, or else that of its cells here, or else that of the first
+    record copied. What was made here is never replaced; of two records of one cell, the later one stays.
+
+    Returns:
+        Sentences about records that were not copied.
+
+    Raises:
+        ConfigError: a folder holds no records, or one that cannot be read; then nothing is copied.
+        RunError: a record cannot be written.
+    """
+    found = [it for folder in folders for it in _records_in(folder, out)]
+    data = {_column(cell): cell.actual_data for cell in asked}
+    copied, left = [], []
+    for path, cell, content in found:
+        reason = _why_not(cell, content, path, data, registry)
+        if cell is None or reason:
+            left.append(f"{path} is not copied: {reason}")
+            continue
+        data[_column(cell)] = content.data
+        here = record.status(cell, registry)
+        if here.state not in (State.DONE, State.DIVERGED) or (here.record is not None and here.record.recorded):
+            copied.append((cell, content))
+    for cell, content in copied:
+        record.write(cell.record, content.model_copy(update={"recorded": True}))
+    return left
+
+
+def _records_in(folder: Path, out: Path) -> list[tuple[Path, Cell | None, Record]]:
+    """The records of a folder, or of the table in it, with the cells that they are of."""
+    inner = folder / "records"
+    paths = sorted((inner if inner.is_dir() else folder).glob("*/*/seed-*/record.json"))
+    if not paths:
+        raise ConfigError(f"{folder} holds no records; give the folder of a table, or its records")
+    found = []
+    for path in paths:
+        try:
+            content = record.read(path)
+        except RunError as error:
+            raise ConfigError(str(error)) from error
+        row, column, seed = path.parts[-4:-1]
+        cell = find(row, column, seed, out)
+        if content is None:  # removed meanwhile
+            continue
+        if cell is not None and cell.filled_by.judged and content.value is not None and not content.criteria:
+            raise ConfigError(f"{path} is no record: it has no criteria")
+        found.append((path, cell, content))
+    return found
+
+
+def _why_not(
+    cell: Cell | None, content: Record, path: Path, data: Mapping[tuple[str, str], DataOverride], registry: Registry
+) -> str:
+    """The reason not to copy a record, where columns are on such data already; empty if there is none."""
+    if cell is None:
+        return "there is no such cell here"
+    if not content.finished:
+        return "it is unfinished"
+    try:
+        changed = record.changed_settings(cell, content, registry)
+    except AaeframeError as error:
+        return str(error)
+    if changed:
+        return f"its settings are others now: {', '.join(changed)}"
+    here = data.get(_column(cell)) or _data_here(cell, registry)
+    if here not in (None, content.data):
+        return f"it is of {content.data}, the column here of {here}; take another --out"
+    return ""
+
+
+def _column(cell: Cell) -> tuple[str, str]:
+    return cell.experiment.folder, cell.column
+
+
+def _data_here(cell: Cell, registry: Registry) -> DataOverride | None:
+    """The data of any cell of the column in this folder."""
+    every = cells([(cell.experiment, cell.column)], cell.out, seeds=None)
+    return next((it.record.data for it in (_status(one, registry) for one in every) if it.record is not None), None)
