@@ -27,7 +27,7 @@ from aaeframe.runs.run import read_config
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.atomic import write_atomically, writing
 from aaeframe.storage.formats import loads_json
-from aaeframe.storage.metrics_file import MetricsFile, Row
+from aaeframe.storage.metrics_file import MetricsFile, MetricsRow
 from aaeframe.storage.run_folder import RunFolder
 
 TWO_SAMPLE: Final = 0.65
@@ -331,7 +331,7 @@ def _of_run(cell: Cell) -> Record | None:
 
 
 def _judgement(
-    cell: Cell, config: Config, metrics: Sequence[Row], evaluations: Mapping[str, dict[str, Any]]
+    cell: Cell, config: Config, metrics: Sequence[MetricsRow], evaluations: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """The fields that a run has once it is evaluated; none before."""
     if not {TEST, cell.experiment.evaluation} <= evaluations.keys():
@@ -401,7 +401,7 @@ def count_lines(path: Path) -> int:
     return len(path.read_bytes().splitlines()) if path.exists() else 0
 
 
-def metrics_of(folder: RunFolder) -> list[Row]:
+def metrics_of(folder: RunFolder) -> list[MetricsRow]:
     """The rows of metrics of a run, one for each finished epoch. RunError if one is incomplete."""
     rows = MetricsFile(folder.metrics).rows()
     for row in rows:
@@ -413,7 +413,7 @@ def metrics_of(folder: RunFolder) -> list[Row]:
     return rows
 
 
-def evaluations_of(folder: RunFolder, config: Config, metrics: Sequence[Row]) -> dict[str, dict[str, Any]]:
+def evaluations_of(folder: RunFolder, config: Config, metrics: Sequence[MetricsRow]) -> dict[str, dict[str, Any]]:
     """The evaluations of the finished run with the weights that it is judged by; others were made by hand."""
     if not folder.evaluation.exists():
         return {}
@@ -443,7 +443,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return {}
 
 
-def selection_score(config: Config, last: Row) -> float:
+def selection_score(config: Config, last: MetricsRow) -> float:
     """The score of a run that needs no label, from its last row of metrics; less is better.
 
     It is the sum of the weighted reconstruction loss and of the label-free terms: how confident, balanced and smooth
@@ -456,7 +456,7 @@ def selection_score(config: Config, last: Row) -> float:
     return float(sum(terms) + weight * last["reconstruction"])
 
 
-def _information(row: Row) -> float:
+def _information(row: MetricsRow) -> float:
     """I(x; y) = H(mean q(y|x)) - mean H(q(y|x)) in nats, summed over class blocks."""
     blocks = [key.partition("/")[2] for key in row if key.startswith("uncertainty/")]
     return sum((row[f"entropy/{name}"] - row[f"uncertainty/{name}"] for name in blocks), 0.0)
