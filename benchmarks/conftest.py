@@ -77,9 +77,14 @@ def _warm(alternative):
 
 
 def _small(suite, device, quick):
-    """The small case that goes with each: there may be fewer of them."""
-    small = cases(suite, device, True)
-    return [small[min(position, len(small) - 1)] for position in range(len(cases(suite, device, quick)))]
+    """The small case of the same kind as each: equal but for its sizes."""
+    small = {_kind(it.name): it for it in cases(suite, device, True)}
+    return [small[_kind(it.name)] for it in cases(suite, device, quick)]
+
+
+def _kind(name):
+    sizes = ("N=", "M=", "D=", "batch=", "pixels=", "width=", "code=", "rows=")
+    return " ".join(word for word in name.split() if not word.startswith(sizes))
 
 
 def _check_small(small, name):
