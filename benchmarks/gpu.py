@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,7 +30,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 CHILD = ROOT / "benchmarks/gpu_parts.py"
 PACKED = ROOT / ".gpu"
-SOURCES = ("aaeframe", "plugins/aaeframe_plugins", "kernels/aaeframe_kernels", "pyproject.toml")
+SOURCES = ("aaeframe", "plugins/aaeframe_plugins", "kernels/aaeframe_kernels", "pyproject.toml", "tests/kernels")
+"""What goes into our wheel, and the tests that run there."""
 NO_GPU = 77
 """Exit code of a child that finds no GPU."""
 TAIL = 30
@@ -55,23 +57,31 @@ class Run:
 
 
 GROUPS: Mapping[str, Group] = {
-    "accuracy": Group(("accuracy", "accumulator", "tf32"), 65),
-    "tests": Group(("tests",), 65),
-    "tiles": Group(("tiles",), 40),
-    "step": Group(("step-100", "step-100-compiled"), 75),
+    "accuracy": Group(("accuracy", "accumulator", "tf32"), 60),
+    "tests": Group(("tests",), 60),
+    "tiles": Group(("tiles",), 35),
+    "step": Group(("step-100",), 25),
+    "step-compiled": Group(("step-100-compiled",), 60),
     "parzen-speed": Group(("limits", "parzen-speed"), 130),
     "training": Group(("training",), 90),
-    "loss": Group(("loss",), 30),
-    "step-larger": Group(("step-1024", "step-8192"), 35),
-    "parzen": Group(("parzen",), 45),
-    "step-joint": Group(("step-joint",), 30),
-    "step-compiled": Group(("step-1024-compiled", "step-8192-compiled"), 40),
+    "loss": Group(("loss",), 20),
+    "step-larger": Group(("step-1024", "step-8192"), 30),
+    "parzen": Group(("parzen",), 40),
+    "step-joint": Group(("step-joint",), 20),
+    "step-1024-compiled": Group(("step-1024-compiled",), 35),
+    "step-8192-compiled": Group(("step-8192-compiled",), 35),
 }
 RUNS: Mapping[str, Run] = {
     # The tests compile on the host. They may run beside the accuracy part, and beside nothing that is timed.
-    "first": Run(180, (("accuracy", "tests"), ("tiles",), ("step",))),
+    "first": Run(180, (("accuracy", "tests"), ("tiles",), ("step",), ("step-compiled",))),
     "second": Run(220, (("parzen-speed",), ("training",))),
-    "third": Run(180, (("loss",), ("step-larger",), ("parzen",), ("step-joint",), ("step-compiled",))),
+    "third": Run(
+        180,
+        (
+            *(("loss",), ("step-larger",), ("parzen",), ("step-joint",)),
+            *(("step-1024-compiled",), ("step-8192-compiled",)),
+        ),
+    ),
 }
 PARTS = tuple(part for group in GROUPS.values() for part in group.parts)
 
@@ -79,8 +89,12 @@ PARTS = tuple(part for group in GROUPS.values() for part in group.parts)
 class Session:
     """Starts the groups as child processes and keeps their merged results."""
 
-    def __init__(self, out: Path, folder: Path, environment: Mapping[str, str], options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, out: Path, folder: Path, environment: Mapping[str, str], options: Sequence[str], begun: float
+    ) -> None:
+        """`begun`: when the first run began, by the monotonic clock."""
         self.out, self.folder, self.environment, self.options = out, folder, environment, options
+        self.begun = begun
         self.results: dict[str, Any] = {
             "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "command": " ".join(["python", *sys.argv]),
@@ -93,38 +107,41 @@ class Session:
         }
 
     def do(self, plan: Mapping[str, Run], parts: Sequence[str]) -> None:
-        """Do those parts that the runs have. Raises NoGpu at the first group that finds none."""
-        self.results["left_out"] = [part for part in parts if any(part in parts_of(run) for run in plan.values())]
+        """Do these parts of the runs. Raises NoGpu at the first group that finds none."""
+        self.results["left_out"] = list(parts)
         for run in plan.values():
             self.run(run, parts)
 
     def run(self, run: Run, parts: Sequence[str]) -> None:
         """Do the groups of a run. What one stage leaves of its time, the next may use."""
-        end = time.monotonic() + run.limit
+        end = self.begun + run.limit
         stages = [groups for stage in run.stages if (groups := wanted(stage, parts))]
         for number, groups in enumerate(stages):
             kept_for_later = sum(map(limit, stages[number + 1 :]))
             self.stage(groups, end - kept_for_later)
+        self.begun = time.monotonic()
 
     def stage(self, groups: Mapping[str, tuple[str, ...]], end: float) -> None:
         """Do groups at the same time, until `end` by the monotonic clock, and write what they found."""
         begun = time.monotonic()
         children = {name: self.start(name, parts) for name, parts in groups.items()}
         try:
-            for name, child in children.items():
-                ended = wait(child, end - time.monotonic())
-                self.merge(name, groups[name], ended, time.monotonic() - begun)
+            with ThreadPoolExecutor() as pool:
+                waiting = {pool.submit(wait, child, end - begun): name for name, child in children.items()}
+                for done in as_completed(waiting):
+                    name = waiting[done]
+                    self.merge(name, groups[name], done.result(), time.monotonic() - begun)
         finally:
             for child in children.values():
                 kill(child)
 
     def start(self, name: str, parts: Sequence[str]) -> subprocess.Popen[bytes]:
-        """A group in a process of its own, which leads a group of processes, so that all can be killed at once."""
+        """Start a group as a process that leads a group of processes, so that all of them can be killed at once."""
         say(f"--- {name}: {', '.join(parts)}")
         command = [sys.executable, str(CHILD), *self.options, "--group", name, "--out", str(self.file(name)), *parts]
         with self.log(name).open("wb") as log:
             return subprocess.Popen(
-                command, cwd=ROOT, env=self.environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command, cwd=ROOT, env=self.environment, stdout=log, stderr=subprocess.STDOUT, process_group=0
             )
 
     def merge(self, name: str, parts: Sequence[str], ended: str | None, seconds: float) -> None:
@@ -137,8 +154,10 @@ class Session:
         missing = [part for part in parts if part not in found["parts"]]
         for part in missing:
             why = ended or "it wrote no result"
-            told = "\n".join([why, *lines[-TAIL:]]) if part == missing[0] else f"not begun: its group ended ({why})"
-            found["parts"][part] = {"failed": told}
+            begun = part == missing[0]
+            found["parts"][part] = {
+                "failed": "\n".join([why, *telling(lines)]) if begun else f"not begun: its group ended ({why})"
+            }
         self.results["machine"] = self.results["machine"] or found.get("machine")
         self.results["groups"][name] = {"ended": ended or "finished", "seconds": round(seconds, 1)}
         self.results["parts"] |= found["parts"]
@@ -170,6 +189,12 @@ def wanted(stage: Sequence[str], parts: Sequence[str]) -> dict[str, tuple[str, .
     """The groups of a stage that have a wanted part, with these parts."""
     groups = {name: tuple(part for part in GROUPS[name].parts if part in parts) for name in stage}
     return {name: chosen for name, chosen in groups.items() if chosen}
+
+
+def telling(lines: Sequence[str]) -> list[str]:
+    """The end of what a group has printed, after the failures that it printed before."""
+    early = [line for line in lines[:-TAIL] if "FAILED" in line or "ERROR" in line]
+    return [*early, *lines[-TAIL:]]
 
 
 def limit(groups: Mapping[str, Any]) -> float:
@@ -244,13 +269,12 @@ def about() -> dict[str, Any]:
 
 
 def digest_of_sources() -> str:
-    """SHA-256 of all that goes into our wheel."""
+    """SHA-256 of what is measured and of what measures it."""
+    files = [file for it in SOURCES for file in ((ROOT / it).rglob("*") if (ROOT / it).is_dir() else [ROOT / it])]
     digest = hashlib.sha256()
-    for source in SOURCES:
-        path = ROOT / source
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes() + b"\0")
+    for file in sorted([*files, *(ROOT / "benchmarks").glob("*.py")]):
+        if file.is_file() and "__pycache__" not in file.parts:
+            digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
@@ -290,6 +314,7 @@ def terminate(number: int, frame: Any) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    begun = time.monotonic()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", metavar="RUN", help=f"{', '.join(RUNS)}; all of them if not given")
     parser.add_argument("--only", action="append", choices=PARTS, metavar="PART", help="may be repeated; see --list")
@@ -305,6 +330,9 @@ def main(arguments: list[str] | None = None) -> int:
     if not asked.out.resolve().parent.is_dir():
         parser.error(f"--out {asked.out}: there is no folder {asked.out.resolve().parent}")
     plan = {name: run for name, run in RUNS.items() if not asked.runs or name in asked.runs}
+    parts = [part for run in plan.values() for part in parts_of(run) if not asked.only or part in asked.only]
+    if not parts:
+        parser.error(f"none of {', '.join(asked.only)} is a part of {', '.join(plan)}; see --list")
     if asked.list:
         show_plan(plan)
         return 0
@@ -312,8 +340,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = [*(["--dry"] if asked.dry else []), *(["--break", asked.broken] if asked.broken else [])]
     try:
         with prepared(asked.dry) as environment, tempfile.TemporaryDirectory() as folder:
-            session = Session(asked.out, Path(folder), environment, options)
-            session.do(plan, asked.only or PARTS)
+            session = Session(asked.out, Path(folder), environment, options, begun)
+            session.do(plan, parts)
     except (CannotStart, NoGpu) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

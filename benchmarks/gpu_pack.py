@@ -20,6 +20,7 @@ from pathlib import Path
 
 from gpu import PACKED, ROOT, commit, digest_of_sources, say
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOTS = ("aaeframe", "pytest", "pytest-benchmark", "pytest-timeout", "pytest-xdist", "hypothesis")
@@ -31,17 +32,25 @@ class CannotPack(Exception):
     """Something is missing here, and what."""
 
 
-def needed(roots: Sequence[str] = ROOTS) -> dict[str, str]:
-    """Everything that the roots need, themselves included: name and the version installed here."""
-    found: dict[str, str] = {}
-    left = list(roots)
+def needed(roots: Sequence[str] = ROOTS) -> dict[str, SpecifierSet]:
+    """Everything that the roots need, themselves included: name and what its version must be."""
+    found: dict[str, SpecifierSet] = {}
+    left = list(map(Requirement, roots))
     while left:
-        name = canonicalize_name(left.pop())
-        if name not in found:
-            found[name] = version(name)
-            wanted = map(Requirement, metadata.requires(name) or ())
-            left += [it.name for it in wanted if it.marker is None or it.marker.evaluate({"extra": ""})]
+        wanted = left.pop()
+        name = canonicalize_name(wanted.name)
+        known = name in found
+        found[name] = found.get(name, SpecifierSet()) & wanted.specifier
+        if not known:
+            version(name)
+            requires = map(Requirement, metadata.requires(name) or ())
+            left += [it for it in requires if it.marker is None or it.marker.evaluate({"extra": ""})]
     return found
+
+
+def suffices(there: str | None, wanted: SpecifierSet) -> bool:
+    """Whether a version will do; of one that the list does not tell it is assumed."""
+    return there is None or wanted.contains(there, prereleases=True)
 
 
 def version(name: str) -> str:
@@ -51,11 +60,12 @@ def version(name: str) -> str:
         raise CannotPack(f"{name} is not installed here: pip install -e '.[dev]'") from error
 
 
-def names_in(file: Path) -> set[str]:
-    """The packages that a list such as `pip freeze` writes names."""
+def listed(file: Path) -> dict[str, str | None]:
+    """The packages of a list such as `pip freeze` writes, and their versions; None where the list does not tell."""
     try:
         lines = [line.partition("#")[0].strip() for line in file.read_text("utf-8").splitlines()]
-        return {canonicalize_name(Requirement(line).name) for line in lines if line}
+        packages = [Requirement(line) for line in lines if line]
+        return {canonicalize_name(it.name): next((s.version for s in it.specifier), None) for it in packages}
     except OSError as error:
         raise CannotPack(f"{file}: {error.strerror}") from error
     except InvalidRequirement as error:
@@ -67,8 +77,12 @@ def pack(folder: Path, environment: Path, python: str) -> None:
     wheels = folder / "wheels"
     build = ("-m", "build", "--wheel", "--no-isolation", "-o", str(wheels), str(ROOT))
     run(build, "our wheel could not be built")
-    present = names_in(environment)
-    lacking = [f"{name}=={it}" for name, it in needed().items() if name not in present and name != "aaeframe"]
+    there = listed(environment)
+    lacking = [
+        f"{name}=={version(name)}"
+        for name, wanted in needed().items()
+        if name != "aaeframe" and (name not in there or not suffices(there[name], wanted))
+    ]
     target = ("--python-version", python, "--implementation", "cp", "--only-binary=:all:")
     platforms = [word for it in PLATFORMS for word in ("--platform", it)]
     if lacking:
@@ -84,7 +98,7 @@ def copy_mnist(target: Path) -> None:
     """Copy it if it is here; otherwise say what is measured in its place."""
     source = Path(os.environ.get("AAEFRAME_DATA", ""), "mnist")
     if "AAEFRAME_DATA" in os.environ and source.is_dir():
-        shutil.copytree(source, target / "mnist")
+        shutil.copytree(source, target / "mnist", copy_function=shutil.copyfile)
     else:
         say("without MNIST (AAEFRAME_DATA/mnist): accuracy will be measured on the digits of scikit-learn, enlarged")
 
@@ -97,13 +111,15 @@ def run(arguments: Sequence[str], failure: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    listed = ROOT / "benchmarks/gpu_environment.txt"
-    parser.add_argument("--environment", type=Path, default=listed, metavar="FILE", help="a pip freeze of the GPU's")
+    expected = ROOT / "benchmarks/gpu_environment.txt"
+    parser.add_argument("--environment", type=Path, default=expected, metavar="FILE", help="a pip freeze of the GPU's")
     parser.add_argument("--python", default="3.12", help="the version of Python there; 3.12 if not given")
     parser.add_argument(
         "--out", type=Path, default=PACKED, metavar="FOLDER", help=".gpu if not given, which gpu.py uses"
     )
     asked = parser.parse_args(arguments)
+    if asked.out.exists() and not (asked.out / "about.json").exists():
+        parser.error(f"--out {asked.out} exists and was not made by this script; choose another folder")
     with tempfile.TemporaryDirectory(dir=asked.out.resolve().parent, prefix=".gpu-") as partial:
         try:
             pack(Path(partial), asked.environment, asked.python)

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -69,7 +70,7 @@ def measured(suite: str, begin: str, device: torch.device, quick: bool = False) 
 
 
 @lru_cache
-def limits_of(device: torch.device, quick: bool = False) -> Limits:
+def limits_of(device: torch.device, quick: bool) -> Limits:
     """Measured once a process."""
     return measure_limits(device, quick)
 
@@ -90,7 +91,7 @@ def compiled_step(batch: int) -> Part:
 def rehearsed_compiled_step(device: torch.device) -> list[dict[str, Any]]:
     """Dynamo traces what it would compile, and torch runs it: no compiler is needed."""
     case = compiled_case(Steps(SMALL, 10, "alternating", device), backend="eager")
-    return [asdict(measure_case(case, BenchSettings(device, quick=True), limits_of(device, quick=True)))]
+    return [asdict(measure_case(case, BenchSettings(device, quick=True), limits_of(device, True)))]
 
 
 PARTS: Mapping[str, Part] = {
@@ -109,8 +110,8 @@ PARTS: Mapping[str, Part] = {
     "step-100-compiled": compiled_step(100),
     "limits": Part(
         "rates of bare products and of copying",
-        lambda device: asdict(limits_of(device)),
-        lambda device: asdict(limits_of(device, quick=True)),
+        lambda device: asdict(limits_of(device, False)),
+        lambda device: asdict(limits_of(device, True)),
     ),
     "parzen-speed": Part(
         "N=10,000, M=10,000,000, D=784, fp16 and int8x2, 1, 10 and 20 bandwidths, two sizes of chunks",
@@ -136,8 +137,10 @@ def outcome(part: Part, device: torch.device, dry: bool) -> dict[str, Any]:
     result: dict[str, Any] = {}
     begun = time.monotonic()
     try:
-        result["found"] = (part.rehearse if dry else part.find)(device)
-        show(result["found"])
+        found = (part.rehearse if dry else part.find)(device)
+        check_finite(found)
+        result["found"] = found
+        show(found)
         if part.targets is not None and not dry:
             result["targets"] = part.targets(result["found"])
             for target, met in result["targets"].items():
@@ -147,6 +150,14 @@ def outcome(part: Part, device: torch.device, dry: bool) -> dict[str, Any]:
         say(f"    FAILED {result['failed']}")
     result["seconds"] = round(time.monotonic() - begun, 1)
     return result
+
+
+def check_finite(found: Any) -> None:
+    """Failed if a number is none: JSON has no word for it."""
+    try:
+        json.dumps(found, allow_nan=False)
+    except ValueError as error:
+        raise Failed(f"{error}: {found!r}") from error
 
 
 def show(found: Any) -> None:
@@ -166,7 +177,8 @@ def free(device: torch.device) -> None:
     """Give back what the part before has used."""
     gc.collect()
     if device.type == "cuda":
-        torch.cuda.empty_cache()
+        with suppress(RuntimeError):  # after an illegal access every call fails; what was found must not be lost
+            torch.cuda.empty_cache()
 
 
 def break_down(how: str) -> None:

@@ -1,7 +1,7 @@
 """The GPU's column of the README's table of kernels: python benchmarks/gpu_table.py benchmarks/results/*-gpu-*.json
 
 Reads what gpu.py writes, newest last, and prints a line for each row of the table and the caption beneath it. A row
-that no file has measured is "not measured".
+that is in no file is "not measured".
 """
 
 from __future__ import annotations
@@ -89,8 +89,7 @@ def read(path: Path) -> dict[str, Any]:
     """A result. Raises Unusable for a rehearsal and for what gpu.py does not write."""
     try:
         result = json.loads(path.read_text("utf-8"))
-        rehearsed, machine = result["dry"], result["machine"]
-        result["parts"], result["date"], result["commit"]
+        rehearsed, machine, *_ = (result[key] for key in ("dry", "machine", "parts", "date", "commit"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Unusable(f"{path} is not what gpu.py writes: {error!r}") from error
     if rehearsed or machine is None:

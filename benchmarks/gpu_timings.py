@@ -30,8 +30,8 @@ def parzen_speed(
     """Seconds for ten million samples that stream by, D = 784, next to a bare fp16 product; 1, 10, 20 bandwidths.
 
     Samples come in chunks of 100,000 and in those of `aaeframe evaluate --likelihood`; each must divide `samples`. The
-    product is taken in the same chunks, and the fastest is what all are set against. As many samples as the largest
-    chunk has take turns.
+    product is taken in the same chunks, and the fastest is what all are compared with. There are as many samples in
+    memory as in the largest chunk; chunks are taken in turn.
     """
     x, y = digit_images(rows, 28).to(device), decoder_like(max(chunks), 28).to(device)
     products = {str(chunk): seconds(device, bare_product(x, y, chunk, samples // chunk)) for chunk in chunks}
@@ -48,7 +48,7 @@ def parzen_speed(
 
 
 def rotating(samples: torch.Tensor, size: int, passes: int) -> Iterator[torch.Tensor]:
-    """`passes` chunks of `size` samples, each another one until all were taken: so a cache cannot serve them.
+    """`passes` chunks of `size` samples, each a different one until all are used: so no cache serves them.
 
     The samples must be larger than the cache for that: 100,000 of 784 float32 are 314 MB, five times that of an H200.
     """
@@ -78,7 +78,8 @@ def streamed(
     inputs = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
     best = seconds(device, stream)
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    return {"seconds": best, "peak_mib_above_inputs": (peak - inputs) / 2**20, "paths": dict(state.paths)}
+    mean = state.log_likelihood().mean().item()
+    return {"seconds": best, "mean": mean, "peak_mib_above_inputs": (peak - inputs) / 2**20, "paths": dict(state.paths)}
 
 
 TILES: Mapping[Mode, tuple[Tile, ...]] = {
@@ -95,16 +96,23 @@ def tile_choice(
     passes: int = 10,
     tiles: Mapping[Mode, Sequence[Tile]] = TILES,
 ) -> dict[str, Any]:
-    """Seconds by tile, next to a bare fp16 product; one bandwidth. The kernels' table should name the fastest."""
+    """Seconds by tile, next to a bare fp16 product; one bandwidth. The kernels' table should name the fastest.
+
+    All tiles must find the first one's mean log-likelihood to 0.01 nats.
+    """
     x, y = digit_images(rows, 28).to(device), decoder_like(chunk, 28).to(device)
     product = seconds(device, bare_product(x, y, chunk, passes))
     found: dict[str, Any] = {"rows": rows, "samples": passes * chunk, "fp16_product_seconds": product}
+    means: list[float] = []
     for mode, candidates in tiles.items():
         for tile in candidates:
             with using(mode, tile):
                 name = described(mode, tile)
                 try:
-                    found[name] = streamed(device, x, y, [0.2], mode, chunk, passes)
+                    found[name] = timed = streamed(device, x, y, [0.2], mode, chunk, passes)
+                    means.append(timed["mean"])
+                    if not abs(timed["mean"] - means[0]) <= 0.01:  # NaN too
+                        found[name] = f"wrong: its mean is {timed['mean']} nats, where the first tile's is {means[0]}"
                 except Exception as error:  # one that does not fit this GPU; the others are worth knowing
                     found[name] = f"{type(error).__name__}: {error}"
     return found

@@ -126,7 +126,7 @@ class PlainCompiled(PlainEager):
     its own, as the discriminator is updated before what else is made of the codes.) `backward()` is called outside, as
     Dynamo does not trace it. Each optimizer's step is one graph. torch's recipe is to compile a function that calls
     `optimizer.step()`, which breaks the graph before and after the update; compiled here is the update inside, under
-    the same `no_grad`: the same graph, called with less ado. All shapes are fixed: at a second batch size in one
+    the same `no_grad`: the same graph, with less Python around it. All shapes are fixed: at a second batch size in one
     process, Dynamo would take the batch for a variable, and the kernels would be slower.
     """
 

@@ -42,13 +42,17 @@ class Compiling:
             raise IncorrectResult(f"torch.compile broke its graphs {found['breaks']} times: what is between ran eager")
         if found["compiled"] != found["frames"]:
             raise IncorrectResult(
-                f"torch.compile took {found['compiled']} of {found['frames']} frames: the others ran eager"
+                f"torch.compile compiled {found['compiled']} of {found['frames']} frames: the others ran eager"
             )
         if found["graphs"] < self._graphs:
             raise IncorrectResult(
                 f"torch.compile made {found['graphs']} graphs where {self._graphs} are wanted: the others ran eager"
             )
-        return {"compiled_frames": found["graphs"], "cuda_graphs_refused": found["refused"]}
+        if found["refused"]:
+            raise IncorrectResult(
+                f"torch.compile refused {found['refused']} CUDA graphs: they ran as ordinary launches"
+            )
+        return {"compiled_graphs": found["graphs"]}
 
 
 def _counted() -> Counter[str]:

@@ -93,7 +93,6 @@ def compiled_case(steps: Steps, **options: str) -> Case:
         alternatives=(
             steps.plain("bf16"),
             steps.plain("tf32"),
-            steps.compiled("bf16", mode="default", **options),
             steps.compiled("bf16", mode="reduce-overhead", **options),
             steps.compiled("tf32", mode="reduce-overhead", **options),
             steps.ours("bf16"),

@@ -50,7 +50,7 @@ def test_compiled_alternatives_that_share_their_code_are_all_compiled_to_the_end
     assert report.failed == {}
     assert len(report.rows) == 5
     for row in report.rows:
-        assert row.facts["compiled_frames"] == PlainCompiled.GRAPHS[row.alternative.partition(" ")[0]]
+        assert row.facts["compiled_graphs"] == PlainCompiled.GRAPHS[row.alternative.partition(" ")[0]]
 
 
 def test_one_beyond_the_limit_is_failed_and_not_timed(monkeypatch):
@@ -64,8 +64,7 @@ def test_a_case_of_compiled_rivals_runs_on_any_backend():
     report = measure_case(compiled_case(Steps(SIZES, 6, "alternating", CPU), backend="eager"), SETTINGS, LIMITS)
     assert report.name == "step-compiled alternating batch=6 pixels=64 width=8 code=2"
     assert report.failed == {}
-    assert [row.alternative for row in report.rows if "compiled_frames" in row.facts] == [
-        "plain script bf16, torch.compile default eager",
+    assert [row.alternative for row in report.rows if "compiled_graphs" in row.facts] == [
         "plain script bf16, torch.compile reduce-overhead eager",
         "plain script tf32, torch.compile reduce-overhead eager",
     ]
@@ -77,7 +76,7 @@ def test_what_is_compiled_inside_is_counted_over_all_entries_and_alone():
         with watch.watched():
             doubled(torch.ones(size))
         doubled(torch.ones(size + 10))
-    assert watch.check()["compiled_frames"] == 2
+    assert watch.check()["compiled_graphs"] == 2
 
 
 def test_a_graph_that_breaks_is_told():

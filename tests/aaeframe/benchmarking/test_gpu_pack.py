@@ -21,9 +21,28 @@ def gpu(script):
 
 def test_everything_that_is_needed_is_found_with_its_version(pack):
     needed = pack.needed()
-    assert needed["pydantic-core"] == metadata.version("pydantic-core")  # of a requirement's requirement
+    assert "pydantic-core" in needed  # of a requirement's requirement
     assert {"torch", "tomli-w", "pytest-xdist", "execnet"} <= set(needed)
     assert "ruff" not in needed
+    assert needed["torch"].contains("2.11")
+    assert not needed["torch"].contains("2.10")
+
+
+def test_a_version_there_that_does_not_suffice_is_brought(pack, downloads, tmp_path):
+    listed = tmp_path / "environment.txt"
+    old = {"tomli-w": "tomli-w==0.1", "pydantic": "pydantic==2.14.4"}
+    listed.write_text("\n".join(old.get(name, name) for name in pack.needed()))
+    assert pack.main(["--environment", str(listed), "--out", str(tmp_path / "packed")]) == 0
+    (arguments,) = downloads
+    assert [it for it in arguments if "==" in it] == [f"tomli-w=={metadata.version('tomli-w')}"]
+
+
+def test_a_folder_of_something_else_is_not_replaced(pack, tmp_path, capsys):
+    (tmp_path / "mine").touch()
+    with pytest.raises(SystemExit, match="2"):
+        pack.main(["--out", str(tmp_path)])
+    assert "was not made by this script" in capsys.readouterr().err
+    assert (tmp_path / "mine").exists()
 
 
 def test_what_is_not_installed_here_is_named(pack):
@@ -34,12 +53,12 @@ def test_what_is_not_installed_here_is_named(pack):
 def test_a_list_of_packages_is_read_as_pip_writes_it(pack, tmp_path):
     file = tmp_path / "freeze.txt"
     file.write_text("# a comment\nPyYAML==6.0\nscikit_learn==1.9.1\nnumpy  # another\n\n")
-    assert pack.names_in(file) == {"pyyaml", "scikit-learn", "numpy"}
+    assert pack.listed(file) == {"pyyaml": "6.0", "scikit-learn": "1.9.1", "numpy": None}
     file.write_text("-e .\n")
     with pytest.raises(pack.CannotPack, match="is not a list of packages"):
-        pack.names_in(file)
+        pack.listed(file)
     with pytest.raises(pack.CannotPack, match="No such file"):
-        pack.names_in(tmp_path / "none.txt")
+        pack.listed(tmp_path / "none.txt")
 
 
 @pytest.fixture
@@ -95,7 +114,7 @@ def test_mnist_travels_if_it_is_here_and_else_it_is_said(pack, tmp_path, monkeyp
 def test_a_failure_leaves_the_old_folder(pack, monkeypatch, tmp_path, capsys):
     packed = tmp_path / "packed"
     packed.mkdir()
-    (packed / "old").touch()
+    (packed / "about.json").touch()
 
     def fail(arguments, failure):
         raise pack.CannotPack(f"{failure}: no index")
@@ -104,7 +123,7 @@ def test_a_failure_leaves_the_old_folder(pack, monkeypatch, tmp_path, capsys):
     assert pack.main(["--out", str(packed)]) == 2
     assert "our wheel could not be built: no index" in capsys.readouterr().err
     assert [it.name for it in tmp_path.iterdir()] == ["packed"]
-    assert [it.name for it in packed.iterdir()] == ["old"]
+    assert [it.name for it in packed.iterdir()] == ["about.json"]
 
 
 @pytest.fixture
@@ -146,6 +165,7 @@ def test_a_change_of_the_sources_changes_their_digest(gpu, monkeypatch, tmp_path
     for name in gpu.SOURCES:
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "aaeframe/a.py").write_text("1")
+    (tmp_path / "benchmarks").mkdir()
     monkeypatch.setattr(gpu, "ROOT", tmp_path)
     before = gpu.digest_of_sources()
     (tmp_path / "aaeframe/__pycache__").mkdir()
@@ -156,6 +176,6 @@ def test_a_change_of_the_sources_changes_their_digest(gpu, monkeypatch, tmp_path
 
 
 def test_the_environment_that_is_listed_is_the_one_that_was_met(pack):
-    listed = pack.names_in(pack.ROOT / "benchmarks/gpu_environment.txt")
-    assert {"torch", "triton", "numpy", "pytest"} <= listed
-    assert not {"pydantic", "pydantic-core", "tomli-w", "aaeframe"} & listed
+    listed = pack.listed(pack.ROOT / "benchmarks/gpu_environment.txt")
+    assert {"torch", "triton", "numpy", "pytest"} <= set(listed)
+    assert not {"pydantic", "pydantic-core", "tomli-w", "aaeframe"} & set(listed)

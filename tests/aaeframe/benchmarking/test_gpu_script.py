@@ -19,8 +19,10 @@ from aaeframe.evaluation import likelihood
 
 CPU = torch.device("cpu")
 SCRIPTS = Path(__file__).parents[3] / "benchmarks"
-GROUPS = ("accuracy", "tests", "tiles", "step", "parzen-speed", "training", "loss", "step-larger", "parzen")
-GROUPS += ("step-joint", "step-compiled")
+GROUPS = ("accuracy", "tests", "tiles", "step", "step-compiled", "parzen-speed", "training", "loss", "step-larger")
+GROUPS += ("parzen", "step-joint", "step-1024-compiled", "step-8192-compiled")
+HANGING = ("accuracy", "tests", "parzen-speed")
+"""Beside another group, the same of one part, and alone."""
 
 QUICK_CHILD = """
 import argparse, os, signal, sys
@@ -122,20 +124,20 @@ def test_after_each_group_the_file_is_complete(gpu, quick_child, monkeypatch, tm
     monkeypatch.setattr(gpu, "write", lambda path, value: written.append(json.loads(json.dumps(value))))
     gpu.main(["third", "--dry", "--out", str(tmp_path / "out.json")])
     known = sorted(gpu.parts_of(gpu.RUNS["third"]))
-    assert len(written) == 5
+    assert len(written) == 6
     for number, results in enumerate(written, 1):
         assert len(results["groups"]) == number
         assert sorted([*results["parts"], *results["left_out"]]) == known
 
 
-@pytest.mark.parametrize("how", ["crash", "hang"])
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(("group", "how"), [*((it, "crash") for it in GROUPS), *((it, "hang") for it in HANGING)])
 def test_a_broken_group_costs_itself_alone(gpu, quick_child, monkeypatch, tmp_path, capsys, group, how):
     stage = next(stage for run in gpu.RUNS.values() for stage in run.stages if group in stage)
     later = ("loss",) if group == "training" else ("training",)
-    for name in stage:  # time enough to start Python, and no more than the suite can spare
-        monkeypatch.setitem(gpu.GROUPS, name, replace(gpu.GROUPS[name], limit=4))
-    monkeypatch.setattr(gpu, "RUNS", {"it": gpu.Run(4 + gpu.GROUPS[later[0]].limit, (stage, later))})
+    limit = 10  # enough to start Python on a busy machine
+    for name in stage:
+        monkeypatch.setitem(gpu.GROUPS, name, replace(gpu.GROUPS[name], limit=limit))
+    monkeypatch.setattr(gpu, "RUNS", {"it": gpu.Run(limit + gpu.GROUPS[later[0]].limit, (stage, later))})
     out = tmp_path / "out.json"
 
     assert gpu.main(["--dry", "--break", f"{group}={how}", "--out", str(out)]) == 1
@@ -157,10 +159,10 @@ def test_parts_after_the_one_that_crashed_are_told_apart(gpu, tmp_path, monkeypa
     child.write_text("raise SystemExit(3)")
     monkeypatch.setattr(gpu, "CHILD", child)
     out = tmp_path / "out.json"
-    assert gpu.main(["--dry", "--only", "step-100", "--only", "step-100-compiled", "--out", str(out)]) == 1
+    assert gpu.main(["--dry", "--only", "step-1024", "--only", "step-8192", "--out", str(out)]) == 1
     parts = results_of(out)["parts"]
-    assert parts["step-100"]["failed"] == "exit code 3"
-    assert parts["step-100-compiled"]["failed"] == "not begun: its group ended (exit code 3)"
+    assert parts["step-1024"]["failed"] == "exit code 3"
+    assert parts["step-8192"]["failed"] == "not begun: its group ended (exit code 3)"
 
 
 def test_a_group_takes_the_processes_that_it_started_with_it(gpu, tmp_path, monkeypatch):
@@ -173,8 +175,8 @@ def test_a_group_takes_the_processes_that_it_started_with_it(gpu, tmp_path, monk
         "signal.pause()\n"
     )
     monkeypatch.setattr(gpu, "CHILD", child)
-    monkeypatch.setitem(gpu.GROUPS, "loss", replace(gpu.GROUPS["loss"], limit=3))
-    monkeypatch.setattr(gpu, "RUNS", {"it": gpu.Run(3, (("loss",),))})
+    monkeypatch.setitem(gpu.GROUPS, "loss", replace(gpu.GROUPS["loss"], limit=10))
+    monkeypatch.setattr(gpu, "RUNS", {"it": gpu.Run(10, (("loss",),))})
     assert gpu.main(["--dry", "--out", str(tmp_path / "out.json")]) == 1
     state = Path("/proc", pid.read_text(), "stat")
     assert not state.exists() or state.read_text().split()[2] == "Z"  # gone, or dead and not yet reaped by init
@@ -205,6 +207,7 @@ def test_what_was_asked_wrongly_is_said(gpu, capsys, tmp_path):
         (["--dry", "--break", "tile=crash"], "groups: accuracy"),
         (["--out", str(tmp_path / "no" / "out.json")], "there is no folder"),
         (["--only", "speed"], "invalid choice: 'speed'"),
+        (["first", "--only", "parzen-speed"], "none of parzen-speed is a part of first"),
     ]:
         with pytest.raises(SystemExit, match="2"):
             gpu.main(arguments)
@@ -218,6 +221,19 @@ def test_without_a_gpu_it_says_so_and_writes_nothing(gpu, capsys, tmp_path):
     assert gpu.main(["--only", "tf32", "--out", str(out)]) == 2
     assert "no CUDA device" in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["crash", "hang"])
+def test_the_real_child_is_broken_in_every_group(gpu, monkeypatch, tmp_path, how):
+    """One part of each group: the others are rehearsed by the test below."""
+    monkeypatch.setattr(gpu, "GROUPS", {name: replace(it, limit=40) for name, it in gpu.GROUPS.items()})
+    for group, it in gpu.GROUPS.items():
+        out = tmp_path / f"{group}.json"
+        monkeypatch.setattr(gpu, "RUNS", {"it": gpu.Run(40, ((group,),))})
+        gpu.main(["--dry", "--break", f"{group}={how}", "--only", it.parts[-1], "--out", str(out)])
+        ended = {"crash": "killed by SIGSEGV", "hang": "stopped at its limit of time"}[how]
+        assert results_of(out)["parts"][it.parts[-1]]["failed"].startswith(ended)
 
 
 @pytest.mark.slow
@@ -252,6 +268,17 @@ def test_a_part_that_fails_does_not_end_its_group(parts, capsys):
     found = parts.outcome(parts.Part("it", fail, fail), CPU, dry=True)
     assert found["failed"] == "RuntimeError: it broke"
     assert "FAILED RuntimeError: it broke" in capsys.readouterr().out
+
+
+def test_a_number_that_is_none_fails_its_part_and_leaves_a_file(parts):
+    found = parts.outcome(parts.Part("it", lambda device: None, lambda device: {"error": float("nan")}), CPU, dry=True)
+    assert "found" not in found
+    assert "{'error': nan}" in found["failed"]
+
+
+def test_failures_are_kept_however_much_was_printed_after_them(gpu):
+    lines = ["a PASSED", "b FAILED", *["c PASSED"] * 100]
+    assert gpu.telling(lines) == ["b FAILED", *["c PASSED"] * gpu.TAIL]
 
 
 def test_an_alternative_that_failed_makes_the_part_fail(gpu):
@@ -318,6 +345,16 @@ def test_streaming_takes_every_sample_and_is_set_against_a_product(timings):
 def test_chunks_take_turns_so_that_no_cache_holds_them(timings):
     taken = [chunk.tolist() for chunk in timings.rotating(torch.arange(7), 2, 4)]
     assert taken == [[0, 1], [2, 3], [4, 5], [0, 1]]
+
+
+def test_a_tile_that_finds_another_result_is_wrong_and_has_no_time(timings, monkeypatch):
+    means = iter([1.0, 1.005, float("nan"), 2.0])
+    monkeypatch.setattr(timings, "streamed", lambda *inputs: {"seconds": 1.0, "mean": next(means)})
+    tiles = {"fp16": tuple(timings.Tile(16, 16, 32, 4, stages) for stages in (1, 2, 3, 4))}
+    found = timings.tile_choice(CPU, rows=2, chunk=2, passes=1, tiles=tiles)
+    told = [found[timings.described("fp16", tile)] for tile in tiles["fp16"]]
+    assert [isinstance(it, dict) for it in told] == [True, True, False, False]
+    assert told[3] == "wrong: its mean is 2.0 nats, where the first tile's is 1.0"
 
 
 def test_tiles_are_compiled_where_they_cannot_run(timings):
