@@ -62,7 +62,7 @@ class ByPreset:
 
     @property
     def tuned(self) -> str | None:
-        """How the settings were chosen, if held-out labels were used for it."""
+        """A sentence on the choice of the settings, if held-out rows were used for it."""
         return "; ".join(filter(None, (read_about(self.preset).tuned, self.disclosure))) or None
 
     def __str__(self) -> str:
@@ -409,4 +409,4 @@ _EXPERIMENTS: Final = (
 EXPERIMENTS: Final[Mapping[str, Experiment]] = MappingProxyType(
     {it.name: it for it in (*_EXPERIMENTS, *(_option(*option) for option in OPTIONS.items()))}
 )
-"""By name."""
+"""All experiments by name."""

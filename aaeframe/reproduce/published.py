@@ -1,7 +1,7 @@
-"""What the paper and others report for its experiments, as cited values. Torch-free.
+"""Numbers that the paper and others report for its experiments. Torch-free.
 
-Three slips of the slides that circulate are corrected: the deep GSN on TFD, ADGM's spread, and the row of VAT, whose
-number on SVHN stood beside the variational autoencoder's name.
+Three errors of the slides that circulate are corrected: the deep GSN on TFD, ADGM's spread, and the row of VAT, whose
+number on SVHN was next to the variational autoencoder's name.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Published:
-    """A number that somebody reports, in percent or in nats."""
+    """A published number, in percent or in nats."""
 
     name: str
     value: float
     spread: float | None = None
-    """As it is reported: over runs or, of a log-likelihood, over rows."""
+    """The reported spread: over runs or, for a log-likelihood, over rows."""
     note: str = ""
 
 

@@ -1,7 +1,7 @@
 """Records: one `record.json` for each cell, the only thing that the table reads.
 
-A record tells everything that the table shows about a cell. `work` makes it from the folder of a run or generator;
-copied to the folder of another table, it stands there for the same cell.
+A record holds everything that the table shows about a cell. `work` makes it from the folder of a run or generator.
+Copied to the folder of another table, it fills the same cell there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from aaeframe.errors import AaeframeError, RunError
 from aaeframe.reproduce import rivals
 from aaeframe.reproduce.cells import Cell, DataOverride
 from aaeframe.reproduce.experiments import TEST, ByGenerator
-from aaeframe.reproduce.rivals import Settings
+from aaeframe.reproduce.rivals import GeneratorSettings
 from aaeframe.runs.run import read_config
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.atomic import write_atomically, writing
@@ -124,12 +124,12 @@ _LIMITS: Final = {
 
 
 class Record(_Part):
-    """A cell that is done, has diverged or is unfinished; the last until work on it pauses or ends again."""
+    """A cell that is done, has diverged or is unfinished; of an unfinished one, its state after the last epoch."""
 
     settings: Mapping[str, JsonValue]
     """All settings that define the run, by dotted keys, its seed among them; empty in records of older tables."""
     measure: Mapping[str, JsonValue]
-    """What the value measures: see `Experiment.measure`."""
+    """The meaning of the value: see `Experiment.measure`."""
     source: _Text
     """The name of the data, or of its file."""
     held_out: tuple[_Rows, _Rows] | None = Field(strict=False)
@@ -143,7 +143,7 @@ class Record(_Part):
     seconds: Annotated[_Number, Field(ge=0)]
     """Seconds of training."""
     test_accesses: _Count
-    """How often something was computed from test rows, including results that were not kept."""
+    """Number of times that something was computed from test rows, including results that were not kept."""
     curve: Curve | None
     value: _Number | None = None
     """The number in the experiment's unit; None unless the cell is done."""
@@ -285,7 +285,7 @@ def comparable(config: Config) -> dict[str, Any]:
     return {k: it for k, it in as_saved(config).items() if k not in _FREE and not k.startswith("plugins.")}
 
 
-def generator_settings(column: ByGenerator, seed: int) -> Settings:
+def generator_settings(column: ByGenerator, seed: int) -> GeneratorSettings:
     """The settings of a generator with this seed, on the first GPU if there is one."""
     return replace(rivals.DEFAULTS[column.kind], seed=seed, device="auto")
 
@@ -446,9 +446,9 @@ def _environment(folder: Path) -> dict[str, str]:
 def selection_score(config: Config, last: MetricsRow) -> float:
     """The score of a run that needs no label, from its last row of metrics; less is better.
 
-    It is the sum of the weighted reconstruction loss and of the label-free terms: how confident, balanced and smooth
-    q(y|x) is. Without such terms, the mutual information of x and y on validation rows replaces them: reconstruction
-    alone is best where a soft y is one more continuous code.
+    It is the sum of the weighted reconstruction loss and of the label-free terms, which measure how confident, balanced
+    and smooth q(y|x) is. Without such terms, the mutual information of x and y on validation rows replaces them:
+    reconstruction alone is best where a soft y is one more continuous code.
     """
     training = config.training
     terms = [last[name] for name in TERMS if name in last] or [-_information(last)]

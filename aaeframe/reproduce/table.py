@@ -61,7 +61,7 @@ class Result:
 
     @property
     def filled_by(self) -> Column:
-        """What fills the column."""
+        """The preset or generator that fills the column."""
         return self.experiment.columns[self.column]
 
     @property

@@ -24,8 +24,10 @@ from aaeframe.runs.run import Run, read_config
 from aaeframe.runs.start import Observers
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.atomic import write_atomically, writing
+from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.device import environment
+from aaeframe.training.loop import Observer
 from aaeframe.version import __version__
 
 
@@ -39,7 +41,7 @@ class SetAside(RunError):
 
 @dataclass(frozen=True)
 class Deadline:
-    """Whether to stop: the user asked for it, or the time is up."""
+    """A request to stop: the user asked for it, or the time is up."""
 
     asked: Callable[[], bool]
     deadline: float | None
@@ -57,7 +59,7 @@ class Deadline:
 
 @dataclass(frozen=True)
 class ProgressHooks:
-    """How the pieces of work are shown, one at a time."""
+    """Displays for the pieces of work, opened one at a time."""
 
     training: Callable[[], AbstractContextManager[Observers]]
     """Opened around a training; the observers ask to stop, too."""
@@ -84,7 +86,7 @@ def _status(cell: Cell, registry: Registry) -> CellStatus:
     if recorded.state not in (State.MISSING, State.UNFINISHED, State.OTHER_SETTINGS):
         return recorded
     here = _status_of_folder(cell, registry)
-    # A record of other settings keeps no run that is here from its end.
+    # A record of other settings does not keep a run that is here from its end.
     return here if here.state is not State.MISSING or recorded.state is State.UNFINISHED else recorded
 
 
@@ -138,7 +140,7 @@ def fill(cell: Cell, registry: Registry, hooks: ProgressHooks, stop_asked: Calla
 
 
 def _write_records(cell: Cell, registry: Registry) -> None:
-    """Record all cells that share the run, as far as they are done; of the others, the one that the run is named by."""
+    """Record the cells that share the run and are done; of unfinished ones, only the one that owns the run."""
     for it in cell.sharing:
         found = record.of_cell(it)
         if found is None or (not found.finished and it.experiment.folder != it.experiment.name):
@@ -171,7 +173,9 @@ def _work(cell: Cell, registry: Registry, hooks: ProgressHooks, stop_asked: Call
         return
     run = _trained(cell, registry, hooks.warn)
     if run is None:
-        with hooks.training() as observers:
+        with hooks.training() as shown:
+            recording = _Recording(shown.observer, lambda: _write_records(cell, registry))
+            observers = replace(shown, observer=recording)
             if _has_begun(cell):
                 run = starting.resume(cell.folder, registry, observers=observers)
             else:
@@ -186,6 +190,23 @@ def _work(cell: Cell, registry: Registry, hooks: ProgressHooks, stop_asked: Call
     if samples is not None and cell.experiment.evaluation not in evaluations:
         with hooks.estimate() as progress:
             run.likelihood(split=TEST, samples=samples, progress=_stoppable(progress, stop_asked, least=1))
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """An observer that also records each epoch, so that the table lists a run while it trains or after it is killed."""
+
+    shown: Observer
+    record: Callable[[], None]
+
+    def stepped(self, epoch: int, step: int) -> None:
+        """Pass it on."""
+        self.shown.stepped(epoch, step)
+
+    def epoch_ended(self, row: MetricsRow, warnings: list[str]) -> None:
+        """Pass it on, then record."""
+        self.shown.epoch_ended(row, warnings)
+        self.record()
 
 
 def _trained(cell: Cell, registry: Registry, warn: Callable[[str], None]) -> Run | None:

@@ -21,23 +21,23 @@ from aaeframe.errors import OptionError
 from aaeframe.evaluation.likelihood import VALIDATION_ROWS, Progress, estimate
 from aaeframe.reproduce.rivals import gan, gmmn
 from aaeframe.reproduce.rivals.generated import Generated
-from aaeframe.reproduce.rivals.settings import Settings, as_unit
+from aaeframe.reproduce.rivals.settings import GeneratorSettings, as_unit
 
-__all__ = ["DEFAULTS", "FITS", "Generated", "Settings", "generate", "measure"]
+__all__ = ["DEFAULTS", "FITS", "Generated", "GeneratorSettings", "generate", "measure"]
 
-Fit: TypeAlias = Callable[[Dataset, Settings, Progress], nn.Module]
+Fit: TypeAlias = Callable[[Dataset, GeneratorSettings, Progress], nn.Module]
 """Trains a network that makes rows in [0, 1] of noise: see `gan.fit` and `gmmn.fit`."""
 
 FITS: Final[Mapping[str, Fit]] = MappingProxyType({"gan": gan.fit, "gmmn": gmmn.fit})
-"""By kind of baseline."""
-DEFAULTS: Final[Mapping[str, Settings]] = MappingProxyType({"gan": gan.DEFAULT, "gmmn": gmmn.DEFAULT})
-"""By kind, settings for MNIST."""
+"""Training functions by kind of baseline."""
+DEFAULTS: Final[Mapping[str, GeneratorSettings]] = MappingProxyType({"gan": gan.DEFAULT, "gmmn": gmmn.DEFAULT})
+"""Settings for MNIST by kind."""
 
 
 def generate(
     kind: str,
     dataset: Dataset,
-    settings: Settings | None = None,
+    settings: GeneratorSettings | None = None,
     samples: int = 10_000,
     progress: Progress = lambda doing, done, of: None,
 ) -> Generated:
@@ -56,7 +56,7 @@ def generate(
 def measure(
     kind: str,
     dataset: Dataset,
-    settings: Settings | None = None,
+    settings: GeneratorSettings | None = None,
     samples: int = 10_000,
     progress: Progress = lambda doing, done, of: None,
 ) -> dict[str, Any]:

@@ -15,16 +15,18 @@ from aaeframe.evaluation.likelihood import Progress
 from aaeframe.losses.adversarial import AdversarialLoss, Segment
 from aaeframe.recipes.steps import descend, frozen
 from aaeframe.reproduce.rivals.generated import draw_noise
-from aaeframe.reproduce.rivals.settings import Settings, as_unit, require_unit_interval, train
+from aaeframe.reproduce.rivals.settings import GeneratorSettings, as_unit, require_unit_interval, train
 from aaeframe.seeds import stream
 
-DEFAULT: Final = Settings(epochs=55, batch_size=100, hidden=(512, 512), noise=20, learning_rate=2e-4, dropout=0.3)
+DEFAULT: Final = GeneratorSettings(
+    epochs=55, batch_size=100, hidden=(512, 512), noise=20, learning_rate=2e-4, dropout=0.3
+)
 """About 10 minutes for MNIST on one core of a CPU."""
 BETAS: Final = (0.5, 0.999)
-"""Of Adam (arXiv 1511.06434)."""
+"""Adam's decay rates (arXiv 1511.06434)."""
 
 
-def fit(dataset: Dataset, settings: Settings, progress: Progress) -> nn.Module:
+def fit(dataset: Dataset, settings: GeneratorSettings, progress: Progress) -> nn.Module:
     """A generator trained on a data set, in evaluation mode: noise (N, noise) -> (N, *shape) in [0, 1].
 
     From arXiv 1406.2661 are the game, the non-saturating loss, the uniform noise, the sigmoid and the discriminator's
@@ -41,7 +43,7 @@ def fit(dataset: Dataset, settings: Settings, progress: Progress) -> nn.Module:
     return game.generator.eval()
 
 
-def generator_network(shape: torch.Size, settings: Settings) -> nn.Module:
+def generator_network(shape: torch.Size, settings: GeneratorSettings) -> nn.Module:
     """Noise (N, noise) -> (N, *shape) in [0, 1], through batch-normalized ReLU layers."""
     hidden = [
         layer
@@ -56,7 +58,7 @@ def generator_network(shape: torch.Size, settings: Settings) -> nn.Module:
 class Discriminator(nn.Module):
     """The logit of a row being data, through ReLU layers with dropout: (N, *shape) in [0, 1] -> (N,)."""
 
-    def __init__(self, shape: torch.Size, settings: Settings) -> None:
+    def __init__(self, shape: torch.Size, settings: GeneratorSettings) -> None:
         super().__init__()
         hidden = [
             layer
@@ -72,7 +74,7 @@ class Discriminator(nn.Module):
 
 @dataclass(frozen=True)
 class Game:
-    """Both networks and what moves them."""
+    """Both networks and their optimizers."""
 
     generator: nn.Module
     discriminator: Discriminator
@@ -82,7 +84,7 @@ class Game:
     adversarial: AdversarialLoss
 
     @classmethod
-    def start(cls, shape: torch.Size, settings: Settings) -> Game:
+    def start(cls, shape: torch.Size, settings: GeneratorSettings) -> Game:
         """Fresh networks for rows of a shape, by torch's global generator."""
         generator, discriminator = generator_network(shape, settings), Discriminator(shape, settings)
         of_generator, of_discriminator = (

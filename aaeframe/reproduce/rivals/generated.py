@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from aaeframe.evaluation.likelihood import CHUNK
-from aaeframe.reproduce.rivals.settings import Settings
+from aaeframe.reproduce.rivals.settings import GeneratorSettings
 from aaeframe.seeds import stream
 
 
@@ -19,8 +19,8 @@ class Generated:
 
     network: nn.Module
     """noise (N, settings.noise) -> (N, *shape), on the settings' device and in evaluation mode."""
-    settings: Settings
-    """What the network was trained by."""
+    settings: GeneratorSettings
+    """The settings of the training."""
     count: int
 
     @torch.no_grad()

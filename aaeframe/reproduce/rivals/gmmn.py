@@ -16,11 +16,11 @@ from aaeframe.evaluation.likelihood import Progress
 from aaeframe.losses.reconstruction import reconstruction_loss
 from aaeframe.recipes.steps import descend
 from aaeframe.reproduce.rivals.generated import draw_noise, relu_layers
-from aaeframe.reproduce.rivals.settings import RESIDENT, Settings, as_unit, require_unit_interval, train
+from aaeframe.reproduce.rivals.settings import RESIDENT, GeneratorSettings, as_unit, require_unit_interval, train
 from aaeframe.seeds import stream
 from aaeframe.training.batches import ResidentRows
 
-DEFAULT: Final = Settings(
+DEFAULT: Final = GeneratorSettings(
     epochs=120, batch_size=1000, hidden=(64, 256, 256, 1024), noise=10, learning_rate=1e-3, dropout=0.1
 )
 """About 10 minutes for MNIST on one core of a CPU."""
@@ -36,7 +36,7 @@ AT_ONCE: Final = 1000
 """Rows that are encoded at a time; and codes, the first ones, from which the median distance is taken."""
 
 
-def fit(dataset: Dataset, settings: Settings, progress: Progress) -> nn.Module:
+def fit(dataset: Dataset, settings: GeneratorSettings, progress: Progress) -> nn.Module:
     """A generator trained on a data set, in evaluation mode: noise (N, noise) -> code -> (N, *shape) in [0, 1].
 
     From arXiv 1502.02761 are the two stages, the sigmoid code with dropout, the uniform noise, the root of the biased
@@ -71,7 +71,7 @@ def _kernel_mean(a: Tensor, b: Tensor, bandwidths: tuple[float, ...]) -> Tensor:
     return torch.stack([(squares / (-2 * s**2)).exp().mean() for s in bandwidths]).sum()
 
 
-def _networks(shape: torch.Size, settings: Settings) -> tuple[nn.Module, nn.Module]:
+def _networks(shape: torch.Size, settings: GeneratorSettings) -> tuple[nn.Module, nn.Module]:
     """The encoder, (N, *shape) -> (N, CODE), and the decoder, back; the latter has the code's dropout."""
     size, width = shape.numel(), settings.hidden[-1]
     encoder = nn.Sequential(nn.Flatten(), *relu_layers(size, width), nn.Linear(width, CODE), nn.Sigmoid())
@@ -80,7 +80,7 @@ def _networks(shape: torch.Size, settings: Settings) -> tuple[nn.Module, nn.Modu
     return encoder.to(settings.place), decoder.to(settings.place)
 
 
-def _generator(settings: Settings) -> nn.Module:
+def _generator(settings: GeneratorSettings) -> nn.Module:
     """Noise (N, noise) -> codes (N, CODE).
 
     The weights are He's (arXiv 1502.01852), which keep the noise's spread: from torch's, all codes begin nearly alike.
@@ -94,7 +94,7 @@ def _generator(settings: Settings) -> nn.Module:
 
 
 def _train_autoencoder(
-    encoder: nn.Module, decoder: nn.Module, dataset: Dataset, settings: Settings, progress: Progress
+    encoder: nn.Module, decoder: nn.Module, dataset: Dataset, settings: GeneratorSettings, progress: Progress
 ) -> None:
     optimizer = Adam([*encoder.parameters(), *decoder.parameters()], lr=settings.learning_rate, fused=True)
     own = replace(settings, epochs=math.ceil(AUTOENCODER_PART * settings.epochs), batch_size=AUTOENCODER_BATCH)
@@ -109,14 +109,14 @@ def _train_autoencoder(
 
 
 @torch.no_grad()
-def _codes(encoder: nn.Module, dataset: Dataset, settings: Settings) -> Tensor:
-    """Of all training rows, (N, CODE), on the CPU."""
+def _codes(encoder: nn.Module, dataset: Dataset, settings: GeneratorSettings) -> Tensor:
+    """The codes of all training rows, (N, CODE), on the CPU."""
     rows = ResidentRows(dataset.train, settings.place, RESIDENT)
     parts = torch.arange(len(dataset.train)).split(AT_ONCE)
     return torch.cat([encoder(as_unit(rows[part], dataset)).cpu() for part in parts])
 
 
-def _train_generator(generator: nn.Module, codes: Tensor, settings: Settings, progress: Progress) -> None:
+def _train_generator(generator: nn.Module, codes: Tensor, settings: GeneratorSettings, progress: Progress) -> None:
     optimizer = Adam(generator.parameters(), lr=settings.learning_rate, fused=True)
     median = _median_distance(codes)
     bandwidths = tuple(median * scale for scale in SCALES)

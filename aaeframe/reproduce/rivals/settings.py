@@ -1,4 +1,4 @@
-"""What a baseline is trained by, and the passes over rows that train it."""
+"""The settings of a baseline, and the passes over rows that train it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ RESIDENT: Final = 2 * 2**30
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What both baselines are trained by. OptionError if a value is out of range."""
+class GeneratorSettings:
+    """The settings of both baselines. OptionError if a value is out of range."""
 
     epochs: int
     """Passes over the training rows; none leaves the networks as they begin."""
@@ -32,11 +32,11 @@ class Settings:
     hidden: tuple[int, ...]
     """Widths of the ReLU layers of the generator, from the noise on."""
     noise: int
-    """How many numbers, uniform in [-1, 1], a sample is made of."""
+    """Size of the noise, uniform in [-1, 1], from which a sample is made."""
     learning_rate: float
-    """Of Adam."""
+    """Adam's learning rate."""
     dropout: float
-    """Which part of the units is left out."""
+    """Dropout rate."""
     seed: int = 0
     device: str = "cpu"
     """As `aaeframe.training.device.pick` takes it."""
@@ -79,7 +79,9 @@ def as_unit(x: Tensor, dataset: Dataset) -> Tensor:
     return (x.float() - spec.mean.to(x.device)) / spec.std.to(x.device)
 
 
-def train(step: Callable[[Tensor], Tensor], rows: Split, settings: Settings, doing: str, progress: Progress) -> None:
+def train(
+    step: Callable[[Tensor], Tensor], rows: Split, settings: GeneratorSettings, doing: str, progress: Progress
+) -> None:
     """Call `step`, which returns a loss, with minibatches of rows, in an order of each epoch's own.
 
     A last batch that is not full is left out. TrainingDiverged if an epoch ends with a loss that is not finite: no

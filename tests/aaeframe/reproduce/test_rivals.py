@@ -13,14 +13,14 @@ from aaeframe.data import Split, from_arrays, load
 from aaeframe.errors import DataError, DeviceError, OptionError, TrainingDiverged
 from aaeframe.evaluation import likelihood
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS
-from aaeframe.reproduce.rivals import FITS, Settings, generate, gmmn, measure
+from aaeframe.reproduce.rivals import FITS, GeneratorSettings, generate, gmmn, measure
 from aaeframe.reproduce.rivals.settings import train
 from aaeframe.seeds import stream
 from aaeframe_kernels import parzen_log_likelihood
 
 SMALL = {
-    "gan": Settings(epochs=15, batch_size=50, hidden=(64, 64), noise=10, learning_rate=1e-3, dropout=0.3),
-    "gmmn": Settings(epochs=20, batch_size=200, hidden=(64, 64), noise=10, learning_rate=1e-3, dropout=0.1),
+    "gan": GeneratorSettings(epochs=15, batch_size=50, hidden=(64, 64), noise=10, learning_rate=1e-3, dropout=0.3),
+    "gmmn": GeneratorSettings(epochs=20, batch_size=200, hidden=(64, 64), noise=10, learning_rate=1e-3, dropout=0.1),
 }
 DIGITS = load("digits")
 KINDS = pytest.mark.parametrize("kind", sorted(FITS))
@@ -85,7 +85,7 @@ def test_the_report_is_json_and_tells_how_the_estimate_was_made():
     assert report["kind"] == "gan"
     assert report["dataset"] == "digits"
     assert report["settings"]["hidden"] == [64, 64]
-    assert Settings(**{**report["settings"], "hidden": (64, 64)}) == settings
+    assert GeneratorSettings(**{**report["settings"], "hidden": (64, 64)}) == settings
     assert (found["rows"], found["samples"]) == (len(DIGITS.test), 100)
     assert told[:2] == [("generator and discriminator", 0, 1), ("generator and discriminator", 1, 1)]
     assert told[-1] == ("test", 100, 100)

@@ -9,7 +9,7 @@ from aaeframe.evaluation import matching, two_sample
 from aaeframe.reproduce import experiments
 from aaeframe.reproduce import rivals as generators
 from aaeframe.reproduce.experiments import ByGenerator, ByPreset, Experiment
-from aaeframe.reproduce.rivals import Settings
+from aaeframe.reproduce.rivals import GeneratorSettings
 from aaeframe.runs.run import Run
 
 ABOUT = """
@@ -90,7 +90,7 @@ def tiny(monkeypatch, tmp_path):
         (folder / f"{name}.toml").write_text(ABOUT.format(name=name) + text)
     monkeypatch.setattr(presets, "files", lambda package: folder)
     monkeypatch.setattr(experiments, "EXPERIMENTS", ROWS)
-    small = Settings(epochs=2, batch_size=600, hidden=(8,), noise=4, learning_rate=1e-3, dropout=0.0)
+    small = GeneratorSettings(epochs=2, batch_size=600, hidden=(8,), noise=4, learning_rate=1e-3, dropout=0.0)
     monkeypatch.setattr(generators, "DEFAULTS", {"gan": small})
     monkeypatch.setattr(ByGenerator, "data", "digits")
     monkeypatch.setattr(two_sample, "STEPS", 2)

@@ -95,6 +95,23 @@ def test_a_budget_of_nothing_does_one_piece_at_a_time_and_says_how_to_go_on(done
     assert (resumed["value"], resumed["criteria"]) == (at_once["value"], at_once["criteria"])
 
 
+def test_a_run_that_is_killed_is_in_the_table_as_far_as_it_came(cli, done, monkeypatch, tmp_path):
+    real = work._Recording.stepped
+
+    def stepped(self, epoch, step):
+        real(self, epoch, step)
+        if step == 3:
+            raise SystemExit("killed")  # nothing that work does catches it
+
+    monkeypatch.setattr(work._Recording, "stepped", stepped)
+    assert cli("reproduce", "clusters", "--seeds", 1).code == "killed"
+    done("reproduce", "likelihood", "--column", "gan", "--seeds", 1)
+    (unfinished,) = stored(tmp_path / "reproduction")["rows"]["clusters"]["columns"]["label-free"]["unfinished"]
+    assert (unfinished["epoch"], unfinished["epochs"], unfinished["curve"]["epochs"]) == (1, 2, [1])
+    monkeypatch.setattr(work._Recording, "stepped", real)
+    assert "are left" not in done("reproduce", "clusters", "--seeds", 1).err
+
+
 def test_learning_curves_of_what_is_asked_for_are_drawn(done, tmp_path):
     done("reproduce", "clusters", "--column", "terms", "--seeds", 1)
     outcome = done("reproduce", "likelihood", "--seeds", 1, "--curves", "nothing.png")
