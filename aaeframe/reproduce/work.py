@@ -145,7 +145,9 @@ def _write_records(cell: Cell, registry: Registry) -> None:
         found = record.of_cell(it)
         if found is None or (not found.finished and it.experiment.folder != it.experiment.name):
             continue
-        if found.finished or record.status(it, registry).state not in (State.DONE, State.DIVERGED):
+        known = record.status(it, registry)
+        unfinished = known.state is State.MISSING or (known.record is not None and not known.record.finished)
+        if found.finished or unfinished:
             record.write(it.record, found)
 
 

@@ -90,6 +90,8 @@ def test_a_record_of_other_settings_does_not_keep_a_run_from_its_end(done, tmp_p
     path = tmp_path / "presets/tiny-code.toml"
     path.write_text(path.read_text().replace("epochs = 2", "epochs = 1"))
     done("reproduce", "more", "--seeds", 1)  # shares its run, which is at hand now, and has no record
+    (aside,) = column("reproduction", "likelihood", "modern")["aside"]
+    assert aside["state"] == "of other settings"
     done("reproduce", "likelihood", "--seeds", 1)
     (seed,) = column("reproduction", "likelihood", "modern")["seeds"]
     assert (seed["epochs"], seed["recorded"]) == (1, False)
