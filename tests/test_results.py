@@ -1,4 +1,4 @@
-"""The results the README promises, in a form that a test suite can afford; and real data, trained for real."""
+"""Results of benchmarks/results/README.md, in a form that a test suite can afford; and training on real data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_mnist_codes_fall_into_their_class_when_labels_inform_the_prior(prior, t
     classes = run.evaluate(split="validation")["blocks"][prior]["classes"]
 
     assert classes["prior_agreement"] > 0.95
-    assert classes["agreement"] > 0.8  # 6 epochs; the whole preset reaches what the README says
+    assert classes["agreement"] > 0.8  # 6 epochs; the whole preset reaches what benchmarks/results/README.md says
 
 
 @needs_data
