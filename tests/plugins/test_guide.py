@@ -1,20 +1,17 @@
-"""The plugin author's guide: its code runs, its signatures are those of the code, its commands exist."""
+"""The plugin author's guide: its code runs, its signatures are those of the code. Commands and links: test_readmes."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import re
-import shlex
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import typer
 
 from aaeframe import hookspecs
-from aaeframe.cli import app
 from aaeframe.components.discovery import HOOKS
 from aaeframe.components.registry import Registry
 from aaeframe.configuration import schema as config
@@ -46,7 +43,6 @@ TESTS = {file: text for file, text in FILES.items() if file.startswith("test_")}
 PLUGINS = sorted({re.split(r"[/.]", file)[0] for file in FILES if file not in TESTS})
 (SIGNATURES,) = (ast.parse(it.text) for it in BLOCKS if it.language == "python" and it.file is None)
 TABLES = [block.text for block in BLOCKS if block.language == "toml"]
-COMMANDS = [line for block in BLOCKS if block.language == "sh" for line in block.text.splitlines()]
 
 PROGRAM = """
 import json, sys, tempfile
@@ -128,33 +124,6 @@ def test_the_smallest_table_is_a_project_and_the_last_one_of_the_release_too():
     )
     assert release["project"]["keywords"] == ["aaeframe-plugin"]
     assert config.parse(configuration).prior["z"].options == {"radius": 3.0, "tube": 0.2}
-
-
-@pytest.mark.parametrize("line", COMMANDS)
-def test_a_command_is_one(line):
-    program, *arguments = shlex.split(line)
-    if program != "aaeframe":
-        assert line.startswith(("pip install ", "python -m build", "python -m pip install ", "python -m twine upload "))
-        return
-    command, context = typer.main.get_command(app), None
-    while hasattr(command, "commands"):
-        assert arguments, f"{line} ends before a command"
-        name, *rest = arguments
-        assert name in command.commands, f"there is no command {name} in {line}"
-        context = command.make_context(command.name, [name], parent=context)
-        command, arguments = command.commands[name], rest
-    command.make_context(name, arguments, parent=context)  # an option that does not exist is a UsageError
-
-
-def test_every_link_leads_to_what_is_there():
-    headings = {
-        re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in re.findall("^#+ .*", GUIDE, re.M)
-    }
-    for target in re.findall(r"\]\(([^)]+)\)", re.sub(r"```.*?```", "", GUIDE, flags=re.DOTALL)):
-        if target.startswith("#"):
-            assert target[1:] in headings, target
-        elif not target.startswith("http"):
-            assert (ROOT / "plugins" / target.partition("#")[0]).exists(), target
 
 
 def functions(tree):
