@@ -22,7 +22,7 @@ PARZEN_SECONDS, PARZEN_TO_PRODUCT = 0.30, 1.5
 EXPONENTIALS = 132 * 16 * 1.98e9
 """Exponentials a second of an H200: multiprocessors, results of the special-function units a clock, clock rate.
 
-The clock is its boost clock, 1.98 GHz. Each further bandwidth is one more exponential per pair, which no product can hide."""
+The clock is its boost clock, 1.98 GHz. Each further bandwidth is one more exponential per pair."""
 
 
 def step_targets(cases: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
