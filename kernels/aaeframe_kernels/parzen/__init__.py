@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from aaeframe_kernels.parzen.op import parzen_log_likelihood
-from aaeframe_kernels.parzen.state import ParzenState
+from aaeframe_kernels.parzen.state import ParzenState, parzen_log_likelihood
 
 __all__ = ["ParzenState", "parzen_log_likelihood"]

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from aaeframe_kernels.dispatch import launches
-from aaeframe_kernels.parzen.blocks import concatenate, row_blocks
+from aaeframe_kernels.parzen.cpu import Epilogue, concatenate, row_blocks
 from aaeframe_kernels.parzen.engine import Partial
-from aaeframe_kernels.parzen.epilogue import Epilogue
 from aaeframe_kernels.parzen.inputs import within_pixels
 from aaeframe_kernels.parzen.rounding import UNITS, digits_suffice
 

@@ -68,7 +68,7 @@ def prepare(x: Tensor, bandwidths: Tensor, mode: str) -> TritonEngine:
     if mode not in TILES:
         raise ValueError(f"precision={mode!r} has no Triton kernel; there are: {', '.join(TILES)}")
     if mode != "fp32" and x.dtype != torch.uint8:
-        raise ValueError(f"precision={mode!r} multiplies pixels, but x is no multiple of 1/255; use fp32 or auto")
+        raise ValueError(f"precision={mode!r} multiplies pixels, but x is not a multiple of 1/255; use fp32 or auto")
     if mode == "int8x2" and x.shape[1] > WIDEST_INT8X2:
         raise ValueError(f"int8x2 serves up to {WIDEST_INT8X2} features, x has {x.shape[1]}; use fp32 or auto")
     return TritonEngine(x, bandwidths, mode)

@@ -11,8 +11,8 @@ from aaeframe_kernels.dispatch import KernelUnavailable, choose, forced, refusal
 from aaeframe_kernels.parzen import int8
 from aaeframe_kernels.parzen import launch as gpu
 from aaeframe_kernels.parzen.compiled import WORTH, compiler, kernels
+from aaeframe_kernels.parzen.cpu import PortableEngine
 from aaeframe_kernels.parzen.engine import Engine, Partial
-from aaeframe_kernels.parzen.portable import PortableEngine
 from aaeframe_kernels.parzen.reference import ReferenceEngine
 from aaeframe_kernels.parzen.rounding import OF_FLOATS
 
@@ -63,7 +63,7 @@ def select(engines: tuple[Engine, ...], chunk: Tensor, precision: Precision) -> 
     low, high = (float(end) for end in chunk.aminmax())
     raise ValueError(
         f"precision={precision!r} serves samples of uint8 or within [0, 1]; these are {chunk.dtype} from {low:.3g} to "
-        f"{high:.3g}, and nothing is clipped; use precision='auto', which takes such chunks in fp32"
+        f"{high:.3g}, and nothing is clipped; use precision='auto', which uses fp32 for such chunks"
     )
 
 
@@ -87,7 +87,7 @@ def describe(device: torch.device | str = "cpu", *, attempt: bool = False) -> st
 def _reference(x: Tensor, bandwidths: Tensor, precision: Precision, reason: str) -> Engine:
     if precision not in ("auto", "float64"):
         raise KernelUnavailable(
-            f"precision={precision!r} was asked for, but {reason}, and the reference computes in float64 only"
+            f"precision={precision!r} was requested, but {reason}, and the reference computes in float64 only"
         )
     return ReferenceEngine(x, bandwidths)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from aaeframe_kernels.parzen.blocks import samples_per_chunk
 from aaeframe_kernels.parzen.compiled import WORTH
+from aaeframe_kernels.parzen.cpu import samples_per_chunk
 from aaeframe_kernels.parzen.engine import Engine, Partial
 from aaeframe_kernels.parzen.inputs import as_pixels, bandwidth_tensor, check_rows, digest, rows
 from aaeframe_kernels.parzen.paths import Precision, prepare, select
@@ -185,3 +185,30 @@ def _carried(sums: Tensor, gap: Tensor, rates: Tensor) -> Tensor:
 
 def _sizes(shape: Sequence[int]) -> str:
     return ", ".join(map(str, shape))
+
+
+def parzen_log_likelihood(
+    x: Tensor,
+    samples: Tensor | Iterable[Tensor],
+    bandwidth: float | Sequence[float] | Tensor,
+    *,
+    precision: Precision = "auto",
+    chunk_size: int | None = None,
+    compiled: bool | None = None,
+) -> Tensor:
+    """The log-density log p(x) under a Gaussian kernel on every sample, in nats, float64 on x's device.
+
+    (N,) for one bandwidth h, (N, S) for a sequence or tensor of S, all in one pass over the samples:
+
+        log p(x) = logsumexp_j(-|x - s_j|^2 / (2 h^2)) - log M - D/2 log(2 pi h^2)
+
+    x (N, *shape) is uint8 pixels, which stand for value/255, or floating point. Samples are (M, *shape), or an iterable
+    of such chunks, which need not be in memory together. No gradient. ValueError for infinity, no samples, other
+    shapes.
+    """
+    state = ParzenState(x, bandwidth, precision=precision, compiled=compiled)
+    for chunk in [samples] if isinstance(samples, Tensor) else samples:
+        state.update(chunk, chunk_size)
+    result = state.log_likelihood()
+    single = isinstance(bandwidth, (int, float)) or (isinstance(bandwidth, Tensor) and bandwidth.ndim == 0)
+    return result[:, 0] if single else result

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from aaeframe_kernels.parzen.bandwidth import choose_bandwidth, default_bandwidths, moved_grid, select_bandwidth
-from aaeframe_kernels.parzen.op import parzen_log_likelihood
-from aaeframe_kernels.parzen.state import ParzenState
+from aaeframe_kernels.parzen.state import ParzenState, parzen_log_likelihood
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ import torch
 
 from aaeframe_kernels.dispatch import VARIABLE, KernelUnavailable, launches
 from aaeframe_kernels.parzen import ParzenState, int8, parzen_log_likelihood
-from aaeframe_kernels.parzen.blocks import rows_per_block, samples_per_chunk
+from aaeframe_kernels.parzen.cpu import PortableEngine, rows_per_block, samples_per_chunk
 from aaeframe_kernels.parzen.paths import describe
-from aaeframe_kernels.parzen.portable import PortableEngine
 
 
 @pytest.fixture
