@@ -86,7 +86,7 @@ def _array(values: Any) -> np.ndarray:
     try:
         return np.asarray(values)
     except (ValueError, TypeError) as error:
-        raise DataError(f"data of type {type(values).__name__} is no array: {error}; pass rows (N, ...)") from error
+        raise DataError(f"data of type {type(values).__name__} is not an array: {error}; pass rows (N, ...)") from error
 
 
 def _prior(prior: str | Prior | Mapping[str, str | Prior] | None) -> tuple[Any, dict[str, Prior]]:

@@ -174,8 +174,8 @@ def _with_bounds(constraint: Constraint, change: Callable[[str, Tensor], Tensor]
 def _unmapped(constraint: Constraint, reason: str) -> str:
     kind = type(constraint)
     return (
-        f"no encoder head is known to reach the support {described(constraint)}: {reason}. "
-        f"Known are {', '.join(sorted(k.__name__.strip('_') for k in _rules))}, and whatever transform_to maps to; "
+        f"no encoder head maps into the support {described(constraint)}: {reason}. "
+        f"Supported are {', '.join(sorted(k.__name__.strip('_') for k in _rules))}, and all that transform_to maps to; "
         f"add it with aaeframe.supports.register({kind.__name__}, lambda constraint, event_shape: Support(...))."
     )
 

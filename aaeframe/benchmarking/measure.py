@@ -19,21 +19,21 @@ QUICK_ROUNDS: Final = 3
 
 
 def measure(
-    suites: Sequence[str], settings: BenchSettings, command: str, told: Callable[[str], None] = lambda line: None
+    suites: Sequence[str], settings: BenchSettings, command: str, announce: Callable[[str], None] = lambda line: None
 ) -> Report:
-    """Measure the named suites one after the other. `told` is called with the current work.
+    """Measure the named suites one after the other. `announce` is called with the current work.
 
     Torch's global random state is restored.
     """
     machine, date = this_machine(settings.device), now()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        told("the machine's limits")
+        announce("the machine's limits")
         limits = measure_limits(settings.device, settings.quick)
         reports = []
         for suite in suites:
             for case in SUITES[suite].load()(settings):
-                told(case.name)
+                announce(case.name)
                 reports.append(measure_case(case, settings, limits))
     return Report(date, command, settings.quick, machine, limits, reports)
 

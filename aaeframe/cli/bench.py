@@ -66,7 +66,7 @@ def _measured(suites: Sequence[str], quick: bool, device: str) -> Report:
         suites,
         BenchSettings(pick(device), quick),
         command=" ".join(["aaeframe", *sys.argv[1:]]),
-        told=lambda line: console.print(f"measuring {line}", markup=False),
+        announce=lambda line: console.print(f"measuring {line}", markup=False),
     )
 
 

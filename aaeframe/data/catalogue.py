@@ -122,7 +122,7 @@ def load_tfd() -> Dataset:
     path = find_kept("TFD_48x48.mat", "tfd")
     if path is None:
         raise DataError(
-            "tfd: the Toronto Face Database cannot be downloaded; it is had from its authors. Put its "
+            "tfd: the Toronto Face Database cannot be downloaded; it is available from its authors. Put its "
             f"TFD_48x48.mat into a folder and set {VARIABLE} to that folder, or give the path of the file in "
             "place of the name tfd."
         )

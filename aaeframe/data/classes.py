@@ -62,9 +62,7 @@ def _check_texts(labels: Sequence[np.ndarray], where: str) -> None:
             continue
         native = np.ascontiguousarray(part, part.dtype.newbyteorder("="))
         if (native.view(np.uint32) > sys.maxunicode).any():
-            raise DataError(
-                f"{where}: the labels are texts with numbers in them that are no characters. Write it again."
-            )
+            raise DataError(f"{where}: the labels are texts with invalid characters. Write the file again.")
 
 
 def _one_per_row(labels: np.ndarray, rows: int, where: str) -> np.ndarray:
@@ -85,7 +83,7 @@ def _integers(labels: np.ndarray, where: str) -> np.ndarray:
     wrong = np.flatnonzero((whole != labels) | (whole < 0))
     if len(wrong):
         raise DataError(
-            f"{where}: {len(wrong)} labels are no class indices; the first is {labels[wrong[0]]} in row "
+            f"{where}: {len(wrong)} labels are not class indices; the first is {labels[wrong[0]]} in row "
             f"{wrong[0]} (counted from 0). Labels are integers from 0 upwards, or texts."
         )
     return whole

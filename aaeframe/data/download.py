@@ -70,7 +70,7 @@ def kept_folder() -> Path | None:
         return None
     folder = Path(value).expanduser()
     if not folder.is_dir():
-        raise DataError(f"{VARIABLE} is {value!r}, which is no folder. Create it, or unset {VARIABLE}.")
+        raise DataError(f"{VARIABLE} is {value!r}, which is not a folder. Create it, or unset {VARIABLE}.")
     return folder
 
 

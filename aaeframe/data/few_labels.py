@@ -17,7 +17,7 @@ def labeled_subset(labels: np.ndarray, count: int, num_classes: int, seed: int) 
     """
     if not num_classes <= count <= len(labels):
         raise DataError(
-            f"{count} labeled examples were asked for, balanced over {num_classes} classes: there are "
+            f"{count} labeled examples were requested, balanced over {num_classes} classes: there are "
             f"{len(labels)} labeled examples. Ask for {num_classes} to {len(labels)}."
         )
     sizes = np.bincount(labels, minlength=num_classes)

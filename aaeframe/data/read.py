@@ -80,7 +80,7 @@ def load_table(path: str | Path) -> np.ndarray:
             raise DataError(f"there is no file {str(path)!r}. Give one of a table: {', '.join(TABLES)}.")
         suffix = file.suffix.lower()
         if suffix not in TABLES:
-            raise DataError(f"{path}: is of no format of a table known by its name. Give {', '.join(TABLES)}.")
+            raise DataError(f"{path}: is not a table by its name. Give {', '.join(TABLES)}.")
         if suffix == ".csv":
             parts = [tables.read_csv(file, None, find_labels=False)]
         else:
@@ -139,7 +139,7 @@ def _read_file(path: Path, labels: str | None) -> Content:
     if idx.is_idx(path):
         beside = idx.labels_beside(path)
         return Content([RawPart(idx.read(path), None if beside is None else idx.read(beside))])
-    raise DataError(f"{path}: is of no format known by its name. Give {FORMATS}.")
+    raise DataError(f"{path}: has an unknown format, by its name. Give {FORMATS}.")
 
 
 def _read_folder(path: Path, labels: str | None) -> Content:

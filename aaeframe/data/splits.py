@@ -34,8 +34,8 @@ def shuffled(count: int, where: str, held_out: tuple[int, int] | None = None) ->
     validation, test = held_out or (count // 10, count // 10)
     if min(validation, test) < 1 or validation + test >= count:
         raise DataError(
-            f"{where}: {validation} validation and {test} test rows were asked for of {count} rows. Hold out at least "
-            "one of each, and leave some for training."
+            f"{where}: {validation} validation and {test} test rows were requested from {count} rows. Hold out at "
+            "least one of each, and leave some for training."
         )
     order = np.random.default_rng(0).permutation(count)
     parts = (np.sort(rows) for rows in np.split(order, [test, test + validation]))

@@ -25,7 +25,7 @@ def as_rows(x: Tensor, name: str) -> Tensor:
     if len(broken):
         raise DataError(
             f"{name}: {len(broken)} of {len(rows)} rows hold numbers that are not finite, the first is row "
-            f"{broken[0]}; a model that has diverged cannot be measured, take an earlier checkpoint"
+            f"{broken[0]}; a model that has diverged cannot be measured, use an earlier checkpoint"
         )
     return rows
 

@@ -153,8 +153,8 @@ class Autoencoder(nn.Module):
         """
         code, classes = self.sample_prior(count, seed=seed), self.num_classes
         if label is not None and (classes is None or not 0 <= label < classes):
-            known = "has no class that could be set" if classes is None else f"has the classes 0 to {classes - 1}"
-            raise DataError(f"samples of class {label} were asked for; this model {known}")
+            known = "has no classes" if classes is None else f"has the classes 0 to {classes - 1}"
+            raise DataError(f"samples of class {label} were requested; this model {known}")
         if not self.representation.takes_labels:
             if label is not None and self.class_block is not None:
                 code[self.class_block] = torch.eye(code[self.class_block].shape[1], device=self.device)[label].expand(
@@ -205,7 +205,7 @@ class Autoencoder(nn.Module):
         shape = (len(x), *x.shape) if isinstance(x, Split) else tuple(x.shape)
         if shape[1:] != tuple(self.data_shape) or len(x) == 0:
             raise DataError(
-                f"rows of shape {tuple(self.data_shape)} are asked for, found an array of shape {shape}; "
+                f"rows of shape {tuple(self.data_shape)} are expected, found an array of shape {shape}; "
                 f"pass (N, {', '.join(map(str, self.data_shape))}) with N > 0"
             )
         chunks = x.chunks(batch_size) if isinstance(x, Split) else _sliced(x, batch_size)

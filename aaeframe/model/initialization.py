@@ -31,6 +31,6 @@ def _draw_weight(layer: nn.Linear | _ConvNd, std: float) -> None:
         layer.weight.copy_(drawn)
     else:
         raise ConfigError(
-            f"training.initial_std cannot set the weight of {layer}, which a hook computes; leave it out, or take "
+            f"training.initial_std cannot set the weight of {layer}, which a hook computes; leave it out, or use "
             "torch.nn.utils.parametrizations"
         )

@@ -36,8 +36,8 @@ def checked_prior(name: str, prior: Prior) -> Prior:
     _check_batch_shape(name, prior)
     if isinstance(prior, SupportsFollowing) and not isinstance(prior, torch.nn.Module):
         raise ConfigError(
-            f"the prior of block {name!r}, of type {type(prior).__name__}, has follow but is no torch.nn.Module: "
-            "what it takes from the codes would be in no checkpoint; make it a module, with buffers"
+            f"the prior of block {name!r}, of type {type(prior).__name__}, has follow but is not a torch.nn.Module: "
+            "its estimates from codes would be in no checkpoint; make it a module, with buffers"
         )
     if isinstance(prior, Distribution) and not prior.event_shape:
         prior = Independent(prior.expand([1]), 1)
@@ -127,7 +127,9 @@ def has_density(prior: Prior) -> bool:
 def _check_name(name: str) -> None:
     """ConfigError for names that nn.ModuleDict cannot register, or that the files of codes use for something else."""
     if name in FILE_KEYS or hasattr(torch.nn.ModuleDict(), name):
-        raise ConfigError(f"a block cannot be called {name!r}, which means something else; name it otherwise: z={name}")
+        raise ConfigError(
+            f"a block cannot be called {name!r}, which has another meaning; choose another name: z={name}"
+        )
 
 
 def _has(prior: Prior, part: str) -> bool:
@@ -163,6 +165,6 @@ def _check_sample(name: str, prior: Prior) -> None:
         found = tuple(sample.shape) if isinstance(sample, torch.Tensor) else type(sample).__name__
         raise ConfigError(
             f"{who} was asked for {count} samples and gave {found}; sample(sample_shape) must give a tensor of shape "
-            f"sample_shape + event_shape, here {asked}. Mend it; for a plugin's prior, `aaeframe plugins check` says "
+            f"sample_shape + event_shape, here {asked}. Fix it; for a plugin's prior, `aaeframe plugins check` says "
             "more"
         )

@@ -125,7 +125,9 @@ class Run:
         where = {"split": split, "units": units, "seed": seed, "step": self.step, "raw_weights": self.raw_weights}
         report = {**where, **found.as_dict()}
         if split == "validation":
-            report["warning"] = "these rows chose the bandwidth that they are judged by; judge others, such as test"
+            report["warning"] = (
+                "these rows chose the bandwidth, so their likelihood is optimistic; evaluate others, such as test"
+            )
         self.folder.write_evaluation(f"{split} likelihood, {samples} samples", report)
         if keep is not None:
             keep.remove()

@@ -32,7 +32,7 @@ def new_folder(config: Config, out: Path | None) -> RunFolder:
     if out is not None:
         if out.exists():
             raise RunError(
-                f"{out} exists already; runs are never overwritten. Choose another --out, or go on with "
+                f"{out} exists already; runs are never overwritten. Choose another --out, or resume it with "
                 f"aaeframe train --resume {out}"
             )
         return RunFolder(out)
@@ -107,7 +107,7 @@ def resume(
         newest = newest_intact(folder.checkpoints, usable)
         saved = newest.checkpoint
         for why in newest.skipped.values():
-            observers.warn(f"{why}; {newest.path.name}, the newest that is whole, is taken in its place")
+            observers.warn(f"{why}; {newest.path.name}, the newest intact one, is used instead")
         with saved_components(config, registry):
             training = prepare(config, registry, dataset or load_data(config), priors or {}, folder, saved.model)
         for sentence in other_versions(config.plugins, registry):
@@ -143,5 +143,5 @@ def _as_it_is_left(folder: RunFolder) -> str:
     """The state of a run that could not be written, and how to resume it."""
     found = checkpoints.paths(folder.checkpoints)
     if not found:
-        return f"Nothing to go on from is left in {folder.path}"
-    return f"The run is as of {found[-1].name}; go on from there with aaeframe train --resume {folder.path}"
+        return f"There is nothing left to resume from in {folder.path}"
+    return f"The run was saved up to {found[-1].name}; resume it with aaeframe train --resume {folder.path}"

@@ -28,7 +28,9 @@ class Author:
         text = text.strip()
         found = _WITH_ADDRESS.fullmatch(text)
         if not text or not text.isprintable() or (found is None and re.search(r"[<>]", text)):
-            raise PackageError(f'{text!r} is no author: give --author "Name", or --author "Name <name@example.org>"')
+            raise PackageError(
+                f'{text!r} is not an author: give --author "Name", or --author "Name <name@example.org>"'
+            )
         return cls(text) if found is None else cls(found["name"], found["email"])
 
     def toml(self) -> str:

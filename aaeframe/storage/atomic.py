@@ -113,4 +113,4 @@ def _advice(path: Path, error: OSError) -> str:
     missing = [parent for parent in path.parents if not parent.exists()]
     if isinstance(error, FileNotFoundError) and missing:
         return f"There is no folder {missing[-1]}: if it was removed or moved meanwhile, bring it back, then try again"
-    return "What was there before stands; free space or fix the permissions, then try again"
+    return "Existing files are unchanged; free space or fix the permissions, then try again"

@@ -170,7 +170,7 @@ def _read_state(path: Path) -> dict[str, Any]:
     if state["format"] > FORMAT:
         raise CheckpointError(f"the checkpoint {path} cannot be used: {newer}")
     if content != _written(state):  # white space, a repeated key, or 1e0 for 1.0
-        raise _damaged(file, "its content is not spelled as it was written")
+        raise _damaged(file, "its content is not formatted as it was written")
     return without
 
 
@@ -252,8 +252,8 @@ def newest_or_raise(folder: Path) -> Checkpoint:
         return newest.checkpoint
     unusable = " and ".join(path.name for path in newest.skipped)
     raise CheckpointError(
-        f"{'; '.join(newest.skipped.values())}. {newest.path.name} is whole, and would give other numbers: go on "
-        f"from it, to the same bits, with aaeframe train --resume {folder.parent}; or remove {unusable} to use it as "
+        f"{'; '.join(newest.skipped.values())}. {newest.path.name} is intact, but would give other results: resume "
+        f"from it, bit for bit, with aaeframe train --resume {folder.parent}; or remove {unusable} to use it as "
         "it is"
     )
 
@@ -273,8 +273,7 @@ def _search(found: list[Path], require: Callable[[Checkpoint], None], skipped: d
 def _none_of(folder: Path, skipped: dict[Path, str]) -> str:
     listed = "".join(f"\n  {why}" for why in skipped.values())
     return (
-        f"no checkpoint in {folder} can be used; restore one of them, or what it lacks, from a copy, or train anew:"
-        f"{listed}"
+        f"no checkpoint in {folder} can be used; restore one of them and its files from a copy, or train anew:{listed}"
     )
 
 
@@ -286,7 +285,7 @@ def decoded(content: bytes) -> dict[str, Tensor]:
         raise ValueError(str(error)) from error
     except (ValueError, LookupError, TypeError, AssertionError, RuntimeError, OverflowError) as error:
         # the library checks types and sizes by lookups and assertions
-        raise ValueError(f"its tensors cannot be made: {type(error).__name__}: {error}") from error
+        raise ValueError(f"its tensors cannot be read: {type(error).__name__}: {error}") from error
 
 
 def tensors_below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

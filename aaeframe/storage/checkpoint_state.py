@@ -59,5 +59,6 @@ def check_state(state: Mapping[str, Any]) -> None:
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors(include_url=False))
         raise CheckpointError(
-            f"state.json of the checkpoint is of no training: {'; '.join(problems)}. Restore the run, or train anew"
+            f"state.json of the checkpoint is not a valid training state: {'; '.join(problems)}. "
+            "Restore the run, or train anew"
         ) from error

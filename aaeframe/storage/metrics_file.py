@@ -37,7 +37,7 @@ class MetricsFile:
         if self.size < size:
             what = f"has {self.size} bytes"
         elif size and self._byte(size - 1) != b"\n":
-            what = "has no row's end there"
+            what = "does not end a row there"
         else:
             return
         raise UnusableCheckpoint(
@@ -73,5 +73,5 @@ class MetricsFile:
 def _row(line: bytes) -> MetricsRow:
     row = loads_json(line)
     if not isinstance(row, dict):
-        raise ValueError(f"{line[:40]!r} is no JSON object")
+        raise ValueError(f"{line[:40]!r} is not a JSON object")
     return row

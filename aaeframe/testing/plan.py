@@ -68,7 +68,7 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
     },
 }
 MISSING_CAPABILITY: Final[Mapping[type, str]] = {
-    nn.Module: "is no nn.Module",
+    nn.Module: "is not an nn.Module",
     SupportsFollowing: "has no follow",
     SupportsLogProb: "has no log_prob",
     SupportsLabels: "has no sample_labeled and num_classes",

@@ -188,7 +188,7 @@ def check_follow(case: PriorCase) -> None:
     apart = [name for name, value in prior.state_dict().items() if not torch.equal(value, resumed.state_dict()[name])]
     require(
         not apart and torch.equal(_sample_seeded(prior, 1, 1000), _sample_seeded(resumed, 1, 1000)),
-        "what follow goes by must be in buffers: a second instance with the state_dict must go on as the first",
+        "the state of follow must be in buffers: a second instance with the state_dict must continue like the first",
     )
 
 

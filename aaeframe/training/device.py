@@ -19,11 +19,11 @@ def pick(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise DeviceError(f"{name!r} is no device; on this machine there are: {available()}") from error
+        raise DeviceError(f"{name!r} is not a device; on this machine there are: {available()}") from error
     if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= _gpus()):
         raise DeviceError(
             f"the device {name!r} is not on this machine, or not one aaeframe runs on; there are: {available()}. "
-            "Choose one with --device, or leave it to --device auto"
+            "Choose one with --device, or use --device auto"
         )
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else torch.device("cpu")
 

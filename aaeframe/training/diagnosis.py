@@ -66,7 +66,7 @@ def discriminator_won(rows: Sequence[FiniteRow]) -> dict[str, str]:
     last = rows[-WON_EPOCHS:]
     return {
         f"discriminator_won/{block}": (
-            f"block {block}: the discriminator has told codes from prior samples with over {WON:.0%} "
+            f"block {block}: the discriminator has separated codes from prior samples with over {WON:.0%} "
             f"accuracy for {WON_EPOCHS} epochs ({last[-1][f'accuracy/{block}']:.1%} now). It has won: the "
             "encoder hardly gets a gradient from it, and the codes do not match the prior. Try instance "
             "noise on the discriminator's input, a lower discriminator learning rate, the spectral "

@@ -196,7 +196,7 @@ class Training:
         state = saved.state
         if state["data"] != self.data:
             raise CheckpointError(
-                "the training data is not what this run was trained on so far; bring that data back, or train anew"
+                "the training data differs from the data of this run so far; restore that data, or train anew"
             )
         if state["batches"]["position"] >= self.batches.steps_per_epoch:
             raise CheckpointError(
@@ -224,7 +224,7 @@ class Training:
             load_optimizer(optimizer, tensors, f"optimizer.{phase}.")
         sums = tensors_below("sums.", tensors)
         if any(total.dim() for total in sums.values()):
-            raise ValueError("a sum of losses is no number")
+            raise ValueError("a sum of losses is not a number")
         self.sums.load_state_dict(sums, summed_steps, self.device)
         torch.set_rng_state(tensors["rng.cpu"])
         if "rng.cuda" in tensors and self.device.type == "cuda":

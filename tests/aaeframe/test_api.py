@@ -144,7 +144,7 @@ def test_a_mapped_file_stays_in_its_file(train, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ([[1.0, 2.0], [3.0]], "data of type list is no array"),
+        ([[1.0, 2.0], [3.0]], "data of type list is not an array"),
         (np.ma.masked_array(ROWS, ROWS > 0), "masked"),
         (ROWS[:5], "5 rows are too few"),
         (np.where(ROWS > 5, np.nan, ROWS), "values are not finite in float32; the first is nan in row"),
@@ -179,7 +179,7 @@ def test_images_come_back_as_images_in_their_own_range(train):
     assert x_hat.shape == (60, 1, 8, 9)
     assert x_hat.min() >= 0.0
     assert 50 < x_hat.mean() < 200
-    with pytest.raises(DataError, match=re.escape("rows of shape (1, 8, 9) are asked for, found an array of shape")):
+    with pytest.raises(DataError, match=re.escape("rows of shape (1, 8, 9) are expected, found an array of shape")):
         run.encode(IMAGES)
 
 
@@ -263,7 +263,7 @@ def test_arguments_that_cannot_be(train, tmp_path, options, error, message):
 
 
 def test_more_labels_than_there_are(train):
-    with pytest.raises(DataError, match="100 labeled examples were asked for"):
+    with pytest.raises(DataError, match="100 labeled examples were requested"):
         train((ROWS, np.arange(60) % 2), prior="mixture(components=2)", labels=100)
 
 

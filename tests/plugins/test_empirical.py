@@ -99,8 +99,8 @@ WRONG = {
     "one number a row": (np.arange(4.0), "has the shape"),
     "images": (np.zeros((3, 4, 4)), "has rows of shape"),
     "no rows": (np.empty((0, 2)), "is empty"),
-    "one sample": (np.ones((1, 2)), "1 samples with one and the same value are no distribution"),
-    "one value": (np.ones((5, 2)), "5 samples with one and the same value are no distribution"),
+    "one sample": (np.ones((1, 2)), "1 samples have one and the same value"),
+    "one value": (np.ones((5, 2)), "5 samples have one and the same value"),
     "objects": (np.array([[{}], [1]], dtype=object), "Python objects, which are never loaded"),
     "texts": (np.array([["a"], ["b"]]), "must be real numbers"),
 }

@@ -65,7 +65,7 @@ class _Table:
         except ValueError as error:
             name, cell = next((n, c) for n, c in zip(names, cells, strict=True) if not _is_number(c))
             raise DataError(
-                f"{self.where}: line {line}, column {name!r} holds {cell[:40]!r}, which is no number. Cells "
+                f"{self.where}: line {line}, column {name!r} holds {cell[:40]!r}, which is not a number. Cells "
                 "are numbers separated by commas; name a column of texts by `labels`."
             ) from error
 

@@ -119,7 +119,7 @@ def _header(stream: BufferedIOBase, path: Path) -> tuple[np.dtype, tuple[int, ..
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or not 1 <= magic[3] <= MOST_AXES:
         raise DataError(
-            f"{path}: is no idx file: it begins with the bytes {magic.hex(' ') or '(none)'}, where an idx "
+            f"{path}: is not an idx file: it begins with the bytes {magic.hex(' ') or '(none)'}, where an idx "
             f"file of at most {MOST_AXES} axes has 00 00, a type from 08 to 0e, and the number of axes."
         )
     lengths = stream.read(4 * magic[3])

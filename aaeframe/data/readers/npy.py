@@ -86,7 +86,7 @@ def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype]:
         shape, _, dtype = HEADERS[version](stream)
     except Exception as error:  # numpy evaluates the header as a Python literal, which fails in many ways
         why = str(error) or type(error).__name__
-        raise DataError(f"{where}: is no .npy array: {why}. Write it again.") from error
+        raise DataError(f"{where}: is not a .npy array: {why}. Write it again.") from error
     if dtype.hasobject:
         raise DataError(f"{where}: holds Python objects, which are never loaded. Save numbers or texts.")
     if any(length < 0 for length in shape):

@@ -28,7 +28,7 @@ class MLP(nn.Module):
         ),
         decoder_hidden: Annotated[
             tuple[Width, ...] | None,
-            Field(min_length=1, description="widths of the decoder's layers; the encoder's, reversed, if not given"),
+            Field(min_length=1, description="widths of the decoder's layers; by default the encoder's, reversed"),
         ] = None,
         batch_norm: BatchNorm = "none",
     ) -> None:

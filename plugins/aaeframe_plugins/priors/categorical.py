@@ -58,19 +58,19 @@ def categorical(
     classes: Annotated[int, Field(gt=1, description="classes or clusters")] = 10,
     probs: Annotated[
         tuple[Share, ...] | None,
-        Field(description="how often each of them is, up to a factor; all alike, as in the paper, if not given"),
+        Field(description="class probabilities, normalized; uniform by default"),
     ] = None,
     follow: Annotated[
         float | None,
         Field(
             gt=0,
             lt=1,
-            description="the part of the way to each minibatch's mean code that probs go; none at all if not given",
+            description="learning rate of the class probabilities towards each minibatch's mean code",
         ),
     ] = None,
     follow_after: Annotated[
         int | None,
-        Field(ge=0, lt=2**53, description="how many minibatches are not followed, first; every one is, if not given"),
+        Field(ge=0, lt=2**53, description="number of first minibatches that are not followed; 0 by default"),
     ] = None,
 ) -> OneHotCategorical | FollowingCategorical:
     """Cat(1/K, ..., 1/K) as one-hot vectors (paper, sections 5 and 6), or Cat(probs / sum(probs)).

@@ -47,13 +47,13 @@ class Empirical(nn.Module):
             first = int((~inside).nonzero()[0, 0])
             raise DataError(
                 f"{path}: {int((~inside).sum())} of {len(samples)} samples are not in the support {support!r}; the "
-                f"first is row {first}, {samples[first].tolist()}. Mend the file, or name another support: "
+                f"first is row {first}, {samples[first].tolist()}. Fix the file, or name another support: "
                 f"{', '.join(SUPPORTS)}."
             )
         if not smoothing and bool((samples == samples[0]).all()):
             raise DataError(
-                f"{path}: {len(samples)} samples with one and the same value are no distribution. Give two different "
-                "ones at least, or smoothing=..."
+                f"{path}: {len(samples)} samples have one and the same value. Give at least two different "
+                "ones, or smoothing=..."
             )
         self._hold(samples, smoothing, support)
 

@@ -29,16 +29,16 @@ class Mixture(nn.Module):
         self,
         *,
         components: Annotated[
-            int | None, Field(gt=0, description="petals; 10 if not given, taken from means if those are")
+            int | None, Field(gt=0, description="number of petals; 10 by default, or one for each of means")
         ] = None,
         radius: Annotated[
-            float | None, Field(ge=0, description="petals: distance of their centers from 0; 1.4 if not given")
+            float | None, Field(ge=0, description="petals: distance of their centers from 0; 1.4 by default")
         ] = None,
         radial_scale: Annotated[
-            float | None, Field(gt=0, description="petals: standard deviation along the radius; 0.5 if not given")
+            float | None, Field(gt=0, description="petals: standard deviation along the radius; 0.5 by default")
         ] = None,
         tangential_scale: Annotated[
-            float | None, Field(gt=0, description="petals: standard deviation across it; 0.1 if not given")
+            float | None, Field(gt=0, description="petals: standard deviation across it; 0.1 by default")
         ] = None,
         means: Annotated[
             list[Vector] | None, Field(min_length=1, description="means of general components, one row each")

@@ -123,7 +123,7 @@ def test_an_alternative_that_is_not_installed_is_told():
 def test_measuring_leaves_the_random_state_alone_and_reports_as_json(tmp_path):
     before, told = torch.get_rng_state(), []
 
-    report = measure(["loss"], SETTINGS, command="aaeframe bench", told=told.append)
+    report = measure(["loss"], SETTINGS, command="aaeframe bench", announce=told.append)
 
     assert torch.equal(torch.get_rng_state(), before)
     assert told == ["the machine's limits", "loss rows=16 width=32"]

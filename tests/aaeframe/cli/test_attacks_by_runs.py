@@ -83,7 +83,7 @@ def test_a_pickle_that_is_passed_over_by_resuming_is_not_opened(cli, run, bomb):
     done = cli("train", "--resume", str(run))
     assert done.code == 0
     assert "cannot be used" in done.err
-    assert "the newest that is whole, is taken in its place" in done.err
+    assert "the newest intact one, is used instead" in done.err
 
 
 @pytest.mark.parametrize(("name", "command"), [("config.toml", "sample"), ("metrics.jsonl", "figures")])
@@ -216,7 +216,7 @@ OTHER_NAMES = {
     ("training", "recipe"): "no recipe is named 'evil:thing'",
     ("training", "schedule"): "has no schedule 'evil:thing'",
     ("training", "loss"): "training.loss: should be",
-    ("training", "device"): "'evil:thing' is no device",
+    ("training", "device"): "'evil:thing' is not a device",
     ("optimizers", "generator", "name"): "no optimizer is named 'evil:thing'",
 }
 

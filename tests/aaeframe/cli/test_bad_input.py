@@ -58,25 +58,25 @@ BAD = {
     "options that do not go together": (["--prior", "mixture(scales=[[1.0]])"], ["refuses its options", "scales"]),
     "data name": (["--data", "mnits"], ["there is no data set and no file 'mnits'", "Did you mean 'mnist'?"]),
     "data missing": (["--data", "{tmp}/no.npz"], ["there is no data set and no file", "paths are of .npz"]),
-    "data of no format": (["--data", "{tmp}/no.toml"], ["is of no format known by its name", ".npz"]),
+    "data of no format": (["--data", "{tmp}/no.toml"], ["has an unknown format, by its name", ".npz"]),
     "data cut off": (["--data", "{tmp}/cut.npz"], ["cut.npz: cannot be read as .npz"]),
     "data empty": (["--data", "{tmp}/empty.npz"], ["empty.npz: the file is empty"]),
     "data without rows": (["--data", "{tmp}/none.npz"], ["the data is empty"]),
     "data of few rows": (["--data", "{tmp}/nine.npz"], ["9 rows are too few", "give at least 10"]),
     "data pickled": (["--data", "{tmp}/objects.npz"], ["holds Python objects, which are never loaded"]),
-    "data of texts": (["--data", "{tmp}/text.csv"], ["line 3, column 'b' holds 'four', which is no number"]),
+    "data of texts": (["--data", "{tmp}/text.csv"], ["line 3, column 'b' holds 'four', which is not a number"]),
     "folder without images": (["--data", "{tmp}/folder"], ["holds no images"]),
     "data not finite": (["--data", "{tmp}/nan.npz"], ["2 of 240 values are not finite", "row 7, feature 2"]),
     "data not here": (["--data", "tfd"], ["cannot be downloaded", "TFD_48x48.mat"]),
-    "labels negative": (["--data", "{tmp}/minus.npz"], ["1 labels are no class indices; the first is -1 in row 5"]),
+    "labels negative": (["--data", "{tmp}/minus.npz"], ["1 labels are not class indices; the first is -1 in row 5"]),
     "labels short": (["--data", "{tmp}/short.npz"], ["the labels have the shape (59,); 60 rows need (60,)"]),
     "labels too many": (
         ["--data", "{tmp}/good.npz", "--prior", "mixture(components=3)", "--labels", "61"],
-        ["61 labeled examples were asked for", "Ask for 3 to 48"],
+        ["61 labeled examples were requested", "Ask for 3 to 48"],
     ),
     "labels too few": (
         ["--data", "{tmp}/good.npz", "--prior", "mixture(components=3)", "--labels", "2"],
-        ["2 labeled examples were asked for", "Ask for 3 to 48"],
+        ["2 labeled examples were requested", "Ask for 3 to 48"],
     ),
     "labels less than none": (["--labels", "-1"], ["data.labels: should be greater than or equal to 0, found -1"]),
     "labels not there": (
@@ -110,7 +110,7 @@ BAD = {
     ),
     "preset": (["--preset", "swissrol"], ["no preset is named 'swissrol'", "there are: "]),
     "device that is not there": (["--device", "cuda:99"], ["the device 'cuda:99' is not on this machine", "cpu"]),
-    "no device": (["--device", "banana"], ["'banana' is no device; on this machine there are: cpu"]),
+    "no device": (["--device", "banana"], ["'banana' is not a device; on this machine there are: cpu"]),
     "epochs": (["--epochs", "0"], ["training.epochs: should be greater than or equal to 1, found 0"]),
     "batch size": (["--batch-size", "0"], ["training.batch_size: should be greater than or equal to 1, found 0"]),
     "seed": (["--seed", "-1"], ["training.seed: should be greater than or equal to 0, found -1"]),
@@ -237,7 +237,7 @@ def test_a_ruined_run_is_refused_and_left_as_it_is(cli, refused, run, damage, pa
 @pytest.mark.parametrize(("damage", "parts"), DAMAGE.values(), ids=DAMAGE.keys())
 def test_nothing_is_computed_from_a_damaged_checkpoint_or_in_its_place(cli, refused, run, damage, parts):
     damage(run)
-    further = ["step-00000000 is whole", f"aaeframe train --resume {run}"]
+    further = ["step-00000000 is intact", f"aaeframe train --resume {run}"]
     assert_refused_and_left(cli, refused, run, ["sample", run], [*parts, *further])
 
 
@@ -247,7 +247,7 @@ def test_a_damaged_checkpoint_is_trained_again_from_the_one_before(done, digits_
     damage(run)
     outcome = done("train", "--resume", run)
     notes = " ".join(line for line in outcome.err.splitlines() if line.startswith("note: "))
-    for part in (*parts, "step-00000000, the newest that is whole", f"{name} is kept as"):
+    for part in (*parts, "step-00000000, the newest intact one", f"{name} is kept as"):
         assert part in notes
     for file in ("model.safetensors", "optimizer.safetensors"):
         assert (run / "checkpoints" / name / file).read_bytes() == (checkpoint(digits_run) / file).read_bytes()

@@ -53,7 +53,7 @@ def test_a_file_is_written_here_if_none_is_named(done, tmp_path, monkeypatch):
     ("arguments", "words"),
     [
         (("--case", "nothing"), "'nothing' is not one of"),
-        (("--device", "tpu"), "is no device"),
+        (("--device", "tpu"), "is not a device"),
         (("--out", "nowhere/bench.json"), "in a folder that is not there"),
         (("--out", "."), "is a folder"),
     ],

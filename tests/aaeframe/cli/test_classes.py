@@ -58,7 +58,7 @@ def test_a_class_that_is_not_there_is_refused(cli, refused, runs, name):
 
 
 def test_a_model_without_classes_has_no_samples_of_one(cli, refused, run):
-    refused(cli("sample", run, "--label", "1"), "samples of class 1 were asked for", "has no class that could be set")
+    refused(cli("sample", run, "--label", "1"), "samples of class 1 were requested", "has no classes")
 
 
 def test_the_representation_is_w_c_y_plus_z(done, runs):

@@ -119,7 +119,7 @@ def test_without_git_there_is_an_author_nevertheless(done, inside, monkeypatch):
 
 @pytest.mark.parametrize("author", ["<ada@example.org>", "Ada <ada", "Ada\nLovelace", ""])
 def test_what_is_no_author_is_refused(cli, refused, inside, author):
-    refused(cli("plugins", "new", "torus", "--kind", "prior", "--author", author), "is no author: give --author")
+    refused(cli("plugins", "new", "torus", "--kind", "prior", "--author", author), "is not an author: give --author")
     assert left(inside) == []
 
 

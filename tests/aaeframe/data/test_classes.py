@@ -45,8 +45,8 @@ def test_a_column_of_labels_is_taken_as_matlab_writes_it():
         (np.arange(9), r"labels have the shape \(9,\); 10 rows need \(10,\)"),
         (np.eye(10), r"shape \(10, 10\).*one-hot rows are `labels.argmax\(1\)`"),
         (np.zeros((2, 5)), r"shape \(2, 5\); 10 rows need"),
-        (np.array([0, 1, -1, -2] + [0] * 6), r"2 labels are no class indices; the first is -1 in row 2 "),
-        (np.array([0, 0.5] + [0] * 8), r"1 labels are no class indices; the first is 0.5 in row 1 "),
+        (np.array([0, 1, -1, -2] + [0] * 6), r"2 labels are not class indices; the first is -1 in row 2 "),
+        (np.array([0, 0.5] + [0] * 8), r"1 labels are not class indices; the first is 0.5 in row 1 "),
         (np.array([0, np.nan] + [0] * 8), r"the first is nan in row 1 .*integers from 0 upwards, or texts"),
         (np.array([0, np.inf] + [0] * 8), r"the first is inf in row 1"),
         (np.array([2**63 + 5] + [0] * 9, np.uint64), r"the first is 9223372036854775813 in row 0"),
@@ -72,7 +72,7 @@ def test_texts_and_numbers_do_not_mix():
 def test_texts_that_are_no_characters_are_refused():
     numbers = np.full(10, 0x110000, np.uint32).view("U1")
     for order in "<>":
-        with pytest.raises(DataError, match="mine: the labels are texts with numbers in them that are no characters"):
+        with pytest.raises(DataError, match="mine: the labels are texts with invalid characters"):
             from_arrays(np.zeros((10, 2)), numbers.astype(f"{order}U1") if order == ">" else numbers, name="mine")
     with pytest.raises(DataError, match=r"the class '\\ud800' has a name that is not in UTF-8"):
         from_arrays(np.zeros((10, 2)), np.array(["a", "\ud800"] * 5), name="mine")

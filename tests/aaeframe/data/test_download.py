@@ -247,5 +247,5 @@ def test_a_copy_compressed_again_is_known_by_its_content(tmp_path, monkeypatch):
 
 def test_a_users_folder_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("AAEFRAME_DATA", str(tmp_path / "gone"))
-    with pytest.raises(DataError, match=r"AAEFRAME_DATA is '.*gone', which is no folder\. Create it, or unset"):
+    with pytest.raises(DataError, match=r"AAEFRAME_DATA is '.*gone', which is not a folder\. Create it, or unset"):
         fetch(remote(), "set")

@@ -42,7 +42,7 @@ def test_a_class_with_none_to_spare_gives_no_extra_one():
 
 @pytest.mark.parametrize("count", [-1, 0, 9, 301])
 def test_a_count_out_of_range_is_refused(count):
-    with pytest.raises(DataError, match=rf"^{count} labeled examples were asked for.* 300 .* Ask for 10 to 300"):
+    with pytest.raises(DataError, match=rf"^{count} labeled examples were requested.* 300 .* Ask for 10 to 300"):
         labeled_subset(LABELS, count, 10, 0)
 
 

@@ -28,7 +28,7 @@ def test_a_missing_file_lists_the_formats(tmp_path):
 
 def test_an_unknown_format(tmp_path):
     (tmp_path / "x.parquet").write_text("x")
-    with pytest.raises(DataError, match=r"x.parquet: is of no format known by its name\. Give \.npz"):
+    with pytest.raises(DataError, match=r"x.parquet: has an unknown format, by its name\. Give \.npz"):
         load(tmp_path / "x.parquet")
 
 

@@ -92,7 +92,7 @@ def broken(shape):
         (Fixed(support="real"), "the support of the prior of block 'z' is 'real'; it must be a constraint"),
         (Fixed(support=constraints.boolean), "aaeframe.supports.register"),
         (D.Poisson(torch.tensor(3.0)), "it is discrete"),
-        (Forgetting(), "of type Forgetting, has follow but is no torch.nn.Module: what it takes"),
+        (Forgetting(), "of type Forgetting, has follow but is not a torch.nn.Module: its estimates"),
         (Fixed(sample=lambda shape: torch.zeros(*shape, 3)), "asked for 3 samples and gave (3, 3)"),
         (
             Fixed(sample=lambda shape: torch.stack([torch.zeros(shape), torch.ones(shape)])),
@@ -101,7 +101,7 @@ def broken(shape):
         (
             Fixed(event_shape=torch.Size([3]), sample=lambda shape: torch.zeros(3, *shape)),
             "4 samples and gave (3, 4); sample(sample_shape) must give a tensor of shape sample_shape + event_shape, "
-            "here (4, 3). Mend it; for a plugin's prior, `aaeframe plugins check` says more",
+            "here (4, 3). Fix it; for a plugin's prior, `aaeframe plugins check` says more",
         ),
         (Fixed(sample=lambda shape: [0.0, 0.0]), "asked for 3 samples and gave list; sample(sample_shape) must give"),
         (

@@ -170,12 +170,12 @@ def test_sampling_with_a_seed_leaves_the_random_state_alone(prepared):
 
 @pytest.mark.parametrize("label", [-1, 10])
 def test_a_class_that_is_not_there_cannot_be_sampled(prepared, label):
-    with pytest.raises(DataError, match=f"samples of class {label} were asked for; this model has the classes 0 to 9"):
+    with pytest.raises(DataError, match=f"samples of class {label} were requested; this model has the classes 0 to 9"):
         prepared("supervised").model.sample(5, label=label)
 
 
 def test_a_model_of_no_classes_has_none_to_sample(prepared):
-    with pytest.raises(DataError, match="class 1 were asked for; this model has no class that could be set"):
+    with pytest.raises(DataError, match="class 1 were requested; this model has no classes"):
         prepared("unsupervised").model.sample(5, label=1)
 
 

@@ -37,7 +37,7 @@ def test_a_damaged_checkpoint_is_told_of_and_set_aside_and_the_bits_are_the_same
     assert_same_model(load(copy), long)
     damage, kept = told.warn
     assert damage.startswith(f"the checkpoint file {newest / file} cannot be used: ")
-    assert damage.endswith("; step-00000012, the newest that is whole, is taken in its place")
+    assert damage.endswith("; step-00000012, the newest intact one, is used instead")
     assert kept == f"step-00000016 is kept as {newest.with_name('set-aside-step-00000016')}"
     assert content(newest.with_name("set-aside-step-00000016")) == spoilt
 
@@ -47,7 +47,7 @@ def test_from_python_what_is_worth_telling_is_a_warning(copy, long, registry):
     with pytest.warns(UserWarning, match="step-00000016") as told:
         assert_same_model(resume(copy, registry, dataset=from_arrays(ROWS)), long)
     damage, kept = (str(it.message) for it in told)
-    assert damage.endswith("step-00000012, the newest that is whole, is taken in its place")
+    assert damage.endswith("step-00000012, the newest intact one, is used instead")
     assert kept.startswith("step-00000016 is kept as")
 
 
@@ -84,9 +84,7 @@ def test_rows_that_no_checkpoint_can_do_without_are_an_error(copy, registry, kep
     metrics = copy / "metrics.jsonl"
     metrics.write_bytes(metrics.read_bytes()[:kept])
     before = content(copy)
-    with pytest.raises(
-        CheckpointError, match=rf"(?s)or what it lacks, from a copy.*(has {kept} bytes, but .*lost.*){{2}}"
-    ):
+    with pytest.raises(CheckpointError, match=rf"(?s)and its files from a copy.*(has {kept} bytes, but .*lost.*){{2}}"):
         resumed(copy, registry, Telling())
     assert content(copy) == before
 
@@ -102,7 +100,7 @@ def test_numbers_are_never_of_an_older_checkpoint_than_the_newest(copy, monkeypa
     for arguments in (["evaluate"], ["sample"], ["encode"], ["reconstruct"], ["figures"]):
         code, err = command(monkeypatch, capsys, *arguments, copy)
         assert code == 2
-        assert "step-00000012 is whole, and would give other numbers" in err
+        assert "step-00000012 is intact, but would give other results" in err
         assert "or remove step-00000016 to use it as it is" in err
     assert content(copy) == before
     shutil.rmtree(newest)

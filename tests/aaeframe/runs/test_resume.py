@@ -33,7 +33,7 @@ def test_changed_data_is_refused_and_nothing_touched(tmp_path, registry):
     metrics = tmp_path / "run" / "metrics.jsonl"
     metrics.write_bytes(metrics.read_bytes() + b'{"epoch": 2}\n')
     before = content(tmp_path / "run")
-    with pytest.raises(CheckpointError, match="the training data is not what this run was trained on so far"):
+    with pytest.raises(CheckpointError, match="the training data differs from the data of this run so far"):
         resume(tmp_path / "run", registry, dataset=from_arrays(ROWS + 1))
     assert content(tmp_path / "run") == before
 

@@ -23,7 +23,9 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_else(tmp_path, monkeypatc
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(RunError, match=r"cannot write .*a: No space left on device.*was there before stands") as caught:
+    with pytest.raises(
+        RunError, match=r"cannot write .*a: No space left on device.*Existing files are unchanged"
+    ) as caught:
         write_atomically(tmp_path / "a", b"second")
     assert caught.value.exit_code == 2
     assert (tmp_path / "a").read_bytes() == b"first"

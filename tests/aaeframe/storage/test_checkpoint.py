@@ -179,7 +179,7 @@ def test_a_state_that_says_the_same_in_other_bytes_is_refused(path, old, new):
     assert old in text
     file.write_text(text.replace(old, new, 1))
     assert json.loads(file.read_text()) == json.loads(text)
-    with pytest.raises(UnusableCheckpoint, match=r"state.json cannot be used: its content is not spelled as it was"):
+    with pytest.raises(UnusableCheckpoint, match=r"state.json cannot be used: its content is not formatted as it was"):
         read(path)
 
 

@@ -97,7 +97,7 @@ def test_a_disk_that_fills_up_under_a_run(tmp_path, whole, files_up_to, ends_wit
             aaeframe.train(ROWS, out=run, observers=At(3 * STEPS + 1, full.__enter__).observers, **SMALL)
     finally:
         full.__exit__(None, None, None)
-    assert f"The run is as of step-00000008; go on from there with aaeframe train --resume {run}" in str(caught.value)
+    assert f"The run was saved up to step-00000008; resume it with aaeframe train --resume {run}" in str(caught.value)
     assert caught.value.exit_code == 2
     assert len(rows_of(run)) == (3 if file == "metrics.jsonl" else 4)
     assert (run / "metrics.jsonl").read_bytes().endswith(b"\n"), "whole rows"
@@ -117,7 +117,7 @@ def test_a_folder_that_is_moved_under_a_run(tmp_path, ends_with_the_same_bits, s
 
 def test_a_folder_that_is_removed_under_a_run_leaves_nothing_behind(tmp_path):
     run = tmp_path / "run"
-    with pytest.raises(RunError, match=rf"There is no folder {run}.* Nothing to go on from is left in {run}"):
+    with pytest.raises(RunError, match=rf"There is no folder {run}.* There is nothing left to resume from in {run}"):
         aaeframe.train(ROWS, out=run, observers=At(6, lambda: shutil.rmtree(run), stop=True).observers, **SMALL)
     assert list(tmp_path.iterdir()) == []
 

@@ -96,7 +96,7 @@ def test_rows_that_do_not_end_where_they_did_are_an_error(file):
     file.path.write_bytes(b'{"epoch": 1, "mine": true}\n{"epoch": 2}\n')
     before = file.path.read_bytes()
     with pytest.raises(
-        UnusableCheckpoint, match=rf"has no row's end there, but the checkpoint was written after {size}"
+        UnusableCheckpoint, match=rf"does not end a row there, but the checkpoint was written after {size}"
     ):
         file.truncate(size)
     assert file.path.read_bytes() == before

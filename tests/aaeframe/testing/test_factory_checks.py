@@ -107,7 +107,7 @@ def test_checks_that_do_not_apply_are_planned_with_the_reason_and_not_given():
 
     assert planned["log-prob-fit"] is None
     assert planned["labels"] == "has no sample_labeled and num_classes"
-    assert planned["prior-state"] == "is no nn.Module"
+    assert planned["prior-state"] == "is not an nn.Module"
     assert [id for id, _ in testing.checks_for("prior", gaussian)] == [id for id, why in planned.items() if why is None]
 
 

@@ -166,15 +166,15 @@ REJECTED = {
         (blobs(support=constraints.one_hot), "1000 of 1000 samples lie outside OneHot(), such as ["),
     ],
     "check_support_reachable": [
-        (blobs(support=constraints.nonnegative_integer), "no encoder head is known to reach the support"),
+        (blobs(support=constraints.nonnegative_integer), "no encoder head maps into the support"),
     ],
     "check_prior_state": [
         (testing.PriorCase(Forgetful), "a second instance with the state_dict of the first must sample the same"),
         (testing.PriorCase(Misremembered), "what from_state builds of a state_dict must sample the same"),
     ],
     "check_follow": [
-        (testing.PriorCase(Frequencies), "what follow goes by must be in buffers"),
-        (testing.PriorCase(Counting), "what follow goes by must be in buffers"),
+        (testing.PriorCase(Frequencies), "the state of follow must be in buffers"),
+        (testing.PriorCase(Counting), "the state of follow must be in buffers"),
         (testing.PriorCase(Renewing), "follow must change buffers in place, where a captured step finds them: large"),
         (blobs(follow=lambda self, code: code.zero_()), "follow must not change the codes it is shown"),
         (

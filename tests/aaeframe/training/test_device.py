@@ -44,5 +44,5 @@ def test_a_device_that_is_not_there(gpus, name, count):
 @pytest.mark.parametrize("name", ["banana", "", "cuda:-1", "cuda:x", "cpu cuda"])
 def test_what_is_no_device(gpus, name):
     gpus(1)
-    with pytest.raises(DeviceError, match=r"is no device; on this machine there are: cpu, cuda:0 \(GPU 0\)"):
+    with pytest.raises(DeviceError, match=r"is not a device; on this machine there are: cpu, cuda:0 \(GPU 0\)"):
         pick(name)

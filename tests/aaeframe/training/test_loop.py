@@ -256,7 +256,7 @@ def test_other_data_is_refused_before_anything_changes(prepared):
     trained(prepared())
     other = prepared(rows=ROWS + 1)
     before, metrics = weights(other), other.folder.metrics.read_bytes()
-    with pytest.raises(CheckpointError, match="the training data is not what this run was trained on so far"):
+    with pytest.raises(CheckpointError, match="the training data differs from the data of this run so far"):
         other.load(read(latest(other.folder.checkpoints)))
     assert_same_weights(weights(other), before)
     assert other.folder.metrics.read_bytes() == metrics

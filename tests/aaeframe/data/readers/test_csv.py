@@ -65,8 +65,8 @@ def test_excels_mark_quotes_spaces_and_blank_lines(table):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (["a,b", "1,2", "3,x4"], r"line 3, column 'b' holds 'x4', which is no number\. Cells are numbers"),
-        (["a,b", "1,2", "3,"], r"line 3, column 'b' holds '', which is no number"),
+        (["a,b", "1,2", "3,x4"], r"line 3, column 'b' holds 'x4', which is not a number\. Cells are numbers"),
+        (["a,b", "1,2", "3,"], r"line 3, column 'b' holds '', which is not a number"),
         (["1,2", "3,oops"], "line 2, column '2' holds 'oops'"),
         (["5,a", "6,7"], "line 1, column '2' holds 'a'"),
         (["a,b", "1,2,3"], "line 2 has 3 cells, the first line 2"),
@@ -85,7 +85,7 @@ def test_a_wrong_table_says_where(table, text, message):
 
 
 def test_semicolons_are_shown_as_what_was_found(table):
-    with pytest.raises(DataError, match=r"holds '3;4', which is no number\. Cells are numbers separated by commas"):
+    with pytest.raises(DataError, match=r"holds '3;4', which is not a number\. Cells are numbers separated by commas"):
         load(table("a;b", "3;4"))
 
 

@@ -124,9 +124,9 @@ PICKLED = npy(np.array([{"a": 1}, None], dtype=object))
         (npy(X)[:-1], r"declares \(40, 6\) uint8, only 239 bytes follow"),
         (npy(X, shape=(2**40, 2**20)), "bytes follow|GiB"),
         (npy(X, shape=(-40, -6)), "cannot be negative"),
-        (npy(X)[:9], "is no .npy array"),
+        (npy(X)[:9], "is not a .npy array"),
         (b"\x93NUMPY\x03\x00" + npy(X)[8:], "of the format's version 3.0"),
-        (b"PK or anything else", "is no .npy array"),
+        (b"PK or anything else", "is not a .npy array"),
     ],
 )
 def test_a_wrong_array_is_refused(tmp_path, content, message):
