@@ -22,7 +22,12 @@ ClassMetric: TypeAlias = Literal["classification", "clustering"]
 
 
 def class_reports(
-    model: Autoencoder, dataset: Dataset, rows: Split, codes: Mapping[str, Tensor], seed: int, judge: ClassMetric | None
+    model: Autoencoder,
+    dataset: Dataset,
+    rows: Split,
+    codes: Mapping[str, Tensor],
+    seed: int,
+    class_metric: ClassMetric | None,
 ) -> dict[str, Any]:
     """The reports "classification" or "clustering" of the class block, and "leakage" by block, on labeled rows.
 
@@ -35,9 +40,9 @@ def class_reports(
     labels = torch.from_numpy(rows.labels)
     found: dict[str, Any] = {}
     named = dataset.validation.labels is not None
-    if model.class_block is not None and (judge == "classification" or (judge == "clustering" and named)):
+    if model.class_block is not None and (class_metric == "classification" or (class_metric == "clustering" and named)):
         y = codes[model.class_block]
-        if judge == "classification":
+        if class_metric == "classification":
             found["classification"] = classification_report(y, labels).as_dict()
         else:
             names = name_clusters(*_named_by(model, dataset, seed))
@@ -47,9 +52,9 @@ def class_reports(
     return found
 
 
-def class_error(y: Tensor, labels: Tensor, named_y: Tensor, named_labels: Tensor, judge: ClassMetric) -> float:
+def class_error(y: Tensor, labels: Tensor, named_y: Tensor, named_labels: Tensor, class_metric: ClassMetric) -> float:
     """The share of rows with a wrong class. Clusters are assigned to classes by the second pair."""
-    if judge == "classification":
+    if class_metric == "classification":
         return classification_report(y, labels).error
     return clustering_report(y, labels, name_clusters(named_y, named_labels)).error
 

@@ -28,13 +28,13 @@ def evaluate(
     split: str,
     seed: int,
     *,
-    labels_told: int = 0,
+    num_labels: int = 0,
     class_metric: ClassMetric | None = None,
 ) -> dict[str, Any]:
     """Measure a model on "validation" or "test" (or "train") rows; JSON-like.
 
     The report has "split", "rows", "seed", "reconstruction" (error, mean_image_error, ratio, shuffled_error) and
-    "blocks". Codes are one draw of q(z | x) each. Each measure of a block has a floor next to it. `labels_told` is the
+    "blocks". Codes are one draw of q(z | x) each. Each measure of a block has a floor next to it. `num_labels` is the
     number of labels used in training; it is stored next to the agreement of codes and classes. A measure that needs
     more rows, or data that vary, is None.
 
@@ -52,7 +52,7 @@ def evaluate(
     blocks = {name: _block(model, dataset, rows, name, z, seed) for name, z in codes.items()}
     for block in blocks.values():
         if "classes" in block:
-            block["classes"]["labels_told"] = labels_told
+            block["classes"]["labels_told"] = num_labels
     return {
         "split": split,
         "rows": len(rows),

@@ -90,9 +90,9 @@ def _measured(rows: Tensor, prior: Prior, draws: int) -> BlockMatch:
     generator = torch.default_generator
     distances, samples = _wasserstein(rows, prior, draws, generator)
     discrepancies = [(mmd(rows, a), mmd(a, b)) for a, b in samples] if len(rows) > 1 else []
-    told_apart = floor = None
+    test = floor = None
     if len(rows) >= FOLDS:
-        told_apart = classifier_two_sample(rows, samples[0][0], generator=generator)
+        test = classifier_two_sample(rows, samples[0][0], generator=generator)
         floor = classifier_two_sample(*samples[0], generator=generator)
     one_hot = is_one_hot(prior.support)
     return BlockMatch(
@@ -101,8 +101,8 @@ def _measured(rows: Tensor, prior: Prior, draws: int) -> BlockMatch:
         sliced_wasserstein_floor=_mean([d for _, d in distances]),
         mmd=_mean([d for d, _ in discrepancies]) if discrepancies else None,
         mmd_floor=_mean([d for _, d in discrepancies]) if discrepancies else None,
-        two_sample=told_apart.accuracy if told_apart else None,
-        two_sample_standard_error=told_apart.standard_error if told_apart else None,
+        two_sample=test.accuracy if test else None,
+        two_sample_standard_error=test.standard_error if test else None,
         two_sample_floor=floor.accuracy if floor else None,
         two_sample_floor_standard_error=floor.standard_error if floor else None,
         entropy=_entropy(rows) if one_hot else None,

@@ -41,8 +41,8 @@ class Validation:
         """
         with torch.no_grad(), stream(self._seed, "validation", epoch, device=self._device):
             codes = one_draw(model, self._x, generator(self._seed, "validation", "noise", epoch))
-            told = self._labels if model.representation.takes_labels else None
-            x, x_hat = model.scale(self._x), model.scale(model.decode(codes, told))
+            labels = self._labels if model.representation.takes_labels else None
+            x, x_hat = model.scale(self._x), model.scale(model.decode(codes, labels))
             row = {
                 "validation/reconstruction": float(reconstruction_loss(x_hat, x)),
                 "mean_image_error": float(reconstruction_loss(model.scale(self._mean).expand_as(x), x)),

@@ -86,8 +86,8 @@ def _loss(
     z = torch.cat([segment.z for segment in segments])
     if noise:
         z = z + noise * torch.randn_like(z)
-    told = [segment.labels for segment in segments if segment.labels is not None]
-    labels = torch.cat(told) if told else None
+    given = [segment.labels for segment in segments if segment.labels is not None]
+    labels = torch.cat(given) if given else None
     sizes = tuple(len(segment.z) for segment in segments)
     features, weight, bias = _head(discriminator, z, labels)
     return discriminator_loss(

@@ -90,7 +90,7 @@ class Run:
             dataset or self.dataset(),
             split,
             settings.training.seed,
-            labels_told=settings.data.labels,
+            num_labels=settings.data.labels,
             class_metric=self._class_metric,
         )
         return {**report, "step": self.step, "raw_weights": self.raw_weights}

@@ -63,8 +63,8 @@ class RunFolder:
 
     def log_test_access(self, access: Mapping[str, Any]) -> None:
         """Append a line to the log of test accesses; RunError if it cannot be written."""
-        told = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **access}
-        append_whole(self.test_accesses, json.dumps(told).encode() + b"\n")
+        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **access}
+        append_whole(self.test_accesses, json.dumps(line).encode() + b"\n")
 
     def check(self) -> None:
         """RunError if this is not a run, or if a part of it lies outside the folder."""

@@ -54,9 +54,9 @@ def _outcome(check: Check) -> Outcome:
     if check.inapplicable is not None:
         return Outcome(check.id, "inapplicable", check.inapplicable)
     try:
-        untold = check.run()
+        reason = check.run()
     except AssertionError as error:
         return Outcome(check.id, "failed", str(error))
     except Exception as error:
         return Outcome(check.id, "failed", f"{type(error).__name__}: {error}")
-    return Outcome(check.id, "passed") if untold is None else Outcome(check.id, "inapplicable", untold)
+    return Outcome(check.id, "passed") if reason is None else Outcome(check.id, "inapplicable", reason)
