@@ -1,4 +1,4 @@
-"""What holds for every test: a skip is allowed for a listed reason only."""
+"""A rule for all tests: they are skipped only for a listed reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 ALLOWED_SKIPS = ("no GPU", "no AAEFRAME_DATA")
-"""How the reason of a skip may begin. Any other skip fails the session: a test that never runs tests nothing."""
+"""The allowed beginnings of a skip's reason. Any other skip fails the session: a test that never runs tests nothing."""
 
 
 class SkipWatch:

@@ -32,7 +32,7 @@ ROUND = 500
 """Cases after which Hypothesis begins anew: it remembers all it has tried, which is memory that no parser took."""
 
 MOST_SECONDS = 20
-"""Of the processor's time for one case."""
+"""The limit of processor time for one case, in seconds."""
 
 MOST_WAITING = 600
 """Seconds for one case, however busy the machine is: it waits for something that does not come."""

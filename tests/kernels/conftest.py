@@ -1,4 +1,4 @@
-"""What tests of kernels share: where they run, memory that shows what nobody wrote, and a forced path."""
+"""Shared by the tests of kernels: the device, memory poisoned to reveal unwritten values, and a forced backend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ collect_ignore = [] if find_spec("triton") else ["test_triton.py"]
 
 @pytest.fixture
 def device():
-    """Where Triton kernels run in this process: on the CPU if they are interpreted, on the GPU otherwise."""
+    """The device of Triton kernels in this process: the CPU if they are interpreted, otherwise the GPU."""
     return torch.device("cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda")
 
 

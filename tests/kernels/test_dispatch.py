@@ -1,4 +1,4 @@
-"""Which path is taken, how it is forced, and that everything works where triton is not."""
+"""The choice of a backend, how it is forced, and that everything works without triton."""
 
 from __future__ import annotations
 

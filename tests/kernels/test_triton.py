@@ -1,7 +1,7 @@
 """The Triton kernels, each suite in a process of its own: a process interprets kernels or compiles them, never both.
 
-The suites are the files kernel_*.py (numbers, on a GPU if there is one, interpreted otherwise) and compile_*.py
-(machine code for GPUs that are not there), which pytest collects only where it is told to.
+The suites are the files kernel_*.py and compile_*.py, which pytest collects only if they are named. kernel_*.py tests
+numbers, on a GPU if there is one, otherwise interpreted; compile_*.py tests machine code for absent GPUs.
 """
 
 from __future__ import annotations

@@ -37,13 +37,13 @@ print(json.dumps(results))
 
 @dataclass(frozen=True)
 class Done:
-    """What one command line did."""
+    """The outcome of one command line."""
 
     code: int
     out: str
     err: str
     loaded: list[str]
-    """Of the modules loaded afterwards, torch and those of plugins."""
+    """The modules loaded afterwards, among torch and those of plugins."""
 
     @property
     def json(self) -> Any:
@@ -65,11 +65,11 @@ class Environment:
         return [Done(**result) for result in self.ask(DRIVER, json.dumps(commands))]
 
     def ask(self, program: str, *arguments: str) -> Any:
-        """What a program prints as JSON; fails if the program does."""
+        """Parse the JSON that a program prints; fails if the program does."""
         return json.loads(self.python_runs("-W", "ignore", "-c", program, *arguments))
 
     def python_runs(self, *arguments: str, cwd: Path | None = None) -> str:
-        """What Python prints, run with these arguments; fails if its exit code is not 0."""
+        """Run Python with these arguments and return its output; fails if its exit code is not 0."""
         environ = {key: value for key, value in os.environ.items() if not key.endswith("_PLUGINS")}
         environ |= {"PYTHONPATH": os.pathsep.join(map(str, self.path)), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
         command = [self.python, *arguments]
@@ -84,7 +84,7 @@ class Environment:
 
 
 class Workshop:
-    """Where distributions of one module are written and built."""
+    """Writes and builds distributions of one module."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -34,7 +34,7 @@ class Kind:
     """A way to be broken."""
 
     edit: tuple[str, str]
-    """What is replaced in the healthy module, and by what; an empty one puts it in front."""
+    """A text of the healthy module and its replacement; an empty text inserts the replacement at the start."""
     error: str
     status: str = "broken"
 

@@ -61,7 +61,7 @@ def test_smoothing_is_gaussian_noise(tmp_path):
 
 @pytest.mark.parametrize("name", ["points.npz", "points.csv", "named.csv"])
 def test_every_column_of_a_table_is_a_dimension(tmp_path, name):
-    """Of one called y, too, which in data would be labels."""
+    """Also a column called y, which would be labels in a data set."""
     path = tmp_path / name
     if name.endswith(".npz"):
         np.savez(path, samples=MOON[:, :2])

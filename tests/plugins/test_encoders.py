@@ -1,4 +1,4 @@
-"""What the three encoding distributions can and cannot be."""
+"""The abilities and limits of the three encoding distributions."""
 
 from __future__ import annotations
 

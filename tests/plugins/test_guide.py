@@ -67,7 +67,7 @@ for offer in Registry.load().offers():
     results[offer.full_name] = {"failed": failed, "finished": run.finished}
 print(json.dumps(results))
 """
-"""What the checks say of every component that is not ours, and whether it trains."""
+"""Prints the checks' results for every third-party component, and whether it trains."""
 
 
 @pytest.fixture(scope="module")

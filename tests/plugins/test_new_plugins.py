@@ -1,4 +1,4 @@
-"""What `aaeframe plugins new` writes is a package as a stranger would publish it, and works at once."""
+"""The package that `aaeframe plugins new` writes is complete, could be published, and works at once."""
 
 from __future__ import annotations
 

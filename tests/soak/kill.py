@@ -69,7 +69,7 @@ class Moment:
 
 
 class Board:
-    """Where a process is, kept where its parent reads it when it has been killed."""
+    """The current position of a process, in memory that its parent can read after killing it."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, 512)
@@ -94,7 +94,7 @@ class Process:
     place: str = "loading"
     step: int = 0
     _inside: str | None = None
-    """What it is doing at its place."""
+    """The current activity at this place."""
 
     def live(self) -> tuple[int, float]:
         """The exit code, negative for a signal, and the seconds that it took."""
@@ -182,7 +182,7 @@ class Soak:
     folder: Path
     seed: int
     whole: dict[tuple[str, bool], tuple[Path, float, int]] = field(default_factory=dict)
-    """By case, and whether by the whole command: the run, the seconds it took, and what it did to files."""
+    """The uninterrupted run, its seconds and its count of file operations, by case and by use of the whole command."""
 
     def warm_up(self) -> None:
         """Import all that a training imports, so that its processes, forked from this one, do not; stay one thread."""
@@ -238,7 +238,7 @@ class Soak:
 
 
 def sums(records: list[dict[str, Any]], seed: int, seconds: float) -> dict[str, Any]:
-    """What became of all runs, and on what."""
+    """The totals of all runs, with versions and platform."""
     kills = [kill for record in records for kill in record["kills"]]
     return {
         "runs": len(records),

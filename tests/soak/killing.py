@@ -22,7 +22,10 @@ from aaeframe.storage.metrics_file import MetricsFile
 from aaeframe.storage.run_folder import RunFolder
 
 EPOCHS, STEPS = 5, 6
-"""Of each run on digits, of which 1,257 are for training, in batches of 200. A checkpoint every second epoch."""
+"""The epochs, and steps of an epoch, of each run on digits: 1,257 training rows in batches of 200.
+
+A checkpoint is written every second epoch.
+"""
 
 SMALL = {"network": "mlp(hidden=[16])", "discriminator": "mlp(hidden=[16])"}
 TRAINING = {"epochs": EPOCHS, "batch_size": 200, "checkpoint_every": 2, "device": "cpu"}
@@ -78,7 +81,7 @@ def differences(run: Path, other: Path) -> list[str]:
 
 
 def half_made(run: Path) -> list[str]:
-    """What of a run that was killed is neither whole nor absent: its folder, its checkpoints."""
+    """The parts of a killed run that are neither complete nor absent: its folder, its checkpoints."""
     if not run.exists():
         return []
     try:
@@ -138,7 +141,7 @@ class Watch:
             self._tell(f"{event} {self._short(arguments[0])} -> {self._short(arguments[1])}")
 
     def _keep(self, path: Path) -> None:
-        """What stands in a file that is appended to stays, whatever becomes of what comes."""
+        """Record the size of an appended file: its content up to there must survive a later kill."""
         if path.exists():
             self._flushed[path.stat().st_ino] = path.stat().st_size
 

@@ -1,6 +1,6 @@
-"""What a step of the paper's networks costs, counted: figures that only a change of the step changes.
+"""The counted cost of a step of the paper's networks: numbers that change only with the step itself.
 
-They stand in benchmarks/README.md too; a test reads them there.
+benchmarks/README.md has the same numbers; a test reads them there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ README = Path(__file__).parents[3] / "benchmarks" / "README.md"
 
 
 def expected_flops(schedule):
-    """By hand: a product costs twice its three sizes; backward as much for the weights and for the inputs again."""
+    """Counted by hand: a product costs twice its three sizes; backward costs as much for the weights and for the
+    inputs."""
     p, w, c = SIZES.pixels, SIZES.width, SIZES.code
     autoencoder_half = 2 * (p * w + w * w + w * c)
     into_pixels = 2 * p * w  # nobody wants the gradient of the pixels

@@ -82,7 +82,7 @@ def test_a_part_that_failed_leaves_the_older_figure(table):
 
 
 def test_the_alternatives_are_those_of_the_cases(table):
-    """By the names of the cases themselves: a renamed alternative would leave the table empty."""
+    """The names are those of the cases: a renamed alternative would leave the table empty."""
     device = BenchSettings(torch.device("cuda"))
     loss = [it for it in SUITES["loss"].load()(device)[-1].alternatives if it.name == "aaeframe, Triton"]
     step = [it.name for it in SUITES["step"].load()(device)[0].alternatives]

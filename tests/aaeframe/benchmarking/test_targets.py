@@ -54,7 +54,7 @@ def test_what_was_not_measured_has_no_target(targets):
 
 @pytest.mark.parametrize(("device", "precisions"), [("cpu", ("fp32", "bf16")), ("cuda", ("fp32", "tf32", "bf16"))])
 def test_every_target_has_its_alternatives(targets, device, precisions):
-    """By the names of the cases themselves: a renamed alternative would pass every target by having none."""
+    """The names are those of the cases: a renamed alternative would pass every target by having none."""
     (it, *_) = SUITES["step"].load()(BenchSettings(torch.device(device)))
     rows = [{"alternative": alternative.name, "seconds": 1.0} for alternative in it.alternatives]
     told = targets.step_targets([{"name": it.name, "rows": rows}])

@@ -1,4 +1,4 @@
-"""Which rows name clusters, which fit the probe, and which are only judged."""
+"""The rows that assign clusters to classes, fit the probe, and are evaluated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BARE = from_arrays(X)
 
 
 class Model:
-    """What reads its codes off the rows: y is a function of the class, z of both; it remembers what it was asked."""
+    """A model that reads its codes from the rows: y depends on the class, z on both. It records its calls."""
 
     def __init__(self, clusters=CLASSES, wrong=(), leak=0.0, class_block="y", takes_labels=False):
         self.clusters, self.wrong, self.leak = clusters, wrong, leak
@@ -43,7 +43,7 @@ class Model:
         return {name: code.unsqueeze(0) for name, code in codes.items()}
 
     def codes(self, rows):
-        """Of rows that are to be judged, of which some have another cluster than their like."""
+        """The codes of rows to evaluate, some of which are assigned to another cluster than their class."""
         found = {name: code[0] for name, code in self.encode(rows, draws=1, generator=torch.Generator()).items()}
         for i in self.wrong:
             found["y"][i] = found["y"][i].roll(1)

@@ -86,7 +86,7 @@ def test_a_given_grid_is_not_moved_but_its_edge_is_told():
 
 
 class Killed(BaseException):
-    """What a process dies of."""
+    """Raised to end a process."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the figures of a run are drawn of: rows of all classes, images as they are, nobody's random numbers."""
+"""The inputs of a run's figures: rows of all classes, unchanged images, no use of global random numbers."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class Net(nn.Module):
 
 
 def directions(net, x):
-    """What x was moved by: the probe, and the step that is judged."""
+    """The displacements of x: the probe's, and that of the evaluated step."""
     probed, moved = net.seen[-2:]
     return (probed - x).flatten(1), (moved - x).flatten(1)
 

@@ -17,7 +17,7 @@ LABELS = np.arange(100) % 10
 ROWS = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32) + LABELS[:, None]
 SMALL = {"network": "mlp(hidden=[8])", "discriminator": "mlp(hidden=[8])"}
 STEPS = 4
-"""Of an epoch: 80 rows are for training."""
+"""The number of steps of an epoch: 80 rows are for training."""
 TRAINING = {"epochs": 2, "batch_size": 20, "device": "cpu"}
 
 

@@ -22,7 +22,8 @@ from aaeframe.storage.run_folder import RunFolder
 
 ROWS = np.random.default_rng(0).normal(size=(1000, 4)).astype(np.float32)
 EPOCHS, STEPS = 4, 4
-"""Of each run: 800 rows are for training, in batches of 200. A checkpoint every second epoch."""
+"""The epochs, and steps of an epoch, of each run: 800 training rows in batches of 200, a checkpoint every second
+epoch."""
 SMALL = {
     "network": "mlp(hidden=[8])",
     "discriminator": "mlp(hidden=[8])",

@@ -1,1 +1,1 @@
-"""What is thrown at the parsers: cases that are nearly right, and what must come of them."""
+"""Inputs for the parsers that are almost valid, and the outcomes that are allowed."""

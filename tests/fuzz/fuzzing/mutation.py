@@ -7,7 +7,7 @@ import struct
 from hypothesis import strategies as st
 
 EXTREMES = (0, 1, -1, 2, 127, 128, 255, 256, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, -(2**31))
-"""Where counters turn over."""
+"""Numbers near which counters overflow."""
 
 FIELDS = tuple(
     struct.pack(f"{order}{form}", number & (2 ** (8 * size) - 1))

@@ -74,7 +74,7 @@ _sound = st.builds(
 )
 folders = st.tuples(_loose, st.dictionaries(_folders, _loose, max_size=3)) | st.tuples(_sound | _alike, st.just({}))
 folders |= st.tuples(st.just([]), st.dictionaries(_folders, _sound | _loose, min_size=1, max_size=3))
-"""What lies in a folder, and in each of its subfolders: names, kinds and contents."""
+"""The contents of a folder and of each of its subfolders: names, kinds and contents of files."""
 
 
 def laid_out(described: tuple, folder: Path) -> Path:

@@ -57,7 +57,7 @@ _PLACES = (
 _deeper = st.builds(lambda key, n: f".{key}" * n, st.sampled_from(["a", "options", "z", " "]), TIMES)
 _paths = st.sampled_from(_PLACES) | st.builds(str.__add__, st.sampled_from(_PLACES), _deeper) | soup
 settings = st.lists(st.builds("{}={}".format, _paths, values | expressions) | soup, max_size=4)
-"""What stands behind --set, several times."""
+"""The values of repeated --set options."""
 
 _plain = st.recursive(
     st.integers(-(2**63), 2**63 - 1) | st.floats() | st.booleans() | st.text(max_size=8) | expressions,

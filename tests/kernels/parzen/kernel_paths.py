@@ -1,4 +1,4 @@
-"""Which Triton Parzen kernel `auto` takes, when it goes on in float64, and what is an error where they are forced."""
+"""The choice of Triton Parzen kernels by `auto`, its use of float64, and the errors of forced kernels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def not_forced(monkeypatch):
 
 
 def served(x, samples, bandwidths, precision="auto"):
-    """Which precisions served the samples, and log p(x)."""
+    """The precisions that processed the samples, and log p(x)."""
     state = ParzenState(x, bandwidths, precision=precision)
     state.update(samples)
     return dict(state.paths), state.log_likelihood()

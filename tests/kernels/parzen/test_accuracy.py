@@ -1,4 +1,4 @@
-"""What the CPU's paths cost in nats on real digits, against the specification in float64."""
+"""The error of the CPU's paths in nats on real digits, against the specification in float64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which path serves what: chosen, forced, refused, counted, described."""
+"""The engine for each input: chosen, forced, refused, counted, described."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aaeframe_kernels.parzen.paths import describe
 
 @pytest.fixture
 def launched():
-    """What has been launched since the test began."""
+    """The kernels launched since the test began."""
     before = Counter(launches)
     return lambda: Counter(launches) - before
 
@@ -26,7 +26,7 @@ def without_int8(monkeypatch):
 
 
 FAST = "int8x2" if int8.find().exact else "fp32"
-"""What serves pixels on this machine."""
+"""The precision that processes pixels on this machine."""
 
 
 def served(x, samples, precision="auto", bandwidths=0.2):

@@ -1,7 +1,7 @@
-"""What the Triton kernels' operands cost on real digits: the error of rounding them, emulated in float64.
+"""The error of rounding the Triton kernels' operands on real digits, emulated in float64.
 
-The operands are those of `prepare_kernel` (its tests hold it to the same formulas); everything after them is exact
-here. It is not a run on a GPU: what a GPU's accumulators lose is not in these numbers.
+The operands are those of `prepare_kernel`, whose tests check it against the same formulas. Everything after them is
+exact here. It is not a run on a GPU: the errors of a GPU's accumulators are not included.
 """
 
 from __future__ import annotations
