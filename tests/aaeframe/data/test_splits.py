@@ -44,5 +44,5 @@ def test_as_many_rows_as_asked_for_are_held_out():
 
 @pytest.mark.parametrize("held_out", [(50, 50), (0, 10), (10, 0), (200, 1)])
 def test_held_out_rows_leave_some_for_training(held_out):
-    with pytest.raises(DataError, match=r"of 100 rows\. Hold out at least one of each, and leave some for training"):
+    with pytest.raises(DataError, match=r"from 100 rows\. Hold out at least one of each, and leave some for training"):
         splits.shuffled(100, "x", held_out=held_out)

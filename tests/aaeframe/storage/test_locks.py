@@ -21,8 +21,8 @@ from aaeframe.storage.locks import lock, training_lock, try_lock
 HOLD = """
 import sys
 from pathlib import Path
-from aaeframe.storage.locks import claimed
-with claimed(Path(sys.argv[1])) as mine:
+from aaeframe.storage.locks import try_lock
+with try_lock(Path(sys.argv[1])) as mine:
     print(mine, flush=True)
     sys.stdin.read()
 """
@@ -48,9 +48,9 @@ def test_a_run_is_of_one_process_until_that_lets_go_or_dies(tmp_path):
 WAIT = """
 import sys
 from pathlib import Path
-from aaeframe.storage.locks import alone
+from aaeframe.storage.locks import lock
 print("asks", flush=True)
-with alone(Path(sys.argv[1])):
+with lock(Path(sys.argv[1])):
     print(Path(sys.argv[1]).read_text(), flush=True)
 """
 
@@ -165,7 +165,8 @@ def test_a_folder_that_goes_away_takes_its_claim_along(run):
 TRAIN = """
 import sys
 import aaeframe
-from aaeframe.runs.run import Hooks, Silent
+from aaeframe.runs.start import Observers
+from aaeframe.training.loop import Silent
 
 class Waits(Silent):
     def stepped(self, epoch, step):
@@ -173,9 +174,9 @@ class Waits(Silent):
             print("trains", flush=True)
             sys.stdin.read()
 
-hooks = Hooks(Waits(), lambda: False, lambda *_: None, lambda sentence: None)
+observers = Observers(Waits(), lambda: False, lambda *_: None, lambda sentence: None)
 aaeframe.train(
-    sys.argv[1], out=sys.argv[2], hooks=hooks, network="mlp(hidden=[8])", discriminator="mlp(hidden=[8])", epochs=2,
+    sys.argv[1], out=sys.argv[2], observers=observers, network="mlp(hidden=[8])", discriminator="mlp(hidden=[8])", epochs=2,
     batch_size=20, device="cpu",
 )
 """

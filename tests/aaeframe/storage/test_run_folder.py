@@ -124,8 +124,8 @@ def test_what_a_killed_process_left_aside_is_no_run_and_goes_with_the_next_try(t
 
 def test_what_a_killed_process_left_aside_under_a_name_of_ours_goes_with_the_next_such_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    create(RunFolder(Path("runs/.20250101-000000-gaussian-universal.4194304.tmp")), CONFIG, nothing)
-    create(RunFolder(Path("runs/.mine.4194304.tmp")), CONFIG, nothing)
+    create(RunFolder(Path("runs/.20250101-000000-gaussian-universal.4194304.tmp")), CONFIG.to_toml(), nothing)
+    create(RunFolder(Path("runs/.mine.4194304.tmp")), CONFIG.to_toml(), nothing)
     made = create(new_folder(CONFIG, None), CONFIG.to_toml(), nothing)
     assert sorted(path.name for path in Path("runs").iterdir()) == [".mine.4194304.tmp", made.path.name]
 

@@ -120,7 +120,7 @@ def test_a_table_may_be_any_of_numpys_files(tmp_path):
     ("name", "message"),
     [
         ("digits", "there is no file 'digits'. Give one of a table: .npy, .npz, .csv"),
-        ("t.mat", "no format of a table known by its name"),
+        ("t.mat", "is not a table by its name"),
         ("images.npy", r"has rows of shape \(1, 4, 4\). A table is \(rows, columns\)"),
         ("~nobody-has-this-name/t.npy", "cannot be read"),
     ],
