@@ -176,8 +176,8 @@ class Waits(Silent):
 
 observers = Observers(Waits(), lambda: False, lambda *_: None, lambda sentence: None)
 aaeframe.train(
-    sys.argv[1], out=sys.argv[2], observers=observers, network="mlp(hidden=[8])", discriminator="mlp(hidden=[8])", epochs=2,
-    batch_size=20, device="cpu",
+    sys.argv[1], out=sys.argv[2], observers=observers, network="mlp(hidden=[8])", discriminator="mlp(hidden=[8])",
+    epochs=2, batch_size=20, device="cpu",
 )
 """
 
