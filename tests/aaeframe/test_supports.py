@@ -185,5 +185,5 @@ def test_a_support_is_called_by_its_whole_name(constraint, words):
 
 
 def test_the_error_for_a_support_of_your_own_has_its_name():
-    with pytest.raises(ConfigError, match="known to reach the support Circle: "):
+    with pytest.raises(ConfigError, match="maps into the support Circle: "):
         resolve(Circle(), torch.Size([2]))

@@ -134,7 +134,7 @@ def test_a_prior_that_does_not_fit(prior, message):
 
 @pytest.mark.parametrize("name", ["x", "labels", "file", "values", "forward", "training"])
 def test_a_name_that_means_something_else_is_refused(name):
-    with pytest.raises(ConfigError, match=f"a block cannot be called '{name}'.*name it otherwise: z={name}"):
+    with pytest.raises(ConfigError, match=f"a block cannot be called '{name}'.*choose another name: z={name}"):
         checked_prior(name, Fixed())
 
 

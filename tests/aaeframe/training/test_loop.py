@@ -166,7 +166,7 @@ def test_what_the_monitor_says_stands_in_the_row_and_is_told(prepared):
     training.recipe = Wrapped(training.recipe, lambda _, it: {**it, "accuracy/gaussian": torch.tensor(0.99)})
     training.observer = Told()
     rows = rows_of(trained(training))
-    assert [sum("discriminator has told" in it for it in row.get("warnings", [])) for row in rows] == [0, 0, 1, 0]
+    assert [sum("discriminator has separated" in it for it in row.get("warnings", [])) for row in rows] == [0, 0, 1, 0]
     assert training.observer.warnings == [row.get("warnings", []) for row in rows]
 
 
