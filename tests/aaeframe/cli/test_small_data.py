@@ -48,7 +48,7 @@ def test_it_is_printed_in_tables(done, data, tmp_path):
     assert f"run       {tmp_path / 'run'}" in printed.splitlines()
 
 
-@pytest.mark.parametrize("broken", ["evaluate", "draw_figures", "dataset"])
+@pytest.mark.parametrize("broken", ["evaluate", "plot_figures", "dataset"])
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["tables", "json"])
 def test_what_fails_after_training_does_not_hide_the_rest(cli, table, tmp_path, monkeypatch, broken, form):
     def fail(*_, **__):
@@ -59,7 +59,7 @@ def test_what_fails_after_training_does_not_hide_the_rest(cli, table, tmp_path, 
     assert outcome.code == 2
     assert "error: no more" in outcome.err
     assert str(tmp_path / "run") in outcome.out
-    assert ("sliced" in outcome.out) == (broken == "draw_figures")
+    assert ("sliced" in outcome.out) == (broken == "plot_figures")
     assert (".png" in outcome.out) == (broken == "evaluate")
 
 

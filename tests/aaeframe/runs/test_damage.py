@@ -58,7 +58,7 @@ def test_without_a_whole_checkpoint_each_is_told_of_and_nothing_touched(copy, re
     with pytest.raises(CheckpointError) as caught:
         resumed(copy, registry, Telling())
     assert re.fullmatch(
-        r"no checkpoint in .*/checkpoints can be used; restore one of them, .*, or train anew:\n"
+        r"no checkpoint in .*/checkpoints can be used; restore one of them and its files from a copy, or train anew:\n"
         r"  .*/step-00000016/optimizer.safetensors cannot be used: No such file or directory\n"
         r"  .*/step-00000012/model.safetensors cannot be used: No such file or directory",
         str(caught.value),
