@@ -14,7 +14,7 @@ from small_runs import LABELS, ROWS, SMALL, Telling, assert_same_model, content,
 import aaeframe
 from aaeframe.data import from_arrays
 from aaeframe.errors import RunError
-from aaeframe.runs import run as runs
+from aaeframe.runs import start as runs
 from aaeframe.runs.run import load
 from aaeframe.storage.checkpoint import latest
 from aaeframe.storage.metrics_file import MetricsFile
