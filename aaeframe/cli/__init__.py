@@ -9,6 +9,7 @@ import typer
 
 from aaeframe.cli import plugins, presets
 from aaeframe.cli.bench import bench
+from aaeframe.cli.commands import App, RunCommand
 from aaeframe.cli.compare import compare
 from aaeframe.cli.config import config_app
 from aaeframe.cli.doctor import doctor
@@ -20,9 +21,8 @@ from aaeframe.cli.sample_encode import encode, reconstruct, sample
 from aaeframe.cli.train import train
 from aaeframe.errors import AaeframeError
 
-app = typer.Typer(
+app = App(
     help="Adversarial autoencoders with any prior that can be sampled.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -30,7 +30,8 @@ app.add_typer(plugins.app, name="plugins", help="Plugins: list, inspect and chec
 app.add_typer(presets.app, name="presets", help="Configurations by name: list, show.")
 app.add_typer(config_app, name="config", help="Configurations.")
 plugins.app.command()(new)
-for command in (train, sample, encode, reconstruct, evaluate, compare, figures, parzen, doctor, bench, reproduce):
+app.command(cls=RunCommand)(train)
+for command in (sample, encode, reconstruct, evaluate, compare, figures, parzen, doctor, bench, reproduce):
     app.command()(command)
 
 

@@ -43,9 +43,10 @@ def evaluate(
     json: options.Json = False,
 ) -> None:
     """Measure, on held-out data, how well codes match the prior and how well images are reconstructed."""
-    from aaeframe.cli.console import err, likelihood_table, out, print_json, report_tables
+    from aaeframe.cli.console import err, out, print_json
     from aaeframe.cli.interrupts import leaving
     from aaeframe.cli.progress import samples_shown
+    from aaeframe.cli.tables import likelihood_table, report_tables
 
     if samples is not None and not likelihood:
         raise ConfigError("--samples is the number of samples for --likelihood, which was not asked for; add it")

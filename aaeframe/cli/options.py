@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, get_type_hints
 
 import typer
 
@@ -13,64 +16,160 @@ if TYPE_CHECKING:
     from aaeframe.configuration.schema import Config
     from aaeframe.runs.run import Run
 
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
-RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-Device: TypeAlias = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ..., or auto.")]
+LARGEST_SEED: Final = 2**63 - 1
+"""The largest seed of torch. The seed of a training is checked with its configuration."""
+
+
+def _check_seed(seed: int) -> int:
+    if not 0 <= seed <= LARGEST_SEED:
+        raise typer.BadParameter(f"{seed} is not from 0 to {LARGEST_SEED}")
+    return seed
+
+
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
+RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
+Device: TypeAlias = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 ...")]
 RawWeights: TypeAlias = Annotated[
-    bool, typer.Option("--raw-weights", help="Use the weights themselves, not their moving average.")
+    bool, typer.Option("--raw-weights", help="Use the trained weights instead of their moving average.")
 ]
-Preset: TypeAlias = Annotated[str | None, typer.Option(metavar="NAME", help="Start from a preset.")]
-ConfigFile: TypeAlias = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="A TOML file; it overrides the preset.")
-]
-Settings: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Any key of the configuration; may be repeated."),
-]
-Data: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME|PATH",
-        help="digits, mnist, fashion-mnist, svhn, tfd; or a .npz, .npy, .csv, .mat or idx file, or a folder of images.",
-    ),
-]
-Labels: TypeAlias = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Learn from N labels, balanced by class: told to discriminators, or classified."),
-]
-Prior: TypeAlias = Annotated[
-    str | None,
-    typer.Option(metavar="PRIOR", help='By name, as "swissroll(turns=3)"; a product as "y=categorical+gaussian".'),
-]
-Component: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="NAME(OPTIONS)", help="By name, as in aaeframe plugins list.")
-]
-Recipe: TypeAlias = Annotated[
-    str | None, typer.Option(help="unsupervised, supervised, semi-supervised, clustering, reduction or variational.")
-]
-Schedule: TypeAlias = Annotated[str | None, typer.Option(help="alternating (the paper's) or joint.")]
-Epochs: TypeAlias = Annotated[int | None, typer.Option(help="Passes over the unlabeled training set.")]
-BatchSize: TypeAlias = Annotated[int | None, typer.Option(help="Rows in a minibatch.")]
-Seed: TypeAlias = Annotated[int | None, typer.Option(help="Of everything random in the run.")]
-TrainingDevice: TypeAlias = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ..., or auto.")]
-Precision: TypeAlias = Annotated[str | None, typer.Option(help="fp32, bf16, or on a GPU tf32.")]
-Loss: TypeAlias = Annotated[
-    str | None, typer.Option(help="The adversarial loss: bce, hinge, least-squares or wasserstein; bce if not given.")
-]
-GradientPenalty: TypeAlias = Annotated[
-    float | None, typer.Option(metavar="GAMMA", help="Weight of R1, the discriminators' slope at prior samples.")
-]
-Ema: TypeAlias = Annotated[
-    float | None, typer.Option(help="Decay of a moving average of the weights, for evaluation; 0: none.")
+Seed: TypeAlias = Annotated[
+    int, typer.Option(metavar="N", callback=_check_seed, help="Random seed. The same seed gives the same result.")
 ]
 
-LARGEST_SEED: Final = 2**63 - 1
-"""Of those that go to torch; that of a training is checked with its configuration."""
+
+def _shown(panel: str, metavar: str, help: str, *names: str) -> Any:
+    """An option in a panel of the help."""
+    return typer.Option(*names, metavar=metavar, rich_help_panel=panel, help=help)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The options that configure a run, in the order of the help."""
+
+    data: Annotated[
+        str | None,
+        _shown(
+            "Data",
+            "NAME|PATH",
+            "Data set (digits, mnist, fashion-mnist, svhn or tfd), file (.npz, .npy, .csv, .mat or idx) or folder of "
+            "images; default: digits.",
+        ),
+    ] = None
+    label_key: Annotated[
+        str | None, _shown("Data", "NAME", "Column or array of the labels; default: found by its name.")
+    ] = None
+    labels: Annotated[int | None, _shown("Data", "N", "Learn from N labels, balanced by class; default: 0.")] = None
+
+    prior: Annotated[
+        str | None,
+        _shown(
+            "Model",
+            "PRIOR",
+            'Prior of the codes, with options as in "swissroll(turns=3)". Several blocks: "y=categorical+z=gaussian". '
+            "Default: gaussian.",
+        ),
+    ] = None
+    encoder: Annotated[
+        str | None,
+        _shown("Model", "NAME", 'Encoder, with options as in "universal(noise_size=5)". Default: deterministic.'),
+    ] = None
+    network: Annotated[
+        str | None, _shown("Model", "NAME", "Network of encoder and decoder, with options. Default: mlp.")
+    ] = None
+    discriminator: Annotated[
+        str | None, _shown("Model", "NAME", "Discriminator of codes, with options. Default: mlp.")
+    ] = None
+
+    epochs: Annotated[int | None, _shown("Training", "N", "Passes over the unlabeled training rows; default: 100.")] = (
+        None
+    )
+    recipe: Annotated[str | None, _shown("Training", "NAME", "Training procedure.")] = None
+    batch_size: Annotated[int | None, _shown("Training", "N", "Rows of a minibatch; default: 100.")] = None
+    seed: Annotated[int | None, _shown("Training", "N", "Seed of everything random; default: 0.")] = None
+    device: Annotated[
+        str | None,
+        _shown("Training", "NAME", "cpu, cuda, cuda:1 ..., or auto: the first GPU, else the CPU; default: auto."),
+    ] = None
+    precision: Annotated[str | None, _shown("Training", "NAME", "fp32, bf16, or tf32 (GPU only); default: fp32.")] = (
+        None
+    )
+    loss: Annotated[
+        str | None,
+        _shown("Training", "NAME", "Adversarial loss: bce, hinge, least-squares or wasserstein; default: bce."),
+    ] = None
+    schedule: Annotated[
+        str | None,
+        _shown(
+            "Training",
+            "NAME",
+            "Order of the updates: alternating (as in the paper) or joint; default: the first that the recipe has.",
+        ),
+    ] = None
+    gradient_penalty: Annotated[
+        float | None,
+        _shown("Training", "GAMMA", "Weight of R1, the squared slope of discriminators at prior samples; default: 0."),
+    ] = None
+    ema: Annotated[
+        float | None,
+        _shown(
+            "Training",
+            "DECAY",
+            "Decay of a moving average of the weights, used for evaluation; default: 0, no average.",
+        ),
+    ] = None
+
+    preset: Annotated[
+        str | None, _shown("Configuration", "NAME", "Start from a preset of `aaeframe presets list`.")
+    ] = None
+    config: Annotated[Path | None, _shown("Configuration", "FILE", "TOML file; overrides the preset.")] = None
+    settings: Annotated[
+        list[str] | None,
+        _shown(
+            "Configuration",
+            "KEY=VALUE",
+            "Set any key of `aaeframe config show`, such as training.input_noise=0.3; overrides the rest. May be "
+            "repeated.",
+            "--set",
+        ),
+    ] = None
+
+    def compose(self) -> Config:
+        """The configuration: defaults, preset, file, options and --set, each overriding those before it."""
+        from aaeframe.configuration.compose import compose, without_none
+
+        given = {
+            "data": {"source": self.data, "label_key": self.label_key, "labels": self.labels},
+            **{kind: getattr(self, kind) for kind in ("prior", "encoder", "network", "discriminator")},
+            "training": {key: getattr(self, key) for key in _TRAINING},
+        }
+        return compose(self.preset, self.config, without_none(given), self.settings or ())
+
 
 _TRAINING = (
     *("recipe", "schedule", "loss", "gradient_penalty", "epochs", "batch_size"),
     *("seed", "device", "precision", "ema"),
 )
+
+
+def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of RunOptions. It receives them after the context, as one object."""
+    hints = get_type_hints(RunOptions, include_extras=True)
+    shared = [
+        inspect.Parameter(it.name, inspect.Parameter.KEYWORD_ONLY, default=it.default, annotation=hints[it.name])
+        for it in dataclasses.fields(RunOptions)
+    ]
+    context, _, *own = inspect.signature(command, eval_str=True).parameters.values()
+    own = [it.replace(kind=inspect.Parameter.KEYWORD_ONLY) for it in own]
+
+    @functools.wraps(command)
+    def wrapper(context: typer.Context, **given: Any) -> None:
+        parts = {it.name: given.pop(it.name) for it in shared}
+        command(context, RunOptions(**parts), **given)
+
+    signature = inspect.Signature([context, *shared, *own])
+    wrapper.__signature__ = signature  # type: ignore[attr-defined]  # typer reads the options from it
+    wrapper.__annotations__ = {name: it.annotation for name, it in signature.parameters.items()}
+    return wrapper
 
 
 def registry(context: typer.Context) -> Registry:
@@ -99,19 +198,3 @@ def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool)
     if not run.finished:
         note(f"{path} has not trained all its epochs; go on with: aaeframe train --resume {path}")
     return run
-
-
-def flags(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a command that shapes a run, by the keys of the configuration they set."""
-    return {
-        "data": {"source": given["data"], "labels": given["labels"]},
-        **{kind: given[kind] for kind in ("prior", "encoder", "network", "discriminator")},
-        "training": {key: given[key] for key in _TRAINING},
-    }
-
-
-def composed(flags: Mapping[str, Any], preset: str | None, config: Path | None, settings: list[str] | None) -> Config:
-    """The configuration of all layers; flags and --set on top, the latter last."""
-    from aaeframe.configuration.compose import compose, without_none
-
-    return compose(preset, config, without_none(flags), settings or ())

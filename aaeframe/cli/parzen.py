@@ -41,8 +41,9 @@ def parzen(
     json: options.Json = False,
 ) -> None:
     """The Parzen log-likelihood of test rows under samples: mean over rows and standard error, in nats."""
-    from aaeframe.cli.console import likelihood_table, print_json
     from aaeframe.cli.console import out as standard_output
+    from aaeframe.cli.console import print_json
+    from aaeframe.cli.tables import likelihood_table
     from aaeframe.data import load_rows
 
     bandwidths = _checked(bandwidth, validation)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from aaeframe.cli import options
+from aaeframe.cli.commands import App
 from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from aaeframe.components.registry import InstalledComponent, Kind, Plugin, Registry
     from aaeframe.testing.run_checks import Outcome
 
-app = typer.Typer(no_args_is_help=True)
+app = App()
 
 KindOption = Annotated[
     str | None, typer.Option("--kind", metavar="KIND", help="encoder, prior, discriminator or network.")

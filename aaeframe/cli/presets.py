@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from aaeframe.cli import options
+from aaeframe.cli.commands import App
 
 if TYPE_CHECKING:
     from aaeframe.configuration.presets import About
 
-app = typer.Typer(no_args_is_help=True)
+app = App()
 
 WIDTH: Final = 100
 """Of what a preset says of itself."""

@@ -46,9 +46,7 @@ def sample(
     context: typer.Context,
     run: options.RunArgument,
     count: Annotated[int, typer.Option(min=1, help="How many.")] = 64,
-    seed: Annotated[
-        int, typer.Option(min=0, max=options.LARGEST_SEED, help="The same seed gives the same samples.")
-    ] = 0,
+    seed: options.Seed = 0,
     label: Annotated[
         int | None, typer.Option(min=0, help="The class of all samples, where the model knows classes.")
     ] = None,
@@ -73,7 +71,7 @@ def encode(
     label_key: LabelKey = None,
     split: Split = None,
     draws: Annotated[int, typer.Option(min=0, help="Draws of q(z|x) for each row; 0: one code with zero noise.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, max=options.LARGEST_SEED, help="Of the draws.")] = 0,
+    seed: options.Seed = 0,
     representation: Annotated[
         bool, typer.Option("--representation", help="Also what the decoder sees of each code, as representation.")
     ] = False,

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aaeframe.cli.console import err, out, plain, print_json, report_tables, say
+from aaeframe.cli.console import err, out, plain, print_json, say
+from aaeframe.cli.tables import report_tables
 from aaeframe.errors import AaeframeError
 
 if TYPE_CHECKING:

@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 import typer
 
+from aaeframe import __version__
 from aaeframe.cli import app
 
 HEAVY = {
@@ -22,6 +24,8 @@ def command_paths(command, path=()):
 
 
 PATHS = list(command_paths(typer.main.get_command(app)))
+RUN_COMMANDS = [("train",), ("config", "show")]
+"""Those that take the options of a run, and name the installed components in their help."""
 
 
 def loaded_after(code, *arguments):
@@ -56,11 +60,11 @@ def test_every_command_has_help(done, path, flag):
     assert f"Usage: {' '.join(('aaeframe', *path))}" in done(*path, flag).out
 
 
-def test_help_imports_nothing_heavy():
+def modules_of_help(paths):
     code = f"""
 import sys
 from aaeframe.cli import main
-for path in {PATHS!r}:
+for path in {paths!r}:
     sys.argv = ["aaeframe", *path, "--help"]
     try:
         main()
@@ -68,14 +72,95 @@ for path in {PATHS!r}:
         assert not ended.code, (path, ended.code)
 """
     modules, printed = loaded_after(code)
-    assert printed.count("Usage:") == len(PATHS)
-    assert modules.isdisjoint(HEAVY)
+    assert printed.count("Usage:") == len(paths)
+    return modules
+
+
+def test_help_imports_nothing_heavy():
+    assert modules_of_help([path for path in PATHS if path not in RUN_COMMANDS]).isdisjoint(HEAVY)
+
+
+def test_help_that_names_components_loads_the_registry_and_no_component():
+    assert modules_of_help(RUN_COMMANDS) & HEAVY == {"pluggy", "aaeframe.components.registry", "aaeframe_plugins"}
+
+
+@pytest.fixture
+def help_of(done, monkeypatch):
+    """The help of a command in a terminal of 80 columns, by panel, each in one line."""
+
+    def read(*path):
+        monkeypatch.setenv("COLUMNS", "80")
+        out = done(*path, "--help").out
+        assert max(map(len, out.splitlines())) <= 80
+        panels = {}
+        for line in out.splitlines():
+            if line.startswith("╭─"):
+                title = line.strip("╭─╮ ")
+                panels[title] = ""
+            elif line.startswith("│"):
+                panels[title] += f" {' '.join(line.strip('│').split())}"
+        return panels
+
+    return read
+
+
+@pytest.mark.parametrize("path", RUN_COMMANDS, ids=" ".join)
+def test_the_options_of_a_run_stand_in_panels_the_most_used_first(help_of, path):
+    panels = help_of(*path)
+    assert list(panels) == ["Data", "Model", "Training", "Configuration", "Output"]
+    first = {panel: text.split()[0] for panel, text in panels.items() if panel != "Output"}
+    assert first == {"Data": "--data", "Model": "--prior", "Training": "--epochs", "Configuration": "--preset"}
+
+
+def test_help_names_what_can_be_chosen(help_of):
+    from aaeframe.components.registry import KINDS, Registry
+    from aaeframe.configuration.schema import TrainingConfig
+
+    panels = help_of("train")
+    registry = Registry.load()
+    for name in [registry.shortest_name(it) for kind in KINDS for it in registry.offers(kind)]:
+        assert name in panels["Model"] + panels["Training"]
+    for field in ("loss", "precision"):
+        for name in get_args(TrainingConfig.model_fields[field].annotation):
+            assert name in panels["Training"]
+    assert "alternating (as in the paper) or joint" in panels["Training"]
+
+
+def test_help_leaves_out_the_components_of_a_blocked_plugin(done):
+    assert "swissroll(turns=3)" in done("--no-plugin", "priors", "train", "--help").out
+    assert "empirical" not in done("--no-plugin", "priors", "train", "--help").out
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: " ".join(path) or "aaeframe")
+def test_help_shows_no_type_of_a_flag_and_no_largest_number(help_of, path):
+    for text in help_of(*path).values():
+        assert "<bool>" not in text
+        assert "9223372036854775807" not in text
+
+
+def test_label_key_is_there_wherever_data_is():
+    missing = []
+    for path in PATHS:
+        command = typer.main.get_command(app)
+        for name in path:
+            command = command.commands[name]
+        flags = {flag for parameter in command.params for flag in parameter.opts}
+        if "--data" in flags and "--label-key" not in flags:
+            missing.append(" ".join(path))
+    assert missing == ["reproduce"]  # its --data stands in for data with labels of their own
+
+
+def test_the_package_can_be_run_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "aaeframe", "--version"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == f"aaeframe {__version__}\n"
 
 
 def test_importing_the_package_imports_nothing_heavy():
     modules, _ = loaded_after("import aaeframe")
     assert modules.isdisjoint(HEAVY)
-    assert {module for module in modules if module.startswith("aaeframe")} == {"aaeframe"}
+    assert {module for module in modules if module.startswith("aaeframe")} == {"aaeframe", "aaeframe.version"}
 
 
 @pytest.mark.parametrize("command", ["plugins list", "plugins list --json", "--version"])

@@ -13,7 +13,7 @@ import typer
 
 from aaeframe.cli import app, is_of_memory, main
 from aaeframe.configuration import presets
-from aaeframe.configuration.schema import parse, read
+from aaeframe.configuration.schema import BlockConfig, DataConfig, LabelFreeConfig, TrainingConfig, parse, read
 
 SMALL = ("--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])", "--epochs", "1")
 
@@ -65,8 +65,9 @@ def test_every_flag_reaches_the_configuration(done):
     config = show(
         done,
         *("--prior", "y=categorical(classes=3)+z=gaussian", "--encoder", "gaussian", "--network", "conv"),
-        *("--discriminator", "spectral", "--data", "mnist", "--labels", 7, "--recipe", "unsupervised"),
-        *("--schedule", "joint", "--epochs", 3, "--batch-size", 9, "--seed", 5, "--device", "cpu"),
+        *("--discriminator", "spectral", "--data", "mnist", "--label-key", "y", "--labels", 7),
+        *("--recipe", "unsupervised", "--schedule", "joint", "--epochs", 3, "--batch-size", 9, "--seed", 5),
+        *("--device", "cpu"),
         *("--precision", "bf16", "--ema", 0.5, "--set", "training.checkpoint_every=4", "--set", "prior.z.weight=0.5"),
     )
     assert {name: part.component for name, part in config.prior.items()} == {
@@ -78,7 +79,7 @@ def test_every_flag_reaches_the_configuration(done):
     assert config.encoder.component == "aaeframe:gaussian"
     assert config.network.component == "aaeframe:conv"
     assert config.discriminator.component == "aaeframe:spectral"
-    assert (config.data.source, config.data.labels) == ("mnist", 7)
+    assert (config.data.source, config.data.label_key, config.data.labels) == ("mnist", "y", 7)
     training = config.training
     assert (training.recipe, training.schedule, training.epochs, training.batch_size) == ("unsupervised", "joint", 3, 9)
     assert (training.seed, training.device, training.precision, training.ema) == (5, "cpu", "bf16", 0.5)
@@ -112,7 +113,21 @@ def test_what_config_show_prints_is_the_same_run_when_given_back(done, table, tm
     ]
     kept = [(run.folder.config.read_text(), run.sample(3, seed=0).tolist()) for run in runs]
     assert kept[0] == kept[1]
-    assert kept[0][0] == shown
+    assert tomllib.loads(kept[0][0]) == tomllib.loads(shown)
+    assert kept[0][0].splitlines() == [line for line in shown.splitlines() if not line.startswith("#")]
+
+
+def test_config_show_prints_every_key_and_comments_on_those_that_are_not_set(done):
+    shown = done("config", "show", "--prior", "mixture").out
+    for line in (
+        "# labeled_batch_size: not set; labeled examples a step; batch_size if not given",
+        "# components: not set",
+        "# discriminator: not set",
+    ):
+        assert line in shown.splitlines()
+    found = {line.removeprefix("# ").partition(" = ")[0].partition(":")[0] for line in shown.splitlines()}
+    for table in (DataConfig, BlockConfig, TrainingConfig, LabelFreeConfig):
+        assert table.model_fields.keys() - {"options"} <= found
 
 
 def test_config_show_as_json(done):

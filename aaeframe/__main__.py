@@ -1,0 +1,5 @@
+"""`python -m aaeframe`."""
+
+from aaeframe.cli import main
+
+main()
