@@ -1,9 +1,9 @@
-"""Claims between processes: of several, one trains a run, and one at a time writes a table.
+"""Locks between processes: only one trains a run, and only one at a time writes a table.
 
-The system lets go of a claim when its process ends, however it ends. The files of `try_lock` and `lock` stand beside
-what is claimed, which need not be there yet. That of `training_lock` stands in the run's folder, so that it is one
-file by whatever path the folder is reached; it tells who trains there and is removed at the end. A copy of it claims
-nothing. `creation_lock` claims a folder itself, which may be renamed meanwhile.
+The system releases a lock when its process ends, even if it is killed. `try_lock` and `lock` use a file next to the
+locked path, which need not exist. `training_lock` uses a file inside the run's folder, so that every path to the folder
+leads to the same lock and a copy of the folder has its own. `creation_lock` locks a folder itself, which may be renamed
+while it is locked. All use filelock's `lock_descriptor`: its FileLock locks no folders and leaves its file behind.
 """
 
 from __future__ import annotations
@@ -12,118 +12,105 @@ import errno
 import json
 import os
 import platform
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from filelock import lock_descriptor
+
 from aaeframe.errors import RunError
-from aaeframe.storage.atomic import writing
+from aaeframe.storage.atomic import write_atomically, writing
 from aaeframe.storage.formats import loads_json
 
 LOCK: Final = "training.lock"
-"""In a run's folder: who trains there."""
+"""The locked file in the folder of a run that is being trained."""
+OWNER: Final = "training.owner.json"
+"""Next to it: the process and the host that train the run."""
 
 _NO_LOCKS: Final = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
-"""How file systems tell that they have no locks."""
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        # Far behind what the file holds: others may not even read what is locked.
-        os.lseek(descriptor, 1 << 30, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-
-    def _wait(descriptor: int) -> None:
-        while not _taken(descriptor):
-            time.sleep(0.05)
-
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _wait(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+"""Error numbers of file systems without locks."""
 
 
 @contextmanager
 def try_lock(run: Path) -> Iterator[bool]:
-    """Whether the run, which need not be there yet, is this process's until the end of the block.
+    """Whether this process holds the lock of this path until the end of the block.
 
-    It is the claim of who fills a table with runs, and keeps nobody else from training one: that is `training_lock`.
-    RunError if the file beside the run cannot be written or locked.
+    Decides which process fills a table with a run. It does not keep another process from training the run: that is
+    `training_lock`. RunError if the file next to the path cannot be written or locked.
     """
-    with _beside(run) as descriptor:
-        with writing(_path_beside(run)):
-            mine = _taken(descriptor)
-        yield mine
+    with _lock_file(run) as (path, descriptor):
+        with writing(path):
+            locked = lock_descriptor(descriptor, blocking=False)
+        yield locked
 
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Wait until no other process is inside this for the same path, then be inside. RunError as of `try_lock`."""
-    with _beside(path) as descriptor:
-        with writing(_path_beside(path)):
-            _wait(descriptor)
+    """Wait for the lock of this path and hold it until the end of the block. RunError as in `try_lock`."""
+    with _lock_file(path) as (file, descriptor):
+        with writing(file):
+            lock_descriptor(descriptor)
         yield
 
 
 @contextmanager
 def training_lock(folder: Path, warn: Callable[[str], None]) -> Iterator[None]:
-    """Inside, nobody else trains the run in `folder`, which is there; reading it is free to all.
+    """Keep other processes from training the run in an existing folder. They may still read it.
 
-    RunError, naming who, if it is being trained already, or if the folder cannot be written. A file system without
-    locks is told of to `warn`, and nothing is claimed.
+    If the file system has no locks, `warn` is called and nothing is locked.
+
+    Raises:
+        RunError: The run is being trained, which names the process; or the folder cannot be written.
     """
     path = folder / LOCK
     with writing(path):
-        descriptor = _held(path, warn)
+        descriptor = _locked(path, warn)
     if descriptor is None:
         raise RunError(
-            f"{folder} is being trained by {_holder(path)}, and two would spoil it: wait for that one, or stop it; "
-            "meanwhile the run can be evaluated, sampled and drawn as of its last checkpoint"
+            f"{folder} is already being trained by {_owner(folder)}. Wait for it or stop it; only one process may "
+            "train a run. Meanwhile the run can be evaluated, sampled and drawn as of its last checkpoint"
         )
     try:
-        with writing(path):
-            _sign(descriptor)
+        owner = {"process": os.getpid(), "host": platform.node()}
+        write_atomically(folder / OWNER, json.dumps(owner).encode())
         yield
     finally:
-        _let_go(path, descriptor)
+        with suppress(OSError):  # the folder may be gone or read-only; files that stay do no harm
+            if _is_at(path, descriptor):  # removed while the lock is held, so that nobody locks a removed file
+                (folder / OWNER).unlink(missing_ok=True)
+                path.unlink()
+        os.close(descriptor)
 
 
 @contextmanager
 def creation_lock(folder: Path) -> Iterator[None]:
-    """Inside, `is_abandoned` is false of the folder, which is there and still empty, whatever it is renamed to.
+    """Mark an existing, empty folder as being filled: `is_abandoned` is false for it, even if it is renamed.
 
-    Where the system or the file system locks no folders nothing is claimed, and `is_abandoned` is false of all.
+    Where folders cannot be locked, nothing is locked, and `is_abandoned` is false for every folder.
     """
     with _opened_folder(folder) as descriptor:
         if descriptor is not None:
             with suppress(OSError):
-                _wait(descriptor)
+                lock_descriptor(descriptor)
         yield
 
 
 @contextmanager
 def is_abandoned(folder: Path) -> Iterator[bool]:
-    """Whether something is in the folder and nobody is making it any more, nor will until the end of the block."""
+    """Whether the folder is not empty and no process is filling it, which holds until the end of the block."""
     with _opened_folder(folder) as descriptor:
-        left = False
+        abandoned = False
         if descriptor is not None:
             with suppress(OSError):
-                # One that is empty may be about to be claimed.
-                left = _taken(descriptor) and any(folder.iterdir())
-        yield left
+                # An empty folder may be about to be locked by its creator.
+                abandoned = lock_descriptor(descriptor, blocking=False) and any(folder.iterdir())
+        yield abandoned
 
 
 @contextmanager
 def _opened_folder(folder: Path) -> Iterator[int | None]:
-    """None if it is no folder, or the system opens none."""
+    """A descriptor; None if the path is not a folder or the system cannot open folders."""
     descriptor = None
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0))
@@ -135,86 +122,62 @@ def _opened_folder(folder: Path) -> Iterator[int | None]:
 
 
 @contextmanager
-def _beside(locked: Path) -> Iterator[int]:
-    path = _path_beside(locked)
+def _lock_file(locked: Path) -> Iterator[tuple[Path, int]]:
+    """The lock file next to a path, with its descriptor."""
+    path = locked.with_name(f".{locked.name}.lock")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _opened(path)
     try:
-        yield descriptor
+        yield path, descriptor
     finally:
         os.close(descriptor)
 
 
-def _path_beside(locked: Path) -> Path:
-    return locked.with_name(f".{locked.name}.lock")
-
-
 def _opened(path: Path) -> int:
-    # Through no link: a run's folder may be a stranger's, and the file is written.
+    # A link is not followed: the folder may come from a stranger.
     return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
-def _held(path: Path, warn: Callable[[str], None]) -> int | None:
-    """The open, locked file; None if another process has it."""
+def _locked(path: Path, warn: Callable[[str], None]) -> int | None:
+    """The descriptor of the locked file; None if another process holds the lock."""
     while True:
         descriptor = _opened(path)
         try:
-            if not _taken_or_told(descriptor, path, warn):
-                os.close(descriptor)
-                return None
-            if _is_at(path, descriptor):
+            locked = _try_lock_or_warn(path, descriptor, warn)
+            if locked and _is_at(path, descriptor):
                 return descriptor
         except OSError:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # who had it ended in between, and removed it
+        os.close(descriptor)
+        if not locked:
+            return None
+        # The owner released the lock and removed the file after it was opened here.
 
 
-def _taken_or_told(descriptor: int, path: Path, warn: Callable[[str], None]) -> bool:
+def _try_lock_or_warn(path: Path, descriptor: int, warn: Callable[[str], None]) -> bool:
     try:
-        return _taken(descriptor)
+        return lock_descriptor(descriptor, blocking=False)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        warn(f"the file system of {path} has no locks: nothing keeps another process from training this run too")
+        warn(f"the file system of {path} has no locks: another process could train this run at the same time")
         return True
 
 
-def _taken(descriptor: int) -> bool:
-    try:
-        _lock(descriptor)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
-
-
 def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether the open file is the one that the path leads to."""
+    """Whether the path leads to the open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
         return False
 
 
-def _sign(descriptor: int) -> None:
-    os.ftruncate(descriptor, 0)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    os.write(descriptor, json.dumps({"process": os.getpid(), "host": platform.node()}).encode() + b"\n")
-
-
-def _holder(path: Path) -> str:
-    """Who holds the file, as far as it tells."""
+def _owner(folder: Path) -> str:
+    """The process that trains the run, as far as is known."""
     try:
-        told = loads_json(path.read_text("utf-8"))
-        return f"process {int(told['process'])} on {str(told['host'])!r}"
-    except (OSError, ValueError, KeyError, TypeError):  # not signed yet, or gone this moment
+        owner = loads_json((folder / OWNER).read_text("utf-8"))
+        return f"process {int(owner['process'])} on {str(owner['host'])!r}"
+    except (OSError, ValueError, KeyError, TypeError):  # not written yet, or just removed
         return "another process"
-
-
-def _let_go(path: Path, descriptor: int) -> None:
-    """Remove the file while it is still held, so that nobody holds a file that is gone, then let go of it."""
-    with suppress(OSError):  # the folder may be gone or read-only by now; a file that stays does no harm
-        if _is_at(path, descriptor):
-            path.unlink()
-    os.close(descriptor)

@@ -43,6 +43,6 @@ def test_a_record_that_is_too_deep_is_told_of(tmp_path):
 
 def test_a_lock_that_is_too_deep_names_no_process(tmp_path):
     with training_lock(tmp_path, print):
-        (tmp_path / "training.lock").write_text(DEEP)
+        (tmp_path / "training.owner.json").write_text(DEEP)
         with pytest.raises(RunError, match="trained by another process"), training_lock(tmp_path, print):
             pass

@@ -87,8 +87,8 @@ def refused(folder):
 def test_a_run_is_trained_by_one_and_leaves_no_trace_of_that(run):
     with training_lock(run, nothing):
         told = refused(run)
-        assert told.startswith(f"{run} is being trained by process {os.getpid()} on {platform.node()!r}, and two would")
-        assert [path.name for path in run.iterdir()] == ["training.lock"]
+        assert told.startswith(f"{run} is already being trained by process {os.getpid()} on {platform.node()!r}. Wait")
+        assert sorted(path.name for path in run.iterdir()) == ["training.lock", "training.owner.json"]
     with training_lock(run, nothing):
         pass
     assert list(run.iterdir()) == []
@@ -105,7 +105,8 @@ def test_by_another_path_it_is_the_same_run_and_a_copy_is_another(run):
 
 @pytest.mark.parametrize("left", ["", "{", "[]", '{"process": 1, "host": "gone"}', "x" * 1000])
 def test_a_file_that_was_left_behind_claims_nothing(run, left):
-    (run / "training.lock").write_text(left)
+    for name in ("training.lock", "training.owner.json"):
+        (run / name).write_text(left)
     with training_lock(run, nothing):
         assert f"process {os.getpid()} on" in refused(run)
     assert list(run.iterdir()) == []
@@ -114,8 +115,8 @@ def test_a_file_that_was_left_behind_claims_nothing(run, left):
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"process": "me"}'])
 def test_who_has_not_signed_is_another_process(run, text):
     with training_lock(run, nothing):
-        (run / "training.lock").write_text(text)
-        assert f"{run} is being trained by another process" in refused(run)
+        (run / "training.owner.json").write_text(text)
+        assert f"{run} is already being trained by another process" in refused(run)
 
 
 def test_what_is_claimed_is_the_file_that_is_there(run, monkeypatch):
@@ -137,6 +138,10 @@ def test_nothing_is_written_through_a_link(run):
     mine.write_text("mine")
     (run / "training.lock").symlink_to(mine)
     assert "cannot write" in refused(run)
+    (run / "training.lock").unlink()
+    (run / "training.owner.json").symlink_to(mine)
+    with training_lock(run, nothing):
+        assert f"process {os.getpid()} on" in refused(run)
     assert mine.read_text() == "mine"
 
 
@@ -149,7 +154,7 @@ def test_a_file_system_without_locks_is_told_of(run, monkeypatch):
     with training_lock(run, told.append):
         pass
     assert len(told) == 1
-    assert "has no locks: nothing keeps another process from training this run too" in told[0]
+    assert "has no locks: another process could train this run at the same time" in told[0]
     assert list(run.iterdir()) == []
 
 
@@ -192,7 +197,7 @@ def test_of_two_processes_that_train_one_run_the_second_is_refused(tmp_path):
     with first:
         assert first.stdout.readline() == "trains\n"
         before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-        with pytest.raises(RunError, match=rf"run is being trained by process {first.pid} on .*; meanwhile"):
+        with pytest.raises(RunError, match=rf"run is already being trained by process {first.pid} on .*\. Meanwhile"):
             resume(run, registry)
         with pytest.raises(RunError, match="exists already"):
             aaeframe.train(str(rows), out=run)
@@ -202,4 +207,4 @@ def test_of_two_processes_that_train_one_run_the_second_is_refused(tmp_path):
         assert reader.evaluate(split="validation")["step"] == 0
         first.kill()
     assert resume(run, registry).finished
-    assert not (run / "training.lock").exists()
+    assert not list(run.glob("training.*"))
