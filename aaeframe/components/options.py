@@ -12,7 +12,7 @@ import inspect
 import json
 import sys
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +25,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from aaeframe.components.registry import InstalledComponent, Kind
 from aaeframe.errors import AaeframeError, BrokenComponent, CheckpointError, OptionError
+from aaeframe.storage.problems import sentence
 
 REQUIRED = inspect.Parameter.empty
 """The `default` of an option that has none and must be given."""
@@ -46,20 +47,28 @@ class Option:
     doc: str
     annotation: Any = field(repr=False, default=Any)
 
-    def parse(self, value: Any) -> Any:
-        """The JSON-like value as the type the factory asks for; ValueError says why it is not one."""
-        try:
-            text = json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise ValueError("an option is made of finite numbers, strings, lists and tables") from error
-        try:
-            return TypeAdapter(self.annotation).validate_json(text, strict=True)
-        except ValidationError as error:
-            raise ValueError("; ".join(_problems(error))) from error
-
     def __str__(self) -> str:
         default = "" if self.default is REQUIRED else f" = {self.default!r}"
         return f"{self.name}: {self.type}{default}"
+
+
+def parse(options: Iterable[Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON-like values of all these options, as the types that the factory asks for.
+
+    Raises:
+        ValidationError: A value has the wrong type or is out of range.
+        TypeError, ValueError: A value is not JSON-like.
+        PydanticUserError: The annotation of an option is not one that pydantic can check.
+    """
+
+    def collected(**values: Any) -> dict[str, Any]:
+        return values
+
+    asked = [inspect.Parameter(it.name, inspect.Parameter.KEYWORD_ONLY, annotation=it.annotation) for it in options]
+    collected.__annotations__ = {it.name: it.annotation for it in asked}
+    collected.__signature__ = inspect.Signature(asked)  # type: ignore[attr-defined]  # pydantic reads it
+    schema: TypeAdapter[dict[str, Any]] = TypeAdapter(collected)  # type: ignore[arg-type]  # a function is a schema
+    return schema.validate_json(json.dumps(given, allow_nan=False), strict=True)
 
 
 def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
@@ -160,20 +169,25 @@ def _build(
 
 
 def _resolve(offer: InstalledComponent, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The keyword arguments of the factory: given options as the types it asks for, defaults as they are."""
+    """The keyword arguments of the factory: given values as the types it asks for, defaults as they are."""
     options = {option.name: option for option in options_for(offer)}
-    for name in given:
+    for name, value in given.items():
         if name not in options:
             raise OptionError(_unknown(offer, name, options))
-    values = {name: option.default for name, option in options.items()}
-    for name, value in given.items():
-        try:
-            values[name] = options[name].parse(value)
-        except ValueError as error:
-            asked = f"{name}={json.dumps(value, default=repr)}"
-            raise OptionError(f"{asked} does not fit {offer}: {error}\n  the option is {options[name]}") from error
-        except PydanticUserError as error:
-            raise BrokenComponent(f"{offer} has an option that cannot be checked: {options[name]}") from error
+        if not _is_json(value):
+            raise _misfit(offer, options[name], value, "an option is made of finite numbers, strings, lists and tables")
+    checked = [options[name] for name in given]
+    try:
+        values = parse(checked, given)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        name = str(found[0]["loc"][0])
+        reason = "; ".join(_located(it) for it in found if it["loc"][0] == name)
+        raise _misfit(offer, options[name], given[name], reason) from error
+    except PydanticUserError as error:
+        names = ", ".join(map(str, checked))
+        raise BrokenComponent(f"{offer} has an option that cannot be checked: {names}") from error
+    values = {name: option.default for name, option in options.items()} | values
     missing = [str(options[name]) for name, value in values.items() if value is REQUIRED]
     if missing:
         raise OptionError(f"{offer} needs {', '.join(missing)}")
@@ -227,8 +241,20 @@ def _bounds(fields: list[FieldInfo]) -> Iterator[str]:
                 yield f"{sign} {getattr(constraint, name)}"
 
 
-def _problems(error: ValidationError) -> Iterator[str]:
-    """What pydantic found, without its addresses and with the place inside a list."""
-    for problem in error.errors(include_url=False):
-        place = "".join(f"[{part}]" for part in problem["loc"] if isinstance(part, int))
-        yield f"{place} {problem['msg']}".strip()
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _misfit(offer: InstalledComponent, option: Option, value: Any, reason: str) -> OptionError:
+    asked = f"{option.name}={json.dumps(value, default=repr)}"
+    return OptionError(f"{asked} does not fit {offer}: {reason}\n  the option is {option}")
+
+
+def _located(problem: Mapping[str, Any]) -> str:
+    """A finding of pydantic, after its place inside a list."""
+    place = "".join(f"[{part}]" for part in problem["loc"][1:] if isinstance(part, int))
+    return f"{place} {sentence(problem)}".strip()

@@ -14,7 +14,6 @@ Wherever a component, an optimizer or a product of priors stands, its short form
 from __future__ import annotations
 
 import difflib
-import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -33,9 +32,10 @@ from pydantic import (
 )
 
 from aaeframe.components.requirements import check_name, check_version
-from aaeframe.configuration.shorthand import check_block_name, cut, expand, shown
+from aaeframe.configuration.shorthand import check_block_name, cut, expand
 from aaeframe.errors import ConfigError
 from aaeframe.storage.formats import LONGEST, loads_toml
+from aaeframe.storage.problems import Place, dotted, problems
 
 Table: TypeAlias = dict[str, Any]
 
@@ -284,8 +284,7 @@ def parse(table: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(expand(table))
     except ValidationError as error:
-        problems = [_problem(problem) for problem in error.errors(include_url=False)]
-        raise ConfigError("the configuration is wrong:\n  " + "\n  ".join(problems)) from error
+        raise ConfigError("the configuration is wrong:\n  " + "\n  ".join(problems(error, _place))) from error
 
 
 def read(path: Path) -> Table:
@@ -308,24 +307,13 @@ def _without_none(value: Any) -> Any:
 
 
 _MOST_BYTES = 4 * LONGEST  # UTF-8 has four at most for a character
-_NO_TABLE = ("model_type", "dict_type", "model_attributes_type")
 
 
-def _problem(problem: Any) -> str:
-    """One of pydantic's findings in words, with its place."""
-    loc, kind = problem["loc"], problem["type"]
+def _place(loc: Place) -> str:
+    """The keys that lead to a value, without the optimizer's name and the kind of weight that pydantic adds."""
     if loc[:1] == ("optimizers",):
-        loc = loc[:2] + loc[3:]  # the third is the optimizer's name, which is no key
+        loc = loc[:2] + loc[3:]
     for weight in (("prior", *loc[1:2], "weight"), ("training", "reconstruction_weight")):
         if loc[: len(weight)] == weight:
-            loc = weight + loc[len(weight) + 1 :]  # what stands after it is its kind, which is no key
-    place = cut(".".join(str(part) for part in loc if part != "[key]"))
-    if kind == "value_error":
-        return f"{place}: {problem['ctx']['error']}".removeprefix(": ")
-    if kind == "union_tag_invalid":
-        tag, known = shown(str(problem["ctx"]["tag"])), problem["ctx"]["expected_tags"]
-        return f"{place}: no optimizer is named {tag}; there are {known}"
-    if kind == "missing":
-        return f"{place}: is missing"
-    must = "must be a table" if kind in _NO_TABLE else problem["msg"].removeprefix("Input ")
-    return f"{place}: {must}, found {reprlib.repr(problem['input'])}"
+            loc = weight + loc[len(weight) + 1 :]
+    return cut(dotted(tuple(it for it in loc if it != "[key]")))

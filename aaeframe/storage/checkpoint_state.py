@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aaeframe.errors import CheckpointError
+from aaeframe.storage.problems import problems
 
 Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
 
@@ -57,7 +58,6 @@ def check_state(state: Mapping[str, Any]) -> None:
     try:
         CheckpointState.model_validate(state)
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors(include_url=False))
         raise CheckpointError(
             f"state.json of the checkpoint is not a valid training state: {'; '.join(problems)}. "
             "Restore the run, or train anew"

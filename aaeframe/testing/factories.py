@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
@@ -59,10 +60,13 @@ def needed_options(factory: Callable[..., Any]) -> list[str]:
 def _check_default(option: Option) -> None:
     """AssertionError unless the default survives JSON, in which a run stores its options, defaults included."""
     try:
-        option.parse(to_jsonable_python(option.default))
+        parse([option], {option.name: to_jsonable_python(option.default)})
     except PydanticSerializationError as error:
         raise AssertionError(f"the default of the option {option} cannot be stored as JSON: {error}") from error
     except PydanticUserError as error:
         raise AssertionError(f"values of the option {option} cannot be checked: {error.message}") from error
+    except ValidationError as error:
+        found = "; ".join(problems(error))
+        raise AssertionError(f"the default of the option {option} does not fit its own type: {found}") from error
     except ValueError as error:
-        raise AssertionError(f"the default of the option {option} does not fit its own type: {error}") from error
+        raise AssertionError(f"the default of the option {option} is not a finite number") from error

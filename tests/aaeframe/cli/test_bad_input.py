@@ -124,7 +124,10 @@ BAD = {
     "set key": (["--set", "trainig.epochs=3"], ["unknown key 'trainig'; did you mean 'training'?"]),
     "set type": (["--set", "training.epochs=many"], ["training.epochs: should be a valid integer, found 'many'"]),
     "momentum of Adam": (["--set", "optimizers.generator.momentum=0.9"], ["unknown key 'momentum'; known: lr, "]),
-    "optimizer": (["--set", "optimizers.generator=rmsprop"], ["no optimizer is named 'rmsprop'; there are 'sgd'"]),
+    "optimizer": (
+        ["--set", "optimizers.generator=rmsprop"],
+        ["generator: there is no 'rmsprop'; there are 'sgd'"],
+    ),
     "phase of another schedule": (
         ["--schedule", "joint", "--set", "optimizers.generator.lr=0.1"],
         ["of recipe 'unsupervised' has the phases autoencoder, discriminator"],

@@ -71,7 +71,7 @@ def test_optimizers_by_name_and_by_default():
             "optimizers.generator: unknown key 'momentum'; known: lr, ",
         ),
         ({"optimizers": {"g": "sgd(lrs=1)"}}, "optimizers.g: unknown key 'lrs'; did you mean 'lr'?"),
-        ({"optimizers": {"g": "rmsprop"}}, "optimizers.g: no optimizer is named 'rmsprop'; there are 'sgd', 'adam'"),
+        ({"optimizers": {"g": "rmsprop"}}, "optimizers.g: there is no 'rmsprop'; there are 'sgd', 'adam'"),
         ({"optimizers": {"g": 3}}, "optimizers.g: must be a table, found 3"),
         ({"optimizers": {"g": {"lr": "x"}}}, "optimizers.g.lr: should be a valid number, found 'x'"),
         ({"optimizers": {"g": {"lr": 0}}}, "optimizers.g.lr: should be greater than 0, found 0"),

@@ -53,7 +53,7 @@ OPTIONS_REJECTED = [
     (many, "must be keyword-only: put * before the options; no *args, no **kwargs"),
     (
         bad_default,
-        "the default of the option size: int = 2.5 does not fit its own type: Input should be a valid integer",
+        "the default of the option size: int = 2.5 does not fit its own type: size: should be a valid integer",
     ),
     (no_json, "cannot be stored as JSON"),
     (no_type, "the annotation of an option does not exist: name 'Nowhere'"),
