@@ -1,4 +1,4 @@
-"""The command line. Everything heavy is imported inside commands, so that --help answers at once."""
+"""The command line. Commands import heavy modules when they run, so that --help is fast."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ app = App(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(plugins.app, name="plugins", help="Plugins: list, inspect and check those installed; begin one.")
-app.add_typer(presets.app, name="presets", help="Configurations by name: list, show.")
-app.add_typer(config_app, name="config", help="Configurations.")
+app.add_typer(plugins.app, name="plugins", help="List, inspect, check and create plugins.")
+app.add_typer(presets.app, name="presets", help="List and show presets, which are named configurations.")
+app.add_typer(config_app, name="config", help="Show configurations.")
 plugins.app.command()(new)
 app.command(cls=RunCommand)(train)
 for command in (sample, encode, reconstruct, evaluate, compare, figures, parzen, doctor, bench, reproduce):
@@ -59,7 +59,7 @@ def root(
 
 
 def main() -> None:
-    """Run the command line: exit code 0, or 2 for what the user can mend, or 1; never a traceback for our errors."""
+    """Run the command line. Exit code 2 is for errors that the user can fix; our own errors show no traceback."""
     try:
         app(prog_name="aaeframe")
     except AaeframeError as error:
@@ -72,22 +72,22 @@ def main() -> None:
         if not is_of_memory(error):
             raise
         _fail(
-            f"out of memory: {str(error).partition(chr(10))[0] or 'no more is there'}. Ask for less at once: a smaller "
+            f"out of memory: {str(error).partition(chr(10))[0] or 'nothing is left'}. Use less at once: a smaller "
             "--batch-size, a smaller network, fewer --draws or --count, or --set data.max_resident_mib=0.1 to stream "
-            "the data; or take a device that has more",
+            "the data; or use a device with more memory",
             2,
         )
 
 
 def is_of_memory(error: Exception) -> bool:
-    """Whether memory ran out. Torch tells by a RuntimeError; its words are known without importing it."""
+    """Whether memory ran out. Torch raises a RuntimeError, which is known by its words without importing torch."""
     return isinstance(error, MemoryError) or any(
         words in str(error) for words in ("out of memory", "can't allocate memory")
     )
 
 
 def _is_of_kernels(error: Exception) -> bool:
-    """Whether the path that AAEFRAME_KERNELS forces cannot run here. Who raised that has loaded its module."""
+    """Whether AAEFRAME_KERNELS asks for a kernel that cannot run here. If so, its module is already imported."""
     dispatch = sys.modules.get("aaeframe_kernels.dispatch")
     return dispatch is not None and isinstance(error, dispatch.KernelUnavailable)
 

@@ -24,18 +24,23 @@ Measured = StrEnum("Measured", list(SUITES))  # type: ignore[misc]  # the names 
 
 def bench(
     case: Annotated[
-        list[Measured] | None, typer.Option("--case", help="What to measure; may be repeated; all if not given.")
+        list[Measured] | None,
+        typer.Option("--case", metavar="CASE", help=f"One of {', '.join(SUITES)}; may be repeated; default: all."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Tiny sizes, in seconds: shows that it runs, not how fast it is.")
+        bool,
+        typer.Option(
+            "--quick", help="Use tiny sizes, which takes seconds: checks that it runs, does not measure speed."
+        ),
     ] = False,
     device: options.Device = "auto",
     out: Annotated[
-        Path | None, typer.Option(help="Where to write JSON; bench-<time>.json here if not given, unless --json.")
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON file to write; default: bench-<time>.json, none with --json."),
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Measure kernels and training step on this machine, side by side with the alternatives that are installed."""
+    """Time the kernels and the training step on this machine, next to the alternatives that are installed."""
     from aaeframe.benchmarking.report import write_json
     from aaeframe.cli.console import print_json, say
 
@@ -71,14 +76,16 @@ def _measured(suites: Sequence[str], quick: bool, device: str) -> Report:
 
 
 def _check_writable(out: Path | None, here: bool) -> None:
-    """ConfigError, before minutes of measuring, if nothing could be written to `out` or, without it, `here`."""
+    """ConfigError if `out`, or without it the working folder, cannot be written; raised before measuring."""
     if out is None:
         if here and not os.access(".", os.W_OK):
-            raise ConfigError("this folder cannot be written to; give --out FILE elsewhere, or --json for no file")
+            raise ConfigError(
+                "the working folder cannot be written to; give --out FILE elsewhere, or --json for no file"
+            )
         return
     folder = out.absolute().parent
     if out.is_dir() or not folder.is_dir():
-        found = "is a folder" if out.is_dir() else "is in a folder that is not there"
+        found = "is a folder" if out.is_dir() else "is in a folder that does not exist"
         raise ConfigError(f"--out {out} {found}; give a file in a folder that exists")
     if not os.access(folder, os.W_OK):
         raise ConfigError(f"--out {out} is in a folder that cannot be written to; give a file elsewhere")

@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 def compare(
     context: typer.Context,
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN RUN ...", help="Runs on the same data and prior.", show_default=False)
+        list[Path], typer.Argument(metavar="RUN RUN ...", help="Runs with the same data and prior.", show_default=False)
     ],
-    split: Annotated[Held, typer.Option(help="Which held-out rows.")] = Held.test,
+    split: Annotated[Held, typer.Option(metavar="SPLIT", help="Held-out rows to use: test or validation.")] = Held.test,
     out: Annotated[
-        Path | None, typer.Option(help="Where to draw the codes side by side, .png; 2-D codes only.")
+        Path | None, typer.Option(metavar="PNG", help="Figure of the codes side by side; for 2-D codes only.")
     ] = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     json: options.Json = False,
 ) -> None:
-    """Set runs beside each other: how well codes match the prior and rows are reconstructed; draw their codes."""
+    """Compare runs: how well codes match the prior and rows are reconstructed. Can plot their codes."""
     from aaeframe.cli.console import out as console
     from aaeframe.cli.console import print_json, say
 
     if len({path.resolve() for path in runs}) < max(2, len(runs)):
-        raise ConfigError(f"two runs or more are compared, found {', '.join(map(str, runs))}; name others")
+        raise ConfigError(f"compare takes two or more different runs, found {', '.join(map(str, runs))}; name others")
     opened = {str(path): options.load_run(context, path, device, raw_weights) for path in runs}
     block = _shared_block(opened)
     if out is not None:
@@ -57,22 +57,22 @@ def compare(
 
 
 def _shared_block(runs: Mapping[str, Run]) -> str:
-    """The one block of all runs; ConfigError unless they have one, of one prior, on the same data."""
+    """The one block of all runs. ConfigError unless the runs share their data and a prior of one block."""
     shared = [(_data_of(run), _prior_of(run)) for run in runs.values()]
     if any(it != shared[0] for it in shared) or len(shared[0][1]) != 1:
         found = "; ".join(
             f"{name}: {run.config.data.source}, {', '.join(_prior_of(run))}" for name, run in runs.items()
         )
-        raise ConfigError(
-            f"runs are compared that share their data, with its split, and their prior, of one block; found {found}"
-        )
+        raise ConfigError(f"runs must share their data, its split and a prior of one block, found {found}; name others")
     return next(iter(shared[0][1]))
 
 
 def _check_plane(block: str, run: Run) -> None:
     shape = tuple(run.model.priors[block].event_shape)
     if shape != (2,):
-        raise ConfigError(f"--out draws codes of two dimensions, those of block {block!r} are {shape}; leave it out")
+        raise ConfigError(
+            f"--out plots codes of two dimensions, those of block {block!r} have the shape {shape}; leave it out"
+        )
 
 
 def _data_of(run: Run) -> tuple[object, ...]:

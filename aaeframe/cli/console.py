@@ -1,4 +1,4 @@
-"""Printing: results on standard output, how it goes on standard error."""
+"""Printing: results on standard output, progress and notes on standard error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 NARROWEST = 100
-"""Where standard output is no terminal, tables are at least this wide: nobody reads a cut one."""
+"""The least width of tables where standard output is not a terminal."""
 
 
 def out() -> Console:
@@ -26,30 +26,30 @@ def err() -> Console:
 
 
 def plain(text: str) -> str:
-    """The text, with what is no printable character spelled out, but for line breaks.
+    """The text with every unprintable character but line breaks escaped.
 
-    What a file from a stranger holds must not be a command to the terminal.
+    Text from an untrusted file must not control the terminal.
     """
     return "".join(it if it.isprintable() or it == "\n" else repr(it)[1:-1] for it in text)
 
 
 def say(line: str) -> None:
-    """A line on standard output, never broken: it may hold a path."""
+    """Print a line on standard output. It is never wrapped, as it may contain a path."""
     out().print(plain(line), markup=False, soft_wrap=True)
 
 
 def note(sentence: str) -> None:
-    """A sentence worth telling, on standard error."""
+    """Print a note on standard error."""
     err().print(plain(f"note: {sentence}"), markup=False)
 
 
 def print_json(value: Any) -> None:
-    """JSON on standard output."""
+    """Print JSON on standard output."""
     print(json.dumps(value, indent=1, allow_nan=False))  # noqa: T201  the one place that prints results for machines
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> Table:
-    """A table of texts as they are; the first column is left-aligned, the others right if they hold `numbers`."""
+    """A table of plain texts. The first column is left-aligned, the others right-aligned if they hold `numbers`."""
     made = Table(title=title, title_justify="left", title_style="bold")
     for position, column in enumerate(columns):
         made.add_column(column, justify="right" if numbers and position else "left", overflow="fold")
@@ -59,7 +59,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, 
 
 
 def facts(title: str, rows: Mapping[str, str]) -> Table:
-    """What is so, by name."""
+    """A two-column table of names and values."""
     made = Table("", "", title=title, title_justify="left", title_style="bold", show_header=False)
     for name, fact in rows.items():
         made.add_row(name, Text(plain(fact), overflow="fold"))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def doctor(context: typer.Context, json: options.Json = False) -> None:
-    """Tell what this installation has: versions, devices, kernels, plugins."""
+    """Show versions, devices, kernels and plugins of this installation."""
     from aaeframe.cli.console import facts, out, print_json
 
     found = _examined(context)
@@ -65,7 +65,7 @@ def _examined(context: typer.Context) -> dict[str, dict[str, Any]]:
 
 
 def _kernels(device: torch.device) -> dict[str, str]:
-    """Which implementation of each kernel runs on the device that is picked, and why."""
+    """The implementation of each kernel on this device, and the reason for it."""
     from aaeframe_kernels import KernelUnavailable, dispatch
     from aaeframe_kernels.parzen.paths import describe
 

@@ -12,13 +12,13 @@ from aaeframe.errors import ConfigError
 
 
 class Held(StrEnum):
-    """The splits that training did not see."""
+    """The splits that are not used for training."""
 
     test = "test"
     validation = "validation"
 
 
-Split = Annotated[Held, typer.Option(help="Which held-out rows.")]
+Split = Annotated[Held, typer.Option(metavar="SPLIT", help="Held-out rows to use: test or validation.")]
 
 
 def evaluate(
@@ -29,28 +29,28 @@ def evaluate(
         bool,
         typer.Option(
             "--likelihood",
-            help="Also the Parzen log-likelihood (paper, section 3); the bandwidth is chosen on validation rows.",
+            help="Also estimate the Parzen log-likelihood (paper, section 3). Validation rows choose the bandwidth.",
         ),
     ] = False,
     samples: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Samples for --likelihood; 10000 if not given. Interrupted, it goes on when asked again."
+            min=1, metavar="N", help="Samples for --likelihood; default: 10000. The same command resumes a stopped one."
         ),
     ] = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     json: options.Json = False,
 ) -> None:
-    """Measure, on held-out data, how well codes match the prior and how well images are reconstructed."""
+    """Measure on held-out data how well codes match the prior and how well rows are reconstructed."""
     from aaeframe.cli.console import err, out, print_json
     from aaeframe.cli.interrupts import leaving
     from aaeframe.cli.progress import samples_shown
     from aaeframe.cli.tables import likelihood_table, report_tables
 
     if samples is not None and not likelihood:
-        raise ConfigError("--samples is the number of samples for --likelihood, which was not asked for; add it")
-    with leaving(err(), "stopped; nothing of it was written", after="these samples") as stop:
+        raise ConfigError("--samples is the number of samples for --likelihood, which is not given; add --likelihood")
+    with leaving(err(), "interrupted; nothing was written", after="these samples") as stop:
         opened = options.load_run(context, run, device, raw_weights)
         dataset, console = opened.dataset(), out()
         report = opened.evaluate(dataset, split=split)
@@ -60,7 +60,7 @@ def evaluate(
         if likelihood:
             with (
                 samples_shown() as progress,
-                stop.between(progress, "stopped; the same command goes on from here") as it,
+                stop.between(progress, "stopped; run the same command to resume from here") as it,
             ):
                 found = opened.likelihood(dataset, split=split, samples=samples or 10_000, progress=it)
             if not json:

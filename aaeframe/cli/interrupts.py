@@ -1,4 +1,4 @@
-"""Following a training from the command line: how it goes on standard error, and how it is stopped."""
+"""Show the progress of a training on standard error, and stop it on SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class Stop:
-    """Whether the user, or a scheduler, asked to stop; and how that is to be done at this point of the work."""
+    """A request to stop by the user or a scheduler, and how the current work follows it."""
 
     number: int | None = None
-    """The signal that asked."""
+    """The signal that was received, if any."""
     gently = True
-    """Whether the work at hand looks here now and then, and ends where it can go on; if not, it is left at once."""
+    """Whether the current work polls this flag and can stop at a resumable point. If not, it is interrupted."""
     told = "stopped"
-    """What is to be said then."""
+    """The message that is printed then."""
 
     def __call__(self) -> bool:
         """Whether to stop after this step."""
@@ -36,22 +36,22 @@ class Stop:
 
     @property
     def asked(self) -> bool:
-        """Whether a signal came."""
+        """Whether a signal was received."""
         return self.number is not None
 
     @property
     def exit_code(self) -> int:
-        """128 and the number of the signal, as shells have it: 130 for SIGINT, 143 for SIGTERM."""
+        """128 plus the number of the signal, as in shells: 130 for SIGINT, 143 for SIGTERM."""
         return 128 + (self.number or signal.SIGINT)
 
     def obey(self) -> None:
-        """Leave, by a KeyboardInterrupt, if that was asked."""
+        """Raise KeyboardInterrupt if a signal was received."""
         if self.asked:
             raise KeyboardInterrupt
 
     @contextmanager
     def between(self, progress: Progress, told: str) -> Iterator[Progress]:
-        """Inside, work that tells this progress what it has done ends gently there, and `told` is said of it."""
+        """Inside, work that calls the yielded progress stops there on request, with the message `told`."""
 
         def show(doing: str, done: int, of: int) -> None:
             progress(doing, done, of)
@@ -65,13 +65,13 @@ class Stop:
 
 @contextmanager
 def stoppable(console: Console, *, after: str = "this step") -> Iterator[Stop]:
-    """Inside, SIGINT or SIGTERM asks to stop, and a second SIGINT stops at once, by a KeyboardInterrupt.
+    """Inside, SIGINT or SIGTERM asks to stop. A second SIGINT raises KeyboardInterrupt.
 
-    Where there is nothing to stop gently, the first does so too. A second SIGTERM does no more than the first:
-    schedulers send it to a process and to its group.
+    If the work cannot stop gently, the first signal raises it too. A second SIGTERM is ignored, as schedulers send it
+    to a process and again to its group.
     """
     stop = Stop()
-    # Printed beside: the signal may have come in the middle of a line, which nothing else may print into.
+    # Printed by a thread: the signal may arrive while the console prints, and its lock is not reentrant.
     line = f"stopping after {after}; Ctrl-C again to stop at once"
     told = Thread(target=console.print, args=(line,))
     heard = False
@@ -97,9 +97,9 @@ def stoppable(console: Console, *, after: str = "this step") -> Iterator[Stop]:
 
 @contextmanager
 def leaving(console: Console, told: str, *, after: str = "this step") -> Iterator[Stop]:
-    """Inside, work is left at once or gently, as `stoppable` has it; what was left says so and exits.
+    """Inside, a signal stops the work as in `stoppable`; then the message is printed and the command exits.
 
-    At first nothing is gentle, and `told` is what is said.
+    At first the work cannot stop gently, and the message is `told`.
     """
     with stoppable(console, after=after) as stop:
         stop.gently, stop.told = False, told
@@ -117,7 +117,7 @@ def leaving(console: Console, told: str, *, after: str = "this step") -> Iterato
 def shown(
     console: Console, stop_asked: Callable[[], bool], begun: Callable[[RunFolder], None] = lambda folder: None
 ) -> Iterator[Any]:
-    """Hooks that show one training on the console; `begun` is told its folder before the first step."""
+    """Observers that show a training on the console. `begun` is called with its folder before the first step."""
     from aaeframe.cli.console import plain
     from aaeframe.cli.progress import Bar, Lines
     from aaeframe.runs.start import Observers

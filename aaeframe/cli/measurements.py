@@ -1,4 +1,4 @@
-"""What was measured, as tables and sentences."""
+"""Benchmark results as tables and notes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def tables(report: Report) -> list[Table]:
-    """The machine and its limits, then a table for each case."""
+    """A table of the machine and its limits, then one for each case."""
     limits = report.limits
     rates = {f"{name} products": f"{rate / 1e9:,.0f} Gop/s ({limits.by[name]})" for name, rate in limits.gemm.items()}
     machine = {
@@ -45,11 +45,11 @@ def _seconds(value: float) -> str:
 
 
 def notes(report: Report) -> list[str]:
-    """What is to be known besides: what failed, what is not installed, what the numbers are."""
+    """Notes on failures, on alternatives that are not installed, and on the meaning of the columns."""
     failed = {f"FAILED: {name}: {why}": None for case in report.cases for name, why in case.failed.items()}
     absent = {f"not measured: {name}: {why}": None for case in report.cases for name, why in case.missing.items()}
     alone = [
-        f"no ratios in {case.name}: they would be to {case.baseline}, which has no time"
+        f"no ratios in {case.name}: the baseline {case.baseline} was not timed"
         for case in report.cases
         if all(row.alternative != case.baseline for row in case.rows)
     ]
@@ -60,8 +60,8 @@ def notes(report: Report) -> list[str]:
         if str(row.facts.get("epilogue", "")).startswith("plain")
     }
     meaning = (
-        "ratio: of the median time to that of the first row. of limit: share of the speed that this machine's fastest "
-        "bare matrix product and memory copy, measured above, allow for the work (in caches it can be more than 100%)."
+        "ratio: median time over that of the first row. of limit: share of the speed that this machine's fastest "
+        "matrix product and memory copy, as above, allow for the work; with data in caches it can exceed 100%."
     )
-    small = ["--quick: the sizes are tiny, so that these times say nothing about speed."] if report.quick else []
+    small = ["--quick: the sizes are too small for these times to measure speed."] if report.quick else []
     return [*failed, *absent, *alone, *plain, meaning, *small]

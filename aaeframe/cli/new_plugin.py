@@ -1,4 +1,4 @@
-"""`aaeframe plugins new`: a package for a component of one's own."""
+"""`aaeframe plugins new`: creates a package with a component."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 
 def new(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The component's, as torus in aaeframe-torus.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the component, such as torus; the package is aaeframe-torus.")
+    ],
     kind: Annotated[str, typer.Option(metavar="KIND", help="prior, encoder, discriminator or network.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where to write it; ./aaeframe-NAME if not given.")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder to write; default: ./aaeframe-NAME.")
     ] = None,
     author: Annotated[
-        str | None, typer.Option(metavar="AUTHOR", help='"Name" or "Name <address>"; whom git knows if not given.')
+        str | None, typer.Option(metavar="AUTHOR", help='"Name" or "Name <address>"; default: the user of git.')
     ] = None,
 ) -> None:
-    """Write a package with a component that works: module, tests, README, license, CI. Reaches no network."""
+    """Create a package with a working component: module, tests, README, license, CI. Uses no network."""
     from aaeframe.cli.console import say
     from aaeframe.scaffold import design, write
 
@@ -36,14 +38,14 @@ def new(
 
 
 def _told(package: Package, folder: Path) -> list[str]:
-    """What was written, and what to do next."""
+    """The lines that say what was written and what to do next."""
     import shlex
 
     name, kind = package.names.component, package.kind
     module, test = (path for path in package.contents if path.endswith(f"{package.names.stem}.py"))
     return [
         f"wrote {folder}: the {kind} {name!r}, {package.summary}; by {package.author.name}, MIT license",
-        f"it works as it stands; make {module} and {test} yours",
+        f"it works as it is; edit {module} and {test}",
         "",
         "next:",
         f"  cd {shlex.quote(str(folder))}",

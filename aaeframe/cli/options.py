@@ -173,20 +173,20 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def registry(context: typer.Context) -> Registry:
-    """The installed plugins, less those blocked on the command line."""
+    """The installed plugins without those blocked on the command line."""
     from aaeframe.components.registry import Registry
 
     return Registry.load(context.obj["no_plugins"])
 
 
 def kind(name: str) -> Kind:
-    """The kind of component that is meant."""
+    """The kind of component with this name."""
     from aaeframe.components.registry import KINDS
 
     for known in KINDS:
         if name == known:
             return known
-    raise typer.BadParameter(f"{name!r} is none of {', '.join(KINDS)}", param_hint="--kind")
+    raise typer.BadParameter(f"{name!r} is not one of {', '.join(KINDS)}", param_hint="--kind")
 
 
 def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool) -> Run:
@@ -196,5 +196,5 @@ def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool)
 
     run = load(path, registry(context), device=device, raw_weights=raw_weights, warn=note)
     if not run.finished:
-        note(f"{path} has not trained all its epochs; go on with: aaeframe train --resume {path}")
+        note(f"{path} has not trained all its epochs; resume it with: aaeframe train --resume {path}")
     return run

@@ -1,4 +1,4 @@
-"""`aaeframe parzen`: the likelihood estimator for samples from anywhere."""
+"""`aaeframe parzen`: the likelihood estimator for samples of any model."""
 
 from __future__ import annotations
 
@@ -20,27 +20,33 @@ if TYPE_CHECKING:
     from aaeframe.evaluation.likelihood import Estimate
 
 STRAYED = 0.5
-"""How far outside [0, 1] a value may lie where that was meant; beyond, it is in other units."""
+"""Values this far outside [0, 1] are not in the units of pixels."""
 LOOKED_AT = 10_000
-"""Rows of a file whose values are looked at."""
+"""The number of rows of a file whose range is checked."""
 
 _FILE = "rows (.npy, .npz, .csv ...); uint8 counts as value / 255"
 
 
 def parzen(
-    samples: Annotated[Path, typer.Option(metavar="FILE", help=f"The model's samples: {_FILE}.", show_default=False)],
-    test: Annotated[Path, typer.Option(metavar="FILE", help="Rows to judge, of the same shape.", show_default=False)],
+    samples: Annotated[Path, typer.Option(metavar="FILE", help=f"Samples of the model: {_FILE}.", show_default=False)],
+    test: Annotated[
+        Path, typer.Option(metavar="FILE", help="Rows to evaluate, of the same shape.", show_default=False)
+    ],
     validation: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Rows that choose the bandwidth; never the test rows.")
+        Path | None, typer.Option(metavar="FILE", help="Rows that choose the bandwidth; not the test rows.")
     ] = None,
     bandwidth: Annotated[
         list[float] | None,
-        typer.Option(help="Standard deviation of the kernel. With --validation it may be repeated: the grid."),
+        typer.Option(
+            metavar="STD", help="Standard deviation of the kernel. Repeat it with --validation: the best is used."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write each row's log-likelihood, .npy.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File for the log-likelihood of each row, .npy.")
+    ] = None,
     json: options.Json = False,
 ) -> None:
-    """The Parzen log-likelihood of test rows under samples: mean over rows and standard error, in nats."""
+    """Estimate the Parzen log-likelihood of test rows under samples, in nats."""
     from aaeframe.cli.console import out as standard_output
     from aaeframe.cli.console import print_json
     from aaeframe.cli.tables import likelihood_table
@@ -60,38 +66,38 @@ def parzen(
 
 
 def _checked(bandwidth: list[float] | None, validation: Path | None) -> list[float] | None:
-    """The bandwidths as given; ConfigError if there is none and nothing to choose one by, or several and nothing."""
+    """The bandwidths. ConfigError unless there is exactly one, or validation rows to choose it."""
     if validation is None and len(bandwidth or ()) != 1:
         raise ConfigError(
-            f"{len(bandwidth or ()) or 'no'} bandwidths were given and no validation rows to choose one by; give "
+            f"found {len(bandwidth or ()) or 'no'} bandwidths and no validation rows to choose one; give "
             "--validation FILE, or --bandwidth once"
         )
     for value in bandwidth or ():
         if not 0 < value < math.inf:
-            raise ConfigError(f"--bandwidth is a standard deviation, above 0 and finite, found {value}")
+            raise ConfigError(f"--bandwidth is a standard deviation, positive and finite, found {value}; give another")
     return bandwidth
 
 
 def _require_alike(rows: dict[str, Split]) -> None:
-    """DataError if rows differ in shape, or if some lie in [0, 1], as pixels do, and others far outside."""
+    """DataError if the files differ in shape, or if some lie in [0, 1], like pixels, and others far outside."""
     shapes = {name: part.shape for name, part in rows.items()}
     if len(set(shapes.values())) > 1:
         found = ", ".join(f"{name} has {shape}" for name, shape in shapes.items())
-        raise DataError(f"rows must be of one shape, found: {found}; reshape the files to the same layout")
+        raise DataError(f"all rows must have the same shape, found: {found}; reshape the files to the same layout")
     ranges = {name: _range(part) for name, part in rows.items()}
     within = [name for name, (least, greatest) in ranges.items() if least >= 0 and greatest <= 1]
     beyond = [name for name, (least, greatest) in ranges.items() if least < -STRAYED or greatest > 1 + STRAYED]
     if within and beyond:
         found = ", ".join(f"{name} from {least:.4g} to {greatest:.4g}" for name, (least, greatest) in ranges.items())
         raise DataError(
-            f"rows must be in the same units, but these reach {found}, where uint8 counts as value / 255; bring "
+            f"all rows must be in the same units, found values of {found}, where uint8 counts as value / 255; bring "
             f"{' and '.join(beyond)} to the scale of {' and '.join(within)}: divide pixels by 255, map [-1, 1] to "
             "[0, 1]"
         )
 
 
 def _range(part: Split) -> tuple[float, float]:
-    """The least and the greatest value of rows spread over the split; those of uint8 are parts of one."""
+    """The least and the greatest value in rows spread over the split. Values of uint8 count as value / 255."""
     import numpy as np
 
     if part.dtype == np.uint8:

@@ -1,4 +1,4 @@
-"""`aaeframe plugins list | info | check`: what is installed, what it can do, and whether it does."""
+"""`aaeframe plugins list | info | check`: the installed plugins, their components and their checks."""
 
 from __future__ import annotations
 
@@ -32,21 +32,19 @@ KindOption = Annotated[
 def list_plugins(
     context: typer.Context,
     requirements: Annotated[
-        bool, typer.Option("--requirements", help="Print what to install elsewhere, for pip install -r, and no more.")
+        bool, typer.Option("--requirements", help="Print only the requirements of the plugins, for pip install -r.")
     ] = False,
-    run: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="With --requirements: what this run was made with.")
-    ] = None,
+    run: Annotated[Path | None, typer.Option(metavar="RUN", help="With --requirements: those of this run.")] = None,
     json: options.Json = False,
 ) -> None:
-    """List the installed plugins, the broken ones with their error, and the components they offer."""
+    """List the installed plugins and their components. A broken plugin is listed with its error."""
     from aaeframe.cli.console import out, print_json
 
     if requirements:
         _print_requirements(context, run, json)
         return
     if run is not None:
-        raise ConfigError("--run tells whose requirements to print, which were not asked for; add --requirements")
+        raise ConfigError("--run goes with --requirements, which is not given; add --requirements")
     registry = options.registry(context)
     if json:
         print_json({"plugins": [_described(plugin) for plugin in registry.plugins]})
@@ -57,11 +55,11 @@ def list_plugins(
 @app.command()
 def info(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A component, by short or full name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Short or full name of a component.")],
     kind: KindOption = None,
     json: options.Json = False,
 ) -> None:
-    """Show a component: what it is, where it comes from, and each option with type, default and doc."""
+    """Show a component: its source, and the type, default and description of each option."""
     from aaeframe.cli.console import out, print_json
 
     components = [_explained(offer) for offer in _find(options.registry(context), name, _kind(kind))]
@@ -75,7 +73,7 @@ def info(
 @app.command()
 def check(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A component, with options if needed; or a plugin.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Component, with options if it needs some, or plugin.")],
     kind: KindOption = None,
     json: options.Json = False,
 ) -> None:
@@ -102,7 +100,7 @@ def check(
 
 
 def _report_inactive(plugins: Sequence[Plugin], json: bool) -> NoReturn:
-    """All that a check can say of plugins that were not loaded; torch is imported for components alone."""
+    """Report plugins that are not active, without importing torch, and exit."""
     from aaeframe.cli.console import out, print_json
 
     if json:
@@ -128,9 +126,9 @@ def _find(registry: Registry, name: str, kind: Kind | None) -> Sequence[Installe
 def _find_to_check(
     registry: Registry, name: str, kind: Kind | None
 ) -> tuple[list[Plugin], list[InstalledComponent], dict[str, Any]]:
-    """The components of this name, with their plugins and options; or the plugins of this name, with all they offer.
+    """The components of this name, with their plugins and options; or the plugins of this name with their components.
 
-    OptionError if a component needs options that the name does not have in parentheses, or has others.
+    OptionError if the options in parentheses after the name are not those of the component.
     """
     from aaeframe.components.options import resolve_options
     from aaeframe.configuration.shorthand import parse_component
@@ -172,7 +170,7 @@ def _named(offer: InstalledComponent) -> dict[str, Any]:
 
 
 def _explained(offer: InstalledComponent) -> dict[str, Any]:
-    """A component and its options as JSON; BrokenComponent if its factory cannot be had."""
+    """A component and its options as JSON. BrokenComponent if its factory cannot be imported."""
     import inspect
 
     from pydantic_core import to_jsonable_python
@@ -197,7 +195,7 @@ def _explained(offer: InstalledComponent) -> dict[str, Any]:
 
 
 def _print_requirements(context: typer.Context, run: Path | None, json: bool) -> None:
-    """What is installed, or what a run was made with, one distribution a line."""
+    """Print the installed distributions, or those that a run was made with, one a line."""
     from aaeframe.cli.console import print_json, say
     from aaeframe.components.requirements import installed, lines
 
@@ -231,8 +229,8 @@ def _print_list(console: Console, registry: Registry) -> None:
         if plugin.error is not None:
             _print_line(console, f"{plugin}")
             _print_line(console, f"  at {plugin.location}" if plugin.location else "")
-            _print_line(console, f"  mend it, if it is yours: aaeframe plugins check {plugin.distribution} says more")
-            _print_line(console, f"  or remove it: pip uninstall {plugin.distribution}")
+            _print_line(console, f"  to fix it, if it is yours: aaeframe plugins check {plugin.distribution} says more")
+            _print_line(console, f"  to remove it: pip uninstall {plugin.distribution}")
 
 
 def _print_info(console: Console, component: dict[str, Any]) -> None:
@@ -257,7 +255,7 @@ def _default(option: dict[str, Any]) -> str:
 
 
 def _printed(console: Console, title: str, outcomes: Iterable[Outcome]) -> Iterable[Outcome]:
-    """Print each outcome as it comes and hand it on."""
+    """Print each outcome and yield it."""
     marks = {"passed": "pass", "failed": "FAIL", "inapplicable": "n/a "}
     _print_line(console, title)
     for outcome in outcomes:
@@ -267,5 +265,5 @@ def _printed(console: Console, title: str, outcomes: Iterable[Outcome]) -> Itera
 
 
 def _print_line(console: Console, text: str) -> None:
-    """Text as it is: no markup, and no line break that a reader or grep would stumble over."""
+    """Print text without markup or wrapping."""
     console.print(text, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`aaeframe presets list | show`: the configurations that come by name."""
+"""`aaeframe presets list | show`: the named configurations."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 app = App()
 
 WIDTH: Final = 100
-"""Of what a preset says of itself."""
+"""The width of the description of a preset."""
 
 
 @app.command("list")
 def list_presets(json: options.Json = False) -> None:
-    """List the presets: what each is, and how long it takes."""
+    """List the presets with their titles and training times."""
     from aaeframe.cli.console import out, print_json, table
     from aaeframe.configuration.presets import preset_names, read_about
 
@@ -37,10 +37,10 @@ def list_presets(json: options.Json = False) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A preset, as in aaeframe presets list.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Preset of `aaeframe presets list`.")],
     json: options.Json = False,
 ) -> None:
-    """Show a preset: what it reproduces, what it deviates in, and its configuration."""
+    """Show a preset: the experiment it reproduces, its deviations, its configuration."""
     from dataclasses import asdict
 
     from aaeframe.cli.console import print_json
@@ -55,7 +55,7 @@ def show(
 
 
 def _in_words(name: str, about: About) -> str:
-    """What a preset says of itself."""
+    """The description of a preset as text."""
     facts = {"reproduces": about.reproduces, "takes": about.takes}
     if about.tuned is not None:
         facts["tuned"] = about.tuned
@@ -67,7 +67,7 @@ def _in_words(name: str, about: About) -> str:
 
 
 def _wrapped(lead: str, text: str) -> str:
-    """A text behind its lead, its further lines under its first."""
+    """A wrapped text after its lead, with all lines aligned."""
     return textwrap.fill(
         text,
         WIDTH,
@@ -79,6 +79,6 @@ def _wrapped(lead: str, text: str) -> str:
 
 
 def _configuration(text: str) -> str:
-    """The TOML of a preset without its first table, which is what it says of itself."""
+    """The TOML of a preset without its first table, which describes it."""
     about, _, rest = text.partition("\n\n")
     return rest if about.startswith("[about]") else text

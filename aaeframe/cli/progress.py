@@ -1,4 +1,4 @@
-"""How long work shows itself: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of long work: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def summary(row: Mapping[str, Any]) -> str:
 
 
 class Bar:
-    """A bar over all steps, with the last epoch's numbers under it."""
+    """A bar over all steps, with the numbers of the last epoch below."""
 
     def __init__(self, console: Console, epochs: int, steps: int) -> None:
         self._epochs = epochs
@@ -53,27 +53,27 @@ class Bar:
         self._progress.update(self._task, completed=step, epoch=f"{epoch + 1}/{self._epochs}")
 
     def epoch_ended(self, row: Mapping[str, Any], warnings: list[str]) -> None:
-        """Show the epoch's numbers; warnings stay above the bar."""
+        """Show the numbers of the epoch. Warnings stay above the bar."""
         self._numbers.plain = plain(summary(row))
         for sentence in warnings:
             self._live.console.print(Text.assemble(("warning:", "yellow"), plain(f" epoch {row['epoch']}: {sentence}")))
 
     def close(self) -> None:
-        """Leave the bar as it is and go on below."""
+        """Stop updating the bar."""
         self._live.stop()
 
 
 class Lines:
-    """One plain line an epoch."""
+    """One line for each epoch."""
 
     def __init__(self, console: Console, epochs: int, steps: int) -> None:
         self._console, self._epochs, self._steps = console, epochs, steps
 
     def stepped(self, epoch: int, step: int) -> None:
-        """Nothing: a line comes at the epoch's end."""
+        """Nothing: a line is printed at the end of the epoch."""
 
     def epoch_ended(self, row: Mapping[str, Any], warnings: list[str]) -> None:
-        """Print the epoch's numbers and warnings."""
+        """Print the numbers and warnings of the epoch."""
         left = (self._steps - row["step"]) / row["steps_per_second"] if row["steps_per_second"] else 0.0
         line = f"epoch {row['epoch']}/{self._epochs}  {summary(row)}  {_duration(left)} left"
         self._console.print(plain(line), markup=False)
@@ -81,12 +81,12 @@ class Lines:
             self._console.print(plain(f"warning: epoch {row['epoch']}: {sentence}"), markup=False)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
 
 @contextmanager
 def samples_shown() -> Iterator[Callable[[str, int, int], None]]:
-    """Inside, how far a likelihood estimate is shows on standard error: a bar for each pass, or a line at its end."""
+    """Inside, show the progress of a likelihood estimate: a bar for each pass, or a line at its end."""
     console = err()
     progress = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("samples"),

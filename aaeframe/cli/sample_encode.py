@@ -1,4 +1,4 @@
-"""`aaeframe sample`, `encode` and `reconstruct`: what a trained run is for."""
+"""`aaeframe sample`, `encode` and `reconstruct`: use a trained run."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from aaeframe.runs.run import Run
     from aaeframe.storage.npz import StoredArray
 
-OutFile = Annotated[Path | None, typer.Option(help="Where to write, .npz; in the run's folder if not given.")]
+OutFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="File to write, .npz; default: in the folder of the run.")
+]
 
 
 class Part(StrEnum):
-    """Which rows of a data set."""
+    """The rows of a data set."""
 
     test = "test"
     validation = "validation"
@@ -34,28 +36,30 @@ class Part(StrEnum):
 
 
 Split = Annotated[
-    Part | None, typer.Option(help="Which rows, in the order of the file; test if not given, all of --data.")
+    Part | None,
+    typer.Option(metavar="SPLIT", help="Rows to use: test, validation, train or all; default: test, or all of --data."),
 ]
 Data = Annotated[
-    str | None, typer.Option(metavar="NAME|PATH", help="Rows like those of the run; its own data if not given.")
+    str | None,
+    typer.Option(metavar="NAME|PATH", help="Data of the same kind as the run's; default: the data of the run."),
 ]
-LabelKey = Annotated[str | None, typer.Option(metavar="NAME", help="The column or array of --data that holds labels.")]
+LabelKey = Annotated[str | None, typer.Option(metavar="NAME", help="Column or array of --data that holds the labels.")]
 
 
 def sample(
     context: typer.Context,
     run: options.RunArgument,
-    count: Annotated[int, typer.Option(min=1, help="How many.")] = 64,
+    count: Annotated[int, typer.Option(min=1, metavar="N", help="Number of samples.")] = 64,
     seed: options.Seed = 0,
     label: Annotated[
-        int | None, typer.Option(min=0, help="The class of all samples, where the model knows classes.")
+        int | None, typer.Option(min=0, metavar="CLASS", help="Class of all samples, if the model has classes.")
     ] = None,
     out: OutFile = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     json: options.Json = False,
 ) -> None:
-    """Decode samples of the prior: x (count, ...) in the data's units, the codes by block, and labels if told."""
+    """Decode samples of the prior. Writes x (count, ...) in the units of the data, the code of each block, labels."""
     opened = options.load_run(context, run, device, raw_weights)
     code, labels = opened.model.sample_code(count, seed=seed, label=label)
     arrays = {"x": _decoded(opened, code, labels), **{name: z.cpu().numpy() for name, z in code.items()}}
@@ -70,17 +74,19 @@ def encode(
     data: Data = None,
     label_key: LabelKey = None,
     split: Split = None,
-    draws: Annotated[int, typer.Option(min=0, help="Draws of q(z|x) for each row; 0: one code with zero noise.")] = 0,
+    draws: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Codes drawn of q(z|x) for each row; 0: one, without noise.")
+    ] = 0,
     seed: options.Seed = 0,
     representation: Annotated[
-        bool, typer.Option("--representation", help="Also what the decoder sees of each code, as representation.")
+        bool, typer.Option("--representation", help="Also write the input of the decoder, as representation.")
     ] = False,
     out: OutFile = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     json: options.Json = False,
 ) -> None:
-    """Encode data: each block (N, ...), or (draws, N, ...), and labels and class names if the data has some."""
+    """Encode data. Writes the code of each block, (N, ...) or (draws, N, ...), and labels and class names if any."""
     import numpy as np
     import torch
 
@@ -107,7 +113,7 @@ def reconstruct(
     raw_weights: options.RawWeights = False,
     json: options.Json = False,
 ) -> None:
-    """Reconstruct data with zero noise: x and x_hat (N, ...) in the data's units."""
+    """Reconstruct data without noise. Writes x and x_hat (N, ...) in the units of the data."""
     from aaeframe.storage.npz import Chunked
 
     opened = options.load_run(context, run, device, raw_weights)
@@ -136,20 +142,20 @@ def _decoded(run: Run, code: Mapping[str, Tensor], labels: Tensor | None) -> Sto
 
 
 def _decoder_labels(run: Run, rows: datasets.Split, class_names: tuple[str, ...] | None) -> Tensor | None:
-    """The labels that decoding these rows takes, if any; DataError if their classes are not numbered as the run's."""
+    """The labels that the decoder needs, if any. DataError if the rows' classes are not those of the run."""
     from aaeframe.errors import DataError
     from aaeframe.evaluation.class_reports import decoder_labels
 
     labels = decoder_labels(run.model, rows)
     if labels is not None and (known := run.dataset().class_names) != class_names:
         raise DataError(
-            f"the run knows the classes {known}, and these rows have {class_names}; give rows of all of them"
+            f"the run has the classes {known}, but these rows have {class_names}; give rows of the same classes"
         )
     return labels
 
 
 def _represented(run: Run, codes: Mapping[str, Tensor], labels: Tensor | None, draws: int) -> Tensor:
-    """The decoder's input for codes, (N, R) or (draws, N, R)."""
+    """The input of the decoder for these codes, (N, R) or (draws, N, R)."""
     import torch
 
     if draws == 0:
@@ -161,11 +167,11 @@ def _represented(run: Run, codes: Mapping[str, Tensor], labels: Tensor | None, d
 def _rows(
     run: Run, data: str | None, label_key: str | None, split: Part | None
 ) -> tuple[datasets.Split, tuple[str, ...] | None]:
-    """The rows asked for, and what the classes of their labels are called."""
+    """The rows, and the names of their classes."""
     from aaeframe import data as datasets
 
     if data is None and label_key is not None:
-        raise ConfigError("--label-key names labels in --data, which is not given; leave it out")
+        raise ConfigError("--label-key names the labels of --data, which is not given; leave it out")
     if data is not None and split in (None, Part.all):
         return datasets.load_rows(data, labels=label_key)
     dataset = run.dataset() if data is None else datasets.load(data, labels=label_key)

@@ -1,4 +1,4 @@
-"""What is printed when a training is done."""
+"""The results that are printed after training."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from aaeframe.runs.run import Run
 
 SPLIT = "validation"
-"""The split a training reports on; the test set is for `aaeframe evaluate`, when all choices are made."""
+"""The split evaluated after training. The test set is for `aaeframe evaluate`, once all choices are made."""
 
 
 def finish(run: Run, *, json: bool) -> None:
-    """Evaluate on validation data, draw the figures, and print both and the run.
+    """Evaluate on validation data, plot the figures, and print the results and the run.
 
-    What of it fails with an AaeframeError is left out; when the rest is printed, so is how to get what is missing, and
-    the error is raised.
+    If a step fails with an AaeframeError, the others are still done. Then the commands for the missing results are
+    printed, and the error is raised.
     """
     failures: dict[str, AaeframeError] = {}
     report: dict[str, Any] | None = None
@@ -49,7 +49,7 @@ def summary(run: Run, report: dict[str, Any] | None, figures: list[str]) -> dict
 
 @contextmanager
 def _put_off(failures: dict[str, AaeframeError], *commands: str) -> Iterator[None]:
-    """Keep an error of the framework under the commands that do later what is inside."""
+    """Record an AaeframeError under the commands that can repeat the block later."""
     try:
         yield
     except AaeframeError as error:
@@ -57,13 +57,11 @@ def _put_off(failures: dict[str, AaeframeError], *commands: str) -> Iterator[Non
 
 
 def _tell_what_is_missing(run: Run, failures: dict[str, AaeframeError]) -> None:
-    """Say that the training is done and how to get the rest, and raise the first error."""
+    """Print that the run was saved and the commands for the missing results, and raise the first error."""
     again = " and ".join(
         shlex.join(["aaeframe", command, str(run.folder.path), "--split", SPLIT]) for command in failures
     )
-    err().print(
-        f"the training is done and kept; what failed after it is had, once that is mended, with: {again}", markup=False
-    )
+    err().print(f"training finished and was saved. A later step failed; fix the cause and run: {again}", markup=False)
     first, *others = dict.fromkeys(failures.values())
     for failure in others:
         err().print(plain(f"error: {failure}"), markup=False)

@@ -14,7 +14,7 @@ TOO_FEW_ROWS: Final = "too few rows"
 
 
 def report_tables(report: Mapping[str, Any]) -> list[Table]:
-    """An evaluation as tables: match and reconstruction side by side."""
+    """The tables of an evaluation: match with the prior, reconstruction, classes."""
     where = f"{report['rows']} {report['split']} rows"
     tables = [_match_table(name, block, where) for name, block in report["blocks"].items()]
     tables.append(_reconstruction_table(report["reconstruction"], where))
@@ -28,7 +28,7 @@ def report_tables(report: Mapping[str, Any]) -> list[Table]:
 
 
 def likelihood_table(report: Mapping[str, Any]) -> Table:
-    """A Parzen log-likelihood and what it rests on."""
+    """The table of a Parzen log-likelihood."""
     error = report["standard_error"]
     value = f"{report['log_likelihood']:.2f}" + ("" if error is None else f" ± {error:.2f}")
     rows = {

@@ -1,1 +1,1 @@
-"""Finding installed plugins, describing their options, building their components. Torch-free."""
+"""Find installed plugins, describe the options of their components and build them. Torch-free."""

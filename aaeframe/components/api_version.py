@@ -1,7 +1,7 @@
-"""Which plugin interfaces this version understands, and what it says of a plugin written for another.
+"""The versions of the plugin interface, and the check of the version that a plugin was written for.
 
-A plugin states the number it was written for, `aaeframe_api`. The current number works; so does an older one that is
-still understood, with a warning that says what has changed since and what to do; any other is refused.
+A plugin states this number as `aaeframe_api`. The current number is accepted. An older number that is still supported
+is accepted with a warning, which says what has changed and what to do. Any other number is refused.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from aaeframe import hookspecs
 from aaeframe.errors import PluginError
 
 UNSTATED: Final = 1
-"""The interface of a plugin that states none: the first had no need to."""
+"""The interface of a plugin that states no number: the first one."""
 
 
 class IncompatiblePlugin(PluginError):
-    """The plugin was written for a plugin interface that this version does not understand, or not any more."""
+    """The plugin was written for a plugin interface that this version does not support."""
 
 
 @dataclass(frozen=True)
 class Interface:
-    """A plugin interface: its hooks, and the older numbers that it still serves."""
+    """A plugin interface: its hooks, and the older numbers that it supports."""
 
     hooks: ModuleType | type
-    """The module, or another namespace, of hook specifications. One whose argument is to go says so by
+    """The module, or another namespace, of hook specifications. A specification deprecates an argument by
     `@hookspec(warn_on_impl_args={"argument": DeprecationWarning("what to do")})`."""
     number: int
     oldest: int
-    """The oldest number that is understood."""
+    """The oldest number that is supported."""
     changes: Mapping[int, str] = field(default_factory=dict)
-    """For each number after the oldest, what changed with it and what a plugin's author does about it."""
+    """For each number after the oldest: the change, and what the author of a plugin does about it."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    """What hooks are called with, by the name of the argument."""
+    """The arguments of hooks by name."""
 
     def __post_init__(self) -> None:
         asked = set(range(self.oldest + 1, self.number + 1))
@@ -43,9 +43,9 @@ class Interface:
             raise ValueError(f"changes must tell of the numbers {sorted(asked)}, found {sorted(self.changes)}")
 
     def accept(self, stated: object, distribution: str) -> list[str]:
-        """What to warn of in a plugin whose `aaeframe_api` is `stated`; UNSTATED stands for none.
+        """The warnings for a plugin whose `aaeframe_api` is `stated`, which is UNSTATED if it has none.
 
-        Raises PluginError if it is no number of an interface, IncompatiblePlugin if it is not understood.
+        Raises PluginError if it is not a number of an interface, IncompatiblePlugin if it is not supported.
         """
         if type(stated) is not int or stated < 1:
             raise PluginError(f"aaeframe_api must be a whole number from 1 to {self.number}, not {stated!r}")
@@ -56,7 +56,7 @@ class Interface:
             )
         if stated < self.oldest:
             raise IncompatiblePlugin(
-                f"was written for plugin interface {stated}, this aaeframe has {self.number} and understands those "
+                f"was written for plugin interface {stated}, this aaeframe has {self.number} and supports those "
                 f"from {self.oldest}: upgrade the plugin (pip install --upgrade {distribution}) or install an older "
                 "aaeframe"
             )
@@ -64,8 +64,8 @@ class Interface:
             return []
         since = "; ".join(f"{it}: {self.changes[it]}" for it in range(stated + 1, self.number + 1))
         return [
-            f"was written for plugin interface {stated}, this aaeframe has {self.number}; it works still, and will not "
-            f"for ever. Since then, {since}. Then state aaeframe_api = {self.number}"
+            f"was written for plugin interface {stated}, this aaeframe has {self.number}; a later aaeframe "
+            f"will refuse it. Changes since: {since}. When the plugin follows them, state aaeframe_api = {self.number}"
         ]
 
 

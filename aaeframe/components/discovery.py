@@ -1,7 +1,7 @@
-"""What the module of one plugin offers, or an exception that says what is wrong with it.
+"""The components that the module of one plugin offers, or an exception that says what is wrong with it.
 
-The module is imported and its hooks are called; the components they return are checked. No component is
-imported on the way: a factory is only looked for where looking imports nothing.
+The module is imported, its hooks are called, and the components they return are checked. No component is imported: a
+factory is looked for only where this imports nothing.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ FACTORY: Final = re.compile(r"(?!\d)\w+(\.(?!\d)\w+)*:(?!\d)\w+(\.(?!\d)\w+)*")
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is in a plugin's module."""
+    """The contents of a plugin's module."""
 
     components: tuple[tuple[Kind, Component], ...]
     api: int
-    """The plugin interface it was written for."""
+    """The plugin interface that it was written for."""
     warnings: tuple[str, ...]
-    """What works still and will not for ever, and what to do about it."""
+    """Deprecations, each with what to do."""
 
 
 def contents_of(entry_value: str, distribution: str, entry_name: str, interface: Interface) -> Contents:
-    """Import the module an entry point names, and see what its hooks offer and what is to be warned of.
+    """Import the module that an entry point names, and collect its components and warnings.
 
-    Raises PluginError for what the plugin does wrong, IncompatiblePlugin if it is too new or too old, and whatever
-    else the plugin itself raises, SystemExit included.
+    Raises PluginError for mistakes of the plugin, IncompatiblePlugin if it is too new or too old, and whatever the
+    plugin itself raises, including SystemExit.
     """
     if ":" in entry_value:
         raise PluginError(
             f"the entry point must name a module, not an attribute: {entry_value!r}; the entry point in pyproject.toml "
             "names it"
         )
-    with redirect_stdout(sys.stderr):  # what a plugin prints must not end up inside `--json`
+    with redirect_stdout(sys.stderr):  # prints of a plugin must not end up in the output of `--json`
         module = importlib.import_module(entry_value)
         api = getattr(module, "aaeframe_api", UNSTATED)
         outdated = interface.accept(api, distribution)
@@ -69,9 +69,9 @@ def contents_of(entry_value: str, distribution: str, entry_name: str, interface:
 
 
 def _registered(module: ModuleType, name: str, interface: Interface) -> tuple[pluggy.PluginManager, list[str]]:
-    """The module registered with pluggy, which checks the signatures of its hooks, and what pluggy warns of in them.
+    """The module registered with pluggy, which checks the signatures of its hooks, and the warnings of pluggy.
 
-    Each plugin gets a manager of its own: a hook call of pluggy ends at the first plugin that raises.
+    Each plugin has its own manager, because a hook call of pluggy ends at the first plugin that raises.
     """
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(interface.hooks)
@@ -82,7 +82,7 @@ def _registered(module: ModuleType, name: str, interface: Interface) -> tuple[pl
 
 
 def _call_hooks(manager: pluggy.PluginManager, interface: Interface) -> Iterator[tuple[Kind, Any]]:
-    """Call every hook of the manager's one plugin with the arguments it takes."""
+    """Call every hook of the only plugin of the manager with the arguments it takes."""
     for hook, kind in HOOKS.items():
         for implementation in getattr(manager.hook, hook).get_hookimpls():
             offered = implementation.function(*(interface.arguments[it] for it in implementation.argnames))
@@ -92,12 +92,12 @@ def _call_hooks(manager: pluggy.PluginManager, interface: Interface) -> Iterator
 
 
 def _check_hook_names(module: ModuleType, manager: pluggy.PluginManager) -> None:
-    """Every marked function must be a hook, every hook marked, and there must be one."""
+    """Require that every marked function is a hook, that every hook is marked, and that there is one."""
     implemented = [caller.name for caller in manager.get_hookcallers(module) or ()]
     for name in implemented:
         if name not in HOOKS:
             nearest = difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.0)[0]
-            raise PluginError(f"{name} is no hook; did you mean {nearest}? The hooks are {', '.join(HOOKS)}")
+            raise PluginError(f"{name} is not a hook; did you mean {nearest}? The hooks are {', '.join(HOOKS)}")
     for hook in HOOKS:
         if hook not in implemented and inspect.isroutine(getattr(module, hook, None)):
             raise PluginError(f"{hook} is not marked as a hook: put @aaeframe.hookimpl above it")
@@ -113,7 +113,7 @@ def _check_component(kind: Kind, component: Any) -> None:
             raise PluginError(f"the {field} of a Component must be a string: {component}")
     if not COMPONENT_NAME.fullmatch(component.name):
         raise PluginError(
-            f"{component.name!r} is no component's name: lower-case letters, digits, hyphens, a letter first"
+            f"{component.name!r} is not a valid component name: lower-case letters, digits, hyphens, a letter first"
         )
     if not FACTORY.fullmatch(component.factory):
         raise PluginError(f"the factory of {component.name!r} must be 'module:attribute', not {component.factory!r}")
@@ -121,7 +121,7 @@ def _check_component(kind: Kind, component: Any) -> None:
 
 
 def _check_factory_exists(component: Component) -> None:
-    """Look for the factory as far as that imports nothing: in loaded modules and below loaded packages."""
+    """Look for the factory in loaded modules and below loaded packages, which imports nothing."""
     path, _, attribute = component.factory.partition(":")
     module = sys.modules.get(path)
     if module is not None:
@@ -137,7 +137,7 @@ def _check_factory_exists(component: Component) -> None:
     lowest = ".".join(parts[: known + 1])
     try:
         missing = find_spec(lowest) is None
-    except ModuleNotFoundError:  # the parent is a module and no package
+    except ModuleNotFoundError:  # the parent is a module, not a package
         missing = True
     if missing:
         raise PluginError(f"the factory of {component.name!r} does not exist: there is no module {lowest!r}")

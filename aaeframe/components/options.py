@@ -1,7 +1,7 @@
-"""A factory's keyword-only parameters are its options: read, checked, completed, and passed to it.
+"""The options of a factory, which are its keyword-only parameters: read, checked, completed and passed to it.
 
-The annotation of a parameter is the schema of its option. Values are JSON-like, as they come from a command
-line, a TOML file or a checkpoint, and are checked strictly: "3" is no int, 3 is a float, a list is a tuple.
+The annotation of a parameter is the schema of its option. Values are JSON-like, as they come from a command line, a
+TOML file or a checkpoint. They are checked strictly: "3" is not an int; 3 is a float; a list is a tuple.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from aaeframe.errors import AaeframeError, BrokenComponent, CheckpointError, Opt
 from aaeframe.storage.problems import sentence
 
 REQUIRED = inspect.Parameter.empty
-"""The `default` of an option that has none and must be given."""
+"""The `default` of an option that must be given."""
 
 _GIVEN: Mapping[Kind, int] = {"encoder": 2, "prior": 0, "discriminator": 2, "network": 2}
-"""How many parameters of a factory the run gives by position."""
+"""The number of parameters of a factory that the run passes by position."""
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "min_length": "length >=", "max_length": "length <="}
 
@@ -76,7 +76,7 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     parameters = inspect.signature(factory).parameters.values()
     named = {it.name: it for it in parameters if it.kind is it.KEYWORD_ONLY}
     written = {name: it.annotation for name, it in named.items() if it.annotation is not it.empty}
-    # Positional parameters are left out: their types may be imported for the type checker alone.
+    # Positional parameters are left out: their types may be imported only for the type checker.
     carrier, namespace = SimpleNamespace(__annotations__=written), _namespace(factory)
     plain = typing.get_type_hints(carrier, globalns=namespace)
     schema = typing.get_type_hints(carrier, globalns=namespace, include_extras=True)
@@ -84,20 +84,20 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
 
 
 def misplaced_options(offer: InstalledComponent) -> tuple[str, ...]:
-    """Parameters of the factory that look like options and are none, as they are not keyword-only."""
+    """Parameters of the factory that look like options but are not keyword-only."""
     parameters = list(inspect.signature(offer.factory()).parameters.values())[_GIVEN[offer.kind] :]
     return tuple(it.name for it in parameters if it.kind is it.POSITIONAL_OR_KEYWORD)
 
 
 def put_star(names: Sequence[str]) -> str:
-    """What the plugin's author does about misplaced options."""
+    """Advice for the plugin's author on misplaced options."""
     one, first = len(names) == 1, names[0]
     subject = f"parameter {first} is" if one else f"parameters {', '.join(names)} are"
-    return f"its {subject} not keyword-only and so no option{'' if one else 's'}: put * before {first}"
+    return f"its {subject} not keyword-only and so not {'an option' if one else 'options'}: put * before {first}"
 
 
 def options_for(offer: InstalledComponent) -> tuple[Option, ...]:
-    """The options of an offer; BrokenComponent if its factory cannot be had or says nothing legible of them."""
+    """The options of an installed component. BrokenComponent if its factory cannot be imported or inspected."""
     factory = offer.factory()
     try:
         return options_of(factory)
@@ -106,22 +106,22 @@ def options_for(offer: InstalledComponent) -> tuple[Option, ...]:
 
 
 def resolve_options(offer: InstalledComponent, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with which the offer would be built: `given`, checked, and the defaults; JSON-like.
+    """The options with which the component would be built: `given`, checked, and the defaults; JSON-like.
 
-    A path is given from the root, so that it is found from any folder. Raises OptionError for an option that is
+    Paths are made absolute, so that they are found from any folder. Raises OptionError for an option that is
     unknown, missing, of the wrong type or out of range.
     """
     values = _resolve(offer, given)
     try:
         return {name: to_jsonable_python(_from_the_root(value)) for name, value in values.items()}
-    except RuntimeError as error:  # pathlib's for a home folder that is not there
-        raise OptionError(f"{offer} is given a path that cannot be: {error}") from error
+    except RuntimeError as error:  # raised by pathlib for a home folder that does not exist
+        raise OptionError(f"{offer} has a path that cannot be resolved: {error}") from error
     except PydanticSerializationError as error:
         raise BrokenComponent(f"{offer} has an option whose value is not JSON-like: {error}") from error
 
 
 def build(offer: InstalledComponent, *positional: Any, options: Mapping[str, Any]) -> Any:
-    """Call the factory with what only the run knows by position, and with the options, checked and complete.
+    """Call the factory with the arguments of the run by position and with the checked, complete options.
 
     Raises OptionError if the options are wrong or the factory refuses them (ValueError, TypeError), and
     BrokenComponent for any other failure of the factory.
@@ -130,7 +130,7 @@ def build(offer: InstalledComponent, *positional: Any, options: Mapping[str, Any
 
 
 def restore(offer: InstalledComponent, state: Mapping[str, Any], *, options: Mapping[str, Any]) -> Any:
-    """Build what had this state_dict: by `from_state` of the factory, if it has that; else as `build` does."""
+    """Build the component with this state_dict by the factory's `from_state` if it has one, else as `build` does."""
     factory = offer.factory()
     from_state = getattr(factory, "from_state", None)
     if from_state is None:
@@ -145,7 +145,7 @@ def restore(offer: InstalledComponent, state: Mapping[str, Any], *, options: Map
 
 
 def bound(offer: InstalledComponent, given: Mapping[str, Any]) -> Callable[..., Any]:
-    """The factory with these options in place of its defaults; raises as `resolve_options` does."""
+    """The factory with these options as its defaults. Raises as `resolve_options` does."""
     values = _resolve(offer, given)
     return functools.partial(offer.factory(), **{name: values[name] for name in given}) if given else offer.factory()
 
@@ -210,7 +210,7 @@ def _unknown(offer: InstalledComponent, name: str, options: Mapping[str, Option]
 
 
 def _namespace(factory: Callable[..., Any]) -> dict[str, Any]:
-    """The globals in which the factory's annotations were written."""
+    """The globals of the module that defines the factory's annotations."""
     while isinstance(factory, functools.partial):
         factory = factory.func
     function = inspect.unwrap(factory.__init__ if inspect.isclass(factory) else factory)

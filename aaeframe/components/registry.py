@@ -1,12 +1,11 @@
-"""Every installed plugin, healthy or not, and the components they offer by name.
+"""All installed plugins, working or not, and their components by name.
 
     registry = Registry.load()
     registry.find("prior", "swissroll").factory()        # imported here, not before
 
-Plugins are the entry points of the group "aaeframe". They are loaded one by one; a plugin that fails is kept
-with its error and harms no other. A component has a short name, good while one distribution offers it, and a
-full name, "distribution:name", good always. A clash is an error that lists the full names, never the last one
-winning.
+Plugins are the entry points of the group "aaeframe". Each is loaded on its own: one that fails is kept with its error
+and does not affect the others. A component has a full name, "distribution:name", and a short name. A short name that
+several distributions offer is an error, which lists the full names.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ Status = Literal["active", "blocked", "broken", "incompatible"]
 
 @dataclass(frozen=True, slots=True)
 class InstalledComponent:
-    """One component and the plugin it comes from."""
+    """A component and its plugin."""
 
     kind: Kind
     component: Component
@@ -53,11 +52,11 @@ class InstalledComponent:
 
     @property
     def full_name(self) -> str:
-        """The name that is never ambiguous, such as "aaeframe-torus:torus"."""
+        """The unambiguous name, such as "aaeframe-torus:torus"."""
         return f"{self.distribution}:{self.component.name}"
 
     def factory(self) -> Callable[..., Any]:
-        """Import the factory. BrokenComponent if it is not there, cannot be called or fails to import."""
+        """Import the factory. BrokenComponent if it does not exist, cannot be called or fails to import."""
         module, _, attribute = self.component.factory.partition(":")
         try:
             with redirect_stdout(sys.stderr):
@@ -75,7 +74,7 @@ class InstalledComponent:
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """One entry point: what it offers, or what is wrong with it."""
+    """One entry point with its components, or with its error."""
 
     name: str
     module: str
@@ -84,20 +83,20 @@ class Plugin:
     version: str
     status: Status
     error: str | None = None
-    """`TypeName: message` of what went wrong; None for an active or a blocked plugin."""
+    """The error as `TypeName: message`; None for an active or a blocked plugin."""
     location: str | None = None
-    """`file:line` of what went wrong, where a line of code is to blame."""
+    """The error's place as `file:line`, if a line of code raised it."""
     offers: tuple[InstalledComponent, ...] = ()
     api: int | None = None
-    """The plugin interface an active plugin was written for."""
+    """The plugin interface that an active plugin was written for."""
     warnings: tuple[str, ...] = ()
-    """What works still in an active plugin and will not for ever, and what to do about it."""
+    """Deprecations in an active plugin, each with what to do."""
 
     @property
     def state(self) -> str:
-        """The status, and of a plugin that is not active also why and where."""
+        """The status; for a plugin that is not active with its reason and place."""
         where = f" (at {self.location})" if self.location else ""
-        why = "" if self.status == "active" else f": {self.error or 'not loaded, as asked'}"
+        why = "" if self.status == "active" else f": {self.error or 'not loaded, on request'}"
         return f"{self.status}{why}{where}"
 
     def answers_to(self, name: str) -> bool:
@@ -111,17 +110,17 @@ class Plugin:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The installed plugins, as they were when `load` looked."""
+    """The installed plugins at the time of `load`."""
 
     plugins: tuple[Plugin, ...]
 
     @classmethod
     def load(cls, blocked: Iterable[str] = (), *, interface: Interface = CURRENT) -> Registry:
-        """Load every plugin but the blocked ones, which are not even imported.
+        """Load every plugin except the blocked ones, which are not imported.
 
         A name in `blocked`, or in AAEFRAME_NO_PLUGINS (separated by commas), is a distribution, an entry
         point or a module; PluginError if it matches none. With AAEFRAME_STRICT_PLUGINS=1 the first failure is
-        raised instead of kept, so that a plugin's author sees the traceback.
+        raised instead of stored, so that the author of a plugin sees the traceback.
         """
         strict = os.environ.get("AAEFRAME_STRICT_PLUGINS") == "1"
         installed = sorted(map(_installed, entry_points(group=GROUP)), key=lambda it: (it.distribution, it.name))
@@ -142,8 +141,8 @@ class Registry:
     def find(self, kind: Kind, name: str) -> InstalledComponent:
         """The component of this kind by its short or full name.
 
-        Raises UnknownComponent, with the nearest name, the known ones and the plugins that may hold it but
-        are not active; and AmbiguousComponent, with the full names, if several offer the short name.
+        Raises UnknownComponent, which lists similar and known names and the inactive plugins, which may offer it; and
+        AmbiguousComponent, which lists the full names, if several plugins offer the short name.
         """
         matches = self._matches(kind, name)
         if not matches:
@@ -154,14 +153,14 @@ class Registry:
         return matches[0]
 
     def find_all(self, name: str) -> tuple[InstalledComponent, ...]:
-        """The components of this name, one of each kind that has it; raises as `find` does."""
+        """The components of this name, at most one of each kind. Raises as `find` does."""
         kinds = [kind for kind in KINDS if self._matches(kind, name)]
         if not kinds:
             raise UnknownComponent(self._unknown(None, name))
         return tuple(self.find(kind, name) for kind in kinds)
 
     def shortest_name(self, offer: InstalledComponent) -> str:
-        """The short name while no other distribution offers it in this kind, else the full name."""
+        """The short name if only one distribution offers it for this kind, else the full name."""
         return offer.name if len(self._matches(offer.kind, offer.name)) == 1 else offer.full_name
 
     def _matches(self, kind: Kind, name: str) -> list[InstalledComponent]:
@@ -189,18 +188,18 @@ class Registry:
 
 
 def normalized(distribution: str) -> str:
-    """The name of a distribution in its one canonical spelling (PEP 503)."""
+    """The canonical spelling of a distribution's name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _installed(entry: EntryPoint) -> Plugin:
-    """The record of an entry point that has not been loaded."""
+    """The record of an entry point before it is loaded."""
     name, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
     return Plugin(entry.name, entry.value.strip(), normalized(name), version, "active")
 
 
 def _blocked_names(blocked: Iterable[str], installed: Sequence[Plugin]) -> tuple[str, ...]:
-    """The names to block, those of the environment included; every one must match an installed plugin."""
+    """The names to block, including those of the environment. Each must match an installed plugin."""
     from_environment = (name.strip() for name in os.environ.get("AAEFRAME_NO_PLUGINS", "").split(","))
     names = tuple(filter(None, (*blocked, *from_environment)))
     for name in names:
@@ -214,7 +213,7 @@ def _blocked_names(blocked: Iterable[str], installed: Sequence[Plugin]) -> tuple
 
 
 def _load(plugin: Plugin, interface: Interface, taken: Sequence[InstalledComponent], strict: bool) -> Plugin:
-    """Load one plugin; what goes wrong becomes its status and error. `taken` is what other plugins offer."""
+    """Load one plugin. A failure becomes its status and error. `taken` are the components of other plugins."""
     try:
         found = contents_of(plugin.module, plugin.distribution, plugin.name, interface)
         offers = tuple(
@@ -233,7 +232,7 @@ def _check_unique(offers: Iterable[InstalledComponent], distribution: str) -> No
     times = Counter((it.kind, it.name) for it in offers if it.distribution == distribution)
     for (kind, name), count in times.items():
         if count > 1:
-            raise PluginError(f"{distribution} offers the {kind} {name!r} more than once; give each a name of its own")
+            raise PluginError(f"{distribution} offers the {kind} {name!r} more than once; give each its own name")
 
 
 def _described(error: BaseException) -> str:
@@ -241,7 +240,7 @@ def _described(error: BaseException) -> str:
 
 
 def _location(error: BaseException) -> str | None:
-    """`file:line` of the innermost frame that is neither the import system's nor ours."""
+    """`file:line` of the innermost frame outside the import system, pluggy and aaeframe."""
     own = {"importlib", "pluggy", "aaeframe"}
     places = [
         f"{frame.f_code.co_filename}:{line}"

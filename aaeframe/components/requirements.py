@@ -1,4 +1,4 @@
-"""The distributions a run was made with, and those that are here; in words and as lines for pip. Torch-free."""
+"""The distributions that a run was made with and the installed ones, as sentences and as lines for pip. Torch-free."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _TRUST: Final = "A plugin is code: install it only if you trust who made it"
 
 
 def check_name(name: str) -> str:
-    """The name of a distribution as it came; ValueError for what would tell pip or a shell something else."""
+    """The name of a distribution, unchanged. ValueError if pip or a shell could read it as something else."""
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a distribution")
+        raise ValueError(f"{name!r} is not a valid name of a distribution")
     return name
 
 
 def check_version(version: str) -> str:
-    """A version as it came; ValueError for what would tell pip or a shell something else."""
+    """A version, unchanged. ValueError if pip or a shell could read it as something else."""
     if not _VERSION.fullmatch(version):
-        raise ValueError(f"{version!r} is no version")
+        raise ValueError(f"{version!r} is not a valid version")
     return version
 
 
@@ -37,15 +37,15 @@ def installed(registry: Registry) -> dict[str, str]:
 
 
 def lines(versions: Mapping[str, str]) -> list[str]:
-    """What `pip install -r` reads: name==version."""
+    """Lines for `pip install -r`: name==version."""
     return [f"{name}=={version}" for name, version in versions.items()]
 
 
 def other_versions(made_with: Mapping[str, str], registry: Registry) -> list[str]:
-    """A sentence for each distribution that is here in another version than a run was made with."""
+    """A sentence for each distribution whose installed version is not that of the run."""
     here = installed(registry)
     return [
-        f"the run was made with {name} {version}, here is {here[name]}; for what it was made with: "
+        f"the run was made with {name} {version}, installed is {here[name]}; to get that of the run: "
         f"{_pip(name, version)}"
         for name, version in made_with.items()
         if name in here and here[name] != version
@@ -53,7 +53,7 @@ def other_versions(made_with: Mapping[str, str], registry: Registry) -> list[str
 
 
 def obstacles(made_with: Mapping[str, str], registry: Registry) -> list[str]:
-    """What stands between a run and its components, and what to do: a sentence for each distribution."""
+    """A sentence for each distribution that keeps a run from its components, with what to do."""
     return [*_missing(made_with, registry), *other_versions(made_with, registry)]
 
 
@@ -62,7 +62,7 @@ def _missing(made_with: Mapping[str, str], registry: Registry) -> Iterator[str]:
         plugins = [it for it in registry.plugins if it.distribution == name]
         if not plugins and name != "aaeframe":
             yield f"{name} {version} is not installed: {_pip(name, version)}. {_TRUST}"
-        yield from (f"installed, but not active: {plugin}" for plugin in plugins if plugin.status != "active")
+        yield from (f"installed but not active: {plugin}" for plugin in plugins if plugin.status != "active")
 
 
 def _pip(name: str, version: str) -> str:

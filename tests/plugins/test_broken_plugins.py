@@ -51,7 +51,7 @@ KINDS = {
         ("", "import aaeframe_nowhere"), "ModuleNotFoundError: No module named 'aaeframe_nowhere'"
     ),
     "misspells-hook": Kind(
-        ("aaeframe_priors", "aaeframe_prior"), "aaeframe_prior is no hook; did you mean aaeframe_priors?"
+        ("aaeframe_priors", "aaeframe_prior"), "aaeframe_prior is not a hook; did you mean aaeframe_priors?"
     ),
     "wrong-signature": Kind(("priors()", "priors(device)"), "Argument(s) {'device'} are declared in the hookimpl but"),
     "raises-in-hook": Kind(("return [", "return 1 / 0, ["), "ZeroDivisionError: division by zero"),

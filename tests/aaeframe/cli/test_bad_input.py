@@ -144,7 +144,7 @@ BAD = {
     "folder below a file": (["--out", "{tmp}/good.npz/run"], ["cannot write", "Not a directory"]),
     "resumed with more": (
         ["--resume", "{tmp}/taken"],
-        ["--resume goes on with a run as it was configured", "--epochs"],
+        ["--resume uses the configuration of the run", "--epochs"],
     ),
 }
 
@@ -323,7 +323,7 @@ def test_a_full_disk_after_training_does_not_make_the_training_look_lost(cli, do
     assert list(json.loads((run / "evaluation.json").read_text())) == ["validation"]
     assert not list(run.rglob("*.tmp"))
     assert load(run).finished
-    [command] = commands_told(outcome.err, "the training is done and kept; ")
+    [command] = commands_told(outcome.err, "training finished and was saved. ")
     assert command == ["figures", str(run), "--split", "validation"]
     assert "codes-gaussian.png" in done(*command).out
 

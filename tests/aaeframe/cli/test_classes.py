@@ -148,8 +148,8 @@ def test_runs_are_set_beside_each_other(done, pair, tmp_path):
 
 def test_runs_of_other_priors_are_not_compared(cli, refused, pair, runs):
     refused(cli("compare", pair[0], runs / "clustering"), "share their data, with its split, and their prior", "style")
-    refused(cli("compare", pair[0]), "two runs or more")
-    refused(cli("compare", pair[0], pair[0]), "two runs or more")
+    refused(cli("compare", pair[0]), "two or more different runs")
+    refused(cli("compare", pair[0], pair[0]), "two or more different runs")
 
 
 def test_runs_on_other_splits_are_not_compared(cli, refused, table, tmp_path):
@@ -170,4 +170,4 @@ def test_labels_of_another_file_are_not_taken_for_the_runs(cli, refused, runs, t
     x = np.zeros((6, 8, 8), np.uint8)
     np.savez(tmp_path / "few.npz", x=x, y=np.arange(6) % 3 + 4)
     outcome = cli("reconstruct", runs / "supervised", "--data", tmp_path / "few.npz")
-    refused(outcome, "the run knows the classes", "these rows have ('4', '5', '6')")
+    refused(outcome, "the run has the classes", "these rows have ('4', '5', '6')")

@@ -204,7 +204,7 @@ def test_the_likelihood_is_shown(done, run, quick):
 def test_samples_without_likelihood_are_refused(cli, run):
     outcome = cli("evaluate", run, "--samples", 300)
     assert outcome.code == 2
-    assert "--samples is the number of samples for --likelihood, which was not asked for" in outcome.err
+    assert "--samples is the number of samples for --likelihood, which is not given" in outcome.err
 
 
 @pytest.mark.parametrize(

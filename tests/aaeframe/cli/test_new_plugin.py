@@ -171,7 +171,7 @@ def test_a_name_that_is_taken_is_refused(cli, refused, done, inside, install):
     done("plugins", "new", "swissroll", "--kind", "network")
 
 
-@pytest.mark.parametrize(("kind", "message"), [("priors", "'priors' is none of"), (None, "Missing option '--kind'")])
+@pytest.mark.parametrize(("kind", "message"), [("priors", "'priors' is not one of"), (None, "Missing option '--kind'")])
 def test_a_kind_that_is_none_is_refused(cli, refused, inside, kind, message):
     refused(cli("plugins", "new", "torus", *(() if kind is None else ("--kind", kind))), message)
     assert left(inside) == []

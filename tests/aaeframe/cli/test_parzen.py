@@ -56,15 +56,15 @@ def test_validation_rows_choose_the_bandwidth(done, files):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        ([], ["no bandwidths were given and no validation rows", "--validation FILE, or --bandwidth once"]),
-        (["--bandwidth", 0.1, "--bandwidth", 0.2], ["2 bandwidths were given and no validation rows"]),
-        (["--bandwidth", 0], ["--bandwidth is a standard deviation, above 0 and finite, found 0"]),
-        (["--bandwidth", "nan"], ["--bandwidth is a standard deviation, above 0 and finite, found nan"]),
-        (["--bandwidth", 0.1, "--test", "{tmp}/wide.npy"], ["rows must be of one shape", "test has (6,)"]),
+        ([], ["found no bandwidths and no validation rows", "--validation FILE, or --bandwidth once"]),
+        (["--bandwidth", 0.1, "--bandwidth", 0.2], ["found 2 bandwidths and no validation rows"]),
+        (["--bandwidth", 0], ["--bandwidth is a standard deviation, positive and finite, found 0"]),
+        (["--bandwidth", "nan"], ["--bandwidth is a standard deviation, positive and finite, found nan"]),
+        (["--bandwidth", 0.1, "--test", "{tmp}/wide.npy"], ["all rows must have the same shape", "test has (6,)"]),
         (["--bandwidth", 0.1, "--test", "{tmp}/missing.npy"], ["missing.npy"]),
         (
             ["--bandwidth", 0.1, "--test", "{tmp}/pixels.npy", "--samples", "{tmp}/bytes.npy"],
-            ["rows must be in the same units", "samples from 0 to 25", "bring samples to the scale of test"],
+            ["all rows must be in the same units", "samples from 0 to 25", "bring samples to the scale of test"],
         ),
         (
             ["--bandwidth", 0.1, "--test", "{tmp}/pixels.npy", "--samples", "{tmp}/tanh.npy"],

@@ -71,8 +71,8 @@ def test_list_shows_plugins_components_and_errors_whole(run, install):
     assert code == 0
     assert f"aaeframe-broken 1.0, entry point broken (broken: RuntimeError: {'long ' * 40}[bold]end)" in out
     assert "aaeframe_broken.py:1\n" in out
-    assert "  mend it, if it is yours: aaeframe plugins check aaeframe-broken says more\n" in out
-    assert "  or remove it: pip uninstall aaeframe-broken\n" in out
+    assert "  to fix it, if it is yours: aaeframe plugins check aaeframe-broken says more\n" in out
+    assert "  to remove it: pip uninstall aaeframe-broken\n" in out
     assert "swissroll" in out
     assert "aaeframe_plugins.discriminators" in out
 
@@ -162,7 +162,7 @@ def test_info_tells_of_a_forgotten_star(run, install):
     _, out, _ = run("plugins", "info", "toy", "--kind", "prior")
 
     assert "no options\n" in out
-    assert "warning: its parameters size, means are not keyword-only and so no options: put * before size\n" in out
+    assert "warning: its parameters size, means are not keyword-only and so not options: put * before size\n" in out
 
 
 def test_info_shows_all_kinds_of_a_name(run):
@@ -191,7 +191,7 @@ def test_an_unknown_kind_is_an_error(run):
     code, _, err = run("plugins", "info", "gaussian", "--kind", "priors")
 
     assert code == 2
-    assert "is none of" in err
+    assert "is not one of" in err
 
 
 def test_check_of_a_healthy_component_passes(run):

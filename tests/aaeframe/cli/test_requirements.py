@@ -58,7 +58,7 @@ def test_of_a_run_what_it_was_made_with(done, run):
 
 
 def test_a_run_without_requirements_is_a_question_half_asked(cli, refused, run):
-    refused(cli("plugins", "list", "--run", run), "--run tells whose requirements to print", "add --requirements")
+    refused(cli("plugins", "list", "--run", run), "--run goes with --requirements", "add --requirements")
 
 
 def test_what_is_no_run_has_none(cli, refused, tmp_path):

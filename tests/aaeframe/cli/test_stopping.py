@@ -49,7 +49,7 @@ def test_before_the_first_step_it_leaves_at_once_and_nothing_is_written(cli, sig
     signaled(runs, where, number)
     outcome = cli(*TRAIN, "--out", tmp_path / "run")
     assert outcome.code == code
-    assert outcome.err == "stopped before the training began; nothing was written\n"
+    assert outcome.err == "interrupted before training began; nothing was written\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -67,7 +67,7 @@ def test_while_a_run_is_resumed_it_leaves_at_once_and_the_run_is_as_it_was(cli, 
     signaled(runs, "load_data", signal.SIGTERM)
     outcome = cli("train", "--resume", run)
     assert outcome.code == 143
-    assert outcome.err == f"stopped; go on with: aaeframe train --resume {run}\n"
+    assert outcome.err == f"stopped; resume with: aaeframe train --resume {run}\n"
     assert content() == before
 
 
@@ -77,7 +77,7 @@ def test_asked_in_the_last_step_it_neither_evaluates_nor_draws(cli, signaled, tm
     outcome = cli(*TRAIN, "--epochs", 1, "--out", tmp_path / "run")
     assert outcome.code == code
     assert outcome.out == ""
-    assert f"stopped; go on with: aaeframe train --resume {tmp_path / 'run'}" in outcome.err
+    assert f"stopped; resume with: aaeframe train --resume {tmp_path / 'run'}" in outcome.err
     assert latest(tmp_path / "run" / "checkpoints").name == "step-00000012"
     assert not (tmp_path / "run" / "figures").exists()
 
@@ -87,7 +87,7 @@ def test_after_the_training_it_leaves_at_once_and_the_same_can_be_had_again(cli,
     signaled(gallery, "save", number, call=2)
     outcome = cli("train", "--resume", run)
     assert outcome.code == code
-    assert outcome.err.endswith(f"stopped; go on with: aaeframe train --resume {run}\n")
+    assert outcome.err.endswith(f"stopped; resume with: aaeframe train --resume {run}\n")
     assert [path.name for path in (run / "figures").iterdir()] == ["codes-swissroll.png"]
     assert cli("train", "--resume", run).code == 0
     assert (run / "figures" / "losses.png").exists()
@@ -96,7 +96,7 @@ def test_after_the_training_it_leaves_at_once_and_the_same_can_be_had_again(cli,
 def test_a_path_that_a_shell_would_split_is_quoted(cli, signaled, run, tmp_path):
     spaced = run.rename(tmp_path / "my run")
     signaled(runs, "load_data", signal.SIGTERM)
-    assert cli("train", "--resume", spaced).err == f"stopped; go on with: aaeframe train --resume '{spaced}'\n"
+    assert cli("train", "--resume", spaced).err == f"stopped; resume with: aaeframe train --resume '{spaced}'\n"
 
 
 def test_the_same_signal_twice_at_one_moment_is_one(cli, signaled, tmp_path):
@@ -110,7 +110,7 @@ def test_evaluation_is_left_at_once(cli, signaled, run):
     signaled(runs, "evaluate", signal.SIGTERM)
     outcome = cli("evaluate", run)
     assert (outcome.code, outcome.out) == (143, "")
-    assert outcome.err == "stopped; nothing of it was written\n"
+    assert outcome.err == "interrupted; nothing was written\n"
     assert not (run / "evaluation.json").exists()
 
 
@@ -137,7 +137,7 @@ def test_a_likelihood_is_left_after_the_samples_at_hand_and_goes_on_there(
     signaled(likelihood.Decoded, "rows", number, call=4)
     outcome = cli("evaluate", run, "--likelihood", "--samples", 500)
     assert outcome.code == code
-    assert outcome.err.splitlines()[-1] == "stopped; the same command goes on from here"
+    assert outcome.err.splitlines()[-1] == "stopped; run the same command to resume from here"
     assert [path.suffix for path in (run / "likelihood").iterdir()] == [".unfinished"]
     again = done("evaluate", run, "--likelihood", "--samples", 500, "--json").json["likelihood"]
     assert len(counted) == 2 * every, "no sample was looked at twice, or left out"

@@ -169,7 +169,7 @@ def test_the_largest_seed_is_one(done, table, tmp_path):
 
 
 ENDED = {
-    "of Python": (MemoryError(), "no more is there"),
+    "of Python": (MemoryError(), "nothing is left"),
     "of NumPy": (MemoryError("Unable to allocate 9 EiB"), "Unable to allocate 9 EiB"),
     "of the CPU": (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "you tried"),
     "of a GPU": (torch.OutOfMemoryError("CUDA out of memory. Tried\nmore lines"), "CUDA out of memory. Tried. Ask"),

@@ -85,8 +85,8 @@ def test_a_plugin_of_an_older_interface_works_and_is_told_what_changed_and_what_
     assert (plugin.status, plugin.api) == ("active", 1)
     assert [it.full_name for it in plugin.offers] == ["aaeframe-torus:torus"]
     assert plugin.warnings == (
-        "was written for plugin interface 1, this aaeframe has 2; it works still, and will not for ever. Since then, "
-        f"2: {CHANGES[2]}. Then state aaeframe_api = 2",
+        "was written for plugin interface 1, this aaeframe has 2; a later aaeframe will refuse it. Changes since: "
+        f"2: {CHANGES[2]}. When the plugin follows them, state aaeframe_api = 2",
     )
 
 
@@ -130,7 +130,7 @@ def test_what_replaces_it_works_after_the_old_name_is_gone(found):
         (
             1,
             THIRD,
-            "was written for plugin interface 1, this aaeframe has 3 and understands those from 2: upgrade the plugin "
+            "was written for plugin interface 1, this aaeframe has 3 and supports those from 2: upgrade the plugin "
             "(pip install --upgrade aaeframe-torus) or install an older aaeframe",
         ),
     ],

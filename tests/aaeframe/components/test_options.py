@@ -119,7 +119,7 @@ def test_a_path_is_stored_from_the_root_to_be_found_from_any_folder(tmp_path, mo
 
     assert resolve_options(offer("reading"), {"path": "x.npy"}) == {"path": str(tmp_path / "x.npy")}
     assert resolve_options(offer("reading"), {"path": "~/x.npy"}) == {"path": "/home/user/x.npy"}
-    with pytest.raises(OptionError, match="is given a path that cannot be"):
+    with pytest.raises(OptionError, match="has a path that cannot be resolved"):
         resolve_options(offer("reading"), {"path": "~nobody-has-this-name/x.npy"})
 
 
@@ -178,13 +178,13 @@ def test_positional_parameters_are_no_options():
 @pytest.mark.parametrize(
     ("factory", "kind", "told"),
     [
-        ("starless", "prior", "its parameter arms is not keyword-only and so no option: put * before arms"),
+        ("starless", "prior", "its parameter arms is not keyword-only and so not an option: put * before arms"),
         ("starless", "network", None),
-        ("positional", "prior", "its parameter first is not keyword-only and so no option: put * before first"),
+        ("positional", "prior", "its parameter first is not keyword-only and so not an option: put * before first"),
         (
             "two_starless",
             "prior",
-            "its parameters arms, turns are not keyword-only and so no options: put * before arms",
+            "its parameters arms, turns are not keyword-only and so not options: put * before arms",
         ),
         ("needing", "prior", None),
     ],

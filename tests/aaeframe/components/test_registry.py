@@ -102,7 +102,7 @@ BROKEN = {
     "hook returns a class": (source("return [Torus]"), "must return Component records; one is type"),
     "factory is a class": (source("return [Component('t', Torus, '')]"), "the factory of a Component must be a string"),
     "name twice": (source("return [COMPONENT, COMPONENT]"), "offers the prior 'torus' more than once"),
-    "bad name": (source("return [COMPONENT]", name="Torus"), "'Torus' is no component's name"),
+    "bad name": (source("return [COMPONENT]", name="Torus"), "'Torus' is not a valid component name"),
     "bad factory": (source("return [COMPONENT]", factory="aaeframe_torus"), "must be 'module:attribute', not"),
     "no attribute": (source("return [COMPONENT]", factory="aaeframe_torus:Toros"), "has no attribute 'Toros'"),
     "no module": (source("return [COMPONENT]", factory="aaeframe_toros:T"), "there is no module 'aaeframe_toros'"),

@@ -31,7 +31,7 @@ def toy():
     return torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2))
 """
 OTHER = (
-    'the run was made with aaeframe-toy 1.0, here is 2.0; for what it was made with: pip install "aaeframe-toy==1.0"'
+    'the run was made with aaeframe-toy 1.0, installed is 2.0; to get that of the run: pip install "aaeframe-toy==1.0"'
 )
 
 

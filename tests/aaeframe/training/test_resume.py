@@ -132,7 +132,7 @@ def test_asked_to_stop_it_saves_where_it_is_and_says_how_to_go_on(tmp_path, conf
     told = [line for line in stopped.stderr.splitlines() if line.startswith("stop")]
     assert told == [
         "stopping after this step; Ctrl-C again to stop at once",
-        f"stopped; go on with: aaeframe train --resume {run}",
+        f"stopped; resume with: aaeframe train --resume {run}",
     ]
     assert "Traceback" not in stopped.stderr
     saved = latest(run / "checkpoints")
@@ -147,7 +147,7 @@ def test_a_second_interrupt_leaves_at_once_the_checkpoint_that_was_being_written
     run = tmp_path / "run"
     left = driven(MID_EPOCH_4, "SIGINT,SIGINT", "--config", config("plain"), "--out", run)
     assert left.returncode == 130
-    assert left.stderr.splitlines()[-1] == f"stopped; go on with: aaeframe train --resume {run}"
+    assert left.stderr.splitlines()[-1] == f"stopped; resume with: aaeframe train --resume {run}"
     assert "Traceback" not in left.stderr
     assert latest(run / "checkpoints").name == f"step-{2 * STEPS:08d}"
     assert half_made(run) == []
