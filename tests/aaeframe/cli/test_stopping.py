@@ -9,6 +9,7 @@ import pytest
 from aaeframe.evaluation import likelihood
 from aaeframe.figures import gallery
 from aaeframe.runs import run as runs
+from aaeframe.runs import start as starts
 from aaeframe.storage.checkpoint import latest
 
 SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -46,7 +47,7 @@ def signaled(monkeypatch):
 @SIGNALS
 @pytest.mark.parametrize("where", ["load_data", "create"])
 def test_before_the_first_step_it_leaves_at_once_and_nothing_is_written(cli, signaled, tmp_path, number, code, where):
-    signaled(runs, where, number)
+    signaled(starts, where, number)
     outcome = cli(*TRAIN, "--out", tmp_path / "run")
     assert outcome.code == code
     assert outcome.err == "interrupted before training began; nothing was written\n"
@@ -54,7 +55,7 @@ def test_before_the_first_step_it_leaves_at_once_and_nothing_is_written(cli, sig
 
 
 def test_while_the_first_checkpoint_is_written_nothing_is_left(cli, signaled, tmp_path):
-    signaled(runs.checkpoints, "_write_flushed", signal.SIGINT, call=2)
+    signaled(starts.checkpoints, "_write_flushed", signal.SIGINT, call=2)
     assert cli(*TRAIN, "--out", tmp_path / "run").code == 130
     assert list(tmp_path.iterdir()) == []
 
@@ -64,7 +65,7 @@ def test_while_a_run_is_resumed_it_leaves_at_once_and_the_run_is_as_it_was(cli, 
         return {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
     before = content()
-    signaled(runs, "load_data", signal.SIGTERM)
+    signaled(starts, "load_data", signal.SIGTERM)
     outcome = cli("train", "--resume", run)
     assert outcome.code == 143
     assert outcome.err == f"stopped; resume with: aaeframe train --resume {run}\n"
@@ -73,7 +74,7 @@ def test_while_a_run_is_resumed_it_leaves_at_once_and_the_run_is_as_it_was(cli, 
 
 @SIGNALS
 def test_asked_in_the_last_step_it_neither_evaluates_nor_draws(cli, signaled, tmp_path, number, code):
-    signaled(runs.Training, "_validated", number)
+    signaled(starts.Training, "_validated", number)
     outcome = cli(*TRAIN, "--epochs", 1, "--out", tmp_path / "run")
     assert outcome.code == code
     assert outcome.out == ""
@@ -95,13 +96,13 @@ def test_after_the_training_it_leaves_at_once_and_the_same_can_be_had_again(cli,
 
 def test_a_path_that_a_shell_would_split_is_quoted(cli, signaled, run, tmp_path):
     spaced = run.rename(tmp_path / "my run")
-    signaled(runs, "load_data", signal.SIGTERM)
+    signaled(starts, "load_data", signal.SIGTERM)
     assert cli("train", "--resume", spaced).err == f"stopped; resume with: aaeframe train --resume '{spaced}'\n"
 
 
 def test_the_same_signal_twice_at_one_moment_is_one(cli, signaled, tmp_path):
     """As `timeout` sends it to a process and to its group."""
-    signaled(runs.Training, "_step", signal.SIGTERM, signal.SIGTERM, call=3)
+    signaled(starts.Training, "_step", signal.SIGTERM, signal.SIGTERM, call=3)
     assert cli(*TRAIN, "--out", tmp_path / "run").code == 143
     assert latest(tmp_path / "run" / "checkpoints").name == "step-00000003"
 
