@@ -147,7 +147,9 @@ def test_runs_are_set_beside_each_other(done, pair, tmp_path):
 
 
 def test_runs_of_other_priors_are_not_compared(cli, refused, pair, runs):
-    refused(cli("compare", pair[0], runs / "clustering"), "share their data, with its split, and their prior", "style")
+    refused(
+        cli("compare", pair[0], runs / "clustering"), "share their data, its split and a prior of one block", "style"
+    )
     refused(cli("compare", pair[0]), "two or more different runs")
     refused(cli("compare", pair[0], pair[0]), "two or more different runs")
 
@@ -155,14 +157,14 @@ def test_runs_of_other_priors_are_not_compared(cli, refused, pair, runs):
 def test_runs_on_other_splits_are_not_compared(cli, refused, table, tmp_path):
     for name, held_out in (("one", [5, 5]), ("other", [10, 10])):
         aaeframe.train(table, config={"data": {"held_out": held_out}}, out=tmp_path / name, **SMALL)
-    refused(cli("compare", tmp_path / "one", tmp_path / "other"), "share their data, with its split")
+    refused(cli("compare", tmp_path / "one", tmp_path / "other"), "share their data, its split")
 
 
 def test_codes_are_drawn_in_a_plane_and_nothing_is_measured_for_others(cli, refused, tmp_path):
     for name in ("one", "other"):
         aaeframe.train(prior="gaussian(size=3)", out=tmp_path / name, **SMALL)
     outcome = cli("compare", tmp_path / "one", tmp_path / "other", "--out", tmp_path / "codes.png")
-    refused(outcome, "draws codes of two dimensions", "leave it out")
+    refused(outcome, "plots codes of two dimensions", "leave it out")
     assert not (tmp_path / "one/test_accesses.jsonl").exists()
 
 
