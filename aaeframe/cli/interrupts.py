@@ -27,7 +27,7 @@ class Stop:
     """The signal that was received, if any."""
     gently = True
     """Whether the current work polls this flag and can stop at a resumable point. If not, it is interrupted."""
-    told = "stopped"
+    message = "stopped"
     """The message that is printed then."""
 
     def __call__(self) -> bool:
@@ -50,17 +50,17 @@ class Stop:
             raise KeyboardInterrupt
 
     @contextmanager
-    def between(self, progress: Progress, told: str) -> Iterator[Progress]:
-        """Inside, work that calls the yielded progress stops there on request, with the message `told`."""
+    def between(self, progress: Progress, message: str) -> Iterator[Progress]:
+        """Inside, work that calls the yielded progress stops there on request and prints `message`."""
 
         def show(doing: str, done: int, of: int) -> None:
             progress(doing, done, of)
             if done < of:
                 self.obey()
 
-        before, self.gently, self.told = self.told, True, told
+        before, self.gently, self.message = self.message, True, message
         yield show
-        self.gently, self.told = False, before
+        self.gently, self.message = False, before
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def stoppable(console: Console, *, after: str = "this step") -> Iterator[Stop]:
     stop = Stop()
     # Printed by a thread: the signal may arrive while the console prints, and its lock is not reentrant.
     line = f"stopping after {after}; Ctrl-C again to stop at once"
-    told = Thread(target=console.print, args=(line,))
+    printer = Thread(target=console.print, args=(line,))
     heard = False
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -82,7 +82,7 @@ def stoppable(console: Console, *, after: str = "this step") -> Iterator[Stop]:
         if not stop.gently or (heard and number == signal.SIGINT):
             raise KeyboardInterrupt
         if not again:
-            told.start()
+            printer.start()
             heard = True  # from here on: two at one moment, to a process and to its group, are one
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -92,24 +92,24 @@ def stoppable(console: Console, *, after: str = "this step") -> Iterator[Stop]:
         for number, handler in before.items():
             signal.signal(number, handler)
         if heard:
-            told.join()
+            printer.join()
 
 
 @contextmanager
-def leaving(console: Console, told: str, *, after: str = "this step") -> Iterator[Stop]:
+def leaving(console: Console, message: str, *, after: str = "this step") -> Iterator[Stop]:
     """Inside, a signal stops the work as in `stoppable`; then the message is printed and the command exits.
 
-    At first the work cannot stop gently, and the message is `told`.
+    At first the work cannot stop gently. `message` is printed until the work sets another.
     """
     with stoppable(console, after=after) as stop:
-        stop.gently, stop.told = False, told
+        stop.gently, stop.message = False, message
         try:
             yield stop
             return
         except KeyboardInterrupt:
             if not stop.asked:
                 raise
-    console.print(stop.told, markup=False)
+    console.print(stop.message, markup=False)
     raise typer.Exit(stop.exit_code)
 
 

@@ -33,11 +33,11 @@ def new(
     package = design(name, options.kind(kind), options.registry(context), author=author)
     folder = out or Path(package.names.distribution)
     write(package, folder)
-    for line in _told(package, folder):
+    for line in _next_steps(package, folder):
         say(line)
 
 
-def _told(package: Package, folder: Path) -> list[str]:
+def _next_steps(package: Package, folder: Path) -> list[str]:
     """The lines that say what was written and what to do next."""
     import shlex
 

@@ -60,10 +60,10 @@ def _in_words(name: str, about: About) -> str:
     if about.tuned is not None:
         facts["tuned"] = about.tuned
     facts |= {"seeds": ", ".join(map(str, about.seeds)), "train it": f"aaeframe train --preset {name}"}
-    told = [f"{name}: {about.title}", "", *(_wrapped(f"{fact:<12}", text) for fact, text in facts.items()), ""]
+    lines = [f"{name}: {about.title}", "", *(_wrapped(f"{fact:<12}", text) for fact, text in facts.items()), ""]
     if about.deviates:
-        told += ["Where it deviates from the paper:", *(_wrapped("- ", it) for it in about.deviates), ""]
-    return "\n".join(told)
+        lines += ["Where it deviates from the paper:", *(_wrapped("- ", it) for it in about.deviates), ""]
+    return "\n".join(lines)
 
 
 def _wrapped(lead: str, text: str) -> str:

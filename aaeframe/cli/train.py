@@ -50,7 +50,7 @@ def _run(registry: Registry, given: options.RunOptions, out: Path | None, resume
     from aaeframe.runs import start as runs
 
     def begun(folder: RunFolder) -> None:
-        stop.gently, stop.told = True, _how_to_resume(folder.path)
+        stop.gently, stop.message = True, _how_to_resume(folder.path)
 
     with shown(_console(), stop, begun) as observers:
         if resumed is not None:
