@@ -59,6 +59,6 @@ def check_state(state: Mapping[str, Any]) -> None:
         CheckpointState.model_validate(state)
     except ValidationError as error:
         raise CheckpointError(
-            f"state.json of the checkpoint is not a valid training state: {'; '.join(problems)}. "
+            f"state.json of the checkpoint is not a valid training state: {'; '.join(problems(error))}. "
             "Restore the run, or train anew"
         ) from error

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from aaeframe.components.options import REQUIRED, Option, options_of
+from aaeframe.components.options import REQUIRED, Option, options_of, parse
+from aaeframe.storage.problems import problems
 from aaeframe.testing.case import ComponentCase, require, seeded
 
 
@@ -68,5 +69,7 @@ def _check_default(option: Option) -> None:
     except ValidationError as error:
         found = "; ".join(problems(error))
         raise AssertionError(f"the default of the option {option} does not fit its own type: {found}") from error
+    except ValueError as error:
+        raise AssertionError(f"the default of the option {option} is not a finite number") from error
     except ValueError as error:
         raise AssertionError(f"the default of the option {option} is not a finite number") from error
