@@ -71,5 +71,3 @@ def _check_default(option: Option) -> None:
         raise AssertionError(f"the default of the option {option} does not fit its own type: {found}") from error
     except ValueError as error:
         raise AssertionError(f"the default of the option {option} is not a finite number") from error
-    except ValueError as error:
-        raise AssertionError(f"the default of the option {option} is not a finite number") from error
