@@ -184,7 +184,9 @@ def test_a_run_is_resumed_to_the_same_bits_without_the_file(moon, tmp_path):
         prior,
         tmp_path / "stopped",
         epochs=2,
-        hooks=type(NO_OBSERVERS)(NO_OBSERVERS.observer, lambda: next(steps), NO_OBSERVERS.started, NO_OBSERVERS.warn),
+        observers=type(NO_OBSERVERS)(
+            NO_OBSERVERS.observer, lambda: next(steps), NO_OBSERVERS.started, NO_OBSERVERS.warn
+        ),
     )
     assert not stopped.finished
     moon.unlink()
