@@ -29,6 +29,7 @@ def train(
     encoder: str | None = None,
     network: str | None = None,
     discriminator: str | None = None,
+    recipe: str | None = None,
     labels: int | None = None,
     preset: str | None = None,
     config: str | Path | Mapping[str, Any] | None = None,
@@ -55,6 +56,7 @@ def train(
         "encoder": encoder,
         "network": network,
         "discriminator": discriminator,
+        "recipe": recipe,
         "training": training,
     }
     whole = compose(preset, Path(config) if isinstance(config, str) else config, without_none(arguments))

@@ -1,6 +1,6 @@
 """The hooks of a plugin: the manual of the plugin interface.
 
-A plugin is a module that implements any of the four hooks below and is named by an entry point:
+A plugin is a module that implements any of the five hooks below and is named by an entry point:
 
     # aaeframe_torus.py
     from aaeframe import Component, hookimpl
@@ -21,6 +21,7 @@ the run knows by position, and its options by keyword:
     network(data: DataSpec, code_size: int, *, ...)                        -> aaeframe.protocols.Network
     encoder(network: Network, blocks: Mapping[str, BlockSpec], *, ...)     -> aaeframe.protocols.Encoder
     discriminator(block: BlockSpec, num_classes: int | None, *, ...)       -> aaeframe.protocols.Discriminator
+    recipe(model, optimizers, shared: SharedSettings, *, ...)              -> aaeframe.recipes.Recipe
 
 Options are keyword-only, have defaults and JSON-like values (numbers, strings, lists, paths). Only an option without
 a sensible default, such as the path of a file, has none. Annotations are checked; `Annotated[float, Field(gt=0,
@@ -91,4 +92,10 @@ def aaeframe_discriminators() -> Iterable[Component]:
 @hookspec
 def aaeframe_networks() -> Iterable[Component]:
     """Return the networks, an encoder body and a decoder for one shape of data, this plugin offers."""
+    raise NotImplementedError
+
+
+@hookspec
+def aaeframe_recipes() -> Iterable[Component]:
+    """Return the recipes, training procedures each of which is a subclass of `aaeframe.recipes.Recipe`."""
     raise NotImplementedError

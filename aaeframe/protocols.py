@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +57,43 @@ class Batch:
     """(N,) rows of the training set, on the CPU."""
     labeled: Batch | None = None
     """The labeled minibatch of the same step, if the run uses labels."""
+
+
+Labels: TypeAlias = Literal["none", "told", "required", "optional", "every"]
+"""How a recipe uses labels: not at all; tells them to discriminators; must have some to classify; classifies if there
+are some; gives those of all rows to the decoder."""
+
+ClassMetric: TypeAlias = Literal["classification", "clustering"]
+"""Whether the categories of a class block are the classes, or clusters that take a class each."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a recipe needs of a run."""
+
+    labels: Labels = "none"
+    class_block: bool = False
+    """Whether one block of one-hot vectors is the class; label-free terms go with it."""
+    adversarial: bool = True
+    """Whether each block has a discriminator."""
+
+    def class_metric(self, labels: int) -> ClassMetric | None:
+        """How the class block is evaluated in a run with so many labels; None without a class block."""
+        if not self.class_block:
+            return None
+        return "classification" if labels else "clustering"
+
+
+class RecipeClass(Protocol):
+    """What a configuration must know of a recipe: attributes of its class, see `aaeframe.recipes.Recipe`."""
+
+    @property
+    def needs(self) -> Needs:
+        """What the recipe needs of a run."""
+
+    @property
+    def phases(self) -> Mapping[str, tuple[str, ...]]:
+        """The optimizers of each schedule, the default schedule first."""
 
 
 class LabeledSample(NamedTuple):

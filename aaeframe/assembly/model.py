@@ -6,21 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch.distributions import constraints
 
 from aaeframe.components.options import build, restore
-from aaeframe.components.recipes import RecipeInfo
 from aaeframe.components.registry import InstalledComponent, Kind, Registry
-from aaeframe.configuration.resolve import recipe_of
 from aaeframe.configuration.schema import ComponentConfig, Config
 from aaeframe.configuration.unused import PYTHON
 from aaeframe.errors import ConfigError
 from aaeframe.model.autoencoder import Autoencoder, prior_state
 from aaeframe.model.initialization import draw_weights
 from aaeframe.model.priors import block_spec, checked_prior, labeled_blocks
-from aaeframe.model.representation import ClusterHeads, Concatenate, Representation, WithLabel
 from aaeframe.protocols import BlockSpec, DataSpec, Prior
-from aaeframe.supports import is_one_hot, unwrapped
+from aaeframe.recipes import Recipe
+from aaeframe.supports import is_one_hot
 
 
 def build_priors(
@@ -45,19 +42,23 @@ def build_priors(
 
 
 def build_model(
-    config: Config, registry: Registry, data: DataSpec, num_classes: int | None, priors: Mapping[str, Prior]
+    config: Config,
+    registry: Registry,
+    recipe: type[Recipe],
+    data: DataSpec,
+    num_classes: int | None,
+    priors: Mapping[str, Prior],
 ) -> Autoencoder:
     """The model of a resolved configuration, with fresh weights from torch's global generator.
 
     `num_classes` is that of the data if the recipe is given labels, else None. ConfigError if the blocks are not
     those that the recipe needs.
     """
-
-    recipe = recipe_of(config)
-    told = labeled_blocks(priors, num_classes if recipe.labels == "told" else None)
+    needs = recipe.needs
+    told = labeled_blocks(priors, num_classes if needs.labels == "told" else None)
     blocks = {name: block_spec(prior) for name, prior in priors.items()}
-    y = class_block_of(config, blocks, num_classes) if recipe.class_block else None
-    representation = _representation(recipe, blocks, y, num_classes)
+    y = class_block_of(config, blocks, num_classes) if needs.class_block else None
+    representation = recipe.representation(blocks, y, num_classes)
     network = _build(registry, "network", config.network, data, representation.size)
     encoder = _build(registry, "encoder", config.encoder, network, blocks)
     discriminators = {
@@ -68,7 +69,7 @@ def build_model(
             block,
             num_classes if name in told else None,
         )
-        for name, block in (blocks.items() if recipe.adversarial else ())
+        for name, block in (blocks.items() if needs.adversarial else ())
     }
     model = Autoencoder(data, encoder, network.decoder, representation, priors, discriminators, class_block=y)
     if config.training.initial_std is not None:
@@ -82,8 +83,7 @@ def class_block_of(config: Config, blocks: Mapping[str, BlockSpec], num_classes:
 
     With `num_classes`, those of labels to be learned, the block must have as many.
     """
-
-    recipe, named = config.training.recipe, config.training.class_block
+    recipe, named = config.recipe.component, config.training.class_block
     one_hot = [name for name, it in blocks.items() if is_one_hot(it.support) and len(it.event_shape) == 1]
     if named is not None and named not in one_hot:
         raise ConfigError(f"training.class_block={named!r} is no block of one-hot vectors; there are: {one_hot}")
@@ -101,26 +101,6 @@ def class_block_of(config: Config, blocks: Mapping[str, BlockSpec], num_classes:
             f"--prior 'categorical(classes={num_classes})+gaussian'"
         )
     return chosen
-
-
-def _representation(
-    recipe: RecipeInfo, blocks: Mapping[str, BlockSpec], class_block: str | None, num_classes: int | None
-) -> Representation:
-    """What the recipe's decoder sees of a code."""
-
-    if recipe.representation == "with label":
-        assert num_classes is not None
-        return WithLabel(blocks, num_classes)
-    if recipe.representation == "concatenate":
-        return Concatenate(blocks)
-    assert class_block is not None
-    style = [name for name in blocks if name != class_block]
-    if len(style) != 1 or unwrapped(blocks[style[0]].support) is not constraints.real:
-        raise ConfigError(
-            f"the representation W_C y + z needs, beside the class {class_block!r}, one block of real numbers, found "
-            f"{style}; for example --prior 'categorical+gaussian(size=2)'"
-        )
-    return ClusterHeads(blocks, class_block, style[0])
 
 
 def _build(registry: Registry, kind: Kind, part: ComponentConfig, *positional: Any) -> Any:

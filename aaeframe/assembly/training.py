@@ -17,8 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from aaeframe.assembly.dry_run import dry_run
 from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.optimizers import build_optimizers
-from aaeframe.assembly.recipe_parts import build_recipe
-from aaeframe.components.recipes import RecipeInfo
+from aaeframe.assembly.recipe import build_recipe
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import installed, obstacles
 from aaeframe.configuration.resolve import check_phases, recipe_of
@@ -27,7 +26,7 @@ from aaeframe.data import Dataset, Split, labeled_subset
 from aaeframe.errors import CheckpointError, ConfigError, DataError, UnknownComponent
 from aaeframe.evaluation.validation import Validation
 from aaeframe.model.autoencoder import Autoencoder
-from aaeframe.protocols import DataSpec, Prior
+from aaeframe.protocols import DataSpec, Needs, Prior
 from aaeframe.seeds import derive, stream
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.batches import Batches, ResidentRows, split_labels
@@ -51,31 +50,31 @@ def prepare(
 
     `priors` holds those passed in from Python, `saved` the model of the checkpoint with which the run will go on.
     """
-    check_phases(config)
+    recipe = recipe_of(config, registry)
+    check_phases(config, recipe)
     settings = config.training
     device = pick(settings.device)
     check_precision(settings.precision, device)
-    recipe = recipe_of(config)
-    num_classes = _classes(config, recipe, dataset)
-    batches = _batches(config, recipe, dataset, device)
+    num_classes = _classes(config, recipe.needs, dataset)
+    batches = _batches(config, recipe.needs, dataset, device)
     with stream(settings.seed, "initialization"):
         built = build_priors(config, registry, priors, saved)
-        model = build_model(config, registry, dataset.spec, num_classes, built).to(device)
+        model = build_model(config, registry, recipe, dataset.spec, num_classes, built).to(device)
     _check_batch_norm(model, batches)
-    told_classes = num_classes if recipe.labels == "told" else None
+    told_classes = num_classes if recipe.needs.labels == "told" else None
     dry_run(model, batches.rows[batches.unlabeled[:2]], told_classes, settings.seed)
-    optimizers = build_optimizers(config, recipe.load().parameters(model))
+    optimizers = build_optimizers(config, recipe.parameters(model))
     weights = LossWeights.of(config, device)
     return Training(
         config=config,
         folder=folder,
-        recipe=build_recipe(config, dataset.spec, model, optimizers, weights),
+        recipe=build_recipe(config, registry, dataset.spec, model, optimizers, weights),
         model=model,
         optimizers=optimizers,
         weights=weights,
         batches=batches,
         device=device,
-        validate=Validation(dataset, settings.seed, device, class_metric=recipe.judge(config.data.labels)),
+        validate=Validation(dataset, settings.seed, device, class_metric=recipe.needs.class_metric(config.data.labels)),
         data={**describe(dataset.spec), "num_classes": num_classes, "fingerprint": _fingerprint(dataset)},
         versions=_versions(config, registry),
     )
@@ -123,20 +122,20 @@ def _versions(config: Config, registry: Registry) -> dict[str, str]:
     return {"python": platform.python_version(), **dict(sorted({**computing, **used}.items()))}
 
 
-def _classes(config: Config, recipe: RecipeInfo, dataset: Dataset) -> int | None:
+def _classes(config: Config, needs: Needs, dataset: Dataset) -> int | None:
     """The number of classes if the run is given labels."""
-    if not config.data.labels and recipe.labels != "every":
+    if not config.data.labels and needs.labels != "every":
         return None
     if dataset.num_classes is None or dataset.train.labels is None:
         asked, instead = f"--labels {config.data.labels} was asked for", "leave --labels out"
-        if recipe.labels == "every":
-            asked, instead = f"the recipe {config.training.recipe!r} uses labels", "take the recipe unsupervised"
+        if needs.labels == "every":
+            asked, instead = f"the recipe {config.recipe.component!r} uses labels", "use a recipe without"
         raise DataError(
             f"{asked}, but the data {dataset.name} has no labels; {instead}, or name the labels with "
             "--set data.label_key=..."
         )
-    if recipe.labels == "every" and dataset.validation.labels is None:
-        raise DataError(f"the recipe {config.training.recipe!r} decodes rows with their labels, validation rows too")
+    if needs.labels == "every" and dataset.validation.labels is None:
+        raise DataError(f"the recipe {config.recipe.component!r} decodes rows with their labels, validation rows too")
     return dataset.num_classes
 
 
@@ -147,12 +146,12 @@ def _check_batch_norm(model: Autoencoder, batches: Batches) -> None:
         raise ConfigError("batch norm needs two rows or more in each minibatch, labeled ones too; found a size of 1")
 
 
-def _batches(config: Config, recipe: RecipeInfo, dataset: Dataset, device: torch.device) -> Batches:
+def _batches(config: Config, needs: Needs, dataset: Dataset, device: torch.device) -> Batches:
     settings, split = config.training, dataset.train
     rows = ResidentRows(split, device, resident_bytes=config.data.max_resident_mib * 2**20)
     seed = derive(settings.seed, "batches")
     everything = torch.arange(len(split))
-    if recipe.labels == "every" and split.labels is not None:
+    if needs.labels == "every" and split.labels is not None:
         return Batches(rows, everything, settings.batch_size, seed, row_labels=torch.from_numpy(split.labels))
     if not config.data.labels or split.labels is None or dataset.num_classes is None:
         return Batches(rows, everything, settings.batch_size, seed)
@@ -161,7 +160,7 @@ def _batches(config: Config, recipe: RecipeInfo, dataset: Dataset, device: torch
     )
     unlabeled, labeled, labels = split_labels(split.labels, chosen)
     size = settings.labeled_batch_size or settings.batch_size
-    if recipe.labels != "told":  # what is classified is reconstructed, too
+    if needs.labels != "told":  # what is classified is reconstructed, too
         unlabeled = everything
     return Batches(rows, unlabeled, settings.batch_size, seed, labeled=labeled, labels=labels, labeled_batch_size=size)
 

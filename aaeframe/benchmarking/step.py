@@ -18,7 +18,7 @@ from torch.distributions import constraints
 
 from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.optimizers import build_optimizers
-from aaeframe.assembly.recipe_parts import build_recipe
+from aaeframe.assembly.recipe import build_recipe
 from aaeframe.benchmarking.baselines import PlainCompiled, PlainEager
 from aaeframe.benchmarking.case import Alternative, BenchSettings, Case, Facts, IncorrectResult, Work
 from aaeframe.benchmarking.compiling import Compiling
@@ -246,7 +246,7 @@ def learned(result: tuple[Tensor, Tensor]) -> Facts:
 
 
 def parts_for(sizes: Sizes, schedule: str) -> dict[str, Any]:
-    """The configuration of our recipe `unsupervised`, as differences from the defaults."""
+    """The configuration of our training: what differs from the defaults."""
     layers = f"mlp(hidden=[{sizes.width}, {sizes.width}])"
     return {
         "prior": f"gaussian(size={sizes.code})",
@@ -258,11 +258,12 @@ def parts_for(sizes: Sizes, schedule: str) -> dict[str, Any]:
 
 
 def recipe_for(sizes: Sizes, schedule: str, device: torch.device) -> Any:
-    """Our recipe `unsupervised` with fresh weights, and optimizers as `aaeframe train` makes them."""
+    """Our default recipe with fresh weights, and optimizers as `aaeframe train` makes them."""
     registry = Registry.load()
     config = resolve(compose(None, None, parts_for(sizes, schedule)), registry)
     shape = torch.Size((1, sizes.side, sizes.side))
     data = DataSpec(shape, constraints.unit_interval, torch.zeros(()), torch.full((), 255.0))
-    model = build_model(config, registry, data, None, build_priors(config, registry, {})).to(device).train()
-    optimizers = build_optimizers(config, recipe_of(config).load().parameters(model))
-    return build_recipe(config, data, model, optimizers, LossWeights.of(config, device))
+    kind = recipe_of(config, registry)
+    model = build_model(config, registry, kind, data, None, build_priors(config, registry, {})).to(device).train()
+    optimizers = build_optimizers(config, kind.parameters(model))
+    return build_recipe(config, registry, data, model, optimizers, LossWeights.of(config, device))

@@ -83,7 +83,9 @@ class RunOptions:
     epochs: Annotated[int | None, _shown("Training", "N", "Passes over the unlabeled training rows; default: 100.")] = (
         None
     )
-    recipe: Annotated[str | None, _shown("Training", "NAME", "Training procedure.")] = None
+    recipe: Annotated[
+        str | None, _shown("Training", "NAME", "Training procedure, with options; see aaeframe plugins list.")
+    ] = None
     batch_size: Annotated[int | None, _shown("Training", "N", "Rows of a minibatch; default: 100.")] = None
     seed: Annotated[int | None, _shown("Training", "N", "Seed of everything random; default: 0.")] = None
     device: Annotated[
@@ -139,14 +141,14 @@ class RunOptions:
 
         given = {
             "data": {"source": self.data, "label_key": self.label_key, "labels": self.labels},
-            **{kind: getattr(self, kind) for kind in ("prior", "encoder", "network", "discriminator")},
+            **{kind: getattr(self, kind) for kind in ("prior", "encoder", "network", "discriminator", "recipe")},
             "training": {key: getattr(self, key) for key in _TRAINING},
         }
         return compose(self.preset, self.config, without_none(given), self.settings or ())
 
 
 _TRAINING = (
-    *("recipe", "schedule", "loss", "gradient_penalty", "epochs", "batch_size"),
+    *("schedule", "loss", "gradient_penalty", "epochs", "batch_size"),
     *("seed", "device", "precision", "ema"),
 )
 

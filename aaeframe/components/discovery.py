@@ -26,8 +26,8 @@ from aaeframe.components.api_version import UNSTATED, Interface
 from aaeframe.errors import PluginError
 from aaeframe.hookspecs import GROUP, Component
 
-Kind = Literal["encoder", "prior", "discriminator", "network"]
-KINDS: Final[tuple[Kind, ...]] = ("encoder", "prior", "discriminator", "network")
+Kind = Literal["encoder", "prior", "discriminator", "network", "recipe"]
+KINDS: Final[tuple[Kind, ...]] = ("encoder", "prior", "discriminator", "network", "recipe")
 HOOKS: Final[dict[str, Kind]] = {f"aaeframe_{kind}s": kind for kind in KINDS}
 
 COMPONENT_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")

@@ -97,6 +97,7 @@ _FORMS: Mapping[str, Merge] = {
     "encoder": _component,
     "network": _component,
     "discriminator": _component,
+    "recipe": _component,
     "optimizers": _each(_optimizer),
 }
 """How a table of the configuration is laid over another, where not key by key."""

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aaeframe.components.options import resolve_options
-from aaeframe.components.recipes import RECIPES, RecipeInfo
 from aaeframe.components.registry import InstalledComponent, Kind, Registry
 from aaeframe.configuration.schema import AdamConfig, BlockConfig, ComponentConfig, Config
 from aaeframe.configuration.unused import PYTHON, phases_of, refuse_unused
-from aaeframe.errors import ConfigError, OptionError
+from aaeframe.errors import BrokenComponent, ConfigError, OptionError
 from aaeframe.version import __version__
 
 if TYPE_CHECKING:
-    pass
+    from aaeframe.protocols import RecipeClass
 
 
 def resolve(config: Config, registry: Registry) -> Config:
@@ -24,10 +23,10 @@ def resolve(config: Config, registry: Registry) -> Config:
 
     Raises ComponentError, OptionError or ConfigError for what cannot be, without building anything.
     """
-    recipe = recipe_of(config)
+    recipe = recipe_of(config, registry)
     if config.training.schedule is None:
         config = config.model_copy(
-            update={"training": config.training.model_copy(update={"schedule": next(iter(recipe.schedules))})}
+            update={"training": config.training.model_copy(update={"schedule": next(iter(recipe.phases))})}
         )
     refuse_unused(config, recipe)
     used = {"aaeframe": __version__}
@@ -50,38 +49,39 @@ def resolve(config: Config, registry: Registry) -> Config:
             "encoder": ComponentConfig(**whole("encoder", config.encoder)),
             "network": ComponentConfig(**whole("network", config.network)),
             "discriminator": ComponentConfig(**whole("discriminator", config.discriminator)),
+            "recipe": ComponentConfig(**whole("recipe", config.recipe)),
             "optimizers": {p: config.optimizers.get(p, AdamConfig(name="adam")) for p in phases_of(config, recipe)},
             "plugins": dict(sorted(used.items())),
         }
     )
 
 
-def recipe_of(config: Config) -> RecipeInfo:
-    """The recipe the configuration names, with its schedule known; ConfigError otherwise."""
-    name, schedule = config.training.recipe, config.training.schedule
-    if name not in RECIPES:
-        raise ConfigError(f"no recipe is named {name!r}{_near(name, RECIPES)}; there are: {', '.join(RECIPES)}")
-    schedules = RECIPES[name].schedules
-    if schedule is not None and schedule not in schedules:
+def recipe_of(config: Config, registry: Registry) -> Any:
+    """The class of the recipe that the configuration names. ConfigError if it does not have the schedule."""
+    offer = registry.find("recipe", config.recipe.component)
+    recipe: Any = offer.factory()
+    missing = [name for name in ("needs", "phases", "parameters", "representation") if not hasattr(recipe, name)]
+    if missing:
+        raise BrokenComponent(f"{offer} has no {', '.join(missing)}; make it a subclass of aaeframe.recipes.Recipe")
+    schedule = config.training.schedule
+    if schedule is not None and schedule not in recipe.phases:
         raise ConfigError(
-            f"the recipe {name!r} has no schedule {schedule!r}{_near(schedule, schedules)}; "
-            f"there are: {', '.join(schedules)}"
+            f"the recipe {config.recipe.component!r} has no schedule {schedule!r}{_near(schedule, recipe.phases)}; "
+            f"there are: {', '.join(recipe.phases)}"
         )
-    return RECIPES[name]
+    return recipe
 
 
-def check_phases(config: Config) -> None:
+def check_phases(config: Config, recipe: RecipeClass) -> None:
     """ConfigError unless a configuration that should be resolved has the optimizers of its recipe and no others."""
-    recipe, schedule = recipe_of(config), config.training.schedule
+    name, schedule = config.recipe.component, config.training.schedule
     if schedule is None:
-        raise ConfigError(
-            f"training.schedule is missing; recipe {config.training.recipe!r} has: {', '.join(recipe.schedules)}"
-        )
+        raise ConfigError(f"training.schedule is missing; recipe {name!r} has: {', '.join(recipe.phases)}")
     phases, given = phases_of(config, recipe), config.optimizers
     if given.keys() != set(phases):
         raise ConfigError(
             f"the optimizers are of the phases {', '.join(given) or 'none'}, where schedule {schedule!r} of recipe "
-            f"{config.training.recipe!r} has {', '.join(phases)}; bring config.toml back to what it was, or train anew"
+            f"{name!r} has {', '.join(phases)}; bring config.toml back to what it was, or train anew"
         )
 
 

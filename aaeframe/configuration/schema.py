@@ -3,7 +3,8 @@
     [data]                      source = "digits"
     [prior.<block>]             component = "aaeframe:swissroll", options = {...}
     [encoder] [network] [discriminator]
-    [training]                  recipe, schedule, epochs, seed, ...
+    [recipe]                    component = "aaeframe:unsupervised", options = {...}
+    [training]                  schedule, epochs, seed, ...
     [label_free]                virtual_adversarial, mutual_information, ...
     [optimizers.<phase>]        name = "adam", lr, ...
 
@@ -180,7 +181,6 @@ OptimizerConfig: TypeAlias = Annotated[SGDConfig | AdamConfig, Field(discriminat
 class TrainingConfig(Strict):
     """How the run trains."""
 
-    recipe: str = "unsupervised"
     schedule: str | None = Field(
         None, description="the order of updates: alternating (the paper's) or joint; the recipe's first if not given"
     )
@@ -214,18 +214,6 @@ class TrainingConfig(Strict):
     )
     classification_weight: float | None = Field(
         None, ge=0, description='weight of the cross-entropy of labeled rows; schedule "joint" only'
-    )
-    entropy_weight: float = Field(
-        0.0, ge=0, description="recipe unsupervised: weight of the entropy of q(z|x), which is raised; 0: none"
-    )
-    head_distance: float | None = Field(
-        None, gt=0, description="recipe reduction: how far apart cluster heads are kept; 6 if not given"
-    )
-    likelihood: Literal["bernoulli", "gaussian"] | None = Field(
-        None, description="recipe variational: of the data given a code; bernoulli for data in [0, 1] if not given"
-    )
-    kl_weight: float | None = Field(
-        None, ge=0, description="recipe variational: weight of the divergence of posterior and prior; 1 if not given"
     )
     checkpoint_every: int = Field(10, ge=1, description="epochs between checkpoints; the last two are kept")
 
@@ -264,6 +252,7 @@ class Config(Strict):
     encoder: ComponentConfig = ComponentConfig(component="aaeframe:deterministic")
     network: ComponentConfig = ComponentConfig(component="aaeframe:mlp")
     discriminator: ComponentConfig = ComponentConfig(component="aaeframe:mlp")
+    recipe: ComponentConfig = ComponentConfig(component="aaeframe:unsupervised")
     training: TrainingConfig = TrainingConfig()
     label_free: LabelFreeConfig = LabelFreeConfig()
     optimizers: dict[str, Annotated[OptimizerConfig, BeforeValidator(_with_name)]] = {}

@@ -73,6 +73,7 @@ def expand(table: Mapping[str, Any]) -> dict[str, Any]:
         "encoder": _component,
         "network": _component,
         "discriminator": _component,
+        "recipe": _component,
         "optimizers": _optimizers,
     }
     expanded = {key: forms[key](value) if key in forms else value for key, value in table.items()}

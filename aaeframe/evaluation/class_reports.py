@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +15,8 @@ from aaeframe.evaluation.classification import classification_report
 from aaeframe.evaluation.clustering import clustering_report, name_clusters
 from aaeframe.evaluation.leakage import MAX_FIT_ROWS, leakage
 from aaeframe.model.autoencoder import Autoencoder
+from aaeframe.protocols import ClassMetric
 from aaeframe.seeds import generator
-
-ClassMetric: TypeAlias = Literal["classification", "clustering"]
-"""Whether the categories of a class block are the classes, or clusters that are assigned to classes."""
 
 
 def class_reports(

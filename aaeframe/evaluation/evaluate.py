@@ -10,11 +10,11 @@ from torch import Tensor
 
 from aaeframe.data import Dataset, Split
 from aaeframe.evaluation.class_agreement import LabeledPrior, class_agreement
-from aaeframe.evaluation.class_reports import ClassMetric, class_reports, decoder_labels
+from aaeframe.evaluation.class_reports import class_reports, decoder_labels
 from aaeframe.evaluation.matching import match
 from aaeframe.evaluation.reconstruction import reconstruction_report
 from aaeframe.model.autoencoder import Autoencoder, Rows
-from aaeframe.protocols import Code, SupportsLabels
+from aaeframe.protocols import ClassMetric, Code, SupportsLabels
 from aaeframe.seeds import derive, generator
 
 CHUNK = 4096

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from aaeframe import supports
 from aaeframe.data import Dataset
-from aaeframe.evaluation.class_reports import ClassMetric, class_error
+from aaeframe.evaluation.class_reports import class_error
 from aaeframe.evaluation.evaluate import one_draw, train_mean
 from aaeframe.evaluation.wasserstein import sliced_wasserstein
 from aaeframe.losses.reconstruction import reconstruction_loss
 from aaeframe.model.autoencoder import Autoencoder, sample
+from aaeframe.protocols import ClassMetric
 from aaeframe.seeds import generator, stream
 
 

@@ -118,7 +118,7 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def represent(self, code: Code, labels: Tensor | None = None) -> Tensor:
-        """The decoder's input (N, R) for codes; with recipe `reduction` W_C y + z. Otherwise as for `decode`."""
+        """The decoder's input (N, R) for codes; with cluster heads W_C y + z. Otherwise as for `decode`."""
         self.eval()
         missing = self.priors.keys() - code.keys()
         if missing:

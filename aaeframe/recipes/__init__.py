@@ -1,1 +1,19 @@
 """The training procedures, one file each, which read like the paper."""
+
+from aaeframe.recipes.adversary import Adversary, Draws, Losses
+from aaeframe.recipes.corruption import Corruption
+from aaeframe.recipes.recipe import Phases, Recipe, SharedSettings
+from aaeframe.recipes.steps import batch_statistics_kept, descend, frozen
+
+__all__ = [
+    "Adversary",
+    "Corruption",
+    "Draws",
+    "Losses",
+    "Phases",
+    "Recipe",
+    "SharedSettings",
+    "batch_statistics_kept",
+    "descend",
+    "frozen",
+]

@@ -11,10 +11,12 @@ from torch import Tensor
 from torch.distributions import Dirichlet
 from torch.optim import Optimizer
 
+from aaeframe.errors import ConfigError
 from aaeframe.losses.adversarial import AdversarialLoss, Segment, gradient_penalty
 from aaeframe.model.autoencoder import Autoencoder, sample, sample_labeled
 from aaeframe.protocols import Batch, Code, Prior, SupportsFollowing, SupportsLabels
 from aaeframe.recipes.steps import descend, frozen
+from aaeframe.supports import described, is_one_hot
 
 Losses: TypeAlias = dict[str, Tensor]
 """Detached scalars by name: "reconstruction", "discriminator/<block>", "generator/<block>", "accuracy/<block>", and
@@ -42,6 +44,17 @@ class Adversary:
     """For a block of one-hot vectors: the share of a point drawn uniformly from the simplex in each prior sample."""
     weights: Mapping[str, float | Tensor] = field(default_factory=dict)
     """The weight of each block's generator loss, where losses are weighed; 1 if not given."""
+
+    def __post_init__(self) -> None:
+        """Only one-hot vectors can be softened."""
+        for name, share in self.softening.items():
+            prior = self.model.priors[name]
+            if share and not is_one_hot(prior.support):
+                raise ConfigError(
+                    f"prior.{name}.softening is for blocks of one-hot vectors, and {name!r} "
+                    f"({type(prior).__name__}) lives on {described(prior.support)}; leave it out, or take "
+                    "instance_noise"
+                )
 
     def draw(self, batch: Batch) -> Draws:
         """As many samples of each prior as the batch has rows: of the whole prior, and of the classes it tells.

@@ -1,25 +1,24 @@
-"""Sections 5 and 6 of the paper: a class and a style, with few labels or with none."""
+"""Section 5 of the paper: a class, learned from few labels, and a style."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
+from aaeframe.errors import ConfigError
 from aaeframe.losses.label_free import LabelFree
 from aaeframe.losses.reconstruction import classification_loss, reconstruction_loss
-from aaeframe.model.autoencoder import Autoencoder
-from aaeframe.protocols import Batch, Code
-from aaeframe.recipes.adversary import Adversary, Draws, Losses, detached
-from aaeframe.recipes.corruption import Corruption
-from aaeframe.recipes.steps import batch_statistics_kept, descend, of_phases
+from aaeframe.protocols import Batch, Code, Needs
+from aaeframe.recipes.adversary import Draws, Losses, detached
+from aaeframe.recipes.recipe import CLASSIFYING, Recipe
+from aaeframe.recipes.steps import batch_statistics_kept, descend
 
 
 @dataclass(frozen=True)
-class SemiSupervised:
+class SemiSupervised(Recipe):
     """q(y|x) and q(z|x) share a body; y is made categorical and z the prior of style, one adversary for each.
 
     Schedule "alternating" (the paper's): the reconstruction phase decodes the soft y beside z; the regularization
@@ -33,20 +32,21 @@ class SemiSupervised:
     Losses besides those of the phases: "classification", and of the label-free terms each by its name.
     """
 
-    model: Autoencoder
-    optimizers: Mapping[str, Optimizer]
-    adversary: Adversary
-    class_block: str
-    """The block that is y."""
-    schedule: str = "alternating"
-    corruption: Corruption = field(default_factory=Corruption)
-    label_free: LabelFree = field(default_factory=LabelFree)
-    reconstruction_weight: float | Tensor = 1.0
-    """Schedule "joint" only."""
-    classification_weight: float = 1.0
-    """Schedule "joint" only."""
+    needs: ClassVar = Needs(labels="required", class_block=True)
+    phases: ClassVar = CLASSIFYING
 
-    parameters = staticmethod(of_phases)
+    def __post_init__(self) -> None:
+        """Only images can be warped."""
+        if self.label_free.augmentation and len(self.model.data_shape) != 3:
+            raise ConfigError(
+                f"label_free.augmentation warps images (channels, height, width); this data has rows of shape "
+                f"{tuple(self.model.data_shape)}; leave it out"
+            )
+
+    @property
+    def label_free(self) -> LabelFree:
+        """The terms that need no labels."""
+        return self.shared.label_free
 
     def draw(self, batch: Batch) -> Draws:
         """The prior samples of a step, for the unlabeled rows alone."""
@@ -101,7 +101,7 @@ class SemiSupervised:
         losses = {"reconstruction": reconstruction, **found, **generator}
         if labels is not None:
             losses["classification"] = classification_loss(encoded[self.class_block][len(x) :], labels)
-            loss = loss + self.classification_weight * losses["classification"]
+            loss = loss + self.shared.classification_weight * losses["classification"]
         if self.label_free.used:
             # Batch norm made y a function of the labeled rows too, if there are some.
             terms = self._terms(x, code[self.class_block] if labels is None else None)

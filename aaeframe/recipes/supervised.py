@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
-from torch.optim import Optimizer
 
 from aaeframe.losses.reconstruction import reconstruction_loss
-from aaeframe.model.autoencoder import Autoencoder
-from aaeframe.protocols import Batch, Code
-from aaeframe.recipes.adversary import Adversary, Draws, Losses, detached
-from aaeframe.recipes.corruption import Corruption
-from aaeframe.recipes.steps import batch_statistics_kept, descend, of_phases
+from aaeframe.model.representation import WithLabel
+from aaeframe.protocols import Batch, BlockSpec, Code, Needs
+from aaeframe.recipes.adversary import Draws, Losses, detached
+from aaeframe.recipes.recipe import Recipe
+from aaeframe.recipes.steps import batch_statistics_kept, descend
 
 
 @dataclass(frozen=True)
-class Supervised:
+class Supervised(Recipe):
     """Decode the one-hot label beside the code; the code, held to the prior, has no need to tell classes.
 
     The prior is the same for every class, so that what the adversary enforces, q(z) = p(z), together with a decoder
     that knows the class, drives the class out of z. Schedules as in `Unsupervised`.
     """
 
-    model: Autoencoder
-    optimizers: Mapping[str, Optimizer]
-    adversary: Adversary
-    schedule: str = "alternating"
-    corruption: Corruption = field(default_factory=Corruption)
-    reconstruction_weight: float | Tensor = 1.0
-    """Schedule "joint" only."""
+    needs: ClassVar = Needs(labels="every")
 
-    parameters = staticmethod(of_phases)
-
-    def draw(self, batch: Batch) -> Draws:
-        """The prior samples of a step."""
-        return self.adversary.draw(batch)
+    @staticmethod
+    def representation(blocks: Mapping[str, BlockSpec], class_block: str | None, num_classes: int | None) -> WithLabel:
+        """The code and the one-hot label."""
+        assert num_classes is not None
+        return WithLabel(blocks, num_classes)
 
     def step(self, batch: Batch, draws: Draws | None = None) -> Losses:
         """One step on a minibatch whose rows are all labeled; no host synchronization."""

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import cast
+from dataclasses import KW_ONLY, dataclass
+from typing import Annotated, ClassVar, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.distributions import constraints
 
+from aaeframe.errors import ConfigError
 from aaeframe.losses.reconstruction import reconstruction_loss
-from aaeframe.model.autoencoder import Autoencoder
-from aaeframe.protocols import Batch, Code, SupportsPosterior
-from aaeframe.recipes.adversary import Adversary, Draws, Losses, detached
-from aaeframe.recipes.corruption import Corruption
-from aaeframe.recipes.steps import batch_statistics_kept, descend, of_phases
+from aaeframe.protocols import Batch, Code, Needs, SupportsPosterior
+from aaeframe.recipes.adversary import Draws, Losses, detached
+from aaeframe.recipes.recipe import Recipe
+from aaeframe.recipes.steps import batch_statistics_kept, descend
+from aaeframe.supports import unwrapped
 
 
 @dataclass(frozen=True)
-class Unsupervised:
+class Unsupervised(Recipe):
     """Adversarial autoencoding of any product of priors.
 
     Schedule "alternating" (the paper's): the reconstruction phase updates encoder and decoder; then x is encoded
@@ -34,21 +35,23 @@ class Unsupervised:
     term and the weight is of the second. Loss "posterior_entropy": - E H(q(z|x)), weighted.
     """
 
-    model: Autoencoder
-    optimizers: Mapping[str, Optimizer]
-    adversary: Adversary
-    schedule: str = "alternating"
-    corruption: Corruption = field(default_factory=Corruption)
-    reconstruction_weight: float | Tensor = 1.0
-    """Schedule "joint" only."""
-    entropy_weight: float = 0.0
-    """Of H(q(z|x)) in nats, which is raised with the reconstruction; the encoder must have a density."""
+    _: KW_ONLY
+    entropy_weight: Annotated[
+        float, Field(ge=0, description="weight of the entropy of q(z|x) in nats, which is raised; 0: none")
+    ] = 0.0
 
-    parameters = staticmethod(of_phases)
+    needs: ClassVar = Needs(labels="told")
 
-    def draw(self, batch: Batch) -> Draws:
-        """The prior samples of a step: see `Adversary.draw`."""
-        return self.adversary.draw(batch)
+    def __post_init__(self) -> None:
+        """Entropy can be raised of an encoder that has a density, on blocks of real numbers."""
+        priors = self.model.priors.values()
+        real = all(unwrapped(prior.support) is constraints.real for prior in priors)
+        if self.entropy_weight and not (real and isinstance(self.model.encoder, SupportsPosterior)):
+            raise ConfigError(
+                "entropy_weight needs an encoder whose q(z|x) has a density, on blocks of real numbers, found "
+                f"{type(self.model.encoder).__name__} and {', '.join(type(prior).__name__ for prior in priors)}; use "
+                "--encoder gaussian and priors such as gaussian, mixture or swissroll"
+            )
 
     def step(self, batch: Batch, draws: Draws | None = None) -> Losses:
         """One step on one minibatch, against `draws` or new ones; no host synchronization."""

@@ -261,7 +261,7 @@ def _likelihood(
         **_baseline("baseline-mnist-vae"),
         **more,
         # Only the Gaussian encoder has an entropy to reward, so that none is compared with it.
-        **_encoders(preset, "deterministic", "gaussian", "universal", settings=("training.entropy_weight=0.0",)),
+        **_encoders(preset, "deterministic", "gaussian", "universal", settings=("recipe.options.entropy_weight=0.0",)),
     }
     return Experiment(
         name, title, "nats", columns, ("modern",), paper, cited, samples=samples, shares_runs_with="likelihood"

@@ -17,7 +17,6 @@ from torch.distributions import constraints
 from aaeframe import data as datasets
 from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.training import data_spec, saved_components
-from aaeframe.components.recipes import ClassMetric
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
 from aaeframe.configuration import schema as configuration
@@ -31,7 +30,7 @@ from aaeframe.evaluation.evaluate import evaluate
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
 from aaeframe.evaluation.resumable import Keep
 from aaeframe.model.autoencoder import Autoencoder, Rows
-from aaeframe.protocols import Code, Prior, SupportsLabels
+from aaeframe.protocols import ClassMetric, Code, Needs, Prior, SupportsLabels
 from aaeframe.seeds import stream
 from aaeframe.storage.checkpoint import Checkpoint, newest_or_raise
 from aaeframe.storage.checkpoint_state import check_state
@@ -52,6 +51,8 @@ class Run:
 
     folder: RunFolder
     config: Config
+    needs: Needs
+    """What its recipe needs."""
     model: Autoencoder
     finished: bool
     """Whether the training reached its end."""
@@ -135,7 +136,7 @@ class Run:
 
     @property
     def _class_metric(self) -> ClassMetric | None:
-        return recipe_of(self.config).judge(self.config.data.labels)
+        return self.needs.class_metric(self.config.data.labels)
 
     def _log_access(self, split: str, purpose: str) -> None:
         """Log each use of the test rows, so that readers of a result know how many there were."""
@@ -170,7 +171,7 @@ class Run:
             seed=self.config.training.seed,
             informed=informed if self.config.data.labels else (),
             loss=self.config.training.loss,
-            knows_classes=recipe_of(self.config).labels == "every" or self._class_metric == "classification",
+            knows_classes=self.needs.labels == "every" or self._class_metric == "classification",
         )
 
 
@@ -207,14 +208,15 @@ def load(
     with saved_components(config, registry), stream(config.training.seed, "initialization"):
         built = build_priors(config, registry, priors or {}, saved.model)
         spec = data_spec(known, saved.model)
-        model = build_model(config, registry, spec, known["num_classes"], built)
+        recipe = recipe_of(config, registry)
+        model = build_model(config, registry, recipe, spec, known["num_classes"], built)
     for sentence in (*other_versions(config.plugins, registry), *configuration_changes(saved, folder, config)):
         warn(sentence)
     averaged = config.training.ema > 0 and not raw_weights
     load_model(model, saved.model, "ema." if averaged else "model.")
     finished = saved.state["batches"]["epoch"] >= config.training.epochs
     model = model.to(pick(device)).eval()
-    return Run(folder, config, model, finished, saved.state["step"], raw_weights=not averaged)
+    return Run(folder, config, recipe.needs, model, finished, saved.state["step"], raw_weights=not averaged)
 
 
 def read_config(folder: RunFolder) -> Config:

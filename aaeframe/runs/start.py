@@ -136,7 +136,15 @@ def _train(training: Training, observers: Observers) -> Run:
     except RunError as error:
         raise RunError(f"{error}. {_as_it_is_left(folder)}") from error
     model = training.evaluated.eval()
-    return Run(folder, config, model, finished, training.batches.step, raw_weights=training.average is None)
+    return Run(
+        folder,
+        config,
+        training.recipe.needs,
+        model,
+        finished,
+        training.batches.step,
+        raw_weights=training.average is None,
+    )
 
 
 def _as_it_is_left(folder: RunFolder) -> str:

@@ -67,6 +67,7 @@ from aaeframe.testing.priors import (
     check_sample_support,
     check_support_reachable,
 )
+from aaeframe.testing.recipes import RecipeCase, check_captured_step, check_losses, check_phases, check_waiting
 
 __all__ = [
     "Check",
@@ -75,8 +76,10 @@ __all__ = [
     "ImportCost",
     "NetworkCase",
     "PriorCase",
+    "RecipeCase",
     "check_batch_shape",
     "check_builds",
+    "check_captured_step",
     "check_code_blocks",
     "check_code_gradient",
     "check_code_noise",
@@ -97,10 +100,12 @@ __all__ = [
     "check_logit",
     "check_logit_gradient",
     "check_logit_labels",
+    "check_losses",
     "check_network_gradient",
     "check_network_rows",
     "check_network_state",
     "check_options",
+    "check_phases",
     "check_posterior",
     "check_prior_state",
     "check_reconstruction",
@@ -113,6 +118,7 @@ __all__ = [
     "check_sample_support",
     "check_serves_data",
     "check_support_reachable",
+    "check_waiting",
     "checks_for",
     "import_cost",
     "plan",

@@ -18,7 +18,7 @@ from aaeframe.protocols import (
     SupportsPosterior,
     supports_head,
 )
-from aaeframe.testing import densities, discriminators, encoders, labels, networks, priors
+from aaeframe.testing import densities, discriminators, encoders, labels, networks, priors, recipes
 from aaeframe.testing.factories import check_builds, check_options
 
 Checks: TypeAlias = Mapping[Callable[..., str | None], type | None]
@@ -65,6 +65,12 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         networks.check_network_gradient: None,
         networks.check_network_state: None,
         networks.check_network_rows: None,
+    },
+    "recipe": {
+        recipes.check_losses: None,
+        recipes.check_phases: None,
+        recipes.check_waiting: None,
+        recipes.check_captured_step: None,
     },
 }
 MISSING_CAPABILITY: Final[Mapping[type, str]] = {
@@ -128,6 +134,8 @@ def _cases(kind: Kind, factory: Callable[..., Any]) -> Sequence[Any]:
             return discriminators.discriminator_cases(factory)
         case "network":
             return networks.network_cases(factory)
+        case "recipe":
+            return recipes.recipe_cases(factory)
 
 
 def _checks(kind: Kind, case: Any) -> Checks:

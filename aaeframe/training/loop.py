@@ -15,7 +15,7 @@ from aaeframe.configuration.changes import as_saved
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import CheckpointError, DataError, TrainingDiverged
 from aaeframe.model.autoencoder import Autoencoder
-from aaeframe.protocols import Batch, Prior
+from aaeframe.protocols import Batch, Needs, Prior
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.checkpoint import Checkpoint, tensors_below
 from aaeframe.storage.metrics_file import MetricsFile, MetricsRow
@@ -36,6 +36,10 @@ CHECK_EVERY = 50
 
 class Recipe(Protocol):
     """The interface of a recipe that the loop uses."""
+
+    @property
+    def needs(self) -> Needs:
+        """What the recipe needs of a run."""
 
     def draw(self, batch: Batch) -> Any:
         """The prior samples that a step on this minibatch needs."""

@@ -11,7 +11,7 @@ from aaeframe.losses.adversarial import Segment
 from aaeframe.model.autoencoder import Autoencoder, sample
 from aaeframe.model.representation import Concatenate
 from aaeframe.protocols import BlockSpec, DataSpec
-from aaeframe.recipes.adversary import Adversary
+from aaeframe.recipes import Adversary, SharedSettings
 from aaeframe.recipes.unsupervised import Unsupervised
 from aaeframe_plugins.discriminators.mlp import MLP as Discriminator
 from aaeframe_plugins.encoders.deterministic import Deterministic
@@ -49,7 +49,7 @@ def posterior_of_one_point(prior, encoder_class, **options):
         }
         # A weaker R1 and faster steps leave the result to the seed and to the processor's rounding: of three seeds one
         # had 50 % of codes off the roll. With these the three had 6 to 9 %.
-        recipe = Unsupervised(model, optimizers, Adversary(model, penalty=0.3))
+        recipe = Unsupervised(model, optimizers, SharedSettings(adversary=Adversary(model, penalty=0.3)))
         x = torch.full((BATCH, 4), 0.5)
         for step in range(STEPS):
             for optimizer in optimizers.values():

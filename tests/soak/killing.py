@@ -47,7 +47,8 @@ CASES: dict[str, dict[str, Any]] = {
     "semi-supervised, streamed": {
         "prior": "y=categorical+style=gaussian(size=3)",
         "data": {"labels": 100, "max_resident_mib": 0.01},
-        "training": {"recipe": "semi-supervised", "ema": 0.9},
+        "recipe": "semi-supervised",
+        "training": {"ema": 0.9},
     },
 }
 

@@ -128,7 +128,7 @@ def test_labels_no_prior_knows_are_refused(prepared):
 def test_labels_for_the_decoder_are_needed_of_validation_rows_too(registry, tmp_path):
     data = from_arrays(TABLE, LABELS)
     bare = replace(data, validation=replace(data.validation, labels=None))
-    config = resolve(parse({"training": {"recipe": "supervised"}, "prior": "gaussian"}), registry)
+    config = resolve(parse({"recipe": "supervised", "prior": "gaussian"}), registry)
     with pytest.raises(DataError, match="decodes rows with their labels, validation rows too"):
         prepare(config, registry, bare, {}, RunFolder(tmp_path / "run"))
 
@@ -138,7 +138,8 @@ def test_one_row_has_no_spread_to_normalize_by(prepared, sizes):
     table = {
         "prior": "y=categorical+z=gaussian",
         "data": {"labels": 20},
-        "training": {"recipe": "semi-supervised", "labeled_batch_size": 10, **sizes},
+        "recipe": "semi-supervised",
+        "training": {"labeled_batch_size": 10, **sizes},
     }
     prepared(TABLE, LABELS, **table)
     with pytest.raises(ConfigError, match="batch norm needs two rows or more in each minibatch"):

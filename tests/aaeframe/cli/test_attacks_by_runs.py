@@ -213,7 +213,7 @@ def test_the_same_holds_for_a_configuration_file(cli, refused, tmp_path, evil, n
 
 
 OTHER_NAMES = {
-    ("training", "recipe"): "no recipe is named 'evil:thing'",
+    ("recipe", "component"): "no active plugin offers a recipe named 'evil:thing'",
     ("training", "schedule"): "has no schedule 'evil:thing'",
     ("training", "loss"): "training.loss: should be",
     ("training", "device"): "'evil:thing' is not a device",

@@ -92,7 +92,10 @@ BAD = {
         ["--data", "{tmp}/good.npz", "--network", "conv"],
         ["conv takes images (channels, height, width) from 8x8 up, found data of shape (4,)", "--network mlp"],
     ),
-    "recipe": (["--recipe", "unsupervisd"], ["no recipe is named 'unsupervisd'; did you mean 'unsupervised'?"]),
+    "recipe": (
+        ["--recipe", "unsupervisd"],
+        ["no active plugin offers a recipe named 'unsupervisd'", "did you mean 'unsupervised'?"],
+    ),
     "schedule": (["--schedule", "jiont"], ["has no schedule 'jiont'; did you mean 'joint'?", "alternating, joint"]),
     "precision": (["--precision", "fp16"], ["training.precision: should be 'fp32', 'tf32' or 'bf16', found 'fp16'"]),
     "tf32 on the CPU": (

@@ -66,7 +66,18 @@ def test_every_flag_reaches_the_configuration(done):
         done,
         *("--prior", "y=categorical(classes=3)+z=gaussian", "--encoder", "gaussian", "--network", "conv"),
         *("--discriminator", "spectral", "--data", "mnist", "--label-key", "y", "--labels", 7),
-        *("--recipe", "unsupervised", "--schedule", "joint", "--epochs", 3, "--batch-size", 9, "--seed", 5),
+        *(
+            "--recipe",
+            "unsupervised(entropy_weight=0.5)",
+            "--schedule",
+            "joint",
+            "--epochs",
+            3,
+            "--batch-size",
+            9,
+            "--seed",
+            5,
+        ),
         *("--device", "cpu"),
         *("--precision", "bf16", "--ema", 0.5, "--set", "training.checkpoint_every=4", "--set", "prior.z.weight=0.5"),
     )
@@ -81,7 +92,8 @@ def test_every_flag_reaches_the_configuration(done):
     assert config.discriminator.component == "aaeframe:spectral"
     assert (config.data.source, config.data.label_key, config.data.labels) == ("mnist", "y", 7)
     training = config.training
-    assert (training.recipe, training.schedule, training.epochs, training.batch_size) == ("unsupervised", "joint", 3, 9)
+    assert (training.schedule, training.epochs, training.batch_size) == ("joint", 3, 9)
+    assert (config.recipe.component, config.recipe.options) == ("aaeframe:unsupervised", {"entropy_weight": 0.5})
     assert (training.seed, training.device, training.precision, training.ema) == (5, "cpu", "bf16", 0.5)
     assert training.checkpoint_every == 4
 

@@ -41,6 +41,9 @@ class Second:
     @hookspec
     def aaeframe_networks(self): ...
 
+    @hookspec
+    def aaeframe_recipes(self): ...
+
 
 class Third(Second):
     """The hooks of an interface 3, in which the argument's old name is gone."""

@@ -82,9 +82,9 @@ def test_every_preset_says_what_it_is_and_shows_all_it_uses(name):
         assert "  " not in sentence
     assert about.deviates
     shown = presets.read_preset(name)
-    recipe = shown["training"]["recipe"]
-    assert {"data", "prior", "encoder", "network", "training", "optimizers"} <= shown.keys()
-    assert ("discriminator" in shown) == (recipe != "variational")
+    recipe = shown["recipe"]["component"]
+    assert {"data", "prior", "encoder", "network", "recipe", "training", "optimizers"} <= shown.keys()
+    assert ("discriminator" in shown) == (recipe != "aaeframe:variational")
     assert {"schedule", "epochs", "batch_size"} <= shown["training"].keys()
 
 
@@ -113,7 +113,7 @@ def test_the_papers_settings_are_sgd_with_its_momenta_in_its_order(resolved):
 
 def test_only_the_modern_presets_have_label_free_terms(resolved):
     for name, config in resolved.items():
-        classes = config.training.recipe in ("semi-supervised", "clustering", "reduction")
+        classes = config.recipe.component.partition(":")[2] in ("semi-supervised", "clustering", "reduction")
         assert config.label_free.used == (name.startswith("modern-") and classes), name
 
 
@@ -122,7 +122,7 @@ def test_a_row_is_of_the_same_experiment_in_every_family(resolved):
     assert len(rows) == 9
     for row in rows:
         family = [resolved[f"{kind}-{row}"] for kind in ("paper", "modern", "adversarial")]
-        assert len({(it.data.source, it.data.labels, it.training.recipe) for it in family}) == 1
+        assert len({(it.data.source, it.data.labels, it.recipe.component) for it in family}) == 1
         sizes = [{name: next(iter(part.options.items())) for name, part in it.prior.items()} for it in family]
         assert sizes[0] == sizes[1] == sizes[2]
 
@@ -208,7 +208,7 @@ def test_the_papers_figures_have_the_experiments_of_ours(resolved):
         assert (ours.data, ours.prior.keys()) == (papers.data, papers.prior.keys())
         assert [it.component for it in ours.prior.values()] == [it.component for it in papers.prior.values()]
     ours, papers = resolved["modern-svhn-styles"], resolved["paper-svhn-styles"]
-    assert (ours.data, ours.training.recipe) == (papers.data, papers.training.recipe)
+    assert (ours.data, ours.recipe) == (papers.data, papers.recipe)
     assert ours.prior["style"].options == papers.prior["style"].options
 
 
@@ -221,7 +221,8 @@ def test_what_is_told_of_ramps_heads_and_balance_is_what_is_set(resolved):
                     f"The weight of {block}'s generator loss grows from {part.weight.begin:g} to {part.weight.end:g},"
                     in told
                 )
-        if config.training.head_distance and not name.startswith("paper-"):
-            assert f"Heads are kept {config.training.head_distance:g} apart" in told, name
+        distance = config.recipe.options.get("head_distance")
+        if distance and not name.startswith("paper-"):
+            assert f"Heads are kept {distance:g} apart" in told, name
         if "weighs 3 in place of IMSAT's 4" in told or config.label_free.balance not in (None, 4.0):
             assert f"The entropy of the mean y weighs {config.label_free.balance:g} in place of IMSAT's 4" in told, name

@@ -11,14 +11,14 @@ from torch.optim import SGD, Adam, AdamW
 import aaeframe
 from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.optimizers import build_optimizers
-from aaeframe.components.recipes import RECIPES
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.compose import compose
-from aaeframe.configuration.resolve import resolve
+from aaeframe.configuration.resolve import recipe_of, resolve
 from aaeframe.configuration.schema import parse
 from aaeframe.errors import AaeframeError, ComponentError, ConfigError, OptionError
 from aaeframe.protocols import DataSpec
 
+RECIPES = {it.name: it.factory() for it in Registry.load().offers("recipe")}
 SMALL = {"network": "mlp(hidden=[4])", "discriminator": "mlp(hidden=[4])"}
 TABLE = DataSpec(torch.Size([3]), constraints.real, torch.zeros(3), torch.ones(3))
 
@@ -48,27 +48,28 @@ def test_a_resolved_configuration_has_full_names_and_every_option(registry):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_phase_of_a_schedule_gets_an_optimizer(registry, recipe):
     info = RECIPES[recipe]
-    for schedule, phases in info.schedules.items():
+    for schedule, phases in info.phases.items():
         table = {
-            "training": {"recipe": recipe, "schedule": schedule},
-            "data": {"labels": 100 if info.labels in ("required", "optional") else 0},
-            "label_free": {"mutual_information": 0.1 if info.class_block else 0.0},
+            "recipe": recipe,
+            "training": {"schedule": schedule},
+            "data": {"labels": 100 if info.needs.labels in ("required", "optional") else 0},
+            "label_free": {"mutual_information": 0.1 if info.needs.class_block else 0.0},
         }
-        used = [it for it in phases if it != "classification" or info.labels in ("required", "optional")]
+        used = [it for it in phases if it != "classification" or info.needs.labels in ("required", "optional")]
         assert list(resolve(compose(None, None, table), registry).optimizers) == used
 
 
 def test_phases_that_a_run_has_no_use_for_get_no_optimizer(registry):
-    table = {"training": {"recipe": "reduction", "schedule": "alternating"}}
+    table = {"recipe": "reduction", "training": {"schedule": "alternating"}}
     phases = list(resolve(compose(None, None, table), registry).optimizers)
     assert phases == ["reconstruction", "discriminator", "generator", "heads"]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_has_a_schedule_without_being_told(registry, recipe):
-    table = {"training": {"recipe": recipe}, "data": {"labels": 100 if RECIPES[recipe].labels == "required" else 0}}
+    table = {"recipe": recipe, "data": {"labels": 100 if RECIPES[recipe].needs.labels == "required" else 0}}
     schedule = resolve(compose(None, None, table), registry).training.schedule
-    assert schedule == next(iter(RECIPES[recipe].schedules))
+    assert schedule == next(iter(RECIPES[recipe].phases))
 
 
 def test_data_is_found_from_any_folder(registry, tmp_path, monkeypatch):
@@ -98,7 +99,7 @@ def test_a_block_may_have_a_discriminator_of_its_own(registry):
     prior = {"y": "categorical", "z": {"component": "gaussian", "discriminator": "spectral(hidden=[3])"}}
     config = resolve(compose(None, None, {**SMALL, "prior": prior}), registry)
     priors = build_priors(config, registry, {})
-    model = build_model(config, registry, TABLE, None, priors)
+    model = build_model(config, registry, recipe_of(config, registry), TABLE, None, priors)
     kinds = {name: type(module).__name__ for name, module in model.discriminators.items()}
     assert kinds == {"y": "MLP", "z": "Spectral"}
 
@@ -113,7 +114,14 @@ def test_a_block_may_have_a_discriminator_of_its_own(registry):
         ({"prior": "gaussian(size=0)"}, OptionError, "size=0 does not fit"),
         ({"prior": 'gaussian(size="3")'}, OptionError, 'size="3" does not fit'),
         ({"prior": {"z": {"component": "gaussian", "discriminator": "mlpp"}}}, ComponentError, "did you mean 'mlp'?"),
-        ({"training": {"recipe": "unsupervisd"}}, ConfigError, "did you mean 'unsupervised'?"),
+        ({"recipe": "unsupervisd"}, ComponentError, "did you mean 'unsupervised'?"),
+        (
+            {"recipe": "reduction(head_distanc=2.0)"},
+            OptionError,
+            "no option 'head_distanc'; did you mean 'head_distance'?",
+        ),
+        ({"recipe": "reduction(head_distance=0)"}, OptionError, "head_distance=0 does not fit"),
+        ({"recipe": 'variational(likelihood="poisson")'}, OptionError, 'likelihood="poisson" does not fit'),
         (
             {"training": {"schedule": "jont"}},
             ConfigError,
@@ -122,7 +130,7 @@ def test_a_block_may_have_a_discriminator_of_its_own(registry):
         (
             {"training": {"schedule": "joint"}, "optimizers": {"generator": {}}},
             ConfigError,
-            "schedule 'joint' of recipe 'unsupervised' has the phases autoencoder, discriminator",
+            "schedule 'joint' of recipe 'aaeframe:unsupervised' has the phases autoencoder, discriminator",
         ),
         (
             {"prior": {"z": {"component": "gaussian", "weight": 2.0}}},
@@ -190,19 +198,19 @@ def test_a_prior_from_python_is_asked_for_again(registry):
 def test_discriminators_of_blocks_that_know_classes_are_told_them(registry):
     config = resolve(compose(None, None, {**SMALL, "prior": "gaussian+mixture(components=4)"}), registry)
     priors = build_priors(config, registry, {})
-    told = build_model(config, registry, TABLE, 4, priors).discriminators
+    told = build_model(config, registry, recipe_of(config, registry), TABLE, 4, priors).discriminators
     assert told["mixture"].body.num_classes == 4
     assert told["gaussian"].body.num_classes is None
-    untold = build_model(config, registry, TABLE, None, priors).discriminators
+    untold = build_model(config, registry, recipe_of(config, registry), TABLE, None, priors).discriminators
     assert untold["mixture"].body.num_classes is None
     with pytest.raises(ConfigError, match="knows 4 classes, but the data has 10"):
-        build_model(config, registry, TABLE, 10, priors)
+        build_model(config, registry, recipe_of(config, registry), TABLE, 10, priors)
 
 
 def test_a_network_that_does_not_fit_the_data(registry):
     config = resolve(compose(None, None, {"network": "conv"}), registry)
     with pytest.raises(OptionError, match=r"conv takes images .* found data of shape"):
-        build_model(config, registry, TABLE, None, build_priors(config, registry, {}))
+        build_model(config, registry, recipe_of(config, registry), TABLE, None, build_priors(config, registry, {}))
 
 
 def test_optimizers_are_those_of_the_configuration():

@@ -223,8 +223,6 @@ def test_a_wrong_weight_says_where_and_what_once(weight, message):
         ({"label_free": {"vat": 1}}, "label_free: unknown key 'vat'; known: virtual_adversarial, radius"),
         ({"training": {"input_dropout": 1.0}}, "training.input_dropout: should be less than 1"),
         ({"training": {"initial_std": 0}}, "training.initial_std: should be greater than 0"),
-        ({"training": {"head_distance": 0}}, "training.head_distance: should be greater than 0"),
-        ({"training": {"likelihood": "poisson"}}, "training.likelihood: should be 'bernoulli' or 'gaussian'"),
         ({"prior": {"y": {"component": "p", "softening": 1.0}}}, "prior.y.softening: should be less than 1"),
     ],
 )

@@ -8,20 +8,23 @@ import sys
 
 import pytest
 
-from aaeframe.components.recipes import RECIPES
+from aaeframe.components.registry import Registry
+from aaeframe.configuration.resolve import resolve
 from aaeframe.configuration.schema import parse
 from aaeframe.configuration.unused import phases_of, refuse_unused
-from aaeframe.errors import ConfigError
+from aaeframe.errors import ConfigError, OptionError
 
+REGISTRY = Registry.load()
+RECIPES = {it.name: it.factory() for it in REGISTRY.offers("recipe")}
 CLASSES = ["semi-supervised", "clustering", "reduction"]
-ADVERSARIAL = [name for name, info in RECIPES.items() if info.adversarial]
+ADVERSARIAL = [name for name, info in RECIPES.items() if info.needs.adversarial]
 
 
 def config_of(recipe, *, labels=None, schedule=None, training=None, **table):
     info = RECIPES[recipe]
-    labels = 50 * (info.labels == "required") if labels is None else labels
-    settings = {"recipe": recipe, "schedule": schedule or next(iter(info.schedules)), **(training or {})}
-    return parse({"data": {"labels": labels}, "training": settings, **table})
+    labels = 50 * (info.needs.labels == "required") if labels is None else labels
+    settings = {"schedule": schedule or next(iter(info.phases)), **(training or {})}
+    return parse({"data": {"labels": labels}, "recipe": recipe, "training": settings, **table})
 
 
 def checked(recipe, **table):
@@ -36,7 +39,7 @@ def refused(recipe, message, **table):
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("schedule", ["alternating", "joint"])
 def test_a_recipe_with_what_it_needs_and_no_more_is_taken(recipe, schedule):
-    if schedule in RECIPES[recipe].schedules:
+    if schedule in RECIPES[recipe].phases:
         checked(recipe, schedule=schedule)
 
 
@@ -46,7 +49,7 @@ def test_a_recipe_with_what_it_needs_and_no_more_is_taken(recipe, schedule):
 @pytest.mark.parametrize(
     ("recipe", "labels", "message"),
     [
-        ("semi-supervised", 0, "'semi-supervised' learns from labels; give --labels N, or take the recipe clustering"),
+        ("semi-supervised", 0, "'semi-supervised' learns from labels; give --labels N, or use a recipe without"),
         ("supervised", 50, "'supervised' uses the label of every training row; leave --labels out"),
         ("clustering", 50, "'clustering' uses no labels; leave --labels out"),
         ("variational", 50, "'variational' uses no labels; leave --labels out"),
@@ -102,7 +105,6 @@ def test_where_nothing_is_classified_classification_weighs_nothing(recipe):
 def test_the_variational_recipe_has_one_weight_of_its_own():
     refused("variational", "training.reconstruction_weight is not used", training={"reconstruction_weight": 1.0})
     refused("variational", "prior.z.weight is not used", prior={"z": {"component": "p", "weight": 1.0}})
-    checked("variational", training={"kl_weight": 0.5})
 
 
 # What belongs to some recipes.
@@ -110,15 +112,8 @@ def test_the_variational_recipe_has_one_weight_of_its_own():
 
 @pytest.mark.parametrize("recipe", [it for it in RECIPES if it not in CLASSES])
 def test_what_is_about_a_class_goes_with_a_class(recipe):
-    users = "those that have: semi-supervised, clustering, reduction"
-    refused(
-        recipe, f"label_free is not used: recipe {recipe!r} has no class; {users}", label_free={"augmentation": 1.0}
-    )
-    refused(
-        recipe,
-        f"training.class_block is not used: recipe {recipe!r} has no class; {users}",
-        training={"class_block": "y"},
-    )
+    refused(recipe, f"label_free is not used: recipe {recipe!r} has no class", label_free={"augmentation": 1.0})
+    refused(recipe, f"training.class_block is not used: recipe {recipe!r} has no class", training={"class_block": "y"})
 
 
 @pytest.mark.parametrize("recipe", CLASSES)
@@ -128,14 +123,22 @@ def test_a_class_has_use_for_both(recipe):
 
 @pytest.mark.parametrize(
     ("key", "value", "owner"),
-    [("head_distance", 2.0, "reduction"), ("likelihood", "gaussian", "variational"), ("kl_weight", 0.5, "variational")],
+    [
+        ("entropy_weight", 0.5, "unsupervised"),
+        ("head_distance", 2.0, "reduction"),
+        ("likelihood", "gaussian", "variational"),
+        ("kl_weight", 0.5, "variational"),
+    ],
 )
 def test_what_belongs_to_one_recipe_is_refused_elsewhere(key, value, owner):
     for recipe in RECIPES:
+        config = config_of(recipe)
+        config = config.model_copy(update={"recipe": config.recipe.model_copy(update={"options": {key: value}})})
         if recipe == owner:
-            checked(recipe, training={key: value})
+            assert resolve(config, REGISTRY).recipe.options[key] == value
         else:
-            refused(recipe, f"training.{key} is not used: it belongs to recipe '{owner}'", training={key: value})
+            with pytest.raises(OptionError, match=f"the recipe '{recipe}' of aaeframe .* has no option '{key}'"):
+                resolve(config, REGISTRY)
 
 
 @pytest.mark.parametrize("recipe", ADVERSARIAL)

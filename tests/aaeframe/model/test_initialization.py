@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations
 from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.training import prepare
 from aaeframe.components.registry import Registry
-from aaeframe.configuration.resolve import resolve
+from aaeframe.configuration.resolve import recipe_of, resolve
 from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
 from aaeframe.model.initialization import draw_weights
@@ -116,7 +116,7 @@ def test_the_prior_is_not_the_models_to_draw(tmp_path):
 
 
 def test_cluster_heads_keep_their_standard_normal(tmp_path):
-    table = {"prior": "y=categorical(classes=200)+z=gaussian", "training": {"recipe": "reduction", "initial_std": 0.01}}
+    table = {"prior": "y=categorical(classes=200)+z=gaussian", "recipe": "reduction", "training": {"initial_std": 0.01}}
     model = built(tmp_path, {}, **table)
     assert model.representation.weight.std().item() == pytest.approx(1, rel=0.2)
 
@@ -125,5 +125,7 @@ def test_what_a_component_draws_itself_is_kept_if_nothing_is_said():
     registry = Registry.load()
     config = resolve(parse({"prior": "gaussian", "network": "mlp(hidden=[30])"}), registry)
     data = from_arrays(np.zeros((100, 8), np.float32) + np.arange(100)[:, None].astype(np.float32))
-    model = build_model(config, registry, data.spec, None, build_priors(config, registry, {}))
+    model = build_model(
+        config, registry, recipe_of(config, registry), data.spec, None, build_priors(config, registry, {})
+    )
     assert all(it.bias.any() for it in model.modules() if isinstance(it, nn.Linear))

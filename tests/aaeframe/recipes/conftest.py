@@ -11,7 +11,6 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from aaeframe.assembly.training import prepare
-from aaeframe.components.recipes import RECIPES
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.resolve import resolve
 from aaeframe.configuration.schema import parse
@@ -19,6 +18,7 @@ from aaeframe.data import from_arrays
 from aaeframe.seeds import stream
 from aaeframe.storage.run_folder import RunFolder
 
+RECIPES = {it.name: it.factory() for it in Registry.load().offers("recipe")}
 LABELS = np.arange(300) % 10
 ROWS = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32) + LABELS[:, None]
 IMAGES = np.random.default_rng(1).integers(0, 256, size=(300, 8, 8), dtype=np.uint8)
@@ -26,11 +26,11 @@ UNLABELED, LABELED = 30, 20
 """Rows in a batch."""
 
 
-def table_of(recipe, labels, prior, **table):
+def table_of(recipe, labels, prior, options=None, **table):
     """The configuration of a small run."""
-    known = RECIPES[recipe]
+    known = RECIPES[recipe].needs
     labels = 50 * (known.labels == "required") if labels is None else labels
-    training = {"recipe": recipe, "batch_size": UNLABELED, "device": "cpu", **table.pop("training", {})}
+    training = {"batch_size": UNLABELED, "device": "cpu", **table.pop("training", {})}
     if labels:
         training["labeled_batch_size"] = LABELED
     return {
@@ -39,6 +39,7 @@ def table_of(recipe, labels, prior, **table):
         "network": "mlp(hidden=[16])",
         "discriminator": "mlp(hidden=[8])",
         "data": {"labels": labels},
+        "recipe": {"component": recipe, "options": options or {}},
         "training": training,
         **table,
     }

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from aaeframe.components.recipes import RECIPES
+from aaeframe.components.registry import Registry
 from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
 from aaeframe.losses.reconstruction import reconstruction_loss
@@ -18,6 +18,7 @@ from aaeframe.storage.checkpoint import latest
 from aaeframe.storage.metrics_file import MetricsFile
 from aaeframe.training.cuda_graph import WARM_UP, GraphedStep
 
+RECIPES = {it.name: it.factory() for it in Registry.load().offers("recipe")}
 CASES = [
     ("unsupervised", "alternating", 0),
     ("unsupervised", "joint", 0),
@@ -41,13 +42,15 @@ ADVERSARIAL = ("discriminator", "accuracy", "generator")
 def extras(recipe, **training):
     """Noise, dropout, and where there is a class, label-free terms."""
     terms = (
-        {"label_free": {"virtual_adversarial": 1.0, "mutual_information": 0.1}} if RECIPES[recipe].class_block else {}
+        {"label_free": {"virtual_adversarial": 1.0, "mutual_information": 0.1}}
+        if RECIPES[recipe].needs.class_block
+        else {}
     )
     return {"training": {"input_noise": 0.1, "input_dropout": 0.2, **training}, **terms}
 
 
 def test_no_recipe_is_left_out():
-    schedules = {(name, schedule) for name, info in RECIPES.items() for schedule in info.schedules}
+    schedules = {(name, schedule) for name, info in RECIPES.items() for schedule in info.phases}
     assert {(recipe, schedule) for recipe, schedule, _ in CASES} == schedules
 
 
@@ -60,7 +63,7 @@ def test_losses_are_detached_scalars_of_the_same_names_at_every_step(prepared, r
         expected = {"reconstruction", "negative_log_likelihood", "divergence/z"}
     else:
         expected = {"reconstruction", *(f"{kind}/{block}" for kind in ADVERSARIAL for block in blocks)}
-        expected |= {"virtual_adversarial", "mutual_information"} if RECIPES[recipe].class_block else set()
+        expected |= {"virtual_adversarial", "mutual_information"} if RECIPES[recipe].needs.class_block else set()
         expected |= {"classification"} if labels else set()
         expected |= {"repulsion"} if recipe == "reduction" else set()
     for losses in steps:
@@ -173,7 +176,7 @@ ENCODERS = ["deterministic", "gaussian", "universal(hidden=[8])"]
 @pytest.mark.parametrize("network", ["mlp(hidden=[16])", "conv(channels=[4], hidden=8)"])
 @pytest.mark.parametrize(
     ("recipe", "schedule", "labels", "encoder"),
-    [(*case, it) for case in CASES for it in (ENCODERS if RECIPES[case[0]].adversarial else ["gaussian"])],
+    [(*case, it) for case in CASES for it in (ENCODERS if RECIPES[case[0]].needs.adversarial else ["gaussian"])],
 )
 def test_every_encoder_and_network_will_do(prepared, rows, recipe, schedule, labels, encoder, network):
     training = prepared(
@@ -261,7 +264,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path, registry, rows,
         ramp = {"begin": 0.03, "end": 0.5, "after": 0.25, "until": 0.75}
         whole["training"]["reconstruction_weight"] = ramp
         whole["prior"] = {"z": {"component": "gaussian", "weight": ramp, "instance_noise": 0.3}}
-        if RECIPES[recipe].class_block:
+        if RECIPES[recipe].needs.class_block:
             whole["prior"]["y"] = {"component": "categorical", "weight": ramp, "softening": 0.1}
     config, data = parse(whole), from_arrays(rows.x, rows.labels)
 

@@ -7,14 +7,14 @@ import math
 import pytest
 import torch
 
-from aaeframe.errors import ConfigError
+from aaeframe.errors import ConfigError, OptionError
 
 SCHEDULES = ["alternating", "joint"]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_cost_is_the_entropy_of_the_posterior(prepared, schedule):
-    training = prepared("unsupervised", schedule, encoder="gaussian", training={"entropy_weight": 0.5})
+    training = prepared("unsupervised", schedule, encoder="gaussian", options={"entropy_weight": 0.5})
     model = training.model
     torch.nn.init.zeros_(model.encoder.scale["z"].weight)
     torch.nn.init.constant_(model.encoder.scale["z"].bias, 0.0)  # a standard deviation of log 2 + 0.001
@@ -27,7 +27,7 @@ def test_the_cost_is_the_entropy_of_the_posterior(prepared, schedule):
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_entropy_is_raised(prepared, schedule):
     def scale(weight):
-        training = prepared("unsupervised", schedule, encoder="gaussian", training={"entropy_weight": weight})
+        training = prepared("unsupervised", schedule, encoder="gaussian", options={"entropy_weight": weight})
         for _ in range(60):
             training.recipe.step(training.batches.next())
         batch = training.batches.next()
@@ -47,9 +47,9 @@ def test_without_a_weight_nothing_is_lost_or_said(prepared):
 )
 def test_it_needs_a_density_on_real_numbers(prepared, parts):
     with pytest.raises(ConfigError, match=r"entropy_weight needs an encoder whose q\(z\|x\) has a density"):
-        prepared("unsupervised", **parts, training={"entropy_weight": 1.0})
+        prepared("unsupervised", **parts, options={"entropy_weight": 1.0})
 
 
 def test_it_belongs_to_the_recipe_unsupervised(prepared):
-    with pytest.raises(ConfigError, match="entropy_weight is not used: it belongs to recipe 'unsupervised'"):
-        prepared("variational", training={"entropy_weight": 1.0})
+    with pytest.raises(OptionError, match=r"the recipe 'variational' of aaeframe .* has no option 'entropy_weight'"):
+        prepared("variational", options={"entropy_weight": 1.0})

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import aaeframe
-from aaeframe.components.recipes import RECIPES
 from aaeframe.data import load
 from aaeframe.evaluation import leakage, sliced_wasserstein
 from aaeframe.evaluation.class_reports import class_reports
@@ -43,7 +42,8 @@ def trained(tmp_path_factory):
                 "discriminator": "mlp(hidden=[64, 64])",
                 "optimizers": {"autoencoder": FAST},
                 **table,
-                "training": {"recipe": recipe, "schedule": "joint", "seed": SEED, **table.get("training", {})},
+                "recipe": recipe,
+                "training": {"schedule": "joint", "seed": SEED, **table.get("training", {})},
             }
             runs[key] = aaeframe.train(
                 "digits",
@@ -67,7 +67,7 @@ def one_draw(run, rows, name="codes"):
 
 def judged(run, digits):
     """The class block of held-out rows, as `evaluate` judges it."""
-    judge = RECIPES[run.config.training.recipe].judge(run.config.data.labels)
+    judge = run.needs.class_metric(run.config.data.labels)
     return class_reports(run.model, digits, digits.test, one_draw(run, digits.test), SEED, judge)
 
 
@@ -243,8 +243,8 @@ def probe(codes, digits):
 
 @pytest.mark.parametrize("prior", ["gaussian", "mixture"])
 def test_the_variational_autoencoder_reconstructs_and_meets_its_prior(trained, digits, prior):
-    settings = {"likelihood": "gaussian", "kl_weight": 0.05}
-    run = trained("variational", prior, epochs=30, encoder="gaussian", training=settings)
+    recipe = 'variational(likelihood="gaussian", kl_weight=0.05)'
+    run = trained(recipe, prior, epochs=30, encoder="gaussian")
     first, *_, last = MetricsFile(run.folder.metrics).rows()
     assert reconstruction(run) < 0.65
     assert last["negative_log_likelihood"] < first["negative_log_likelihood"] - 1

@@ -8,7 +8,6 @@ import re
 import pytest
 import torch
 
-from aaeframe.assembly.recipe_parts import HEAD_DISTANCE
 from aaeframe.errors import ConfigError
 from aaeframe.recipes.reduction import repulsion
 
@@ -98,7 +97,7 @@ def standing(prepared, heads, distance):
         "reduction",
         "joint",
         prior=f"y=categorical(classes={len(heads)})+z=gaussian",
-        training={"head_distance": distance},
+        options={"head_distance": distance},
         optimizers={"heads": "sgd(lr=0.5, momentum=0.0)"},
     )
     with torch.no_grad():
@@ -128,8 +127,8 @@ def test_in_the_end_all_heads_stand_apart(prepared):
 
 
 def test_the_distance_is_that_of_the_run_or_6(prepared):
-    assert prepared("reduction", training={"head_distance": 2.5}).recipe.distance == 2.5
-    assert prepared("reduction").recipe.distance == HEAD_DISTANCE == 6.0
+    assert prepared("reduction", options={"head_distance": 2.5}).recipe.head_distance == 2.5
+    assert prepared("reduction").recipe.head_distance == 6.0
 
 
 def test_heads_are_drawn_from_a_standard_normal(prepared):

@@ -96,8 +96,8 @@ def test_encoder_and_decoder_move_and_there_is_nothing_else(prepared, watch, pri
     assert moved == {"autoencoder": {name for name, _ in training.model.named_parameters()}}
 
 
-def images(prepared, rows, **training):
-    return prepared("variational", data=(rows.images,), training=training)
+def images(prepared, rows, **options):
+    return prepared("variational", data=(rows.images,), options=options)
 
 
 @pytest.mark.parametrize("kl_weight", [None, 0.25])
@@ -155,8 +155,8 @@ def test_no_value_is_checked_on_the_device(prepared, watch, prior):
 
 
 def test_the_likelihood_is_that_of_the_data_if_nothing_is_said(prepared, rows):
-    assert images(prepared, rows).recipe.likelihood == "bernoulli"
-    assert prepared("variational").recipe.likelihood == "gaussian"
+    assert images(prepared, rows).recipe.likelihood_of_data == "bernoulli"
+    assert prepared("variational").recipe.likelihood_of_data == "gaussian"
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
@@ -180,17 +180,15 @@ def test_in_bf16_a_confident_decoder_is_not_punished_for_the_rounding(prepared, 
 
 @pytest.mark.parametrize("encoder", ["deterministic", "universal(hidden=[8])"])
 def test_an_encoder_without_density_is_refused(prepared, encoder):
-    name = encoder.partition("(")[0]
-    with pytest.raises(
-        ConfigError, match=f"q\\(z\\|x\\) has a density, and 'aaeframe:{name}' has none; use --encoder gau"
-    ):
+    name = encoder.partition("(")[0].capitalize()
+    with pytest.raises(ConfigError, match=f"q\\(z\\|x\\) has a density, and {name} has none; use --encoder gau"):
         prepared("variational", encoder=encoder)
 
 
 def test_a_prior_without_density_is_refused(prepared):
     with pytest.raises(
         ConfigError,
-        match=r"needs the density of every prior, and that of block 'z' \(aaeframe:swissroll\) has no log_prob",
+        match=r"needs the density of every prior, and that of block 'z' \(SwissRoll\) has no log_prob",
     ):
         prepared("variational", prior="z=swissroll")
 
@@ -198,7 +196,7 @@ def test_a_prior_without_density_is_refused(prepared):
 def test_a_prior_off_the_real_line_is_refused(prepared):
     with pytest.raises(
         ConfigError,
-        match=r"needs priors on real numbers, and block 'y' \(aaeframe:categorical\) lives on OneHot.*; use an",
+        match=r"needs priors on real numbers, and block 'y' \(OneHotCategorical\) lives on OneHot.*; use an",
     ):
         prepared("variational", prior="y=categorical+z=gaussian")
 
@@ -260,7 +258,7 @@ def test_bernoulli_is_for_data_between_0_and_1(prepared):
     with pytest.raises(
         ConfigError, match=re.escape("'bernoulli' is for data in [0, 1]; this data is standardized: 'gaussian'")
     ):
-        prepared("variational", training={"likelihood": "bernoulli"})
+        prepared("variational", options={"likelihood": "bernoulli"})
 
 
 # Priors on a device. There is no GPU here; the device "meta" tells where a tensor is as well.

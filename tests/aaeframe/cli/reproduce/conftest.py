@@ -29,8 +29,9 @@ component = "mlp"
 options = {{ hidden = [8] }}
 [data]
 source = "digits"
+[recipe]
+component = "{recipe}"
 [training]
-recipe = "{recipe}"
 schedule = "joint"
 epochs = 2
 batch_size = 600
