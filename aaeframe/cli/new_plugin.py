@@ -18,7 +18,7 @@ def new(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Name of the component, such as torus; the package is aaeframe-torus.")
     ],
-    kind: Annotated[str, typer.Option(metavar="KIND", help="prior, encoder, discriminator or network.")],
+    kind: Annotated[str, typer.Option(metavar="KIND", help="prior, encoder, discriminator, network or recipe.")],
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder to write; default: ./aaeframe-NAME.")
     ] = None,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 app = App()
 
 KindOption = Annotated[
-    str | None, typer.Option("--kind", metavar="KIND", help="encoder, prior, discriminator or network.")
+    str | None, typer.Option("--kind", metavar="KIND", help="encoder, prior, discriminator, network or recipe.")
 ]
 
 

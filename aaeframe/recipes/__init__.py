@@ -1,6 +1,6 @@
 """The training procedures, one file each, which read like the paper."""
 
-from aaeframe.recipes.adversary import Adversary, Draws, Losses
+from aaeframe.recipes.adversary import Adversary, Draws, Losses, detached
 from aaeframe.recipes.corruption import Corruption
 from aaeframe.recipes.recipe import Phases, Recipe, SharedSettings
 from aaeframe.recipes.steps import batch_statistics_kept, descend, frozen
@@ -15,5 +15,6 @@ __all__ = [
     "SharedSettings",
     "batch_statistics_kept",
     "descend",
+    "detached",
     "frozen",
 ]

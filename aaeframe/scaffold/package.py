@@ -48,6 +48,7 @@ STARTS: Final[Mapping[Kind, Start]] = {
     "encoder": Start("z = f(x) + scale eps, noise of one size for all x", "scale=0.5"),
     "discriminator": Start("two leaky ReLU layers; labels are embedded", "hidden=100"),
     "network": Start("residual layers each way; any data", "width=100"),
+    "recipe": Start("adversarial autoencoding with the absolute error", "weight=2"),
 }
 
 

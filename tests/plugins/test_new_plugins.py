@@ -62,6 +62,7 @@ def test_its_own_tests_pass(made):
         "tests/test_my_encoder.py::test_conformance[encoder:my-encoder:code-noise]",
         "tests/test_my_discriminator.py::test_conformance[discriminator:my-discriminator:logit-labels[labels]]",
         "tests/test_my_network.py::test_conformance[network:my-network:reconstruction-range[image]]",
+        "tests/test_my_recipe.py::test_conformance[recipe:my-recipe:phases[joint]]",
     ):
         assert f"{expected} PASSED" in out
     assert "warning" not in out
@@ -71,6 +72,7 @@ def test_it_passes_its_checks_and_trains_among_its_like(made, tmp_path):
     environment, _ = made
     run = tmp_path / "run"
     options = {"prior": "radius=3", "encoder": "scale=0.5", "discriminator": "hidden=8", "network": "width=8"}
+    options["recipe"] = "weight=2"
     parts = [f"--{kind}={name}({options[kind]})" for kind, name in NAMES.items()]
 
     *checks, train = environment.run(
