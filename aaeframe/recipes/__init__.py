@@ -2,7 +2,7 @@
 
 from aaeframe.recipes.adversary import Adversary, Draws, Losses, detached
 from aaeframe.recipes.corruption import Corruption
-from aaeframe.recipes.recipe import Phases, Recipe, SharedSettings
+from aaeframe.recipes.recipe import Optimizers, Phases, Recipe, SharedSettings
 from aaeframe.recipes.steps import batch_statistics_kept, descend, frozen
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Corruption",
     "Draws",
     "Losses",
+    "Optimizers",
     "Phases",
     "Recipe",
     "SharedSettings",

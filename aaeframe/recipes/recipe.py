@@ -21,6 +21,7 @@ from aaeframe.recipes.corruption import Corruption
 from aaeframe.recipes.steps import of_phases
 
 Phases: TypeAlias = Mapping[str, tuple[str, ...]]
+Optimizers: TypeAlias = Mapping[str, Optimizer]
 
 AUTOENCODING: Final[Phases] = MappingProxyType(
     {
@@ -67,7 +68,7 @@ class Recipe:
     """
 
     model: Autoencoder
-    optimizers: Mapping[str, Optimizer]
+    optimizers: Optimizers
     """By the phases of the schedule."""
     shared: SharedSettings = field(default_factory=SharedSettings)
 

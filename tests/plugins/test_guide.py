@@ -91,7 +91,8 @@ def environment(new_environment, workshop):
 def test_every_block_is_held_to_something():
     assert {block.language for block in BLOCKS} == {"python", "toml", "sh"}
     assert [
-        *("aaeframe_arcs", "aaeframe_cloud", "aaeframe_dropped", "aaeframe_laplace", "aaeframe_linear"),
+        *("aaeframe_arcs", "aaeframe_cloud", "aaeframe_contractive", "aaeframe_dropped", "aaeframe_laplace"),
+        "aaeframe_linear",
         *("aaeframe_quadratic", "aaeframe_ray", "aaeframe_torus"),
     ] == PLUGINS
     assert list(TESTS) == ["test_torus.py"]
@@ -151,7 +152,7 @@ def test_the_factories_get_what_the_code_gives(kind):
         assert found == positional(shown.args.args), offer.full_name
     assert len(shown.args.kwonlyargs) == 1
     assert ast.unparse(shown.returns) == kind.capitalize()
-    in_manual = re.search(rf"^    {kind}\((.*)\) +-> aaeframe.protocols.(\w+)$", hookspecs.__doc__, re.M)
+    in_manual = re.search(rf"^    {kind}\((.*)\) +-> aaeframe\.(?:protocols|recipes)\.(\w+)$", hookspecs.__doc__, re.M)
     assert in_manual[1].replace("*, ...", "").rstrip(", ") == ", ".join(
         f"{name}: {annotation}" for name, annotation in positional(shown.args.args).items()
     )
@@ -166,5 +167,5 @@ def test_the_public_modules_are_those_that_first_party_plugins_may_use():
     sentence = GUIDE.partition("Public are ")[2].partition(";")[0]
     named = re.findall(r"`(aaeframe[.\w]*)`", sentence)
     layers = (ROOT / "tests" / "test_layers.py").read_text()
-    (allowed,) = (ast.literal_eval(it) for it in re.findall(r"public = (\{.*?\})", layers))
-    assert set(named) == allowed | {"aaeframe.testing"}
+    found = (ast.literal_eval(it) for it in re.findall(r"(?:public|for_recipes) = (\{.*?\})", layers))
+    assert set(named) == set().union(*found) | {"aaeframe.testing"}
