@@ -133,7 +133,7 @@ BAD = {
     ),
     "phase of another schedule": (
         ["--schedule", "joint", "--set", "optimizers.generator.lr=0.1"],
-        ["of recipe 'unsupervised' has the phases autoencoder, discriminator"],
+        ["of recipe 'aaeframe:unsupervised' has the phases autoencoder, discriminator"],
     ),
     "weight without a sum": (
         ["--set", "prior.gaussian.weight=2.0"],

@@ -95,7 +95,8 @@ def test_the_joint_loss_is_the_weighted_sum(prepared):
 
 def test_every_row_must_have_a_label(prepared, rows):
     with pytest.raises(
-        DataError, match=r"recipe 'supervised' uses labels, but the data arrays has no labels; take the recipe unsup"
+        DataError,
+        match=r"recipe 'aaeframe:supervised' uses labels, but the data arrays has no labels; use a recipe without",
     ):
         prepared("supervised", data=(rows.x,))
 
