@@ -35,7 +35,7 @@ TORCH_FREE = {
     *(f"aaeframe.configuration.{it}" for it in ("schema", "shorthand", "compose", "unused", "changes", "presets")),
     *("aaeframe.configuration.resolve", "aaeframe.storage.checkpoint_state"),
     *("aaeframe_plugins", "aaeframe_plugins.priors", "aaeframe_plugins.encoders"),
-    *("aaeframe_plugins.discriminators", "aaeframe_plugins.networks"),
+    *("aaeframe_plugins.discriminators", "aaeframe_plugins.networks", "aaeframe_plugins.recipes"),
 }
 HEAVY = {"torch", "triton", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "pooch", "safetensors"}
 
