@@ -292,8 +292,8 @@ def test_a_distribution_that_lies_in_the_run_is_not_installed(cli, done, run, mo
 )
 def test_what_a_run_says_it_was_made_with_commands_neither_pip_nor_the_shell(cli, refused, run, name, version):
     configure(run, "plugins", value={name: version})
-    refused(cli("plugins", "list", "--requirements", "--run", run), "is no ")
-    refused(cli("sample", run), "is no ")
+    refused(cli("plugins", "list", "--requirements", "--run", run), "is not a valid ")
+    refused(cli("sample", run), "is not a valid ")
 
 
 def test_what_a_file_holds_commands_no_terminal(cli, refused, run):
