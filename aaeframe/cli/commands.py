@@ -66,10 +66,8 @@ class App(typer.Typer):
 
 def _component_names(context: typer.Context) -> Mapping[str, str]:
     """The names of the installed components by kind, as text."""
-    from aaeframe.components.recipes import RECIPES
     from aaeframe.components.registry import KINDS, Registry
 
     registry = Registry.load((context.obj or {}).get("no_plugins", ()))
-    names: dict[str, list[str]] = {"recipe": [*RECIPES]}
-    names |= {kind: [registry.shortest_name(it) for it in registry.offers(kind)] for kind in KINDS}
+    names = {kind: [registry.shortest_name(it) for it in registry.offers(kind)] for kind in KINDS}
     return {kind: ", ".join(found) or "none" for kind, found in names.items()}
