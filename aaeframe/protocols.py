@@ -60,8 +60,8 @@ class Batch:
 
 
 Labels: TypeAlias = Literal["none", "told", "required", "optional", "every"]
-"""How a recipe uses labels: not at all; tells them to discriminators; must have some to classify; classifies if there
-are some; gives those of all rows to the decoder."""
+"""The use that a recipe makes of labels: none; told to discriminators; some required, to classify; some optional, to
+classify if given; those of every row, given to the decoder."""
 
 ClassMetric: TypeAlias = Literal["classification", "clustering"]
 """Whether the categories of a class block are the classes, or clusters that take a class each."""
@@ -69,7 +69,7 @@ ClassMetric: TypeAlias = Literal["classification", "clustering"]
 
 @dataclass(frozen=True)
 class Needs:
-    """What a recipe needs of a run."""
+    """The requirements of a recipe."""
 
     labels: Labels = "none"
     class_block: bool = False
@@ -78,18 +78,18 @@ class Needs:
     """Whether each block has a discriminator."""
 
     def class_metric(self, labels: int) -> ClassMetric | None:
-        """How the class block is evaluated in a run with so many labels; None without a class block."""
+        """The metric of the class block with so many labels; None without a class block."""
         if not self.class_block:
             return None
         return "classification" if labels else "clustering"
 
 
 class RecipeClass(Protocol):
-    """What a configuration must know of a recipe: attributes of its class, see `aaeframe.recipes.Recipe`."""
+    """A recipe as a configuration sees it: attributes of its class, see `aaeframe.recipes.Recipe`."""
 
     @property
     def needs(self) -> Needs:
-        """What the recipe needs of a run."""
+        """The requirements of the recipe."""
 
     @property
     def phases(self) -> Mapping[str, tuple[str, ...]]:

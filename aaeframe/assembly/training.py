@@ -116,7 +116,7 @@ def saved_components(config: Config, registry: Registry) -> Iterator[None]:
 
 
 def _versions(config: Config, registry: Registry) -> dict[str, str]:
-    """Those of Python, of what computes, and of the distributions that the run uses."""
+    """The versions of Python, of the computing libraries, and of the distributions that the run uses."""
     used = {name: it for name, it in installed(registry).items() if name in {"aaeframe", *config.plugins}}
     computing = {name: version(name) for name in ("numpy", "safetensors", "torch")}
     return {"python": platform.python_version(), **dict(sorted({**computing, **used}.items()))}
@@ -171,7 +171,7 @@ def _fingerprint(dataset: Dataset) -> str:
 
 
 def _digest(split: Split) -> bytes:
-    """Of the shape of a split, all its rows up to 64 MiB and so many spread over more, and all labels."""
+    """A digest of a split's shape and labels, and of its rows: of all up to 64 MiB, of a spread of them beyond."""
     fitting = max(1, _FINGERPRINTED_BYTES * len(split) // max(1, split.nbytes))
     rows = np.linspace(0, len(split) - 1, min(fitting, len(split))).astype(np.int64)
     digest = hashlib.sha256(str((len(split), split.shape, str(split.dtype))).encode())

@@ -65,7 +65,7 @@ class PlainEager:
         return {"reconstruction": reconstruction, "discriminator": discriminator, "generator": generator}
 
     def images(self, pixels: Tensor) -> Tensor:
-        """What the losses of a step take."""
+        """The input of a step's losses."""
         return floats(pixels)
 
     def update(self, optimizer: Adam, loss: Tensor) -> None:
@@ -75,17 +75,17 @@ class PlainEager:
         optimizer.step()
 
     def reconstruction_loss(self, x: Tensor) -> Tensor:
-        """Of images encoded and decoded."""
+        """The error of images that are encoded and decoded."""
         return self.difference(self.decoder(self.encoder(x)), x)
 
     def discriminator_loss(self, x: Tensor) -> Tensor:
-        """Of telling the codes of images from samples of the prior."""
+        """The discriminator's loss on the codes of images."""
         with torch.no_grad():
             fake = self.encoder(x)
         return self.telling_apart(fake)
 
     def generator_loss(self, x: Tensor) -> Tensor:
-        """Of passing the codes of images off as samples of the prior."""
+        """The generator's loss on the codes of images."""
         return self.passing_off(self.encoder(x))
 
     def encode(self, x: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class PlainEager:
         return self.encoder(x)
 
     def joint_discriminator_loss(self, z: Tensor) -> Tensor:
-        """Of telling codes from samples of the prior; no gradient of the codes."""
+        """The discriminator's loss on codes, which get no gradient."""
         return self.telling_apart(z.detach())
 
     def joint_losses(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -131,7 +131,7 @@ class PlainCompiled(PlainEager):
     """
 
     GRAPHS: Final[Mapping[str, int]] = {"alternating": 3 + 3, "joint": 3 + 2}
-    """By schedule: compiled functions that a step calls, losses and updates."""
+    """The number of compiled functions that a step calls, losses and updates, by schedule."""
 
     def __init__(self, sizes: Sizes, device: torch.device, **options: Any) -> None:
         """`options` are of `torch.compile`: its mode or its backend."""

@@ -1,4 +1,4 @@
-"""What `torch.compile` does for one alternative, watched: one that runs partly eager must not be named compiled."""
+"""Counts of what `torch.compile` does for one alternative: one that runs partly eager must not be named compiled."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Compiling:
             self._found.subtract(before)
 
     def check(self) -> Facts:
-        """What was compiled. IncorrectResult if not all was."""
+        """Counts of what was compiled. IncorrectResult if anything was not."""
         found = self._found
         if found["breaks"]:
             raise IncorrectResult(f"torch.compile broke its graphs {found['breaks']} times: what is between ran eager")

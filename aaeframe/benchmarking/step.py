@@ -74,7 +74,7 @@ def _case(steps: Steps) -> Case:
 
 
 def _graphed(steps: Steps) -> list[Alternative]:
-    """What is compared on a GPU besides: our step as a graph or not, its loss fused or not."""
+    """Further alternatives on a GPU: our step as a graph or not, its loss fused or not."""
     return [
         steps.ours("bf16", graph=graph, loss=loss)
         for graph, loss in ((False, "reference"), (False, "triton"), (True, "reference"))

@@ -24,7 +24,7 @@ from aaeframe.training.running_means import Sums
 def training_step(
     pixels: Tensor, parts: Mapping[str, Any], precision: str, device: torch.device
 ) -> Callable[[], Mapping[str, Tensor]]:
-    """What `Training` does at every step; `parts` are those of the configuration, `precision` is as for `train`.
+    """The whole of a step of `Training`; `parts` are those of the configuration, `precision` is as for `train`.
 
     It adds to the recipe's step: reading the minibatch from the rows on the device, the check of the losses (every 50th
     step waits for the device), their sums, and setting the arithmetic. There is no moving average, which is off by

@@ -1,4 +1,4 @@
-"""What was changed in a run's config.toml since a checkpoint was written, by hand or by an accident."""
+"""Changes in a run's config.toml since a checkpoint was written, by hand or by accident."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def as_saved(config: Config) -> dict[str, Any]:
 
 
 def changes(saved: object, config: Config) -> list[str]:
-    """How the configuration differs from what `as_saved` gave, one sentence part each.
+    """The differences from the configuration that `as_saved` gave, one part of a sentence each.
 
     A value may have become a table, as a weight becomes a ramp, and a table a value. Other keys that one of the two
     does not have are of another version of aaeframe, and pass; so does a checkpoint that keeps no configuration, as

@@ -100,7 +100,7 @@ _FORMS: Mapping[str, Merge] = {
     "recipe": _component,
     "optimizers": _each(_optimizer),
 }
-"""How a table of the configuration is laid over another, where not key by key."""
+"""A way to merge one table of the configuration into another, where that is not key by key."""
 
 
 def _names_a_component(product: Any) -> bool:

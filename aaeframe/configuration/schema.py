@@ -118,7 +118,7 @@ class BlockConfig(ComponentConfig):
 
 
 class DataConfig(Strict):
-    """Where the data comes from."""
+    """Source and use of the data."""
 
     source: str = Field("digits", description="a name or a path")
     label_key: str | None = Field(None, description="the column or array that holds the labels; found if not given")
@@ -179,7 +179,7 @@ OptimizerConfig: TypeAlias = Annotated[SGDConfig | AdamConfig, Field(discriminat
 
 
 class TrainingConfig(Strict):
-    """How the run trains."""
+    """Settings of the training."""
 
     schedule: str | None = Field(
         None, description="the order of updates: alternating (the paper's) or joint; the recipe's first if not given"

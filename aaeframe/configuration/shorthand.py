@@ -90,7 +90,7 @@ def _check_depth(table: Mapping[str, Any]) -> None:
 
 
 def _inside(value: Any) -> Iterable[Any]:
-    """What a table or a list holds."""
+    """The content of a table or a list."""
     if isinstance(value, Mapping):
         return value.values()
     return value if isinstance(value, list | tuple) else ()

@@ -1,4 +1,4 @@
-"""What a run would not use, or would lack: told before anything is built. Torch-free."""
+"""Refusal of settings that a run would not use, and of missing ones, before anything is built. Torch-free."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _classes(config: Config, recipe: RecipeClass) -> Iterator[str]:
 
 
 def _adversarial(config: Config, recipe: RecipeClass) -> Iterator[str]:
-    """What only a discriminator has a use for."""
+    """Problems with settings that only a discriminator uses."""
     settings = config.training
     if settings.label_smoothing and settings.loss != "bce":
         yield (

@@ -1,4 +1,4 @@
-"""What imposes the prior: the discriminators' step and the generator's loss, which every adversarial recipe shares."""
+"""The adversary that imposes the prior, shared by every adversarial recipe."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Adversary:
         return {key: loss.detach() for key, loss in found.items()}
 
     def generator_losses(self, code: Code, labels: Tensor | None = None) -> Losses:
-        """By "generator/<block>", with gradient: codes presented as if they came from the prior."""
+        """The generator losses, "generator/<block>", with gradient: codes presented as samples of the prior."""
         with frozen(self.model.discriminators):
             return {
                 f"generator/{name}": self.loss.generator(

@@ -1,4 +1,4 @@
-"""What is done to the encoder's input in training; the target of the reconstruction stays clean."""
+"""Corruption of the encoder's input in training; the target of the reconstruction stays clean."""
 
 from __future__ import annotations
 

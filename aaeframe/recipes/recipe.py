@@ -37,7 +37,7 @@ CLASSIFYING: Final[Phases] = MappingProxyType(
         "joint": AUTOENCODING["joint"],
     }
 )
-"""Those of one with a class block."""
+"""The phases of a recipe with a class block."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Recipe:
 
     model: Autoencoder
     optimizers: Optimizers
-    """By the phases of the schedule."""
+    """The optimizer of each phase of the schedule."""
     shared: SharedSettings = field(default_factory=SharedSettings)
 
     needs: ClassVar[Needs] = Needs()

@@ -31,7 +31,7 @@ class Reduction(SemiSupervised):
 
     _: KW_ONLY
     head_distance: Annotated[float, Field(gt=0, description="how far apart cluster heads are kept")] = 6.0
-    """By default three standard deviations of a standard normal style for each of two heads."""
+    """The default distance: three standard deviations of a standard normal style for each of two heads."""
 
     needs: ClassVar = Needs(labels="optional", class_block=True)
     phases: ClassVar = {name: (*phases, "heads") for name, phases in CLASSIFYING.items()}

@@ -1,4 +1,4 @@
-"""How every phase ends, and how a phase leaves the discriminators alone."""
+"""The end of every phase, and phases that leave the discriminators unchanged."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def batch_statistics_kept(module: nn.Module) -> Iterator[None]:
 
 
 def of_phases(model: Autoencoder) -> dict[str, list[nn.Parameter]]:
-    """By the names of all recipes' optimizers; parameters that encoder and decoder share count once.
+    """The parameters of every optimizer that a recipe can have; what encoder and decoder share counts once.
 
     "heads" is there where the representation has parameters of its own.
     """

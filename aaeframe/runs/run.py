@@ -52,7 +52,7 @@ class Run:
     folder: RunFolder
     config: Config
     needs: Needs
-    """What its recipe needs."""
+    """The requirements of its recipe."""
     model: Autoencoder
     finished: bool
     """Whether the training reached its end."""

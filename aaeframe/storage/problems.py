@@ -28,7 +28,7 @@ def problems(error: ValidationError, place: Callable[[Place], str] = dotted) -> 
 
 
 def sentence(problem: Mapping[str, Any]) -> str:
-    """What is wrong with a value."""
+    """The reason why a value is refused."""
     kind = problem["type"]
     if kind == "value_error":
         return str(problem["ctx"]["error"])

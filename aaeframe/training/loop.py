@@ -39,7 +39,7 @@ class Recipe(Protocol):
 
     @property
     def needs(self) -> Needs:
-        """What the recipe needs of a run."""
+        """The requirements of the recipe."""
 
     def draw(self, batch: Batch) -> Any:
         """The prior samples that a step on this minibatch needs."""

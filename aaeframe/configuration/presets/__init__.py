@@ -17,19 +17,19 @@ from aaeframe.errors import ConfigError
 
 @dataclass(frozen=True)
 class About:
-    """What a preset says of itself."""
+    """The description of a preset."""
 
     title: str
     reproduces: str
     """The section, the table or the figure of the paper, and its number."""
     deviates: tuple[str, ...]
-    """What differs from the paper, one sentence each, with the source of what the paper does not have."""
+    """Differences from the paper, one sentence each, with the source of what the paper does not have."""
     takes: str
-    """How long it takes, and where."""
+    """The time a run takes, and where."""
     seeds: tuple[int, ...]
-    """Of the runs that are reported; fixed before the first look at test rows."""
+    """Seeds of the reported runs, fixed before the first look at test rows."""
     tuned: str | None = None
-    """How the settings were chosen, where held-out labels had a part in it."""
+    """The way the settings were chosen, where held-out labels had a part in it."""
 
 
 def preset_names() -> list[str]:
@@ -53,7 +53,7 @@ def read_preset(name: str) -> dict[str, Any]:
 
 
 def read_about(name: str) -> About:
-    """What a preset says of itself; ConfigError if there is none of this name, or it says nothing."""
+    """The description of a preset. ConfigError if no preset has this name, or if it has no description."""
     about = tomllib.loads(preset_text(name)).get("about")
     if about is None:
         raise ConfigError(f"the preset {name!r} does not say what it is; give it a table [about]")
