@@ -125,15 +125,15 @@ class Session:
         """Do groups at the same time, until `end` by the monotonic clock, and write what they found."""
         begun = time.monotonic()
         children = {name: self.start(name, parts) for name, parts in groups.items()}
-        try:
-            with ThreadPoolExecutor() as pool:
-                waiting = {pool.submit(wait, child, end - begun): name for name, child in children.items()}
+        with ThreadPoolExecutor() as pool:
+            waiting = {pool.submit(wait, child, end - begun): name for name, child in children.items()}
+            try:
                 for done in as_completed(waiting):
                     name = waiting[done]
                     self.merge(name, groups[name], done.result(), time.monotonic() - begun)
-        finally:
-            for child in children.values():
-                kill(child)
+            finally:  # before the pool waits for its threads, which wait for the children
+                for child in children.values():
+                    kill(child)
 
     def start(self, name: str, parts: Sequence[str]) -> subprocess.Popen[bytes]:
         """Start a group as a process that leads a group of processes, so that all of them can be killed at once."""

@@ -78,7 +78,6 @@ def test_a_gpu_step_is_compared_graphed_and_fused_and_apart_from_that_compiled(b
     assert names_of(GPU, f"step-compiled alternating batch={batch} pixels=784 ") == [
         "plain script bf16",
         "plain script tf32",
-        "plain script bf16, torch.compile default",
         "plain script bf16, torch.compile reduce-overhead",
         "plain script tf32, torch.compile reduce-overhead",
         "aaeframe bf16",

@@ -54,7 +54,7 @@ def test_a_file_is_written_here_if_none_is_named(done, tmp_path, monkeypatch):
     [
         (("--case", "nothing"), "'nothing' is not one of"),
         (("--device", "tpu"), "is not a device"),
-        (("--out", "nowhere/bench.json"), "in a folder that is not there"),
+        (("--out", "nowhere/bench.json"), "in a folder that does not exist"),
         (("--out", "."), "is a folder"),
     ],
 )
