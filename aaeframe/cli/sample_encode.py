@@ -125,7 +125,7 @@ def reconstruct(
 
 
 def _decoded(run: Run, code: Mapping[str, Tensor], labels: Tensor | None) -> StoredArray:
-    """The data of codes, decoded as they are asked for."""
+    """The decoded data of codes, each part decoded when it is read."""
     import numpy as np
 
     from aaeframe.storage.npz import Chunked
@@ -179,7 +179,7 @@ def _rows(
 
 
 def _write(path: Path, arrays: Mapping[str, StoredArray], json: bool) -> None:
-    """Write the arrays, whole or not at all, and say what and where."""
+    """Write all the arrays or nothing, and print what was written and where."""
     from aaeframe.cli.console import print_json, say
     from aaeframe.storage.npz import write_npz
 

@@ -6,6 +6,7 @@ TOML file or a checkpoint. They are checked strictly: "3" is not an int; 3 is a 
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import inspect
@@ -77,9 +78,12 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     named = {it.name: it for it in parameters if it.kind is it.KEYWORD_ONLY}
     written = {name: it.annotation for name, it in named.items() if it.annotation is not it.empty}
     # Positional parameters are left out: their types may be imported only for the type checker.
-    carrier, namespace = SimpleNamespace(__annotations__=written), _namespace(factory)
-    plain = typing.get_type_hints(carrier, globalns=namespace)
-    schema = typing.get_type_hints(carrier, globalns=namespace, include_extras=True)
+    plain: dict[str, Any] = {}
+    schema: dict[str, Any] = {}
+    for name, annotation in written.items():
+        carrier, namespace = SimpleNamespace(__annotations__={name: annotation}), _namespace(factory, name)
+        plain |= typing.get_type_hints(carrier, globalns=namespace)
+        schema |= typing.get_type_hints(carrier, globalns=namespace, include_extras=True)
     return tuple(_option(it, plain.get(name, Any), schema.get(name, Any)) for name, it in named.items())
 
 
@@ -209,10 +213,13 @@ def _unknown(offer: InstalledComponent, name: str, options: Mapping[str, Option]
     return "\n  ".join(lines)
 
 
-def _namespace(factory: Callable[..., Any]) -> dict[str, Any]:
-    """The globals of the module that defines the factory's annotations."""
+def _namespace(factory: Callable[..., Any], option: str) -> dict[str, Any]:
+    """The globals of the module in which the annotation of an option was written."""
     while isinstance(factory, functools.partial):
         factory = factory.func
+    for owner in factory.__mro__ if dataclasses.is_dataclass(factory) and inspect.isclass(factory) else ():
+        if option in vars(owner).get("__annotations__", {}):  # a field may come from a base class elsewhere
+            return vars(sys.modules[owner.__module__])
     function = inspect.unwrap(factory.__init__ if inspect.isclass(factory) else factory)
     own: dict[str, Any] | None = getattr(function, "__globals__", None)
     return own if own is not None else vars(sys.modules[factory.__module__])

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def resolve(config: Config, registry: Registry) -> Config:
-    """The configuration made whole: full names and paths, every option, every optimizer, the plugins used.
+    """The complete configuration: full names and paths, every option, every optimizer, the plugins used.
 
-    Raises ComponentError, OptionError or ConfigError for what cannot be, without building anything.
+    Raises ComponentError, OptionError or ConfigError for what is not possible, without building anything.
     """
     recipe = recipe_of(config, registry)
     if config.training.schedule is None:
@@ -63,6 +63,8 @@ def recipe_of(config: Config, registry: Registry) -> Any:
     missing = [name for name in ("needs", "phases", "parameters", "representation") if not hasattr(recipe, name)]
     if missing:
         raise BrokenComponent(f"{offer} has no {', '.join(missing)}; make it a subclass of aaeframe.recipes.Recipe")
+    if not recipe.phases:
+        raise BrokenComponent(f"{offer} has no phases; name the optimizers of each schedule in `phases`")
     schedule = config.training.schedule
     if schedule is not None and schedule not in recipe.phases:
         raise ConfigError(

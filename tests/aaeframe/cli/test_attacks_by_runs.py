@@ -217,7 +217,7 @@ OTHER_NAMES = {
     ("training", "schedule"): "has no schedule 'evil:thing'",
     ("training", "loss"): "training.loss: should be",
     ("training", "device"): "'evil:thing' is not a device",
-    ("optimizers", "generator", "name"): "no optimizer is named 'evil:thing'",
+    ("optimizers", "generator", "name"): "optimizers.generator: there is no 'evil:thing'",
 }
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -237,3 +238,19 @@ def test_an_annotation_that_cannot_be_checked_breaks_the_option_when_given():
 def test_a_default_that_is_not_json_like_breaks_the_component():
     with pytest.raises(BrokenComponent, match="has an option whose value is not JSON-like"):
         resolve_options(offer("unstorable"), {})
+
+
+def test_an_option_inherited_from_another_module_keeps_its_annotation(tmp_path, monkeypatch):
+    """As of a recipe that a plugin derives from one of ours: its own module does not import what the base used."""
+    (tmp_path / "derived_recipe.py").write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import KW_ONLY, dataclass\n"
+        "from aaeframe.recipes.reduction import Reduction\n"
+        "@dataclass(frozen=True)\n"
+        "class Mine(Reduction):\n"
+        "    _: KW_ONLY\n"
+        "    extra: float = 1.0\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    options = {it.name: it for it in options_of(importlib.import_module("derived_recipe").Mine)}
+    assert {"head_distance", "extra"} <= set(options)
