@@ -34,7 +34,7 @@ def test_nothing_else_can_be_given_with_resume(monkeypatch, capsys, finished, fl
     before = content(finished.folder.path)
     code, err = command(monkeypatch, capsys, "train", "--resume", finished.folder.path, *flags)
     assert code == 2
-    assert f"as it was configured and takes nothing else, found {flags[0]};" in err
+    assert f"takes no other option, found {flags[0]};" in err
     assert content(finished.folder.path) == before
 
 
