@@ -48,7 +48,7 @@ def prepare(
 ) -> Training:
     """Build all parts of a run; nothing is written.
 
-    `priors` holds those passed in from Python, `saved` the model of the checkpoint with which the run will go on.
+    `priors` holds the priors passed in from Python, `saved` the model tensors of the checkpoint to resume from.
     """
     recipe = recipe_of(config, registry)
     check_phases(config, recipe)
@@ -97,7 +97,7 @@ def data_spec(state: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> 
 
 
 def _scales(moment: torch.Size, shape: torch.Size) -> bool:
-    """Whether a moment (1 or D at each axis) can be laid over data of this shape."""
+    """Whether a moment (1 or D at each axis) broadcasts to data of this shape."""
     return len(moment) <= len(shape) and all(
         d in (1, n) for d, n in zip(reversed(moment), reversed(shape), strict=False)
     )
@@ -105,7 +105,7 @@ def _scales(moment: torch.Size, shape: torch.Size) -> bool:
 
 @contextmanager
 def saved_components(config: Config, registry: Registry) -> Iterator[None]:
-    """Inside, a component that is not there is one whose plugin is not here: CheckpointError, with what to install."""
+    """Turn an unknown component into a CheckpointError that names the plugin to install."""
     try:
         yield
     except UnknownComponent as error:
@@ -131,8 +131,7 @@ def _classes(config: Config, needs: Needs, dataset: Dataset) -> int | None:
         if needs.labels == "every":
             asked, instead = f"the recipe {config.recipe.component!r} uses labels", "use a recipe without"
         raise DataError(
-            f"{asked}, but the data {dataset.name} has no labels; {instead}, or name the labels with "
-            "--set data.label_key=..."
+            f"{asked}, but the data {dataset.name} has no labels; {instead}, or name the labels with --label-key NAME"
         )
     if needs.labels == "every" and dataset.validation.labels is None:
         raise DataError(f"the recipe {config.recipe.component!r} decodes rows with their labels, validation rows too")

@@ -14,7 +14,7 @@ from aaeframe.errors import ConfigError
 from aaeframe.storage.formats import loads_toml
 
 Merge: TypeAlias = Callable[[Any, Any], Any]
-"""Lays what stands above over what stands below at one place of the configuration."""
+"""Merges the value of a later layer into that of an earlier one, at one place of the configuration."""
 
 
 def compose(
@@ -23,12 +23,12 @@ def compose(
     arguments: Mapping[str, Any],
     settings: Sequence[str] = (),
 ) -> Config:
-    """Lay defaults, preset, `config`, `arguments` and `settings` over each other and validate the whole.
+    """Merge defaults, preset, `config`, `arguments` and `settings`, and validate the result.
 
-    Each overrides those before it. A component or an optimizer that is named anew brings its own options, and a prior
-    that is named anew replaces the product. `settings` are texts `key.path=value`, which set one key each and, whatever
-    their order, make one layer: a longer path reaches into what a shorter one sets. ConfigError if a discriminator
-    among arguments or settings stands against no block.
+    Each overrides those before it. Naming another component or optimizer discards the old options; naming another prior
+    replaces the whole product. `settings` are texts `key.path=value`. Each sets one key, and together they are one
+    layer: whatever their order, a longer path changes a part of what a shorter one sets. ConfigError if a discriminator
+    among arguments or settings is used by no block.
     """
     layers: list[Mapping[str, Any]] = [Config().model_dump(exclude_none=True)]
     if preset is not None:
@@ -45,7 +45,7 @@ def compose(
 
 
 def without_none(table: Mapping[str, Any]) -> Table:
-    """The table without what was not given: None, and tables of nothing else."""
+    """The table without None values, and without tables that become empty."""
     inner = {key: without_none(value) if isinstance(value, Mapping) else value for key, value in table.items()}
     return {key: value for key, value in inner.items() if value is not None and value != {}}
 
@@ -63,7 +63,7 @@ def _keys(below: Any, above: Any) -> Any:
 
 
 def _component(below: Any, above: Any) -> Any:
-    """A component over another: named anew, it brings its own options; what else is said of a block stays."""
+    """Override a component. Naming another one discards the old options; other keys of the block are kept."""
     if not isinstance(below, Mapping) or not isinstance(above, Mapping):
         return above
     over = {**below, **above}
@@ -82,7 +82,7 @@ def _optimizer(below: Any, above: Any) -> Any:
 
 
 def _each(form: Merge) -> Merge:
-    """The form of a table of such parts, by block or by phase."""
+    """Apply a merge to each entry of a table, by block or by phase."""
 
     def over(below: Any, above: Any) -> Any:
         if not isinstance(below, Mapping) or not isinstance(above, Mapping):
@@ -147,7 +147,7 @@ def _value(text: str) -> Any:
 
 
 def _check_discriminator(config: Config, *layers: Mapping[str, Any]) -> None:
-    """Refuse a discriminator for blocks that all have their own; a file may hold one, as that of every run does."""
+    """Refuse an unused discriminator from options or --set. A file may have one, because every config.toml does."""
     if any("discriminator" in layer for layer in layers) and all(it.discriminator for it in config.prior.values()):
         raise ConfigError(
             f"the discriminator {config.discriminator.component!r} is not used: every block "

@@ -75,7 +75,7 @@ def recipe_of(config: Config, registry: Registry) -> Any:
 
 
 def check_phases(config: Config, recipe: RecipeClass) -> None:
-    """ConfigError unless a configuration that should be resolved has the optimizers of its recipe and no others."""
+    """ConfigError if the stored optimizers are not exactly the phases of the recipe."""
     name, schedule = config.recipe.component, config.training.schedule
     if schedule is None:
         raise ConfigError(f"training.schedule is missing; recipe {name!r} has: {', '.join(recipe.phases)}")
@@ -99,7 +99,7 @@ def _from_anywhere(source: str) -> str:
 
 
 def _storable(offer: InstalledComponent, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every option of the offer. OptionError if a file, which has no word for None, would not keep them."""
+    """Every option of the component. OptionError if one is None, which TOML cannot store, and has another default."""
     options = resolve_options(offer, given)
     for name, default in resolve_options(offer, {k: v for k, v in given.items() if v is not None}).items():
         if options[name] is None and default is not None:

@@ -238,7 +238,7 @@ class LabelFreeConfig(Strict):
 
 
 def _with_name(optimizer: Any) -> Any:
-    """A phase whose optimizer is not named has the one it has by default."""
+    """An optimizer without a name is Adam."""
     return {"name": "adam", **optimizer} if isinstance(optimizer, Mapping) else optimizer
 
 

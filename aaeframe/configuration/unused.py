@@ -16,7 +16,7 @@ PYTHON: Final = "python:"
 
 
 def phases_of(config: Config, recipe: RecipeClass) -> tuple[str, ...]:
-    """The optimizers of a run."""
+    """The names of the phases of a run; each has an optimizer."""
     unused = {"classification": not config.data.labels, "consistency": not config.label_free.used}
     assert config.training.schedule is not None
     return tuple(it for it in recipe.phases[config.training.schedule] if not unused.get(it, False))

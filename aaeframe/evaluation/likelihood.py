@@ -129,8 +129,9 @@ def estimate(
     """The log-likelihood of test rows (N, *shape) under samples. In both, uint8 stands for value/255.
 
     With `validation` rows the bandwidth is chosen, from `bandwidths` or from a grid around the data's scale. That grid
-    is moved while its best value is at its edge. Without them, one bandwidth must be given. `keep` has the finished
-    estimate until it is removed. DataError if there are no samples, or neither validation rows nor one bandwidth.
+    is moved while its best value is at its edge. Without them, one bandwidth must be given. `keep` also holds
+    the finished estimate; the caller removes it. DataError if there are no samples, or neither validation rows nor one
+    bandwidth.
     """
     began = time.monotonic()
     if samples.count < 1:

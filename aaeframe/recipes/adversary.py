@@ -57,9 +57,9 @@ class Adversary:
                 )
 
     def draw(self, batch: Batch) -> Draws:
-        """As many samples of each prior as the batch has rows: of the whole prior, and of the classes it tells.
+        """Draw a sample of each prior for every row of the batch; for labeled rows, samples with classes.
 
-        Apart from the step, because a CUDA graph cannot hold it: priors may run any code, on the host too.
+        This is not part of the step, because a CUDA graph cannot hold it: priors may run any code, on the host too.
         """
         return {name: self._prior_segments(name, batch) for name in self.model.discriminators}
 
@@ -102,7 +102,7 @@ class Adversary:
             }
 
     def weighted(self, generator_losses: Losses) -> Tensor:
-        """The sum of what `generator_losses` gave, each times its block's weight."""
+        """The weighted sum of the generator losses over blocks."""
         weights = [self.weights.get(key.removeprefix("generator/"), 1.0) for key in generator_losses]
         return torch.stack([w * loss for w, loss in zip(weights, generator_losses.values(), strict=True)]).sum()
 

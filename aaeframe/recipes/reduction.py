@@ -25,8 +25,8 @@ from aaeframe.supports import unwrapped
 class Reduction(SemiSupervised):
     """A class y and a style z as in sections 5 or 6, of which the decoder sees only the sum W_C y + z.
 
-    After each of their steps the heads, the rows of W_C, take one of their own: of every pair closer than
-    `head_distance` the shortfall is the cost, "repulsion".
+    Each step ends with an update of the cluster heads, the rows of W_C. Its loss "repulsion" is, over pairs of heads
+    closer than `head_distance`, how much they fall short of it.
     """
 
     _: KW_ONLY

@@ -118,7 +118,7 @@ class SemiSupervised(Recipe):
         return self.model.encoder(self.corruption(x))
 
     def _terms(self, x: Tensor, y: Tensor | None) -> Losses:
-        """The label-free terms, of one function of clean rows; `y` may stand for its value at x."""
+        """The label-free terms on clean rows. `y` can be given to use it again instead of predicting at x."""
         shape = self.model.noise_shape
         noise = torch.randn(len(x), *shape, device=x.device) if shape else None
 

@@ -1,4 +1,4 @@
-"""The end of every phase, and phases that leave the discriminators unchanged."""
+"""Helpers of recipes: the optimizer's step, freezing, batch-norm statistics, the parameters of each phase."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def batch_statistics_kept(module: nn.Module) -> Iterator[None]:
 
 
 def of_phases(model: Autoencoder) -> dict[str, list[nn.Parameter]]:
-    """The parameters of every optimizer that a recipe can have; what encoder and decoder share counts once.
+    """The parameters of each phase; those that encoder and decoder share are listed once.
 
-    "heads" is there where the representation has parameters of its own.
+    "heads" exists if the representation has parameters of its own.
     """
     encoder = list(model.encoder.parameters())
     heads = list(model.representation.parameters())

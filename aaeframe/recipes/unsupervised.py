@@ -30,9 +30,9 @@ class Unsupervised(Recipe):
 
     With labels (section 2.3), discriminators are told classes: see `Adversary`.
 
-    With an `entropy_weight` it is a hybrid with the variational autoencoder (arXiv 1706.04987). Of the divergence in
-    that one's bound, E KL(q(z|x) || p(z)) = H(q(z)) - E H(q(z|x)) + KL(q(z) || p(z)), the adversary lessens the last
-    term and the weight is of the second. Loss "posterior_entropy": - E H(q(z|x)), weighted.
+    With an `entropy_weight` it is a hybrid with the variational autoencoder (arXiv 1706.04987). That model's bound has
+    the divergence E KL(q(z|x) || p(z)) = H(q(z)) - E H(q(z|x)) + KL(q(z) || p(z)). The adversary reduces the last term;
+    the weight multiplies the second. Loss "posterior_entropy": - E H(q(z|x)), weighted.
     """
 
     _: KW_ONLY
@@ -94,7 +94,7 @@ class Unsupervised(Recipe):
         return self.model.encoder(self.corruption(x))
 
     def _drawn(self, x: Tensor) -> tuple[Code, Losses]:
-        """The code of x, one draw of q(z|x), and with an entropy weight what the lack of entropy costs."""
+        """The code of x, one draw of q(z|x), and with an entropy weight the weighted negative entropy."""
         if not self.entropy_weight:
             return self._encode(x), {}
         posteriors = cast(SupportsPosterior, self.model.encoder).posterior(self.corruption(x))

@@ -36,8 +36,8 @@ _NO_LOCKS: Final = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 def try_lock(run: Path) -> Iterator[bool]:
     """Whether this process holds the lock of this path until the end of the block.
 
-    Decides which process fills a table with a run. It does not keep another process from training the run: that is
-    `training_lock`. RunError if the file next to the path cannot be written or locked.
+    Used by `reproduce`: only the holder trains a cell. It does not keep another process from training the run: that
+    is `training_lock`. RunError if the file next to the path cannot be written or locked.
     """
     with _lock_file(run) as (path, descriptor):
         with writing(path):

@@ -174,7 +174,10 @@ ENDED = {
     "of Python": (MemoryError(), "nothing is left"),
     "of NumPy": (MemoryError("Unable to allocate 9 EiB"), "Unable to allocate 9 EiB"),
     "of the CPU": (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "you tried"),
-    "of a GPU": (torch.OutOfMemoryError("CUDA out of memory. Tried\nmore lines"), "CUDA out of memory. Tried. Use less"),
+    "of a GPU": (
+        torch.OutOfMemoryError("CUDA out of memory. Tried\nmore lines"),
+        "CUDA out of memory. Tried. Use less",
+    ),
 }
 
 
