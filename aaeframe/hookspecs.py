@@ -21,7 +21,7 @@ the run knows by position, and its options by keyword:
     network(data: DataSpec, code_size: int, *, ...)                        -> aaeframe.protocols.Network
     encoder(network: Network, blocks: Mapping[str, BlockSpec], *, ...)     -> aaeframe.protocols.Encoder
     discriminator(block: BlockSpec, num_classes: int | None, *, ...)       -> aaeframe.protocols.Discriminator
-    class MyRecipe(aaeframe.recipes.Recipe), called with (model, optimizers, shared: SharedSettings, *, ...)
+    recipe(model: Autoencoder, optimizers: Optimizers, shared: SharedSettings, *, ...) -> aaeframe.recipes.Recipe
 
 Options are keyword-only, have defaults and JSON-like values (numbers, strings, lists, paths). Only an option without
 a sensible default, such as the path of a file, has none. Annotations are checked; `Annotated[float, Field(gt=0,

@@ -25,7 +25,7 @@ FOLDERS = {
     "aaeframe_plugins": ROOT / "plugins/aaeframe_plugins",
     "aaeframe_kernels": ROOT / "kernels/aaeframe_kernels",
 }
-PLUGINS = {name: f"aaeframe_plugins.{name}" for name in ("discriminators", "encoders", "networks", "priors")}
+PLUGINS = {name: f"aaeframe_plugins.{name}" for name in ("discriminators", "encoders", "networks", "priors", "recipes")}
 INFO = f"aaeframe-{aaeframe.__version__}.dist-info"
 
 
