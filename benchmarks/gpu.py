@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CHILD = ROOT / "benchmarks/gpu_parts.py"
 PACKED = ROOT / ".gpu"
 SOURCES = ("aaeframe", "plugins/aaeframe_plugins", "kernels/aaeframe_kernels", "pyproject.toml", "tests/kernels")
-"""What goes into our wheel, and the tests that run there."""
+"""Sources of our wheel, and the tests that run there."""
 NO_GPU = 77
 """Exit code of a child that finds no GPU."""
 TAIL = 30
@@ -169,7 +169,7 @@ class Session:
         return self.folder / f"{name}.json"
 
     def log(self, name: str) -> Path:
-        """What a group prints."""
+        """The file for the output of a group."""
         return self.folder / f"{name}.log"
 
 
@@ -203,7 +203,7 @@ def limit(groups: Mapping[str, Any]) -> float:
 
 
 def wait(child: subprocess.Popen[bytes], seconds: float) -> str | None:
-    """How the child ended; None if it finished."""
+    """Wait for the child; the way it ended, or None if it finished."""
     try:
         code = child.wait(max(0.0, seconds))
     except subprocess.TimeoutExpired:
@@ -261,7 +261,7 @@ def install(folder: Path) -> None:
 
 
 def about() -> dict[str, Any]:
-    """What gpu_pack.py wrote beside the wheels."""
+    """The record that gpu_pack.py wrote next to the wheels."""
     file = PACKED / "about.json"
     if not file.exists():
         raise CannotStart(f"{file} is missing: run benchmarks/gpu_pack.py again")
@@ -355,7 +355,7 @@ def breakages() -> set[tuple[str, str]]:
 
 
 def failures(part: Mapping[str, Any]) -> list[str]:
-    """What went wrong in a part: the part itself, or alternatives of its cases."""
+    """Failures of a part: its own, or those of alternatives of its cases."""
     if "failed" in part:
         return [part["failed"]]
     cases = part["found"] if isinstance(part["found"], list) else []

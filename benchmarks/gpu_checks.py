@@ -1,4 +1,4 @@
-"""What benchmarks/gpu.py finds out, one function each; every one runs on a CPU too, at sizes for one."""
+"""Checks of benchmarks/gpu.py, one function each; every one also runs on a CPU, at small sizes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PRECISIONS = ("auto", "fp16", "int8x2", "fp32")
 
 
 class Failed(Exception):
-    """What was found is not as it must be."""
+    """A result is wrong."""
 
 
 def kernel_tests(device: torch.device, tests: Sequence[str] = (), options: Sequence[str] = ()) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def accumulator(device: torch.device, widths: tuple[int, ...] = (784, 2304), row
 
 
 def tf32(device: torch.device) -> dict[str, Any]:
-    """What 1 + 2**-11 + 2**-12, between 1 and tf32's next number 1 + 2**-10, becomes: 1 by truncation."""
+    """The value of 1 + 2**-11 + 2**-12, between 1 and tf32's next number 1 + 2**-10; 1 means truncation."""
     a = torch.full((16, 16), 1 + 2**-11 + 2**-12, device=device)
     identity = torch.eye(16, device=device)
     found: dict[str, Any] = {}

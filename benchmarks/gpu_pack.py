@@ -24,7 +24,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOTS = ("aaeframe", "pytest", "pytest-benchmark", "pytest-timeout", "pytest-xdist", "hypothesis")
-"""What the runs import: the package, and what runs its tests."""
+"""Imports of the runs: the package, and the tools that run its tests."""
 PLATFORMS = tuple(f"manylinux{it}_x86_64" for it in ("_2_28", "_2_27", "_2_24", "_2_17", "2014", "1"))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 Found: TypeAlias = Any
-"""What a part of gpu.py found."""
+"""A result of a part of gpu.py."""
 NOT_MEASURED = "not measured"
 CHUNK = 10_000
 """Samples in a chunk, as `aaeframe evaluate --likelihood` sends them."""
@@ -54,7 +54,7 @@ ROWS: Mapping[str, tuple[str, Callable[[Found], str | None]]] = {
     "discriminator loss": ("loss", loss),
     "training step": ("step-100", step),
 }
-"""By row of the table: the part of gpu.py that measures it, and how its cell is made."""
+"""The part of gpu.py that measures each row of the table, and the function that makes its cell."""
 
 
 def ratio_of(case: Mapping[str, Any], alternative: str) -> float | None:
@@ -73,7 +73,7 @@ def column(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def caption(results: Sequence[Mapping[str, Any]]) -> str:
-    """Where the column is from."""
+    """The origin of the column."""
     if not results:
         return f"GPU: {NOT_MEASURED}."
     return "GPU: " + "; ".join(dict.fromkeys(map(origin, results))) + "."

@@ -1,4 +1,4 @@
-"""What benchmarks/gpu.py times beyond the cases of `aaeframe bench`: the Parzen kernels over samples that stream by."""
+"""Timings of benchmarks/gpu.py beyond the cases of `aaeframe bench`: the Parzen kernels on streamed samples."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ TILES: Mapping[Mode, tuple[Tile, ...]] = {
     "fp16": (Tile(128, 128, 64, 4, 3), Tile(128, 128, 64, 8, 3), Tile(128, 256, 64, 8, 3)),
     "int8x2": (Tile(128, 64, 128, 4, 3), Tile(128, 64, 128, 8, 3), Tile(128, 128, 64, 8, 3)),
 }
-"""Those that compile without spilling for compute capability 9.0, or nearly so."""
+"""Tiles that compile for compute capability 9.0 with little or no spilling."""
 
 
 def tile_choice(
@@ -119,7 +119,7 @@ def tile_choice(
 
 
 def compiled_tiles(device: torch.device, candidates: int = 1) -> dict[str, Any]:
-    """What a launch of the first tiles of each mode takes, compiled for compute capability 9.0 and not run."""
+    """Resources of a launch of the first tiles of each mode, compiled for compute capability 9.0 and not run."""
     from aaeframe_kernels.ahead_of_time import compiling_for
 
     x, samples = digit_images(128, 28).flatten(1), decoder_like(128, 28).flatten(1)

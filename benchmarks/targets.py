@@ -1,4 +1,4 @@
-"""What the project set out to reach, and whether a measurement does: python benchmarks/targets.py BENCH.json ...
+"""Targets of speed, and whether a measurement meets them: python benchmarks/targets.py BENCH.json ...
 
 Reads what `aaeframe bench --case step --out BENCH.json` writes. The targets of the step apply to the row "as train
 takes it", which holds all that `aaeframe train` does at a step. Reports only: a missed target is exit code 0.
@@ -26,7 +26,7 @@ The clock is its boost clock, 1.98 GHz. Each further bandwidth is one more expon
 
 
 def step_targets(cases: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
-    """By target, whether the step meets it as train takes it; on a GPU or on a CPU, as the cases' alternatives tell."""
+    """Whether the step, as train takes it, meets each target; the alternatives of the cases show the device."""
     found: dict[str, bool] = {}
     for case in cases:
         seconds = {row["alternative"]: row["seconds"] for row in case["rows"]}
@@ -38,7 +38,7 @@ def step_targets(cases: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
 
 
 Seconds = Mapping[str, float | None]
-"""By precision; None where it was not measured."""
+"""Seconds by precision; None if not measured."""
 
 
 def _on_gpu(ours: Seconds, plain: Seconds) -> dict[str, bool]:
@@ -62,7 +62,7 @@ def _faster(what: str, ours: float | None, rival: str, other: float | None, leas
 
 
 def parzen_targets(found: Mapping[str, Any]) -> dict[str, bool]:
-    """By target, whether each way of the estimate meets it: for more than one bandwidth, plus their exponentials."""
+    """Whether each way of the estimate meets its targets; more bandwidths are allowed their exponentials."""
     told = {}
     for name, it in found.items():
         if isinstance(it, Mapping) and "bandwidths" in it:
