@@ -81,7 +81,7 @@ BAD = {
     "labels less than none": (["--labels", "-1"], ["data.labels: should be greater than or equal to 0, found -1"]),
     "labels not there": (
         ["--data", "{tmp}/rows.npy", "--labels", "10", "--prior", "mixture"],
-        ["--labels 10 was asked for, but the data", "has no labels", "data.label_key"],
+        ["--labels 10 was asked for, but the data", "has no labels", "--label-key NAME"],
     ),
     "labels without a prior for them": (["--labels", "100"], ["no prior of gaussian knows classes", "mixture"]),
     "classes differ": (
