@@ -19,8 +19,8 @@ PACKAGES = {
 }
 ROOMS = (
     *("errors", "hookspecs", "protocols", "seeds", "version", "aaeframe_kernels"),
-    *("supports", "storage", "components", "data", "losses"),
-    *("configuration", "model", "scaffold"),
+    *("supports", "storage", "components", "configuration"),
+    *("data", "losses", "model", "scaffold"),
     *("recipes", "training", "evaluation", "testing"),
     *("assembly", "figures"),
     *("runs", "benchmarking"),
@@ -32,7 +32,10 @@ ROOMS = (
 TORCH_FREE = {
     *("aaeframe", "aaeframe.hookspecs", "aaeframe.errors", "aaeframe.version", "aaeframe.cli", "aaeframe.scaffold"),
     *(f"aaeframe.components.{it}" for it in ("api_version", "discovery", "options", "registry", "requirements")),
-    *(f"aaeframe.configuration.{it}" for it in ("schema", "shorthand", "compose", "unused", "changes", "presets")),
+    *(
+        f"aaeframe.configuration.{it}"
+        for it in (*("schema", "reading", "strict", "shorthand", "compose", "unused", "changes", "presets"),)
+    ),
     *("aaeframe.configuration.resolve", "aaeframe.storage.checkpoint_state"),
     *("aaeframe_plugins", "aaeframe_plugins.priors", "aaeframe_plugins.encoders"),
     *("aaeframe_plugins.discriminators", "aaeframe_plugins.networks", "aaeframe_plugins.recipes"),
@@ -228,7 +231,6 @@ def test_loop_and_recipes_know_nothing_of_each_others_surroundings(start, forbid
 
 
 LATER = {
-    ("aaeframe.configuration.resolve", "aaeframe.data"): "the room is torch-free at import",
     ("aaeframe.runs.run", "aaeframe.figures.gallery"): "matplotlib takes a second to import",
     ("aaeframe.benchmarking.compiling", "torch._dynamo"): "it takes a second to import",
     ("aaeframe.benchmarking.compiling", "torch._dynamo.utils"): "it takes a second to import",

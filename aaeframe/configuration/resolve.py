@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aaeframe.components.options import resolve_options
 from aaeframe.components.registry import InstalledComponent, Kind, Registry
+from aaeframe.configuration.reading import NAMES
 from aaeframe.configuration.schema import AdamConfig, BlockConfig, ComponentConfig, Config
 from aaeframe.configuration.unused import PYTHON, phases_of, refuse_unused
 from aaeframe.errors import BrokenComponent, ConfigError, OptionError
@@ -89,8 +90,6 @@ def check_phases(config: Config, recipe: RecipeClass) -> None:
 
 def _from_anywhere(source: str) -> str:
     """The source as it can be found from any folder: a path from the root, a name as it is."""
-    from aaeframe.data import NAMES
-
     try:
         is_path = source not in NAMES and Path(source).exists()
     except OSError:  # loading the data will say what is wrong with it

@@ -14,7 +14,6 @@ Wherever a component, an optimizer or a product of priors stands, its short form
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -22,9 +21,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import tomli_w
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -33,7 +30,9 @@ from pydantic import (
 )
 
 from aaeframe.components.requirements import check_name, check_version
+from aaeframe.configuration.reading import ReadOptions
 from aaeframe.configuration.shorthand import check_block_name, cut, expand
+from aaeframe.configuration.strict import Strict
 from aaeframe.errors import ConfigError
 from aaeframe.storage.formats import LONGEST, loads_toml
 from aaeframe.storage.problems import Place, dotted, problems
@@ -41,27 +40,11 @@ from aaeframe.storage.problems import Place, dotted, problems
 Table: TypeAlias = dict[str, Any]
 
 
-class Strict(BaseModel):
-    """A table with known keys only."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_known_keys(cls, value: Any) -> Any:
-        unknown = [key for key in value if key not in cls.model_fields] if isinstance(value, Mapping) else []
-        if unknown:
-            near = difflib.get_close_matches(str(unknown[0]), cls.model_fields, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(cls.model_fields)}"
-            raise ValueError(f"unknown key {cut(', '.join(map(repr, unknown)))}; {hint}")
-        return value
-
-
 class ComponentConfig(Strict):
     """A plugin component and its options."""
 
     component: str
-    options: Table = {}
+    options: Table = Field({})
 
 
 BlockName: TypeAlias = Annotated[str, AfterValidator(check_block_name)]
@@ -117,20 +100,25 @@ class BlockConfig(ComponentConfig):
     )
 
 
-class DataConfig(Strict):
-    """Source and use of the data."""
+class _DataUse(Strict):
+    """Keys of [data] that stand before the options for reading."""
 
     source: str = Field("digits", description="a name or a path")
-    label_key: str | None = Field(None, description="the column or array that holds the labels; found if not given")
     labels: int = Field(
         0, ge=0, description="labeled examples, balanced by class: told to discriminators, or classified"
-    )
-    held_out: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
-        None, strict=False, description="validation and test rows of a file without a split; a tenth each if not given"
     )
     max_resident_mib: float = Field(
         2048, gt=0, description="training data up to this size is kept whole on the device; more is streamed"
     )
+
+
+class DataConfig(ReadOptions, _DataUse):
+    """Source, reading and use of the data."""
+
+    @property
+    def reading(self) -> ReadOptions:
+        """The options for reading alone."""
+        return ReadOptions(**self.given)
 
 
 class Rate(Strict):
@@ -246,16 +234,14 @@ class Config(Strict):
     """The whole of a run's configuration."""
 
     data: DataConfig = DataConfig()
-    prior: Annotated[dict[BlockName, BlockConfig], Field(min_length=1)] = {
-        "gaussian": BlockConfig(component="aaeframe:gaussian")
-    }
+    prior: dict[BlockName, BlockConfig] = Field({"gaussian": BlockConfig(component="aaeframe:gaussian")}, min_length=1)
     encoder: ComponentConfig = ComponentConfig(component="aaeframe:deterministic")
     network: ComponentConfig = ComponentConfig(component="aaeframe:mlp")
     discriminator: ComponentConfig = ComponentConfig(component="aaeframe:mlp")
     recipe: ComponentConfig = ComponentConfig(component="aaeframe:unsupervised")
     training: TrainingConfig = TrainingConfig()
     label_free: LabelFreeConfig = LabelFreeConfig()
-    optimizers: dict[str, Annotated[OptimizerConfig, BeforeValidator(_with_name)]] = {}
+    optimizers: dict[str, Annotated[OptimizerConfig, BeforeValidator(_with_name)]] = Field({})
     plugins: dict[Annotated[str, AfterValidator(check_name)], Annotated[str, AfterValidator(check_version)]] = Field(
         {}, description="distributions and versions the run was made with"
     )
@@ -299,10 +285,10 @@ _MOST_BYTES = 4 * LONGEST  # UTF-8 has four at most for a character
 
 
 def _place(loc: Place) -> str:
-    """The keys that lead to a value, without the optimizer's name and the kind of weight that pydantic adds."""
+    """The keys that lead to a value, without the optimizer's name and the kinds that pydantic adds."""
     if loc[:1] == ("optimizers",):
         loc = loc[:2] + loc[3:]
-    for weight in (("prior", *loc[1:2], "weight"), ("training", "reconstruction_weight")):
-        if loc[: len(weight)] == weight:
-            loc = weight + loc[len(weight) + 1 :]
+    for tagged in (("prior", *loc[1:2], "weight"), ("training", "reconstruction_weight"), ("data", "scale")):
+        if loc[: len(tagged)] == tagged:
+            loc = tagged + loc[len(tagged) + 1 :]
     return cut(dotted(tuple(it for it in loc if it != "[key]")))

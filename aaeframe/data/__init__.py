@@ -12,8 +12,8 @@ All input is checked here, once; users of a `Dataset` can rely on it.
 
 from __future__ import annotations
 
+from aaeframe.configuration.reading import NAMES
 from aaeframe.data.assemble import from_arrays
-from aaeframe.data.catalogue import NAMES
 from aaeframe.data.dataset import Dataset, Split
 from aaeframe.data.few_labels import labeled_subset
 from aaeframe.data.read import load, load_rows, load_table

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
 from aaeframe.data import splits
-from aaeframe.data.assemble import RawPart, assemble
+from aaeframe.data.assemble import assemble
 from aaeframe.data.dataset import Dataset
 from aaeframe.data.download import VARIABLE, RemoteFile, fetch, find_kept
+from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import idx, mat
 from aaeframe.data.scaling import pixels
 from aaeframe.errors import DataError
-
-NAMES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "digits": "1,797 handwritten digits of 8x8 gray pixels, from scikit-learn; needs no download",
-        "mnist": "70,000 handwritten digits of 28x28 gray pixels",
-        "fashion-mnist": "70,000 pieces of clothing of 28x28 gray pixels",
-        "svhn": "99,289 house numbers' digits of 32x32 color pixels",
-        "tfd": "faces of 48x48 gray pixels, the Toronto Face Database; you bring its TFD_48x48.mat",
-    }
-)
-"""The names that `load` knows, with a line on each."""
 
 HELD_OUT: Final = 10_000
 """The number of last training rows used as the validation split of the downloaded data sets."""
@@ -101,20 +90,20 @@ def load_digits() -> Dataset:
     images, labels = datasets.load_digits(return_X_y=True)
     x = images.reshape(-1, 8, 8).astype(np.uint8)
     cuts = splits.stratified(labels, validation=180, test=360)
-    return assemble("digits", [RawPart(x, labels)], cuts, spec=pixels((1, 8, 8), 16.0))
+    return assemble("digits", RawData([RawPart(x, labels)], cuts), spec=pixels((1, 8, 8), 16.0))
 
 
 def load_four(name: str, files: tuple[RemoteFile, ...], class_names: tuple[str, ...] | None = None) -> Dataset:
     """A data set in MNIST's four idx files; the last 10,000 training rows are for validation."""
-    arrays = [idx.read(fetch(file, name)) for file in files]
+    arrays = [idx.read_array(fetch(file, name)) for file in files]
     parts = [RawPart(arrays[0], arrays[1]), RawPart(arrays[2], arrays[3])]
-    return assemble(name, parts, splits.last(len(arrays[0]), HELD_OUT), class_names=class_names)
+    return assemble(name, RawData(parts, splits.last(len(arrays[0]), HELD_OUT), class_names))
 
 
 def load_svhn() -> Dataset:
     """SVHN's cropped digits, with label 10 read as 0; the last 10,000 training rows are for validation."""
     parts = [part for file in SVHN for part in mat.read_parts(fetch(file, "svhn"), None)]
-    return assemble("svhn", parts, splits.last(len(parts[0].x), HELD_OUT))
+    return assemble("svhn", RawData(parts, splits.last(len(parts[0].x), HELD_OUT)))
 
 
 def load_tfd() -> Dataset:
@@ -126,7 +115,7 @@ def load_tfd() -> Dataset:
             f"TFD_48x48.mat into a folder and set {VARIABLE} to that folder, or give the path of the file in "
             "place of the name tfd."
         )
-    return assemble("tfd", mat.read_parts(path, None), None)
+    return assemble("tfd", RawData(mat.read_parts(path, None)))
 
 
 LOADERS: Final[Mapping[str, Callable[[], Dataset]]] = {

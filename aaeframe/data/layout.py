@@ -6,13 +6,14 @@ from typing import Final
 
 import numpy as np
 
+from aaeframe.data.raw import Channels
 from aaeframe.errors import DataError
 
 CHANNELS: Final = (1, 3, 4)
 """Numbers of channels by which the channel axis of an image array is recognized."""
 
 
-def as_rows(x: np.ndarray, where: str) -> np.ndarray:
+def as_rows(x: np.ndarray, where: str, channels: Channels | None = None) -> np.ndarray:
     """A view of the array as (N, D) for a table or (N, C, H, W) for images; a mapped file is not read.
 
     | given | meaning |

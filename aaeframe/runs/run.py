@@ -233,7 +233,7 @@ def load_data(config: Config) -> Dataset:
             "this run was trained on arrays passed in from Python, which no file holds: pass the same data again, as "
             "in run.evaluate(aaeframe.data.from_arrays(x, labels))"
         )
-    return datasets.load(source, labels=config.data.label_key, held_out=config.data.held_out)
+    return datasets.load(source, config.data.reading)
 
 
 def configuration_changes(saved: Checkpoint, folder: RunFolder, config: Config) -> list[str]:

@@ -11,7 +11,8 @@ from typing import Final, TextIO
 
 import numpy as np
 
-from aaeframe.data.assemble import RawPart
+from aaeframe.configuration.reading import ReadOptions
+from aaeframe.data.raw import RawData, RawPart
 from aaeframe.errors import DataError
 
 LONGEST_ROW: Final = 2**24
@@ -24,18 +25,22 @@ LABELS: Final = ("label", "labels", "class", "target", "y")
 """The names, in any case, by which a label column is recognized if none is given."""
 
 
-def read_csv(path: Path, labels: str | None, *, find_labels: bool = True) -> RawPart:
+USES: Final = frozenset({"label_key"})
+"""The options that are used."""
+
+
+def read(path: Path, options: ReadOptions, *, find_labels: bool = True) -> RawData:
     """A table of numbers (N, D), cells separated by commas, and its label column if it has one.
 
     The first line is a header if none of its cells is a number. Without a header the columns are named 1, 2, 3, and so
-    on. The label column is `labels`, or the first of `LABELS` if `find_labels`. Labels may be texts.
+    on. The label column is `label_key`, or the first of `LABELS` if `find_labels`. Labels may be texts.
 
     Raises:
         DataError: the file is unreadable or empty, a line is too long or short, or a cell is not a number.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            return _read(stream, labels, str(path), LABELS if find_labels else ())
+            return RawData([_read(stream, options.label_key, str(path), LABELS if find_labels else ())])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as .csv: {error}. It must be text in UTF-8.") from error
 

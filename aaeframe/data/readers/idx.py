@@ -17,6 +17,9 @@ from typing import Final
 
 import numpy as np
 
+from aaeframe.configuration.reading import ReadOptions
+from aaeframe.data import splits
+from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers.limits import DEFLATE_RATIO, check_declared, check_unfolding
 from aaeframe.errors import DataError
 
@@ -47,7 +50,25 @@ def is_idx(path: Path) -> bool:
     return NAME.match(path.name) is not None
 
 
-def read(path: Path) -> np.ndarray:
+USES: Final = frozenset({"channels"})
+"""The options that are used."""
+
+
+def read(path: Path, options: ReadOptions) -> RawData:
+    """An idx file and the labels next to it, or the four files of a folder in MNIST's layout.
+
+    In a folder, the last sixth of the training rows is for validation, as MNIST's last 10,000 of 60,000.
+    """
+    four = find_four(path) if path.is_dir() else None
+    if four is None:
+        beside = labels_beside(path)
+        return RawData([RawPart(read_array(path), None if beside is None else read_array(beside))])
+    parts = [RawPart(read_array(x), read_array(y)) for x, y in four]
+    count = len(parts[0].x)
+    return RawData(parts, splits.last(count, count // 6))
+
+
+def read_array(path: Path) -> np.ndarray:
     """The array of an idx file: read into memory if it is gzipped, otherwise mapped.
 
     Raises:

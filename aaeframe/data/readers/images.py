@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from aaeframe.data.assemble import RawPart
+from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.classes import check_names
+from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
 from aaeframe.storage.atomic import leads_out
@@ -32,7 +33,11 @@ DEEP: Final = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 """Pillow's modes of more than eight bits, which a conversion would cut off."""
 
 
-def read_folder(folder: Path) -> tuple[RawPart, tuple[str, ...] | None]:
+USES: Final[frozenset[str]] = frozenset()
+"""The options that are used."""
+
+
+def read(folder: Path, options: ReadOptions) -> RawData:
     """The images of a folder, uint8 (N, C, H, W), sorted by name, and the names of its classes if any.
 
     The images are in the folder itself, without labels, or in one subfolder per class, with the class's name. All must
@@ -54,13 +59,14 @@ def read_folder(folder: Path) -> tuple[RawPart, tuple[str, ...] | None]:
             "them into the folder, or each into the subfolder of its class."
         )
     if loose:
-        return RawPart(_decode(paths, folder)), None
+        return RawData([RawPart(_decode(paths, folder))], channels="first")
     for name, group in groups.items():
         if not group:
             raise DataError(f"{folder}: the subfolder {name!r} holds no images. Remove it, or fill it.")
     check_names(tuple(groups), str(folder))
     labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups.values()])
-    return RawPart(_decode(paths, folder), labels), tuple(groups)
+    part = RawPart(_decode(paths, folder), labels)
+    return RawData([part], class_names=tuple(groups), channels="first", labels_from="the subfolders")
 
 
 def _images_in(folder: Path, root: Path) -> list[Path]:

@@ -11,8 +11,9 @@ from typing import BinaryIO, Final, NamedTuple
 
 import numpy as np
 
-from aaeframe.data.assemble import RawPart
+from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.layout import CHANNELS
+from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers.keys import pick
 from aaeframe.data.readers.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
@@ -43,6 +44,15 @@ UNLABELED: Final = -1
 
 FOLDS: Final = ((0, 1), (2,), (3,))
 """TFD's fold codes: training (0 without label, 1 with), validation and test."""
+
+
+USES: Final = frozenset({"channels", "label_key"})
+"""The options that are used."""
+
+
+def read(path: Path, options: ReadOptions) -> RawData:
+    """The content of a .mat file: see `read_parts`."""
+    return RawData(read_parts(path, options.label_key))
 
 
 def read_parts(path: Path, labels: str | None) -> list[RawPart]:

@@ -9,7 +9,8 @@ from typing import IO, Final
 
 import numpy as np
 
-from aaeframe.data.assemble import RawPart
+from aaeframe.configuration.reading import ReadOptions
+from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers.keys import pick
 from aaeframe.data.readers.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
@@ -19,6 +20,18 @@ HEADERS: Final = {
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 """The readers of the header by version. Version 3.0 differs in the names of record fields only."""
+
+
+USES_NPY: Final = frozenset({"channels"})
+"""The options that are used for .npy."""
+
+USES: Final = frozenset({"channels", "label_key"})
+"""The options that are used for .npz."""
+
+
+def read_npy(path: Path, options: ReadOptions) -> RawData:
+    """The array of a .npy file, mapped: see `map_npy`."""
+    return RawData([RawPart(map_npy(path))])
 
 
 def map_npy(path: Path) -> np.ndarray:
@@ -42,7 +55,7 @@ def map_npy(path: Path) -> np.ndarray:
         raise DataError(f"{path}: cannot be read as .npy: {error}. Write it again.") from error
 
 
-def read_npz(path: Path, labels: str | None) -> list[RawPart]:
+def read_npz(path: Path, options: ReadOptions) -> RawData:
     """The parts of an .npz file, by the names of its arrays (`keys.pick`).
 
     Raises:
@@ -52,8 +65,8 @@ def read_npz(path: Path, labels: str | None) -> list[RawPart]:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
             shapes = {member.filename.removesuffix(".npy"): _declared(archive, member, path) for member in members}
-            pairs = pick(shapes, labels, str(path))
-            return [RawPart(_read(archive, x), None if y is None else _read(archive, y)) for x, y in pairs]
+            pairs = pick(shapes, options.label_key, str(path))
+            return RawData([RawPart(_read(archive, x), None if y is None else _read(archive, y)) for x, y in pairs])
     except (DataError, MemoryError):
         raise
     except Exception as error:  # zipfile and its decompressors fail in many ways on a broken archive

@@ -60,7 +60,10 @@ def test_optimizers_by_name_and_by_default():
     [
         ({"trainig": {}}, "unknown key 'trainig'; did you mean 'training'?"),
         ({"training": {"epoch": 3}}, "training: unknown key 'epoch'; did you mean 'epochs'?"),
-        ({"data": {"zzz": 1}}, "data: unknown key 'zzz'; known: source, label_key, labels, held_out, max_resident_mib"),
+        (
+            {"data": {"zzz": 1}},
+            "data: unknown key 'zzz'; known: source, labels, max_resident_mib, label_key, ids, drop",
+        ),
         ({"prior": {"z": {"component": "p", "wieght": 1}}}, "prior.z: unknown key 'wieght'; did you mean 'weight'?"),
         (
             {"prior": {"z": {"component": "p", "discriminator": {"component": "d", "option": {}}}}},

@@ -81,8 +81,8 @@ def test_labels_where_they_mean_nothing(tmp_path, monkeypatch, source):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.zeros((10, 2)))
     (tmp_path / "folder").mkdir()
-    with pytest.raises(DataError, match=r"labels='kind'.* out\."):
-        load(source, labels="kind")
+    with pytest.raises(DataError, match=r"label_key.* out\."):
+        load(source, label_key="kind")
 
 
 def test_data_beyond_memory(tmp_path, monkeypatch):
@@ -109,5 +109,5 @@ def test_a_file_without_a_split_holds_out_what_it_is_told(tmp_path):
 
 
 def test_a_source_with_its_own_split_keeps_it(tmp_path):
-    with pytest.raises(DataError, match="digits: has its own split into training and test rows; leave held_out out"):
+    with pytest.raises(DataError, match="digits: is read in its own way; leave held_out out"):
         load("digits", held_out=(10, 20))

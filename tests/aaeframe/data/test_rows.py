@@ -20,7 +20,7 @@ def test_rows_come_whole_and_in_order_however_few(tmp_path, count):
 
 def test_labels_are_classes_of_this_file(tmp_path):
     (tmp_path / "x.csv").write_text("a,kind\n1,z\n2,x\n3,z\n")
-    rows, names = load_rows(tmp_path / "x.csv", labels="kind")
+    rows, names = load_rows(tmp_path / "x.csv", label_key="kind")
     np.testing.assert_array_equal(rows.array(), [[1], [2], [3]])
     assert [names[label] for label in rows.labels] == ["z", "x", "z"]
 
@@ -71,5 +71,5 @@ def test_what_load_refuses_is_refused(tmp_path, array, message):
 def test_what_is_not_there(tmp_path):
     with pytest.raises(DataError, match="no data set and no file"):
         load_rows(tmp_path / "x.npy")
-    with pytest.raises(DataError, match="has its own labels"):
-        load_rows("digits", labels="y")
+    with pytest.raises(DataError, match="digits: is read in its own way; leave label_key out"):
+        load_rows("digits", label_key="y")

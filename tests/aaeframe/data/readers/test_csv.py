@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data import load, load_table
 from aaeframe.data.readers import csv as tables
-from aaeframe.data.readers.csv import read_csv
+from aaeframe.data.readers.csv import read
 from aaeframe.errors import DataError
 
 X = np.round(np.random.default_rng(0).standard_normal((20, 3)), 3)
@@ -44,11 +45,11 @@ def test_a_label_column_is_known_by_its_name(table, name):
 
 def test_a_label_column_is_named(table):
     path = table("a,b,label,kind", *lines(*X.T, KINDS))
-    assert load(path, labels="kind").class_names == ("cat", "dog")
+    assert load(path, label_key="kind").class_names == ("cat", "dog")
 
 
 def test_without_a_header_columns_have_numbers(table):
-    assert load(table(*lines(KINDS, *X.T)), labels="1").class_names == ("cat", "dog")
+    assert load(table(*lines(KINDS, *X.T)), label_key="1").class_names == ("cat", "dog")
 
 
 def test_numeric_labels_are_ordered_as_numbers(table):
@@ -57,7 +58,7 @@ def test_numeric_labels_are_ordered_as_numbers(table):
 
 def test_excels_mark_quotes_spaces_and_blank_lines(table):
     path = table('"a", "y"', "1.5, one", "", '"2.5","two, or so"', encoding="utf-8-sig", end="\r\n")
-    part = read_csv(path, None)
+    part = read(path, ReadOptions()).parts[0]
     assert part.x.tolist() == [[1.5], [2.5]]
     assert part.labels.tolist() == ["one", "two, or so"]
 
@@ -91,10 +92,10 @@ def test_semicolons_are_shown_as_what_was_found(table):
 
 def test_a_column_that_is_not_there(table):
     with pytest.raises(DataError, match=r"no column 'kind'\. The columns are a, b\."):
-        load(table("a,b", "1,2"), labels="kind")
+        load(table("a,b", "1,2"), label_key="kind")
     many = ",".join(f"c{i}" for i in range(99))
     with pytest.raises(DataError, match=r"The columns are c0, .*, c9, \.\.\., c98\."):
-        load(table(many), labels="kind")
+        load(table(many), label_key="kind")
 
 
 def test_text_that_is_no_utf8(table):

@@ -55,7 +55,7 @@ def test_without_labels_beside_there_are_none(tmp_path):
 def test_every_type_is_read(tmp_path, dtype, suffix):
     x = np.arange(40).reshape(20, 2) - (0 if dtype.kind == "u" else 7)
     path = write(tmp_path / f"x-idx2-ubyte{suffix}", x, dtype)
-    np.testing.assert_array_equal(idx.read(path), x)
+    np.testing.assert_array_equal(idx.read_array(path), x)
     data = load(path)
     np.testing.assert_array_equal(data.train.array(), x[data.train.index])
 

@@ -36,7 +36,7 @@ def test_other_labels_in_svhns_layout_stay(tmp_path):
 def test_names_as_in_npz(tmp_path):
     x = RNG.standard_normal((30, 5))
     io.savemat(tmp_path / "a.mat", {"images": x, "who": np.arange(30) % 3 + 1.0})
-    data = load(tmp_path / "a.mat", labels="who")
+    data = load(tmp_path / "a.mat", label_key="who")
     np.testing.assert_array_equal(data.train.array(), x[data.train.index].astype(np.float32))
     assert data.class_names == ("1", "2", "3")
 

@@ -59,7 +59,7 @@ def test_npz_by_the_usual_names(tmp_path, x, y):
 def test_npz_with_one_large_array(tmp_path):
     np.savez(tmp_path / "a.npz", faces=X, ages=Y)
     assert load(tmp_path / "a.npz").num_classes is None
-    data = load(tmp_path / "a.npz", labels="ages")
+    data = load(tmp_path / "a.npz", label_key="ages")
     np.testing.assert_array_equal(data.test.labels, Y[data.test.index])
 
 
@@ -111,7 +111,7 @@ def test_parts_must_be_alike(tmp_path):
 def test_an_npz_that_is_unclear_says_what_it_holds(tmp_path, arrays, labels, message):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(DataError, match=message):
-        load(tmp_path / "a.npz", labels=labels)
+        load(tmp_path / "a.npz", label_key=labels)
 
 
 PICKLED = npy(np.array([{"a": 1}, None], dtype=object))
