@@ -16,7 +16,7 @@ from aaeframe.data import Dataset, from_arrays
 from aaeframe.errors import ConfigError, DataError
 from aaeframe.protocols import Prior
 from aaeframe.runs.run import Run
-from aaeframe.runs.start import NO_OBSERVERS, Observers, start
+from aaeframe.runs.start import NO_OBSERVERS, Observers, fit, start
 
 Array: TypeAlias = "np.ndarray | torch.Tensor"
 Data: TypeAlias = "str | Path | Dataset | Array | tuple[Array, Array]"
@@ -34,6 +34,7 @@ def train(
     preset: str | None = None,
     config: str | Path | Mapping[str, Any] | None = None,
     out: str | Path | None = None,
+    keep: bool = True,
     blocked: tuple[str, ...] = (),
     observers: Observers = NO_OBSERVERS,
     **training: Any,
@@ -44,6 +45,9 @@ def train(
     written as on the command line ("mixture(components=5)"); a prior may also be an object, such as any
     torch.distributions.Distribution without batch_shape, or a mapping from block names to either. `training`
     holds keys of the configuration's [training] table: epochs, batch_size, seed, schedule, device, precision, ...
+
+    The run is kept in the new folder `out`, by default runs/<time>-<prior>-<encoder>; with keep=False it is in memory
+    alone, and nothing is written.
 
     Arguments override `config` (a TOML file or a table), which overrides `preset`, which overrides defaults. The
     caller's random state is left as it was. Raises AaeframeError for whatever is wrong with the arguments.
@@ -61,9 +65,14 @@ def train(
     }
     whole = compose(preset, Path(config) if isinstance(config, str) else config, without_none(arguments))
     registry = Registry.load(blocked)
-    return start(
-        whole, registry, dataset=dataset, priors=priors, out=None if out is None else Path(out), observers=observers
-    )
+    if not keep:
+        if out is not None:
+            raise ConfigError(
+                f"out={str(out)!r} is not used with keep=False, which writes nothing; leave one of them out"
+            )
+        return fit(whole, registry, dataset=dataset, priors=priors, observers=observers)
+    folder = None if out is None else Path(out)
+    return start(whole, registry, dataset=dataset, priors=priors, out=folder, observers=observers)
 
 
 def _data(data: Data) -> tuple[Dataset | None, str]:

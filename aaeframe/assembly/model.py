@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 import torch
 
-from aaeframe.components.options import build, restore
-from aaeframe.components.registry import InstalledComponent, Kind, Registry
-from aaeframe.configuration.schema import ComponentConfig, Config
+from aaeframe.configuration.resolve import ResolvedRun
+from aaeframe.configuration.schema import Config
 from aaeframe.configuration.unused import PYTHON
 from aaeframe.errors import ConfigError
 from aaeframe.model.autoencoder import Autoencoder, prior_state
@@ -21,12 +20,12 @@ from aaeframe.supports import is_one_hot
 
 
 def build_priors(
-    config: Config, registry: Registry, given: Mapping[str, Prior], saved: Mapping[str, torch.Tensor] | None = None
+    resolved: ResolvedRun, given: Mapping[str, Prior], saved: Mapping[str, torch.Tensor] | None = None
 ) -> dict[str, Prior]:
     """The prior of each block. `given` holds those that were passed in from Python, `saved` a checkpoint's model."""
     priors: dict[str, Prior] = {}
-    for name, part in config.prior.items():
-        if part.component.startswith(PYTHON):
+    for name, part in resolved.config.prior.items():
+        if name not in resolved.priors:
             if name not in given:
                 raise ConfigError(
                     f"the prior of block {name!r} was an object from Python ({part.component.removeprefix(PYTHON)}), "
@@ -34,41 +33,31 @@ def build_priors(
                 )
             prior = given[name]
         elif saved is None:
-            prior = build(registry.find("prior", part.component), options=part.options)
+            prior = resolved.priors[name].build()
         else:
-            prior = restore(registry.find("prior", part.component), prior_state(name, saved), options=part.options)
+            prior = resolved.priors[name].restore(prior_state(name, saved))
         priors[name] = checked_prior(name, prior)
     return priors
 
 
 def build_model(
-    config: Config,
-    registry: Registry,
-    recipe: type[Recipe],
-    data: DataSpec,
-    num_classes: int | None,
-    priors: Mapping[str, Prior],
+    resolved: ResolvedRun, data: DataSpec, num_classes: int | None, priors: Mapping[str, Prior]
 ) -> Autoencoder:
-    """The model of a resolved configuration, with fresh weights from torch's global generator.
+    """The model of a run, with fresh weights from torch's global generator.
 
     `num_classes` is that of the data if the recipe is given labels, else None. ConfigError if the blocks are not
     those that the recipe needs.
     """
+    config, recipe = resolved.config, cast(type[Recipe], resolved.recipe.factory)
     needs = recipe.needs
     told = labeled_blocks(priors, num_classes if needs.labels == "told" else None)
     blocks = {name: block_spec(prior) for name, prior in priors.items()}
     y = class_block_of(config, blocks, num_classes) if needs.class_block else None
     representation = recipe.representation(blocks, y, num_classes)
-    network = _build(registry, "network", config.network, data, representation.size)
-    encoder = _build(registry, "encoder", config.encoder, network, blocks)
+    network = resolved.network.build(data, representation.size)
+    encoder = resolved.encoder.build(network, blocks)
     discriminators = {
-        name: _build(
-            registry,
-            "discriminator",
-            config.prior[name].discriminator or config.discriminator,
-            block,
-            num_classes if name in told else None,
-        )
+        name: resolved.discriminators[name].build(block, num_classes if name in told else None)
         for name, block in (blocks.items() if needs.adversarial else ())
     }
     model = Autoencoder(data, encoder, network.decoder, representation, priors, discriminators, class_block=y)
@@ -101,8 +90,3 @@ def class_block_of(config: Config, blocks: Mapping[str, BlockSpec], num_classes:
             f"--prior 'categorical(classes={num_classes})+gaussian'"
         )
     return chosen
-
-
-def _build(registry: Registry, kind: Kind, part: ComponentConfig, *positional: Any) -> Any:
-    offer: InstalledComponent = registry.find(kind, part.component)
-    return build(offer, *positional, options=part.options)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from torch.optim import Optimizer
 
-from aaeframe.components.options import build
-from aaeframe.components.registry import Registry
+from aaeframe.configuration.resolve import ResolvedRun
 from aaeframe.configuration.schema import Config
 from aaeframe.losses.adversarial import AdversarialLoss
 from aaeframe.losses.label_free import LabelFree
@@ -18,8 +17,7 @@ from aaeframe.training.loss_weights import LossWeights
 
 
 def build_recipe(
-    config: Config,
-    registry: Registry,
+    resolved: ResolvedRun,
     data: DataSpec,
     model: Autoencoder,
     optimizers: Mapping[str, Optimizer],
@@ -29,7 +27,7 @@ def build_recipe(
 
     ConfigError if an encoder or a prior is not what the recipe needs.
     """
-    settings = config.training
+    config, settings = resolved.config, resolved.config.training
     shared = SharedSettings(
         schedule=settings.schedule or "",
         corruption=Corruption(settings.input_noise, settings.input_dropout),
@@ -39,8 +37,7 @@ def build_recipe(
         label_free=LabelFree(**config.label_free.model_dump(exclude_none=True)),
         support=data.support,
     )
-    offer = registry.find("recipe", config.recipe.component)
-    recipe: Recipe = build(offer, model, optimizers, shared, options=config.recipe.options)
+    recipe: Recipe = resolved.recipe.build(model, optimizers, shared)
     return recipe
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,17 +17,15 @@ from aaeframe.assembly.dry_run import dry_run
 from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.optimizers import build_optimizers
 from aaeframe.assembly.recipe import build_recipe
-from aaeframe.components.registry import Registry
-from aaeframe.components.requirements import installed, obstacles
-from aaeframe.configuration.resolve import check_phases, recipe_of
+from aaeframe.configuration.resolve import ResolvedRun
 from aaeframe.configuration.schema import Config
 from aaeframe.data import Dataset, Split, labeled_subset
-from aaeframe.errors import CheckpointError, ConfigError, DataError, UnknownComponent
+from aaeframe.errors import CheckpointError, ConfigError, DataError
 from aaeframe.evaluation.validation import Validation
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.protocols import DataSpec, Needs, Prior
+from aaeframe.recipes import Recipe
 from aaeframe.seeds import derive, stream
-from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.batches import Batches, ResidentRows, split_labels
 from aaeframe.training.device import check_precision, pick
 from aaeframe.training.loop import Training
@@ -39,27 +36,23 @@ _FINGERPRINTED_BYTES = 2**26
 
 
 def prepare(
-    config: Config,
-    registry: Registry,
+    resolved: ResolvedRun,
     dataset: Dataset,
     priors: Mapping[str, Prior],
-    folder: RunFolder,
     saved: Mapping[str, torch.Tensor] | None = None,
 ) -> Training:
     """Build all parts of a run; nothing is written.
 
     `priors` holds the priors passed in from Python, `saved` the model tensors of the checkpoint to resume from.
     """
-    recipe = recipe_of(config, registry)
-    check_phases(config, recipe)
-    settings = config.training
+    config, settings = resolved.config, resolved.config.training
+    recipe = cast(type[Recipe], resolved.recipe.factory)
     device = pick(settings.device)
     check_precision(settings.precision, device)
     num_classes = _classes(config, recipe.needs, dataset)
     batches = _batches(config, recipe.needs, dataset, device)
     with stream(settings.seed, "initialization"):
-        built = build_priors(config, registry, priors, saved)
-        model = build_model(config, registry, recipe, dataset.spec, num_classes, built).to(device)
+        model = build_model(resolved, dataset.spec, num_classes, build_priors(resolved, priors, saved)).to(device)
     _check_batch_norm(model, batches)
     told_classes = num_classes if recipe.needs.labels == "told" else None
     dry_run(model, batches.rows[batches.unlabeled[:2]], told_classes, settings.seed)
@@ -67,8 +60,7 @@ def prepare(
     weights = LossWeights.of(config, device)
     return Training(
         config=config,
-        folder=folder,
-        recipe=build_recipe(config, registry, dataset.spec, model, optimizers, weights),
+        recipe=build_recipe(resolved, dataset.spec, model, optimizers, weights),
         model=model,
         optimizers=optimizers,
         weights=weights,
@@ -76,7 +68,7 @@ def prepare(
         device=device,
         validate=Validation(dataset, settings.seed, device, class_metric=recipe.needs.class_metric(config.data.labels)),
         data={**describe(dataset.spec), "num_classes": num_classes, "fingerprint": _fingerprint(dataset)},
-        versions=_versions(config, registry),
+        versions=_versions(resolved),
     )
 
 
@@ -103,23 +95,10 @@ def _scales(moment: torch.Size, shape: torch.Size) -> bool:
     )
 
 
-@contextmanager
-def saved_components(config: Config, registry: Registry) -> Iterator[None]:
-    """Turn an unknown component into a CheckpointError that names the plugin to install."""
-    try:
-        yield
-    except UnknownComponent as error:
-        known = obstacles(config.plugins, registry)
-        asked, *more = str(error).split("\n  ")
-        details = known or [*more, "pip install the plugin that offers it"]
-        raise CheckpointError("\n  ".join([f"this run needs what is not here: {asked}", *details])) from error
-
-
-def _versions(config: Config, registry: Registry) -> dict[str, str]:
+def _versions(resolved: ResolvedRun) -> dict[str, str]:
     """The versions of Python, of the computing libraries, and of the distributions that the run uses."""
-    used = {name: it for name, it in installed(registry).items() if name in {"aaeframe", *config.plugins}}
     computing = {name: version(name) for name in ("numpy", "safetensors", "torch")}
-    return {"python": platform.python_version(), **dict(sorted({**computing, **used}.items()))}
+    return {"python": platform.python_version(), **dict(sorted({**computing, **resolved.versions}.items()))}
 
 
 def _classes(config: Config, needs: Needs, dataset: Dataset) -> int | None:

@@ -31,7 +31,7 @@ from aaeframe.benchmarking.sizes import Sizes
 from aaeframe.benchmarking.training_step import training_step
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.compose import compose
-from aaeframe.configuration.resolve import recipe_of, resolve
+from aaeframe.configuration.resolve import resolve
 from aaeframe.protocols import Batch, DataSpec
 from aaeframe.training.cuda_graph import WARM_UP, GraphedStep, StepLosses
 from aaeframe.training.device import arithmetic
@@ -259,11 +259,10 @@ def parts_for(sizes: Sizes, schedule: str) -> dict[str, Any]:
 
 def recipe_for(sizes: Sizes, schedule: str, device: torch.device) -> Any:
     """Our default recipe with fresh weights, and optimizers as `aaeframe train` makes them."""
-    registry = Registry.load()
-    config = resolve(compose(None, None, parts_for(sizes, schedule)), registry)
+    resolved = resolve(compose(None, None, parts_for(sizes, schedule)), Registry.load())
     shape = torch.Size((1, sizes.side, sizes.side))
     data = DataSpec(shape, constraints.unit_interval, torch.zeros(()), torch.full((), 255.0))
-    kind = recipe_of(config, registry)
-    model = build_model(config, registry, kind, data, None, build_priors(config, registry, {})).to(device).train()
-    optimizers = build_optimizers(config, kind.parameters(model))
-    return build_recipe(config, registry, data, model, optimizers, LossWeights.of(config, device))
+    model = build_model(resolved, data, None, build_priors(resolved, {})).to(device).train()
+    kind: Any = resolved.recipe.factory
+    optimizers = build_optimizers(resolved.config, kind.parameters(model))
+    return build_recipe(resolved, data, model, optimizers, LossWeights.of(resolved.config, device))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +15,6 @@ from aaeframe.configuration.compose import compose
 from aaeframe.configuration.resolve import resolve
 from aaeframe.data import Dataset, Split
 from aaeframe.protocols import DataSpec
-from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.cuda_graph import WARM_UP
 from aaeframe.training.running_means import Sums
 
@@ -33,9 +31,8 @@ def training_step(
     written.
     """
     settings = {**parts["training"], "batch_size": len(pixels), "precision": precision, "device": str(device)}
-    registry = Registry.load()
-    config = resolve(compose(None, None, {**parts, "training": settings}), registry)
-    training = prepare(config, registry, _one_batch(pixels), {}, RunFolder(Path("nowhere")))
+    resolved = resolve(compose(None, None, {**parts, "training": settings}), Registry.load())
+    training = prepare(resolved, _one_batch(pixels), {})
     training.sums = sums = Listening()
     training.model.train()
 

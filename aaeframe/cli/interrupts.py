@@ -131,10 +131,12 @@ def shown(
         def epoch_ended(self, row: dict[str, Any], warnings: list[str]) -> None:
             opened[0].epoch_ended(row, warnings)
 
-    def started(config: Config, folder: RunFolder, steps: int) -> None:
-        console.print(plain(f"run {folder.path}: {_described(config)}"), markup=False)
+    def started(config: Config, folder: RunFolder | None, steps: int) -> None:
+        where = "in memory" if folder is None else folder.path
+        console.print(plain(f"run {where}: {_described(config)}"), markup=False)
         opened.append((Bar if console.is_terminal else Lines)(console, config.training.epochs, steps))
-        begun(folder)
+        if folder is not None:
+            begun(folder)
 
     def warn(sentence: str) -> None:
         console.print(plain(f"note: {sentence}"), markup=False)

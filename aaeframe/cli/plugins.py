@@ -130,7 +130,7 @@ def _find_to_check(
 
     OptionError if the options in parentheses after the name are not those of the component.
     """
-    from aaeframe.components.options import resolve_options
+    from aaeframe.components.options import resolve_component
     from aaeframe.configuration.shorthand import parse_component
     from aaeframe.errors import BrokenComponent, UnknownComponent
 
@@ -147,7 +147,7 @@ def _find_to_check(
         return plugins, [it for plugin in plugins for it in plugin.offers if kind in (None, it.kind)], {}
     for offer in offers:
         with suppress(BrokenComponent):  # its check says so
-            resolve_options(offer, given)
+            resolve_component(offer, given).stored()
     return [it for it in registry.plugins if set(it.offers) & set(offers)], offers, given
 
 

@@ -109,70 +109,81 @@ def options_for(offer: InstalledComponent) -> tuple[Option, ...]:
         raise BrokenComponent(f"the options of {offer} cannot be read: {error}") from error
 
 
-def resolve_options(offer: InstalledComponent, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with which the component would be built: `given`, checked, and the defaults; JSON-like.
+@dataclass(frozen=True)
+class ResolvedComponent:
+    """A component with its factory and all its options, checked: ready to be built, any number of times."""
 
-    Paths are made absolute, so that they are found from any folder. Raises OptionError for an option that is
-    unknown, missing, of the wrong type or out of range.
+    offer: InstalledComponent
+    factory: Callable[..., Any]
+    options: Mapping[str, Any]
+    """Every option, as the type that the factory asks for."""
+    given: Mapping[str, Any]
+    """The options that were given, JSON-like."""
+
+    def stored(self) -> dict[str, Any]:
+        """Every option, JSON-like. Paths are made absolute, so that they are found from any folder.
+
+        Raises OptionError for a path that does not exist. Raises BrokenComponent for a value that is not JSON-like.
+        """
+        try:
+            return {name: to_jsonable_python(_from_the_root(value)) for name, value in self.options.items()}
+        except RuntimeError as error:  # raised by pathlib for a home folder that does not exist
+            raise OptionError(f"{self.offer} has a path that cannot be resolved: {error}") from error
+        except PydanticSerializationError as error:
+            raise BrokenComponent(f"{self.offer} has an option whose value is not JSON-like: {error}") from error
+
+    def build(self, *positional: Any) -> Any:
+        """Call the factory with the arguments of the run by position and with the options.
+
+        Raises OptionError if the factory refuses the options (ValueError, TypeError), and BrokenComponent for any
+        other failure of the factory.
+        """
+        return self._call(self.factory, positional)
+
+    def restore(self, state: Mapping[str, Any]) -> Any:
+        """Build with this state_dict by the factory's `from_state` if it has one, else as `build` does."""
+        from_state = getattr(self.factory, "from_state", None)
+        if from_state is None:
+            return self.build()
+        try:
+            return self._call(from_state, (state,))
+        except BrokenComponent as error:
+            match error.__cause__:
+                case KeyError(args=(str(name),)) if name not in state:
+                    raise CheckpointError(
+                        f"the checkpoint lacks {name!r} of {self.offer}; restore it, or train anew"
+                    ) from error
+            raise
+
+    def with_defaults(self) -> Callable[..., Any]:
+        """The factory with the given options as its defaults."""
+        return functools.partial(self.factory, **{name: self.options[name] for name in self.given})
+
+    def _call(self, factory: Callable[..., Any], positional: tuple[Any, ...]) -> Any:
+        try:
+            inspect.signature(factory).bind(*positional, **self.options)
+        except TypeError as error:
+            raise BrokenComponent(f"{self.offer} cannot be called as a {self.offer.kind}: {error}") from error
+        try:
+            return factory(*positional, **self.options)
+        except AaeframeError:
+            raise
+        except (ValueError, TypeError) as error:
+            raise OptionError(f"{self.offer} refuses its options {json.dumps(dict(self.given))}: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise BrokenComponent(f"{self.offer} fails: {type(error).__name__}: {error}") from error
+
+
+def resolve_component(offer: InstalledComponent, given: Mapping[str, Any]) -> ResolvedComponent:
+    """The component with these options, checked, and its defaults.
+
+    Raises OptionError for an option that is unknown, missing, of the wrong type or out of range. Raises
+    BrokenComponent if the factory cannot be imported or inspected.
     """
-    values = _resolve(offer, given)
-    try:
-        return {name: to_jsonable_python(_from_the_root(value)) for name, value in values.items()}
-    except RuntimeError as error:  # raised by pathlib for a home folder that does not exist
-        raise OptionError(f"{offer} has a path that cannot be resolved: {error}") from error
-    except PydanticSerializationError as error:
-        raise BrokenComponent(f"{offer} has an option whose value is not JSON-like: {error}") from error
+    return ResolvedComponent(offer, offer.factory(), _checked(offer, given), dict(given))
 
 
-def build(offer: InstalledComponent, *positional: Any, options: Mapping[str, Any]) -> Any:
-    """Call the factory with the arguments of the run by position and with the checked, complete options.
-
-    Raises OptionError if the options are wrong or the factory refuses them (ValueError, TypeError), and
-    BrokenComponent for any other failure of the factory.
-    """
-    return _build(offer, offer.factory(), positional, options)
-
-
-def restore(offer: InstalledComponent, state: Mapping[str, Any], *, options: Mapping[str, Any]) -> Any:
-    """Build the component with this state_dict by the factory's `from_state` if it has one, else as `build` does."""
-    factory = offer.factory()
-    from_state = getattr(factory, "from_state", None)
-    if from_state is None:
-        return _build(offer, factory, (), options)
-    try:
-        return _build(offer, from_state, (state,), options)
-    except BrokenComponent as error:
-        match error.__cause__:
-            case KeyError(args=(str(name),)) if name not in state:
-                raise CheckpointError(f"the checkpoint lacks {name!r} of {offer}; restore it, or train anew") from error
-        raise
-
-
-def bound(offer: InstalledComponent, given: Mapping[str, Any]) -> Callable[..., Any]:
-    """The factory with these options as its defaults. Raises as `resolve_options` does."""
-    values = _resolve(offer, given)
-    return functools.partial(offer.factory(), **{name: values[name] for name in given}) if given else offer.factory()
-
-
-def _build(
-    offer: InstalledComponent, factory: Callable[..., Any], positional: tuple[Any, ...], options: Mapping[str, Any]
-) -> Any:
-    values = _resolve(offer, options)
-    try:
-        inspect.signature(factory).bind(*positional, **values)
-    except TypeError as error:
-        raise BrokenComponent(f"{offer} cannot be called as a {offer.kind}: {error}") from error
-    try:
-        return factory(*positional, **values)
-    except AaeframeError:
-        raise
-    except (ValueError, TypeError) as error:
-        raise OptionError(f"{offer} refuses its options {json.dumps(dict(options))}: {error}") from error
-    except (Exception, SystemExit) as error:
-        raise BrokenComponent(f"{offer} fails: {type(error).__name__}: {error}") from error
-
-
-def _resolve(offer: InstalledComponent, given: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(offer: InstalledComponent, given: Mapping[str, Any]) -> dict[str, Any]:
     """The keyword arguments of the factory: given values as the types it asks for, defaults as they are."""
     options = {option.name: option for option in options_for(offer)}
     for name, value in given.items():

@@ -1,91 +1,156 @@
-"""From a configuration to what it names: components resolved, checked, complete, and built."""
+"""Resolve a configuration once: from names to factories and checked options, complete, with nothing built."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aaeframe.components.options import resolve_options
-from aaeframe.components.registry import InstalledComponent, Kind, Registry
+from aaeframe.components.options import ResolvedComponent, resolve_component
+from aaeframe.components.registry import Kind, Registry
+from aaeframe.components.requirements import obstacles
 from aaeframe.configuration.reading import NAMES
 from aaeframe.configuration.schema import AdamConfig, BlockConfig, ComponentConfig, Config
 from aaeframe.configuration.unused import PYTHON, phases_of, refuse_unused
-from aaeframe.errors import BrokenComponent, ConfigError, OptionError
+from aaeframe.errors import BrokenComponent, CheckpointError, ConfigError, OptionError, UnknownComponent
 from aaeframe.version import __version__
 
 if TYPE_CHECKING:
     from aaeframe.protocols import RecipeClass
 
 
-def resolve(config: Config, registry: Registry) -> Config:
-    """The complete configuration: full names and paths, every option, every optimizer, the plugins used.
+@dataclass(frozen=True)
+class ResolvedRun:
+    """A complete configuration, and the components that it names, ready to be built."""
+
+    config: Config
+    """With full names and paths, every option and every optimizer: what is stored."""
+    priors: Mapping[str, ResolvedComponent]
+    """By block, without those that are objects from Python."""
+    encoder: ResolvedComponent
+    network: ResolvedComponent
+    discriminators: Mapping[str, ResolvedComponent]
+    """By block."""
+    recipe: ResolvedComponent
+    """Its factory is a class of recipes."""
+    versions: Mapping[str, str]
+    """The installed distributions that it uses, by name."""
+
+    @property
+    def recipe_class(self) -> RecipeClass:
+        """The class of the recipe."""
+        return _recipe_class(self.recipe)
+
+
+def resolve(config: Config, registry: Registry) -> ResolvedRun:
+    """Resolve the configuration of a new run.
 
     Raises ComponentError, OptionError or ConfigError for what is not possible, without building anything.
     """
-    recipe = recipe_of(config, registry)
-    if config.training.schedule is None:
-        config = config.model_copy(
-            update={"training": config.training.model_copy(update={"schedule": next(iter(recipe.phases))})}
-        )
-    refuse_unused(config, recipe)
-    used = {"aaeframe": __version__}
+    recipe = _component(registry, "recipe", config.recipe)
+    config = _with_schedule(config, recipe)
+    refuse_unused(config, _recipe_class(recipe))
+    priors = {
+        name: _component(registry, "prior", part)
+        for name, part in config.prior.items()
+        if not part.component.startswith(PYTHON)
+    }
+    own = {
+        name: _component(registry, "discriminator", part.discriminator)
+        for name, part in config.prior.items()
+        if part.discriminator is not None
+    }
+    shared = _component(registry, "discriminator", config.discriminator)
+    encoder = _component(registry, "encoder", config.encoder)
+    network = _component(registry, "network", config.network)
+    used = [it.offer for it in (*priors.values(), *own.values(), shared, encoder, network, recipe)]
+    versions = dict(sorted({"aaeframe": __version__, **{it.distribution: it.version for it in used}}.items()))
 
-    def whole(kind: Kind, part: ComponentConfig) -> dict[str, Any]:
-        offer = registry.find(kind, part.component)
-        used[offer.distribution] = offer.version
-        return {"component": offer.full_name, "options": _storable(offer, part.options)}
+    def block(name: str, part: BlockConfig) -> BlockConfig:
+        prior = _stored(priors[name]).model_dump() if name in priors else {}
+        other = {"discriminator": _stored(own[name])} if name in own else {}
+        return part.model_copy(update={**prior, **other})
 
-    def block(part: BlockConfig) -> BlockConfig:
-        other = part.discriminator
-        prior = {} if part.component.startswith(PYTHON) else whole("prior", part)
-        rival = {} if other is None else {"discriminator": ComponentConfig(**whole("discriminator", other))}
-        return part.model_copy(update={**prior, **rival})
-
-    return config.model_copy(
+    complete = config.model_copy(
         update={
             "data": config.data.model_copy(update={"source": _from_anywhere(config.data.source)}),
-            "prior": {name: block(part) for name, part in config.prior.items()},
-            "encoder": ComponentConfig(**whole("encoder", config.encoder)),
-            "network": ComponentConfig(**whole("network", config.network)),
-            "discriminator": ComponentConfig(**whole("discriminator", config.discriminator)),
-            "recipe": ComponentConfig(**whole("recipe", config.recipe)),
-            "optimizers": {p: config.optimizers.get(p, AdamConfig(name="adam")) for p in phases_of(config, recipe)},
-            "plugins": dict(sorted(used.items())),
+            "prior": {name: block(name, part) for name, part in config.prior.items()},
+            "encoder": _stored(encoder),
+            "network": _stored(network),
+            "discriminator": _stored(shared),
+            "recipe": _stored(recipe),
+            "optimizers": {
+                phase: config.optimizers.get(phase, AdamConfig(name="adam"))
+                for phase in phases_of(config, _recipe_class(recipe))
+            },
+            "plugins": versions,
         }
     )
+    discriminators = {name: own.get(name, shared) for name in config.prior}
+    return ResolvedRun(complete, priors, encoder, network, discriminators, recipe, versions)
 
 
-def recipe_of(config: Config, registry: Registry) -> Any:
-    """The class of the recipe that the configuration names. ConfigError if it does not have the schedule."""
-    offer = registry.find("recipe", config.recipe.component)
-    recipe: Any = offer.factory()
-    missing = [name for name in ("needs", "phases", "parameters", "representation") if not hasattr(recipe, name)]
-    if missing:
-        raise BrokenComponent(f"{offer} has no {', '.join(missing)}; make it a subclass of aaeframe.recipes.Recipe")
-    if not recipe.phases:
-        raise BrokenComponent(f"{offer} has no phases; name the optimizers of each schedule in `phases`")
-    schedule = config.training.schedule
-    if schedule is not None and schedule not in recipe.phases:
-        raise ConfigError(
-            f"the recipe {config.recipe.component!r} has no schedule {schedule!r}{_near(schedule, recipe.phases)}; "
-            f"there are: {', '.join(recipe.phases)}"
-        )
-    return recipe
+def resolve_stored(config: Config, registry: Registry) -> ResolvedRun:
+    """Resolve the configuration of an existing run, which keeps the versions of plugins that it was made with.
 
-
-def check_phases(config: Config, recipe: RecipeClass) -> None:
-    """ConfigError if the stored optimizers are not exactly the phases of the recipe."""
+    Raises as `resolve` does. Raises CheckpointError, which says what to install, for an unknown component. Raises
+    ConfigError if its schedule or an optimizer was removed from it.
+    """
+    try:
+        resolved = resolve(config, registry)
+    except UnknownComponent as error:
+        known = obstacles(config.plugins, registry)
+        asked, *more = str(error).split("\n  ")
+        details = known or [*more, "pip install the plugin that offers it"]
+        raise CheckpointError("\n  ".join([f"this run needs what is not here: {asked}", *details])) from error
+    phases, given = resolved.config.optimizers, config.optimizers
     name, schedule = config.recipe.component, config.training.schedule
     if schedule is None:
-        raise ConfigError(f"training.schedule is missing; recipe {name!r} has: {', '.join(recipe.phases)}")
-    phases, given = phases_of(config, recipe), config.optimizers
-    if given.keys() != set(phases):
+        raise ConfigError(
+            f"training.schedule is missing; recipe {name!r} has: {', '.join(resolved.recipe_class.phases)}"
+        )
+    if given.keys() != phases.keys():
         raise ConfigError(
             f"the optimizers are of the phases {', '.join(given) or 'none'}, where schedule {schedule!r} of recipe "
             f"{name!r} has {', '.join(phases)}; bring config.toml back to what it was, or train anew"
         )
+    return replace(resolved, config=resolved.config.model_copy(update={"plugins": config.plugins}))
+
+
+def _component(registry: Registry, kind: Kind, part: ComponentConfig) -> ResolvedComponent:
+    return resolve_component(registry.find(kind, part.component), part.options)
+
+
+def _recipe_class(recipe: ResolvedComponent) -> RecipeClass:
+    """The class of a recipe. BrokenComponent if it is not one."""
+    found: Any = recipe.factory
+    missing = [it for it in ("needs", "phases", "parameters", "representation") if not hasattr(found, it)]
+    if missing:
+        raise BrokenComponent(
+            f"{recipe.offer} has no {', '.join(missing)}; make it a subclass of aaeframe.recipes.Recipe"
+        )
+    if not found.phases:
+        raise BrokenComponent(f"{recipe.offer} has no phases; name the optimizers of each schedule in `phases`")
+    known: RecipeClass = found
+    return known
+
+
+def _with_schedule(config: Config, recipe: ResolvedComponent) -> Config:
+    """The configuration with the recipe's first schedule if it names none. ConfigError if the recipe lacks its own."""
+    phases = _recipe_class(recipe).phases
+    schedule = config.training.schedule
+    if schedule is None:
+        training = config.training.model_copy(update={"schedule": next(iter(phases))})
+        return config.model_copy(update={"training": training})
+    if schedule not in phases:
+        near = difflib.get_close_matches(schedule, phases, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(
+            f"the recipe {config.recipe.component!r} has no schedule {schedule!r}{hint}; there are: {', '.join(phases)}"
+        )
+    return config
 
 
 def _from_anywhere(source: str) -> str:
@@ -97,15 +162,14 @@ def _from_anywhere(source: str) -> str:
     return str(Path(source).absolute()) if is_path else source
 
 
-def _storable(offer: InstalledComponent, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every option of the component. OptionError if one is None, which TOML cannot store, and has another default."""
-    options = resolve_options(offer, given)
-    for name, default in resolve_options(offer, {k: v for k, v in given.items() if v is not None}).items():
-        if options[name] is None and default is not None:
-            raise OptionError(f"{offer}: {name}=None cannot be stored with the run; leave it out for {default!r}")
-    return options
-
-
-def _near(name: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def _stored(part: ResolvedComponent) -> ComponentConfig:
+    """The component as it is stored. OptionError if an option is None and has another default: TOML has no None."""
+    options = part.stored()
+    nones = [name for name, value in part.given.items() if value is None]
+    defaults = resolve_component(part.offer, {k: v for k, v in part.given.items() if k not in nones}).options
+    for name in nones:
+        if defaults[name] is not None:
+            raise OptionError(
+                f"{part.offer}: {name}=None cannot be stored with the run; leave it out for {defaults[name]!r}"
+            )
+    return ComponentConfig(component=part.offer.full_name, options=options)

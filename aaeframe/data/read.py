@@ -92,9 +92,9 @@ def load_table(path: str | Path) -> np.ndarray:
         file = Path(path).expanduser()
         if not file.is_file():
             raise DataError(f"there is no file {str(path)!r}. Give one of a table: {', '.join(TABLES)}.")
-        reader = reader_of(file)
-        if reader not in (CSV, NPY, NPZ):
+        if file.suffix.lower() not in TABLES:
             raise DataError(f"{path}: is not a table by its name. Give {', '.join(TABLES)}.")
+        reader = reader_of(file)
         found = (
             tables.read(file, ReadOptions(), find_labels=False) if reader == CSV else reader.read(file, ReadOptions())
         )

@@ -277,7 +277,7 @@ def settings_of(cell: Cell, registry: Registry) -> dict[str, Any]:
     """The settings that a record of the cell must have."""
     if isinstance(cell.filled_by, ByGenerator):
         return comparable_generator(generator_settings(cell.filled_by, cell.seed).as_dict())
-    return comparable(resolve(cell.config(), registry))
+    return comparable(resolve(cell.config(), registry).config)
 
 
 def comparable(config: Config) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,16 @@ from torch.distributions import constraints
 
 from aaeframe import data as datasets
 from aaeframe.assembly.model import build_model, build_priors
-from aaeframe.assembly.training import data_spec, saved_components
+from aaeframe.assembly.training import data_spec
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
 from aaeframe.configuration import schema as configuration
 from aaeframe.configuration.changes import changes
-from aaeframe.configuration.resolve import recipe_of
+from aaeframe.configuration.resolve import resolve_stored
 from aaeframe.configuration.schema import Config
 from aaeframe.configuration.unused import PYTHON
 from aaeframe.data import Dataset
-from aaeframe.errors import DataError
+from aaeframe.errors import DataError, RunError
 from aaeframe.evaluation.evaluate import evaluate
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
 from aaeframe.evaluation.resumable import Keep
@@ -34,9 +34,10 @@ from aaeframe.protocols import ClassMetric, Code, Needs, Prior, SupportsLabels
 from aaeframe.seeds import stream
 from aaeframe.storage.checkpoint import Checkpoint, newest_or_raise
 from aaeframe.storage.checkpoint_state import check_state
-from aaeframe.storage.metrics_file import MetricsFile
+from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.device import pick
+from aaeframe.training.keeping import InFolder, Keeper
 from aaeframe.training.loop import load_model
 
 
@@ -49,7 +50,8 @@ def warn(sentence: str) -> None:
 class Run:
     """A trained run: its folder, its configuration and its model, in evaluation mode."""
 
-    folder: RunFolder
+    home: RunFolder | None
+    """Its folder; None for a run in memory."""
     config: Config
     needs: Needs
     """The requirements of its recipe."""
@@ -60,6 +62,19 @@ class Run:
     """The number of training steps of the weights."""
     raw_weights: bool
     """Whether these are the trained weights and not their moving average."""
+    keeper: Keeper = field(repr=False)
+
+    @property
+    def folder(self) -> RunFolder:
+        """Its folder. RunError for a run in memory."""
+        if self.home is None:
+            raise RunError("this run is in memory and has no folder; train it with `out` to keep it")
+        return self.home
+
+    @property
+    def metrics(self) -> Sequence[MetricsRow]:
+        """The metrics of the training, one row an epoch."""
+        return self.keeper.rows
 
     def encode(self, x: Rows, *, draws: int = 0, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """The codes of x (N, *shape), in the user's units: see `Autoencoder.encode`."""
@@ -107,7 +122,7 @@ class Run:
         """The Parzen log-likelihood of a split under decoded samples: see `aaeframe.evaluation.likelihood`.
 
         Images are scaled to [0, 1], other data are in their own units. The first validation rows choose the bandwidth.
-        The report is stored in the run's folder. An interrupted estimate is resumed.
+        The report is stored in the run's folder, if it has one. An interrupted estimate is resumed.
         """
         data, seed = dataset or self.dataset(), self.config.training.seed
         scaled = data.spec.support is constraints.unit_interval
@@ -129,7 +144,8 @@ class Run:
             report["warning"] = (
                 "these rows chose the bandwidth, so their likelihood is optimistic; evaluate others, such as test"
             )
-        self.folder.write_evaluation(f"{split} likelihood, {samples} samples", report)
+        if self.home is not None:
+            self.home.write_evaluation(f"{split} likelihood, {samples} samples", report)
         if keep is not None:
             keep.remove()
         return report
@@ -140,14 +156,14 @@ class Run:
 
     def _log_access(self, split: str, purpose: str) -> None:
         """Log each use of the test rows, so that readers of a result know how many there were."""
-        if split == "test":
-            self.folder.log_test_access({"purpose": purpose, "step": self.step, "raw_weights": self.raw_weights})
+        if split == "test" and self.home is not None:
+            self.home.log_test_access({"purpose": purpose, "step": self.step, "raw_weights": self.raw_weights})
 
     def _keep(self, estimate: Mapping[str, Any]) -> Keep | None:
-        """The file for resuming an estimate; None with priors from Python, which cannot be identified."""
-        if any(part.component.startswith(PYTHON) for part in self.config.prior.values()):
+        """The file for resuming an estimate; None in memory, or with priors from Python, which cannot be identified."""
+        if self.home is None or any(part.component.startswith(PYTHON) for part in self.config.prior.values()):
             return None
-        return Keep(self.folder.path / "likelihood", {**estimate, "weights": _digest(self.model)})
+        return Keep(self.home.path / "likelihood", {**estimate, "weights": _digest(self.model)})
 
     def _judged(self, data: Dataset, x: np.ndarray) -> Tensor:
         """Rows in the units of the likelihood. Pixels stay uint8, which the kernel reads as numbers in [0, 1]."""
@@ -156,18 +172,19 @@ class Run:
         return rows if pixels or data.spec.support is constraints.real else self.model.scale(rows)
 
     def plot_figures(self, dataset: Dataset | None = None, *, split: str = "test") -> list[Path]:
-        """Plot the run's figures into its folder; returns their paths."""
+        """Plot the run's figures into its folder; returns their paths. RunError for a run in memory."""
         from aaeframe.figures.gallery import plot_gallery
 
+        target = self.folder.figures
+
         self._log_access(split, "figures")
-        metrics = MetricsFile(self.folder.metrics).rows()
         informed = [name for name, prior in self.model.priors.items() if isinstance(prior, SupportsLabels)]
         return plot_gallery(
             self.model,
             dataset or self.dataset(),
             split,
-            metrics,
-            self.folder.figures,
+            self.metrics,
+            target,
             seed=self.config.training.seed,
             informed=informed if self.config.data.labels else (),
             loss=self.config.training.loss,
@@ -199,24 +216,25 @@ def load(
     an older one would give different results.
     """
     folder = RunFolder(Path(path))
-    config = read_config(folder)
+    stored = read_config(folder)
     saved = newest_or_raise(folder.checkpoints)
     check_state(saved.state)
     known = saved.state["data"]
     registry = registry or Registry.load()
+    resolved = resolve_stored(stored, registry)
+    config = resolved.config
     # As in training: random numbers that a prior draws when it is built need not be in the checkpoint.
-    with saved_components(config, registry), stream(config.training.seed, "initialization"):
-        built = build_priors(config, registry, priors or {}, saved.model)
-        spec = data_spec(known, saved.model)
-        recipe = recipe_of(config, registry)
-        model = build_model(config, registry, recipe, spec, known["num_classes"], built)
-    for sentence in (*other_versions(config.plugins, registry), *configuration_changes(saved, folder, config)):
+    with stream(config.training.seed, "initialization"):
+        built = build_priors(resolved, priors or {}, saved.model)
+        model = build_model(resolved, data_spec(known, saved.model), known["num_classes"], built)
+    for sentence in (*other_versions(config.plugins, registry), *configuration_changes(saved, folder, stored)):
         warn(sentence)
     averaged = config.training.ema > 0 and not raw_weights
     load_model(model, saved.model, "ema." if averaged else "model.")
     finished = saved.state["batches"]["epoch"] >= config.training.epochs
     model = model.to(pick(device)).eval()
-    return Run(folder, config, recipe.needs, model, finished, saved.state["step"], raw_weights=not averaged)
+    needs, step = resolved.recipe_class.needs, saved.state["step"]
+    return Run(folder, config, needs, model, finished, step, raw_weights=not averaged, keeper=InFolder(folder))
 
 
 def read_config(folder: RunFolder) -> Config:

@@ -1,4 +1,4 @@
-"""Start and resume a run."""
+"""Train a run: in memory, in a new folder, or from where a folder stands."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aaeframe.assembly.training import prepare, saved_components
+from aaeframe.assembly.training import prepare
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
-from aaeframe.configuration.resolve import resolve
+from aaeframe.configuration.resolve import resolve, resolve_stored
 from aaeframe.configuration.schema import Config
 from aaeframe.data import Dataset
 from aaeframe.errors import RunError
@@ -24,6 +24,7 @@ from aaeframe.storage.locks import training_lock
 from aaeframe.storage.metrics_file import MetricsFile
 from aaeframe.storage.run_folder import RunFolder, create
 from aaeframe.training.device import differences
+from aaeframe.training.keeping import InFolder
 from aaeframe.training.loop import Observer, Silent, Training
 
 
@@ -50,14 +51,32 @@ class Observers:
 
     observer: Observer
     stop_asked: Callable[[], bool]
-    started: Callable[[Config, RunFolder, int], None]
-    """Called once with the configuration, the folder and the number of steps of the whole run."""
+    started: Callable[[Config, RunFolder | None, int], None]
+    """Called once with the configuration, the folder if any, and the number of steps of the whole run."""
     warn: Callable[[str], None]
     """Called with each warning, a sentence."""
 
 
 NO_OBSERVERS = Observers(Silent(), lambda: False, lambda config, folder, steps: None, warn)
 """The default: shows nothing and never stops; warnings are Python warnings."""
+
+
+def fit(
+    config: Config,
+    registry: Registry,
+    *,
+    dataset: Dataset | None = None,
+    priors: Mapping[str, Prior] | None = None,
+    observers: Observers = NO_OBSERVERS,
+) -> Run:
+    """Train a run in memory: it has no folder, and nothing is written.
+
+    Its weights are bit for bit those of `start`.
+    """
+    resolved = resolve(config, registry)
+    training = prepare(resolved, dataset or load_data(resolved.config), priors or {})
+    with stream(resolved.config.training.seed, "training", device=training.device):
+        return _train(training, None, observers)
 
 
 def start(
@@ -74,13 +93,14 @@ def start(
     The folder appears together with a checkpoint of the untrained model, so that a run can be resumed wherever it was
     stopped.
     """
-    config = resolve(config, registry)
+    resolved = resolve(config, registry)
+    config = resolved.config
     folder = new_folder(config, out)
-    training = prepare(config, registry, dataset or load_data(config), priors or {}, folder)
+    training = prepare(resolved, dataset or load_data(config), priors or {})
     with stream(config.training.seed, "training", device=training.device):
-        made = create(folder, config.to_toml(), lambda aside: replace(training, folder=aside).save())
+        made = create(folder, config.to_toml(), lambda aside: replace(training, keeper=InFolder(aside)).save())
         with training_lock(made.path, observers.warn):
-            return _train(replace(training, folder=made), observers)
+            return _train(replace(training, keeper=InFolder(made)), made, observers)
 
 
 def resume(
@@ -96,7 +116,7 @@ def resume(
     Newer checkpoints that cannot be used are reported and renamed. RunError if another process is training the run.
     """
     folder = RunFolder(path)
-    config = read_config(folder)
+    stored = read_config(folder)
     with training_lock(path, observers.warn):
         metrics = MetricsFile(folder.metrics)
 
@@ -108,13 +128,15 @@ def resume(
         saved = newest.checkpoint
         for why in newest.skipped.values():
             observers.warn(f"{why}; {newest.path.name}, the newest intact one, is used instead")
-        with saved_components(config, registry):
-            training = prepare(config, registry, dataset or load_data(config), priors or {}, folder, saved.model)
+        resolved = resolve_stored(stored, registry)
+        config = resolved.config
+        training = prepare(resolved, dataset or load_data(config), priors or {}, saved.model)
+        training.keeper = InFolder(folder)
         for sentence in other_versions(config.plugins, registry):
             observers.warn(sentence)
         changed = [
             *differences(saved.state["environment"], training.device),
-            *configuration_changes(saved, folder, config),
+            *configuration_changes(saved, folder, stored),
         ]
         if changed:
             observers.warn(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
@@ -124,16 +146,18 @@ def resume(
                 observers.warn(f"{unusable.name} is kept as {checkpoints.set_aside(unusable)}")
             if training.finished:
                 observers.warn(f"all {config.training.epochs} epochs were done already; nothing was trained")
-            return _train(training, observers)
+            return _train(training, folder, observers)
 
 
-def _train(training: Training, observers: Observers) -> Run:
-    config, folder = training.config, training.folder
+def _train(training: Training, folder: RunFolder | None, observers: Observers) -> Run:
+    config = training.config
     training.observer, training.stop_asked = observers.observer, observers.stop_asked
     observers.started(config, folder, config.training.epochs * training.batches.steps_per_epoch)
     try:
         finished = training.run()
     except RunError as error:
+        if folder is None:
+            raise
         raise RunError(f"{error}. {_as_it_is_left(folder)}") from error
     model = training.evaluated.eval()
     return Run(
@@ -144,6 +168,7 @@ def _train(training: Training, observers: Observers) -> Run:
         finished,
         training.batches.step,
         raw_weights=training.average is None,
+        keeper=training.keeper,
     )
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from aaeframe.components.options import bound
+from aaeframe.components.options import resolve_component
 from aaeframe.components.registry import InstalledComponent, Plugin, Registry
 from aaeframe.configuration.shorthand import parse_component
 from aaeframe.errors import BrokenComponent, PluginError
@@ -48,7 +48,7 @@ def offer_checks(offer: InstalledComponent, options: Mapping[str, Any] = Mapping
         yield Check("factory", _failure(str(error)))
         return
     if options:
-        factory = bound(offer, options)
+        factory = resolve_component(offer, options).with_defaults()
     if needed := needed_options(factory):
         call = f"{offer.name}({', '.join(it.partition(':')[0] + '=...' for it in needed)})"
         why = f"needs {', '.join(needed)}; check it by itself: aaeframe plugins check '{call}'"

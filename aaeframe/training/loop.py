@@ -16,15 +16,14 @@ from aaeframe.configuration.schema import Config
 from aaeframe.errors import CheckpointError, DataError, TrainingDiverged
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.protocols import Batch, Needs, Prior
-from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.checkpoint import Checkpoint, tensors_below
-from aaeframe.storage.metrics_file import MetricsFile, MetricsRow
-from aaeframe.storage.run_folder import RunFolder
+from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.training.batches import Batches
 from aaeframe.training.cuda_graph import GraphedStep
 from aaeframe.training.device import arithmetic, current, environment
 from aaeframe.training.diagnosis import Monitor
 from aaeframe.training.finiteness import FiniteCheck, check_finite
+from aaeframe.training.keeping import InMemory, Keeper
 from aaeframe.training.loss_weights import LossWeights
 from aaeframe.training.moving_average import MovingAverage
 from aaeframe.training.optimizers import load_optimizer, optimizer_tensors, set_rate
@@ -73,7 +72,6 @@ class Training:
     """A run in progress: everything that changes while it trains, which is what a checkpoint saves."""
 
     config: Config
-    folder: RunFolder
     recipe: Recipe
     model: Autoencoder
     optimizers: Mapping[str, Optimizer]
@@ -85,6 +83,7 @@ class Training:
     """Measures on validation data at the end of an epoch; must not change the global random state."""
     data: Mapping[str, Any]
     """The properties of the data for checkpoints: shape, support, classes, and a fingerprint of the training rows."""
+    keeper: Keeper = field(default_factory=InMemory)
     observer: Observer = field(default_factory=Silent)
     stop_asked: Callable[[], bool] = lambda: False
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -94,7 +93,6 @@ class Training:
         decay = self.config.training.ema
         shared = [prior for prior in self.model.priors.values() if not _is_trained(prior)]
         self.average = MovingAverage(self.model, decay, shared) if decay else None
-        self.metrics = MetricsFile(self.folder.metrics)
         self.monitor = Monitor()
         self.sums = Sums()
         self.watch = FiniteCheck(self.device)
@@ -167,7 +165,7 @@ class Training:
         row |= {"seconds": round(seconds, 3), "steps_per_second": round(rate, 3)}
         self.sums = Sums()
         warnings = self.monitor.observe(row)
-        self.metrics.append({**row, "warnings": warnings} if warnings else row)
+        self.keeper.append({**row, "warnings": warnings} if warnings else row)
         if (epoch + 1) % self.config.training.checkpoint_every == 0 or self.finished:
             self.save()
         self.observer.epoch_ended(row, warnings)
@@ -192,7 +190,7 @@ class Training:
         self.watch.check()
         checkpoint = self._checkpoint()
         check_finite(step, {**checkpoint.model, **checkpoint.optimizer})
-        checkpoints.write(self.folder.checkpoints, step, checkpoint)
+        self.keeper.write(step, checkpoint)
         self._saved_step = step
 
     def load(self, saved: Checkpoint) -> None:
@@ -218,8 +216,7 @@ class Training:
             raise CheckpointError(
                 f"the checkpoint does not fit the training its configuration describes: {error}"
             ) from error
-        self.metrics.truncate(state["metrics_bytes"])
-        checkpoints.remove_leftovers(self.folder.checkpoints)
+        self.keeper.resume(state["metrics_bytes"])
         self._saved_step = self.batches.step
 
     def _load_tensors(self, tensors: Mapping[str, Tensor], summed_steps: int) -> None:
@@ -249,7 +246,7 @@ class Training:
             "batches": self.batches.state_dict(),
             "summed_steps": self.sums.count,
             "monitor": self.monitor.state_dict(),
-            "metrics_bytes": self.metrics.size,
+            "metrics_bytes": self.keeper.metrics_bytes,
             "data": dict(self.data),
             "config": as_saved(self.config),
             "environment": environment(self.device),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import aaeframe
-from aaeframe.components.options import build, restore
+from aaeframe.components.options import resolve_component
 from aaeframe.components.registry import Registry
 from aaeframe.errors import AaeframeError, CheckpointError, DataError, OptionError
 from aaeframe.protocols import SupportsLabels, SupportsLogProb
@@ -113,14 +113,14 @@ def test_files_that_are_no_samples_are_refused(tmp_path, content, message):
         np.save(path, content, allow_pickle=True)
 
     with pytest.raises(DataError, match=message):
-        build(OFFER, options={"path": str(path)})
+        resolve_component(OFFER, {"path": str(path)}).build()
 
 
 def test_a_file_of_another_format_is_refused(tmp_path):
     (tmp_path / "points.txt").write_text("1 2 3")
 
     with pytest.raises(DataError, match="is not a table by its name"):
-        build(OFFER, options={"path": str(tmp_path / "points.txt")})
+        resolve_component(OFFER, {"path": str(tmp_path / "points.txt")}).build()
 
 
 @pytest.mark.parametrize(
@@ -135,12 +135,12 @@ def test_options_that_do_not_fit_are_refused(tmp_path, options, message):
     np.save(tmp_path / "points.npy", np.array([[0.5], [0.7]]))
 
     with pytest.raises(OptionError, match=message):
-        build(OFFER, options={"path": str(tmp_path / "points.npy"), **options})
+        resolve_component(OFFER, {"path": str(tmp_path / "points.npy"), **options}).build()
 
 
 def test_it_says_that_it_needs_a_path():
     with pytest.raises(OptionError, match=r"the prior 'empirical' of aaeframe .* needs path: "):
-        build(OFFER, options={})
+        resolve_component(OFFER, {}).build()
 
 
 def train(prior, out, **training):
@@ -200,7 +200,7 @@ def test_a_run_is_resumed_to_the_same_bits_without_the_file(moon, tmp_path):
 
 def test_a_moving_average_of_the_weights_holds_the_samples_once(moon, tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr("aaeframe.runs.start._train", lambda training, hooks: made.append(training))
+    monkeypatch.setattr("aaeframe.runs.start._train", lambda training, home, observers: made.append(training))
     train(f'empirical(path="{moon}")', tmp_path / "run", epochs=1, ema=0.9)
     [training] = made
     assert training.average.model is not training.model
@@ -210,7 +210,7 @@ def test_a_moving_average_of_the_weights_holds_the_samples_once(moon, tmp_path, 
 
 def test_a_checkpoint_without_the_samples_is_refused_as_such(moon):
     with pytest.raises(CheckpointError, match=r"the checkpoint lacks 'samples' of the prior 'empirical'"):
-        restore(OFFER, {}, options={"path": str(moon)})
+        resolve_component(OFFER, {"path": str(moon)}).restore({})
 
 
 def test_training_anew_without_the_file_is_refused(moon, tmp_path):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.distributions import constraints
 
-from aaeframe.components.options import resolve_options
+from aaeframe.components.options import resolve_component
 from aaeframe.components.registry import Registry
 from aaeframe.errors import OptionError
 from aaeframe.protocols import DataSpec
@@ -48,7 +48,7 @@ def test_mlp_decoder_may_have_widths_of_its_own():
 
 def test_mlp_decoder_of_no_layers_is_refused():
     with pytest.raises(OptionError, match="decoder_hidden"):
-        resolve_options(Registry.load().find("network", "mlp"), {"decoder_hidden": []})
+        resolve_component(Registry.load().find("network", "mlp"), {"decoder_hidden": []})
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (4, 9, 23), (2, 48, 31)])

@@ -13,7 +13,6 @@ from aaeframe.configuration.resolve import resolve
 from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
 from aaeframe.errors import BrokenComponent
-from aaeframe.storage.run_folder import RunFolder
 
 IMAGES = np.random.default_rng(0).integers(0, 256, size=(100, 8, 8), dtype=np.uint8)
 LABELS = np.arange(100) % 10
@@ -30,8 +29,7 @@ def model(tmp_path):
         "data": {"labels": 20},
     }
     registry = Registry.load()
-    config = resolve(parse(table), registry)
-    return prepare(config, registry, from_arrays(IMAGES, LABELS), {}, RunFolder(tmp_path / "run")).model
+    return prepare(resolve(parse(table), registry), from_arrays(IMAGES, LABELS), {}).model
 
 
 class Changed(nn.Module):

@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-import aaeframe
-from aaeframe.assembly.training import data_spec, describe, prepare, saved_components
+from aaeframe.assembly.training import data_spec, describe, prepare
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.resolve import resolve
 from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
-from aaeframe.errors import CheckpointError, ConfigError, DataError, DeviceError, UnknownComponent
-from aaeframe.storage.run_folder import RunFolder
+from aaeframe.errors import ConfigError, DataError, DeviceError
 
 GENERATOR = np.random.default_rng(0)
 TABLE = GENERATOR.normal(size=(100, 4)).astype(np.float32)
@@ -30,8 +28,7 @@ def registry():
 def prepared(tmp_path, registry):
     def make(x=TABLE, labels=None, **table):
         table = {"prior": "mixture", "network": "mlp(hidden=[8])", "discriminator": "mlp(hidden=[8])", **table}
-        config = resolve(parse(table), registry)
-        return prepare(config, registry, from_arrays(x, labels), {}, RunFolder(tmp_path / "run"))
+        return prepare(resolve(parse(table), registry), from_arrays(x, labels), {})
 
     return make
 
@@ -128,9 +125,9 @@ def test_labels_no_prior_knows_are_refused(prepared):
 def test_labels_for_the_decoder_are_needed_of_validation_rows_too(registry, tmp_path):
     data = from_arrays(TABLE, LABELS)
     bare = replace(data, validation=replace(data.validation, labels=None))
-    config = resolve(parse({"recipe": "supervised", "prior": "gaussian"}), registry)
+    resolved = resolve(parse({"recipe": "supervised", "prior": "gaussian"}), registry)
     with pytest.raises(DataError, match="decodes rows with their labels, validation rows too"):
-        prepare(config, registry, bare, {}, RunFolder(tmp_path / "run"))
+        prepare(resolved, bare, {})
 
 
 @pytest.mark.parametrize("sizes", [{"batch_size": 1}, {"batch_size": 10, "labeled_batch_size": 1}])
@@ -166,20 +163,3 @@ def test_weights_of_the_joint_schedule_reach_the_losses(prepared):
 def test_a_device_that_is_not_there_is_refused(prepared):
     with pytest.raises(DeviceError, match="cuda:7"):
         prepared(training={"device": "cuda:7"})
-
-
-def test_a_missing_plugin_of_a_saved_run_is_named_with_its_version():
-    config = parse({"plugins": {"aaeframe": aaeframe.__version__, "aaeframe-torus": "2.1"}})
-    with pytest.raises(CheckpointError) as caught, saved_components(config, Registry.load()):
-        raise UnknownComponent("no torus\n  known priors: many")
-    assert str(caught.value) == (
-        'this run needs what is not here: no torus\n  aaeframe-torus 2.1 is not installed: pip install "aaeframe-torus'
-        '==2.1". A plugin is code: install it only if you trust who made it'
-    )
-
-
-def test_a_component_that_no_recorded_plugin_explains_is_described_whole():
-    config = parse({"plugins": {"aaeframe": aaeframe.__version__}})
-    with pytest.raises(CheckpointError) as caught, saved_components(config, Registry.load()):
-        raise UnknownComponent("no torus\n  known priors: many")
-    assert str(caught.value).endswith("no torus\n  known priors: many\n  pip install the plugin that offers it")

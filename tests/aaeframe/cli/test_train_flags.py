@@ -110,7 +110,7 @@ def test_what_config_show_prints_is_the_same_run_when_given_back(done, table, tm
 
     registry = Registry.load()
     runs = [
-        start(resolve(parse(tomllib.loads(text)), registry), registry, out=tmp_path / name)
+        start(resolve(parse(tomllib.loads(text)), registry).config, registry, out=tmp_path / name)
         for name, text in (("a", shown), ("b", (tmp_path / "shown.toml").read_text()))
     ]
     kept = [(run.folder.config.read_text(), run.sample(3, seed=0).tolist()) for run in runs]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from aaeframe.components.options import REQUIRED, build, options_for, options_of, resolve_options
+from aaeframe.components.options import REQUIRED, options_for, options_of, resolve_component
 from aaeframe.components.registry import InstalledComponent
 from aaeframe.errors import BrokenComponent, ConfigError, OptionError
 from aaeframe.hookspecs import Component
@@ -100,7 +100,7 @@ def test_a_partial_shows_its_bound_value_as_default():
 
 
 def test_resolved_options_are_complete_and_json_like():
-    resolved = resolve_options(offer(), {"hidden": [5], "means": [[1, 2]]})
+    resolved = resolve_component(offer(), {"hidden": [5], "means": [[1, 2]]}).stored()
 
     assert resolved == {
         "scale": 1.0,
@@ -111,21 +111,21 @@ def test_resolved_options_are_complete_and_json_like():
         "json": False,
         "anything": None,
     }
-    assert resolve_options(offer(), resolved) == resolved
+    assert resolve_component(offer(), resolved).stored() == resolved
 
 
 def test_a_path_is_stored_from_the_root_to_be_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/user")
 
-    assert resolve_options(offer("reading"), {"path": "x.npy"}) == {"path": str(tmp_path / "x.npy")}
-    assert resolve_options(offer("reading"), {"path": "~/x.npy"}) == {"path": "/home/user/x.npy"}
+    assert resolve_component(offer("reading"), {"path": "x.npy"}).stored() == {"path": str(tmp_path / "x.npy")}
+    assert resolve_component(offer("reading"), {"path": "~/x.npy"}).stored() == {"path": "/home/user/x.npy"}
     with pytest.raises(OptionError, match="has a path that cannot be resolved"):
-        resolve_options(offer("reading"), {"path": "~nobody-has-this-name/x.npy"})
+        resolve_component(offer("reading"), {"path": "~nobody-has-this-name/x.npy"}).stored()
 
 
 def test_values_reach_the_factory_as_the_types_it_asks_for():
-    built = build(offer(), "network", options={"scale": 3, "hidden": [5, 6], "anything": {"a": [1]}})
+    built = resolve_component(offer(), {"scale": 3, "hidden": [5, 6], "anything": {"a": [1]}}).build("network")
 
     assert built.network == "network"
     assert built.scale == 3.0
@@ -159,21 +159,21 @@ def test_values_reach_the_factory_as_the_types_it_asks_for():
 )
 def test_a_wrong_value_is_named_with_the_component_and_the_option(given, message):
     with pytest.raises(OptionError) as raised:
-        resolve_options(offer(), given)
+        resolve_component(offer(), given).stored()
     assert message in str(raised.value)
     assert f"the option is {next(iter(given))}: " in str(raised.value)
 
 
 def test_an_unknown_option_gets_the_nearest_and_all_of_them():
     with pytest.raises(OptionError) as raised:
-        resolve_options(offer(), {"scales": 1})
+        resolve_component(offer(), {"scales": 1}).stored()
     assert "the prior 'toy' of aaeframe-toy 1.2 has no option 'scales'; did you mean 'scale'?" in str(raised.value)
     assert "its options are scale: float (> 0, <= 10) = 1.0, classes: int | None = None, " in str(raised.value)
 
 
 def test_positional_parameters_are_no_options():
     with pytest.raises(OptionError, match="has no option 'network'"):
-        resolve_options(offer(), {"network": 1})
+        resolve_component(offer(), {"network": 1}).stored()
 
 
 @pytest.mark.parametrize(
@@ -192,14 +192,14 @@ def test_positional_parameters_are_no_options():
 )
 def test_a_forgotten_star_is_told(factory, kind, told):
     with pytest.raises(OptionError, match="has no option 'arms'") as raised:
-        resolve_options(offer(factory, kind), {"arms": 5})
+        resolve_component(offer(factory, kind), {"arms": 5}).stored()
     assert str(raised.value).splitlines()[2:] == ([f"  {told}"] if told else [])
 
 
 def test_a_missing_required_option_is_named():
     with pytest.raises(OptionError, match=r"the prior 'toy' of aaeframe-toy 1\.2 needs size: int"):
-        resolve_options(offer("needing"), {})
-    assert resolve_options(offer("needing"), {"size": 3}) == {"size": 3}
+        resolve_component(offer("needing"), {}).stored()
+    assert resolve_component(offer("needing"), {"size": 3}).stored() == {"size": 3}
 
 
 @pytest.mark.parametrize(
@@ -214,14 +214,14 @@ def test_a_missing_required_option_is_named():
 )
 def test_what_a_factory_raises(error, kind, message):
     with pytest.raises(kind) as raised:
-        build(offer("raising"), options={"error": error})
+        resolve_component(offer("raising"), {"error": error}).build()
     assert message in str(raised.value)
     assert type(raised.value) is kind
 
 
 def test_a_factory_that_takes_other_positional_arguments_is_broken():
     with pytest.raises(BrokenComponent, match="cannot be called as a prior: missing a required argument: 'first'"):
-        build(offer("positional"), options={})
+        resolve_component(offer("positional"), {}).build()
 
 
 def test_an_annotation_that_exists_for_the_type_checker_only_breaks_an_option():
@@ -230,14 +230,14 @@ def test_an_annotation_that_exists_for_the_type_checker_only_breaks_an_option():
 
 
 def test_an_annotation_that_cannot_be_checked_breaks_the_option_when_given():
-    assert resolve_options(offer("uncheckable"), {}) == {"factory": None}
+    assert resolve_component(offer("uncheckable"), {}).stored() == {"factory": None}
     with pytest.raises(BrokenComponent, match="has an option that cannot be checked: factory: "):
-        resolve_options(offer("uncheckable"), {"factory": 1})
+        resolve_component(offer("uncheckable"), {"factory": 1}).stored()
 
 
 def test_a_default_that_is_not_json_like_breaks_the_component():
     with pytest.raises(BrokenComponent, match="has an option whose value is not JSON-like"):
-        resolve_options(offer("unstorable"), {})
+        resolve_component(offer("unstorable"), {}).stored()
 
 
 def test_an_option_inherited_from_another_module_keeps_its_annotation(tmp_path, monkeypatch):

@@ -58,7 +58,7 @@ def test_an_unknown_preset_lists_the_nearest_and_all(folder):
     "name", [f"{kind}figure-4-{prior}" for kind in ("", "paper-") for prior in ("mixture", "swissroll")]
 )
 def test_figure_4_without_labels_is_a_run(name):
-    whole = resolve(compose(name, None, {"data": {"labels": 0}}), Registry.load())
+    whole = resolve(compose(name, None, {"data": {"labels": 0}}), Registry.load()).config
     assert whole.data.labels == 0
 
 
@@ -66,7 +66,7 @@ def test_figure_4_without_labels_is_a_run(name):
 def resolved():
     """The whole configuration of every preset that comes with the package."""
     registry = Registry.load()
-    return {name: resolve(compose(name, None, {}), registry) for name in NAMES}
+    return {name: resolve(compose(name, None, {}), registry).config for name in NAMES}
 
 
 def test_every_preset_that_comes_with_the_package_resolves(resolved):

@@ -11,12 +11,11 @@ from torch.nn.utils import parametrizations
 from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.training import prepare
 from aaeframe.components.registry import Registry
-from aaeframe.configuration.resolve import recipe_of, resolve
+from aaeframe.configuration.resolve import resolve
 from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
 from aaeframe.model.initialization import draw_weights
 from aaeframe.seeds import stream
-from aaeframe.storage.run_folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -93,9 +92,9 @@ def built(tmp_path, priors, **table):
         **table,
         "training": {"device": "cpu", "batch_size": 10, **table.get("training", {})},
     }
-    config = resolve(parse(whole), registry)
+    resolved = resolve(parse(whole), registry)
     data = from_arrays(np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32))
-    return prepare(config, registry, data, priors, RunFolder(tmp_path / "run")).model
+    return prepare(resolved, data, priors).model
 
 
 def test_a_run_draws_all_layers_of_encoder_decoder_and_discriminators(tmp_path):
@@ -123,9 +122,7 @@ def test_cluster_heads_keep_their_standard_normal(tmp_path):
 
 def test_what_a_component_draws_itself_is_kept_if_nothing_is_said():
     registry = Registry.load()
-    config = resolve(parse({"prior": "gaussian", "network": "mlp(hidden=[30])"}), registry)
+    resolved = resolve(parse({"prior": "gaussian", "network": "mlp(hidden=[30])"}), registry)
     data = from_arrays(np.zeros((100, 8), np.float32) + np.arange(100)[:, None].astype(np.float32))
-    model = build_model(
-        config, registry, recipe_of(config, registry), data.spec, None, build_priors(config, registry, {})
-    )
+    model = build_model(resolved, data.spec, None, build_priors(resolved, {}))
     assert all(it.bias.any() for it in model.modules() if isinstance(it, nn.Linear))

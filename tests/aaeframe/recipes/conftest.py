@@ -16,7 +16,6 @@ from aaeframe.configuration.resolve import resolve
 from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
 from aaeframe.seeds import stream
-from aaeframe.storage.run_folder import RunFolder
 
 RECIPES = {it.name: it.factory() for it in Registry.load().offers("recipe")}
 LABELS = np.arange(300) % 10
@@ -58,8 +57,7 @@ def prepared(tmp_path, registry):
         whole = table_of(recipe, labels, prior, **table)
         if schedule:
             whole["training"]["schedule"] = schedule
-        config = resolve(parse(whole), registry)
-        training = prepare(config, registry, from_arrays(*data), {}, RunFolder(tmp_path / "run"))
+        training = prepare(resolve(parse(whole), registry), from_arrays(*data), {})
         training.model.train()
         return training
 

@@ -17,7 +17,6 @@ from aaeframe.losses.reconstruction import reconstruction_loss
 from aaeframe.protocols import supports_head
 from aaeframe.seeds import stream
 from aaeframe.storage.metrics_file import MetricsFile
-from aaeframe.storage.run_folder import RunFolder
 from aaeframe_kernels import dispatch
 
 LABELS = np.arange(300) % 10
@@ -52,8 +51,7 @@ def prepared(tmp_path, registry):
             "training": training,
             **table,
         }
-        config = resolve(parse(whole), registry)
-        return prepare(config, registry, from_arrays(ROWS, LABELS), {}, RunFolder(tmp_path / "run"))
+        return prepare(resolve(parse(whole), registry), from_arrays(ROWS, LABELS), {})
 
     with stream(0, "test"):
         yield make

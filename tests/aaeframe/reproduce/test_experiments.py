@@ -23,7 +23,7 @@ EVALUATIONS = {
 def test_every_cell_is_a_run_with_the_seed_and_settings_of_its_own(tmp_path):
     registry = Registry.load()
     for cell in cells(EVERY, tmp_path, seeds=None):
-        whole = resolve(cell.config(), registry)
+        whole = resolve(cell.config(), registry).config
         assert whole.training.seed == cell.seed
         if cell.column in ("gaussian", "universal"):
             assert whole.encoder.component == f"aaeframe:{cell.column}"
@@ -78,7 +78,7 @@ def test_a_prior_that_follows_is_all_that_a_column_of_its_own_differs_in(tmp_pat
         steps = config.training.epochs * 50_000 // config.training.batch_size
         assert options.pop("follow_after") in (0, 0.4 * steps)
         assert options.pop("follow") == 0.002
-        assert resolve(config, registry) == resolve(plain, registry)
+        assert resolve(config, registry).config == resolve(plain, registry).config
         assert "following" not in cell.experiment.default
 
 
@@ -153,7 +153,7 @@ def test_an_option_more_or_less_is_a_run_that_can_be_made(words):
     registry = Registry.load()
     row = EXPERIMENTS[f"100-labels-{words.replace(' ', '-')}"]
     column = row.columns["label-free"]
-    changed = resolve(compose(column.preset, None, {}, column.overrides), registry).model_dump()
-    plain = resolve(compose(column.preset, None, {}), registry).model_dump()
+    changed = resolve(compose(column.preset, None, {}, column.overrides), registry).config.model_dump()
+    plain = resolve(compose(column.preset, None, {}), registry).config.model_dump()
     keys = {setting.partition(".")[0] for setting in column.overrides}
     assert {key for key in plain if changed[key] != plain[key]} == keys

@@ -36,7 +36,7 @@ def put(cell, registry):
     """Writes the folder of the cell's run; reports are of (step, raw weights, what)."""
 
     def put(epochs=None, **reports):
-        config = resolve(cell.config(), registry)
+        config = resolve(cell.config(), registry).config
         cell.folder.mkdir(parents=True)
         (cell.folder / "config.toml").write_text(config.to_toml())
         line = {"reconstruction": 10.0, "validation/reconstruction": 11.0, "seconds": 1.5}

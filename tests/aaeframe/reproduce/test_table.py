@@ -47,7 +47,7 @@ def put(tmp_path, registry):
 
     def put(row, column, seed, *, evaluations=None, epochs=None, losses=None, change=None, accesses=0, data=None):
         (cell,) = (it for it in cells([(EXPERIMENTS[row], column)], tmp_path, seeds=None, data=data) if it.seed == seed)
-        config = resolve(cell.config(), registry)
+        config = resolve(cell.config(), registry).config
         epochs = config.training.epochs if epochs is None else epochs
         if change is not None:
             config = config.model_copy(update={"training": config.training.model_copy(update=change)})
@@ -149,7 +149,7 @@ def test_a_ramp_of_the_reconstruction_weight_counts_with_its_end(put, found):
     put("2d-20-clusters", "label-free", 0, evaluations={"test": report()}, losses=losses)
     (result,) = found()
     [(cell, run)] = result.done
-    end = resolve(cell.config(), Registry.load()).training.reconstruction_weight.end
+    end = resolve(cell.config(), Registry.load()).config.training.reconstruction_weight.end
     assert run.selection_score == pytest.approx(0.25 - 1 + 10 * end)
 
 

@@ -13,7 +13,6 @@ from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
 from aaeframe.errors import DeviceError
 from aaeframe.seeds import stream
-from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.cuda_graph import WARM_UP, GraphedStep
 
 LABELS = np.arange(300) % 10
@@ -50,9 +49,7 @@ def recipe(tmp_path):
             "training": {"batch_size": 30, "schedule": schedule, "device": "cpu"},
         }
         registry = Registry.load()
-        training = prepare(
-            resolve(parse(table), registry), registry, from_arrays(ROWS, LABELS), {}, RunFolder(tmp_path / "run")
-        )
+        training = prepare(resolve(parse(table), registry), from_arrays(ROWS, LABELS), {})
         return training.recipe, training.batches
 
     return make

@@ -17,6 +17,7 @@ from aaeframe.seeds import stream
 from aaeframe.storage.checkpoint import latest, paths, read
 from aaeframe.storage.metrics_file import MetricsFile
 from aaeframe.storage.run_folder import RunFolder
+from aaeframe.training.keeping import InFolder
 
 ROWS = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
 STEPS = 4
@@ -44,7 +45,9 @@ def prepared(tmp_path, registry):
         )
         path = tmp_path / folder
         path.mkdir(exist_ok=True)
-        return prepare(resolve(config, registry), registry, from_arrays(rows), {}, RunFolder(path))
+        training = prepare(resolve(config, registry), from_arrays(rows), {})
+        training.keeper = InFolder(RunFolder(path))
+        return training
 
     return make
 
@@ -59,7 +62,7 @@ def trained(training):
 def resumed(training):
     """The training, run on from the newest checkpoint in its folder."""
     with stream(0, "training"):
-        training.load(read(latest(training.folder.checkpoints)))
+        training.load(read(latest(training.keeper.folder.checkpoints)))
         training.run()
     return training
 
@@ -86,7 +89,7 @@ def assert_same_weights(first, second):
 
 def rows_of(training):
     times = ("seconds", "steps_per_second")
-    rows = MetricsFile(training.folder.metrics).rows()
+    rows = MetricsFile(training.keeper.folder.metrics).rows()
     return [{key: value for key, value in row.items() if key not in times} for row in rows]
 
 
@@ -126,9 +129,9 @@ def test_every_epoch_has_its_steps_its_row_and_its_checkpoint(prepared):
     assert training.finished_by_run
     assert training.finished
     assert training.observer.steps == [(step // STEPS, step + 1) for step in range(3 * STEPS)]
-    rows = MetricsFile(training.folder.metrics).rows()
+    rows = MetricsFile(training.keeper.folder.metrics).rows()
     assert [(row["epoch"], row["step"]) for row in rows] == [(1, 4), (2, 8), (3, 12)]
-    assert [path.name for path in paths(training.folder.checkpoints)] == ["step-00000008", "step-00000012"]
+    assert [path.name for path in paths(training.keeper.folder.checkpoints)] == ["step-00000008", "step-00000012"]
     losses = {"reconstruction", "discriminator/gaussian", "generator/gaussian", "accuracy/gaussian"}
     validation = {"validation/reconstruction", "mean_image_error", "mismatch/gaussian", "mismatch_floor/gaussian"}
     assert set(rows[0]) == {"epoch", "step", "seconds", "steps_per_second", *losses, *validation}
@@ -144,9 +147,9 @@ def test_every_step_is_made_in_training_mode(prepared):
 def test_checkpoints_come_as_often_as_asked_and_at_the_end(prepared):
     written = []
     training = prepared(epochs=5, checkpoint_every=3)
-    training.observer = Told(lambda: [path.name[-2:] for path in paths(training.folder.checkpoints)])
+    training.observer = Told(lambda: [path.name[-2:] for path in paths(training.keeper.folder.checkpoints)])
     trained(training)
-    for found in [*training.observer.looks, [path.name[-2:] for path in paths(training.folder.checkpoints)]]:
+    for found in [*training.observer.looks, [path.name[-2:] for path in paths(training.keeper.folder.checkpoints)]]:
         written += [name for name in found if name not in written]
     assert written == ["00", "12", "20"]
 
@@ -219,7 +222,7 @@ def test_stopped_after_any_step_and_resumed_it_ends_the_same(prepared, step):
     whole = trained(prepared("whole", ema=0.9))
     stopped = trained(stopping(prepared(ema=0.9), step))
     assert not stopped.finished_by_run
-    assert latest(stopped.folder.checkpoints).name == f"step-{step:08d}"
+    assert latest(stopped.keeper.folder.checkpoints).name == f"step-{step:08d}"
     assert len(rows_of(stopped)) == step // STEPS
     again = resumed(prepared(ema=0.9))
     assert_same_weights(weights(again), weights(whole))
@@ -230,7 +233,7 @@ def test_stopped_after_any_step_and_resumed_it_ends_the_same(prepared, step):
 def test_asked_to_stop_after_the_last_step_it_is_finished(prepared):
     training = trained(stopping(prepared(), 3 * STEPS))
     assert training.finished_by_run
-    assert latest(training.folder.checkpoints).name == "step-00000012"
+    assert latest(training.keeper.folder.checkpoints).name == "step-00000012"
     assert len(rows_of(training)) == 3
 
 
@@ -238,7 +241,7 @@ def test_the_speed_of_a_resumed_epoch_is_that_of_its_own_steps(prepared, monkeyp
     trained(stopping(prepared(), 3))
     monkeypatch.setattr("time.monotonic", itertools.count().__next__)
     again = resumed(prepared())
-    rows = MetricsFile(again.folder.metrics).rows()
+    rows = MetricsFile(again.keeper.folder.metrics).rows()
     assert [row["steps_per_second"] * row["seconds"] for row in rows] == [1, STEPS, STEPS]
 
 
@@ -255,18 +258,18 @@ def test_a_warning_given_before_a_stop_is_not_given_again(prepared):
 def test_other_data_is_refused_before_anything_changes(prepared):
     trained(prepared())
     other = prepared(rows=ROWS + 1)
-    before, metrics = weights(other), other.folder.metrics.read_bytes()
+    before, metrics = weights(other), other.keeper.folder.metrics.read_bytes()
     with pytest.raises(CheckpointError, match="the training data differs from the data of this run so far"):
-        other.load(read(latest(other.folder.checkpoints)))
+        other.load(read(latest(other.keeper.folder.checkpoints)))
     assert_same_weights(weights(other), before)
-    assert other.folder.metrics.read_bytes() == metrics
+    assert other.keeper.folder.metrics.read_bytes() == metrics
 
 
 def test_another_model_is_refused(prepared):
     trained(prepared())
     other = prepared(network="mlp(hidden=[9])")
     with pytest.raises(CheckpointError, match=r"(?s)does not fit the model .*plugin changed.*size mismatch"):
-        other.load(read(latest(other.folder.checkpoints)))
+        other.load(read(latest(other.keeper.folder.checkpoints)))
 
 
 # Losses that are not finite.
@@ -281,7 +284,7 @@ def with_nan(training, at, name="generator/gaussian"):
 
 
 def assert_last_checkpoint_is_finite(training, name):
-    found = latest(training.folder.checkpoints)
+    found = latest(training.keeper.folder.checkpoints)
     assert found.name == name
     saved = read(found)
     assert all(bool(torch.isfinite(value).all()) for part in (saved.model, saved.optimizer) for value in part.values())
@@ -414,7 +417,7 @@ def test_bf16_gives_other_losses_but_weights_and_losses_stay_float32(prepared):
     )
     trained(training)
     assert set(dtypes) == {torch.float32}
-    saved = read(latest(training.folder.checkpoints))
+    saved = read(latest(training.keeper.folder.checkpoints))
     tensors = {**saved.model, **saved.optimizer}
     assert {value.dtype for value in tensors.values()} == {torch.float32, torch.uint8}
     full = trained(prepared("fp32", ema=0.9))

@@ -1,0 +1,86 @@
+"""Keep what a training leaves behind: in a run's folder, or in memory alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aaeframe.storage import checkpoint as checkpoints
+from aaeframe.storage.checkpoint import Checkpoint
+from aaeframe.storage.metrics_file import MetricsFile, MetricsRow
+from aaeframe.storage.run_folder import RunFolder
+
+
+class Keeper(Protocol):
+    """Keeps the metrics and the checkpoints of a training."""
+
+    @property
+    def rows(self) -> Sequence[MetricsRow]:
+        """The metrics, one row an epoch."""
+
+    @property
+    def metrics_bytes(self) -> int:
+        """The size of the metrics file; a checkpoint notes it."""
+
+    def append(self, row: MetricsRow) -> None:
+        """Keep the metrics of an epoch."""
+
+    def write(self, step: int, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint."""
+
+    def resume(self, metrics_bytes: int) -> None:
+        """Forget what came after a checkpoint."""
+
+
+@dataclass(frozen=True)
+class InFolder:
+    """Keeps a training in a run's folder."""
+
+    folder: RunFolder
+
+    @property
+    def metrics(self) -> MetricsFile:
+        """The file of the metrics."""
+        return MetricsFile(self.folder.metrics)
+
+    @property
+    def rows(self) -> Sequence[MetricsRow]:
+        """The rows of the metrics file."""
+        return self.metrics.rows()
+
+    @property
+    def metrics_bytes(self) -> int:
+        """The size of the metrics file."""
+        return self.metrics.size
+
+    def append(self, row: MetricsRow) -> None:
+        """Append a row to the metrics file."""
+        self.metrics.append(row)
+
+    def write(self, step: int, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint; the last two are kept."""
+        checkpoints.write(self.folder.checkpoints, step, checkpoint)
+
+    def resume(self, metrics_bytes: int) -> None:
+        """Cut the metrics file, and remove what an interrupted checkpoint left."""
+        self.metrics.truncate(metrics_bytes)
+        checkpoints.remove_leftovers(self.folder.checkpoints)
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Keeps the metrics in memory, and no checkpoints: the training ends with its process."""
+
+    rows: list[MetricsRow] = field(default_factory=list)
+    metrics_bytes: int = 0
+
+    def append(self, row: MetricsRow) -> None:
+        """Keep a row."""
+        self.rows.append(row)
+
+    def write(self, step: int, checkpoint: Checkpoint) -> None:
+        """Keep nothing."""
+
+    def resume(self, metrics_bytes: int) -> None:
+        """Do nothing: there is no checkpoint to resume from."""

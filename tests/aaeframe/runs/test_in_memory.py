@@ -1,0 +1,42 @@
+"""Runs without a folder: nothing is written, and the weights are the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import aaeframe
+from aaeframe.errors import ConfigError, RunError
+
+ROWS = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
+SMALL = {"prior": "gaussian(size=2)", "network": "mlp(hidden=[8])", "discriminator": "mlp(hidden=[8])", "epochs": 2}
+
+
+def test_a_run_in_memory_writes_nothing_and_has_the_same_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = aaeframe.train(ROWS, keep=False, **SMALL)
+    assert list(tmp_path.iterdir()) == []
+    kept = aaeframe.train(ROWS, out=tmp_path / "kept", **SMALL)
+    for name, value in kept.model.state_dict().items():
+        assert torch.equal(run.model.state_dict()[name], value), name
+    losses = [name for name in kept.metrics[0] if "second" not in name]
+    assert [[row[it] for it in losses] for row in run.metrics] == [[row[it] for it in losses] for row in kept.metrics]
+
+
+def test_a_run_in_memory_is_used_like_any_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = aaeframe.train(ROWS, keep=False, **SMALL)
+    assert run.encode(ROWS)["gaussian"].shape == (100, 2)
+    data = aaeframe.data.from_arrays(ROWS)
+    assert run.evaluate(data)["step"] == run.step
+    assert run.likelihood(data, samples=20)["samples"] == 20
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_needs_a_folder_says_so():
+    run = aaeframe.train(ROWS, keep=False, **SMALL)
+    with pytest.raises(RunError, match="is in memory and has no folder; train it with `out`"):
+        run.plot_figures(aaeframe.data.from_arrays(ROWS))
+    with pytest.raises(ConfigError, match="out='x' is not used with keep=False"):
+        aaeframe.train(ROWS, keep=False, out="x", **SMALL)
