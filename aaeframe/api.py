@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ def train(
     network: str | None = None,
     discriminator: str | None = None,
     recipe: str | None = None,
-    labels: int | None = None,
+    labels: int | Literal["all"] | None = None,
     preset: str | None = None,
     config: str | Path | Mapping[str, Any] | None = None,
     out: str | Path | None = None,
@@ -43,7 +43,8 @@ def train(
 
     `data` is a name, a path, an array (N, ...), a pair of array and labels (N,), or a Dataset. Components are
     written as on the command line ("mixture(components=5)"); a prior may also be an object, such as any
-    torch.distributions.Distribution without batch_shape, or a mapping from block names to either. `training`
+    torch.distributions.Distribution without batch_shape, or a mapping from block names to either. `labels` is the
+    number of labels to learn from, balanced by class, or "all". `training`
     holds keys of the configuration's [training] table: epochs, batch_size, seed, schedule, device, precision, ...
 
     The run is kept in the new folder `out`, by default runs/<time>-<prior>-<encoder>; with keep=False it is in memory

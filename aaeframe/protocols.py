@@ -77,8 +77,8 @@ class Needs:
     adversarial: bool = True
     """Whether each block has a discriminator."""
 
-    def class_metric(self, labels: int) -> ClassMetric | None:
-        """The metric of the class block with so many labels; None without a class block."""
+    def class_metric(self, labels: int | str) -> ClassMetric | None:
+        """The metric of the class block with so many labels, or "all"; None without a class block."""
         if not self.class_block:
             return None
         return "classification" if labels else "clustering"

@@ -112,8 +112,16 @@ def _classes(config: Config, needs: Needs, dataset: Dataset) -> int | None:
         raise DataError(
             f"{asked}, but the data {dataset.name} has no labels; {instead}, or name the labels with --label-key NAME"
         )
-    if needs.labels == "every" and dataset.validation.labels is None:
-        raise DataError(f"the recipe {config.recipe.component!r} decodes rows with their labels, validation rows too")
+    lacking = {
+        name: len(split) - len(split.labeled)
+        for name, split in (("training", dataset.train), ("validation", dataset.validation))
+    }
+    if needs.labels == "every" and any(lacking.values()):
+        found = " and ".join(f"{count} {name} rows" for name, count in lacking.items() if count)
+        raise DataError(
+            f"the recipe {config.recipe.component!r} decodes each row with its label, but {found} of {dataset.name} "
+            "have none; use a recipe that needs few labels, such as semi-supervised, or leave these rows out"
+        )
     return dataset.num_classes
 
 
@@ -133,9 +141,12 @@ def _batches(config: Config, needs: Needs, dataset: Dataset, device: torch.devic
         return Batches(rows, everything, settings.batch_size, seed, row_labels=torch.from_numpy(split.labels))
     if not config.data.labels or split.labels is None or dataset.num_classes is None:
         return Batches(rows, everything, settings.batch_size, seed)
-    chosen = labeled_subset(
-        split.labels, config.data.labels, dataset.num_classes, derive(settings.seed, "labeled subset")
-    )
+    known = np.flatnonzero(split.labels >= 0)
+    if config.data.labels == "all":
+        chosen = known
+    else:
+        seed_of_labels = derive(settings.seed, "labeled subset")
+        chosen = known[labeled_subset(split.labels[known], config.data.labels, dataset.num_classes, seed_of_labels)]
     unlabeled, labeled, labels = split_labels(split.labels, chosen)
     size = settings.labeled_batch_size or settings.batch_size
     if needs.labels != "told":  # what is classified is reconstructed, too

@@ -58,7 +58,9 @@ class RunOptions:
     label_key: Annotated[
         str | None, _shown("Data", "NAME", "Column or array of the labels; default: found by its name.")
     ] = None
-    labels: Annotated[int | None, _shown("Data", "N", "Learn from N labels, balanced by class; default: 0.")] = None
+    labels: Annotated[
+        str | None, _shown("Data", "N|all", "Learn from N labels, balanced by class, or from all; default: 0.")
+    ] = None
 
     prior: Annotated[
         str | None,
@@ -140,11 +142,15 @@ class RunOptions:
         from aaeframe.configuration.compose import compose, without_none
 
         given = {
-            "data": {"source": self.data, "label_key": self.label_key, "labels": self.labels},
+            "data": {"source": self.data, "label_key": self.label_key, "labels": _number_or_name(self.labels)},
             **{kind: getattr(self, kind) for kind in ("prior", "encoder", "network", "discriminator", "recipe")},
             "training": {key: getattr(self, key) for key in _TRAINING},
         }
         return compose(self.preset, self.config, without_none(given), self.settings or ())
+
+
+def _number_or_name(text: str | None) -> int | str | None:
+    return int(text) if text and text.removeprefix("-").isdecimal() else text
 
 
 _TRAINING = (

@@ -127,6 +127,7 @@ def reconstruct(
 def _decoded(run: Run, code: Mapping[str, Tensor], labels: Tensor | None) -> StoredArray:
     """The decoded data of codes, each part decoded when it is read."""
     import numpy as np
+    import torch
 
     from aaeframe.storage.npz import Chunked
 
@@ -138,7 +139,8 @@ def _decoded(run: Run, code: Mapping[str, Tensor], labels: Tensor | None) -> Sto
             part = {name: z[at] for name, z in code.items()}
             yield run.decode(part, None if labels is None else labels[at]).cpu().numpy()
 
-    return Chunked((count, *run.model.data_shape), np.dtype(np.float32), chunks())
+    exact = np.float64 if run.model.mean.dtype == torch.float64 else np.float32
+    return Chunked((count, *run.model.data_shape), np.dtype(exact), chunks())
 
 
 def _decoder_labels(run: Run, rows: datasets.Split, class_names: tuple[str, ...] | None) -> Tensor | None:

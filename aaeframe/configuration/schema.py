@@ -100,12 +100,18 @@ class BlockConfig(ComponentConfig):
     )
 
 
+Labels: TypeAlias = Annotated[
+    Annotated[int, Field(ge=0), Tag("number")] | Annotated[Literal["all"], Tag("name")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "number"),
+]
+
+
 class _DataUse(Strict):
     """Keys of [data] that stand before the options for reading."""
 
     source: str = Field("digits", description="a name or a path")
-    labels: int = Field(
-        0, ge=0, description="labeled examples, balanced by class: told to discriminators, or classified"
+    labels: Labels = Field(
+        0, description='labeled examples, balanced by class, or "all": told to discriminators, or classified'
     )
     max_resident_mib: float = Field(
         2048, gt=0, description="training data up to this size is kept whole on the device; more is streamed"
@@ -288,7 +294,8 @@ def _place(loc: Place) -> str:
     """The keys that lead to a value, without the optimizer's name and the kinds that pydantic adds."""
     if loc[:1] == ("optimizers",):
         loc = loc[:2] + loc[3:]
-    for tagged in (("prior", *loc[1:2], "weight"), ("training", "reconstruction_weight"), ("data", "scale")):
+    tagged_keys = (("data", "scale"), ("data", "labels"), ("training", "reconstruction_weight"))
+    for tagged in (("prior", *loc[1:2], "weight"), *tagged_keys):
         if loc[: len(tagged)] == tagged:
             loc = tagged + loc[len(tagged) + 1 :]
     return cut(dotted(tuple(it for it in loc if it != "[key]")))

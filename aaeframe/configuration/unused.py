@@ -57,7 +57,7 @@ def _weights(config: Config, recipe: RecipeClass) -> Iterator[str]:
         )
 
 
-_LABELS: Final[dict[Labels, Callable[[int], str | None]]] = {
+_LABELS: Final[dict[Labels, Callable[[int | str], str | None]]] = {
     "told": lambda count: None,
     "optional": lambda count: None,
     "required": lambda count: None if count else "learns from labels; give --labels N, or use a recipe without",

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from aaeframe.configuration.reading import ReadOptions, read_options
 from aaeframe.data import splits
 from aaeframe.data.classes import as_classes
-from aaeframe.data.dataset import Dataset, Split
+from aaeframe.data.dataset import Dataset, Reading, Split, joined
 from aaeframe.data.layout import as_rows, settle
 from aaeframe.data.raw import Channels, RawData, RawPart
 from aaeframe.data.scaling import fit
-from aaeframe.data.statistics import Range, check_finite
+from aaeframe.data.statistics import check_finite
 from aaeframe.errors import DataError
 from aaeframe.protocols import DataSpec
 
@@ -64,59 +66,111 @@ def assemble(name: str, raw: RawData, options: ReadOptions = DEFAULTS, *, spec: 
     Without cuts, one part is split by `splits.shuffled`. Two parts are training and test (`splits.shuffled_train`),
     three are training, validation and test. `spec` overrides what would be derived from the values.
     """
-    arrays, labels, class_names, values = _checked(name, raw, options)
-    cuts = _cuts(name, raw, arrays, options.held_out)
-    train, validation, test = (
-        _split(arrays[part], labels[part], rows, name) for part, rows in (cuts.train, cuts.validation, cuts.test)
+    cuts = _cuts(name, raw, options.held_out)
+    if options.missing == "mean":
+        part, rows = cuts.train
+        raw = _filled(raw, column_means(raw.parts[part].x[rows], name))
+    whole, class_names = _checked(name, raw, options)
+    stored, scale = whole[0].data.dtype, "as the named data set has it"
+    train = _rows(whole, cuts.train, name)
+    if spec is None:
+        spec, scale = fit(train, raw.parts[0].x.dtype, options.scale, name)
+        if spec.mean.dtype == torch.float32 and train.dtype == np.float64:  # float32 is precise enough for pixels
+            whole = [replace(it, data=it.data if it.is_mapped else it.data.astype(np.float32)) for it in whole]
+            train = _rows(whole, cuts.train, name)
+    return Dataset(
+        name,
+        spec,
+        train,
+        _rows(whole, cuts.validation, name),
+        _rows(whole, cuts.test, name),
+        None if class_names is None else len(class_names),
+        class_names,
+        raw.columns,
+        Reading(str(stored), scale, raw.labels_from, raw.passed_over),
     )
-    count = None if class_names is None else len(class_names)
-    return Dataset(name, spec or fit(train, values), train, validation, test, count, class_names)
 
 
 def gather(name: str, raw: RawData, options: ReadOptions = DEFAULTS) -> tuple[Split, tuple[str, ...] | None]:
     """Check the parts as `assemble` does and concatenate them; returns the rows and the class names."""
-    arrays, labels, class_names, _ = _checked(name, raw, options)
-    known = [part for part in labels if part is not None]
-    x = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-    return Split(x, None, np.concatenate(known) if len(known) == len(arrays) else None), class_names
+    if options.missing == "mean":
+        raw = _filled(raw, column_means(raw.parts[0].x, name))
+    whole, class_names = _checked(name, raw, options)
+    x = whole[0].data if len(whole) == 1 else np.concatenate([it.data for it in whole])
+    return Split(x, None, joined([it.labels for it in whole]), joined([it.ids for it in whole])), class_names
 
 
-def _checked(
-    name: str, raw: RawData, options: ReadOptions
-) -> tuple[list[np.ndarray], list[np.ndarray | None], tuple[str, ...] | None, Range]:
-    """The rows and the labels of each part, the class names, and the range of all values."""
+def _checked(name: str, raw: RawData, options: ReadOptions) -> tuple[list[Split], tuple[str, ...] | None]:
+    """All rows of each part, checked, and the class names."""
     channels: Channels | None = options.channels or raw.channels
     arrays = [as_rows(part.x, name, channels) for part in raw.parts]
     _check_alike(arrays, name)
-    ranges = [check_finite(x, name) for x in arrays]
-    arrays = [settle(x) for x in arrays]
-    labels, names = as_classes([part.labels for part in raw.parts], [len(x) for x in arrays], name)
+    for x in arrays:
+        check_finite(x, name)
+    sizes = [len(x) for x in arrays]
+    labels, names = as_classes([part.labels for part in raw.parts], sizes, name)
     if names is not None and raw.class_names is not None and len(names) == len(raw.class_names):
         names = raw.class_names  # known names apply only if the labels have as many classes
-    return arrays, labels, names, Range(min(r.low for r in ranges), max(r.high for r in ranges))
+    ids = [_checked_ids(part.ids, size, name) for part, size in zip(raw.parts, sizes, strict=True)]
+    return [Split(settle(x), None, y, i) for x, y, i in zip(arrays, labels, ids, strict=True)], names
 
 
-def _cuts(name: str, raw: RawData, arrays: Sequence[np.ndarray], held_out: tuple[int, int] | None) -> splits.Cuts:
+def _checked_ids(ids: np.ndarray | None, rows: int, name: str) -> np.ndarray | None:
+    """The names of rows as texts. DataError unless there is one for each row, a text or a whole number."""
+    if ids is None:
+        return None
+    if ids.shape != (rows,) or ids.dtype.kind not in "iuU":
+        raise DataError(
+            f"{name}: the ids have the shape {ids.shape} and the type {ids.dtype}; {rows} rows need ({rows},) texts or "
+            "whole numbers."
+        )
+    return ids.astype(str)
+
+
+def column_means(x: np.ndarray, name: str) -> np.ndarray:
+    """The mean of each column (D,) over the rows that have it. DataError if no row has."""
+    empty = np.isnan(x).all(axis=0)
+    if empty.any():
+        raise DataError(
+            f"{name}: data.missing=mean fills in the mean of a column, but {int(empty.sum())} columns have no value in "
+            f"the training rows; the first is number {int(empty.argmax())} (counted from 0). Leave it out by data.drop."
+        )
+    return np.nanmean(x, axis=0)
+
+
+def _filled(raw: RawData, means: np.ndarray) -> RawData:
+    """The data with these values (D,) in empty cells."""
+    parts = [replace(part, x=np.where(np.isnan(part.x), means, part.x)) for part in raw.parts]
+    count = sum(int(np.isnan(part.x).sum()) for part in raw.parts)
+    note = f"{count} empty cells, filled in with the training mean of their column"
+    return replace(raw, parts=parts, passed_over=(*raw.passed_over, note) if count else raw.passed_over)
+
+
+def _cuts(name: str, raw: RawData, held_out: tuple[int, int] | None) -> splits.Cuts:
+    sizes = [len(part.x) for part in raw.parts]
     if held_out is not None:
-        if raw.cuts is not None or len(arrays) > 1:
+        if raw.cuts is not None or len(sizes) > 1:
             raise DataError(f"{name}: has its own split into training and test rows; leave held_out out.")
-        return splits.shuffled(len(arrays[0]), name, held_out)
-    return raw.cuts or _default_cuts(arrays, name)
+        return splits.shuffled(sizes[0], name, held_out)
+    return raw.cuts or _default_cuts(sizes, name)
 
 
-def _split(x: np.ndarray, labels: np.ndarray | None, rows: slice | np.ndarray, name: str) -> Split:
-    labels = None if labels is None else labels[rows]
-    split = Split(x[rows], None, labels) if isinstance(rows, slice) else Split(x, rows, labels)
+def _rows(whole: Sequence[Split], cut: splits.PartRows, name: str) -> Split:
+    """The rows of one split."""
+    part, rows = whole[cut[0]], cut[1]
+    labels, ids = (None if it is None else it[rows] for it in (part.labels, part.ids))
+    data, index = (part.data[rows], None) if isinstance(rows, slice) else (part.data, rows)
+    split = Split(data, index, labels, ids)
     if len(split) == 0:
         raise DataError(f"{name}: a split is empty. Training, validation and test need at least one row each.")
     return split
 
 
-def _default_cuts(arrays: Sequence[np.ndarray], name: str) -> splits.Cuts:
-    if len(arrays) == 1:
-        return splits.shuffled(len(arrays[0]), name)
-    if len(arrays) == 2:
-        return splits.shuffled_train(len(arrays[0]), name)
+def _default_cuts(sizes: Sequence[int], name: str) -> splits.Cuts:
+    if len(sizes) == 1:
+        return splits.shuffled(sizes[0], name)
+    if len(sizes) == 2:
+        return splits.shuffled_train(sizes[0], name)
     return splits.Cuts((0, splits.ALL), (1, splits.ALL), (2, splits.ALL))
 
 

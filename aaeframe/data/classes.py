@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from aaeframe.data.raw import UNLABELED
 from aaeframe.errors import DataError
 
 MOST_CLASSES: Final = 10_000
@@ -20,7 +21,8 @@ def as_classes(
     """Class indices for the labels of all parts, each int64 (N,), and the name of each class.
 
     Integers that are exactly 0..K-1 stay as they are. Other integers, and texts, become the position of their value
-    among the sorted different values. Names are the values as text. Parts without labels stay None.
+    among the sorted different values. Names are the values as text. Rows without a label, which hold -1, NaN or an
+    empty text, become -1. Parts in which no row has a label are None.
 
     Raises:
         DataError: labels are of the wrong number or type, negative, or of more than `MOST_CLASSES` values.
@@ -31,7 +33,13 @@ def as_classes(
     if len({part.dtype.kind for part in flat}) > 1:
         raise DataError(f"{where}: the labels of one part are texts, of another numbers; they must be alike.")
     _check_texts(flat, where)
-    values, index = np.unique(np.concatenate(flat), return_inverse=True)
+    together = np.concatenate(flat)
+    known = together != ("" if together.dtype.kind == "U" else UNLABELED)
+    if not known.any():
+        return [None] * len(labels), None
+    values, found = np.unique(together[known], return_inverse=True)
+    index = np.full(len(together), UNLABELED, np.int64)
+    index[known] = found
     if len(values) > MOST_CLASSES:
         raise DataError(
             f"{where}: the labels have {len(values)} different values; at most {MOST_CLASSES} are classes. A "
@@ -39,8 +47,9 @@ def as_classes(
         )
     names = tuple(str(value) for value in values)
     check_names(names, where)
-    pieces = iter(np.split(index.astype(np.int64), np.cumsum([len(part) for part in flat])[:-1]))
-    return [None if part is None else next(pieces) for part in labels], names
+    pieces = iter(np.split(index, np.cumsum([len(part) for part in flat])[:-1]))
+    found_parts = [None if part is None else next(pieces) for part in labels]
+    return [None if part is None or (part < 0).all() else part for part in found_parts], names
 
 
 def check_names(names: Iterable[str], where: str) -> None:
@@ -78,12 +87,15 @@ def _one_per_row(labels: np.ndarray, rows: int, where: str) -> np.ndarray:
 
 
 def _integers(labels: np.ndarray, where: str) -> np.ndarray:
-    with np.errstate(invalid="ignore"):  # NaN and infinity differ from whatever they are cast to
+    if labels.dtype.kind == "f":
+        labels = np.where(np.isnan(labels), UNLABELED, labels)
+    with np.errstate(invalid="ignore"):  # infinity differs from whatever it is cast to
         whole = labels.astype(np.int64)
-    wrong = np.flatnonzero((whole != labels) | (whole < 0))
+    wrong = np.flatnonzero((whole != labels) | (whole < UNLABELED))
     if len(wrong):
         raise DataError(
             f"{where}: {len(wrong)} labels are not class indices; the first is {labels[wrong[0]]} in row "
-            f"{wrong[0]} (counted from 0). Labels are integers from 0 upwards, or texts."
+            f"{wrong[0]} (counted from 0). Labels are integers from 0 upwards, or texts; a row without a label has -1, "
+            "NaN or an empty text."
         )
     return whole

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -22,7 +22,9 @@ class Split:
     data: np.ndarray
     index: np.ndarray | None = None
     labels: np.ndarray | None = None
-    """(N,) int64 class indices, one per row of the split."""
+    """(N,) int64 class indices, one per row of the split; -1 for a row without a label."""
+    ids: np.ndarray | None = None
+    """(N,) the names of the rows, texts."""
 
     def __len__(self) -> int:
         return len(self.data) if self.index is None else len(self.index)
@@ -34,8 +36,8 @@ class Split:
 
     @property
     def dtype(self) -> np.dtype:
-        """The type of `rows`: uint8 for uint8 data, float32 for all other."""
-        return np.dtype(np.uint8 if self.data.dtype == np.uint8 else np.float32)
+        """The type of `rows`: uint8, or float32 if that holds every value of the data's type, or else float64."""
+        return row_type(self.data.dtype)
 
     @property
     def nbytes(self) -> int:
@@ -55,7 +57,15 @@ class Split:
     def take(self, index: np.ndarray) -> Split:
         """A split of the rows at these positions; nothing is read."""
         where = index if self.index is None else self.index[index]
-        return Split(self.data, where, None if self.labels is None else self.labels[index])
+        labels, ids = (None if it is None else it[index] for it in (self.labels, self.ids))
+        return Split(self.data, where, labels, ids)
+
+    @property
+    def labeled(self) -> Split:
+        """The rows that have a label; nothing is read."""
+        if self.labels is None:
+            return self.take(np.empty(0, np.int64))
+        return self if (self.labels >= 0).all() else self.take(np.flatnonzero(self.labels >= 0))
 
     def chunks(self, size: int) -> Iterator[np.ndarray]:
         """All rows in order, in chunks of `size`, each read when needed."""
@@ -68,6 +78,27 @@ class Split:
             return self.rows(np.arange(len(self)))
         copy = True if self.is_mapped or not self.data.flags.writeable else None
         return np.array(self.data, dtype=self.dtype, order="C", copy=copy, subok=False)
+
+
+def row_type(dtype: np.dtype) -> np.dtype:
+    """The smallest of uint8, float32 and float64 that holds every value of a type."""
+    if dtype == np.uint8:
+        return np.dtype(np.uint8)
+    return np.dtype(np.float32 if np.can_cast(dtype, np.float32) else np.float64)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How data was read, in words: for the user to check."""
+
+    dtype: str = ""
+    """The type of the stored values."""
+    scale: str = ""
+    """The scale, and the reason for it."""
+    labels: str | None = None
+    """Where the labels come from."""
+    passed_over: tuple[str, ...] = ()
+    """A phrase for each kind of thing that was not read, with its number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,16 +114,26 @@ class Dataset:
     """The number of classes; None if no split has labels."""
     class_names: tuple[str, ...] | None
     """The class names by index: the label values of the file, or the names of its subfolders."""
+    columns: tuple[str, ...] | None = None
+    """The names of a table's features, if it has names."""
+    reading: Reading = Reading()
 
     def split(self, name: str) -> Split:
         """The split "train", "validation", "test", or "all": every row once, in the order of the file, if any."""
         if name != "all":
             return {"train": self.train, "validation": self.validation, "test": self.test}[name]
         parts = (self.train, self.validation, self.test)
-        known = [part.labels for part in parts if part.labels is not None]
-        labels = np.concatenate(known) if len(known) == len(parts) else None
+        labels, ids = joined([part.labels for part in parts]), joined([part.ids for part in parts])
         index = [part.index for part in parts if part.index is not None and part.data is self.train.data]
         if len(index) < len(parts):
-            return Split(np.concatenate([part.array() for part in parts]), None, labels)
-        order = np.argsort(np.concatenate(index))
-        return Split(self.train.data, np.concatenate(index)[order], None if labels is None else labels[order])
+            return Split(np.concatenate([part.array() for part in parts]), None, labels, ids)
+        rows = np.concatenate(index)
+        order = np.argsort(rows)
+        sorted_labels, sorted_ids = (None if it is None else it[order] for it in (labels, ids))
+        return Split(self.train.data, rows[order], sorted_labels, sorted_ids)
+
+
+def joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """The arrays of all parts, one after another; None if a part has none."""
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from aaeframe.data.dataset import row_type
 from aaeframe.data.raw import Channels
 from aaeframe.errors import DataError
 
@@ -54,7 +55,5 @@ def _channels_first(x: np.ndarray, where: str) -> np.ndarray:
 
 
 def settle(x: np.ndarray) -> np.ndarray:
-    """Rows in memory as contiguous uint8 or float32. Mapped rows stay in their file."""
-    if isinstance(x, np.memmap):
-        return x
-    return np.ascontiguousarray(x, dtype=np.uint8 if x.dtype == np.uint8 else np.float32)
+    """Rows in memory as contiguous uint8, float32 or float64. Mapped rows stay in their file."""
+    return x if isinstance(x, np.memmap) else np.ascontiguousarray(x, dtype=row_type(x.dtype))

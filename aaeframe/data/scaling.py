@@ -1,35 +1,98 @@
-"""The scaling of data for the model."""
+"""The scale of data: how the user's units become the model's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch.distributions import constraints
 
+from aaeframe.configuration.reading import Scale
 from aaeframe.data.dataset import Split
-from aaeframe.data.statistics import Range, moments
+from aaeframe.data.statistics import Range, moments, value_range
+from aaeframe.errors import DataError
 from aaeframe.protocols import DataSpec
 
 
-def pixels(shape: Sequence[int], white: float) -> DataSpec:
-    """The scale for values from 0 to `white`, mapped to [0, 1]."""
-    zero, one = torch.zeros(()), torch.ones(())
-    return DataSpec(torch.Size(shape), constraints.unit_interval, zero, one * white)
+def pixels(shape: Sequence[int], white: float, black: float = 0.0) -> DataSpec:
+    """The scale for values from `black` to `white`, mapped to [0, 1]."""
+    low, width = torch.tensor(black), torch.tensor(white - black)
+    return DataSpec(torch.Size(shape), constraints.unit_interval, low, width)
 
 
-def fit(train: Split, values: Range) -> DataSpec:
-    """The scale of a data set, from the range of all its values and the moments of its training rows.
+def fit(train: Split, stored: np.dtype, asked: Scale | None, where: str) -> tuple[DataSpec, str]:
+    """The scale of a data set by its training rows, and the reason for it in words.
 
-    | data | support | mean, std |
+    | data | support | scale |
     | --- | --- | --- |
-    | uint8, images and tables | [0, 1] | 0, 255 |
-    | all values within [0, 1] | [0, 1] | 0, 1 |
-    | any other | real | of each feature over the training rows; std is 1 for a constant feature |
+    | tables, of any type | real | mean and standard deviation of each feature; 1 for a constant feature |
+    | bool, and numbers within 0..1 | [0, 1] | as they are |
+    | integers that reach the upper half of their type | [0, 1] | the range of the type |
+    | other integers | [0, 1] | from their least to their greatest value |
+    | whole numbers within 0..255 of a real type | [0, 1] | as uint8 |
+    | other images and series | real | as tables |
+
+    `stored` is the type in the file, `asked` the option `scale`. DataError if what was asked is not possible.
     """
-    if train.dtype == "uint8":
-        return pixels(train.shape, 255.0)
-    if values.low >= 0.0 and values.high <= 1.0:
-        return pixels(train.shape, 1.0)
-    mean, std = (torch.from_numpy(moment).float() for moment in moments(train))
+    if asked == "standardize" or (asked is None and len(train.shape) == 1):
+        return standardized(train), "standardized by the training rows, " + ("a table" if asked is None else "as asked")
+    if asked == "none":
+        zero, one = torch.zeros(()), torch.ones(())
+        return DataSpec(torch.Size(train.shape), constraints.real, zero, one), "left as it is, as asked"
+    found = value_range(train)
+    if isinstance(asked, tuple):
+        return _between(train, found, *asked, where)
+    if asked == "pixels":
+        return _pixels_of(train, stored, found, where)
+    if found.low >= 0.0 and found.high <= 1.0:
+        return pixels(train.shape, 1.0), "pixels within 0..1"
+    as_integers = stored if stored.kind in "iu" else np.dtype(np.uint8)
+    if stored.kind in "iu" or (found.whole and found.low >= 0 and found.high <= 255):
+        return _integers(train, found, as_integers)
+    return standardized(train), f"standardized by the training rows, as the values are {found.low:g}..{found.high:g}"
+
+
+def standardized(train: Split) -> DataSpec:
+    """The scale by mean and standard deviation of each feature over the training rows."""
+    precision = torch.float64 if train.dtype == np.float64 else torch.float32
+    mean, std = (torch.from_numpy(moment).to(precision) for moment in moments(train))
     return DataSpec(torch.Size(train.shape), constraints.real, mean, std)
+
+
+def _integers(train: Split, found: Range, stored: np.dtype) -> tuple[DataSpec, str]:
+    kind = np.iinfo(stored)
+    if found.high > kind.max / 2:
+        black = 0.0 if found.low >= 0 else float(kind.min)
+        return pixels(
+            train.shape, float(kind.max), black
+        ), f"pixels within {black:g}..{kind.max}, the range of {stored}"
+    white = found.high if found.high > found.low else found.low + 1
+    return (
+        pixels(train.shape, white, found.low),
+        f"pixels within {found.low:g}..{white:g}, the range of the training rows, which lies in the lower half of "
+        f"{stored}; data.scale=pixels takes that of the type",
+    )
+
+
+def _pixels_of(train: Split, stored: np.dtype, found: Range, where: str) -> tuple[DataSpec, str]:
+    """The scale of pixels by their type, whatever values occur."""
+    white = float(np.iinfo(stored).max) if stored.kind in "iu" else 1.0 if found.high <= 1 else 255.0
+    if found.low < 0 or found.high > white:
+        raise DataError(
+            f"{where}: data.scale=pixels is for values from 0 to {white:g}, found {found.low:g} to {found.high:g}. "
+            "Give data.scale=[low, high] or data.scale=standardize."
+        )
+    return pixels(train.shape, white), f"pixels within 0..{white:g}, as asked"
+
+
+def _between(train: Split, found: Range, low: float, high: float, where: str) -> tuple[DataSpec, str]:
+    if found.low < low or found.high > high:
+        raise DataError(
+            f"{where}: data.scale=[{low:g}, {high:g}] was asked for, but training values reach from {found.low:g} to "
+            f"{found.high:g}. Give an interval that holds them, or data.scale=standardize."
+        )
+    spec = pixels(train.shape, high, low)
+    if train.dtype == np.float64:  # the difference to `low` may be beyond the precision of float32
+        spec = DataSpec(spec.shape, spec.support, torch.tensor(low).double(), torch.tensor(high - low).double())
+    return spec, f"{low:g}..{high:g} to 0..1, as asked"

@@ -20,34 +20,42 @@ class Range:
 
     low: float
     high: float
+    whole: bool
+    """Whether all values are whole numbers."""
 
 
-def check_finite(x: np.ndarray, where: str) -> Range:
-    """The range of the values (N, *shape), after checking that each is finite as float32.
+def check_finite(x: np.ndarray, where: str) -> None:
+    """Check that each value (N, *shape) is finite as float32.
 
     Raises:
         DataError: some are not; the message says how many, and where the first is.
     """
     if x.dtype.kind != "f":
-        return _integer_range(x)
-    low, high, bad, first = np.inf, -np.inf, 0, None
+        return
+    bad, first = 0, None
     for start, piece in _pieces(x):
         finite = np.isfinite(_single(piece))
-        if finite.all():
-            low, high = min(low, float(piece.min())), max(high, float(piece.max()))
-            continue
-        places = np.argwhere(~finite)
-        first = first or (start + int(places[0][0]), *map(int, places[0][1:]))
-        bad += len(places)
+        if not finite.all():
+            places = np.argwhere(~finite)
+            first = first or (start + int(places[0][0]), *map(int, places[0][1:]))
+            bad += len(places)
     if first is not None:
         raise DataError(_not_finite(x, bad, first, where))
-    return Range(low, high)
+
+
+def value_range(split: Split) -> Range:
+    """The range of all values of a split."""
+    low, high, whole = np.inf, -np.inf, True
+    for piece in split.chunks(_rows_per_piece(split.shape)):
+        low, high = min(low, float(piece.min())), max(high, float(piece.max()))
+        whole = whole and (piece.dtype == np.uint8 or bool((piece == np.rint(piece)).all()))
+    return Range(low, high, whole)
 
 
 def moments(split: Split) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (*shape) of each feature, float64, by Chan's update over pieces.
 
-    A feature that is constant within float32's precision gets the deviation 1.
+    A feature that is constant within the precision of the rows' type gets the deviation 1.
     """
     count, mean, squares = 0, np.zeros(split.shape), np.zeros(split.shape)
     step = _rows_per_piece(split.shape)
@@ -59,15 +67,9 @@ def moments(split: Split) -> tuple[np.ndarray, np.ndarray]:
         mean += shift * (n / (count + n))
         count += n
     std = np.sqrt(squares / count)
-    constant = std <= np.maximum(np.finfo(np.float32).eps * np.abs(mean), np.finfo(np.float32).tiny)
+    precision = np.finfo(np.float64 if split.dtype == np.float64 else np.float32).eps
+    constant = std <= np.maximum(precision * np.abs(mean), np.finfo(np.float32).tiny)
     return mean, np.where(constant, 1.0, std)
-
-
-def _integer_range(x: np.ndarray) -> Range:
-    if x.dtype == np.uint8:
-        return Range(0.0, 255.0)  # of the type, not of the values: the scale of pixels is fixed
-    pieces = [(piece.min(), piece.max()) for _, piece in _pieces(x)]
-    return Range(float(min(low for low, _ in pieces)), float(max(high for _, high in pieces)))
 
 
 def _pieces(x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -35,7 +35,8 @@ def class_reports(
     """
     if rows.labels is None:
         return {}
-    labels = torch.from_numpy(rows.labels)
+    labels = torch.from_numpy(rows.labels[rows.labels >= 0])
+    codes = {name: labeled(z, rows.labels)[0] for name, z in codes.items()}
     found: dict[str, Any] = {}
     named = dataset.validation.labels is not None
     if model.class_block is not None and (class_metric == "classification" or (class_metric == "clustering" and named)):
@@ -57,6 +58,12 @@ def class_error(y: Tensor, labels: Tensor, named_y: Tensor, named_labels: Tensor
     return clustering_report(y, labels, name_clusters(named_y, named_labels)).error
 
 
+def labeled(z: Tensor, labels: np.ndarray) -> tuple[Tensor, Tensor]:
+    """The codes and the labels of those rows (N,) that have a label."""
+    known = np.flatnonzero(labels >= 0)
+    return z[torch.from_numpy(known).to(z.device)], torch.from_numpy(labels[known])
+
+
 def knows_classes(model: Autoencoder) -> bool:
     """Whether the model separates class and style, by a class block or by labels for the decoder."""
     return model.class_block is not None or model.representation.takes_labels
@@ -66,8 +73,11 @@ def decoder_labels(model: Autoencoder, rows: Split) -> Tensor | None:
     """The labels for decoding these rows, or None if the decoder takes none; DataError if labels are missing."""
     if not model.representation.takes_labels:
         return None
-    if rows.labels is None:
-        raise DataError("this model decodes a code together with its class; give rows with labels")
+    if rows.labels is None or (rows.labels < 0).any():
+        missing = len(rows) - len(rows.labeled)
+        raise DataError(
+            f"this model decodes a code together with its class; {missing} of {len(rows)} rows have no label"
+        )
     return torch.from_numpy(rows.labels)
 
 
@@ -78,14 +88,14 @@ def _named_by(model: Autoencoder, dataset: Dataset, seed: int) -> tuple[Tensor, 
         raise DataError("clusters are named by the labels of validation rows, and this data has none")
     noise = generator(seed, "evaluation", "names")
     y = model.encode(held, draws=1, generator=noise)[model.class_block][0]
-    return y, torch.from_numpy(held.labels)
+    return labeled(y, held.labels)
 
 
 def _leakage(
     model: Autoencoder, dataset: Dataset, labels: Tensor, codes: Mapping[str, Tensor], seed: int
 ) -> dict[str, Any]:
     """The accuracy of a linear probe of the class on each block that is not the class block."""
-    train, classes = dataset.train, dataset.num_classes
+    train, classes = dataset.train.labeled, dataset.num_classes
     if train.labels is None or classes is None:
         return {}
     index = np.linspace(0, len(train) - 1, min(MAX_FIT_ROWS, len(train))).astype(np.int64)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from aaeframe.data import Dataset, Split
 from aaeframe.evaluation.class_agreement import LabeledPrior, class_agreement
-from aaeframe.evaluation.class_reports import class_reports, decoder_labels
+from aaeframe.evaluation.class_reports import class_reports, decoder_labels, labeled
 from aaeframe.evaluation.matching import match
 from aaeframe.evaluation.reconstruction import reconstruction_report
 from aaeframe.model.autoencoder import Autoencoder, Rows
@@ -64,18 +65,19 @@ def evaluate(
 
 
 def train_mean(split: Split) -> Tensor:
-    """The mean row of a split, (*shape) float32 in the user's units, read in chunks."""
+    """The mean row of a split, (*shape) in the user's units, read in chunks: float32, or float64 for such data."""
     total = torch.zeros(split.shape, dtype=torch.float64)
     for part in split.chunks(max(1, min(CHUNK, CHUNK_BYTES // (8 * total.numel())))):
         total += torch.from_numpy(part).double().sum(0)
-    return (total / len(split)).float()
+    mean = total / len(split)
+    return mean if split.dtype == np.float64 else mean.float()
 
 
 def _block(model: Autoencoder, dataset: Dataset, rows: Split, name: str, z: Tensor, seed: int) -> dict[str, Any]:
     prior = model.priors[name]
     report: dict[str, Any] = match(z, prior, seed=derive(seed, "evaluation", name)).as_dict()
     if rows.labels is not None and isinstance(prior, SupportsLabels) and prior.num_classes == dataset.num_classes:
-        labels = torch.from_numpy(rows.labels)
+        z, labels = labeled(z, rows.labels)
         known = cast(LabeledPrior, prior)
         report["classes"] = class_agreement(z, labels, known, seed=derive(seed, "classes", name)).as_dict()
     return report

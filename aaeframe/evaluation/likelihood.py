@@ -82,6 +82,22 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class _Centered:
+    """Samples as differences from `center`, taken in float64. Distances between rows stay the same."""
+
+    samples: Samples
+    center: Tensor
+
+    @property
+    def count(self) -> int:
+        return self.samples.count
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        found = self.samples.rows(start, stop)
+        return (found.double() - self.center.to(found.device)).float()
+
+
+@dataclass(frozen=True)
 class Estimate:
     """The log-likelihood log p(x) of test rows under Gaussian kernels on the samples."""
 
@@ -138,6 +154,10 @@ def estimate(
         raise DataError(f"the likelihood is under samples, one at least, found {samples.count}")
     if validation is None and len(bandwidths or ()) != 1:
         raise DataError(f"validation rows, or one bandwidth, must be given; found {bandwidths} and no validation rows")
+    if test.dtype == torch.float64:  # the kernels use float32, in which a large offset would hide differences
+        center = test.mean(0)
+        test, samples = (test - center).float(), _Centered(samples, center)
+        validation = None if validation is None else (validation - center).float()
     stream = _Stream(samples, keep, progress)
     choice = None if validation is None else _chosen(validation, stream, bandwidths)
     bandwidth = (bandwidths or [])[0] if choice is None else choice.bandwidth

@@ -27,6 +27,7 @@ class Validation:
         self._mean = train_mean(dataset.train).to(device)
         labels = dataset.validation.labels
         self._labels = None if labels is None else torch.from_numpy(labels[rows.numpy()]).to(device)
+        self._labeled = None if self._labels is None else self._labels >= 0
         self._seed, self._device, self._class_metric = seed, device, class_metric
 
     def __call__(self, model: Autoencoder, epoch: int) -> dict[str, float]:
@@ -51,8 +52,9 @@ class Validation:
             for name, z in codes.items():
                 row |= self._look(model, name, z, epoch)
             if self._class_metric is not None and self._labels is not None and model.class_block is not None:
-                y = codes[model.class_block]
-                row["validation/error"] = class_error(y, self._labels, y, self._labels, self._class_metric)
+                y, truth = codes[model.class_block][self._labeled], self._labels[self._labeled]
+                if len(truth):
+                    row["validation/error"] = class_error(y, truth, y, truth, self._class_metric)
         return row
 
     def _look(self, model: Autoencoder, name: str, z: Tensor, epoch: int) -> dict[str, float]:

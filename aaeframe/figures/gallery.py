@@ -76,9 +76,9 @@ def plot_comparison(
         for (name, model), it in zip(models.items(), noise, strict=True)
     }
     prior = next(iter(models.values())).sample_prior(MOST_CODES, seed=derive(seed, "figures", "prior"))[block]
-    labels = x.labels
+    labels, class_names = _classes(x, dataset)
     title = f"Codes of {len(x)} {split} rows over samples of the prior"
-    figure = codes_side_by_side(codes, labels, prior, title=title, class_names=dataset.class_names)
+    figure = codes_side_by_side(codes, labels, prior, title=title, class_names=class_names)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     save(figure, path)
@@ -98,14 +98,14 @@ def _figures(
     # In random order, because the file may be sorted by class.
     index = np.random.default_rng(derive(seed, "figures", "rows")).permutation(len(rows))[:MOST_CODES]
     x = rows.take(index)
-    labels = x.labels
+    labels, class_names = _classes(x, dataset)
     codes = model.encode(x, draws=1, generator=generator(seed, "figures", "noise"))
     prior = model.sample_prior(MOST_CODES, seed=derive(seed, "figures", "prior"))
     for name, z in codes.items():
         title = f"Codes of {len(x)} {split} rows, block {name!r}"
         yield (
             f"codes-{name}",
-            codes_by_class(z[0], labels, prior[name], title=title, class_names=dataset.class_names),
+            codes_by_class(z[0], labels, prior[name], title=title, class_names=class_names),
         )
     pixels = _Pixels(model, dataset, x)
     some = x.take(np.arange(min(MOST_IMAGES, len(x))))
@@ -114,11 +114,18 @@ def _figures(
     yield "samples", samples(pixels(model.sample(MOST_IMAGES, seed=derive(seed, "figures", "prior"))))
     one_draw = {name: z[0] for name, z in codes.items()}
     if isinstance(model.representation, ClusterHeads):
-        yield "representation", representation(model, one_draw, labels, dataset.class_names)
+        yield "representation", representation(model, one_draw, labels, class_names)
     yield from class_figures(model, x, one_draw, pixels, category_names, prior)
     yield from _plane(model, pixels)
     if metrics:
         yield "losses", loss_curves(metrics, informed=informed, loss=loss)
+
+
+def _classes(x: Split, dataset: Dataset) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
+    """The labels to color by, and their names. Rows without a label are one more class."""
+    if x.labels is None or dataset.class_names is None or (x.labels >= 0).all():
+        return x.labels, dataset.class_names
+    return np.where(x.labels < 0, len(dataset.class_names), x.labels), (*dataset.class_names, "no label")
 
 
 def _plane(model: Autoencoder, pixels: _Pixels) -> Iterator[tuple[str, Figure]]:

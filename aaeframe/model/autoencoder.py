@@ -75,8 +75,11 @@ class Autoencoder(nn.Module):
         return cast(Encoder, self.encoder).noise_shape
 
     def scale(self, x: Tensor) -> Tensor:
-        """Convert from the user's units to the model's, float32, on the device of x."""
-        return (x.float() - self.mean) / self.std
+        """Convert from the user's units to the model's, float32, on the device of x.
+
+        Data of type float64 is centered and scaled in float64: its offset may be large.
+        """
+        return ((x.to(self.mean.dtype) - self.mean) / self.std).float()
 
     def unscale(self, x: Tensor) -> Tensor:
         """Convert from the model's units to the user's."""
@@ -108,8 +111,9 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def decode(self, code: Code, labels: Tensor | None = None, *, batch_size: int | None = None) -> Tensor:
-        """Decode codes, each block (N, *event_shape) -> (N, *shape), float32 in the user's units.
+        """Decode codes, each block (N, *event_shape) -> (N, *shape) in the user's units.
 
+        They are float32, or float64 if the data is.
         `labels` (N,) are for a model whose decoder takes labels (paper, section 4). DataError if they are missing
         there, or if the code lacks a block.
         """

@@ -99,14 +99,14 @@ class Run:
     def evaluate(self, dataset: Dataset | None = None, *, split: str = "test") -> dict[str, Any]:
         """Match, reconstruction and classes on a split: see `aaeframe.evaluation.evaluate`. Adds the step and
         `raw_weights`."""
-        settings = self.config
+        data, labels = dataset or self.dataset(), self.config.data.labels
         self._log_access(split, "evaluate")
         report = evaluate(
             self.model,
-            dataset or self.dataset(),
+            data,
             split,
-            settings.training.seed,
-            num_labels=settings.data.labels,
+            self.config.training.seed,
+            num_labels=len(data.train.labeled) if labels == "all" else labels,
             class_metric=self._class_metric,
         )
         return {**report, "step": self.step, "raw_weights": self.raw_weights}
