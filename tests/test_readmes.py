@@ -16,7 +16,8 @@ from aaeframe.configuration import schema
 
 ROOT = Path(__file__).parents[1]
 FRONT = ROOT / "README.md"
-ROOMS = sorted((ROOT / "aaeframe").glob("*/README.md"))
+HOMES = sorted(path.parent for path in (ROOT / "aaeframe").glob("*/__init__.py"))
+ROOMS = [home / "README.md" for home in HOMES]
 PLUGINS = sorted((ROOT / "plugins").rglob("README.md"))
 OTHERS = [ROOT / "benchmarks/README.md", ROOT / "benchmarks/results/README.md", ROOT / "kernels/README.md"]
 READMES = [FRONT, *ROOMS, *OTHERS, *PLUGINS, *sorted((ROOT / ".github").glob("*.md"))]
@@ -99,6 +100,15 @@ def test_a_room_says_its_purpose_in_few_lines(readme):
     assert heading.startswith("# ")
     assert purpose.endswith(".")
     assert len(rest) + 3 <= 60
+
+
+@pytest.mark.parametrize("home", HOMES, ids=name)
+def test_a_room_names_each_of_its_modules(home):
+    modules = {path.name for path in home.glob("*.py")} - {"__init__.py"}
+    packages = {path.name for path in home.iterdir() if path.is_dir()} - {"__pycache__"}
+    named = set(re.findall(r"\]\(([^)]+)\)", text(home / "README.md")))
+
+    assert (modules | packages) - named == set()
 
 
 @pytest.mark.parametrize("readme", READMES, ids=name)
