@@ -48,6 +48,9 @@ def reproduce(
     data: Annotated[
         str | None, typer.Option(metavar="NAME|PATH", help="In place of the presets' data, for rows that are named.")
     ] = None,
+    label_key: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column or array of --data that holds the labels.")
+    ] = None,
     held_out: Annotated[
         tuple[int, int] | None,
         typer.Option(metavar="VALIDATION TEST", help="Rows of --data that are held out; a tenth each if not given."),
@@ -78,7 +81,7 @@ def reproduce(
     """
     from aaeframe.reproduce.cells import cells, selected
 
-    given, chosen = _given(row or (), data, held_out), selected(row or (), column or ())
+    given, chosen = _given(row or (), data, label_key, held_out), selected(row or (), column or ())
     todo, registry = cells(chosen, out, seeds=seeds, data=given), options.registry(context)
     if curves is not None:
         _check_picture(curves, out, list_only)
@@ -96,17 +99,21 @@ def reproduce(
     raise typer.Exit(code)
 
 
-def _given(names: Sequence[str], data: str | None, held_out: tuple[int, int] | None) -> DataOverride | None:
-    """The data instead of the presets'; ConfigError if no row is named, or if there is nothing to hold rows out of."""
+def _given(
+    names: Sequence[str], data: str | None, label_key: str | None, held_out: tuple[int, int] | None
+) -> DataOverride | None:
+    """The data instead of the presets'. ConfigError if no row is named, or if other options need --data."""
     from aaeframe.reproduce.cells import DataOverride
 
     if data is None:
         if held_out is not None:
             raise ConfigError("--held-out is of the rows of --data, which was not given; the presets' data is split")
+        if label_key is not None:
+            raise ConfigError("--label-key names the labels of --data, which was not given; leave it out")
         return None
     if not names:
         raise ConfigError("--data is in place of the data of rows that are named; name them: aaeframe reproduce ROW")
-    return DataOverride(data, held_out)
+    return DataOverride(data, held_out, label_key)
 
 
 def _copy(folders: Sequence[Path], todo: Sequence[Cell], out: Path, registry: Registry) -> None:
@@ -122,7 +129,7 @@ def _check_given(given: DataOverride | None) -> None:
     from aaeframe import data as datasets
 
     if given is not None:
-        datasets.load(given.source, held_out=given.held_out)
+        datasets.load(given.source, labels=given.label_key, held_out=given.held_out)
 
 
 def _check_picture(path: Path, out: Path, list_only: bool) -> None:

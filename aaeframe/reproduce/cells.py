@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from aaeframe.configuration.compose import compose, without_none
@@ -22,15 +22,18 @@ class DataOverride:
     source: str
     held_out: tuple[int, int] | None = None
     """Validation and test rows, for a source without a split of its own; a tenth each if not given."""
+    label_key: str | None = None
+    """The column or array of the labels; found by its name if not given."""
 
     @property
     def named(self) -> DataOverride:
         """The same data by its file name alone, which is the same on every machine."""
-        return DataOverride(Path(self.source).name, self.held_out)
+        return replace(self, source=Path(self.source).name)
 
     def __str__(self) -> str:
         rows = "" if self.held_out is None else f" with {self.held_out[0]} and {self.held_out[1]} rows held out"
-        return f"{self.source}{rows}"
+        labels = "" if self.label_key is None else f" with the labels {self.label_key}"
+        return f"{self.source}{rows}{labels}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Cell:
         if isinstance(self.filled_by, ByGenerator):
             return DataOverride(self.filled_by.data)
         data = self.config().data
-        return DataOverride(data.source, data.held_out).named
+        return DataOverride(data.source, data.held_out, data.label_key).named
 
     @property
     def folder(self) -> Path:
@@ -97,7 +100,7 @@ class Cell:
         preset, overrides = self.filled_by.preset, self.filled_by.overrides
         table = {"training": {"seed": self.seed}}
         if self.data is not None:
-            table["data"] = without_none({"source": self.data.source, "held_out": self.data.held_out})
+            table["data"] = without_none(asdict(self.data))
         return compose(preset, None, table, overrides)
 
     def commands(self) -> tuple[str, ...]:
@@ -109,11 +112,15 @@ class Cell:
     def _train(self, preset: ByPreset) -> str:
         settings, data = list(preset.overrides), []
         if self.data is not None:
-            data = ["--data", self.data.source]
+            data = self._data(self.data)
             settings += [] if self.data.held_out is None else [f"data.held_out={list(self.data.held_out)}"]
         given = [part for setting in settings for part in ("--set", setting)]
         train = ["aaeframe", "train", "--preset", preset.preset, *given, *data, "--seed", str(self.seed)]
         return shlex.join([*train, "--out", self._relative])
+
+    @staticmethod
+    def _data(data: DataOverride) -> list[str]:
+        return ["--data", data.source, *([] if data.label_key is None else ["--label-key", data.label_key])]
 
     def _evaluate(self) -> str:
         samples = self.experiment.samples
@@ -122,7 +129,7 @@ class Cell:
 
     def _reproduce(self) -> str:
         """The only command for a generator; it also makes the seeds before this one."""
-        data = [] if self.data is None else ["--data", self.data.source]
+        data = [] if self.data is None else self._data(self.data)
         if self.data is not None and self.data.held_out is not None:
             data += ["--held-out", *map(str, self.data.held_out)]
         asked = [self.experiment.name, "--column", self.column, "--seeds", str(self.index + 1)]

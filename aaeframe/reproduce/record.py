@@ -46,7 +46,7 @@ RESULT: Final = "result.json"
 """The measurements of a generator, in its folder."""
 TERMS: Final = ("virtual_adversarial", "mutual_information", "augmentation")
 """The label-free terms as named in metrics, where each is multiplied by its weight."""
-_FREE: Final = ("data.source", "data.held_out", "training.device")
+_FREE: Final = ("data.source", "data.held_out", "data.label_key", "training.device")
 """Settings in which a run may differ from its preset; the versions of plugins are free, too."""
 _READ: Final = ("epoch", "step", "seconds", "reconstruction", "validation/reconstruction")
 """Entries that every row of metrics must have."""
@@ -133,6 +133,8 @@ class Record(_Part):
     source: _Text
     """The name of the data, or of its file."""
     held_out: tuple[_Rows, _Rows] | None = Field(strict=False)
+    label_key: _Text | None = None
+    """The column or array of the labels, if it was named."""
     version: _Text
     """The version of aaeframe that made it."""
     where: _Text
@@ -165,7 +167,7 @@ class Record(_Part):
     @property
     def data(self) -> DataOverride:
         """The data by name."""
-        return DataOverride(self.source, self.held_out).named
+        return DataOverride(self.source, self.held_out, self.label_key).named
 
     @property
     def finished(self) -> bool:
@@ -318,7 +320,7 @@ def _of_run(cell: Cell) -> Record | None:
     config, metrics = read_config(folder), metrics_of(folder)
     return _made(
         cell,
-        DataOverride(config.data.source, config.data.held_out),
+        DataOverride(config.data.source, config.data.held_out, config.data.label_key),
         settings=comparable(config),
         version=config.plugins.get("aaeframe", ""),
         where=_where(_environment(folder.checkpoints)),
@@ -359,7 +361,11 @@ def _of_generator(cell: Cell) -> Record | None:
         held_out, settings = report["held_out"], report["settings"]
         return _made(
             cell,
-            DataOverride(report["dataset"], None if held_out is None else (held_out[0], held_out[1])),
+            DataOverride(
+                report["dataset"],
+                None if held_out is None else (held_out[0], held_out[1]),
+                report.get("label_key"),  # older results have none
+            ),
             settings=comparable_generator(settings),
             version=report["version"],
             where=_where({name: report["environment"][name] for name in ("device", "threads")}),
@@ -379,6 +385,7 @@ def _made(cell: Cell, data: DataOverride, **fields: Any) -> Record:
                 "measure": cell.experiment.measure,
                 "source": data.named.source,
                 "held_out": data.held_out,
+                "label_key": data.label_key,
                 "test_accesses": count_lines(RunFolder(cell.folder).test_accesses),
                 "seconds": 0.0,
                 "curve": None,

@@ -316,6 +316,7 @@ def _seed_json(cell: Cell, run: Record) -> dict[str, Any]:
         "recorded": run.recorded,
         "data": run.data.source,
         "held_out": run.held_out,
+        "label_key": run.label_key,
         "version": run.version,
         "test_accesses": run.test_accesses,
         "curve": _curve_json(run),

@@ -147,7 +147,7 @@ def test_label_key_is_there_wherever_data_is():
         flags = {flag for parameter in command.params for flag in parameter.opts}
         if "--data" in flags and "--label-key" not in flags:
             missing.append(" ".join(path))
-    assert missing == ["reproduce"]  # its --data stands in for data with labels of their own
+    assert missing == []
 
 
 def test_the_package_can_be_run_as_a_module():

@@ -75,6 +75,10 @@ def test_a_generator_is_made_by_the_command_that_made_it():
     assert own.commands() == (
         "aaeframe reproduce likelihood --column gmmn --seeds 1 --data 'my digits.npz' --held-out 100 200 --out .",
     )
+    (labeled,) = cells(chosen[:1], OUT, seeds=1, data=DataOverride("own.npz", label_key="digit"))
+    assert labeled.commands() == (
+        "aaeframe reproduce likelihood --column gmmn --seeds 1 --data own.npz --label-key digit --out .",
+    )
 
 
 def test_cells_are_filled_as_a_budget_is_best_spent():
@@ -113,6 +117,10 @@ def test_data_of_ones_own_is_that_of_the_run_and_its_command():
     assert cell.config().data.source == "my faces.npz"
     assert cell.config().data.held_out == (100, 200)
     assert "--set 'data.held_out=[100, 200]' --data 'my faces.npz'" in cell.commands()[0]
+    (cell,) = cells(faces, OUT, seeds=1, data=DataOverride("faces.npz", label_key="mood"))
+    assert cell.config().data.label_key == "mood"
+    assert "--data faces.npz --label-key mood" in cell.commands()[0]
     (cell,) = cells(faces, OUT, seeds=1, data=DataOverride("faces.npz"))
     assert cell.config().data.held_out is None
     assert "held_out" not in cell.commands()[0]
+    assert "label-key" not in cell.commands()[0]

@@ -123,6 +123,11 @@ def test_other_data_is_told_of_before_other_settings(cell, put, registry):
     assert status(replace(cell, data=DataOverride("mnist")), registry).state is State.UNFINISHED
 
 
+def test_other_labels_of_the_same_source_are_other_data(cell, put, registry):
+    put(epochs=3)
+    assert status(replace(cell, data=DataOverride("mnist", label_key="mood")), registry).state is State.OTHER_DATA
+
+
 def test_of_the_same_source_other_rows_held_out_are_other_data(cell, put, registry):
     put(epochs=3)
     assert status(replace(cell, data=DataOverride("mnist", (1, 2))), registry).state is State.OTHER_DATA

@@ -282,11 +282,13 @@ def test_what_there_is_to_fill_is_listed_and_nothing_trained(done, tmp_path):
         (("clusters", "--seeds", 3), "the preset 'tiny-clusters' fixes 2, which are 3, 5"),
         (("--data", "mnist"), "name them: aaeframe reproduce ROW"),
         (("clusters", "--held-out", 1, 2), "--held-out is of the rows of --data, which was not given"),
+        (("clusters", "--label-key", "digit"), "--label-key names the labels of --data, which was not given"),
+        (("clusters", "--data", "two.npz", "--label-key", "mood"), "there are no labels named 'mood'"),
         (("--list", "nothing"), "no row is named 'nothing'"),
         (("clusters", "--data", "nowhere.npz"), "there is no data set and no file 'nowhere.npz'"),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_trained(cli, refused, tmp_path, arguments, words):
+def test_bad_input_is_refused_before_anything_is_trained(cli, refused, tmp_path, labeled, arguments, words):
     refused(cli("reproduce", *arguments), words)
     assert not list(tmp_path.glob("reproduction/*/*/seed-*"))
 
@@ -297,6 +299,29 @@ def test_data_of_ones_own_is_named_beside_the_number(done, tmp_path, table):
     (seed,) = rows["likelihood on table.npz with 10 and 20 rows held out"]["columns"]["modern"]["seeds"]
     assert seed["data"] == "table.npz"
     assert "--set 'data.held_out=[10, 20]' --data table.npz" in seed["commands"][0]
+
+
+@pytest.fixture
+def labeled(tmp_path):
+    """A file of images with two arrays of labels, neither of which is found by its name."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "two.npz"
+    np.savez(path, x=rng.integers(0, 256, (800, 1, 4, 4), np.uint8), digit=np.arange(800) % 3, name=np.arange(800) % 2)
+    return path
+
+
+@pytest.mark.parametrize("column", ["modern", "gan"])
+def test_the_labels_of_ones_own_data_are_named(done, cli, refused, tmp_path, labeled, column):
+    given = ("--seeds", 1, "--column", column, "--data", labeled, "--label-key", "digit")
+    done("reproduce", "likelihood", *given)
+    name = "likelihood on two.npz with the labels digit"
+    (seed,) = stored(tmp_path / "reproduction")["rows"][name]["columns"][column]["seeds"]
+    assert seed["label_key"] == "digit"
+    assert "--label-key digit" in seed["commands"][0]
+    other = (*given[:-1], "name")
+    refused(cli("reproduce", "likelihood", *other), f"{name[len('likelihood on ') :]}, two.npz with the labels name was")
+    done("reproduce", "likelihood", *given, "--recorded", "reproduction", "--out", "copied")
+    assert name in stored(tmp_path / "copied")["rows"]
 
 
 def test_data_other_than_that_of_the_folder_is_refused_before_work(done, cli, refused, tmp_path, table):
