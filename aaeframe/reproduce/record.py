@@ -28,6 +28,7 @@ from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.atomic import write_atomically, writing
 from aaeframe.storage.formats import loads_json
 from aaeframe.storage.metrics_file import MetricsFile, MetricsRow
+from aaeframe.storage.problems import problems
 from aaeframe.storage.run_folder import RunFolder
 
 TWO_SAMPLE: Final = 0.65
@@ -190,8 +191,7 @@ def parse(content: Any) -> Record:
     try:
         return Record.model_validate(content)
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors(include_url=False))
-        raise ValueError("; ".join(problems)) from error
+        raise ValueError("; ".join(problems(error))) from error
 
 
 def read(path: Path) -> Record | None:
