@@ -19,7 +19,7 @@ ALLOWED = 1.15
 
 
 class Key(NamedTuple):
-    """What a ratio is of, and to: ratios to different baselines do not compare."""
+    """The alternative and the baseline of a ratio. Ratios to different baselines do not compare."""
 
     case: str
     alternative: str

@@ -1,4 +1,4 @@
-"""How the cases of aaeframe.benchmarking become benchmarks: one for each alternative, on each device."""
+"""Turn the cases of aaeframe.benchmarking into benchmarks: one for each alternative, on each device."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("aaeframe", "plugins/aaeframe_plugins", "kernels/aaeframe_kernels")
+ROOMS = ("aaeframe", "plugins", "kernels", "benchmarks", "tests")
 FRAGMENT = re.compile(r"(Of|That|Those|By|Who|Whom|Whose|Which|Where|What|How)\b")
 
 

@@ -1,4 +1,4 @@
-"""Who may import whom: one ordered list of rooms, and five rules, read from the source of the three packages."""
+"""Imports between rooms: one ordered list of rooms, and five rules, read from the source of the three packages."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Import:
     module: str
     """The module it comes from."""
     name: str | None
-    """What is taken from it; None for the module itself."""
+    """The imported name; None for the module itself."""
     when: str
     """"import" of the module, "use" of a function in it, or "types" for the type checker alone."""
 

@@ -30,10 +30,10 @@ KNOWN = (
     "pytest ",
     ".venv/bin/",
 )
-"""How a command of another program may begin."""
+"""Accepted beginnings of commands of other programs."""
 SMALL = ["--network", "mlp(hidden=[16])", "--discriminator", "mlp(hidden=[16])", "--epochs", "1"]
 TINY = 'epochs=1, network="mlp(hidden=[16])", discriminator="mlp(hidden=[16])"'
-"""What a training of the READMEs is given, so that the suite can afford it; .ci/run trains the first one whole."""
+"""Options that make a training of the READMEs short. .ci/run trains the first one in full."""
 
 
 def name(path):

@@ -1,4 +1,4 @@
-"""What is named compiled is compiled: also beside others that share its code, which torch counts together."""
+"""An alternative named compiled is compiled, even next to others that share its code, which torch counts together."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ SMALL = ("--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])", "
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command left behind."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -107,7 +107,7 @@ def table(tmp_path):
 
 
 class Bomb:
-    """What a pickle can do: run a function of its maker's choice when it is opened."""
+    """A pickle that runs a function of its maker's choice when it is opened."""
 
     def __init__(self, canary):
         self.canary = canary
@@ -126,5 +126,5 @@ def canary(tmp_path):
 
 @pytest.fixture
 def bomb(canary):
-    """What makes the canary's path when it is unpickled."""
+    """An object that makes the canary's path when it is unpickled."""
     return Bomb(canary)

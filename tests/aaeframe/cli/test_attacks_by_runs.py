@@ -339,7 +339,7 @@ LINKED = {
     "notes/deep/down": "/",
     "itself": "run/itself",
 }
-"""What of a run is a link, and to where beside the run; "moved" is where the thing itself lies by then."""
+"""The part of a run that is a link, and its target next to the run. The part itself is moved to "moved"."""
 
 
 @pytest.mark.parametrize(("name", "target"), LINKED.items(), ids=LINKED)

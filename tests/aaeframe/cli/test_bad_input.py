@@ -1,4 +1,4 @@
-"""What a user can get wrong: exit code 2, asked, found, available and what to do on standard error, nothing left."""
+"""Errors of users: exit code 2; asked, found, available and what to do on standard error; nothing left behind."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ DAMAGE = {
         ["format 99", "upgrade"],
     ),
 }
-"""Of the newest of two checkpoints."""
+"""Damage to the newest of two checkpoints, and words of the message."""
 RUIN = {
     "no checkpoint": (lambda run: (run / "checkpoints").rename(run / "elsewhere"), ["there is no checkpoint in"]),
     "no configuration": (lambda run: (run / "config.toml").unlink(), ["is not a run: it has no config.toml"]),

@@ -25,11 +25,11 @@ def command_paths(command, path=()):
 
 PATHS = list(command_paths(typer.main.get_command(app)))
 RUN_COMMANDS = [("train",), ("config", "show")]
-"""Those that take the options of a run, and name the installed components in their help."""
+"""The commands that take the options of a run, and name the installed components in their help."""
 
 
 def loaded_after(code, *arguments):
-    """Which modules a fresh interpreter has loaded after the code, and what it printed before."""
+    """The modules that a fresh interpreter has loaded after the code, and what it printed."""
     end = "import json, sys; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{end}", *arguments], capture_output=True, text=True, check=True, timeout=120

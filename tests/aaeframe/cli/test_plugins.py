@@ -53,7 +53,7 @@ def run(monkeypatch, capsys):
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
-    """How fast a hook module is imported depends on who else is at work; the limit is tested with its check."""
+    """A generous limit for the import of a hook module, which is slow on a busy machine. The limit has its own test."""
     monkeypatch.setattr("aaeframe.testing.hook_module.SLOWEST", 60.0)
 
 

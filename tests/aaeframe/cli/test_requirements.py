@@ -1,4 +1,4 @@
-"""What to install elsewhere, in lines for pip."""
+"""Lines for pip that install the same plugins elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is noticed of a configuration that is not the one that a checkpoint was written with."""
+"""Changes of a configuration since a checkpoint was written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What would not be used, or is missing, is told before anything is built; and what is used, is not."""
+"""Options that a run would not use, or lacks, are refused before anything is built; used options are accepted."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ class Synchronizations(TorchDispatchMode):
 
 @pytest.fixture
 def watch():
-    """What looks into a step without changing it."""
+    """Helpers that look into a step without changing it."""
     return SimpleNamespace(
         spied=spied,
         recorded=recorded,

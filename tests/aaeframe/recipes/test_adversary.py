@@ -1,4 +1,4 @@
-"""What the discriminators are shown of the prior, and what a block's generator loss weighs."""
+"""The prior samples that discriminators see, and the weight of a block's generator loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every recipe in each of its schedules."""
+"""Properties of every recipe in each of its schedules."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_a_captured_step_trains_to_the_same_bits(prepared, recipe, schedule, lab
 
 
 class Killed(Exception):
-    """What kills a training: nothing is saved on its way out."""
+    """Kills a training; nothing is saved on the way out."""
 
 
 class Killing:

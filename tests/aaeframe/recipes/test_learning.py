@@ -1,4 +1,4 @@
-"""What each recipe is for, learned on the digits in seconds. Margins hold for the seeds 0, 1 and 2."""
+"""Each recipe reaches its goal on the digits in seconds. Margins hold for the seeds 0, 1 and 2."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def test_the_classification_is_the_cross_entropy_of_the_labeled_rows(prepared, w
 
 
 def gradient(prepared, part, **table):
-    """What the joint step's one backward gives the encoder, or the decoder."""
+    """The gradient of the encoder, or the decoder, from the one backward of the joint step."""
     training = prepared("semi-supervised", "joint", training={"seed": 1, **table.pop("training", {})}, **table)
     with stream(1, "step"):
         training.recipe.step(training.batches.next())

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from aaeframe import supports
 
 TOLERANCE = 1e-4
-"""By how much the length of a vector may differ from 1: float32 rounds."""
+"""The largest accepted difference of a vector's length from 1, because float32 rounds."""
 
 
 class UnitSphere(Constraint):

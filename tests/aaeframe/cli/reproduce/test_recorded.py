@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def column(tmp_path):
-    """What the table in a folder says of a row's column."""
+    """The entry of a row's column in the table of a folder."""
 
     def column(folder, row="clusters", column="label-free"):
         return json.loads((tmp_path / folder / "results.json").read_text())["rows"][row]["columns"][column]

@@ -18,7 +18,7 @@ from aaeframe.reproduce import work
 from aaeframe.storage.locks import try_lock
 
 SETTINGS = ["epochs=2", "batch_size=600", "hidden=[8]", "noise=4", "learning_rate=0.001", "dropout=0.0"]
-"""Of the tiny generator."""
+"""The settings of the tiny generator."""
 RECORD = "reproduction/records/clusters/label-free/seed-3/record.json"
 
 
@@ -318,8 +318,8 @@ def test_the_labels_of_ones_own_data_are_named(done, cli, refused, tmp_path, lab
     (seed,) = stored(tmp_path / "reproduction")["rows"][name]["columns"][column]["seeds"]
     assert seed["label_key"] == "digit"
     assert "--label-key digit" in seed["commands"][0]
-    other = (*given[:-1], "name")
-    refused(cli("reproduce", "likelihood", *other), f"{name[len('likelihood on ') :]}, two.npz with the labels name was")
+    words = "is of two.npz with the labels digit, two.npz with the labels name was asked"
+    refused(cli("reproduce", "likelihood", *given[:-1], "name"), words)
     done("reproduce", "likelihood", *given, "--recorded", "reproduction", "--out", "copied")
     assert name in stored(tmp_path / "copied")["rows"]
 
