@@ -42,7 +42,7 @@ def train(
     """Train an adversarial autoencoder and return the run.
 
     `data` is a name, a path, an array (N, ...), a pair of array and labels (N,), or a Dataset. Components are
-    written as on the command line ("mixture(components=5)"); a prior may also be an object, such as any
+    written as on the command line ("mixture(components=5)"). A prior may also be an object, such as any
     torch.distributions.Distribution without batch_shape, or a mapping from block names to either. `labels` is the
     number of labels to learn from, balanced by class, or "all". `training`
     holds keys of the configuration's [training] table: epochs, batch_size, seed, schedule, device, precision, ...

@@ -14,7 +14,7 @@ A plugin is a module that implements any of the five hooks below and is named by
     torus = "aaeframe_torus"
 
 Each hook returns records that *name* factories. A factory is imported on first use only, so that listing plugins
-stays cheap: keep torch out of the hook module, or import it inside the factory. A factory receives what only
+stays cheap. Keep torch out of the hook module, or import it inside the factory. A factory receives what only
 the run knows by position, and its options by keyword:
 
     prior(*, ...)                                                          -> aaeframe.protocols.Prior

@@ -33,8 +33,8 @@ class DataSpec:
     """The shape and scale of the data.
 
     A model sees (x - mean) / std of the user's x. Images are (channels, height, width), tables (features,).
-    `support` is `constraints.unit_interval` for data that the scaling maps into [0, 1] (the decoder then ends in a
-    sigmoid) and `constraints.real` for standardized data (it ends linearly).
+    `support` is `constraints.unit_interval` for data that the scaling maps into [0, 1]; then the decoder ends in a
+    sigmoid. It is `constraints.real` for standardized data; then the decoder ends linearly.
     """
 
     shape: torch.Size
@@ -60,8 +60,11 @@ class Batch:
 
 
 Labels: TypeAlias = Literal["none", "told", "required", "optional", "every"]
-"""The use that a recipe makes of labels: none; told to discriminators; some required, to classify; some optional, to
-classify if given; those of every row, given to the decoder."""
+"""The use that a recipe makes of labels.
+
+"none" uses no labels. "told" gives them to discriminators. "required" needs labels to classify, "optional" classifies
+if there are any. "every" gives the label of each row to the decoder.
+"""
 
 ClassMetric: TypeAlias = Literal["classification", "clustering"]
 """Whether the categories of a class block are the classes, or clusters that take a class each."""

@@ -1,8 +1,8 @@
 """Compare two stored measurements: python benchmarks/compare.py OLD.json NEW.json [--case NAME ...] [--strict].
 
-Reads what `aaeframe bench` and `pytest benchmarks --benchmark-json` write. Times of different machines or hours do not
-compare; the ratio of an alternative to the baseline of its case, timed in the same run, does. Flags ratios of ours that
-are more than 15 % worse. Reports only; with --strict, a flag is exit code 1. Files that cannot be compared are 2.
+Reads what `aaeframe bench` and `pytest benchmarks --benchmark-json` write. Times of different machines or hours cannot
+be compared. The ratio of an alternative to the baseline of its case, timed in the same run, can. Flags ratios of ours
+that are more than 15 % worse. Reports only; with --strict, a flag is exit code 1. Files that cannot be compared are 2.
 """
 
 from __future__ import annotations

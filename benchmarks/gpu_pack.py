@@ -1,8 +1,8 @@
 """Make .gpu, all that must travel to a GPU: python benchmarks/gpu_pack.py [--environment FILE] [--python 3.12]
 
-Our wheel; wheels of what we and the kernels' tests need and that environment lacks, in the versions installed here; and
-MNIST, if AAEFRAME_DATA has it. The folder is replaced as a whole. Needs the `dev` extra, and a package index or cache
-that pip can reach.
+It holds our wheel, and MNIST if AAEFRAME_DATA has it. It also holds the wheels that we and the kernels' tests need and
+that environment lacks, in the versions installed here. The folder is replaced as a whole. Needs the `dev` extra, and a
+package index or cache that pip can reach.
 """
 
 from __future__ import annotations

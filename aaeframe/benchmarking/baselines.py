@@ -18,11 +18,12 @@ from aaeframe.training.cuda_graph import StepLosses
 class PlainEager:
     """An adversarial autoencoder as a script: `nn.Sequential`, `BCEWithLogitsLoss`, `Adam` with torch's defaults.
 
-    Equal to the recipe `unsupervised` with a deterministic encoder and a Gaussian prior: the networks, the losses, the
-    batch on the device, the schedule, the learning rate, the order of updates. The schedule is reconstruction,
-    discriminator, generator, or one encoding for all in `joint_step`. Not equal, as in usual scripts: the discriminator
-    is called separately on real and fake codes, and the codes are recomputed for the generator. The discriminator
-    collects gradients in the generator's step that the next step discards. The optimizers are not fused.
+    It is compared with the recipe `unsupervised`, with a deterministic encoder and a Gaussian prior. Equal are the
+    networks, the losses, the batch on the device, the schedule, the learning rate and the order of updates. The
+    schedule is reconstruction, discriminator, generator, or one encoding for all in `joint_step`. Not equal, as in
+    usual scripts: the discriminator is called separately on real and fake codes, and the codes are recomputed for the
+    generator. The discriminator collects gradients in the generator's step that the next step discards. The optimizers
+    are not fused.
 
     In the script's favor: the discriminator's codes are computed without gradient, and it computes no statistics. In
     bf16 both run under autocast that casts weights at each use, because a cache would keep weights from before an
@@ -122,12 +123,12 @@ class PlainEager:
 class PlainCompiled(PlainEager):
     """The same script, compiled as far as torch can: between its graphs, only Python and the autograd engine run.
 
-    Each loss is one graph from the pixels on, and its backward pass another. (The joint schedule encodes in a graph of
-    its own, as the discriminator is updated before what else is made of the codes.) `backward()` is called outside, as
+    Each loss is one graph from the pixels on, and its backward pass another. The joint schedule encodes in a graph of
+    its own, because the discriminator is updated before the codes are used again. `backward()` is called outside, as
     Dynamo does not trace it. Each optimizer's step is one graph. torch's recipe is to compile a function that calls
-    `optimizer.step()`, which breaks the graph before and after the update; compiled here is the update inside, under
-    the same `no_grad`: the same graph, with less Python around it. All shapes are fixed: at a second batch size in one
-    process, Dynamo would take the batch for a variable, and the kernels would be slower.
+    `optimizer.step()`, which breaks the graph before and after the update. Here only the update inside is compiled,
+    under the same `no_grad`: the same graph, with less Python around it. All shapes are fixed. At a second batch size
+    in one process, Dynamo would treat the batch size as a variable, and the kernels would be slower.
     """
 
     GRAPHS: Final[Mapping[str, int]] = {"alternating": 3 + 3, "joint": 3 + 2}

@@ -10,8 +10,8 @@ from typing import Final
 from aaeframe.benchmarking.case import Facts, IncorrectResult
 
 LIMIT: Final = 64
-"""Compilations of one function in a process. torch's own limit is 8, after which a function runs eager in silence, and
-all alternatives share the functions of the script and of Adam."""
+"""Compilations of one function in a process. torch's own limit is 8, after which a function runs eager in silence. All
+alternatives share the functions of the script and of Adam, and need more."""
 
 
 class Compiling:

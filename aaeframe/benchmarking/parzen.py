@@ -70,8 +70,8 @@ def _one_bandwidth(problem: ParzenProblem) -> Case:
         others.append(problem.other("scikit-learn KernelDensity", estimators.scikit_learn, every=6))
     return Case(
         name=f"parzen {problem.size} bandwidths=1",
-        what="All start from uint8 images and float32 samples on the device, but for what others need converted, which "
-        "is done before. torch.mm is the product x @ samples.T alone, into memory that is there: no estimate at all. "
+        what="All start from uint8 images and float32 samples on the device. If others need them converted, that is "
+        "done before. torch.mm is the product x @ samples.T alone, into existing memory: no estimate. "
         "The epilogue of ours is compiled, as it is by itself in long runs, before it is timed; plain: not at all.",
         unit="pairs",
         amount=problem.size.rows * problem.size.samples,

@@ -16,11 +16,12 @@ from aaeframe.benchmarking.sizes import Sizes
 def pythae_step(sizes: Sizes, device: torch.device) -> Callable[[Tensor], dict[str, Tensor]]:
     """One step of pythae's `AdversarialTrainer`, without its data loader, logging and callbacks.
 
-    Equal to our schedule "joint": the networks, the discriminator's too (pythae's own is smaller), the batch, the data
-    on the device, learning rates and Adam's betas, the reconstruction loss, and the weights of the losses up to a
-    common factor. Not equal: pythae's discriminator ends in a sigmoid and its loss takes probabilities. It is called
-    three times, and is updated together with the autoencoder and not before. In pythae's favor: its encoder must return
-    a log-covariance and gets zeros, not a second layer. Its trainer reads three losses at every step; so does this.
+    It is compared with our schedule "joint". Equal are the networks, the batch, the data on the device, learning rates,
+    Adam's betas and the reconstruction loss. The discriminator is ours, because pythae's own is smaller. The weights of
+    the losses are equal up to a common factor. Not equal: pythae's discriminator ends in a sigmoid and its loss takes
+    probabilities. It is called three times, and is updated together with the autoencoder and not before. In pythae's
+    favor: its encoder must return a log-covariance and gets zeros, not a second layer. Its trainer reads three losses
+    at every step; so does this.
     """
     from pythae.models import Adversarial_AE, Adversarial_AE_Config
 

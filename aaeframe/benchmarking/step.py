@@ -60,7 +60,7 @@ def _case(steps: Steps) -> Case:
         name=f"step {steps.about}",
         what="One step of a deterministic encoder with a Gaussian prior: equal networks, losses, schedule, batch and "
         "data on the device. PlainEager and pythae_step list the differences. Ours is the recipe's step alone, as "
-        "the others have no loop around theirs; what `aaeframe train` adds to it is in `as train takes it`.",
+        "the others have no loop around theirs. `as train takes it` includes what `aaeframe train` adds to the step.",
         unit="steps",
         amount=1,
         alternatives=(

@@ -24,9 +24,9 @@ def training_step(
 ) -> Callable[[], Mapping[str, Tensor]]:
     """The whole of a step of `Training`; `parts` are those of the configuration, `precision` is as for `train`.
 
-    It adds to the recipe's step: reading the minibatch from the rows on the device, the check of the losses (every 50th
-    step waits for the device), their sums, and setting the arithmetic. There is no moving average, which is off by
-    default. The data is one minibatch, (N, 1, side, side) uint8, so an order of N rows is drawn at each step, where a
+    It adds to the recipe's step: reading the minibatch on the device, the check of the losses, their sums, and setting
+    the arithmetic. The check waits for the device at every 50th step. There is no moving average, which is off by
+    default. The data is one minibatch, (N, 1, side, side) uint8. So an order of N rows is drawn at each step, while a
     run draws one for each epoch. The end of an epoch (validation, metrics, checkpoints) is not included, and nothing is
     written.
     """

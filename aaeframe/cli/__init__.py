@@ -73,8 +73,8 @@ def main() -> None:
             raise
         _fail(
             f"out of memory: {str(error).partition(chr(10))[0] or 'nothing is left'}. Use less at once: a smaller "
-            "--batch-size, a smaller network, fewer --draws or --count, or --set data.max_resident_mib=0.1 to stream "
-            "the data; or use a device with more memory",
+            "--batch-size, a smaller network, fewer --draws or --count. "
+            "Or stream the data with --set data.max_resident_mib=0.1, or use a device with more memory",
             2,
         )
 

@@ -60,8 +60,9 @@ def notes(report: Report) -> list[str]:
         if str(row.facts.get("epilogue", "")).startswith("plain")
     }
     meaning = (
-        "ratio: median time over that of the first row. of limit: share of the speed that this machine's fastest "
-        "matrix product and memory copy, as above, allow for the work; with data in caches it can exceed 100%."
+        "ratio: median time over that of the first row. "
+        "of limit: share of the speed that the fastest matrix product and memory copy, as above, allow. "
+        "With data in caches it can exceed 100%."
     )
     small = ["--quick: the sizes are too small for these times to measure speed."] if report.quick else []
     return [*failed, *absent, *alone, *plain, meaning, *small]

@@ -90,7 +90,7 @@ def _require_alike(rows: dict[str, Split]) -> None:
     if within and beyond:
         found = ", ".join(f"{name} from {least:.4g} to {greatest:.4g}" for name, (least, greatest) in ranges.items())
         raise DataError(
-            f"all rows must be in the same units, found values of {found}, where uint8 counts as value / 255; bring "
+            f"all rows must be in the same units, found values of {found}, where uint8 counts as value / 255. Bring "
             f"{' and '.join(beyond)} to the scale of {' and '.join(within)}: divide pixels by 255, map [-1, 1] to "
             "[0, 1]"
         )

@@ -57,7 +57,7 @@ class Interface:
         if stated < self.oldest:
             raise IncompatiblePlugin(
                 f"was written for plugin interface {stated}, this aaeframe has {self.number} and supports those "
-                f"from {self.oldest}: upgrade the plugin (pip install --upgrade {distribution}) or install an older "
+                f"from {self.oldest}. Upgrade the plugin (pip install --upgrade {distribution}) or install an older "
                 "aaeframe"
             )
         if stated == self.number:

@@ -16,9 +16,9 @@ def as_saved(config: Config) -> dict[str, Any]:
 def changes(saved: object, config: Config) -> list[str]:
     """The differences from the configuration that `as_saved` gave, one part of a sentence each.
 
-    A value may have become a table, as a weight becomes a ramp, and a table a value. Other keys that one of the two
-    does not have are of another version of aaeframe, and pass; so does a checkpoint that keeps no configuration, as
-    those of earlier versions.
+    A value may have become a table, as a weight becomes a ramp, and a table a value. Other keys that only one of the
+    two has are of another version of aaeframe, and are ignored. A checkpoint of an earlier version may have no
+    configuration; then there are no differences.
     """
     if not isinstance(saved, Mapping):
         return []

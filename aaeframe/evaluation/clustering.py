@@ -55,7 +55,7 @@ class Clustering:
 def name_clusters(y: Tensor, labels: Tensor) -> Tensor:
     """The class (K,) of each cluster, int64 on the CPU: the label of the row with the largest q(y_i|x).
 
-    y (N, K) is q(y|x) and labels (N,) the classes of *validation* rows, held out from the training set, so that no test
+    y (N, K) is q(y|x), and labels (N,) are the classes of *validation* rows, held out from the training set. So no test
     label is used (paper, section 6). DataError if y is not made of probabilities, or the labels do not fit.
 
     In float32, q(y_i|x) rounds to 1 for many rows, and only the other probabilities show which is the most certain.

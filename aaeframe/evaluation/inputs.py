@@ -25,7 +25,7 @@ def as_rows(x: Tensor, name: str) -> Tensor:
     if len(broken):
         raise DataError(
             f"{name}: {len(broken)} of {len(rows)} rows hold numbers that are not finite, the first is row "
-            f"{broken[0]}; a model that has diverged cannot be measured, use an earlier checkpoint"
+            f"{broken[0]}. A model that has diverged cannot be measured, use an earlier checkpoint"
         )
     return rows
 
@@ -50,9 +50,9 @@ def as_probabilities(y: Tensor) -> Tensor:
     if outside.any():
         first = int(outside.nonzero()[0])
         raise DataError(
-            f"each row of y is to be probabilities that sum to 1; {int(outside.sum())} of {len(rows)} rows are not, "
-            f"row {first} holds numbers from {rows[first].min():.4g} that sum to {rows[first].sum():.4g}; "
-            "pass q(y|x) after its softmax"
+            f"each row of y must be probabilities that sum to 1; {int(outside.sum())} of {len(rows)} rows are not. "
+            f"Row {first} holds numbers from {rows[first].min():.4g} that sum to {rows[first].sum():.4g}. "
+            "Pass q(y|x) after its softmax"
         )
     return rows
 
@@ -70,7 +70,7 @@ def as_labels(labels: Tensor, rows: int, *, num_classes: int | None = None) -> T
     if truth.min() < 0 or (num_classes is not None and truth.max() >= num_classes):
         known = "are counted from 0" if num_classes is None else f"are 0 to {num_classes - 1}"
         raise DataError(
-            f"the classes {known}, found labels from {truth.min()} to {truth.max()}; score labeled rows only, "
+            f"the classes {known}, found labels from {truth.min()} to {truth.max()}. Score labeled rows only, "
             "with a model or a prior of as many classes as the data"
         )
     return truth

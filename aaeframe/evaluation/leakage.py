@@ -62,8 +62,8 @@ def leakage(fit_codes: Tensor, fit_labels: Tensor, codes: Tensor, labels: Tensor
     known = spread(known, MAX_FIT_ROWS)
     if len(known_labels.unique()) == 1:
         raise DataError(
-            f"a probe needs fit rows of two classes or more, all {len(known)} are of class {known_labels[0]}; "
-            "pass rows of the classes it is to tell apart"
+            f"a probe needs fit rows of two classes or more, all {len(known)} are of class {known_labels[0]}. "
+            "Pass rows of the classes that it must separate"
         )
     probe, converged = _fitted(known, known_labels)
     accuracy = float((probe.predict(held_out.numpy()) == truth.numpy()).mean())

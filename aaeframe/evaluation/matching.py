@@ -37,8 +37,8 @@ MAX_ROWS: Final = 10_000
 class BlockMatch:
     """The distance of the codes of one block to its prior.
 
-    Each measure has a floor: its value for two independent sets of prior samples of the same size, which is the value
-    of a perfect match. A measure that needs more rows than there are is None.
+    Each measure has a floor: its value for two independent sets of prior samples of the same size. That is the value of
+    a perfect match. A measure that needs more rows than there are is None.
     """
 
     rows: int

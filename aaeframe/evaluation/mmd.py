@@ -19,8 +19,8 @@ MEDIAN_ROWS: Final = 1_000
 def mmd(a: Tensor, b: Tensor) -> float:
     """The squared maximum mean discrepancy, unbiased, between a (N, D) and b (M, D).
 
-    MMD² = E k(a, a') + E k(b, b') - 2 E k(a, b) over different rows, with k the sum of the Gaussian kernels exp(-||x -
-    y||² / (2 s²)) for s = 1/4, 1/2, 1, 2 and 4 times the median distance between different rows of both sets. Two
+    MMD² = E k(a, a') + E k(b, b') - 2 E k(a, b) over different rows. k is a sum of Gaussian kernels exp(-||x - y||² /
+    (2 s²)). The s are 1/4, 1/2, 1, 2 and 4 times the median distance between different rows of both sets. Two
     samples of one distribution give 0 on average, so small values are negative half of the time. Nothing is random:
     2,000 evenly spaced rows of larger sets are used. DataError if a set has a single row. Source: Gretton et al., "A
     Kernel Two-Sample Test", 2012, lemma 6 and section 8.

@@ -67,8 +67,8 @@ def reconstruction_report(
     """Compare held-out rows x with their reconstructions x_hat, both (N, *shape), in the model's scaled units.
 
     A few thousand rows are read at a time, so that they need not be in memory. `train_mean` (*shape) is the mean of the
-    training set in the same units. For the shuffled error, `generator` (on the CPU) puts rows in a random cycle, and
-    each gets the reconstruction of the previous one, never its own. DataError if shapes differ or there is no row.
+    training set in the same units. For the shuffled error, `generator` (on the CPU) puts rows in a random cycle. Each
+    row gets the reconstruction of the previous one, never its own. DataError if shapes differ or there is no row.
     """
     if len(x_hat) != len(x):
         raise DataError(f"each row needs a reconstruction, found {len(x_hat)} for {len(x)} rows")

@@ -11,9 +11,9 @@ from aaeframe.evaluation.inputs import as_comparable_rows
 def sliced_wasserstein(a: Tensor, b: Tensor, *, projections: int = 200, generator: torch.Generator) -> float:
     """The mean over random unit directions u of W_1(<a, u>, <b, u>), for a (N, D) and b (M, D).
 
-    W_1 is the Wasserstein distance of order 1 on the line, the integral over t in (0, 1) of |Q_a(t) -
-    Q_b(t)|, Q being the quantile function; for sets of one size, the mean distance of sorted values. It is in
-    the units of the rows.
+    W_1 is the Wasserstein distance of order 1 on the line: the integral over t in (0, 1) of |Q_a(t) - Q_b(t)|, where Q
+    is the quantile function. For sets of one size it is the mean distance of sorted values. It is in the units of the
+    rows.
     Source: Bonneel et al., "Sliced and Radon Wasserstein Barycenters of Measures", 2015 (there with order 2).
     """
     first, second = as_comparable_rows(a, b)

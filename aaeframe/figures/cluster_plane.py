@@ -50,11 +50,11 @@ def to_circle(heads: Array) -> Callable[[Array], np.ndarray]:
     H has the heads minus their mean as rows, T the points t_k = (cos 2πk/m, sin 2πk/m). A minimizes ‖H A − T‖². The
     gradient 2 Hᵀ(H A − T) is zero where Hᵀ H A = Hᵀ T. Among all solutions, A = H⁺ T with the pseudo-inverse H⁺ has the
     least norm. So directions orthogonal to all differences of heads do not move a point. b sends the mean of the heads
-    to that of the points. If no head is an affine combination of the others, which is possible up to m = n + 1, the
-    points are met exactly; otherwise in the sense of least squares.
+    to that of the points. The points are met exactly if no head is an affine combination of the others, which is
+    possible up to m = n + 1. Otherwise they are met in the sense of least squares.
 
-    With b = 0, up to m = n points could be met. But if the affine hull of the heads passes near 0, that map separates
-    heads by their small distance from 0, and stretches the style in this direction without bound.
+    With b = 0, up to m = n points could be met. But the affine hull of the heads may pass near 0. Then that map
+    separates heads by their small distance from 0, and stretches the style in this direction without bound.
 
     DataError unless heads are finite and (m, n) with m and n at least 1.
     """

@@ -57,8 +57,8 @@ def _grid(heads: Array, members: Array, present: Array) -> tuple[np.ndarray, np.
     fits = heads.ndim == 4 and members.ndim == 5 and tuple(present.shape) == tuple(members.shape[:2])
     if not fits or (*members.shape[:1], *members.shape[2:]) != tuple(heads.shape) or not all(members.shape):
         raise DataError(
-            "cluster heads (K, C, H, W) need members (K, M, C, H, W) and present (K, M), K and M at least 1; "
-            f"found {tuple(heads.shape)}, {tuple(members.shape)} and {tuple(present.shape)}"
+            "cluster heads (K, C, H, W) need members (K, M, C, H, W) and present (K, M), K and M at least 1. "
+            f"Found {tuple(heads.shape)}, {tuple(members.shape)} and {tuple(present.shape)}"
         )
     shown = as_array(present).astype(bool)
     images = as_array(members).copy()

@@ -34,10 +34,10 @@ class _Percentiles(Protocol):
 def plane_codes(prior: Prior, *, side: int = 20, seed: int = 0, device: torch.device | None = None) -> PlaneCodes:
     """A grid of side x side codes over a prior of event_shape (2,).
 
-    It is uniform in the prior's percentiles, (i + 0.5) / side along each axis, if the prior has an `icdf` by coordinate
-    (its own, or its base distribution's if it is `Independent`). Otherwise it is uniform in the box with the central 99
-    % of its samples along each axis. `device` is where the prior draws its samples: the random state there and on the
-    CPU is not changed. DataError for another event_shape.
+    It is uniform in the prior's percentiles, (i + 0.5) / side along each axis, if the prior has an `icdf` by
+    coordinate. The `icdf` of an `Independent` is that of its base distribution. Without one, the grid is uniform in the
+    box with the central 99 % of the samples along each axis. `device` is where the prior draws its samples: the random
+    state there and on the CPU is not changed. DataError for another event_shape.
     """
     if prior.event_shape != (2,):
         raise DataError(f"a plane needs a prior of two dimensions, found samples of shape {tuple(prior.event_shape)}")

@@ -23,8 +23,8 @@ def checked_prior(name: str, prior: Prior) -> Prior:
     """The prior of block `name`, checked for training.
 
     A distribution of single numbers becomes one of vectors of length 1. ConfigError if the name or the prior is not
-    usable: no sample, shape or support; a batch_shape; a `follow` without a module for its state; a support without a
-    rule; samples that are single numbers or not of the promised shape.
+    usable. A prior needs `sample`, a shape, a support with a rule, and samples that are rows of that shape. It must
+    have no batch_shape, and a `follow` needs a module for its state.
     """
     _check_name(name)
     missing = [part for part in ("sample", "event_shape", "support") if not _has(prior, part)]
@@ -37,7 +37,7 @@ def checked_prior(name: str, prior: Prior) -> Prior:
     if isinstance(prior, SupportsFollowing) and not isinstance(prior, torch.nn.Module):
         raise ConfigError(
             f"the prior of block {name!r}, of type {type(prior).__name__}, has follow but is not a torch.nn.Module: "
-            "its estimates from codes would be in no checkpoint; make it a module, with buffers"
+            "no checkpoint would hold its estimates from codes. Make it a module, with buffers"
         )
     if isinstance(prior, Distribution) and not prior.event_shape:
         prior = Independent(prior.expand([1]), 1)
@@ -51,7 +51,7 @@ def checked_prior(name: str, prior: Prior) -> Prior:
     if not prior.event_shape:
         raise ConfigError(
             f"the prior of block {name!r}, of type {type(prior).__name__}, has event_shape (), but a code is a row of "
-            "numbers; give samples one dimension more, and event_shape (1,)"
+            "numbers. Give samples one dimension more, and event_shape (1,)"
         )
     return prior
 

@@ -30,8 +30,8 @@ Draws: TypeAlias = dict[str, list[Segment]]
 class Adversary:
     """One discriminator against each block of the code (paper, section 2).
 
-    With labels (section 2.3), the discriminators of blocks whose prior knows classes are told the class of labeled
-    codes and of labeled prior samples, and an extra class for the rest.
+    With labels (section 2.3), the discriminators of blocks whose prior knows classes also get a class: that of labeled
+    codes and of labeled prior samples. The rest get an extra class.
     """
 
     model: Autoencoder

@@ -21,9 +21,9 @@ from aaeframe.recipes.steps import batch_statistics_kept, descend
 class SemiSupervised(Recipe):
     """q(y|x) and q(z|x) share a body; y is made categorical and z the prior of style, one adversary for each.
 
-    Schedule "alternating" (the paper's): the reconstruction phase decodes the soft y beside z; the regularization
-    phase updates the discriminators, then the encoder; the classification phase updates the encoder on the
-    cross-entropy of a labeled minibatch. Without labels there is none, which is the clustering of section 6.
+    Schedule "alternating" (the paper's): the reconstruction phase decodes the soft y next to z. The regularization
+    phase updates the discriminators, then the encoder. The classification phase updates the encoder on the
+    cross-entropy of a labeled minibatch. Without labels it is left out, which is the clustering of section 6.
     Schedule "joint": one encoding of both minibatches, the discriminator step, then one step on the weighted sum.
 
     `label_free` terms, which the paper has none of, come last: as the phase "consistency", or within the sum. The

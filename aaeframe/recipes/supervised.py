@@ -20,8 +20,8 @@ from aaeframe.recipes.steps import batch_statistics_kept, descend
 class Supervised(Recipe):
     """Decode the one-hot label beside the code; the code, held to the prior, has no need to tell classes.
 
-    The prior is the same for every class, so that what the adversary enforces, q(z) = p(z), together with a decoder
-    that knows the class, drives the class out of z. Schedules as in `Unsupervised`.
+    The prior is the same for every class, and the adversary enforces q(z) = p(z). The decoder knows the class, so the
+    class is driven out of z. Schedules as in `Unsupervised`.
     """
 
     needs: ClassVar = Needs(labels="every")

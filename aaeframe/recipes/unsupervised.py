@@ -23,8 +23,8 @@ from aaeframe.supports import unwrapped
 class Unsupervised(Recipe):
     """Adversarial autoencoding of any product of priors.
 
-    Schedule "alternating" (the paper's): the reconstruction phase updates encoder and decoder; then x is encoded
-    once, the discriminators step on the detached codes and the encoder, as their generator, on the same codes.
+    Schedule "alternating" (the paper's): the reconstruction phase updates encoder and decoder. Then x is encoded once.
+    The discriminators step on the detached codes, and the encoder, as their generator, on the same codes.
     Schedule "joint": one encoding, the discriminator step, then one step on the weighted sum of the reconstruction
     and generator losses.
 
@@ -49,7 +49,7 @@ class Unsupervised(Recipe):
         if self.entropy_weight and not (real and isinstance(self.model.encoder, SupportsPosterior)):
             raise ConfigError(
                 "entropy_weight needs an encoder whose q(z|x) has a density, on blocks of real numbers, found "
-                f"{type(self.model.encoder).__name__} and {', '.join(type(prior).__name__ for prior in priors)}; use "
+                f"{type(self.model.encoder).__name__} and {', '.join(type(prior).__name__ for prior in priors)}. Use "
                 "--encoder gaussian and priors such as gaussian, mixture or swissroll"
             )
 

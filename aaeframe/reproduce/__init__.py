@@ -1,9 +1,9 @@
-"""The paper's tables, filled by presets and by rival models: what is behind `aaeframe reproduce`.
+"""The paper's tables, filled by presets and by rival models: the work behind `aaeframe reproduce`.
 
 experiments  the rows and columns of the tables
 published    the numbers that others report
 cells        one number of the table each; the order in which they are filled
-record       what is known of a cell: one record.json each
+record       the results of a cell: one record.json each
 work         trains, evaluates and estimates what a cell lacks, and writes its record
 table        records as text, Markdown, JSON and learning curves
 rivals/      the generators that the paper compares with

@@ -1,6 +1,6 @@
 """Numbers that the paper and others report for its experiments. Torch-free.
 
-Three errors of the slides that circulate are corrected: the deep GSN on TFD, ADGM's spread, and the row of VAT, whose
+Three errors of the slides that circulate are corrected: the deep GSN on TFD, ADGM's spread, and the row of VAT. Its
 number on SVHN was next to the variational autoencoder's name.
 """
 

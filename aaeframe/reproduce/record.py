@@ -454,8 +454,8 @@ def selection_score(config: Config, last: MetricsRow) -> float:
     """The score of a run that needs no label, from its last row of metrics; less is better.
 
     It is the sum of the weighted reconstruction loss and of the label-free terms, which measure how confident, balanced
-    and smooth q(y|x) is. Without such terms, the mutual information of x and y on validation rows replaces them:
-    reconstruction alone is best where a soft y is one more continuous code.
+    and smooth q(y|x) is. Without such terms, the mutual information of x and y on validation rows replaces them.
+    Reconstruction alone would select runs whose soft y is one more continuous code.
     """
     training = config.training
     terms = [last[name] for name in TERMS if name in last] or [-_information(last)]

@@ -135,18 +135,18 @@ def sections(results: Sequence[Result]) -> list[Section]:
 def notes(results: Sequence[Result]) -> list[str]:
     """Notes on the numbers: what they are, when a run counts, how it was selected and tuned."""
     found = [
-        "a ± b (n of N): mean and sample standard deviation over the n runs that are done, of the N seeds that were "
-        "fixed beforehand; published numbers are as they are reported",
-        "a run counts if a classifier tells its real-valued codes from prior samples with an accuracy of at most "
-        f"{record.TWO_SAMPLE}, its reconstruction error is at most {record.RECONSTRUCTION} of the mean image's, "
-        f"and the entropy of its categories is within {record.ENTROPY} nats of the uniform one; the mean is over all "
-        "runs, whether they count or not; those that are set aside are in no number",
+        "a ± b (n of N): mean and sample standard deviation over the n finished runs, of N seeds that were fixed "
+        "beforehand. Published numbers are as they are reported",
+        "a run counts if it meets three criteria. A classifier tells its real-valued codes from prior samples with an "
+        f"accuracy of at most {record.TWO_SAMPLE}. Its reconstruction error is at most {record.RECONSTRUCTION} of the "
+        f"mean image's. The entropy of its categories is within {record.ENTROPY} nats of the uniform one. The mean is "
+        "over all runs, whether they count or not. Excluded runs are not part of any mean",
     ]
     if any(it.best for it in results):
         found.append(
-            "pick: the run with the least sum of weighted reconstruction and label-free terms, or, where there are "
-            "none, of reconstruction and minus the mutual information of x and y on validation rows; found by no "
-            "label, whether it counts or not"
+            "pick: the run with the least sum of weighted reconstruction and label-free terms. Without such terms, the "
+            "mutual information of x and y on validation rows is subtracted instead. No label is used, and it does not "
+            "matter whether the run counts"
         )
     generators = {it.column: it.filled_by for it in results if isinstance(it.filled_by, ByGenerator)}
     found += [

@@ -284,8 +284,8 @@ def _stoppable(progress: Progress, stop_asked: Callable[[], bool], *, least: int
 def copy_records(folders: Sequence[Path], asked: Iterable[Cell], out: Path, registry: Registry) -> list[str]:
     """Copy the records of finished cells from other folders into `out`.
 
-    A column stays on one data: that which is asked of it, or else that of its cells here, or else that of the first
-    record copied. What was made here is never replaced; of two records of one cell, the later one stays.
+    A column has one data: the data asked for, or else that of its cells here, or else that of the first record copied.
+    Records made here are never replaced. If two records are of one cell, the later one is kept.
 
     Returns:
         Sentences about records that were not copied.

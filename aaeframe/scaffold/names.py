@@ -33,8 +33,8 @@ class Names:
         name = re.sub(r"[-_.\s]+", "-", text).lower().removeprefix(PREFIX)
         if not _PATTERN.fullmatch(name) or len(name) > LONGEST:
             raise PackageError(
-                f"{text!r} cannot be the name of a component: it takes lower-case letters, digits and single hyphens "
-                f"inside, a letter first, at most {LONGEST} of them, as in torus or swiss-cheese"
+                f"{text!r} cannot be the name of a component. Begin with a letter, and use lower-case letters, digits "
+                f"and single hyphens inside, at most {LONGEST} characters, as in torus or swiss-cheese"
             )
         names = cls(name)
         for word in (names.stem, names.class_name):

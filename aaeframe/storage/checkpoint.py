@@ -252,8 +252,8 @@ def newest_or_raise(folder: Path) -> Checkpoint:
         return newest.checkpoint
     unusable = " and ".join(path.name for path in newest.skipped)
     raise CheckpointError(
-        f"{'; '.join(newest.skipped.values())}. {newest.path.name} is intact, but would give other results: resume "
-        f"from it, bit for bit, with aaeframe train --resume {folder.parent}; or remove {unusable} to use it as "
+        f"{'; '.join(newest.skipped.values())}. {newest.path.name} is intact, but would give other results. Resume "
+        f"from it, bit for bit, with aaeframe train --resume {folder.parent}. Or remove {unusable} to use it as "
         "it is"
     )
 

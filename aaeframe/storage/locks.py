@@ -1,9 +1,10 @@
 """Locks between processes: only one trains a run, and only one at a time writes a table.
 
 The system releases a lock when its process ends, even if it is killed. `try_lock` and `lock` use a file next to the
-locked path, which need not exist. `training_lock` uses a file inside the run's folder, so that every path to the folder
-leads to the same lock and a copy of the folder has its own. `creation_lock` locks a folder itself, which may be renamed
-while it is locked. All use filelock's `lock_descriptor`: its FileLock locks no folders and leaves its file behind.
+locked path, which need not exist. `training_lock` uses a file inside the run's folder. So every path to the folder
+leads to the same lock, and a copy of the folder has its own. `creation_lock` locks a folder itself, which may be
+renamed while it is locked. All use filelock's `lock_descriptor`: its FileLock locks no folders and leaves its file
+behind.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from aaeframe.testing.goodness_of_fit import bridge_p_value, frequencies_p_value
 from aaeframe.testing.priors import SHAPES, PriorCase, inside
 
 CURVED: Final = (
-    "cannot be measured on this support, a curved surface: log_prob is a density by its area there, which no line and "
-    "no kernel measures; test it by hand"
+    "cannot be measured on this support, a curved surface. There log_prob is a density by area, which no line and no "
+    "kernel measures. Test it by hand"
 )
 TOO_FINE: Final = "cannot be measured: in a flat, and too finely structured for the lines through it"
 

@@ -88,8 +88,8 @@ def bridge_p_value(samples: Tensor, others: Tensor, log_density: LogDensity) -> 
 def frequencies_p_value(samples: Tensor, log_probability: LogDensity) -> float:
     """The p-value for `samples` (N, D) of a discrete distribution having its probabilities as frequencies.
 
-    Unseen values, and those expected fewer than 5 times, are counted together: by chi-square with the others if they
-    are expected often enough, else by the Poisson distribution.
+    Unseen values, and those expected fewer than 5 times, are counted together. If they are expected often enough, they
+    are tested with the others by chi-square, else by the Poisson distribution.
     """
     values, counts = samples.unique(dim=0, return_counts=True)
     expected = len(samples) * log_probability(values).double().exp()

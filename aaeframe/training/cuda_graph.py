@@ -69,8 +69,8 @@ class GraphedStep:
         shapes, found = ([tuple(it.shape) for it in tensors] for tensors in (self._inputs, values))
         if shapes != found:  # copying would broadcast a single row silently
             raise DeviceError(
-                f"the step was captured in a CUDA graph for inputs of the shapes {shapes}, now they are {found}; a "
-                "prior that gives another number of samples does this; train with --set training.cuda_graph=false"
+                f"the step was captured in a CUDA graph for inputs of the shapes {shapes}, now they are {found}. A "
+                "prior that gives another number of samples does this. Train with --set training.cuda_graph=false"
             )
         for fixed, value in zip(self._inputs, values, strict=True):
             fixed.copy_(value, non_blocking=True)

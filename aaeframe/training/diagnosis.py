@@ -112,9 +112,9 @@ def reconstruction_stuck(rows: Sequence[FiniteRow]) -> dict[str, str]:
         "reconstruction_stuck": (
             f"the reconstruction error has not been below that of the mean image for "
             f"{RECONSTRUCTION_EPOCHS} epochs ({last[-1][key]:.4g} against {last[-1]['mean_image_error']:.4g} "
-            "now): the decoder ignores the codes, or learns nothing. Try another learning rate of the "
-            "autoencoder, a smaller weight of the generator's loss, or a larger code; and look at the data "
-            "and their scaling."
+            "now). The decoder ignores the codes, or learns nothing. Try another learning rate of the "
+            "autoencoder, a smaller weight of the generator's loss, or a larger code. Check the data and their "
+            "scaling, too."
         )
     }
 

@@ -15,8 +15,8 @@ Model = TypeVar("Model", bound=nn.Module)
 class MovingAverage(Generic[Model]):
     """A copy of the model whose parameters and floating-point buffers follow the original's.
 
-    average <- d average + (1 - d) value, with d = min(decay, (t + 1) / (t + 10)) at update t, so that the initial
-    weights are soon forgotten. Objects in `shared` are not copied.
+    average <- d average + (1 - d) value, with d = min(decay, (t + 1) / (t + 10)) at update t. So the initial weights
+    are soon forgotten. Objects in `shared` are not copied.
     """
 
     def __init__(self, model: Model, decay: float, shared: Iterable[object] = ()) -> None:

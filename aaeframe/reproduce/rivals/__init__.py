@@ -62,8 +62,8 @@ def measure(
 ) -> dict[str, Any]:
     """Train a baseline and take the Parzen log-likelihood of the test rows under its samples; JSON-like.
 
-    The protocol is that of `Run.likelihood`: rows as numbers in [0, 1], the first validation rows choose the bandwidth,
-    the test rows are looked at once. `seconds` are those of the training; errors are those of `generate`.
+    The protocol is that of `Run.likelihood`. Rows are numbers in [0, 1], and the first validation rows choose the
+    bandwidth. The test rows are used once. `seconds` are those of the training; errors are those of `generate`.
     """
     began = time.monotonic()
     generated = generate(kind, dataset, settings, samples, progress)

@@ -30,9 +30,9 @@ def fit(dataset: Dataset, settings: GeneratorSettings, progress: Progress) -> nn
     """A generator trained on a data set, in evaluation mode: noise (N, noise) -> (N, *shape) in [0, 1].
 
     From arXiv 1406.2661 are the game, the non-saturating loss, the uniform noise, the sigmoid and the discriminator's
-    dropout. Ours are the sizes (the paper's table does not tell its GAN's), ReLU in place of maxout, a discriminator
-    as wide as the generator, from the last layer to the first, Adam, and batch norm in the generator, without which
-    its samples became few and alike. DataError if the data is not in [0, 1].
+    dropout. Ours are the sizes, which the paper's table does not give, ReLU in place of maxout, and Adam. The
+    discriminator is as wide as the generator, from the last layer to the first. The generator has batch norm, without
+    which its samples became few and alike. DataError if the data is not in [0, 1].
     """
     require_unit_interval(dataset)
     with stream(settings.seed, "gan", device=settings.place):

@@ -39,11 +39,11 @@ AT_ONCE: Final = 1000
 def fit(dataset: Dataset, settings: GeneratorSettings, progress: Progress) -> nn.Module:
     """A generator trained on a data set, in evaluation mode: noise (N, noise) -> code -> (N, *shape) in [0, 1].
 
-    From arXiv 1502.02761 are the two stages, the sigmoid code with dropout, the uniform noise, the root of the biased
-    estimate under a mixture of Gaussian kernels, and minibatches of 1000. Ours are the sizes (the autoencoder has one
-    ReLU layer on either side of its code, as wide as the generator's last), Adam, half the squared error as the
-    autoencoder's loss, trained at once and not layer by layer, and bandwidths by the median distance. DataError if the
-    data is not in [0, 1].
+    From arXiv 1502.02761 are the two stages, the sigmoid code with dropout, the uniform noise and minibatches of 1000.
+    So is the loss, the root of the biased estimate under a mixture of Gaussian kernels. Ours are the sizes, Adam, and
+    bandwidths by the median distance. The autoencoder has one ReLU layer on either side of its code, as wide as the
+    generator's last. Its loss is half the squared error, and it is trained at once, not layer by layer. DataError if
+    the data is not in [0, 1].
     """
     require_unit_interval(dataset)
     with stream(settings.seed, "gmmn", device=settings.place):
@@ -58,7 +58,7 @@ def fit(dataset: Dataset, settings: GeneratorSettings, progress: Progress) -> nn
 def mmd(a: Tensor, b: Tensor, bandwidths: tuple[float, ...]) -> Tensor:
     """The maximum mean discrepancy of a (N, D) and b (M, D), differentiable.
 
-    MMD² = mean k(a, a) + mean k(b, b) - 2 mean k(a, b) over all pairs, each row with itself too, with k the sum of the
+    MMD² = mean k(a, a) + mean k(b, b) - 2 mean k(a, b) over all pairs, each row with itself too. k is the sum of the
     kernels exp(-||x - y||² / (2 s²)) over the bandwidths s.
     """
     squared = _kernel_mean(a, a, bandwidths) + _kernel_mean(b, b, bandwidths) - 2 * _kernel_mean(a, b, bandwidths)

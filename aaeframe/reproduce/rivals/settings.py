@@ -69,7 +69,7 @@ def require_unit_interval(dataset: Dataset) -> None:
     if dataset.spec.support is not constraints.unit_interval:
         raise DataError(
             f"the baselines generate rows in [0, 1], as pixels are, but {dataset.name!r} holds other values and is "
-            "standardized; give it as uint8 or as numbers within [0, 1], for instance x / x.max() of x from 0 on"
+            "standardized. Give it as uint8 or as numbers within [0, 1], for instance x / x.max() of x from 0 on"
         )
 
 

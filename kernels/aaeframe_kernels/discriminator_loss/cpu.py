@@ -1,7 +1,7 @@
 """The discriminator loss in few torch operations, on any device; gradients by autograd, of any order.
 
-On a CPU this is fastest. The products with the features are memory-bound and equal for every implementation; the rest
-is the number of operations, and a Python autograd.Function costs more of them than it saves.
+On a CPU this is fastest. The products with the features are memory-bound and equal for every implementation. The rest
+of the time depends on the number of operations, and a Python autograd.Function costs more of them than it saves.
 """
 
 from __future__ import annotations

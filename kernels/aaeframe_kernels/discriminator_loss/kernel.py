@@ -65,8 +65,8 @@ def head_kernel(
 ):  # fmt: skip
     """Loss, gradients and statistics of every num_programs-th tile of ROWS rows.
 
-    WIDTH and STRIDE are compile-time constants. A width such as 1000 is not a multiple of 16; as a run-time argument
-    the compiler would know nothing about it, and could use no 128-bit accesses.
+    WIDTH and STRIDE are compile-time constants. A width such as 1000 is not a multiple of 16. The compiler knows
+    nothing about a run-time argument, and would use no 128-bit accesses.
     """
     column = tl.arange(0, COLUMNS)
     w = tl.load(weight + column, mask=column < WIDTH, other=0).to(tl.float32)[None, :]

@@ -63,7 +63,7 @@ def select(engines: tuple[Engine, ...], chunk: Tensor, precision: Precision) -> 
     low, high = (float(end) for end in chunk.aminmax())
     raise ValueError(
         f"precision={precision!r} serves samples of uint8 or within [0, 1]; these are {chunk.dtype} from {low:.3g} to "
-        f"{high:.3g}, and nothing is clipped; use precision='auto', which uses fp32 for such chunks"
+        f"{high:.3g}, and nothing is clipped. Use precision='auto', which uses fp32 for such chunks"
     )
 
 

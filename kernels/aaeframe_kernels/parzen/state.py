@@ -23,8 +23,9 @@ class ParzenState:
     """The Parzen estimate of log p(x) from the samples seen so far, mergeable and exactly resumable.
 
     x (N, *shape) is uint8 pixels, which stand for value/255, or floating point. bandwidths are S positive numbers, in
-    the units of the data. Each row has its smallest squared distance m to a sample, and for each bandwidth h the sum of
-    exp(-(|x - s|^2 - m) / (2 h^2)), both in float64; m does not depend on h. Two such states of the same x can merge.
+    the units of the data. Each row has its smallest squared distance m to a sample, which does not depend on h. For
+    each bandwidth h it has the sum of exp(-(|x - s|^2 - m) / (2 h^2)). Both are float64. Two such states of the same x
+    can merge.
 
     NaN in a row of x makes that row's result NaN, NaN in a sample all of them. Updates with a thousand samples or more
     use the machine well; larger ones are split into chunks. `precision`: auto uses the fastest path that is accurate

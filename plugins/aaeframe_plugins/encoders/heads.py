@@ -17,8 +17,8 @@ HeadNorm: TypeAlias = Annotated[bool, Field(description="batch norm on the heads
 class Heads(nn.Module):
     """One linear layer for each block, mapped into the relaxation of the block's support.
 
-    With `batch_norm` the layers' outputs are normalized over the minibatch before the map, which keeps every category
-    of a softmax in use (paper, appendix A, for clusters).
+    With `batch_norm` the layers' outputs are normalized over the minibatch before the map. This keeps every category of
+    a softmax in use (paper, appendix A, for clusters).
     """
 
     def __init__(self, num_features: int, blocks: Mapping[str, BlockSpec], *, batch_norm: bool = False) -> None:

@@ -17,7 +17,7 @@ class SwissRoll:
     """The spiral z = (radius s + thickness eps) (cos t, sin t), t = 2 pi turns s, s = sqrt(u).
 
     u ~ U(0, 1), eps ~ N(0, 1). Class k is the k-th of `classes` equal parts of u, from the center outwards (paper,
-    figure 4; geometry as in reimplementations, because the paper prints none). It has samples but no density.
+    figure 4). The geometry is that of reimplementations, because the paper prints none. It has samples but no density.
     """
 
     support = constraints.independent(constraints.real, 1)

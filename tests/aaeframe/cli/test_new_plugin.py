@@ -151,7 +151,7 @@ def test_a_name_is_refused_or_good_everywhere(text):
 )
 def test_a_bad_name_is_refused_with_what_would_do(cli, refused, inside, name):
     outcome = cli("plugins", "new", "--kind", "prior", "--", name)
-    refused(outcome, f"{name!r} cannot be the name of a component: it takes lower-case letters, digits and")
+    refused(outcome, f"{name!r} cannot be the name of a component. Begin with a letter, and use lower-case")
     assert left(inside) == []
 
 

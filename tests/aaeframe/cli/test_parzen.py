@@ -64,15 +64,15 @@ def test_validation_rows_choose_the_bandwidth(done, files):
         (["--bandwidth", 0.1, "--test", "{tmp}/missing.npy"], ["missing.npy"]),
         (
             ["--bandwidth", 0.1, "--test", "{tmp}/pixels.npy", "--samples", "{tmp}/bytes.npy"],
-            ["all rows must be in the same units", "samples from 0 to 25", "bring samples to the scale of test"],
+            ["all rows must be in the same units", "samples from 0 to 25", "Bring samples to the scale of test"],
         ),
         (
             ["--bandwidth", 0.1, "--test", "{tmp}/pixels.npy", "--samples", "{tmp}/tanh.npy"],
-            ["samples from -1 to 1", "bring samples to the scale of test", "map [-1, 1] to [0, 1]"],
+            ["samples from -1 to 1", "Bring samples to the scale of test", "map [-1, 1] to [0, 1]"],
         ),
         (
             ["--bandwidth", 0.1, "--test", "{tmp}/unit.npy", "--samples", "{tmp}/bytes.npy"],
-            ["test from 0 to 1", "bring samples to the scale of test: divide pixels by 255"],
+            ["test from 0 to 1", "Bring samples to the scale of test: divide pixels by 255"],
         ),
     ],
 )

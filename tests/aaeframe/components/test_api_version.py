@@ -133,7 +133,7 @@ def test_what_replaces_it_works_after_the_old_name_is_gone(found):
         (
             1,
             THIRD,
-            "was written for plugin interface 1, this aaeframe has 3 and supports those from 2: upgrade the plugin "
+            "was written for plugin interface 1, this aaeframe has 3 and supports those from 2. Upgrade the plugin "
             "(pip install --upgrade aaeframe-torus) or install an older aaeframe",
         ),
     ],

@@ -64,7 +64,7 @@ def test_gradients_and_inference_mode_do_not_matter():
     [
         (Y, LABELS[:3], r"one label for each of 4 rows is needed, found labels of shape \(3,\)"),
         (Y, LABELS.unsqueeze(1), r"found labels of shape \(4, 1\)"),
-        (Y, torch.tensor([0, 0, 0, 3]), "the classes are 0 to 2, found labels from 0 to 3; score labeled rows only"),
+        (Y, torch.tensor([0, 0, 0, 3]), "the classes are 0 to 2, found labels from 0 to 3. Score labeled rows only"),
         (Y, torch.tensor([0, 0, -1, 2]), "the classes are 0 to 2, found labels from -1 to 2"),
         (Y, LABELS.float(), r"labels are class indices, found torch.float32; pass integers"),
         (Y[0], LABELS, r"\(N, K\), found shape \(3,\)"),

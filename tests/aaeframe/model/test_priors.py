@@ -106,7 +106,7 @@ def broken(shape):
         (Fixed(sample=lambda shape: [0.0, 0.0]), "asked for 3 samples and gave list; sample(sample_shape) must give"),
         (
             Fixed(event_shape=torch.Size(), sample=torch.zeros),
-            "of type Fixed, has event_shape (), but a code is a row of numbers; give samples one dimension more",
+            "of type Fixed, has event_shape (), but a code is a row of numbers. Give samples one dimension more",
         ),
         (Fixed(sample=broken), "the prior of block 'z', of type Fixed, cannot be sampled: RuntimeError: no luck"),
     ],

@@ -51,8 +51,8 @@ class Wasserstein(Recipe):
 def mmd(codes: Tensor, samples: Tensor) -> Tensor:
     """MMD² of codes and as many samples (N, ...), unbiased, by a sum of inverse multiquadratic kernels.
 
-    A kernel is k(a, b) = C / (C + ||a - b||²), with C a multiple of the samples' mean squared distance, which for a
-    standard normal of d dimensions is the paper's 2 d.
+    A kernel is k(a, b) = C / (C + ||a - b||²), with C a multiple of the samples' mean squared distance. For a standard
+    normal of d dimensions that distance is the paper's 2 d.
     """
     z, p = codes.flatten(1), samples.flatten(1)
     spread = 2 * p.var(0).sum()
