@@ -70,8 +70,8 @@ def test_gradients_and_inference_mode_do_not_matter():
         (Y[0], LABELS, r"\(N, K\), found shape \(3,\)"),
         (Y[:0], LABELS[:0], r"y: rows are needed, found a tensor of shape \(0, 3\)"),
         (Y.log(), LABELS, "y: 2 of 4 rows hold numbers that are not finite, the first is row 2"),
-        (2 * Y, LABELS, "4 of 4 rows are not, row 0 holds numbers from 0.5 that sum to 2; pass q.* after its softmax"),
-        (torch.tensor([[0.5, 0.5], [-1.0, 2.0]]), LABELS[:2], "1 of 2 rows are not, row 1 holds numbers from -1"),
+        (2 * Y, LABELS, "4 of 4 rows are not. Row 0 holds numbers from 0.5 that sum to 2. Pass q.* after its softmax"),
+        (torch.tensor([[0.5, 0.5], [-1.0, 2.0]]), LABELS[:2], "1 of 2 rows are not. Row 1 holds numbers from -1"),
     ],
     ids=["few", "column", "beyond", "unlabeled", "float", "vector", "empty", "log", "unnormalized", "negative"],
 )

@@ -92,7 +92,7 @@ def broken(shape):
         (Fixed(support="real"), "the support of the prior of block 'z' is 'real'; it must be a constraint"),
         (Fixed(support=constraints.boolean), "aaeframe.supports.register"),
         (D.Poisson(torch.tensor(3.0)), "it is discrete"),
-        (Forgetting(), "of type Forgetting, has follow but is not a torch.nn.Module: its estimates"),
+        (Forgetting(), "of type Forgetting, has follow but is not a torch.nn.Module: no checkpoint"),
         (Fixed(sample=lambda shape: torch.zeros(*shape, 3)), "asked for 3 samples and gave (3, 3)"),
         (
             Fixed(sample=lambda shape: torch.stack([torch.zeros(shape), torch.ones(shape)])),
