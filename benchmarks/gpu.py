@@ -300,8 +300,8 @@ def show_plan(plan: Mapping[str, Run]) -> None:
     for name, run in plan.items():
         say(f"{name}, at most {run.limit:.0f} s")
         for stage in run.stages:
-            told = (f"{group} ({', '.join(GROUPS[group].parts)})" for group in stage)
-            say(f"    at most {limit(dict.fromkeys(stage)):.0f} s: {' beside '.join(told)}")
+            groups = (f"{group} ({', '.join(GROUPS[group].parts)})" for group in stage)
+            say(f"    at most {limit(dict.fromkeys(stage)):.0f} s: {' beside '.join(groups)}")
 
 
 def say(line: str) -> None:

@@ -63,15 +63,15 @@ def _faster(what: str, ours: float | None, rival: str, other: float | None, leas
 
 def parzen_targets(found: Mapping[str, Any]) -> dict[str, bool]:
     """Whether each way of the estimate meets its targets; more bandwidths are allowed their exponentials."""
-    told = {}
+    met = {}
     for name, it in found.items():
         if isinstance(it, Mapping) and "bandwidths" in it:
             further = (it["bandwidths"] - 1) * it["pairs"] / EXPONENTIALS
             allowed = PARZEN_SECONDS + further
-            told[f"{name}: {it['seconds']:.3f} s, at most {allowed:.2f}"] = it["seconds"] <= allowed
+            met[f"{name}: {it['seconds']:.3f} s, at most {allowed:.2f}"] = it["seconds"] <= allowed
             ratio, at_most = it["seconds"] / it["product_seconds"], PARZEN_TO_PRODUCT + further / it["product_seconds"]
-            told[f"{name}: {ratio:.2f} of the fp16 product, at most {at_most:.2f}"] = ratio <= at_most
-    return told
+            met[f"{name}: {ratio:.2f} of the fp16 product, at most {at_most:.2f}"] = ratio <= at_most
+    return met
 
 
 def main(arguments: list[str] | None = None) -> int:

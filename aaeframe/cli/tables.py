@@ -60,10 +60,10 @@ def _match_table(name: str, block: Mapping[str, Any], where: str) -> Table:
         rows.append(["entropy of the mean code, nats", _number(block["entropy"]), _number(block["prior_entropy"])])
     if "classes" in block:
         classes = block["classes"]
-        told = f"{classes['labels_told'] or 'no'} labels told, chance {classes['chance']:.0%}"
+        given = f"{classes['num_labels'] or 'no'} labels, chance {classes['chance']:.0%}"
         rows.append(
             [
-                f"codes in their class's component ({told})",
+                f"codes in their class's component ({given})",
                 f"{classes['agreement']:.1%}",
                 f"{classes['prior_agreement']:.1%}",
             ]

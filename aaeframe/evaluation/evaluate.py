@@ -53,7 +53,7 @@ def evaluate(
     blocks = {name: _block(model, dataset, rows, name, z, seed) for name, z in codes.items()}
     for block in blocks.values():
         if "classes" in block:
-            block["classes"]["labels_told"] = num_labels
+            block["classes"]["num_labels"] = num_labels
     return {
         "split": split,
         "rows": len(rows),

@@ -1,6 +1,6 @@
 """The training procedures, one file each, which read like the paper."""
 
-from aaeframe.recipes.adversary import Adversary, Draws, Losses, detached
+from aaeframe.recipes.adversary import Adversary, Draws, StepLosses, detached
 from aaeframe.recipes.corruption import Corruption
 from aaeframe.recipes.recipe import Optimizers, Phases, Recipe, SharedSettings
 from aaeframe.recipes.steps import batch_statistics_kept, descend, frozen
@@ -9,11 +9,11 @@ __all__ = [
     "Adversary",
     "Corruption",
     "Draws",
-    "Losses",
     "Optimizers",
     "Phases",
     "Recipe",
     "SharedSettings",
+    "StepLosses",
     "batch_statistics_kept",
     "descend",
     "detached",

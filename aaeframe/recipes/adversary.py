@@ -18,7 +18,7 @@ from aaeframe.protocols import Batch, Code, Prior, SupportsFollowing, SupportsLa
 from aaeframe.recipes.steps import descend, frozen
 from aaeframe.supports import described, is_one_hot
 
-Losses: TypeAlias = dict[str, Tensor]
+StepLosses: TypeAlias = dict[str, Tensor]
 """Detached scalars by name: "reconstruction", "discriminator/<block>", "generator/<block>", "accuracy/<block>", and
 with a gradient penalty "penalty/<block>"; a recipe says what else it gives."""
 
@@ -65,19 +65,19 @@ class Adversary:
 
     def regularize(
         self, code: Code, labels: Tensor | None, draws: Draws, optimizers: Mapping[str, Optimizer]
-    ) -> Losses:
+    ) -> StepLosses:
         """Update the discriminators as by `step`, then the encoder, as their generator, on the same codes."""
         losses = self.step(code, labels, draws, optimizers["discriminator"])
         generator = self.generator_losses(code, labels)
         descend(torch.stack([*generator.values()]).sum(), optimizers["generator"])
         return {**losses, **detached(generator)}
 
-    def step(self, code: Code, labels: Tensor | None, draws: Draws, optimizer: Optimizer) -> Losses:
+    def step(self, code: Code, labels: Tensor | None, draws: Draws, optimizer: Optimizer) -> StepLosses:
         """Update the discriminators to tell the detached codes from prior samples, and priors that follow the codes.
 
         `labels`, if given, are those of the last rows of the code; the rows before them are unlabeled.
         """
-        found: Losses = {}
+        found: StepLosses = {}
         for name, discriminator in self.model.discriminators.items():
             prior, z = self.model.priors[name], code[name].detach()
             if isinstance(prior, SupportsFollowing):
@@ -91,7 +91,7 @@ class Adversary:
         descend(torch.stack(minimized).sum(), optimizer)
         return {key: loss.detach() for key, loss in found.items()}
 
-    def generator_losses(self, code: Code, labels: Tensor | None = None) -> Losses:
+    def generator_losses(self, code: Code, labels: Tensor | None = None) -> StepLosses:
         """The generator losses, "generator/<block>", with gradient: codes presented as samples of the prior."""
         with frozen(self.model.discriminators):
             return {
@@ -101,7 +101,7 @@ class Adversary:
                 for name, discriminator in self.model.discriminators.items()
             }
 
-    def weighted(self, generator_losses: Losses) -> Tensor:
+    def weighted(self, generator_losses: StepLosses) -> Tensor:
         """The weighted sum of the generator losses over blocks."""
         weights = [self.weights.get(key.removeprefix("generator/"), 1.0) for key in generator_losses]
         return torch.stack([w * loss for w, loss in zip(weights, generator_losses.values(), strict=True)]).sum()
@@ -125,7 +125,7 @@ class Adversary:
         if not isinstance(prior, SupportsLabels):
             both = len(batch.x) + len(batch.labeled.x)
             return [Segment(self._soft(name, sample(prior, both, device)), None, from_prior=True)]
-        return _told_segments(prior, batch, batch.labeled)
+        return _labeled_segments(prior, batch, batch.labeled)
 
     def _soft(self, name: str, y: Tensor) -> Tensor:
         """One-hot samples moved off the corners of the simplex, where no softmax can follow them."""
@@ -136,15 +136,15 @@ class Adversary:
         return (1 - share) * y + share * uniform.sample(y.shape[:1])
 
 
-def _told_segments(prior: Prior, batch: Batch, labeled: Batch) -> list[Segment]:
+def _labeled_segments(prior: Prior, batch: Batch, labeled: Batch) -> list[Segment]:
     """Samples of the whole prior for the unlabeled rows, and with their classes for the labeled ones."""
     assert isinstance(prior, SupportsLabels)
     unlabeled = sample(prior, len(batch.x), batch.x.device)
     extra = torch.full((len(unlabeled),), prior.num_classes, device=batch.x.device)
-    told = sample_labeled(prior, len(labeled.x), batch.x.device)
-    return [Segment(unlabeled, extra, from_prior=True), Segment(*told, from_prior=True)]
+    known = sample_labeled(prior, len(labeled.x), batch.x.device)
+    return [Segment(unlabeled, extra, from_prior=True), Segment(*known, from_prior=True)]
 
 
-def detached(losses: Losses) -> Losses:
+def detached(losses: StepLosses) -> StepLosses:
     """The losses as a step returns them."""
     return {key: loss.detach() for key, loss in losses.items()}

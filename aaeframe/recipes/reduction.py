@@ -14,7 +14,7 @@ from torch.nn.functional import pdist
 from aaeframe.errors import ConfigError
 from aaeframe.model.representation import ClusterHeads
 from aaeframe.protocols import Batch, BlockSpec, Needs
-from aaeframe.recipes.adversary import Draws, Losses
+from aaeframe.recipes.adversary import Draws, StepLosses
 from aaeframe.recipes.recipe import CLASSIFYING
 from aaeframe.recipes.semi_supervised import SemiSupervised
 from aaeframe.recipes.steps import descend
@@ -50,11 +50,11 @@ class Reduction(SemiSupervised):
             )
         return ClusterHeads(blocks, class_block, style[0])
 
-    def step(self, batch: Batch, draws: Draws | None = None) -> Losses:
+    def step(self, batch: Batch, draws: Draws | None = None) -> StepLosses:
         """One step; no host synchronization."""
         return {**super().step(batch, draws), **self.repulsion_phase()}
 
-    def repulsion_phase(self) -> Losses:
+    def repulsion_phase(self) -> StepLosses:
         """Update the heads to stand at least `head_distance` apart."""
         loss = repulsion(cast(ClusterHeads, self.model.representation).weight, self.head_distance)
         descend(loss, self.optimizers["heads"])

@@ -12,7 +12,7 @@ from aaeframe.errors import ConfigError
 from aaeframe.losses.label_free import LabelFree
 from aaeframe.losses.reconstruction import classification_loss, reconstruction_loss
 from aaeframe.protocols import Batch, Code, Needs
-from aaeframe.recipes.adversary import Draws, Losses, detached
+from aaeframe.recipes.adversary import Draws, StepLosses, detached
 from aaeframe.recipes.recipe import CLASSIFYING, Recipe
 from aaeframe.recipes.steps import batch_statistics_kept, descend
 
@@ -52,7 +52,7 @@ class SemiSupervised(Recipe):
         """The prior samples of a step, for the unlabeled rows alone."""
         return self.adversary.draw(Batch(batch.x, None, batch.index))
 
-    def step(self, batch: Batch, draws: Draws | None = None) -> Losses:
+    def step(self, batch: Batch, draws: Draws | None = None) -> StepLosses:
         """One step on an unlabeled minibatch and the labeled one with it, if any; no host synchronization."""
         draws = self.draw(batch) if draws is None else draws
         x = self.model.scale(batch.x)
@@ -64,32 +64,32 @@ class SemiSupervised(Recipe):
             losses |= self.classification_phase(*labeled)
         return {**losses, **self.consistency_phase(x)} if self.label_free.used else losses
 
-    def reconstruction_phase(self, x: Tensor) -> Losses:
+    def reconstruction_phase(self, x: Tensor) -> StepLosses:
         """Update encoder and decoder to reconstruct x from the soft y and z."""
         loss = self._reconstruction_loss(self._encode(x), x)
         descend(loss, self.optimizers["reconstruction"])
         return {"reconstruction": loss.detach()}
 
-    def regularization_phase(self, x: Tensor, draws: Draws) -> Losses:
+    def regularization_phase(self, x: Tensor, draws: Draws) -> StepLosses:
         """Update the discriminators of y and z, then the encoder to confuse both."""
         with batch_statistics_kept(self.model.encoder):  # the reconstruction phase has counted this batch
             code = self._encode(x)
         return self.adversary.regularize(code, None, draws, self.optimizers)
 
-    def classification_phase(self, x: Tensor, labels: Tensor) -> Losses:
+    def classification_phase(self, x: Tensor, labels: Tensor) -> StepLosses:
         """Update the encoder, q(y|x) alone, on the labels of x."""
         with batch_statistics_kept(self.model.encoder):
             loss = classification_loss(self._encode(x)[self.class_block], labels)
         descend(loss, self.optimizers["classification"])
         return {"classification": loss.detach()}
 
-    def consistency_phase(self, x: Tensor) -> Losses:
+    def consistency_phase(self, x: Tensor) -> StepLosses:
         """Update the encoder on the label-free terms."""
         terms = self._terms(x, None)
         descend(torch.stack([*terms.values()]).sum(), self.optimizers["consistency"])
         return detached(terms)
 
-    def joint_phase(self, x: Tensor, labeled: tuple[Tensor, Tensor] | None, draws: Draws) -> Losses:
+    def joint_phase(self, x: Tensor, labeled: tuple[Tensor, Tensor] | None, draws: Draws) -> StepLosses:
         """Update the discriminators, then encoder and decoder on the weighted sum of all losses."""
         rows, labels = (x, None) if labeled is None else (torch.cat([x, labeled[0]]), labeled[1])
         encoded = self._encode(rows)
@@ -117,7 +117,7 @@ class SemiSupervised(Recipe):
     def _encode(self, x: Tensor) -> Code:
         return self.model.encoder(self.corruption(x))
 
-    def _terms(self, x: Tensor, y: Tensor | None) -> Losses:
+    def _terms(self, x: Tensor, y: Tensor | None) -> StepLosses:
         """The label-free terms on clean rows. `y` can be given to use it again instead of predicting at x."""
         shape = self.model.noise_shape
         noise = torch.randn(len(x), *shape, device=x.device) if shape else None

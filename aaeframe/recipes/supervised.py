@@ -11,7 +11,7 @@ from torch import Tensor
 from aaeframe.losses.reconstruction import reconstruction_loss
 from aaeframe.model.representation import WithLabel
 from aaeframe.protocols import Batch, BlockSpec, Code, Needs
-from aaeframe.recipes.adversary import Draws, Losses, detached
+from aaeframe.recipes.adversary import Draws, StepLosses, detached
 from aaeframe.recipes.recipe import Recipe
 from aaeframe.recipes.steps import batch_statistics_kept, descend
 
@@ -32,7 +32,7 @@ class Supervised(Recipe):
         assert num_classes is not None
         return WithLabel(blocks, num_classes)
 
-    def step(self, batch: Batch, draws: Draws | None = None) -> Losses:
+    def step(self, batch: Batch, draws: Draws | None = None) -> StepLosses:
         """One step on a minibatch whose rows are all labeled; no host synchronization."""
         draws = self.draw(batch) if draws is None else draws
         assert batch.labels is not None
@@ -41,19 +41,19 @@ class Supervised(Recipe):
             return self.joint_phase(x, labels, draws)
         return {**self.reconstruction_phase(x, labels), **self.regularization_phase(x, draws)}
 
-    def reconstruction_phase(self, x: Tensor, labels: Tensor) -> Losses:
+    def reconstruction_phase(self, x: Tensor, labels: Tensor) -> StepLosses:
         """Update encoder and decoder to reconstruct x from its code and its label."""
         loss = self._reconstruction_loss(self._encode(x), x, labels)
         descend(loss, self.optimizers["reconstruction"])
         return {"reconstruction": loss.detach()}
 
-    def regularization_phase(self, x: Tensor, draws: Draws) -> Losses:
+    def regularization_phase(self, x: Tensor, draws: Draws) -> StepLosses:
         """Update the discriminators to tell codes from prior samples, then the encoder to confuse them."""
         with batch_statistics_kept(self.model.encoder):  # the reconstruction phase has counted this batch
             code = self._encode(x)
         return self.adversary.regularize(code, None, draws, self.optimizers)
 
-    def joint_phase(self, x: Tensor, labels: Tensor, draws: Draws) -> Losses:
+    def joint_phase(self, x: Tensor, labels: Tensor, draws: Draws) -> StepLosses:
         """Update the discriminators, then encoder and decoder on the weighted sum of their losses."""
         code = self._encode(x)
         losses = self.adversary.step(code, None, draws, self.optimizers["discriminator"])

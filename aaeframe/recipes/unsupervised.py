@@ -13,7 +13,7 @@ from torch.distributions import constraints
 from aaeframe.errors import ConfigError
 from aaeframe.losses.reconstruction import reconstruction_loss
 from aaeframe.protocols import Batch, Code, Needs, SupportsPosterior
-from aaeframe.recipes.adversary import Draws, Losses, detached
+from aaeframe.recipes.adversary import Draws, StepLosses, detached
 from aaeframe.recipes.recipe import Recipe
 from aaeframe.recipes.steps import batch_statistics_kept, descend
 from aaeframe.supports import unwrapped
@@ -53,7 +53,7 @@ class Unsupervised(Recipe):
                 "--encoder gaussian and priors such as gaussian, mixture or swissroll"
             )
 
-    def step(self, batch: Batch, draws: Draws | None = None) -> Losses:
+    def step(self, batch: Batch, draws: Draws | None = None) -> StepLosses:
         """One step on one minibatch, against `draws` or new ones; no host synchronization."""
         draws = self.draw(batch) if draws is None else draws
         x, labels = self._rows(batch)
@@ -61,20 +61,20 @@ class Unsupervised(Recipe):
             return self.joint_phase(x, labels, draws)
         return {**self.reconstruction_phase(x), **self.regularization_phase(x, labels, draws)}
 
-    def reconstruction_phase(self, x: Tensor) -> Losses:
+    def reconstruction_phase(self, x: Tensor) -> StepLosses:
         """Update the encoder and the decoder to reconstruct x from its code."""
         code, cost = self._drawn(x)
         loss = self._reconstruction_loss(code, x)
         descend(_plus(loss, cost), self.optimizers["reconstruction"])
         return {"reconstruction": loss.detach(), **detached(cost)}
 
-    def regularization_phase(self, x: Tensor, labels: Tensor | None, draws: Draws) -> Losses:
+    def regularization_phase(self, x: Tensor, labels: Tensor | None, draws: Draws) -> StepLosses:
         """Update the discriminators to tell codes from prior samples, then the encoder to confuse them."""
         with batch_statistics_kept(self.model.encoder):  # the reconstruction phase has counted this batch
             code = self._encode(x)
         return self.adversary.regularize(code, labels, draws, self.optimizers)
 
-    def joint_phase(self, x: Tensor, labels: Tensor | None, draws: Draws) -> Losses:
+    def joint_phase(self, x: Tensor, labels: Tensor | None, draws: Draws) -> StepLosses:
         """Update the discriminators, then encoder and decoder on the weighted sum of their losses."""
         code, cost = self._drawn(x)
         losses = self.adversary.step(code, labels, draws, self.optimizers["discriminator"])
@@ -93,7 +93,7 @@ class Unsupervised(Recipe):
     def _encode(self, x: Tensor) -> Code:
         return self.model.encoder(self.corruption(x))
 
-    def _drawn(self, x: Tensor) -> tuple[Code, Losses]:
+    def _drawn(self, x: Tensor) -> tuple[Code, StepLosses]:
         """The code of x, one draw of q(z|x), and with an entropy weight the weighted negative entropy."""
         if not self.entropy_weight:
             return self._encode(x), {}
@@ -107,7 +107,7 @@ class Unsupervised(Recipe):
         return reconstruction_loss(self.model.decoder(self.model.representation(code)), x)
 
 
-def _plus(loss: Tensor, costs: Losses) -> Tensor:
+def _plus(loss: Tensor, costs: StepLosses) -> Tensor:
     for cost in costs.values():
         loss = loss + cost
     return loss

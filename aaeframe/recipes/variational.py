@@ -16,11 +16,11 @@ from aaeframe.errors import ConfigError
 from aaeframe.losses.reconstruction import negative_log_likelihood, reconstruction_loss
 from aaeframe.model.priors import has_density, on_device
 from aaeframe.protocols import Batch, Needs, SupportsLogProb, SupportsPosterior
+from aaeframe.recipes.adversary import StepLosses
 from aaeframe.recipes.recipe import Phases, Recipe
 from aaeframe.recipes.steps import descend
 from aaeframe.supports import described, unwrapped
 
-Losses: TypeAlias = dict[str, Tensor]
 Likelihood: TypeAlias = Literal["bernoulli", "gaussian"]
 
 
@@ -85,7 +85,7 @@ class Variational(Recipe):
         """Nothing: no prior is sampled."""
         return {}
 
-    def step(self, batch: Batch, draws: object = None) -> Losses:
+    def step(self, batch: Batch, draws: object = None) -> StepLosses:
         """One step on one minibatch."""
         x = self.model.scale(batch.x)
         encoder = cast(SupportsPosterior, self.model.encoder)

@@ -50,7 +50,7 @@ class ByPreset:
     """Seeds that are filled in the column's turn; the others come when all else is done."""
     disclosure: str | None = None
     """Test results that were known when the settings were chosen, besides those that the preset discloses."""
-    judged: bool = True
+    has_criteria: bool = True
     """Whether a run must match its prior and reconstruct to count; meaningless without an autoencoder."""
     seed_key: ClassVar[str] = "training.seed"
     """The setting that holds the seed, the only one in which runs of one column differ."""
@@ -85,7 +85,7 @@ class ByGenerator:
     priority_seeds: int = 3
     tuned: str | None = "on validation rows"
     seed_key: ClassVar[str] = "seed"
-    judged: ClassVar[bool] = False
+    has_criteria: ClassVar[bool] = False
     """It has no prior to match."""
     data: ClassVar[str] = "mnist"
 
@@ -179,7 +179,7 @@ _NO_AUTOENCODER: Final = ("training.reconstruction_weight=0.0", "prior.y.weight=
 
 def _terms(preset: str) -> dict[str, Column]:
     """The label-free terms alone."""
-    return {"terms": ByPreset(preset, _NO_AUTOENCODER, judged=False)}
+    return {"terms": ByPreset(preset, _NO_AUTOENCODER, has_criteria=False)}
 
 
 def _warped(preset: str, *settings: str, disclosure: str | None = None) -> dict[str, Column]:
@@ -200,7 +200,7 @@ def _following(preset: str, uniform: str, *, after: int = 40_000, priority_seeds
 
 
 def _baseline(preset: str) -> dict[str, Column]:
-    return {"baseline": ByPreset(preset, judged=False)}
+    return {"baseline": ByPreset(preset, has_criteria=False)}
 
 
 def _encoders(preset: str, *names: str, settings: tuple[str, ...] = ()) -> dict[str, Column]:

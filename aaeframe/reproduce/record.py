@@ -151,7 +151,7 @@ class Record(_Part):
     value: _Number | None = None
     """The number in the experiment's unit; None unless the cell is done."""
     criteria: tuple[Criterion, ...] = Field(strict=False, default=())
-    """Empty where there is no autoencoder to judge."""
+    """Empty where there is no autoencoder."""
     selection_score: _Number | None = None
     """The score that selects the best of several runs without labels, less being better; None of a generator."""
     diverged: _Text | None = None
@@ -255,7 +255,7 @@ def compare(cell: Cell, record: Record, place: Path, registry: Registry) -> Cell
         return replace(here, state=State.DIVERGED, reason=reason)
     if record.value is None:
         return here
-    if cell.filled_by.judged and not record.criteria:
+    if cell.filled_by.has_criteria and not record.criteria:
         raise RunError(f"{place} has no criteria; remove it, and the cell is made anew")
     return replace(here, state=State.DONE)
 
@@ -328,21 +328,21 @@ def _of_run(cell: Cell) -> Record | None:
         planned_epochs=config.training.epochs,
         seconds=float(sum(row["seconds"] for row in metrics)),
         curve=learning_curve(metrics),
-        **_judgement(cell, config, metrics, evaluations_of(folder, config, metrics)),
+        **_evaluated(cell, config, metrics, evaluations_of(folder, config, metrics)),
     )
 
 
-def _judgement(
+def _evaluated(
     cell: Cell, config: Config, metrics: Sequence[MetricsRow], evaluations: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """The fields that a run has once it is evaluated; none before."""
     if not {TEST, cell.experiment.evaluation} <= evaluations.keys():
         return {}
     try:
-        judged = criteria(evaluations[TEST])
+        found = criteria(evaluations[TEST])
         return {
             "value": cell.experiment.value(evaluations),
-            "criteria": judged if cell.filled_by.judged else (),
+            "criteria": found if cell.filled_by.has_criteria else (),
             "selection_score": selection_score(config, metrics[-1]),
         }
     except (KeyError, TypeError, ValueError) as error:
@@ -421,7 +421,7 @@ def metrics_of(folder: RunFolder) -> list[MetricsRow]:
 
 
 def evaluations_of(folder: RunFolder, config: Config, metrics: Sequence[MetricsRow]) -> dict[str, dict[str, Any]]:
-    """The evaluations of the finished run with the weights that it is judged by; others were made by hand."""
+    """The evaluations of the finished run with the weights that the table uses; others were made by hand."""
     if not folder.evaluation.exists():
         return {}
     try:

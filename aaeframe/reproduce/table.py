@@ -192,7 +192,7 @@ def _seeds(results: Iterable[Result]) -> Section:
 
 
 def _seed(cell: Cell, run: Record) -> list[str]:
-    counts = "yes" if cell.filled_by.judged else "not judged"
+    counts = "yes" if cell.filled_by.has_criteria else "not judged"
     return [
         cell.name,
         f"{_number(run.value, cell.experiment.unit)} {cell.experiment.unit}",
@@ -306,7 +306,7 @@ def _seed_json(cell: Cell, run: Record) -> dict[str, Any]:
     return {
         "seed": cell.seed,
         "value": run.value,
-        "counts": run.counts if cell.filled_by.judged else None,
+        "counts": run.counts if cell.filled_by.has_criteria else None,
         "remarks": list(run.remarks),
         "criteria": [{**it.model_dump(), "at_most": it.at_most, "met": it.met} for it in run.criteria],
         "selection_score": run.selection_score,

@@ -327,7 +327,7 @@ def _records_in(folder: Path, out: Path) -> list[tuple[Path, Cell | None, Record
         cell = find(row, column, seed, out)
         if content is None:  # removed meanwhile
             continue
-        if cell is not None and cell.filled_by.judged and content.value is not None and not content.criteria:
+        if cell is not None and cell.filled_by.has_criteria and content.value is not None and not content.criteria:
             raise ConfigError(f"{path} is no record: it has no criteria")
         found.append((path, cell, content))
     return found

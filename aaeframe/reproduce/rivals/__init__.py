@@ -1,4 +1,4 @@
-"""Other generative models of the paper's likelihood table (section 3), trained and judged by this harness.
+"""Other generative models of the paper's likelihood table (section 3), trained and evaluated by this harness.
 
     report = measure("gan", load("mnist"))
     report = measure("gmmn", load("mnist"), replace(DEFAULTS["gmmn"], seed=1))
@@ -69,7 +69,7 @@ def measure(
     generated = generate(kind, dataset, settings, samples, progress)
     seconds = time.monotonic() - began
     trained = generated.settings
-    test, validation = (_judged(dataset, split, trained.place) for split in (dataset.test, dataset.validation))
+    test, validation = (_unit_rows(dataset, split, trained.place) for split in (dataset.test, dataset.validation))
     found = estimate(test, generated, validation=validation[:VALIDATION_ROWS], progress=progress)
     return {
         "kind": kind,
@@ -80,5 +80,5 @@ def measure(
     }
 
 
-def _judged(dataset: Dataset, split: Split, device: torch.device) -> Tensor:
+def _unit_rows(dataset: Dataset, split: Split, device: torch.device) -> Tensor:
     return as_unit(torch.from_numpy(split.array()).to(device), dataset)

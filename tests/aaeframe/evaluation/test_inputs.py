@@ -27,7 +27,7 @@ def test_what_is_no_rows_is_refused_by_its_name():
 def test_probabilities_may_be_off_by_rounding_and_no_more():
     y = torch.tensor([[0.5, 0.5], [0.505, 0.5]])
     assert torch.equal(as_probabilities(y), y.double())
-    with pytest.raises(DataError, match="1 of 2 rows are not. Row 1 holds"):
+    with pytest.raises(DataError, match=r"1 of 2 rows are not\. Row 1 holds"):
         as_probabilities(torch.tensor([[0.5, 0.5], [0.52, 0.5]]))
 
 

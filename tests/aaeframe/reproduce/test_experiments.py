@@ -54,7 +54,7 @@ def test_without_the_autoencoder_all_its_losses_weigh_nothing(tmp_path):
         assert config.training.reconstruction_weight == 0
         assert {part.weight for part in config.prior.values()} == {0}
         assert config.label_free.virtual_adversarial == 1
-        assert not cell.filled_by.judged
+        assert not cell.filled_by.has_criteria
 
 
 def test_warps_of_images_come_beside_the_other_terms_and_must_be_named(tmp_path):
@@ -108,7 +108,7 @@ def test_generators_are_of_the_papers_table_alone_and_must_be_named():
     assert {it: COLUMNS[it] for _, it in by} == {"gan": "GAN in pixel space", "gmmn": "GMMN + AE"}
     assert EXPERIMENTS["likelihood"].default == ("modern",)
     for how in by.values():
-        assert (how.seeds, how.judged, how.tuned) == ((0, 1, 2), False, "on validation rows")
+        assert (how.seeds, how.has_criteria, how.tuned) == ((0, 1, 2), False, "on validation rows")
         assert any(setting.startswith("epochs=") for setting in how.overrides)
         assert not any(setting.startswith(("seed=", "device=")) for setting in how.overrides)
 

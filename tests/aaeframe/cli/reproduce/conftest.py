@@ -58,7 +58,7 @@ ROWS = {
             unit="%",
             columns={
                 "label-free": ByPreset("tiny-clusters", ("label_free.mutual_information=0.1",)),
-                "terms": ByPreset("tiny-clusters", LARGE.columns["terms"].overrides, judged=False),
+                "terms": ByPreset("tiny-clusters", LARGE.columns["terms"].overrides, has_criteria=False),
             },
             default=("label-free",),
             paper=LARGE.paper,
