@@ -129,7 +129,7 @@ def _check_given(given: DataOverride | None) -> None:
     from aaeframe import data as datasets
 
     if given is not None:
-        datasets.load(given.source, labels=given.label_key, held_out=given.held_out)
+        datasets.load(given.source, label_key=given.label_key, held_out=given.held_out)
 
 
 def _check_picture(path: Path, out: Path, list_only: bool) -> None:

@@ -246,7 +246,7 @@ def _measure(cell: Cell, column: ByGenerator, progress: Progress) -> None:
     """
     assert cell.experiment.samples is not None
     settings, data = record.generator_settings(column, cell.seed), cell.data or DataOverride(column.data)
-    dataset = datasets.load(data.source, labels=data.label_key, held_out=data.held_out)
+    dataset = datasets.load(data.source, label_key=data.label_key, held_out=data.held_out)
     logging = _logging(cell.folder, cell.experiment.samples, progress)
     report = rivals.measure(column.kind, dataset, settings, cell.experiment.samples, logging)
     made = {"held_out": data.held_out, "label_key": data.label_key, "version": __version__}
