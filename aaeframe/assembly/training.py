@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -19,7 +18,8 @@ from aaeframe.assembly.optimizers import build_optimizers
 from aaeframe.assembly.recipe import build_recipe
 from aaeframe.configuration.resolve import ResolvedRun
 from aaeframe.configuration.schema import Config
-from aaeframe.data import Dataset, Split, labeled_subset
+from aaeframe.data import Dataset, labeled_subset
+from aaeframe.data.identity import identity
 from aaeframe.errors import CheckpointError, ConfigError, DataError
 from aaeframe.evaluation.validation import Validation
 from aaeframe.model.autoencoder import Autoencoder
@@ -32,7 +32,6 @@ from aaeframe.training.loop import Training
 from aaeframe.training.loss_weights import LossWeights
 
 _SUPPORTS = {"unit_interval": constraints.unit_interval, "real": constraints.real}
-_FINGERPRINTED_BYTES = 2**26
 
 
 def prepare(
@@ -67,7 +66,7 @@ def prepare(
         batches=batches,
         device=device,
         validate=Validation(dataset, settings.seed, device, class_metric=recipe.needs.class_metric(config.data.labels)),
-        data={**describe(dataset.spec), "num_classes": num_classes, "fingerprint": _fingerprint(dataset)},
+        data={**describe(dataset.spec), "num_classes": num_classes, **identity(dataset)},
         versions=_versions(resolved),
     )
 
@@ -152,19 +151,3 @@ def _batches(config: Config, needs: Needs, dataset: Dataset, device: torch.devic
     if needs.labels != "told":  # what is classified is reconstructed, too
         unlabeled = everything
     return Batches(rows, unlabeled, settings.batch_size, seed, labeled=labeled, labels=labels, labeled_batch_size=size)
-
-
-def _fingerprint(dataset: Dataset) -> str:
-    """A digest of the rows that training looks at, to learn from them and to validate."""
-    return hashlib.sha256(_digest(dataset.train) + _digest(dataset.validation)).hexdigest()
-
-
-def _digest(split: Split) -> bytes:
-    """A digest of a split's shape and labels, and of its rows: of all up to 64 MiB, of a spread of them beyond."""
-    fitting = max(1, _FINGERPRINTED_BYTES * len(split) // max(1, split.nbytes))
-    rows = np.linspace(0, len(split) - 1, min(fitting, len(split))).astype(np.int64)
-    digest = hashlib.sha256(str((len(split), split.shape, str(split.dtype))).encode())
-    digest.update(split.rows(rows).tobytes())
-    if split.labels is not None:
-        digest.update(split.labels.tobytes())
-    return digest.digest()

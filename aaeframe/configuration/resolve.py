@@ -28,11 +28,11 @@ class ResolvedRun:
     config: Config
     """With full names and paths, every option and every optimizer: what is stored."""
     priors: Mapping[str, ResolvedComponent]
-    """By block, without those that are objects from Python."""
+    """The prior of each block that is not an object from Python."""
     encoder: ResolvedComponent
     network: ResolvedComponent
     discriminators: Mapping[str, ResolvedComponent]
-    """By block."""
+    """The discriminator of each block."""
     recipe: ResolvedComponent
     """Its factory is a class of recipes."""
     versions: Mapping[str, str]

@@ -89,14 +89,14 @@ def row_type(dtype: np.dtype) -> np.dtype:
 
 @dataclass(frozen=True)
 class Reading:
-    """How data was read, in words: for the user to check."""
+    """The way data was read, in words: for the user to check."""
 
     dtype: str = ""
     """The type of the stored values."""
     scale: str = ""
     """The scale, and the reason for it."""
     labels: str | None = None
-    """Where the labels come from."""
+    """The source of the labels."""
     passed_over: tuple[str, ...] = ()
     """A phrase for each kind of thing that was not read, with its number."""
 

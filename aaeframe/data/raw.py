@@ -1,4 +1,4 @@
-"""What a reader returns: the arrays of a file or folder, and what it passed over."""
+"""The result of a reader: the arrays of a file or folder, and what it passed over."""
 
 from __future__ import annotations
 
@@ -43,6 +43,6 @@ class RawData:
     channels: Channels | None = None
     """The axis of the channels, if the format defines it."""
     labels_from: str | None = None
-    """Where the labels come from, as in "column 'label'" or "the subfolders"."""
+    """The source of the labels, as in "column 'label'" or "the subfolders"."""
     passed_over: tuple[str, ...] = ()
     """A phrase for each kind of thing that was not read, with its number, as in "3 files of .txt"."""

@@ -25,6 +25,8 @@ from aaeframe.configuration.resolve import resolve_stored
 from aaeframe.configuration.schema import Config
 from aaeframe.configuration.unused import PYTHON
 from aaeframe.data import Dataset
+from aaeframe.data.identity import changes as changes_of_data
+from aaeframe.data.identity import identity
 from aaeframe.errors import DataError, RunError
 from aaeframe.evaluation.evaluate import evaluate
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
@@ -62,6 +64,8 @@ class Run:
     """The number of training steps of the weights."""
     raw_weights: bool
     """Whether these are the trained weights and not their moving average."""
+    data: Mapping[str, Any] = field(repr=False)
+    """The identity of the data it was trained on: see `aaeframe.data.identity`."""
     keeper: Keeper = field(repr=False)
 
     @property
@@ -92,9 +96,21 @@ class Run:
         """Decoded samples of the prior, of one class if it is given: see `Autoencoder.sample`."""
         return self.model.sample(count, seed=seed, label=label)
 
-    def dataset(self) -> Dataset:
-        """The data of the training, loaded from its source; DataError if it came from Python."""
-        return load_data(self.config)
+    def dataset(self, *, data_changed: bool = False) -> Dataset:
+        """The data of the training, loaded from its source.
+
+        DataError if it came from Python. DataError, which says what is different, if it is no longer the data of the
+        training: another order or number of rows would make training rows test rows. `data_changed` allows it.
+        """
+        dataset = load_data(self.config)
+        found = changes_of_data(self.data, identity(dataset))
+        if found and not data_changed:
+            raise DataError(
+                f"{dataset.name} is not the data of the training any more: {'; '.join(found)}. Its test rows may be "
+                "rows that were trained on. Restore the data, name rows of your own by --data, or use it as it is with "
+                "--data-changed"
+            )
+        return dataset
 
     def evaluate(self, dataset: Dataset | None = None, *, split: str = "test") -> dict[str, Any]:
         """Match, reconstruction and classes on a split: see `aaeframe.evaluation.evaluate`. Adds the step and
@@ -233,8 +249,17 @@ def load(
     load_model(model, saved.model, "ema." if averaged else "model.")
     finished = saved.state["batches"]["epoch"] >= config.training.epochs
     model = model.to(pick(device)).eval()
-    needs, step = resolved.recipe_class.needs, saved.state["step"]
-    return Run(folder, config, needs, model, finished, step, raw_weights=not averaged, keeper=InFolder(folder))
+    return Run(
+        folder,
+        config,
+        resolved.recipe_class.needs,
+        model,
+        finished,
+        saved.state["step"],
+        raw_weights=not averaged,
+        data=known,
+        keeper=InFolder(folder),
+    )
 
 
 def read_config(folder: RunFolder) -> Config:

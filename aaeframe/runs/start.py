@@ -55,6 +55,8 @@ class Observers:
     """Called once with the configuration, the folder if any, and the number of steps of the whole run."""
     warn: Callable[[str], None]
     """Called with each warning, a sentence."""
+    loaded: Callable[[Dataset], None] = lambda dataset: None
+    """Called once with the data, before anything is built."""
 
 
 NO_OBSERVERS = Observers(Silent(), lambda: False, lambda config, folder, steps: None, warn)
@@ -74,7 +76,7 @@ def fit(
     Its weights are bit for bit those of `start`.
     """
     resolved = resolve(config, registry)
-    training = prepare(resolved, dataset or load_data(resolved.config), priors or {})
+    training = prepare(resolved, _loaded(dataset, resolved.config, observers), priors or {})
     with stream(resolved.config.training.seed, "training", device=training.device):
         return _train(training, None, observers)
 
@@ -96,7 +98,7 @@ def start(
     resolved = resolve(config, registry)
     config = resolved.config
     folder = new_folder(config, out)
-    training = prepare(resolved, dataset or load_data(config), priors or {})
+    training = prepare(resolved, _loaded(dataset, config, observers), priors or {})
     with stream(config.training.seed, "training", device=training.device):
         made = create(folder, config.to_toml(), lambda aside: replace(training, keeper=InFolder(aside)).save())
         with training_lock(made.path, observers.warn):
@@ -130,7 +132,7 @@ def resume(
             observers.warn(f"{why}; {newest.path.name}, the newest intact one, is used instead")
         resolved = resolve_stored(stored, registry)
         config = resolved.config
-        training = prepare(resolved, dataset or load_data(config), priors or {}, saved.model)
+        training = prepare(resolved, _loaded(dataset, config, observers), priors or {}, saved.model)
         training.keeper = InFolder(folder)
         for sentence in other_versions(config.plugins, registry):
             observers.warn(sentence)
@@ -147,6 +149,12 @@ def resume(
             if training.finished:
                 observers.warn(f"all {config.training.epochs} epochs were done already; nothing was trained")
             return _train(training, folder, observers)
+
+
+def _loaded(dataset: Dataset | None, config: Config, observers: Observers) -> Dataset:
+    data = dataset or load_data(config)
+    observers.loaded(data)
+    return data
 
 
 def _train(training: Training, folder: RunFolder | None, observers: Observers) -> Run:
@@ -168,6 +176,7 @@ def _train(training: Training, folder: RunFolder | None, observers: Observers) -
         finished,
         training.batches.step,
         raw_weights=training.average is None,
+        data=training.data,
         keeper=training.keeper,
     )
 

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from aaeframe.configuration.changes import as_saved
 from aaeframe.configuration.schema import Config
+from aaeframe.data.identity import changes
 from aaeframe.errors import CheckpointError, DataError, TrainingDiverged
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.protocols import Batch, Needs, Prior
@@ -82,7 +83,7 @@ class Training:
     validate: Callable[[Autoencoder, int], MetricsRow]
     """Measures on validation data at the end of an epoch; must not change the global random state."""
     data: Mapping[str, Any]
-    """The properties of the data for checkpoints: shape, support, classes, and a fingerprint of the training rows."""
+    """The properties of the data for checkpoints: its support, the classes learned, and its identity."""
     keeper: Keeper = field(default_factory=InMemory)
     observer: Observer = field(default_factory=Silent)
     stop_asked: Callable[[], bool] = lambda: False
@@ -197,8 +198,9 @@ class Training:
         """Resume from a checkpoint; CheckpointError if it belongs to another model or other data."""
         state = saved.state
         if state["data"] != self.data:
+            found = "; ".join(changes(state["data"], self.data)) or "another scale or number of classes"
             raise CheckpointError(
-                "the training data differs from the data of this run so far; restore that data, or train anew"
+                f"the training data differs from the data of this run so far: {found}. Restore that data, or train anew"
             )
         if state["batches"]["position"] >= self.batches.steps_per_epoch:
             raise CheckpointError(

@@ -1,0 +1,86 @@
+"""A summary of what was read: JSON-like, and in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from aaeframe.data.dataset import Dataset, Split
+
+SHOWN: Final = 12
+"""The number of classes and of columns that lines name one by one."""
+
+
+_KINDS: Final = {1: "a table", 2: "series", 3: "images", 4: "volumes"}
+
+
+def summary(dataset: Dataset) -> dict[str, Any]:
+    """What was read: rows by split, shape, type, scale, classes with their counts, ids, columns, what was left out."""
+    parts = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    return {
+        "name": dataset.name,
+        "rows": {name: len(part) for name, part in parts.items()},
+        "shape": list(dataset.spec.shape),
+        "dtype": dataset.reading.dtype,
+        "scale": dataset.reading.scale,
+        "classes": _classes(dataset, list(parts.values())),
+        "labels": dataset.reading.labels,
+        "unlabeled": {name: len(part) - len(part.labeled) for name, part in parts.items()},
+        "ids": None if dataset.train.ids is None else [str(it) for it in dataset.train.ids[:3]],
+        "columns": None if dataset.columns is None else list(dataset.columns),
+        "left_out": list(dataset.reading.passed_over),
+    }
+
+
+def lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """The summary in lines, without what does not apply."""
+    rows = ", ".join(f"{count:,} {name}" for name, count in found["rows"].items())
+    yield f"data      {found['name']}: {sum(found['rows'].values()):,} rows ({rows})"
+    kind = {1: "a table of {} columns", 2: "series of {} values", 3: "images of {}"}.get(
+        len(found["shape"]), "rows of {}"
+    )
+    yield f"rows      {kind.format(' x '.join(map(str, found['shape'])))}, {found['dtype']}"
+    yield f"scale     {found['scale']}"
+    if found["columns"] is not None:
+        yield f"columns   {_some(found['columns'])}"
+    if found["classes"] is not None:
+        counts = [f"{name} ({count:,})" for name, count in found["classes"].items()]
+        origin = f", from {found['labels']}" if found["labels"] else ""
+        yield f"classes   {len(counts)}{origin}: {_some(counts)}"
+        if missing := sum(found["unlabeled"].values()):
+            yield f"          {missing:,} rows have no label"
+    if found["ids"] is not None:
+        yield f"ids       {', '.join(found['ids'])}, ..."
+    for phrase in found["left_out"]:
+        yield f"left out  {phrase}"
+
+
+def columns(rows: Split, names: tuple[str, ...] | None) -> list[dict[str, Any]]:
+    """Least, mean, greatest and number of different values of each column of a table, over these rows."""
+    x = rows.array()
+    return [
+        {
+            "column": str(index + 1) if names is None else names[index],
+            "least": float(values.min()),
+            "mean": float(values.mean(dtype=np.float64)),
+            "greatest": float(values.max()),
+            "different": len(np.unique(values)),
+        }
+        for index, values in enumerate(x.T)
+    ]
+
+
+def _classes(dataset: Dataset, parts: list[Split]) -> dict[str, int] | None:
+    """The number of rows of each class, by its name; None without labels."""
+    if dataset.class_names is None:
+        return None
+    known = [part.labels[part.labels >= 0] for part in parts if part.labels is not None]
+    counts = np.bincount(np.concatenate(known), minlength=len(dataset.class_names))
+    return dict(zip(dataset.class_names, counts.tolist(), strict=True))
+
+
+def _some(names: list[str]) -> str:
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
