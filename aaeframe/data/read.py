@@ -20,7 +20,7 @@ from aaeframe.data.readers import idx, images, mat, npy
 from aaeframe.errors import DataError
 
 TABLES: Final = (".npy", ".npz", ".csv")
-FORMATS: Final = ".npz, .npy, .csv, .mat, *-idx3-ubyte, *-idx3-ubyte.gz, or a folder of images"
+FORMATS: Final = ".npz, .npy, .csv, .mat, *-idx3-ubyte, *-idx3-ubyte.gz, an image file, or a folder of images"
 ALWAYS: Final = frozenset({"held_out", "scale"})
 """Options for every file and folder; the others are those that a reader uses."""
 
@@ -39,15 +39,15 @@ NPY: Final = Reader(".npy", npy.USES_NPY, npy.read_npy)
 NPZ: Final = Reader(".npz", npy.USES, npy.read_npz)
 MAT: Final = Reader(".mat", mat.USES, mat.read)
 IDX: Final = Reader("idx", idx.USES, idx.read)
-IMAGES: Final = Reader("folders of images", images.USES, images.read)
+IMAGES: Final = Reader("images", images.USES, images.read)
 
 
 def load(source: str | Path, options: ReadOptions | None = None, **given: Any) -> Dataset:
     """A data set by its name (`NAMES`) or from a path of your own.
 
     Args:
-        source: a name, or the path of a .npz, .npy, .csv, .mat or idx file or of a folder of images. A name takes
-            precedence over a file of the same name; load that file as ./name.
+        source: a name, or the path of a .npz, .npy, .csv, .mat, idx or image file or of a folder of images. A name
+            takes precedence over a file of the same name; load that file as ./name.
         options: how it is read.
         given: the options one by one, in place of `options`: see `ReadOptions`.
 
@@ -114,6 +114,8 @@ def reader_of(path: Path) -> Reader:
         return known[suffix]
     if idx.is_idx(path):
         return IDX
+    if images.is_image(path):
+        return IMAGES
     raise DataError(f"{path}: has an unknown format, by its name. Give {FORMATS}.")
 
 

@@ -14,6 +14,9 @@ PartRows: TypeAlias = tuple[int, slice | np.ndarray]
 
 ALL = slice(None)
 
+LEAST = 10
+"""The fewest rows that are split."""
+
 
 @dataclass(frozen=True)
 class Cuts:
@@ -30,7 +33,7 @@ def shuffled(count: int, where: str, held_out: tuple[int, int] | None = None) ->
     `held_out` is (validation, test). The permutation is `numpy.random.default_rng(0).permutation(count)`: first the
     test rows, then the validation rows. Within a split they keep the order of the file.
     """
-    _at_least(count, 10, where)
+    _at_least(count, LEAST, where)
     validation, test = held_out or (count // 10, count // 10)
     if min(validation, test) < 1 or validation + test >= count:
         raise DataError(
@@ -44,7 +47,7 @@ def shuffled(count: int, where: str, held_out: tuple[int, int] | None = None) ->
 
 def shuffled_train(count: int, where: str) -> Cuts:
     """Split a file with a test part: a tenth of the training part, by the same permutation, is for validation."""
-    _at_least(count, 10, where)
+    _at_least(count, LEAST, where)
     order, tenth = np.random.default_rng(0).permutation(count), count // 10
     return Cuts((0, np.sort(order[tenth:])), (0, np.sort(order[:tenth])), (1, ALL))
 

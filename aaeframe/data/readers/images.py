@@ -1,134 +1,207 @@
-"""Folders of images."""
+"""Folders of images, and single image files."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
-from aaeframe.data.classes import check_names
+from aaeframe.data import splits
 from aaeframe.data.raw import RawData, RawPart
+from aaeframe.data.readers import image_file as files
+from aaeframe.data.readers.image_folder import SUFFIXES, Classes, Split, Tree, plural, read_tree
 from aaeframe.data.readers.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
-from aaeframe.storage.atomic import leads_out
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-
-FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-"""Pillow's names of the formats. Pillow detects a format by a file's first bytes, not by its name. It knows other
-formats, such as PostScript, for which it runs another program."""
-
-GRAY: Final = ("1", "L", "LA")
-"""Pillow's modes without color."""
-
-DEEP: Final = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-"""Pillow's modes of more than eight bits, which a conversion would cut off."""
-
-
-USES: Final[frozenset[str]] = frozenset()
+USES: Final = frozenset({"frames", "image_size"})
 """The options that are used."""
 
+TYPES: Final = {
+    "uint8": "8 bits per channel",
+    "uint16": "16 bits per channel",
+    "int32": "integers with a sign",
+    "uint32": "32 bits per channel",
+    "float32": "floating-point numbers",
+}
 
-def read(folder: Path, options: ReadOptions) -> RawData:
-    """The images of a folder, uint8 (N, C, H, W), sorted by name, and the names of its classes if any.
+MOST_SIZES: Final = 4
+"""The number of different sizes that a message lists."""
 
-    The images are in the folder itself, without labels, or in one subfolder per class, with the class's name. All must
-    have the same size. They are gray if all files are gray, else RGB. Transparency is discarded, and only the first
-    frame of an animation is used. Hidden files and files of other formats are ignored.
+
+def is_image(path: Path) -> bool:
+    """Whether a file has a suffix of an image."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def read(path: Path, options: ReadOptions) -> RawData:
+    """The images of a folder or of one file, (N, C, H, W), in the order of their names.
+
+    | in the folder | meaning |
+    | --- | --- |
+    | images | rows without labels |
+    | one subfolder per class | rows with labels; further folders in a class belong to it |
+    | `train`, and `val` or `test` | splits, each with images or with one subfolder per class |
+
+    The images are gray if all are gray, else RGB. Transparency is passed over.
 
     Raises:
-        DataError: there are no images, their sizes differ, one cannot be decoded, or a link leads out.
+        DataError: there are no images, they differ in size or type, or one cannot be decoded or read in two ways.
     """
-    loose = _images_in(folder, folder)
-    subfolders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    groups = {path.name: _images_in(path, folder) for path in subfolders}
-    paths = loose or [path for group in groups.values() for path in group]
-    if not paths:
-        raise DataError(f"{folder}: holds no images. Images are files that end in {', '.join(SUFFIXES)}.")
-    if loose and any(groups.values()):
-        raise DataError(
-            f"{folder}: images lie in the folder itself ({loose[0].name}) and in subfolders too. Put all of "
-            "them into the folder, or each into the subfolder of its class."
+    tree = read_tree(path) if path.is_dir() else Tree({None: {None: [path]}}, ())
+    paths = [image for classes in tree.splits.values() for group in classes.values() for image in group]
+    stack = _Stack(path, paths, options)
+    counts = stack.fill()
+    names = tuple(sorted({name for classes in tree.splits.values() for name in classes if name is not None}))
+    parts = _parts(tree, names, stack.x, counts)
+    return RawData(
+        list(parts.values()),
+        _cuts(parts),
+        class_names=names or None,
+        channels="first",
+        labels_from="the subfolders" if names else None,
+        passed_over=tree.passed_over + stack.phrases(),
+    )
+
+
+def _parts(tree: Tree, names: Sequence[str], x: np.ndarray, counts: Sequence[int]) -> dict[Split | None, RawPart]:
+    """The rows of each split, given the number of rows of each file."""
+    parts: dict[Split | None, RawPart] = {}
+    row = file = 0
+    for split, classes in tree.splits.items():
+        sizes = counts[file : file + sum(map(len, classes.values()))]
+        rows = x[row : row + sum(sizes)]
+        parts[split] = RawPart(rows, _labels(classes, names, sizes))
+        row, file = row + len(rows), file + len(sizes)
+    return parts
+
+
+def _labels(classes: Classes, names: Sequence[str], sizes: Sequence[int]) -> np.ndarray | None:
+    if None in classes:
+        return None
+    per_file = [names.index(name) for name, group in classes.items() if name is not None for _ in group]
+    return np.repeat(per_file, sizes)
+
+
+def _cuts(parts: dict[Split | None, RawPart]) -> splits.Cuts | None:
+    """The test rows of a folder with training and validation rows only: a tenth of the training rows."""
+    if list(parts) != ["train", "validation"] or len(parts["train"].x) < splits.LEAST:
+        return None
+    cuts = splits.shuffled_train(len(parts["train"].x), "")
+    return splits.Cuts(train=cuts.train, validation=(1, splits.ALL), test=cuts.validation)
+
+
+class _Stack:
+    """The array of all rows. It is gray until the first color."""
+
+    x: np.ndarray
+
+    def __init__(self, where: Path, paths: Sequence[Path], options: ReadOptions) -> None:
+        self._where, self._paths = str(where), paths
+        self._frames, self._size = options.frames, options.image_size
+        self._passed: Counter[str] = Counter()
+        self._gray = self._rows = 0
+        self._first: Path | None = None
+
+    def fill(self) -> list[int]:
+        """Read all files; returns the number of rows of each."""
+        total = len(self._paths)
+        if self._frames == "all":
+            total = sum(files.count_frames(path) for path in self._paths)
+        counts = []
+        for path in self._paths:
+            before = self._rows
+            for values in files.read_frames(path, self._frames, self._passed):
+                self._add(values if self._size is None else _resized(values, self._size), path, total)
+            counts.append(self._rows - before)
+        self.x = self.x[: self._rows]
+        return counts
+
+    def phrases(self) -> tuple[str, ...]:
+        """A phrase for each kind of thing that is passed over."""
+        said = {
+            files.FURTHER: "{} after the first",
+            files.TRANSPARENT: "transparency of {}",
+            files.EXIF: "corrupt EXIF data of {}",
+            files.LAYERS: "layers of {}",
+            files.SIZES: "other sizes of {}",
+        }
+        nouns = {files.FURTHER: "page or frame", files.LAYERS: "PSD file", files.SIZES: "icon"}
+        found = [
+            phrase.format(plural(self._passed[key], nouns.get(key, "image")))
+            for key, phrase in said.items()
+            if self._passed[key]
+        ]
+        if self.x.shape[1] == 3 and self._gray:
+            found.append(f"grayness of {plural(self._gray, 'image')} among {self._rows - self._gray} in color")
+        return tuple(found)
+
+    def _add(self, values: np.ndarray, path: Path, total: int) -> None:
+        color = values.ndim == 3
+        if self._first is None:
+            self._first = path
+            self.x = self._allocated(total, 3 if color else 1, values)
+        self._check_alike(values, path)
+        if color and self.x.shape[1] == 1:
+            gray = self.x[: self._rows]
+            self.x = self._allocated(total, 3, values)
+            self.x[: self._rows] = gray
+        self._gray += not color
+        self.x[self._rows] = values.transpose(2, 0, 1) if color else values
+        self._rows += 1
+
+    def _allocated(self, total: int, channels: int, values: np.ndarray) -> np.ndarray:
+        shape = (total, channels, *values.shape[:2])
+        size = check_declared(shape, values.itemsize, self._where)
+        if self._size is None:
+            check_unfolding(size, sum(path.stat().st_size for path in self._paths), self._where)
+        return np.empty(shape, values.dtype)
+
+    def _check_alike(self, values: np.ndarray, path: Path) -> None:
+        if values.shape[:2] != self.x.shape[2:]:
+            raise self._sizes_differ(values.shape[:2], path)
+        if values.dtype != self.x.dtype:
+            raise DataError(
+                f"{self._where}: {self._first} has {TYPES[self.x.dtype.name]}, {path} has {TYPES[values.dtype.name]}. "
+                "All images must have one type: convert them first, or remove the others."
+            )
+
+    def _sizes_differ(self, other: tuple[int, ...], path: Path) -> DataError:
+        """The error that lists all sizes."""
+        assert self._first is not None
+        found: dict[tuple[int, ...], list[Path]] = {self.x.shape[2:]: [], other: []}
+        for image in self._paths:
+            found.setdefault(files.upright_size(image), []).append(image)
+        examples = {self.x.shape[2:]: self._first, other: path}
+        listed = [
+            f"{list(size)} ({examples.get(size, group[0] if group else path).name}"
+            + (f" and {len(group) - 1} more)" if len(group) > 1 else ")")
+            for size, group in list(found.items())[:MOST_SIZES]
+        ]
+        height, width = self.x.shape[2:]
+        return DataError(
+            f"{self._where}: the images have {len(found)} different sizes (height, width): {', '.join(listed)}"
+            f"{', ...' if len(found) > MOST_SIZES else ''}. All rows need one size: give for example "
+            f"data.image_size=[{height},{width}] to resize them, or remove the others."
         )
-    if loose:
-        return RawData([RawPart(_decode(paths, folder))], channels="first")
-    for name, group in groups.items():
-        if not group:
-            raise DataError(f"{folder}: the subfolder {name!r} holds no images. Remove it, or fill it.")
-    check_names(tuple(groups), str(folder))
-    labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups.values()])
-    part = RawPart(_decode(paths, folder), labels)
-    return RawData([part], class_names=tuple(groups), channels="first", labels_from="the subfolders")
 
 
-def _images_in(folder: Path, root: Path) -> list[Path]:
-    found = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
-    paths = sorted(path for path in found if not path.is_dir())
-    for path in [folder, *paths]:
-        if leads_out(path, root):
-            raise DataError(f"{path}: is a link that leads out of {root}. Copy what it points to into the folder.")
-    for path in paths:
-        if not path.is_file():
-            raise DataError(f"{path}: is not a file, or a link to one. Remove it.")
-    return paths
-
-
-def _decode(paths: Sequence[Path], folder: Path) -> np.ndarray:
-    (width, height), mode = _common_form(paths)
-    channels = 1 if mode == "L" else 3
-    shape = (len(paths), channels, height, width)
-    size = check_declared(shape, 1, str(folder))
-    check_unfolding(size, sum(path.stat().st_size for path in paths), str(folder))
-    x = np.empty(shape, np.uint8)
-    for row, path in enumerate(paths):
-        with _opened(path) as image:
-            x[row] = np.asarray(image.convert(mode)).reshape(height, width, channels).transpose(2, 0, 1)
-    return x
-
-
-def _common_form(paths: Sequence[Path]) -> tuple[tuple[int, int], str]:
-    forms = [_form(path) for path in paths]
-    size = forms[0][0]
-    for path, (other, _) in zip(paths, forms, strict=True):
-        if other != size:
-            raise DataError(
-                f"{paths[0]} is {size[0]}x{size[1]} pixels, {path} is {other[0]}x{other[1]}. All images must "
-                "have the same size; resize them first."
-            )
-    return size, "L" if all(mode in GRAY for _, mode in forms) else "RGB"
-
-
-def _form(path: Path) -> tuple[tuple[int, int], str]:
-    with _opened(path) as image:
-        if image.mode in DEEP:
-            raise DataError(
-                f"{path}: has more than 8 bits per channel (mode {image.mode}). Convert it, or give all "
-                "images as one array in a .npy file."
-            )
-        return image.size, image.mode
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image]:
+def _resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image of this height and width. Pixels are averaged (antialiased), so the values keep their range."""
     from PIL import Image
 
-    try:
-        # an image of absurd size is refused, where Pillow would only warn
-        with (
-            warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
-            Image.open(path, formats=FORMATS) as image,
-        ):
-            yield image
-    except (DataError, MemoryError):
-        raise
-    except Exception as error:  # decoders fail in many ways on broken files
-        why = str(error) or type(error).__name__
-        raise DataError(f"{path}: cannot be decoded as an image: {why}. Replace or remove it.") from error
+    if values.shape[:2] == size:
+        return values
+    wanted = size[::-1]
+    if values.dtype == np.uint8:
+        return np.asarray(Image.fromarray(np.ascontiguousarray(values)).resize(wanted, Image.Resampling.BILINEAR))
+    planes = values[..., None] if values.ndim == 2 else values
+    resized = [
+        np.asarray(Image.fromarray(planes[..., i].astype(np.float32)).resize(wanted, Image.Resampling.BILINEAR))
+        for i in range(planes.shape[-1])
+    ]
+    stacked = resized[0] if values.ndim == 2 else np.stack(resized, axis=-1)
+    return stacked if values.dtype == np.float32 else np.rint(stacked).astype(values.dtype)
