@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -79,11 +80,14 @@ def is_signed_byte(image: ImageFile) -> bool:
     return image.format == "TIFF" and image.mode == "L" and _tag(image, SIGN, (1,))[0] == 2
 
 
-def stack_declared(image: ImageFile) -> int:
-    """The number of pictures that ImageJ declares. Of a large stack, only the first has a page."""
-    description = _tag(image, DESCRIPTION, "") if image.format == "TIFF" else ""
-    found = re.match(r"ImageJ=.*?^images=(\d{1,9})$", str(description), re.DOTALL | re.MULTILINE)
-    return int(found[1]) if found else 1
+def pictures_declared(image: ImageFile) -> int:
+    """The number of pictures that ImageJ or tifffile declare. Of a large stack, only the first may have a page."""
+    text = str(_tag(image, DESCRIPTION, "")) if image.format == "TIFF" else ""
+    if found := re.match(r"ImageJ=.*?^images=(\d{1,9})$", text, re.DOTALL | re.MULTILINE):
+        return int(found[1])
+    if (found := re.match(r'\{"shape": \[([\d, ]{1,99})\]', text)) and '"truncated": true' in text:
+        return prod(map(int, found[1].split(","))) // (prod(image.size) * _tag(image, SAMPLES, 1))
+    return 1
 
 
 def _tag(image: ImageFile, number: int, default: Any) -> Any:
@@ -96,7 +100,7 @@ def _raw_mode(tile: Any) -> str:
 
 
 def _set_raw_modes(image: ImageFile, modes: list[str]) -> None:
-    tiles = []
+    tiles: list[Any] = []
     for tile, mode in zip(image.tile, modes, strict=True):
         args = (mode, *tile[3][1:]) if isinstance(tile[3], tuple) else mode
         tiles.append(tile._replace(args=args) if hasattr(tile, "_replace") else (*tile[:3], args))

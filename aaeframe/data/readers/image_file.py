@@ -28,7 +28,7 @@ FORMATS: Final = (
 # fmt: on
 """Pillow's names of the formats. Pillow detects a format by a file's first bytes, not by its name.
 
-Left out are formats that run another program (EPS, WMF), that hold a file of any format (IPTC, FPX, MIC), or that Pillow
+Left out are formats that run another program (EPS, WMF), hold a file of any format (IPTC, FPX, MIC), or that Pillow
 recognizes but does not decode (BUFR, GRIB, HDF5, MPEG)."""
 
 GRAY: Final = ("1", "L", "LA", "La")
@@ -87,7 +87,7 @@ def read_frames(path: Path, frames: Frames | None, passed: Counter[str]) -> Iter
 @contextmanager
 def opened(path: Path) -> Iterator[ImageFile]:
     """An image file. DataError if it fails to open, or if the code in the block fails to decode it."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         # an image of absurd size is refused, where Pillow would only warn
@@ -98,9 +98,17 @@ def opened(path: Path) -> Iterator[ImageFile]:
             yield image
     except (DataError, MemoryError):
         raise
+    except UnidentifiedImageError as error:
+        why = "its channels, bits and layout are no supported TIFF" if _is_tiff(path) else str(error)
+        raise DataError(f"{path}: cannot be decoded as an image: {why}. Replace or remove it.") from error
     except Exception as error:  # decoders fail in many ways on broken files
         why = str(error) or type(error).__name__
         raise DataError(f"{path}: cannot be decoded as an image: {why}. Replace or remove it.") from error
+
+
+def _is_tiff(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) in (b"II", b"MM")
 
 
 @cache
@@ -124,11 +132,11 @@ def _check_frames(count: int, frames: Frames | None, image: ImageFile, path: Pat
             f"{path}: has {count} pages or frames. Give data.frames=all to read each as a row, or data.frames=first "
             "to read only the first."
         )
-    declared = image_depth.stack_declared(image)
+    declared = image_depth.pictures_declared(image)
     if declared > count and frames != "first":
         raise DataError(
-            f"{path}: ImageJ declares {declared} pictures in it, and {count} can be read. Save it as a TIFF with one "
-            "page per picture, or give data.frames=first to read only the first."
+            f"{path}: its description declares {declared} pictures, and it has {count} pages. Save it as a TIFF with "
+            "one page per picture, or give data.frames=first to read only the first."
         )
 
 
