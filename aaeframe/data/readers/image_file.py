@@ -90,19 +90,20 @@ def opened(path: Path) -> Iterator[ImageFile]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        # an image of absurd size is refused, where Pillow would only warn
-        with (
-            warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
-            Image.open(path, formats=_formats()) as image,
-        ):
-            yield image
+        # an opened file, because Pillow maps a path, and then misreads a TIFF that is turned
+        with warnings.catch_warnings(), path.open("rb") as file:
+            # an image of absurd size is refused, where Pillow would only warn
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.filterwarnings("ignore", "Corrupt EXIF", UserWarning)  # counted when it is used
+            with Image.open(file, formats=_formats()) as image:
+                yield image
     except (DataError, MemoryError):
         raise
-    except UnidentifiedImageError as error:
-        why = "its channels, bits and layout are no supported TIFF" if _is_tiff(path) else str(error)
-        raise DataError(f"{path}: cannot be decoded as an image: {why}. Replace or remove it.") from error
     except Exception as error:  # decoders fail in many ways on broken files
         why = str(error) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):
+            of_tiff = "it is broken, or a TIFF of channels, bits and layout that are not read"
+            why = of_tiff if _is_tiff(path) else "its content is of no image format that is read"
         raise DataError(f"{path}: cannot be decoded as an image: {why}. Replace or remove it.") from error
 
 
@@ -191,9 +192,14 @@ def _bytes(image: ImageFile) -> tuple[np.ndarray, bool]:
 
 def _orientation(image: ImageFile, passed: Counter[str]) -> int:
     """The EXIF orientation, 1 to 8. Of a TIFF, Pillow has applied it."""
+    from PIL.Image import Exif
+
     try:
         with warnings.catch_warnings(action="error"):  # of corrupt EXIF data
-            value = image.getexif().get(ORIENTATION, 1)
+            exif = Exif()
+            if content := image.info.get("exif"):
+                exif.load(content)
+            value = exif.get(ORIENTATION) or image.getexif().get(ORIENTATION, 1)
     except Exception:  # such data is broken in many ways
         passed[EXIF] += 1
         return 1

@@ -123,13 +123,13 @@ class _Stack:
     def phrases(self) -> tuple[str, ...]:
         """A phrase for each kind of thing that is passed over."""
         said = {
-            files.FURTHER: "{} after the first",
+            files.FURTHER: "{} after the first of a file",
             files.TRANSPARENT: "transparency of {}",
             files.EXIF: "corrupt EXIF data of {}",
             files.LAYERS: "layers of {}",
             files.SIZES: "other sizes of {}",
         }
-        nouns = {files.FURTHER: "page or frame", files.LAYERS: "PSD file", files.SIZES: "icon"}
+        nouns = {files.FURTHER: "frame", files.LAYERS: "PSD file", files.SIZES: "icon"}
         found = [
             phrase.format(plural(self._passed[key], nouns.get(key, "image")))
             for key, phrase in said.items()
