@@ -54,8 +54,10 @@ def load_deep(image: ImageFile, again: ImageFile) -> np.ndarray:
     modes = [_color_mode(image, tile) for tile in image.tile]
     _set_raw_modes(image, modes)
     _set_raw_modes(again, [_other_order(mode) for mode in modes])
-    high, low = np.asarray(image), np.asarray(again)
-    return high.astype(np.uint16) << 8 | low
+    values = np.asarray(image).astype(np.uint16)
+    values <<= 8  # in place, for large images
+    values |= np.asarray(again)
+    return values
 
 
 def load_gray(image: ImageFile, path: Path) -> np.ndarray:
@@ -155,7 +157,7 @@ def _check_tiff(image: ImageFile, path: Path) -> None:
 
 
 def _cut(image: ImageFile, path: Path) -> str | None:
-    """What Pillow would cut of an image, as far as its header says."""
+    """The bits that Pillow would cut from an image, as far as its header says; None if it keeps all."""
     tile = image.tile[0] if image.tile else None
     args = tile[3] if tile is not None and isinstance(tile[3], tuple) else ()
     if image.format == "PPM" and image.mode == "RGB" and len(args) > 1 and args[1] > 255:

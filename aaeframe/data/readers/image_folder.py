@@ -25,7 +25,7 @@ SUFFIXES: Final = frozenset({
 """The suffixes of the formats that Pillow decodes itself."""
 
 USUAL: Final = ".png, .jpg, .tif, .bmp, .gif, .webp or another suffix of Pillow's"
-"""How messages name the suffixes."""
+"""The suffixes in messages."""
 
 Split: TypeAlias = Literal["train", "validation", "test"]
 
@@ -62,7 +62,7 @@ class Node:
     """The folders in it that hold images at any depth, by name."""
 
     def all_images(self) -> Iterator[Path]:
-        """Those of the folder, then those of each folder in it, by name."""
+        """The images of the folder, then those of each folder in it, by name."""
         yield from self.images
         for folder in self.folders.values():
             yield from folder.all_images()

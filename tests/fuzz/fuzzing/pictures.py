@@ -23,20 +23,47 @@ def _saved(form: str, mode: str = "RGB") -> bytes:
     return stream.getvalue()
 
 
-GENUINE = (
-    *(_saved(form) for form in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "ICO", "TGA", "PCX", "EPS")),
-    *(_saved("PNG", mode) for mode in ("L", "LA", "P", "1", "RGBA")),
-    _saved("TIFF", "F"),
-    _saved("TIFF", "I"),
-)
-
-
 def _png(width: int, height: int, depth: int, color: int, rows: bytes) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def _pages(form: str) -> bytes:
+    stream, page = io.BytesIO(), Image.fromarray(PIXELS)
+    page.save(stream, form, save_all=True, append_images=[Image.fromarray(255 - PIXELS)] * 2)
+    return stream.getvalue()
+
+
+def _deep_tiff() -> bytes:
+    """A TIFF whose header is changed from 12 x 4 gray pixels of 8 bits to 2 x 4 pixels of three times 16."""
+    stream = io.BytesIO()
+    Image.fromarray(np.resize(PIXELS, (4, 12))).save(stream, "TIFF")
+    content = bytearray(stream.getvalue())
+    values = {256: 2, 258: 16, 262: 2, 277: 3}
+    (start,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, start)
+    for at in range(start + 2, start + 2 + 12 * count, 12):
+        (number,) = struct.unpack_from("<H", content, at)
+        if number in values:
+            struct.pack_into("<H", content, at + 8, values[number])
+    return bytes(content)
+
+
+GENUINE = (
+    *(_saved(form) for form in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "ICO", "TGA", "PCX", "EPS")),
+    *(_saved("PNG", mode) for mode in ("L", "LA", "P", "1", "RGBA")),
+    _saved("TIFF", "F"),
+    _saved("TIFF", "I"),
+    *(_saved(form) for form in ("SGI", "DDS", "JPEG2000", "QOI")),
+    _png(5, 4, 16, 2, b"".join(b"\4" + bytes(range(30)) for _ in range(4))),
+    _png(5, 4, 16, 4, b"".join(b"\1" + bytes(range(20)) for _ in range(4))),
+    _pages("TIFF"),
+    _pages("GIF"),
+    _deep_tiff(),
+)
 
 
 def _resized(content: bytes, width: int, height: int) -> bytes:
@@ -66,7 +93,7 @@ _alike = st.builds(
     st.sampled_from([1, 9, 10, 12]),
 )
 _loose = st.lists(_entries, max_size=4) | _alike | st.builds(list.__add__, _alike, st.lists(_entries, max_size=2))
-_folders = st.sampled_from([b"cat", b"dog", b"\xff\xfe", b".hidden", b"e\xcc\x81", b"a.png"])
+_folders = st.sampled_from([b"cat", b"dog", b"\xff\xfe", b".hidden", b"e\xcc\x81", b"a.png", b"train", b"Test", b"val"])
 _sound = st.builds(
     lambda content, count: [(b"%03d.png" % i, "file", content) for i in range(count)],
     st.sampled_from(GENUINE[:6]),

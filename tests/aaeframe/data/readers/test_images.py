@@ -53,7 +53,7 @@ def test_a_palette_is_gray_if_its_colors_are(tmp_path, suffix):
 
 def test_a_palette_with_colors_is_rgb(tmp_path):
     for i in range(12):
-        picture = Image.fromarray(np.arange(30, dtype=np.uint8).reshape(6, 5) % 3, "P")
+        picture = Image.fromarray(np.arange(30, dtype=np.uint8).reshape(6, 5) % 3)
         picture.putpalette([255, 0, 0, 0, 255, 0, 1, 2, 3])
         picture.save(tmp_path / f"{i:03d}.png")
     row = load(tmp_path).train.data[0]
@@ -318,9 +318,9 @@ def test_the_other_sizes_of_an_icon_are_counted(tmp_path):
     assert read(tmp_path).passed_over == ("other sizes of 1 icon",)
 
 
-@pytest.mark.parametrize("mode", ["CMYK", "YCbCr"])
-def test_other_colors_become_rgb(tmp_path, mode):
-    Image.new("RGB", (16, 16), (200, 100, 50)).convert(mode).save(tmp_path / "a.tif")
+@pytest.mark.parametrize(("mode", "suffix"), [("CMYK", ".tif"), ("CMYK", ".jpg"), ("YCbCr", ".jpg")])
+def test_other_colors_become_rgb(tmp_path, mode, suffix):
+    Image.new("RGB", (16, 16), (200, 100, 50)).convert(mode).save(tmp_path / f"a{suffix}")
     x = read(tmp_path).parts[0].x
     assert np.abs(x[0].mean((1, 2)) - [200, 100, 50]).max() < 4
 
