@@ -38,17 +38,18 @@ def _pages(form: str) -> bytes:
 
 
 def _deep_tiff() -> bytes:
-    """A TIFF whose header is changed from 12 x 4 gray pixels of 8 bits to 2 x 4 pixels of three times 16."""
+    """A TIFF whose header is changed from 4 pixels a line, three times 8 bits, to 2 of three times 16 bits."""
     stream = io.BytesIO()
-    Image.fromarray(np.resize(PIXELS, (4, 12))).save(stream, "TIFF")
+    Image.fromarray(PIXELS[:, :4]).save(stream, "TIFF")
     content = bytearray(stream.getvalue())
-    values = {256: 2, 258: 16, 262: 2, 277: 3}
     (start,) = struct.unpack_from("<I", content, 4)
     (count,) = struct.unpack_from("<H", content, start)
     for at in range(start + 2, start + 2 + 12 * count, 12):
-        (number,) = struct.unpack_from("<H", content, at)
-        if number in values:
-            struct.pack_into("<H", content, at + 8, values[number])
+        number, _, _, value = struct.unpack_from("<HHII", content, at)
+        if number == 256:
+            struct.pack_into("<I", content, at + 8, 2)
+        elif number == 258:
+            struct.pack_into("<3H", content, value, 16, 16, 16)
     return bytes(content)
 
 
