@@ -103,7 +103,8 @@ class _Stack:
         self._where, self._paths = str(where), paths
         self._frames, self._size = options.frames, options.image_size
         self._passed: Counter[str] = Counter()
-        self._gray = self._rows = 0
+        self._packed = sum(path.stat().st_size for path in paths)
+        self._gray = self._rows = self._unfolded = 0
         self._first: Path | None = None
 
     def fill(self) -> list[int]:
@@ -115,6 +116,8 @@ class _Stack:
         for path in self._paths:
             before = self._rows
             for values in files.read_frames(path, self._frames, self._passed):
+                self._unfolded += values.nbytes
+                check_unfolding(self._unfolded, self._packed, self._where)  # resized ones are not in the array's size
                 self._add(values if self._size is None else _resized(values, self._size), path, total)
             counts.append(self._rows - before)
         self.x = self.x[: self._rows]
@@ -156,8 +159,7 @@ class _Stack:
     def _allocated(self, total: int, channels: int, values: np.ndarray) -> np.ndarray:
         shape = (total, channels, *values.shape[:2])
         size = check_declared(shape, values.itemsize, self._where)
-        if self._size is None:
-            check_unfolding(size, sum(path.stat().st_size for path in self._paths), self._where)
+        check_unfolding(size, self._packed, self._where)
         return np.empty(shape, values.dtype)
 
     def _check_alike(self, values: np.ndarray, path: Path) -> None:

@@ -188,6 +188,13 @@ def test_images_that_unfold_to_gigabytes_are_refused_before_they_do(tmp_path, mo
         load(fill(tmp_path / "a", np.zeros((10, 2000, 2000), np.uint8)))
 
 
+def test_resized_images_may_not_unfold_to_gigabytes_either(tmp_path, monkeypatch):
+    folder = fill(tmp_path / "a", np.zeros((10, 2000, 2000), np.uint8))
+    monkeypatch.setattr(limits, "GENEROUS", 2**20)
+    with pytest.raises(DataError, match=r"over 500 times the \d+,\d+ bytes"):
+        load(folder, image_size=(4, 4))
+
+
 @pytest.mark.parametrize("form", ["PPM", "TGA", "PCX", "SGI", "DDS", "JPEG2000"])
 def test_formats_that_pillow_decodes_are_read(tmp_path, form):
     suffix = {"JPEG2000": ".Jp2"}.get(form, f".{form}")
