@@ -58,7 +58,8 @@ def upright_size(path: Path) -> tuple[int, int]:
     """Height and width of the first frame, as far as the header tells."""
     with opened(path) as image:
         width, height = image.size
-        turned = image.format == "JPEG" and _orientation(image, Counter()) > 4
+        # of PNG this needs its pixels; of TIFF the size is upright already
+        turned = image.format in ("JPEG", "MPO", "WEBP", "AVIF") and _orientation(image, Counter()) > 4
         return (width, height) if turned else (height, width)
 
 

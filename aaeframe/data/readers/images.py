@@ -82,8 +82,8 @@ def _parts(tree: Tree, names: Sequence[str], x: np.ndarray, counts: Sequence[int
 def _labels(classes: Classes, names: Sequence[str], sizes: Sequence[int]) -> np.ndarray | None:
     if None in classes:
         return None
-    per_file = [names.index(name) for name, group in classes.items() if name is not None for _ in group]
-    return np.repeat(per_file, sizes)
+    per_class = [names.index(name) for name in classes if name is not None]
+    return np.repeat(np.repeat(per_class, [len(group) for group in classes.values()]), sizes)
 
 
 def _cuts(parts: dict[Split | None, RawPart]) -> splits.Cuts | None:
@@ -139,7 +139,7 @@ class _Stack:
             if self._passed[key]
         ]
         if self.x.shape[1] == 3 and self._gray:
-            found.append(f"grayness of {plural(self._gray, 'image')} among {self._rows - self._gray} in color")
+            found.append(f"lack of color in {self._gray} of {plural(self._rows, 'image')}")
         return tuple(found)
 
     def _add(self, values: np.ndarray, path: Path, total: int) -> None:
@@ -159,7 +159,8 @@ class _Stack:
     def _allocated(self, total: int, channels: int, values: np.ndarray) -> np.ndarray:
         shape = (total, channels, *values.shape[:2])
         size = check_declared(shape, values.itemsize, self._where)
-        check_unfolding(size, self._packed, self._where)
+        if self._size is None:
+            check_unfolding(size, self._packed, self._where)
         return np.empty(shape, values.dtype)
 
     def _check_alike(self, values: np.ndarray, path: Path) -> None:
@@ -206,4 +207,7 @@ def _resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         for i in range(planes.shape[-1])
     ]
     stacked = resized[0] if values.ndim == 2 else np.stack(resized, axis=-1)
-    return stacked if values.dtype == np.float32 else np.rint(stacked).astype(values.dtype)
+    if values.dtype == np.float32:
+        return stacked
+    bounds = np.iinfo(values.dtype)  # float32 rounds large integers out of them
+    return np.clip(np.rint(stacked.astype(np.float64)), bounds.min, bounds.max).astype(values.dtype)

@@ -73,7 +73,7 @@ def test_one_color_image_makes_all_of_them_rgb(tmp_path):
     assert data.spec.shape == (3, 6, 5)
     np.testing.assert_array_equal(data.train.data[0], np.stack([GRAY[0]] * 3))
     np.testing.assert_array_equal(data.train.data[20], COLOR[0].transpose(2, 0, 1))
-    assert read(folder).passed_over == ("grayness of 20 images among 1 in color",)
+    assert read(folder).passed_over == ("lack of color in 20 of 21 images",)
 
 
 def test_transparency_is_passed_over_and_counted(tmp_path):
@@ -141,6 +141,11 @@ def test_every_type_keeps_its_range_when_resized(tmp_path, dtype):
     x = read(tmp_path, image_size=(3, 2)).parts[0].x
     assert x.dtype == dtype
     np.testing.assert_array_equal(x, np.full((1, 1, 3, 2), 200))
+
+
+def test_the_largest_integers_stay_when_resized(tmp_path):
+    Image.fromarray(np.full((6, 6), 2**31 - 1, np.int32)).save(tmp_path / "a.tif")
+    assert (read(tmp_path, image_size=(3, 2)).parts[0].x == 2**31 - 1).all()
 
 
 def test_an_image_of_the_wanted_size_is_not_changed(tmp_path):
