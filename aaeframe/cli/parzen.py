@@ -54,7 +54,7 @@ def parzen(
 
     bandwidths = _checked(bandwidth, validation)
     parts = {"samples": samples, "test": test} | ({} if validation is None else {"validation": validation})
-    rows = {name: load_rows(str(path))[0] for name, path in parts.items()}
+    rows = {name: load_rows(str(path)).rows for name, path in parts.items()}
     _require_alike(rows)
     found = _estimate(rows, bandwidths)
     if out is not None:

@@ -175,7 +175,8 @@ def _rows(
     if data is None and label_key is not None:
         raise ConfigError("--label-key names the labels of --data, which is not given; leave it out")
     if data is not None and split in (None, Part.all):
-        return datasets.load_rows(data, label_key=label_key)
+        found = run.new_rows(data, label_key=label_key)
+        return found.rows, found.class_names
     dataset = run.dataset() if data is None else datasets.load(data, label_key=label_key)
     return dataset.split(split or Part.test), dataset.class_names
 

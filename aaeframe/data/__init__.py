@@ -2,7 +2,7 @@
 
     data = load("digits")
     data = load("faces.npz")
-    rows, class_names = load_rows("new.npy")
+    rows = load_rows("new.npy").rows
     points = load_table("points.csv")
     data = from_arrays(x, labels)
     data.train.rows(np.array([3, 1, 4]))
@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from aaeframe.configuration.reading import NAMES
 from aaeframe.data.assemble import from_arrays
-from aaeframe.data.dataset import Dataset, Split
+from aaeframe.data.dataset import AllRows, Dataset, Split
 from aaeframe.data.few_labels import labeled_subset
 from aaeframe.data.read import load, load_rows, load_table
 
-__all__ = ["NAMES", "Dataset", "Split", "from_arrays", "labeled_subset", "load", "load_rows", "load_table"]
+__all__ = ["NAMES", "AllRows", "Dataset", "Split", "from_arrays", "labeled_subset", "load", "load_rows", "load_table"]

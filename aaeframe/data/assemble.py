@@ -12,7 +12,7 @@ import torch
 from aaeframe.configuration.reading import ReadOptions, read_options
 from aaeframe.data import splits
 from aaeframe.data.classes import as_classes
-from aaeframe.data.dataset import Dataset, Reading, Split, joined
+from aaeframe.data.dataset import AllRows, Dataset, Reading, Split, joined
 from aaeframe.data.layout import as_rows, settle
 from aaeframe.data.raw import Channels, RawData, RawPart
 from aaeframe.data.scaling import fit
@@ -91,13 +91,17 @@ def assemble(name: str, raw: RawData, options: ReadOptions = DEFAULTS, *, spec: 
     )
 
 
-def gather(name: str, raw: RawData, options: ReadOptions = DEFAULTS) -> tuple[Split, tuple[str, ...] | None]:
-    """Check the parts as `assemble` does and concatenate them; returns the rows and the class names."""
+def gather(name: str, raw: RawData, options: ReadOptions = DEFAULTS, means: np.ndarray | None = None) -> AllRows:
+    """Check the parts as `assemble` does and concatenate them.
+
+    `means` (D,) are filled in for missing values, if the options ask for it: by default those of the rows themselves.
+    """
     if options.missing == "mean":
-        raw = _filled(raw, column_means(raw.parts[0].x, name))
+        raw = _filled(raw, column_means(raw.parts[0].x, name) if means is None else means)
     whole, class_names = _checked(name, raw, options)
     x = whole[0].data if len(whole) == 1 else np.concatenate([it.data for it in whole])
-    return Split(x, None, joined([it.labels for it in whole]), joined([it.ids for it in whole])), class_names
+    rows = Split(x, None, joined([it.labels for it in whole]), joined([it.ids for it in whole]))
+    return AllRows(rows, class_names, raw.columns, Reading(str(x.dtype), "", raw.labels_from, raw.passed_over))
 
 
 def _checked(name: str, raw: RawData, options: ReadOptions) -> tuple[list[Split], tuple[str, ...] | None]:

@@ -38,6 +38,11 @@ def as_classes(
     if not known.any():
         return [None] * len(labels), None
     values, found = np.unique(together[known], return_inverse=True)
+    if not known.all() and values.tolist() == [1]:
+        raise DataError(
+            f"{where}: the labels are -1 and 1: either two classes, or one class and rows without a label. Write the "
+            "classes as 0 and 1, or as texts."
+        )
     index = np.full(len(together), UNLABELED, np.int64)
     index[known] = found
     if len(values) > MOST_CLASSES:

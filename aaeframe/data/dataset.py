@@ -133,6 +133,16 @@ class Dataset:
         return Split(self.train.data, rows[order], sorted_labels, sorted_ids)
 
 
+@dataclass(frozen=True, eq=False)
+class AllRows:
+    """All rows of a source, without splits."""
+
+    rows: Split
+    class_names: tuple[str, ...] | None = None
+    columns: tuple[str, ...] | None = None
+    reading: Reading = Reading()
+
+
 def joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
     """The arrays of all parts, one after another; None if a part has none."""
     known = [part for part in parts if part is not None]

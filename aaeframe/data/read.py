@@ -13,7 +13,7 @@ import numpy as np
 from aaeframe.configuration.reading import NAMES, ReadOptions, read_options
 from aaeframe.data.assemble import assemble, gather
 from aaeframe.data.catalogue import LOADERS
-from aaeframe.data.dataset import Dataset, Split
+from aaeframe.data.dataset import AllRows, Dataset
 from aaeframe.data.raw import RawData
 from aaeframe.data.readers import csv as tables
 from aaeframe.data.readers import idx, images, mat, npy
@@ -67,19 +67,30 @@ def load(source: str | Path, options: ReadOptions | None = None, **given: Any) -
 
 
 def load_rows(
-    source: str | Path, options: ReadOptions | None = None, **given: Any
-) -> tuple[Split, tuple[str, ...] | None]:
-    """All rows of a source in their order, and the names of the classes of their labels.
+    source: str | Path, options: ReadOptions | None = None, *, means: np.ndarray | None = None, **given: Any
+) -> AllRows:
+    """All rows of a source in their order, with the names of classes and columns.
 
     Accepts what `load` accepts, but does not split: one row is enough. Classes are numbered within this source: they
-    are not comparable with those of another source that has more classes.
+    are not comparable with those of another source that has more classes. With `missing="mean"`, `means` (D,) are
+    filled in; by default those of the rows themselves.
     """
     options = options or read_options(**given)
     if _is_name(source, options):
         dataset = LOADERS[str(source)]()
-        return dataset.split("all"), dataset.class_names
+        return AllRows(dataset.split("all"), dataset.class_names, dataset.columns, dataset.reading)
     with _readable(source):
-        return gather(str(source), _read(source, options), options)
+        return gather(str(source), _read(source, options), options, means)
+
+
+def usable(source: str | Path, options: ReadOptions) -> ReadOptions:
+    """Those of the options that the format of a source uses, without the ones for splits and scale."""
+    if isinstance(source, str) and source in NAMES:
+        return ReadOptions()
+    path = Path(source).expanduser()
+    _check_there(path, str(source))
+    uses = reader_of(path).uses
+    return ReadOptions(**{name: value for name, value in options.given.items() if name in uses})
 
 
 def load_table(path: str | Path) -> np.ndarray:
@@ -98,7 +109,7 @@ def load_table(path: str | Path) -> np.ndarray:
         found = (
             tables.read(file, ReadOptions(), find_labels=False) if reader == CSV else reader.read(file, ReadOptions())
         )
-        rows, _ = gather(str(path), found)
+        rows = gather(str(path), found).rows
         if len(rows.shape) != 1:
             raise DataError(f"{path}: has rows of shape {rows.shape}. A table is (rows, columns): flatten each row.")
         return rows.array().astype(np.float32, copy=False)

@@ -40,6 +40,8 @@ def fit(train: Split, stored: np.dtype, asked: Scale | None, where: str) -> tupl
     if asked == "none":
         zero, one = torch.zeros(()), torch.ones(())
         return DataSpec(torch.Size(train.shape), constraints.real, zero, one), "left as it is, as asked"
+    if asked == "pixels" and stored == np.uint8:
+        return pixels(train.shape, 255.0), "pixels within 0..255, as asked"
     found = value_range(train)
     if isinstance(asked, tuple):
         return _between(train, found, *asked, where)
@@ -68,11 +70,11 @@ def _integers(train: Split, found: Range, stored: np.dtype) -> tuple[DataSpec, s
             train.shape, float(kind.max), black
         ), f"pixels within {black:g}..{kind.max}, the range of {stored}"
     white = found.high if found.high > found.low else found.low + 1
-    return (
-        pixels(train.shape, white, found.low),
-        f"pixels within {found.low:g}..{white:g}, the range of the training rows, which lies in the lower half of "
-        f"{stored}; data.scale=pixels takes that of the type",
+    why = (
+        f"pixels within {found.low:g}..{white:g}, the range of the training rows, in the lower half of {stored}; "
+        "data.scale=pixels uses the range of the type"
     )
+    return pixels(train.shape, white, found.low), why
 
 
 def _pixels_of(train: Split, stored: np.dtype, found: Range, where: str) -> tuple[DataSpec, str]:

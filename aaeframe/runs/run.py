@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from aaeframe.configuration.changes import changes
 from aaeframe.configuration.resolve import resolve_stored
 from aaeframe.configuration.schema import Config
 from aaeframe.configuration.unused import PYTHON
-from aaeframe.data import Dataset
+from aaeframe.data import AllRows, Dataset
 from aaeframe.data.identity import changes as changes_of_data
 from aaeframe.data.identity import identity
 from aaeframe.errors import DataError, RunError
@@ -33,6 +33,7 @@ from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Prog
 from aaeframe.evaluation.resumable import Keep
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.protocols import ClassMetric, Code, Needs, Prior, SupportsLabels
+from aaeframe.runs.new_data import load_new, with_classes
 from aaeframe.seeds import stream
 from aaeframe.storage.checkpoint import Checkpoint, newest_or_raise
 from aaeframe.storage.checkpoint_state import check_state
@@ -111,6 +112,19 @@ class Run:
                 "--data-changed"
             )
         return dataset
+
+    def new_rows(self, source: str | Path, *, label_key: str | None = None, ids: str | None = None) -> AllRows:
+        """All rows of a source that the run has not seen, read as its training data was: see `load_new`."""
+        means = self.model.mean.cpu().numpy()
+        return load_new(source, self.config, self.data, means, label_key=label_key, ids=ids)
+
+    def unseen(self, source: str | Path, *, label_key: str | None = None) -> Dataset:
+        """The data of the training, with all rows of another source, never seen, as its test rows."""
+        known = self.dataset()
+        rows = with_classes(self.new_rows(source, label_key=label_key), known.class_names, str(source))
+        if rows.shape != known.test.shape:
+            raise DataError(f"{source}: has rows of shape {rows.shape}, but the run is of rows {known.test.shape}")
+        return replace(known, name=str(source), test=rows)
 
     def evaluate(self, dataset: Dataset | None = None, *, split: str = "test") -> dict[str, Any]:
         """Match, reconstruction and classes on a split: see `aaeframe.evaluation.evaluate`. Adds the step and

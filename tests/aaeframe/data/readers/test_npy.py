@@ -164,7 +164,7 @@ def test_data_larger_than_memory_is_not_read_when_it_is_loaded(tmp_path):
         stream.seek(1000 * row, 1)
         stream.write(b"\x07")
         stream.truncate(len(header) + 1100 * row)  # 17 GiB of which the disk holds a page or two
-    data = load(tmp_path / "x.npy")
+    data = load(tmp_path / "x.npy", scale="pixels")
     parts = (data.train, data.validation, data.test)
     assert sum(split.nbytes for split in parts) == 1100 * row
     split, where = next((s, np.flatnonzero(s.index == 1000)) for s in parts if 1000 in s.index)

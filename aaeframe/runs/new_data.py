@@ -1,0 +1,102 @@
+"""Rows that a run has not seen: read as its training data was, and brought to its columns and classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aaeframe.configuration.reading import ReadOptions
+from aaeframe.configuration.schema import Config
+from aaeframe.data import AllRows, Split, load_rows
+from aaeframe.data.read import usable
+from aaeframe.errors import DataError
+
+OPTIONAL = ("label_key", "ids", "drop")
+"""Options of the training that new data need not follow: it may lack these columns."""
+
+
+def load_new(
+    source: str | Path,
+    config: Config,
+    known: Mapping[str, Any],
+    means: np.ndarray,
+    *,
+    label_key: str | None = None,
+    ids: str | None = None,
+) -> AllRows:
+    """All rows of a source, read with the options of a run; the columns of a table are those of its training.
+
+    Args:
+        source: a name or a path.
+        config: the configuration of the run.
+        known: the identity of its training data.
+        means: the mean of each column in training, for missing values.
+        label_key: the labels of this source, if they have another name.
+        ids: the names of its rows, likewise.
+
+    Raises DataError for columns that are missing or unknown.
+    """
+    given = {name: value for name, value in (("label_key", label_key), ("ids", ids)) if value is not None}
+    options = usable(source, config.data.reading).model_copy(update=given)
+    found = _load(source, options, means, [name for name in OPTIONAL if name not in given])
+    columns = known["columns"]
+    if columns is None or found.columns is None:
+        return found
+    return _aligned(found, columns, config.data.categories or (), str(source))
+
+
+def with_classes(found: AllRows, class_names: Sequence[str] | None, where: str) -> Split:
+    """The rows with the class indices of a run. DataError for a class that the run does not have."""
+    if found.rows.labels is None or found.class_names is None or class_names is None:
+        return found.rows
+    unknown = [name for name in found.class_names if name not in class_names]
+    if unknown:
+        raise DataError(
+            f"{where}: the run has the classes {', '.join(class_names[:12])}, but these rows have "
+            f"{', '.join(unknown[:12])} too; name other labels by --label-key, or leave these rows out"
+        )
+    places = np.array([*(class_names.index(name) for name in found.class_names), -1])
+    return replace(found.rows, labels=places[found.rows.labels])
+
+
+def _load(source: str | Path, options: ReadOptions, means: np.ndarray, optional: Sequence[str]) -> AllRows:
+    """Load with all options of the training, or without those that the source cannot follow."""
+    try:
+        return load_rows(source, options, means=means)
+    except DataError:
+        for count in range(1, len(optional) + 1):
+            fewer = options.model_copy(update=dict.fromkeys(optional[:count]))
+            try:
+                return load_rows(source, fewer, means=means)
+            except DataError:
+                continue
+        raise
+
+
+def _aligned(found: AllRows, wanted: Sequence[str], categories: Sequence[str], where: str) -> AllRows:
+    """The columns in the order of the training. A category that does not occur is a column of zeros."""
+    assert found.columns is not None
+    place = {name: index for index, name in enumerate(found.columns)}
+
+    def is_category(name: str) -> bool:
+        return any(name.startswith(f"{it}=") for it in categories)
+
+    missing = [name for name in wanted if name not in place and not is_category(name)]
+    extra = [name for name in found.columns if name not in wanted]
+    if missing or extra:
+        problems = [
+            f"{what}: {', '.join(names[:12])}" for what, names in (("missing", missing), ("unknown", extra)) if names
+        ]
+        raise DataError(
+            f"{where}: the columns are not those of the training; {'; '.join(problems)}. Rename them, or leave out "
+            "what is unknown"
+        )
+    rows = found.rows.array()
+    x = np.stack(
+        [rows[:, place[name]] if name in place else np.zeros(len(rows), rows.dtype) for name in wanted], axis=1
+    )
+    return replace(found, rows=replace(found.rows, data=x, index=None), columns=tuple(wanted))
