@@ -15,8 +15,7 @@ from aaeframe.data.assemble import assemble, gather
 from aaeframe.data.catalogue import LOADERS
 from aaeframe.data.dataset import AllRows, Dataset
 from aaeframe.data.raw import RawData
-from aaeframe.data.readers import csv as tables
-from aaeframe.data.readers import idx, images, mat, npy
+from aaeframe.data.readers import idx, images, mat, npy, tables
 from aaeframe.errors import DataError
 
 TABLES: Final = (".npy", ".npz", ".csv")

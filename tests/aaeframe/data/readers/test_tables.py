@@ -5,8 +5,8 @@ import pytest
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data import load, load_table
-from aaeframe.data.readers import csv as tables
-from aaeframe.data.readers.csv import read
+from aaeframe.data.readers import tables
+from aaeframe.data.readers.tables import read
 from aaeframe.errors import DataError
 
 X = np.round(np.random.default_rng(0).standard_normal((20, 3)), 3)
