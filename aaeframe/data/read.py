@@ -18,8 +18,11 @@ from aaeframe.data.raw import RawData
 from aaeframe.data.readers import idx, images, mat, npy, tables
 from aaeframe.errors import DataError
 
-TABLES: Final = (".npy", ".npz", ".csv")
-FORMATS: Final = ".npz, .npy, .csv, .mat, *-idx3-ubyte, *-idx3-ubyte.gz, an image file, or a folder of images"
+TABLES: Final = (".npy", ".npz", *tables.SUFFIXES)
+FORMATS: Final = (
+    ".npz, .npy, .csv, .tsv, .txt (these three with .gz, .bz2, .xz or .zip, too), .mat, *-idx3-ubyte, "
+    "*-idx3-ubyte.gz, an image file, or a folder of images"
+)
 ALWAYS: Final = frozenset({"held_out", "scale"})
 """Options for every file and folder; the others are those that a reader uses."""
 
@@ -45,8 +48,9 @@ def load(source: str | Path, options: ReadOptions | None = None, **given: Any) -
     """A data set by its name (`NAMES`) or from a path of your own.
 
     Args:
-        source: a name, or the path of a .npz, .npy, .csv, .mat, idx or image file or of a folder of images. A name
-            takes precedence over a file of the same name; load that file as ./name.
+        source: a name, or the path of a table (.csv, .tsv or .txt, packed or not), of a .npz, .npy, .mat, idx or image
+            file, or of a folder of images. A name takes precedence over a file of the same name; load that file as
+            ./name.
         options: how it is read.
         given: the options one by one, in place of `options`: see `ReadOptions`.
 
@@ -93,7 +97,9 @@ def usable(source: str | Path, options: ReadOptions) -> ReadOptions:
 
 
 def load_table(path: str | Path) -> np.ndarray:
-    """The numbers of a .npy, .npz or .csv file, float32 (N, D). Every column is data: no labels are searched.
+    """The numbers of a .npy, .npz, .csv, .tsv or .txt file, float32 (N, D).
+
+    Every column is data: no labels are searched.
 
     Raises:
         DataError: the file is missing, unreadable, empty, not finite, or not a table of rows and columns.
@@ -119,13 +125,15 @@ def reader_of(path: Path) -> Reader:
     if path.is_dir():
         return IDX if idx.find_four(path) else IMAGES
     suffix = path.suffix.lower()
-    known = {".npz": NPZ, ".mat": MAT, ".csv": CSV, ".npy": NPY}
+    known = {".npz": NPZ, ".mat": MAT, ".npy": NPY}
     if suffix in known:
         return known[suffix]
     if idx.is_idx(path):
         return IDX
     if images.is_image(path):
         return IMAGES
+    if tables.is_table(path):
+        return CSV
     raise DataError(f"{path}: has an unknown format, by its name. Give {FORMATS}.")
 
 

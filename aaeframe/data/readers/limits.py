@@ -41,7 +41,7 @@ def check_declared(shape: Sequence[int], itemsize: int, where: str) -> int:
     return size
 
 
-def check_unfolding(size: int, packed: int, where: str) -> None:
+def check_unfolding(size: int, packed: int, where: str, says: str = "the header declares") -> None:
     """Refuse to expand `packed` bytes of a file to `size` bytes.
 
     Raises:
@@ -49,7 +49,7 @@ def check_unfolding(size: int, packed: int, where: str) -> None:
     """
     if size > max(GENEROUS, UNFOLDING * packed):
         raise DataError(
-            f"{where}: the header declares {size / 2**30:,.1f} GiB, over {UNFOLDING} times the {packed:,} bytes that "
+            f"{where}: {says} {size / 2**30:,.1f} GiB, over {UNFOLDING} times the {packed:,} bytes that "
             "should unfold to them, as in a file made to exhaust memory. If it is genuine, save it as .npy, which is "
             "read in rows."
         )

@@ -1,153 +1,263 @@
-"""Tables in .csv files."""
+"""Tables: .csv, .tsv and .txt files, packed or not."""
 
 from __future__ import annotations
 
-import csv
-from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TextIO
-
-import numpy as np
+from typing import Final
 
 from aaeframe.configuration.reading import ReadOptions
-from aaeframe.data.raw import RawData, RawPart
+from aaeframe.data.classes import MOST_CLASSES
+from aaeframe.data.raw import RawData
+from aaeframe.data.readers.table_columns import Coded, Columns, Roles, columns_of_texts, find_roles
+from aaeframe.data.readers.table_dialect import (
+    LABELS,
+    Marks,
+    find_header,
+    find_marks,
+    find_separator,
+    is_number,
+    shown,
+)
+from aaeframe.data.readers.table_result import Result, no_classes
+from aaeframe.data.readers.table_text import COMMENT, LONGEST_ROW, Lines, Rows, decoded, split
+from aaeframe.data.readers.unpack import BROKEN, PACKED, opened, suffix_inside
 from aaeframe.errors import DataError
 
-LONGEST_ROW: Final = 2**24
-"""The largest length of one row of a table, in characters."""
+SUFFIXES: Final = (".csv", ".tsv", ".txt")
 
-LONGEST_LABEL: Final = 1000
-"""The largest length of one label, in characters; all labels of a file take as much memory as its longest."""
-
-LABELS: Final = ("label", "labels", "class", "target", "y")
-"""The names, in any case, by which a label column is recognized if none is given."""
-
-
-USES: Final = frozenset({"label_key"})
+USES: Final = frozenset(
+    {"label_key", "ids", "drop", "categories", "missing", "header", "encoding", "separator", "decimal"}
+)
 """The options that are used."""
+
+SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE | re.DOTALL)
+"""The line by which Excel is told the separator."""
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table by its name."""
+    return suffix_inside(path) in (*SUFFIXES, ".zip")
 
 
 def read(path: Path, options: ReadOptions, *, find_labels: bool = True) -> RawData:
-    """A table of numbers (N, D), cells separated by commas, and its label column if it has one.
+    """A table of numbers (N, D), its label column if it has one, and what the options make of other columns.
 
-    The first line is a header if none of its cells is a number. Without a header the columns are named 1, 2, 3, and so
-    on. The label column is `label_key`, or the first of `LABELS` if `find_labels`. Labels may be texts.
+    | found out | how |
+    | --- | --- |
+    | encoding | by its mark; UTF-8 without one |
+    | separator | a line "sep=;", or that of `, ; tab |` under which the rows are even and are numbers; else spaces |
+    | decimal mark | by numbers that have a mark and no thousands |
+    | header | see `find_header`; without one the columns are named 1, 2, 3, and so on |
+    | labels | `label_key`, or the column named label, labels, class or target if `find_labels`; "" is none |
+
+    A column without a name is left out if it counts the rows, or is empty. Lines that begin with # are comments; the
+    last one before the rows is the header if it has as many cells and the first row is of numbers.
 
     Raises:
-        DataError: the file is unreadable or empty, a line is too long or short, or a cell is not a number.
+        DataError: the file is unreadable or empty, a row is too long or short, a cell is not a number or empty, or
+            something can be read in two ways.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            return RawData([_read(stream, options.label_key, str(path), LABELS if find_labels else ())])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as .csv: {error}. It must be text in UTF-8.") from error
+        with opened(path) as stream:
+            lines = Lines(decoded(stream, options.encoding, str(path)), str(path), LONGEST_ROW)
+            return _Table(lines, options, str(path), find_labels).read()
+    except DataError:
+        raise
+    except BROKEN as error:
+        kind = path.suffix if path.suffix.lower() in PACKED else ".csv"
+        raise DataError(f"{path}: cannot be read as {kind}: {error}. Fetch or write the file again.") from error
+    except (UnicodeError, RuntimeError) as error:
+        raise DataError(f"{path}: cannot be read as .csv: {error}. Set data.encoding to that of its text.") from error
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Header:
+    names: list[str]
+    row: list[str] | None
+    """The first row of the file if it is no header."""
+    is_there: bool
+    said: tuple[str, ...] = ()
+
+
 class _Table:
-    """The cells read so far, in one buffer: a list of a million rows would take ten times the memory."""
+    """One table while it is read."""
 
-    names: Sequence[str]
-    label_column: int | None
-    where: str
-    values: array[float] = field(default_factory=lambda: array("d"))
-    labels: list[str] = field(default_factory=list)
+    def __init__(self, lines: Lines, options: ReadOptions, where: str, find_labels: bool) -> None:
+        self.lines, self.options, self.where, self.find_labels = lines, options, where, find_labels
+        self.comments: list[str] = []
 
-    def take(self, line: int, cells: list[str]) -> None:
-        """Add a line of the file, counted from 1."""
-        if len(cells) != len(self.names):
-            raise DataError(
-                f"{self.where}: line {line} has {len(cells)} cells, the first line {len(self.names)}. Every "
-                "line needs the same number."
-            )
-        names = list(self.names)
-        if self.label_column is not None:
-            self._take_label(line, cells.pop(self.label_column).strip(), names.pop(self.label_column))
+    def read(self) -> RawData:
+        """All rows."""
+        separator = self._separator()
+        self._take_comments()
+        sample = self._sample(separator)
+        if not sample:
+            raise DataError(f"{self.where}: the table is empty.")
+        rows = Rows(self.lines, separator)
+        iterator = iter(rows)
+        first = next(cells for cells in iterator if cells)
+        line = self.lines.number
+        header = self._header(first, sample[1:], separator)
+        below = [cells for cells in sample[header.row is None :] if len(cells) == len(header.names)]
+        columns = self._columns(header, below, separator)
+        if header.row is not None:
+            columns.take(line, header.row, rows.plain)
+        blank = 0
+        for cells in iterator:
+            if not cells:
+                blank += 1
+                continue
+            if blank and len(header.names) == 1:  # Excel writes an empty cell of a single column as a blank line
+                for _ in range(blank):
+                    columns.take_blank(self.lines.number)
+            blank = 0
+            columns.take(self.lines.number, cells, rows.plain)
+        columns.check()
+        self._check_comments(rows, columns, separator)
+        said = (*header.said, *self._said(rows, columns))
+        return Result(columns, self.options, header.is_there, self.find_labels, said).raw()
+
+    # Form.
+
+    def _separator(self) -> str:
+        found = SEPARATOR_LINE.fullmatch(self.lines.ahead[0]) if self.lines.ahead else None
+        if found:
+            self.lines.take()
+        chosen = self.options.separator or (found and found[1])
+        if not chosen:
+            lines = [line for line in self.lines.ahead if not line.lstrip().startswith(COMMENT)]
+            return find_separator(lines, self.lines.is_complete, self.options.decimal, self.where)
+        if chosen in '"\r\n#+-.' or chosen.isalnum() or (chosen == "," == self.options.decimal and not self._quoted()):
+            raise DataError(f"{self.where}: {chosen!r} cannot separate cells. Usual are , ; | a tab or a space.")
+        return chosen
+
+    def _quoted(self) -> bool:
+        return any('"' in line for line in self.lines.ahead)
+
+    def _take_comments(self) -> None:
+        while self.lines.ahead and (not (line := self.lines.ahead[0].strip()) or line.startswith(COMMENT)):
+            self.lines.next_row()
+            taken = self.lines.take()
+            if line:
+                self.comments.append(taken)
+
+    def _sample(self, separator: str) -> list[list[str]]:
+        rows: list[list[str]] = []
+        lines = [line for line in self.lines.ahead if not line.lstrip().startswith(COMMENT)]
         try:
-            self.values.extend(map(float, cells))
-        except ValueError as error:
-            name, cell = next((n, c) for n, c in zip(names, cells, strict=True) if not _is_number(c))
-            raise DataError(
-                f"{self.where}: line {line}, column {name!r} holds {cell[:40]!r}, which is not a number. Cells "
-                "are numbers separated by commas; name a column of texts by `labels`."
-            ) from error
+            rows = split(lines, separator)
+        except Exception:  # a cell in quotes goes on behind the sample, or never ends, which is found later
+            for cut in (len(lines) // 2, 1):
+                try:
+                    rows = split(lines[:cut], separator)
+                    break
+                except Exception:
+                    continue
+            else:
+                return [["?"]]
+        return rows if self.lines.is_complete or len(rows) < 3 else rows[:-1]
 
-    def part(self) -> RawPart:
-        """The features (N, D) and the labels read so far."""
-        features = len(self.names) - (self.label_column is not None)
-        x = np.frombuffer(self.values, np.float64).reshape(-1, features) if self.values else np.empty((0, features))
-        return RawPart(x, None if self.label_column is None else _numbers_or_texts(self.labels))
+    def _header(self, first: list[str], below: list[list[str]], separator: str) -> _Header:
+        width = self._width(first, below)
+        padded = [*first, ""][:width] if len(first) < width else first[:width] if not any(first[width:]) else first
+        above = self._names_in_comment(width, separator)
+        even = [cells for cells in below if len(cells) == width]
+        numbers = any(map(is_number, first))
+        if above and numbers and self.options.header is not False:
+            self.comments.pop()
+            return _Header(_named(above), first, True)
+        header = self.options.header
+        if header is None:
+            header = find_header(padded, even, self.where)
+            if header and numbers:
+                said = f"the first line ({shown(first)}), which is taken for a header"
+                return _Header(_named(padded), None, True, (said,))
+        if header:
+            return _Header(_named(padded), None, True)
+        return _Header([str(i + 1) for i in range(len(first))], first, False)
 
-    def _take_label(self, line: int, label: str, name: str) -> None:
-        if not label:
-            raise DataError(f"{self.where}: line {line} has no label in column {name!r}. Fill it or drop the line.")
-        if len(label) > LONGEST_LABEL:
-            raise DataError(
-                f"{self.where}: line {line} has a label of {len(label)} characters in column {name!r}; at most "
-                f"{LONGEST_LABEL} are read."
+    def _width(self, first: list[str], below: Sequence[list[str]]) -> int:
+        """The number of cells of the rows: one more or less than the first line's, if all end in a separator."""
+        widths = {len(cells) for cells in below}
+        if len(widths) == 1:
+            width = widths.pop()
+            if width == len(first) + 1 and len(first) > 1 and not any(cells[-1].strip() for cells in below):
+                return width
+            if width == len(first) - 1 and width > 0 and not first[-1].strip():
+                return width
+        return len(first)
+
+    def _names_in_comment(self, width: int, separator: str) -> list[str] | None:
+        if not self.comments:
+            return None
+        try:
+            rows = split([self.comments[-1].lstrip()[1:]], separator)
+        except Exception:
+            return None
+        names = [cell.strip() for cell in rows[0]] if len(rows) == 1 else []
+        if len(names) != width or any(map(is_number, names)):
+            return None
+        return [names[0] or COMMENT, *names[1:]]
+
+    def _columns(self, header: _Header, below: Sequence[list[str]], separator: str) -> Columns:
+        if self.find_labels:
+            _check_names(header.names, self.where)
+        roles = find_roles(header.names, self.options, self.where, LABELS if self.find_labels else ())
+        marks = Marks(self.options.decimal, grouped=True) if self.options.decimal else None
+        if marks is None:
+            marks = find_marks((cells[i] for cells in below for i in roles.numbers), separator, self.where)
+        booleans, texts = columns_of_texts(below, roles)
+        coded = {i: Coded(MOST_CLASSES, self._too_many(i, roles)) for i in roles.categories}
+        labels = Coded(MOST_CLASSES, self._too_many(roles.label, roles))
+        return Columns(roles, marks, booleans, texts, self.where, labels, coded)
+
+    def _too_many(self, column: int | None, roles: Roles) -> Callable[[], DataError]:
+        name = "" if column is None else roles.names[column]
+
+        def error() -> DataError:
+            return DataError(
+                f"{self.where}: column {name!r} has more than {MOST_CLASSES} different values; at most so many are "
+                f"classes. {no_classes(name, column == roles.label)}"
             )
-        self.labels.append(label)
+
+        return error
+
+    # What is passed over.
+
+    def _check_comments(self, rows: Rows, columns: Columns, separator: str) -> None:
+        """Refuse lines that begin with # where the first column holds texts, which may begin so."""
+        names, roles = columns.roles.names, columns.roles
+        if rows.comments and 0 not in roles.numbers:
+            try:
+                cells = split([rows.comment], separator)
+            except Exception:
+                return
+            if cells and len(cells[0]) == len(names):
+                raise DataError(
+                    f"{self.where}: {rows.comments} lines begin with #, as in {rows.comment[:40]!r}: each can be a "
+                    f"comment or a row whose {names[0]!r} begins so. Take comments out, or put the cells in quotes."
+                )
+
+    def _said(self, rows: Rows, columns: Columns) -> Iterable[str]:
+        if count := len(self.comments) + rows.comments:
+            yield f"{count} comment {'line' if count == 1 else 'lines'}"
+        if columns.empty_rows:
+            yield f"{columns.empty_rows} rows whose cells are all empty"
 
 
-def _read(stream: TextIO, labels: str | None, where: str, usual: Sequence[str]) -> RawPart:
-    lines = _lines(stream, where)
-    line, first = next(lines, (0, []))
-    if not first:
-        raise DataError(f"{where}: the table is empty.")
-    header = not any(map(_is_number, first))
-    names = [cell.strip() for cell in first] if header else [str(i + 1) for i in range(len(first))]
-    table = _Table(names, _label_column(names, labels, where, usual), where)
-    if not header:
-        table.take(line, first)
-    for line, cells in lines:
-        table.take(line, cells)
-    return table.part()
+def _named(cells: Sequence[str]) -> list[str]:
+    """The names of a header. A column without one has its place from 0, as in pandas."""
+    return [cell.strip() or f"Unnamed: {i}" for i, cell in enumerate(cells)]
 
 
-def _lines(stream: TextIO, where: str) -> Iterator[tuple[int, list[str]]]:
-    physical = _Physical(stream, where, LONGEST_ROW)
-    reader = csv.reader(physical, skipinitialspace=True)
-    for cells in reader:
-        physical.left = LONGEST_ROW
-        if cells:
-            yield reader.line_num, cells
-
-
-@dataclass
-class _Physical:
-    """The lines of a file. One row takes several where cells in quotes hold line breaks."""
-
-    stream: TextIO
-    where: str
-    left: int
-    """The number of characters left for the row."""
-
-    def __iter__(self) -> Iterator[str]:
-        while line := self.stream.readline(self.left + 1):
-            self.left -= len(line)
-            if self.left < 0:
-                raise DataError(f"{self.where}: a row is longer than the {LONGEST_ROW} characters that are read.")
-            yield line
-
-
-def _label_column(names: Sequence[str], labels: str | None, where: str, usual: Sequence[str]) -> int | None:
-    if labels is None:
-        return next((i for known in usual for i, name in enumerate(names) if name.lower() == known), None)
-    if labels not in names:
-        shown = ", ".join(names if len(names) <= 12 else [*names[:10], "...", names[-1]])
-        raise DataError(f"{where}: there is no column {labels!r}. The columns are {shown}.")
-    return names.index(labels)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _numbers_or_texts(labels: list[str]) -> np.ndarray:
-    return np.array(labels, dtype=np.float64 if all(map(_is_number, labels)) else np.str_)
+def _check_names(names: Sequence[str], where: str) -> None:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        places = [str(i + 1) for i, name in enumerate(names) if name == twice]
+        raise DataError(
+            f"{where}: columns {' and '.join(places[:5])} are both named {twice!r}. Give each a name of its own, or "
+            "set data.header=false if the first line is a row."
+        )
