@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from aaeframe.configuration.strict import Strict
 from aaeframe.errors import ConfigError
@@ -37,16 +37,24 @@ Scale: TypeAlias = Annotated[
 ]
 
 
+Column: TypeAlias = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
+"""The name of a column. It may be a number: `--set data.label_key=3` is one."""
+
+
 class ReadOptions(Strict):
     """Options for reading a file or a folder. Each format uses some of them and refuses the others.
 
     Without an option, what cannot be misread is found out, and what can be is an error that names the option.
     """
 
-    label_key: str | None = Field(None, description="the column or array that holds the labels; found if not given")
-    ids: str | None = Field(None, description="the column or array that names the rows; it is kept next to the codes")
-    drop: tuple[str, ...] | None = Field(None, strict=False, description="columns of a table that are left out")
-    categories: tuple[str, ...] | None = Field(
+    label_key: Column | None = Field(
+        None, description="the column or array that holds the labels; found if not given. Empty: a table has none"
+    )
+    ids: Column | None = Field(
+        None, description="the column or array that names the rows; it is kept next to the codes"
+    )
+    drop: tuple[Column, ...] | None = Field(None, strict=False, description="columns of a table that are left out")
+    categories: tuple[Column, ...] | None = Field(
         None, strict=False, description="columns of a table that become one column of 0 and 1 for each of their values"
     )
     missing: Literal["drop", "mean"] | None = Field(

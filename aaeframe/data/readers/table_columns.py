@@ -214,8 +214,8 @@ class Columns:
     def _uneven(self, line: int, found: int) -> DataError:
         return DataError(
             f"{self.where}: line {line} has {found} cells, the first line {len(self.roles.names)}. Every line needs "
-            "the same number. If cells are not separated right, set data.separator. A first column that names the "
-            "rows needs a name in the header, too."
+            "the same number. If cells are not separated right, set data.separator, and data.decimal if a comma is the "
+            "decimal mark. A first column that names the rows needs a name in the header, too."
         )
 
     def _no_number(self, line: int, column: int, cell: str) -> DataError:

@@ -19,8 +19,8 @@ LABELS: Final = ("label", "labels", "class", "target")
 """The names, in any case, by which a label column is recognized if none is given."""
 
 MISSING: Final = frozenset(
-    ("", "?", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NULL", "null", "None")
-    + ("NaN", "nan", "NAN", "-NaN", "-nan", "+nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN")
+    {"", "?", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NULL", "null", "None"}
+    | {"NaN", "nan", "NAN", "-NaN", "-nan", "+nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
 )
 """What is written for a number that is not known: by pandas, R, Excel, databases, and the UCI repository."""
 

@@ -20,12 +20,18 @@ IDS: Final = ("id", "ids", "index")
 
 
 def no_classes(name: str, is_label: bool) -> str:
+    """What to do with a column of too many values for classes."""
     if not is_label:
         return f'Leave it out by data.drop=["{name}"], or keep it by data.ids={name}.'
     return (
         "A quantity cannot be a label. Name the column of the labels by data.label_key, or say that there is none by "
         f'data.label_key="", so that {name!r} is a feature.'
     )
+
+
+def count_of(number: int, thing: str) -> str:
+    """A number of things."""
+    return f"{number} {thing if number == 1 else thing + 's'}"
 
 
 class Result:
@@ -70,11 +76,13 @@ class Result:
 
     def _is_left_out(self, place: int, values: np.ndarray) -> bool:
         name = self.roles.names[place]
-        if not self.has_header or not re.fullmatch(r"Unnamed: \d+", name) or len(values) == 0:
-            return False
-        if np.isnan(values).all():
+        unnamed = self.has_header and re.fullmatch(r"Unnamed: \d+", name)
+        ends = not self.has_header and 0 < place == len(self.roles.names) - 1  # of rows that end in a separator
+        if len(values) and (unnamed or ends) and np.isnan(values).all():
             self.said.append(f"column {place + 1}, which has no name and no values")
             return True
+        if len(values) == 0 or not unnamed:
+            return False
         if place == 0 and any(np.array_equal(values, np.arange(start, start + len(values))) for start in (0, 1)):
             self.said.append(f"column 1, which has no name and counts the rows from {values[0]:.0f}")
             return True
@@ -121,9 +129,9 @@ class Result:
             each = ", ".join(f"{name!r} {count}" for name, count in list(counts.items())[:12])
             more = ", ..." if len(counts) > 12 else ""
             raise DataError(
-                f'{self.where}: {sum(counts.values())} cells are empty: {each}{more}. Set data.missing="drop" to leave '
-                f'these {int(row.sum())} of {len(x)} rows out, data.missing="mean" to fill in the column\'s mean over the '
-                "training rows, or leave columns out by data.drop."
+                f'{self.where}: {count_of(sum(counts.values()), "empty cell")}: {each}{more}. Set data.missing="drop" to leave '
+                f'these {int(row.sum())} of {len(x)} rows out, data.missing="mean" to fill in the mean over '
+                "the training rows, or leave columns out by data.drop."
             )
         if void := [name for name, count in counts.items() if count == len(x)]:
             raise DataError(f"{self.where}: all cells are empty in {shown(void)}. Leave columns out by data.drop.")
@@ -131,7 +139,7 @@ class Result:
             return None
         if row.all():
             raise DataError(f"{self.where}: every row has an empty cell. Leave columns out by data.drop.")
-        self.said.append(f"{int(row.sum())} rows with empty cells")
+        self.said.append(f"{count_of(int(row.sum()), 'row')} with empty cells")
         return ~row
 
     def _with_categories(
@@ -176,7 +184,7 @@ class Result:
                 f"{no_classes(name, True)}"
             )
         codes, texts = _sorted(codes, texts)
-        return codes, tuple(texts)
+        return codes, tuple(texts) or None
 
     def _without_nan(self, codes: np.ndarray, texts: list[str]) -> tuple[np.ndarray, list[str]]:
         """Take nan among numbers for rows without a label; DataError among texts, where it may be a name."""

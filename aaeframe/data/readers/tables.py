@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from aaeframe.data.readers.table_dialect import (
     is_number,
     shown,
 )
-from aaeframe.data.readers.table_result import Result, no_classes
+from aaeframe.data.readers.table_result import Result, count_of, no_classes
 from aaeframe.data.readers.table_text import COMMENT, LONGEST_ROW, Lines, Rows, decoded, split
 from aaeframe.data.readers.unpack import BROKEN, PACKED, opened, suffix_inside
 from aaeframe.errors import DataError
@@ -149,15 +150,15 @@ class _Table:
         lines = [line for line in self.lines.ahead if not line.lstrip().startswith(COMMENT)]
         try:
             rows = split(lines, separator)
-        except Exception:  # a cell in quotes goes on behind the sample, or never ends, which is found later
+        except csv.Error:  # a cell in quotes goes on behind the sample, or never ends, which is found later
             for cut in (len(lines) // 2, 1):
                 try:
                     rows = split(lines[:cut], separator)
                     break
-                except Exception:
+                except csv.Error:
                     continue
             else:
-                return [["?"]]
+                return [[]]
         return rows if self.lines.is_complete or len(rows) < 3 else rows[:-1]
 
     def _header(self, first: list[str], below: list[list[str]], separator: str) -> _Header:
@@ -193,11 +194,7 @@ class _Table:
     def _names_in_comment(self, width: int, separator: str) -> list[str] | None:
         if not self.comments:
             return None
-        try:
-            rows = split([self.comments[-1].lstrip()[1:]], separator)
-        except Exception:
-            return None
-        names = [cell.strip() for cell in rows[0]] if len(rows) == 1 else []
+        names = [cell.strip() for cell in _cells(self.comments[-1].lstrip()[1:], separator)]
         if len(names) != width or any(map(is_number, names)):
             return None
         return [names[0] or COMMENT, *names[1:]]
@@ -229,28 +226,34 @@ class _Table:
 
     def _check_comments(self, rows: Rows, columns: Columns, separator: str) -> None:
         """Refuse lines that begin with # where the first column holds texts, which may begin so."""
-        names, roles = columns.roles.names, columns.roles
-        if rows.comments and 0 not in roles.numbers:
-            try:
-                cells = split([rows.comment], separator)
-            except Exception:
-                return
-            if cells and len(cells[0]) == len(names):
+        names = columns.roles.names
+        if 0 in columns.numbers:
+            return
+        for line in (*self.comments, rows.comment):
+            if len(_cells(line, separator)) == len(names):
                 raise DataError(
-                    f"{self.where}: {rows.comments} lines begin with #, as in {rows.comment[:40]!r}: each can be a "
-                    f"comment or a row whose {names[0]!r} begins so. Take comments out, or put the cells in quotes."
+                    f"{self.where}: the line {line[:40]!r} can be a comment or a row whose {names[0]!r} begins with #. "
+                    "Take comments out, or put the cells in quotes."
                 )
 
     def _said(self, rows: Rows, columns: Columns) -> Iterable[str]:
         if count := len(self.comments) + rows.comments:
-            yield f"{count} comment {'line' if count == 1 else 'lines'}"
+            yield count_of(count, "comment line")
         if columns.empty_rows:
-            yield f"{columns.empty_rows} rows whose cells are all empty"
+            yield f"{count_of(columns.empty_rows, 'row')} with no value in any cell"
 
 
 def _named(cells: Sequence[str]) -> list[str]:
     """The names of a header. A column without one has its place from 0, as in pandas."""
     return [cell.strip() or f"Unnamed: {i}" for i, cell in enumerate(cells)]
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    """The cells of one line; none if a quote does not end."""
+    try:
+        return next(iter(split([line], separator)), [])
+    except csv.Error:
+        return []
 
 
 def _check_names(names: Sequence[str], where: str) -> None:
