@@ -128,10 +128,11 @@ class Result:
         if self.options.missing is None:
             each = ", ".join(f"{name!r} {count}" for name, count in list(counts.items())[:12])
             more = ", ..." if len(counts) > 12 else ""
+            cells = count_of(sum(counts.values()), "empty cell")
             raise DataError(
-                f'{self.where}: {count_of(sum(counts.values()), "empty cell")}: {each}{more}. Set data.missing="drop" to leave '
-                f'these {int(row.sum())} of {len(x)} rows out, data.missing="mean" to fill in the mean over '
-                "the training rows, or leave columns out by data.drop."
+                f'{self.where}: {cells}: {each}{more}. Set data.missing="drop" to leave out the {int(row.sum())} of '
+                f'{len(x)} rows that hold them, data.missing="mean" to fill in the mean over the training rows, or '
+                "leave columns out by data.drop."
             )
         if void := [name for name, count in counts.items() if count == len(x)]:
             raise DataError(f"{self.where}: all cells are empty in {shown(void)}. Leave columns out by data.drop.")
