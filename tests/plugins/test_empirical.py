@@ -117,10 +117,10 @@ def test_files_that_are_no_samples_are_refused(tmp_path, content, message):
 
 
 def test_a_file_of_another_format_is_refused(tmp_path):
-    (tmp_path / "points.txt").write_text("1 2 3")
+    (tmp_path / "points.mat").write_text("1 2 3")
 
     with pytest.raises(DataError, match="is not a table by its name"):
-        resolve_component(OFFER, {"path": str(tmp_path / "points.txt")}).build()
+        resolve_component(OFFER, {"path": str(tmp_path / "points.mat")}).build()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.readers.limits import check_declared
-from aaeframe.data.readers.table_dialect import LABELS, MISSING, Marks, is_missing, is_text, shown
+from aaeframe.data.readers.table_dialect import LABELS, MISSING, WHOLE, Marks, is_missing, is_text, shown
 from aaeframe.errors import DataError
 
 BOOLEANS: Final = {"True": "1", "False": "0", "true": "1", "false": "0", "TRUE": "1", "FALSE": "0"}
@@ -170,7 +171,8 @@ class Columns:
         for row, column in large:
             line, cells = recent[row]
             text = cells[column].strip()
-            if re.fullmatch(r"[+-]?\d+", text) and int(text[:400]) != int(self.values[start + row * width + column]):
+            value = self.values[start + row * width + column]
+            if WHOLE.fullmatch(text) and math.isfinite(value) and int(text) != int(value):
                 name = self.roles.names[self.numbers[column]]
                 raise DataError(
                     f"{self.where}: line {line}, column {name!r} holds {text[:40]}, which is beyond 2**53, so that "

@@ -181,7 +181,7 @@ class Result:
             name = self.roles.names[self.roles.label]
             odd = next(text for text, number in zip(texts, numbers, strict=True) if number is not None and number % 1)
             raise DataError(
-                f"{self.where}: column {name!r} is taken for the labels, but they are not classes: one is {odd}. "
+                f"{self.where}: column {name!r} is taken for the labels, but they are not classes: one is {odd[:40]}. "
                 f"{no_classes(name, True)}"
             )
         codes, texts = _sorted(codes, texts)

@@ -34,6 +34,9 @@ USES: Final = frozenset(
 )
 """The options that are used."""
 
+LONGEST_NAME: Final = 1000
+"""The largest length of the name of a column, in characters."""
+
 SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE | re.DOTALL)
 """The line by which Excel is told the separator."""
 
@@ -200,6 +203,7 @@ class _Table:
         return [names[0] or COMMENT, *names[1:]]
 
     def _columns(self, header: _Header, below: Sequence[list[str]], separator: str) -> Columns:
+        _check_lengths(header.names, self.where)
         if self.find_labels:
             _check_names(header.names, self.where)
         roles = find_roles(header.names, self.options, self.where, LABELS if self.find_labels else ())
@@ -254,6 +258,15 @@ def _cells(line: str, separator: str) -> list[str]:
         return next(iter(split([line], separator)), [])
     except csv.Error:
         return []
+
+
+def _check_lengths(names: Sequence[str], where: str) -> None:
+    for i, name in enumerate(names):
+        if len(name) > LONGEST_NAME:
+            raise DataError(
+                f"{where}: the first line names column {i + 1} by {len(name)} characters; at most {LONGEST_NAME} are read. "
+                "Set data.header=false if it is a row."
+            )
 
 
 def _check_names(names: Sequence[str], where: str) -> None:

@@ -22,7 +22,7 @@ SUPPORTS: Final = {
     "simplex": constraints.simplex,
 }
 
-File: TypeAlias = Annotated[Path, Field(description="a .npy, .npz or .csv file with a sample in each row")]
+File: TypeAlias = Annotated[Path, Field(description="a table (.csv ...), .npy or .npz file with a sample in each row")]
 Smoothing: TypeAlias = Annotated[
     float, Field(ge=0, description="standard deviation of Gaussian noise on samples; on real numbers only")
 ]

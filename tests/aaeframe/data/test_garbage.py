@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
+import zipfile
 
 import numpy as np
 import pytest
@@ -28,13 +31,27 @@ def saved(save):
     return stream.getvalue()
 
 
+def zipped(content):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.csv", content)
+    return stream.getvalue()
+
+
+CSV = b"a,b,label\n" + b"1,2.5,cat\n3,4e-1,dog\n" * 10
 IDX = b"\0\0\x08\x02" + np.array([20, 3], ">u4").tobytes() + bytes(60)
 GENUINE = {
     "x-idx2-ubyte": IDX,
     "x-idx2-ubyte.gz": gzip.compress(IDX),
     "x.npy": saved(np.save),
     "x.npz": saved(lambda stream, x: np.savez_compressed(stream, x=x)),
-    "x.csv": b"a,b,label\n" + b"1,2.5,cat\n3,4e-1,dog\n" * 10,
+    "x.csv": CSV,
+    "x.csv.gz": gzip.compress(CSV),
+    "x.csv.bz2": bz2.compress(CSV),
+    "x.csv.xz": lzma.compress(CSV),
+    "x.zip": zipped(CSV),
+    "x.tsv": CSV.replace(b",", b"\t").decode().encode("utf-16"),
+    "x.txt": b"# a b label\n" + b"1 2.5 cat\n3 4e-1 dog\n" * 10,
 }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import struct
 import zipfile
 import zlib
@@ -179,6 +181,8 @@ npz = st.tuples(
 _cells = st.sampled_from(
     ["1", "2.5", "-3e4", "nan", "inf", "1e999", "", " ", "cat", '"a,b"', '"', "\0", "1_0", "٣", "'"]
 )
+_cells |= st.sampled_from(["1,5", '"1,234"', "1.234.567", "9007199254740993", "5%", "True", "NA", "?", "#"])
+_cells |= st.sampled_from(["1;2", "1\t2", "2024-01-31", "²", "9" * 309])
 _cells |= st.text(max_size=5) | st.floats().map(str)
 _wide = st.builds(
     str.__mul__, st.sampled_from(["1,", ",", "a,", "9", '"', '"\n",']), st.sampled_from([1, 300, 70_000, 140_000])
@@ -187,9 +191,11 @@ _lines = st.lists(_cells, max_size=4).map(",".join) | _wide
 _ends = st.sampled_from(["\n", "\r\n", "\r", "\n\n", "\0"])
 _ragged = st.builds(str.join, _ends, st.lists(_lines, max_size=14))
 _number = st.floats(width=32, allow_nan=False, allow_infinity=False).map(str)
+_headers = st.sampled_from([[], ["a,b,label"], ["a,b,y"], ["label,a,b"], ["a,b,c"], ["a,a,a"], [",,"]])
+_headers |= st.sampled_from([["0,1,2"], [",0,1"], ["# a,b,label"], ["sep=,"], ["id,x,y"], ["a,b"], ["1,2,label"]])
 _even = st.builds(
     lambda header, rows: "\n".join([*header, *map(",".join, rows)]),
-    st.sampled_from([[], ["a,b,label"], ["a,b,y"], ["label,a,b"], ["a,b,c"], ["a,a,a"], [",,"]]),
+    _headers,
     st.lists(st.tuples(_number, _number, _number | st.sampled_from(["cat", "dog", "0", "1"])), min_size=9, max_size=14),
 )
 _texts = (_ragged | _even).map(lambda text: text.encode("utf-8", "surrogatepass"))
@@ -199,7 +205,16 @@ _texts |= mutated(
 _long_label = st.builds(
     lambda n: b"a,label\n" + b"1," + b"x" * n + b"\n" + b"1,y\n" * 4000, st.sampled_from([100, 60_000, 130_000])
 )
-csv = st.tuples(st.just("x.csv"), _texts | _long_label)
+_folds = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+_packed_texts = st.sampled_from([*_folds]).flatmap(
+    lambda suffix: st.tuples(st.just("x.csv" + suffix), _texts.map(_folds[suffix]).flatmap(mutated) | _unfolding_texts)
+)
+_unfolding_texts = st.sampled_from([BLOCK, 3072 * BLOCK]).map(lambda size: unfolding(b"a,b\n1,2\n", size, 31))
+csv = (
+    st.tuples(st.just("x.csv"), _texts | _long_label)
+    | st.tuples(st.sampled_from(["x.tsv", "x.txt"]), _texts.map(lambda text: text.replace(b",", b"\t")))
+    | _packed_texts
+)
 
 # mat
 
