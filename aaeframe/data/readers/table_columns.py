@@ -159,6 +159,35 @@ class Columns:
         """Add a blank line of a single column: a cell that is empty."""
         self.take(line, [""])
 
+    def take_lines(self, lines: Sequence[str], separator: str) -> bool:
+        """Add whole lines at once by numpy, in half the time; False if they are not plain numbers, and none is added.
+
+        Lines with quotes, comments or underscores, blank lines, missing cells and large numbers are not plain.
+        """
+        width, text = len(self.roles.names), "".join(lines)
+        if width < 2 or self.booleans or not self.numbers or separator == " " or any(sign in text for sign in '"#_'):
+            return False
+        if any(line.count(separator) != width - 1 for line in lines):
+            return False
+        numbers = lines
+        if self.marks.decimal == ",":
+            if "." in text or separator == ",":
+                return False
+            numbers = [line.replace(",", ".") for line in lines]
+        try:
+            x = np.loadtxt(numbers, delimiter=separator, comments=None, usecols=self.numbers, ndmin=2)
+        except ValueError:
+            return False
+        if not (np.abs(x) < EXACT).all():  # NaN is not
+            return False
+        check_declared((self.rows + len(x), len(self.numbers)), 8, self.where)
+        for i, sink in self.sinks:
+            for line in lines:
+                sink(line.rstrip("\r\n").split(separator, i + 1)[i].lstrip(" "))
+        self.values.frombytes(x.tobytes())
+        self.rows += len(x)
+        return True
+
     def check(self) -> None:
         """Check the rows since the last time."""
         width, recent = len(self.numbers), self.recent

@@ -137,7 +137,7 @@ def find_header(first: Sequence[str], below: Sequence[Sequence[str]], where: str
     columns = [[cells[i].strip() for cells in below] for i in range(len(row))]
     numbers = [i for i, cell in enumerate(row) if is_number(cell)]
     texts = [i for i, cell in enumerate(row) if is_text(cell)]
-    again = [i for i in texts if row[i] in columns[i]]
+    again = {i for i in texts if row[i] in columns[i]}
     names = any(_is_name_of(row[i], columns[i]) for i in texts if i not in again) or _is_index(row, columns)
     if not numbers:
         if again and not names and len(again) < len(texts):

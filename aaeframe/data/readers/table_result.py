@@ -67,11 +67,11 @@ class Result:
         columns, places = self.columns, self.columns.numbers
         x = np.frombuffer(columns.values, np.float64) if columns.values else np.empty(0)
         x = x.reshape(columns.rows, len(places))
-        left = [k for k, i in enumerate(places) if self._is_left_out(i, x[:, k])]
+        left = {k for k, i in enumerate(places) if self._is_left_out(i, x[:, k])}
         if self.find_labels:
             self._check_meaning(places, x)
         if left:
-            x = np.delete(x, left, axis=1)
+            x = np.delete(x, sorted(left), axis=1)
         return [i for k, i in enumerate(places) if k not in left], x
 
     def _is_left_out(self, place: int, values: np.ndarray) -> bool:

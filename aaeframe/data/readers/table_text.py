@@ -96,6 +96,21 @@ class Lines:
         self.number += bool(line)
         return line
 
+    def take_some(self, most: int) -> list[str]:
+        """The next lines, each of which may be as long as any."""
+        found: list[str] = []
+        while len(found) < most:
+            self.next_row()
+            if not (line := self.take()):
+                break
+            found.append(line)
+        return found
+
+    def give_back(self, lines: Sequence[str]) -> None:
+        """Take the last lines again later."""
+        self.ahead.extendleft(reversed(lines))
+        self.number -= len(lines)
+
     def _look(self) -> None:
         size = 0
         self.ended = False

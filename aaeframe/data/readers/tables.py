@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,7 +13,7 @@ from typing import Final
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.classes import MOST_CLASSES
 from aaeframe.data.raw import RawData
-from aaeframe.data.readers.table_columns import Coded, Columns, Roles, columns_of_texts, find_roles
+from aaeframe.data.readers.table_columns import ROUND, Coded, Columns, Roles, columns_of_texts, find_roles
 from aaeframe.data.readers.table_dialect import (
     LABELS,
     Marks,
@@ -109,20 +110,34 @@ class _Table:
         columns = self._columns(header, below, separator)
         if header.row is not None:
             columns.take(line, header.row, rows.plain)
-        blank = 0
-        for cells in iterator:
-            if not cells:
-                blank += 1
-                continue
-            if blank and len(header.names) == 1:  # Excel writes an empty cell of a single column as a blank line
-                for _ in range(blank):
-                    columns.take_blank(self.lines.number)
-            blank = 0
-            columns.take(self.lines.number, cells, rows.plain)
+        self._take_rows(rows, iterator, columns)
         columns.check()
         self._check_comments(rows, columns, separator)
         said = (*header.said, *self._said(rows, columns))
         return Result(columns, self.options, header.is_there, self.find_labels, said).raw()
+
+    def _take_rows(self, rows: Rows, iterator: Iterator[list[str]], columns: Columns) -> None:
+        blank, taken = 0, 0
+        self._take_plain(columns, rows.separator)
+        for cells in iterator:
+            if not cells:
+                blank += 1
+                continue
+            if len(columns.roles.names) == 1:  # Excel writes an empty cell of a single column as a blank line
+                for _ in range(blank):
+                    columns.take_blank(self.lines.number)
+            columns.take(self.lines.number, cells, rows.plain)
+            blank, taken = 0, taken + 1
+            if taken % ROUND == 0:
+                columns.check()
+                self._take_plain(columns, rows.separator)
+
+    def _take_plain(self, columns: Columns, separator: str) -> None:
+        """Take rows as long as they are plain."""
+        while lines := self.lines.take_some(ROUND):
+            if not columns.take_lines(lines, separator):
+                self.lines.give_back(lines)
+                return
 
     # Form.
 
@@ -264,14 +279,14 @@ def _check_lengths(names: Sequence[str], where: str) -> None:
     for i, name in enumerate(names):
         if len(name) > LONGEST_NAME:
             raise DataError(
-                f"{where}: the first line names column {i + 1} by {len(name)} characters; at most {LONGEST_NAME} are read. "
-                "Set data.header=false if it is a row."
+                f"{where}: the first line names column {i + 1} by {len(name)} characters; at most {LONGEST_NAME} are "
+                "read. Set data.header=false if it is a row."
             )
 
 
 def _check_names(names: Sequence[str], where: str) -> None:
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(names).most_common(1)[0][0]
         places = [str(i + 1) for i, name in enumerate(names) if name == twice]
         raise DataError(
             f"{where}: columns {' and '.join(places[:5])} are both named {twice!r}. Give each a name of its own, or "
