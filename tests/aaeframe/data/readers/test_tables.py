@@ -499,6 +499,62 @@ def test_a_long_id_among_many_is_refused(table):
         read(table("name,a", "x" * 90_000 + ",1", *["b,1"] * 20_000), read_options(ids="name"))
 
 
+# Long tables, whose plain rows are read in blocks.
+
+LONG = np.round(np.random.default_rng(1).standard_normal((3000, 3)) * 100, 3)
+NAMES = [f"n{i % 7}" for i in range(3000)]
+ODD = {
+    "plain": {},
+    "quotes": {1500: ['"1.5"', "2", "3", '"n,1"']},
+    "a break in quotes": {1500: ["1.5", "2", "3", '"n\n1"']},
+    "large": {1499: ["1e300", "2", "3", "n1"]},
+    "spaces": {1600: ["1.5", " 2 ", " 3", " n1"]},
+    "no label": {1600: ["1.5", "2", "3", ""]},
+    "last": {2999: ['"1.5"', "2", "3", "n1"]},
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+@pytest.mark.parametrize(("separator", "decimal"), [(",", "."), (";", ",")])
+def test_a_long_table(table, odd, separator, decimal):
+    cells = [[*map(str, row), name] for row, name in zip(LONG.tolist(), NAMES, strict=True)]
+    for row, texts in odd.items():
+        cells[row] = texts
+    written = [separator.join([*(it.replace(".", decimal) for it in row[:3]), row[3]]) for row in cells]
+    raw = read(table(separator.join(["a", "b", "c", "label"]), *written), ReadOptions())
+    assert raw.parts[0].x.tolist() == [[float(cell.strip('"')) for cell in row[:3]] for row in cells]
+    assert labels_of(raw) == [row[3].strip('" ') or None for row in cells]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1,2,3,4,n1", "line 2402 has 5 cells, the first line 4"),
+        ("1,2,n1", "line 2402 has 3 cells, the first line 4"),
+        ("1,x,3,n1", "line 2402, column 'b' holds 'x'"),
+        ("1,2_0,3,n1", "line 2402, column 'b' holds '2_0'"),
+        ("1,9007199254740993,3,n1", "line 2402, column 'b' holds 9007199254740993"),
+        ("1,?,3,n1", "1 empty cell: 'b' 1"),
+        ('1,2,3,"n1', "cannot be read as .csv: line 3001: unexpected end of data"),
+    ],
+)
+def test_an_odd_line_of_a_long_table_is_named(table, line, message):
+    written = lines(*LONG.T, NAMES)
+    written[2400] = line
+    with pytest.raises(DataError, match=message):
+        read(table("a,b,c,label", *written), ReadOptions())
+
+
+def test_comments_and_empty_rows_of_a_long_table_are_passed_over(table):
+    written = lines(*LONG.T, NAMES)
+    for i in (2900, 1800, 20):
+        written[i:i] = ["# 1,2,3", "", ",,,"]
+    raw = read(table("a,b,c,label", *written), ReadOptions())
+    np.testing.assert_array_equal(raw.parts[0].x, LONG)
+    assert labels_of(raw) == NAMES
+    assert raw.passed_over == ("3 comment lines", "3 rows with no value in any cell")
+
+
 # Whatever is written comes back.
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**6), 10**6).map(float)
