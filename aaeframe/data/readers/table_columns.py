@@ -50,7 +50,7 @@ class Roles:
 
 
 def find_roles(names: Sequence[str], options: ReadOptions, where: str, usual: Sequence[str] = LABELS) -> Roles:
-    """What each column is, by the options and, for the labels, by the names.
+    """The place of each role, by the options and, for the labels, by the names.
 
     Raises:
         DataError: there is no such column, one is to be two things, or two could hold the labels.

@@ -22,7 +22,7 @@ MISSING: Final = frozenset(
     {"", "?", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NULL", "null", "None"}
     | {"NaN", "nan", "NAN", "-NaN", "-nan", "+nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
 )
-"""What is written for a number that is not known: by pandas, R, Excel, databases, and the UCI repository."""
+"""The texts for a number that is not known, written by pandas, R, Excel, databases, and the UCI repository."""
 
 LOOSE: Final = re.compile(r"[+-]?(\d[\d.,]*|[.,]\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.IGNORECASE)
 """A number with either decimal mark and any groups."""
@@ -207,7 +207,7 @@ def _is_of_decimals(column: Sequence[str]) -> bool:
 
 @dataclass(frozen=True)
 class Marks:
-    """How the numbers of a table are written."""
+    """The marks within the numbers of a table."""
 
     decimal: Literal[".", ","] = "."
     grouped: bool = False

@@ -20,7 +20,7 @@ IDS: Final = ("id", "ids", "index")
 
 
 def no_classes(name: str, is_label: bool) -> str:
-    """What to do with a column of too many values for classes."""
+    """Advice for a column of too many values for classes."""
     if not is_label:
         return f'Leave it out by data.drop=["{name}"], or keep it by data.ids={name}.'
     return (
@@ -44,7 +44,7 @@ class Result:
         self.has_header, self.find_labels, self.said = has_header, find_labels, list(said)
 
     def raw(self) -> RawData:
-        """What the reader returns."""
+        """The content of the table, as a reader returns it."""
         places, x = self._features()
         keep = self._complete(places, x)
         if keep is not None:
