@@ -28,7 +28,7 @@ METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 BLOCK: Final = 2**18
 
 BROKEN: Final = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
-"""What reading a broken file may raise."""
+"""Errors that reading a broken file may raise."""
 
 
 def suffix_inside(path: PurePath) -> str:
