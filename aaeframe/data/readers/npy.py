@@ -11,7 +11,7 @@ import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.raw import RawData, RawPart
-from aaeframe.data.readers.keys import pick
+from aaeframe.data.readers.keys import Choice, Held, as_ids, as_texts, labels_from, passed_over, pick
 from aaeframe.data.readers.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
 
@@ -25,8 +25,12 @@ HEADERS: Final = {
 USES_NPY: Final = frozenset({"channels"})
 """The options that are used for .npy."""
 
-USES: Final = frozenset({"channels", "label_key"})
+USES: Final = frozenset({"channels", "drop", "ids", "label_key"})
 """The options that are used for .npz."""
+
+OBJECTS: Final = (
+    "holds Python objects, which are never loaded. Save numbers or texts: `x.astype(float)` or `labels.astype(str)`."
+)
 
 
 def read_npy(path: Path, options: ReadOptions) -> RawData:
@@ -56,25 +60,58 @@ def map_npy(path: Path) -> np.ndarray:
 
 
 def read_npz(path: Path, options: ReadOptions) -> RawData:
-    """The parts of an .npz file, by the names of its arrays (`keys.pick`).
+    """The parts of an .npz file, by the names of its arrays (`keys.pick`). Other arrays are not read.
 
     Raises:
-        DataError: the file is unreadable, too large or holds Python objects, or its data cannot be identified.
+        DataError: the file is unreadable, its data is too large or of Python objects, or cannot be identified.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
-            shapes = {member.filename.removesuffix(".npy"): _declared(archive, member, path) for member in members}
-            pairs = pick(shapes, options.label_key, str(path))
-            return RawData([RawPart(_read(archive, x), None if y is None else _read(archive, y)) for x, y in pairs])
+            members = {
+                member.filename.removesuffix(".npy"): member
+                for member in archive.infolist()
+                if member.filename.endswith(".npy")
+            }
+            others = len(archive.infolist()) - len(members)
+            held = {name: _held(archive, member) for name, member in members.items()}
+            choices = pick(held, options, str(path))
+            for name in {name for it in choices for name in (it.data, it.labels, it.ids) if name is not None}:
+                _check_size(archive, members[name], path)
+            parts = [_part(archive, choice, path) for choice in choices]
     except (DataError, MemoryError):
         raise
     except Exception as error:  # zipfile and its decompressors fail in many ways on a broken archive
         why = str(error) or type(error).__name__
         raise DataError(f"{path}: cannot be read as .npz: {why}. Write it again.") from error
+    over = passed_over(held, choices)
+    if others:
+        over += ("1 member that is no array" if others == 1 else f"{others} members that are no arrays",)
+    return RawData(parts, labels_from=labels_from(choices), passed_over=over)
 
 
-def _declared(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> tuple[int, ...]:
+def _part(archive: zipfile.ZipFile, choice: Choice, path: Path) -> RawPart:
+    labels = None if choice.labels is None else _read(archive, choice.labels)
+    ids = None if choice.ids is None else _read(archive, choice.ids)
+    return RawPart(
+        _read(archive, choice.data),
+        None if labels is None else as_texts(labels, f"{path}: {choice.labels}"),
+        None if ids is None else as_ids(ids, f"{path}: {choice.ids}"),
+    )
+
+
+def _held(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Held:
+    """What the header of an array declares. One that cannot be read is no reason to refuse the others."""
+    try:
+        with archive.open(member) as stream:
+            shape, dtype = _declared(stream, member.filename)
+    except DataError as error:
+        return Held((), "a form that cannot be read", problem=str(error))
+    if dtype.hasobject:
+        return Held(shape, "Python objects", problem=f"{member.filename}: {OBJECTS}")
+    return Held(shape, texts=dtype.kind in "US")
+
+
+def _check_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
     where = f"{path}: {member.filename}"
     with archive.open(member) as stream:
         shape, dtype = _header(stream, where)
@@ -83,7 +120,6 @@ def _declared(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> 
     check_unfolding(size, member.compress_size, where)
     if size > found:
         raise _cut_off(where, shape, dtype, found)
-    return shape
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -91,7 +127,7 @@ def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         return np.lib.format.read_array(stream, allow_pickle=False)
 
 
-def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype]:
+def _declared(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype]:
     try:
         version = np.lib.format.read_magic(stream)
         if version not in HEADERS:
@@ -100,10 +136,15 @@ def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype]:
     except Exception as error:  # numpy evaluates the header as a Python literal, which fails in many ways
         why = str(error) or type(error).__name__
         raise DataError(f"{where}: is not a .npy array: {why}. Write it again.") from error
-    if dtype.hasobject:
-        raise DataError(f"{where}: holds Python objects, which are never loaded. Save numbers or texts.")
     if any(length < 0 for length in shape):
         raise DataError(f"{where}: the header declares the shape {shape}; lengths cannot be negative.")
+    return shape, dtype
+
+
+def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype]:
+    shape, dtype = _declared(stream, where)
+    if dtype.hasobject:
+        raise DataError(f"{where}: {OBJECTS}")
     return shape, dtype
 
 

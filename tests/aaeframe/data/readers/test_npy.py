@@ -6,8 +6,10 @@ import zipfile
 import numpy as np
 import pytest
 
+from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data import load
 from aaeframe.data.readers import limits
+from aaeframe.data.readers.npy import read_npz
 from aaeframe.errors import DataError
 
 X = np.random.default_rng(0).integers(0, 256, (40, 6), dtype=np.uint8)
@@ -46,7 +48,20 @@ def test_npy_in_fortran_order(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("x", "y"), [("x", "y"), ("X", "Y"), ("images", "labels"), ("data", "targets"), ("arr_0", "y")]
+    ("x", "y"),
+    [
+        ("x", "y"),
+        ("X", "Y"),
+        ("images", "labels"),
+        ("data", "targets"),
+        ("data", "target"),
+        ("data", "label"),
+        ("Data", "Class"),
+        ("features", "classes"),
+        ("faces", "target"),
+        ("arr_0", "y"),
+        ("arr_0", "arr_1"),
+    ],
 )
 def test_npz_by_the_usual_names(tmp_path, x, y):
     np.savez_compressed(tmp_path / "a.npz", **{x: X, y: Y, "note": np.zeros(3)})
@@ -112,6 +127,162 @@ def test_an_npz_that_is_unclear_says_what_it_holds(tmp_path, arrays, labels, mes
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(DataError, match=message):
         load(tmp_path / "a.npz", label_key=labels)
+
+
+RNG = np.random.default_rng(1)
+IMAGES = RNG.integers(0, 256, (40, 8, 8), dtype=np.uint8)
+
+
+def raw(path, **options):
+    """What the reader returns."""
+    return read_npz(path, ReadOptions(**options))
+
+
+def test_labels_and_what_was_not_read_are_named(tmp_path):
+    np.savez(tmp_path / "a.npz", X=X, y=Y, fold=Y, weights=Y / 2, about=np.array([{"a": 1}, None], object))
+    found = raw(tmp_path / "a.npz")
+    assert found.labels_from == "array 'y'"
+    assert found.passed_over == ("arrays 'fold', 'weights'", "array 'about' of Python objects")
+    found = raw(tmp_path / "a.npz", label_key="fold", ids="y", drop=("weights",))
+    assert found.labels_from == "array 'fold'"
+    assert found.passed_over == ("array 'weights'", "array 'about' of Python objects")
+    np.testing.assert_array_equal(found.parts[0].ids, Y)
+
+
+@pytest.mark.parametrize("unneeded", ["objects", "broken", "version 3", "too large", "file"])
+def test_what_nobody_needs_is_left_alone(tmp_path, unneeded):
+    path = tmp_path / "a.npz"
+    other = {
+        "objects": npy(np.array([{"a": 1}], object)),
+        "broken": b"nonsense",
+        "version 3": npy(np.zeros(3, [("größe", "f4")])),
+        "too large": npy(X, shape=(2**20, 2**30)),
+    }.get(unneeded, b"")
+    zipped(path, X=npy(X), y=npy(Y), **({} if unneeded == "file" else {"metadata": other}))
+    if unneeded == "file":
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("readme.txt", "by me")
+    data = load(path)
+    np.testing.assert_array_equal(data.train.array(), X[data.train.index])
+    np.testing.assert_array_equal(data.train.labels, Y[data.train.index])
+    (said,) = raw(path).passed_over
+    assert said.startswith("1 member that is no array" if unneeded == "file" else "array 'metadata'")
+
+
+@pytest.mark.parametrize("ending", [(40,), (40, 1)])
+def test_arr_1_is_labels_only_if_it_has_one_for_each_row(tmp_path, ending):
+    np.savez(tmp_path / "a.npz", X, Y.reshape(ending))
+    np.testing.assert_array_equal(load(tmp_path / "a.npz").split("all").labels, Y)
+    np.savez(tmp_path / "a.npz", X, Y[:-1])
+    assert load(tmp_path / "a.npz").num_classes is None
+    assert raw(tmp_path / "a.npz").passed_over == ("array 'arr_1'",)
+    np.savez(tmp_path / "a.npz", X, Y, X[:5], Y[:5])
+    with pytest.raises(DataError, match=r"cannot tell which array is the data.*data\.drop=\[arr_2\]"):
+        load(tmp_path / "a.npz")
+
+
+MEDMNIST = {
+    f"{part}_{what}": array
+    for part, count in (("train", 20), ("val", 8), ("test", 12))
+    for what, array in (("images", IMAGES[:count] + len(part)), ("labels", Y[:count, None]))
+}
+
+
+def test_the_names_of_medmnist(tmp_path):
+    np.savez(tmp_path / "a.npz", **MEDMNIST)
+    data = load(tmp_path / "a.npz")
+    for part, split in (("train", data.train), ("val", data.validation), ("test", data.test)):
+        np.testing.assert_array_equal(split.array()[:, 0], MEDMNIST[f"{part}_images"])
+        np.testing.assert_array_equal(split.labels, MEDMNIST[f"{part}_labels"][:, 0])
+    assert raw(tmp_path / "a.npz").labels_from == "arrays 'train_labels', 'val_labels', 'test_labels'"
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "train_labels", "test_labels"),
+    [
+        ("X_train", "X_test", "y_train", "y_test"),
+        ("train_x", "test_x", "train_y", "test_y"),
+        ("trainX", "testX", "trainY", "testY"),
+        ("xtrain", "xtest", "ytrain", "ytest"),
+        ("train_data", "test_data", "train_label", "test_label"),
+        ("training_images", "testing_images", "training_target", "testing_target"),
+        ("train", "test", "train_labels", "test_labels"),
+        ("x-train", "x-test", "labels-train", "labels-test"),
+    ],
+)
+def test_parts_by_other_names(tmp_path, train, test, train_labels, test_labels):
+    np.savez(tmp_path / "a.npz", **{train: X[:25], test: X[25:], train_labels: Y[:25], test_labels: Y[25:]})
+    data = load(tmp_path / "a.npz")
+    np.testing.assert_array_equal(data.test.array(), X[25:])
+    np.testing.assert_array_equal(data.test.labels, Y[25:])
+    assert raw(tmp_path / "a.npz").passed_over == ()
+
+
+def test_the_keys_of_parts_are_what_they_have_in_common(tmp_path):
+    fine = {"fine_train": Y[:25] + 10, "fine_test": Y[25:] + 10, "name_train": np.arange(25), "name_test": np.arange(15)}
+    np.savez(tmp_path / "a.npz", x_train=X[:25], x_test=X[25:], y_train=Y[:25], y_test=Y[25:], **fine)
+    found = raw(tmp_path / "a.npz", label_key="fine", ids="name")
+    assert found.labels_from == "arrays 'fine_train', 'fine_test'"
+    np.testing.assert_array_equal(found.parts[1].ids, np.arange(15))
+    assert found.passed_over == ("arrays 'y_train', 'y_test'",)
+
+
+def test_one_part_alone_is_the_data(tmp_path):
+    np.savez(tmp_path / "a.npz", train_images=IMAGES, train_labels=Y)
+    data = load(tmp_path / "a.npz")
+    assert (len(data.train), len(data.test)) == (32, 4)
+    np.testing.assert_array_equal(data.split("all").labels, Y)
+
+
+@pytest.mark.parametrize("kind", [str, np.bytes_, int, float])
+def test_ids(tmp_path, kind):
+    names = np.arange(100, 140).astype(kind)
+    np.savez(tmp_path / "a.npz", x=X, y=Y, sample=names[:, None])
+    found = raw(tmp_path / "a.npz", ids="sample").parts[0].ids
+    assert found.tolist() == (np.arange(100, 140) if kind in (int, float) else np.arange(100, 140).astype(str)).tolist()
+
+
+def test_labels_may_be_bytes(tmp_path):
+    np.savez(tmp_path / "a.npz", x=X, y=np.array([b"cat", b"dog"])[Y % 2])
+    assert load(tmp_path / "a.npz").class_names == ("cat", "dog")
+    np.savez(tmp_path / "a.npz", x=X, y=np.array([b"cat", b"\xff"])[Y % 2])
+    with pytest.raises(DataError, match=r"a\.npz: y: holds texts that are not in UTF-8"):
+        load(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "message"),
+    [
+        ({"x": X, "images": IMAGES}, {}, r"arrays 'x', 'images' can be the data.*data\.drop=\[images\]"),
+        ({"x": X, "y": Y, "label": Y}, {}, r"arrays 'y', 'label' can be the labels.*data\.label_key=y, or .*=\[label\]"),
+        ({"data": X, "data_test": X}, {}, r"array 'data' can be the data, and so can array 'data_test'"),
+        ({"x_train": X, "x_val": X}, {}, r"arrays 'x_train', 'x_val' are parts, but training and test are not both"),
+        ({"x_train": X, "x_test": X, "train_data": X}, {}, r"arrays 'x_train', 'train_data' can be the data of the train"),
+        ({"x": X, "y": np.eye(4)[Y]}, {}, r"the labels have the shape \(40, 4\).*argmax\(1\).*data\.drop=\[y\]"),
+        ({"x": X}, {"ids": "name"}, r"no ids named 'name'\. The file holds x \(40, 6\)"),
+        ({"x": X, "name": Y[:-1]}, {"ids": "name"}, r"the ids have the shape \(39,\); 40 rows need"),
+        ({"x": X, "name": Y / 3}, {"ids": "name"}, r"the ids are of type float64; they must be texts or whole"),
+        ({"x": X}, {"drop": ("z",)}, r"there is no array 'z' to drop\. The file holds x"),
+        ({"data": Y, "indices": Y, "indptr": Y, "shape": Y[:2]}, {}, r"like a sparse matrix of scipy"),
+        ({"x": X + 1j}, {}, "complex128; it must be real numbers"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_names_the_option(tmp_path, arrays, options, message):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=message):
+        load(tmp_path / "a.npz", **options)
+
+
+def test_what_is_dropped_decides(tmp_path):
+    np.savez(tmp_path / "a.npz", x=X, images=IMAGES, y=Y, label=Y + 1)
+    data = load(tmp_path / "a.npz", drop=("x", "y"))
+    assert (data.train.shape, data.class_names) == ((1, 8, 8), ("1", "2", "3", "4"))
+
+
+def test_of_several_labels_the_only_one_that_fits_is_taken(tmp_path):
+    np.savez(tmp_path / "a.npz", images=IMAGES, label=Y, labels=np.array(["cat", "dog", "owl", "bee"]))
+    found = raw(tmp_path / "a.npz")
+    assert (found.labels_from, found.passed_over) == ("array 'label'", ("array 'labels'",))
 
 
 PICKLED = npy(np.array([{"a": 1}, None], dtype=object))
