@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from aaeframe.data import splits
-from aaeframe.data.assemble import assemble
+from aaeframe.data.assemble import DEFAULTS, assemble
 from aaeframe.data.dataset import Dataset
 from aaeframe.data.download import VARIABLE, RemoteFile, fetch, find_kept
 from aaeframe.data.raw import RawData, RawPart
@@ -97,17 +97,17 @@ def load_four(name: str, files: tuple[RemoteFile, ...], class_names: tuple[str, 
     """A data set in MNIST's four idx files; the last 10,000 training rows are for validation."""
     arrays = [idx.read_array(fetch(file, name)) for file in files]
     parts = [RawPart(arrays[0], arrays[1]), RawPart(arrays[2], arrays[3])]
-    return assemble(name, RawData(parts, splits.last(len(arrays[0]), HELD_OUT), class_names))
+    return assemble(name, RawData(parts, splits.last(len(arrays[0]), HELD_OUT), class_names, channels="none"))
 
 
 def load_svhn() -> Dataset:
     """SVHN's cropped digits, with label 10 read as 0; the last 10,000 training rows are for validation."""
-    parts = [part for file in SVHN for part in mat.read_parts(fetch(file, "svhn"), None)]
-    return assemble("svhn", RawData(parts, splits.last(len(parts[0].x), HELD_OUT)))
+    parts = [part for file in SVHN for part in mat.read(fetch(file, "svhn"), DEFAULTS).parts]
+    return assemble("svhn", RawData(parts, splits.last(len(parts[0].x), HELD_OUT), channels="last"))
 
 
 def load_tfd() -> Dataset:
-    """The Toronto faces from the user's file, as `mat.read_parts` reads them."""
+    """The Toronto faces from the user's file, as `mat.read` reads them."""
     path = find_kept("TFD_48x48.mat", "tfd")
     if path is None:
         raise DataError(
@@ -115,7 +115,7 @@ def load_tfd() -> Dataset:
             f"TFD_48x48.mat into a folder and set {VARIABLE} to that folder, or give the path of the file in "
             "place of the name tfd."
         )
-    return assemble("tfd", RawData(mat.read_parts(path, None)))
+    return assemble("tfd", mat.read(path, DEFAULTS))
 
 
 LOADERS: Final[Mapping[str, Callable[[], Dataset]]] = {

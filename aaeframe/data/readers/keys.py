@@ -260,7 +260,7 @@ class _Search:
         it, shape = self.held[name], self.held[x].shape
         lengths = {shape[0], shape[-1]} if self.any_axis else {shape[0]}
         if self.any_axis and it.texts:
-            return it.shape[0] in lengths  # a matrix of characters has a row for each text
+            return it.shape[:1] != () and it.shape[0] in lengths  # a matrix of characters has a row for each text
         return it.is_vector and int(np.prod(it.shape)) in lengths
 
     def _check(self, data: str, name: str, what: str, option: str, every: Sequence[str]) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.layout import CHANNELS
 from aaeframe.data.raw import RawData, RawPart
-from aaeframe.data.readers.keys import pick
+from aaeframe.data.readers.keys import Choice, Held, as_ids, as_texts, labels_from, passed_over, pick
 from aaeframe.data.readers.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
 
@@ -42,39 +42,17 @@ PIECE_BYTES: Final = 2**20
 UNLABELED: Final = -1
 """TFD's label for a face without a label."""
 
+RGB: Final = 3
+"""The channels of SVHN's images."""
+
+Rows: TypeAlias = Literal["first", "last"]
+
 FOLDS: Final = ((0, 1), (2,), (3,))
 """TFD's fold codes: training (0 without label, 1 with), validation and test."""
 
 
-USES: Final = frozenset({"channels", "label_key"})
+USES: Final = frozenset({"channels", "drop", "ids", "label_key", "rows"})
 """The options that are used."""
-
-
-def read(path: Path, options: ReadOptions) -> RawData:
-    """The content of a .mat file: see `read_parts`."""
-    return RawData(read_parts(path, options.label_key))
-
-
-def read_parts(path: Path, labels: str | None) -> list[RawPart]:
-    """The parts of a .mat file (version 7.2 or older).
-
-    - `images` and `labs_ex`: the Toronto faces. With `folds`, the first fold: its training faces together with
-      all faces without a label, its validation and its test faces. A part has labels if all its faces have.
-    - `X` (H, W, C, N) and `y` (N, 1): SVHN. If the labels are 1 to 10, 10 is the digit 0.
-    - otherwise by the names of the arrays (`keys.pick`).
-
-    Raises:
-        DataError: the file is unreadable or too large, or its data cannot be identified.
-    """
-    from scipy import io
-
-    with _readable(path), path.open("rb") as stream:
-        held = {name: Declared(tuple(map(int, shape)), kind) for name, shape, kind in io.whosmat(stream)}
-        if labels is None and {"images", "labs_ex"} <= held.keys():
-            return _faces(_load(stream, path, held, {"images", "labs_ex", "folds"} & held.keys()), path)
-        pairs = pick({name: it.shape for name, it in held.items()}, labels, str(path))
-        arrays = _load(stream, path, held, {name for pair in pairs for name in pair if name is not None})
-        return [_svhn(arrays[x], None if y is None else arrays[y]) for x, y in pairs]
 
 
 class Declared(NamedTuple):
@@ -82,6 +60,51 @@ class Declared(NamedTuple):
 
     shape: tuple[int, ...]
     kind: str
+
+
+def read(path: Path, options: ReadOptions) -> RawData:
+    """The content of a .mat file (version 7.2 or older).
+
+    - `images` and `labs_ex`: the Toronto faces. With `folds`, the first fold: its training faces together with
+      all faces without a label, its validation and its test faces. A part has labels if all its faces have.
+    - otherwise by the names of the arrays (`keys.pick`). The rows lie along the first or the last axis: see `Rows`.
+    - `X` (H, W, C, N) and `y` are SVHN's names: if the labels are 1 to 10, 10 is the digit 0.
+
+    Raises:
+        DataError: the file is unreadable or too large, or its data or its rows cannot be identified.
+    """
+    from scipy import io
+
+    with _readable(path), path.open("rb") as stream:
+        declared = {name: Declared(tuple(map(int, shape)), kind) for name, shape, kind in io.whosmat(stream)}
+        if not options.given.keys() - {"scale", "held_out"} and {"images", "labs_ex"} <= declared.keys():
+            used = {"images", "labs_ex", "folds"} & declared.keys()
+            parts = _faces(_load(stream, path, declared, used), path)
+            return RawData(parts, channels="none", labels_from="array 'labs_ex'", passed_over=_beside(declared, used))
+        held = {name: _held(name, it) for name, it in declared.items()}
+        choices = pick(held, options, str(path), any_axis=True)
+        used = {name for it in choices for name in (it.data, it.labels, it.ids) if name is not None}
+        arrays = _load(stream, path, declared, used)
+    parts = [_rows(arrays, choice, options, str(path)) for choice in choices]
+    source, channels = labels_from(choices), None
+    if any(_is_svhn(arrays, choice) for choice in choices):
+        source, channels = f"{source}, where 10 is the digit 0", "last"
+    return RawData(parts, channels=channels, labels_from=source, passed_over=passed_over(held, choices))
+
+
+def _held(name: str, declared: Declared) -> Held:
+    shape, kind = declared
+    if kind not in BYTES:
+        hint = " Save it as `full` of it." if kind == "sparse" else " Save its numbers as an array of their own."
+        why = f"{name} is of type {kind}; it must be real numbers, or texts for labels."
+        return Held(shape, f"type {kind}", problem=why + hint)
+    if kind == "char":  # scipy reads a matrix of characters as one text for each row
+        return Held(shape[:1], "type char", texts=True)
+    return Held(shape)
+
+
+def _beside(declared: Mapping[str, Declared], used: Set[str]) -> tuple[str, ...]:
+    return passed_over({name: _held(name, it) for name, it in declared.items() if name not in used}, ())
 
 
 @contextmanager
@@ -104,18 +127,18 @@ def _load(stream: BinaryIO, path: Path, held: Mapping[str, Declared], names: Set
     size = path.stat().st_size
     for name in sorted(names):
         shape, kind = held[name]
-        if kind not in BYTES:
-            raise DataError(f"{path}: {name} is of type {kind}; it must be real numbers, or texts for labels.")
+        if problem := _held(name, held[name]).problem:
+            raise DataError(f"{path}: {problem}")
         check_unfolding(check_declared(shape, BYTES[kind], f"{path}: {name} ({kind})"), size, f"{path}: {name}")
     stream.seek(0)
-    _check_variables(stream, path)
+    _check_variables(stream, path, names)
     stream.seek(0)
     return {
         name: np.asarray(array) for name, array in io.loadmat(stream, variable_names=names).items() if name in names
     }
 
 
-def _check_variables(stream: BinaryIO, path: Path) -> None:
+def _check_variables(stream: BinaryIO, path: Path, names: Set[str]) -> None:
     """Check every variable, and decompress piece by piece: scipy would allocate whatever size a variable expands to."""
     from scipy.io.matlab import matfile_version
 
@@ -127,7 +150,7 @@ def _check_variables(stream: BinaryIO, path: Path) -> None:
         kind, size = struct.unpack(f"{order}II", tag)
         if kind != COMPRESSED:
             begin = stream.tell()
-            _check_elements(tag + stream.read(min(size, PIECE_BYTES)), order)
+            _check_elements(tag + stream.read(min(size, PIECE_BYTES)), order, names)
             stream.seek(begin + size)
             continue
         found, declared = 0, 0
@@ -135,13 +158,13 @@ def _check_variables(stream: BinaryIO, path: Path) -> None:
             if found == 0:
                 declared = struct.unpack_from(f"{order}I", piece, 4)[0]
                 check_unfolding(declared, size, str(path))
-                _check_elements(piece, order)
+                _check_elements(piece, order, names)
             found += len(piece)
             if found > declared + len(tag):
                 raise DataError(f"{path}: a variable unfolds to more than the {declared} bytes it declares.")
 
 
-def _check_elements(matrix: bytes, order: str) -> None:
+def _check_elements(matrix: bytes, order: str, names: Set[str]) -> None:
     """Check the elements of a numeric variable up to its values, given its first bytes; ValueError if one is wrong.
 
     scipy looks the type of the values up in a C array without a bounds check, and may crash.
@@ -153,17 +176,21 @@ def _check_elements(matrix: bytes, order: str) -> None:
     (about,) = struct.unpack_from(f"{order}I", matrix, 16)
     if about & 0xFF not in NUMBERS:
         return  # not loaded
-    if about & COMPLEX:
-        raise ValueError("a variable is of complex numbers, where only real ones can be data")
     at = 24
     for wanted in ({SIGNED}, {BYTE}, STORED):  # its lengths, its name, its values
         first, size = struct.unpack_from(f"{order}II", matrix, at)
         small = first >> 16  # an element of up to four bytes, stored in place of the size
+        begin = at + 4 if small else at + 8
         kind, size, at = (first & 0xFFFF, small, at + 8) if small else (first, size, at + 8 + size + -size % 8)
         if kind not in wanted:
             raise ValueError(f"a variable has an element of type {kind}, where {sorted(wanted)} can be")
         if kind == SIGNED and wanted is not STORED and size < 8:
             raise ValueError("a variable has fewer than two lengths")
+        if kind == BYTE and wanted is not STORED and about & COMPLEX:
+            name = matrix[begin : begin + size].rstrip(b"\0").decode("latin-1")
+            if name in names:
+                raise DataError(f"{name} is of complex numbers, where only real ones can be data. Save `abs` of them.")
+            return  # not loaded
     if size > declared:
         raise ValueError(f"a variable of {declared} bytes has values of {size} bytes")
 
@@ -177,14 +204,54 @@ def _unfolded(stream: BinaryIO, size: int) -> Iterator[bytes]:
             packed = unpacker.unconsumed_tail
 
 
-def _svhn(x: np.ndarray, y: np.ndarray | None) -> RawPart:
-    rows_last = x.ndim == 4 and x.shape[2] in CHANNELS and y is not None and x.shape[3] == y.size != len(x)
-    if y is None or not rows_last:
-        return RawPart(x, y)
-    y = y.reshape(-1)
-    if y.dtype.kind in "uif" and y.min() >= 1 and y.max() == 10:
-        y = y % 10
-    return RawPart(np.moveaxis(x, -1, 0), y)
+def _rows(arrays: Mapping[str, np.ndarray], choice: Choice, options: ReadOptions, where: str) -> RawPart:
+    """The rows of a part, along the first axis."""
+    x = arrays[choice.data]
+    labels = None if choice.labels is None else as_texts(arrays[choice.labels], f"{where}: {choice.labels}").reshape(-1)
+    ids = None if choice.ids is None else as_ids(arrays[choice.ids], f"{where}: {choice.ids}")
+    known = [len(it) for it in (labels, ids) if it is not None]
+    if (options.rows or _found_rows(choice.data, x.shape, known, where)) == "last":
+        x = np.moveaxis(x, -1, 0)
+    if labels is not None and _is_svhn(arrays, choice):
+        labels = labels % 10
+    return RawPart(x, labels, ids)
+
+
+def _found_rows(name: str, shape: tuple[int, ...], known: Sequence[int], where: str) -> Rows:
+    """The axis of the rows, if there is one reading.
+
+    The number of labels or ids decides. If it fits both axes, or there are none, an array of four axes is images as in
+    SVHN, whose axis of channels next to the rows' decides.
+
+    Raises:
+        DataError: there are two readings. The message has both, and the option that decides.
+    """
+    fits = [rows for rows, count in (("first", shape[0]), ("last", shape[-1])) if all(it == count for it in known)]
+    if len(shape) == 4 and len(fits) == 2:
+        # (N, C, H, W) and (N, H, W, C), or (C, H, W, N) and (H, W, C, N)
+        axes = {"first": (shape[1], shape[3]), "last": (shape[0], shape[2])}
+        fits = [rows for rows in fits if any(length in CHANNELS for length in axes[rows])] or fits
+    if len(fits) == 1:
+        return "first" if fits[0] == "first" else "last"
+    counted = f"{name} is {_by(shape)}"
+    why = f"{known[0]} labels fit both" if known else "no labels tell which axis is the rows"
+    raise DataError(
+        f"{where}: {counted}, and {why}. Give data.rows=first to read {shape[0]} rows of {_by(shape[1:])}, or "
+        f"data.rows=last to read {shape[-1]} rows of {_by(shape[:-1])}."
+    )
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _is_svhn(arrays: Mapping[str, np.ndarray], choice: Choice) -> bool:
+    """Whether the names and shapes are SVHN's, and the labels are 1 to 10."""
+    if (choice.data, choice.labels) != ("X", "y"):
+        return False
+    x, y = arrays["X"], arrays["y"]
+    images = x.ndim == 4 and x.shape[2] == RGB and x.shape[3] == y.size and len(x) != y.size
+    return images and y.dtype.kind in "uif" and y.min() >= 1 and y.max() == 10
 
 
 def _faces(arrays: Mapping[str, np.ndarray], path: Path) -> list[RawPart]:

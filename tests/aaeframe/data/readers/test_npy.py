@@ -219,7 +219,12 @@ def test_parts_by_other_names(tmp_path, train, test, train_labels, test_labels):
 
 
 def test_the_keys_of_parts_are_what_they_have_in_common(tmp_path):
-    fine = {"fine_train": Y[:25] + 10, "fine_test": Y[25:] + 10, "name_train": np.arange(25), "name_test": np.arange(15)}
+    fine = {
+        "fine_train": Y[:25] + 10,
+        "fine_test": Y[25:] + 10,
+        "name_train": np.arange(25),
+        "name_test": np.arange(15),
+    }
     np.savez(tmp_path / "a.npz", x_train=X[:25], x_test=X[25:], y_train=Y[:25], y_test=Y[25:], **fine)
     found = raw(tmp_path / "a.npz", label_key="fine", ids="name")
     assert found.labels_from == "arrays 'fine_train', 'fine_test'"
@@ -254,10 +259,18 @@ def test_labels_may_be_bytes(tmp_path):
     ("arrays", "options", "message"),
     [
         ({"x": X, "images": IMAGES}, {}, r"arrays 'x', 'images' can be the data.*data\.drop=\[images\]"),
-        ({"x": X, "y": Y, "label": Y}, {}, r"arrays 'y', 'label' can be the labels.*data\.label_key=y, or .*=\[label\]"),
+        (
+            {"x": X, "y": Y, "label": Y},
+            {},
+            r"arrays 'y', 'label' can be the labels.*data\.label_key=y, or .*=\[label\]",
+        ),
         ({"data": X, "data_test": X}, {}, r"array 'data' can be the data, and so can array 'data_test'"),
         ({"x_train": X, "x_val": X}, {}, r"arrays 'x_train', 'x_val' are parts, but training and test are not both"),
-        ({"x_train": X, "x_test": X, "train_data": X}, {}, r"arrays 'x_train', 'train_data' can be the data of the train"),
+        (
+            {"x_train": X, "x_test": X, "train_data": X},
+            {},
+            r"arrays 'x_train', 'train_data' can be the data of the train",
+        ),
         ({"x": X, "y": np.eye(4)[Y]}, {}, r"the labels have the shape \(40, 4\).*argmax\(1\).*data\.drop=\[y\]"),
         ({"x": X}, {"ids": "name"}, r"no ids named 'name'\. The file holds x \(40, 6\)"),
         ({"x": X, "name": Y[:-1]}, {"ids": "name"}, r"the ids have the shape \(39,\); 40 rows need"),
