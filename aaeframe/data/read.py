@@ -114,7 +114,7 @@ def load_table(path: str | Path) -> np.ndarray:
         found = (
             tables.read(file, ReadOptions(), find_labels=False) if reader == CSV else reader.read(file, ReadOptions())
         )
-        rows = gather(str(path), found).rows
+        rows = gather(str(path), found, ReadOptions(channels="none")).rows  # so that images are told by their shape
         if len(rows.shape) != 1:
             raise DataError(f"{path}: has rows of shape {rows.shape}. A table is (rows, columns): flatten each row.")
         return rows.array().astype(np.float32, copy=False)
@@ -123,7 +123,7 @@ def load_table(path: str | Path) -> np.ndarray:
 def reader_of(path: Path) -> Reader:
     """The reader of a file or folder, by its name. DataError if there is none."""
     if path.is_dir():
-        return IDX if idx.find_four(path) else IMAGES
+        return IDX if idx.holds_idx(path) else IMAGES
     suffix = path.suffix.lower()
     known = {".npz": NPZ, ".mat": MAT, ".npy": NPY}
     if suffix in known:

@@ -7,9 +7,12 @@ bytes.
 from __future__ import annotations
 
 import gzip
+import lzma
 import re
 import zlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from io import BufferedIOBase
 from math import prod
 from pathlib import Path
@@ -23,8 +26,23 @@ from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers.limits import DEFLATE_RATIO, check_declared, check_unfolding
 from aaeframe.errors import DataError
 
-NAME: Final = re.compile(r"(?P<stem>.*)[-.](?P<idx>idx\d)-(ubyte|byte|short|int|float|double)(\.gz)?$")
-"""The canonical file names, as in train-images-idx3-ubyte.gz."""
+NAME: Final = re.compile(
+    r"((?P<stem>.*?)[-._])?idx(?P<axes>\d?)([-._](ubyte|byte|short|int|float|double))?(\.gz|\.xz)?", re.IGNORECASE
+)
+"""The file names, as train-images-idx3-ubyte.gz and train-images.idx3-ubyte."""
+
+ROLES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("images", "image", "imgs", "patterns"), "images"),
+    **dict.fromkeys(("labels", "label", "targets"), "labels"),
+}
+"""The words in names that say what a file holds. Without one, a file of one axis holds labels."""
+
+PARTS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("t10k", "test", "testing"), "test"),
+}
+"""The words in names that mean a part of the data."""
 
 TYPES: Final[Mapping[int, np.dtype]] = {
     0x08: np.dtype("u1"),
@@ -35,81 +53,197 @@ TYPES: Final[Mapping[int, np.dtype]] = {
     0x0E: np.dtype(">f8"),
 }
 
-MOST_AXES: Final = 4
-"""The largest number of axes: rows, channels, height and width."""
+MOST_AXES: Final = 5
+"""The largest number of axes: rows, channels, depth, height and width."""
 
-FOUR: Final = (
-    ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-)
-"""The images and labels of the training and of the test part, by MNIST's file names."""
+MOST_LISTED: Final = 12
+"""The largest number of files that a message lists."""
 
-
-def is_idx(path: Path) -> bool:
-    """Whether the file has a name of the idx format."""
-    return NAME.match(path.name) is not None
-
+QMNIST: Final = 8
+"""The columns of QMNIST's labels, of which the first is the class."""
 
 USES: Final = frozenset({"channels"})
 """The options that are used."""
 
 
-def read(path: Path, options: ReadOptions) -> RawData:
-    """An idx file and the labels next to it, or the four files of a folder in MNIST's layout.
+@dataclass(frozen=True)
+class Named:
+    """What the name of an idx file says."""
 
-    In a folder, the last sixth of the training rows is for validation, as MNIST's last 10,000 of 60,000.
+    path: Path
+    role: str
+    """images or labels."""
+    part: str | None
+    """train, validation or test, if it is a part."""
+    set: str
+    """The rest of the name, as emnist-letters."""
+    axes: str
+    """The number of axes, or nothing."""
+    words: tuple[str, ...]
+    """The words of the name, in lower case."""
+
+    @property
+    def plain(self) -> str:
+        """The name without the ending of a compressed file."""
+        return self.path.stem if self.is_compressed else self.path.name
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether it is compressed by gzip or xz, by its name."""
+        return self.path.suffix.lower() in (".gz", ".xz")
+
+
+def named(path: Path) -> Named | None:
+    """What the name of a file says; None if it is no name of the idx format."""
+    match = NAME.fullmatch(path.name)
+    if match is None:
+        return None
+    words = [word for word in re.split(r"[-._ ]+", match["stem"] or "") if word]
+    known = tuple(word.lower() for word in words)
+    role = next((ROLES[word] for word in known if word in ROLES), "labels" if match["axes"] == "1" else "images")
+    part = next((PARTS[word] for word in known if word in PARTS), None)
+    rest = "-".join(word for word in words if word.lower() not in (*ROLES, *PARTS))
+    return Named(path, role, part, rest, match["axes"], known)
+
+
+def is_idx(path: Path) -> bool:
+    """Whether the file has a name of the idx format."""
+    return named(path) is not None
+
+
+def holds_idx(folder: Path) -> bool:
+    """Whether files of images in the idx format lie in the folder."""
+    return any(it.role == "images" and it.axes for it in _files(folder))
+
+
+def read(path: Path, options: ReadOptions) -> RawData:
+    """An idx file of images with the labels next to it, or the one set of such files in a folder.
+
+    A set is the files whose names differ in images, labels and the part only, as train and test. Where the test part
+    has MNIST's name, t10k, the last sixth of the training rows is for validation, as MNIST's last 10,000 of 60,000.
+
+    Raises:
+        DataError: a file is unreadable, or a folder holds several sets or files that can be read in two ways.
     """
-    four = find_four(path) if path.is_dir() else None
-    if four is None:
-        beside = labels_beside(path)
-        return RawData([RawPart(read_array(path), None if beside is None else read_array(beside))])
-    parts = [RawPart(read_array(x), read_array(y)) for x, y in four]
-    count = len(parts[0].x)
-    return RawData(parts, splits.last(count, count // 6))
+    return _read_folder(path) if path.is_dir() else _read_file(path)
+
+
+def _read_file(path: Path) -> RawData:
+    about = named(path)
+    if about is None:
+        return RawData([RawPart(read_array(path))])
+    if about.role == "labels":
+        raise DataError(f"{path}: holds labels, by its name. Give the file of the images; its labels are found by it.")
+    return _read_pairs([(about, labels_of(about, _files(path.parent)))])
+
+
+def _read_folder(folder: Path) -> RawData:
+    files = _files(folder)
+    images = [it for it in files if it.role == "images"]
+    sets = sorted({it.set for it in images})
+    if len(sets) > 1:
+        raise DataError(
+            f"{folder}: holds several sets of idx files: {_listed([name or '(no name)' for name in sets])}. Give the "
+            "path of one file of images, or a folder that holds one set."
+        )
+    parts = {part: _only([it for it in images if it.part == part], folder) for part in {it.part for it in images}}
+    if len(parts) > 1 and parts.keys() not in ({"train", "test"}, {"train", "validation", "test"}):
+        raise DataError(
+            f"{folder}: holds {_listed([it.path.name for it in parts.values()])}, where training and test images are "
+            "needed, or one file alone. Give the path of one of them, or remove the others."
+        )
+    chosen = [parts[part] for part in (None, "train", "validation", "test") if part in parts]
+    pairs = [(it, labels_of(it, files)) for it in chosen]
+    found = _read_pairs(pairs)
+    used = {it.plain for pair in pairs for it in pair if it is not None}
+    is_mnist = len(pairs) == 2 and "t10k" in chosen[1].words
+    count = len(found.parts[0].x)
+    return replace(
+        found, cuts=splits.last(count, count // 6) if is_mnist else None, passed_over=_passed_over(folder, used)
+    )
+
+
+def _read_pairs(pairs: Sequence[tuple[Named, Named | None]]) -> RawData:
+    parts, sources = [], []
+    for images, labels in pairs:
+        y = None if labels is None else read_array(labels.path)
+        if labels is not None and y is not None:
+            first = y.ndim == 2 and y.shape[1] == QMNIST and y.dtype == TYPES[0x0C]
+            y = y[:, 0] if first else y
+            sources.append(f"{'first column of ' if first else ''}file {labels.path.name!r}")
+        parts.append(RawPart(read_array(images.path), y))
+    are_images = parts[0].x.ndim == 3 and any(word in ROLES for word in pairs[0][0].words)
+    return RawData(parts, channels="none" if are_images else None, labels_from=", ".join(sources) or None)
+
+
+def labels_of(images: Named, files: Sequence[Named]) -> Named | None:
+    """The file of labels that belongs to a file of images by its name; None if it does not exist."""
+    found = [it for it in files if it.role == "labels" and (it.set, it.part) == (images.set, images.part)]
+    return _only(found, images.path.parent) if found else None
+
+
+def _only(files: Sequence[Named], folder: Path) -> Named:
+    """The only file, whether it is there compressed, not compressed, or both. What is not is mapped."""
+    plain = {it.plain: it for it in sorted(files, key=lambda it: not it.is_compressed)}
+    if len(plain) > 1:
+        raise DataError(
+            f"{folder}: {_listed([it.path.name for it in plain.values()])} can be the {files[0].role} of one part. "
+            "Remove all but one."
+        )
+    return next(iter(plain.values()))
+
+
+def _files(folder: Path) -> list[Named]:
+    """The idx files of a folder, by their names."""
+    names = (named(path) for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
+    return [it for it in names if it is not None]
+
+
+def _passed_over(folder: Path, used: Set[str]) -> tuple[str, ...]:
+    """What else lies in the folder, except the same files compressed or not."""
+    others = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    folders = sum(path.is_dir() for path in others)
+    files = [path for path in others if not path.is_dir()]
+    idx = {path: it.plain for path in files if (it := named(path)) is not None}
+    kinds = Counter(
+        "the idx format" if path in idx else path.suffix.lower() or "no ending"
+        for path in files
+        if idx.get(path) not in used
+    )
+    said = [f"{count} {'file' if count == 1 else 'files'} of {kind}" for kind, count in sorted(kinds.items())]
+    return (*said, *([f"{folders} {'folder' if folders == 1 else 'folders'}"] if folders else []))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:MOST_LISTED])) + (
+        f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    )
 
 
 def read_array(path: Path) -> np.ndarray:
-    """The array of an idx file: read into memory if it is gzipped, otherwise mapped.
+    """The array of an idx file: read into memory if it is compressed by gzip or xz, otherwise mapped.
 
     Raises:
         DataError: the file is unreadable, not idx, or longer or shorter than its header says.
     """
     try:
-        return _read_gzip(path) if path.suffix == ".gz" else _map(path)
-    except (OSError, EOFError, zlib.error) as error:
+        openers: Mapping[str, Callable[[Path], BufferedIOBase]] = {".gz": gzip.open, ".xz": _open_xz}
+        opener = openers.get(path.suffix.lower())
+        return _map(path) if opener is None else _read_compressed(path, opener)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"{path}: cannot be read as idx: {error}. Fetch or write the file again.") from error
 
 
-def labels_beside(images: Path) -> Path | None:
-    """The labels file that belongs to an images file by its name, gzipped or not; None if it does not exist."""
-    match = NAME.match(images.name)
-    if match is None or "images" not in match["stem"]:
-        return None
-    name = images.name.removesuffix(".gz").replace("images", "labels").replace(match["idx"], "idx1")
-    return _plain_or_gzipped(images.with_name(name))
+def _open_xz(path: Path) -> BufferedIOBase:
+    return lzma.LZMAFile(path, format=lzma.FORMAT_XZ)
 
 
-def find_four(folder: Path) -> list[tuple[Path, Path]] | None:
-    """The images and labels of the training and test part, if all four files of MNIST's layout exist."""
-    pairs = []
-    for images, labels in FOUR:
-        x, y = _plain_or_gzipped(folder / images), _plain_or_gzipped(folder / labels)
-        if x is None or y is None:
-            return None
-        pairs.append((x, y))
-    return pairs
-
-
-def _plain_or_gzipped(path: Path) -> Path | None:
-    return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
-
-
-def _read_gzip(path: Path) -> np.ndarray:
-    with gzip.open(path) as stream:
+def _read_compressed(path: Path, opener: Callable[[Path], BufferedIOBase]) -> np.ndarray:
+    with opener(path) as stream:
         dtype, shape = _header(stream, path)
         size = check_declared(shape, dtype.itemsize, str(path))
         check_unfolding(size, path.stat().st_size, str(path))
-        if size > DEFLATE_RATIO * path.stat().st_size:  # refused before allocation
+        if path.suffix.lower() == ".gz" and size > DEFLATE_RATIO * path.stat().st_size:  # refused before allocation
             raise _wrong_length(path, size, "fewer")
         values = np.empty(shape, dtype)
         found = _fill(stream, values)

@@ -86,10 +86,10 @@ def read(path: Path, options: ReadOptions) -> RawData:
         used = {name for it in choices for name in (it.data, it.labels, it.ids) if name is not None}
         arrays = _load(stream, path, declared, used)
     parts = [_rows(arrays, choice, options, str(path)) for choice in choices]
-    source, channels = labels_from(choices), None
+    source, over = labels_from(choices), passed_over(held, choices)
     if any(_is_svhn(arrays, choice) for choice in choices):
-        source, channels = f"{source}, where 10 is the digit 0", "last"
-    return RawData(parts, channels=channels, labels_from=source, passed_over=passed_over(held, choices))
+        return RawData(parts, channels="last", labels_from=f"{source}, where 10 is the digit 0", passed_over=over)
+    return RawData(parts, labels_from=source, passed_over=over)
 
 
 def _held(name: str, declared: Declared) -> Held:

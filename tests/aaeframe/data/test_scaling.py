@@ -48,5 +48,5 @@ def test_a_constant_feature_has_std_one(value):
 
 
 def test_images_that_are_no_pixels_have_moments_of_each_pixel():
-    spec = from_arrays(np.random.default_rng(0).standard_normal((30, 4, 5))).spec
-    assert spec.mean.shape == spec.std.shape == spec.shape == (1, 4, 5)
+    spec = from_arrays(np.random.default_rng(0).standard_normal((30, 6, 7))).spec
+    assert spec.mean.shape == spec.std.shape == spec.shape == (1, 6, 7)

@@ -22,7 +22,7 @@ def test_the_first_bad_value_is_named_and_all_are_counted(small_pieces, bad):
 
 
 def test_the_place_in_an_image_has_every_axis():
-    x = np.zeros((20, 4, 5), np.float32)
+    x = np.zeros((20, 6, 7), np.float32)
     x[3, 2, 1] = np.nan
     with pytest.raises(DataError, match=r"row 3, feature \(0, 2, 1\)"):
         from_arrays(x)
