@@ -25,6 +25,7 @@ from aaeframe.data import splits
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers.limits import DEFLATE_RATIO, check_declared, check_unfolding
 from aaeframe.errors import DataError
+from aaeframe.storage.atomic import leads_out
 
 NAME: Final = re.compile(
     r"((?P<stem>.*?)[-._])?idx(?P<axes>\d?)([-._](ubyte|byte|short|int|float|double))?(\.gz|\.xz)?", re.IGNORECASE
@@ -139,6 +140,9 @@ def _read_file(path: Path) -> RawData:
 
 def _read_folder(folder: Path) -> RawData:
     files = _files(folder)
+    for it in files:
+        if leads_out(it.path, folder):
+            raise DataError(f"{it.path}: is a link that leads out of {folder}. Copy what it points to into the folder.")
     images = [it for it in files if it.role == "images"]
     sets = sorted({it.set for it in images})
     if len(sets) > 1:
