@@ -171,13 +171,17 @@ def _rows(
 ) -> tuple[datasets.Split, tuple[str, ...] | None]:
     """The rows, and the names of their classes."""
     from aaeframe import data as datasets
+    from aaeframe.data.read import usable
 
     if data is None and label_key is not None:
         raise ConfigError("--label-key names the labels of --data, which is not given; leave it out")
-    if data is not None and split in (None, Part.all):
+    if data is None:
+        dataset = run.dataset()
+    elif split in (None, Part.all):
         found = run.new_rows(data, label_key=label_key)
         return found.rows, found.class_names
-    dataset = run.dataset() if data is None else datasets.load(data, label_key=label_key)
+    else:
+        dataset = datasets.load(data, usable(data, run.config.data.reading).model_copy(update={"label_key": label_key}))
     return dataset.split(split or Part.test), dataset.class_names
 
 

@@ -19,7 +19,7 @@ from aaeframe.figures.canvas import save
 from aaeframe.figures.class_figures import class_figures, representation
 from aaeframe.figures.codes import codes_by_class, codes_side_by_side
 from aaeframe.figures.curves import loss_curves
-from aaeframe.figures.images import decoded_plane, reconstructions, samples
+from aaeframe.figures.images import VOLUMES, decoded_plane, reconstructions, samples
 from aaeframe.figures.plane import plane_codes
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.model.representation import ClusterHeads
@@ -157,7 +157,7 @@ class _Pixels:
             self._span = max(high for _, high in ranges) - self._low or 1.0
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Convert (N, *shape); rows that are not images stay in the user's units."""
-        if x.ndim != 4:
+        """Convert (N, *shape); rows that are neither images nor volumes stay in the user's units."""
+        if x.ndim not in (4, VOLUMES):
             return x.float().cpu()
         return ((self._scale(x.to(self._device)) - self._low) / self._span).clamp(0, 1).cpu()

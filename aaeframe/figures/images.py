@@ -1,8 +1,8 @@
 """Rows of data as pictures: reconstructions, samples and the decoded plane.
 
 Images are (C, H, W) with values in [0, 1], or uint8 in [0, 255]. One channel is gray, three are red, green and blue,
-four also have opacity; any other number is shown as its mean. Rows that are not images are plotted as lines over their
-features.
+four also have opacity; any other number is shown as its mean. Volumes (C, D, H, W) are shown by their middle slice.
+Other rows are plotted as lines over their features, and series (C, T) channel after channel.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ BANDS = 4
 GRID = 10
 LINES = 6
 """The number of rows in one figure that are plotted as lines."""
+VOLUMES = 5
+"""The axes of volumes (N, C, D, H, W)."""
 WIDTH = 8.4
 """The width of figures of images, in inches."""
 
@@ -32,6 +34,8 @@ def reconstructions(x: Array, x_hat: Array, *, title: str = "Reconstructions") -
     """Plot originals x (N, *shape), each over its reconstruction x_hat (N, *shape); the first ones that fit."""
     if x.shape != x_hat.shape:
         raise DataError(f"originals {tuple(x.shape)} and reconstructions {tuple(x_hat.shape)} differ in shape")
+    if x.ndim == VOLUMES:
+        return reconstructions(_slices(x), _slices(x_hat), title=f"{title}, middle slices")
     if x.ndim != 4:
         return _lines(title, original=as_array(x), reconstruction=as_array(x_hat))
     originals, decoded = pixels(x), pixels(x_hat)
@@ -55,6 +59,8 @@ def reconstructions(x: Array, x_hat: Array, *, title: str = "Reconstructions") -
 @styled
 def samples(x: Array, *, title: str = "Decoded samples of the prior") -> Figure:
     """Plot decoded prior samples x (N, *shape): the first ones that fill a square, or a few as lines."""
+    if x.ndim == VOLUMES:
+        return samples(_slices(x), title=f"{title}, middle slices")
     if x.ndim != 4:
         return _lines(title, sample=as_array(x))
     shown = pixels(x)
@@ -73,6 +79,11 @@ def decoded_plane(images: Array, *, title: str) -> Figure:
     rows, columns = images.shape[:2]
     shown = pixels(images.reshape(rows * columns, *images.shape[2:]))
     return _picture(tile(shown.reshape(rows, columns, *shown.shape[1:]), 1), title)[0]
+
+
+def _slices(volumes: Array) -> Array:
+    """The middle slice of each volume: (N, C, H, W) of (N, C, D, H, W)."""
+    return volumes[:, :, volumes.shape[2] // 2]
 
 
 def pixels(images: Array) -> np.ndarray:
@@ -122,7 +133,7 @@ def _lines(title: str, **series: np.ndarray) -> Figure:
         for (name, values), style in zip(tables.items(), styles, strict=True):
             axes.plot(values[min(row, count - 1)], label=name, marker="o", markersize=2.5, **style)
     for axes in grid[-1]:
-        axes.set_xlabel("feature")
+        axes.set_xlabel("feature" if next(iter(series.values())).ndim < 3 else "time, channel after channel")
     if len(tables) > 1:
         figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower right", ncols=len(tables))
     return figure

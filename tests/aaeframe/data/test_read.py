@@ -7,7 +7,9 @@ import os
 import numpy as np
 import pytest
 
+from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data import NAMES, load
+from aaeframe.data.read import shared
 from aaeframe.errors import DataError
 
 
@@ -83,6 +85,17 @@ def test_labels_where_they_mean_nothing(tmp_path, monkeypatch, source):
     (tmp_path / "folder").mkdir()
     with pytest.raises(DataError, match=r"label_key.* out\."):
         load(source, label_key="kind")
+
+
+def test_the_axes_of_other_data_are_read_as_the_runs(tmp_path):
+    options = ReadOptions(channels="first", rows="last", label_key="y", scale="none")
+    np.save(tmp_path / "x.npy", np.zeros((10, 2)))
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "x.mat").touch()
+    assert shared(tmp_path / "x.npy", options).given == {"channels": "first"}
+    assert shared(tmp_path / "x.mat", options).given == {"channels": "first", "rows": "last"}
+    assert shared(tmp_path / "x.csv", options).given == {}
+    assert shared("digits", options).given == shared(tmp_path / "none.npy", options).given == {}
 
 
 def test_data_beyond_memory(tmp_path, monkeypatch):
