@@ -53,7 +53,9 @@ class ReadOptions(Strict):
     ids: Column | None = Field(
         None, description="the column or array that names the rows; it is kept next to the codes"
     )
-    drop: tuple[Column, ...] | None = Field(None, strict=False, description="columns of a table that are left out")
+    drop: tuple[Column, ...] | None = Field(
+        None, strict=False, description="columns of a table, or arrays of a file, that are left out"
+    )
     categories: tuple[Column, ...] | None = Field(
         None, strict=False, description="columns of a table that become one column of 0 and 1 for each of their values"
     )

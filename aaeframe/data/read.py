@@ -27,9 +27,6 @@ ALWAYS: Final = frozenset({"held_out", "scale"})
 """Options for every file and folder; the others are those that a reader uses."""
 
 
-AXES: Final = frozenset({"channels", "rows"})
-"""Options that say which axis is which."""
-
 
 class Reader(NamedTuple):
     """A format."""
