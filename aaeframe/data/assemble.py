@@ -35,8 +35,8 @@ def from_arrays(
     """A data set of your own arrays, split 80 : 10 : 10 by a fixed permutation.
 
     Args:
-        x: a table (N, D), images, series or volumes: see `aaeframe.data.layout.as_rows`. It is not copied if it is contiguous and
-            uint8 or float32, and stays in its file if it is a `numpy.memmap`.
+        x: a table (N, D), images, series or volumes: see `aaeframe.data.layout.as_rows`. It is not copied if it is
+            contiguous and uint8 or float32, and stays in its file if it is a `numpy.memmap`.
         labels: (N,) integers or texts.
         ids: (N,) the names of the rows.
         columns: the names of the D features.
