@@ -66,11 +66,11 @@ def assemble(name: str, raw: RawData, options: ReadOptions = DEFAULTS, *, spec: 
     Without cuts, one part is split by `splits.shuffled`. Two parts are training and test (`splits.shuffled_train`),
     three are training, validation and test. `spec` overrides what would be derived from the values.
     """
-    cuts = _cuts(name, raw, options.held_out)
     if options.missing == "mean":
-        part, rows = cuts.train
+        part, rows = _cuts(name, raw, options.held_out).train
         raw = _filled(raw, column_means(raw.parts[part].x[rows], name))
     whole, class_names = _checked(name, raw, options)
+    cuts = _cuts(name, raw, options.held_out)
     stored, scale = whole[0].data.dtype, "as the named data set has it"
     train = _rows(whole, cuts.train, name)
     if spec is None:

@@ -27,7 +27,6 @@ ALWAYS: Final = frozenset({"held_out", "scale"})
 """Options for every file and folder; the others are those that a reader uses."""
 
 
-
 class Reader(NamedTuple):
     """A format."""
 

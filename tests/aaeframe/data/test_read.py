@@ -9,7 +9,7 @@ import pytest
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data import NAMES, load
-from aaeframe.data.read import shared
+from aaeframe.data.read import usable
 from aaeframe.errors import DataError
 
 
@@ -91,11 +91,11 @@ def test_the_axes_of_other_data_are_read_as_the_runs(tmp_path):
     options = ReadOptions(channels="first", rows="last", label_key="y", scale="none")
     np.save(tmp_path / "x.npy", np.zeros((10, 2)))
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
-    (tmp_path / "x.mat").touch()
-    assert shared(tmp_path / "x.npy", options).given == {"channels": "first"}
-    assert shared(tmp_path / "x.mat", options).given == {"channels": "first", "rows": "last"}
-    assert shared(tmp_path / "x.csv", options).given == {}
-    assert shared("digits", options).given == shared(tmp_path / "none.npy", options).given == {}
+    (tmp_path / "x.mat").write_bytes(b"any")
+    assert usable(tmp_path / "x.npy", options).given == {"channels": "first"}
+    assert usable(tmp_path / "x.mat", options).given == {"channels": "first", "rows": "last", "label_key": "y"}
+    assert usable(tmp_path / "x.csv", options).given == {"label_key": "y"}
+    assert usable("digits", options).given == {}
 
 
 def test_data_beyond_memory(tmp_path, monkeypatch):

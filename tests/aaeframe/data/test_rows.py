@@ -12,7 +12,8 @@ X = np.arange(12, dtype=np.float32).reshape(3, 4)
 @pytest.mark.parametrize("count", [1, 3])
 def test_rows_come_whole_and_in_order_however_few(tmp_path, count):
     np.save(tmp_path / "x.npy", X[:count])
-    rows, names = load_rows(tmp_path / "x.npy")
+    found = load_rows(tmp_path / "x.npy")
+    rows, names = found.rows, found.class_names
     np.testing.assert_array_equal(rows.array(), X[:count])
     assert rows.labels is None
     assert names is None
@@ -20,14 +21,16 @@ def test_rows_come_whole_and_in_order_however_few(tmp_path, count):
 
 def test_labels_are_classes_of_this_file(tmp_path):
     (tmp_path / "x.csv").write_text("a,kind\n1,z\n2,x\n3,z\n")
-    rows, names = load_rows(tmp_path / "x.csv", label_key="kind")
+    found = load_rows(tmp_path / "x.csv", label_key="kind")
+    rows, names = found.rows, found.class_names
     np.testing.assert_array_equal(rows.array(), [[1], [2], [3]])
     assert [names[label] for label in rows.labels] == ["z", "x", "z"]
 
 
 def test_parts_of_a_file_follow_each_other(tmp_path):
     np.savez(tmp_path / "x.npz", x_train=X[:2], y_train=[1, 0], x_test=X[2:], y_test=[1])
-    rows, names = load_rows(tmp_path / "x.npz")
+    found = load_rows(tmp_path / "x.npz")
+    rows, names = found.rows, found.class_names
     np.testing.assert_array_equal(rows.array(), X)
     np.testing.assert_array_equal(rows.labels, [1, 0, 1])
     assert names == ("0", "1")
@@ -36,21 +39,22 @@ def test_parts_of_a_file_follow_each_other(tmp_path):
 def test_labels_of_some_parts_only_are_no_labels(tmp_path):
     x = np.random.default_rng(0).random((20, 3), dtype=np.float32)
     np.savez(tmp_path / "x.npz", x_train=x, y_train=np.arange(20) % 2, x_test=x)
-    rows, _ = load_rows(tmp_path / "x.npz")
+    rows = load_rows(tmp_path / "x.npz").rows
     assert (len(rows), rows.labels) == (40, None)
     everything = load(tmp_path / "x.npz").split("all")
     assert (len(everything), everything.labels) == (40, None)
 
 
 def test_a_name_gives_every_row_of_the_data_set():
-    rows, names = load_rows("digits")
+    found = load_rows("digits")
+    rows, names = found.rows, found.class_names
     np.testing.assert_array_equal(rows.array(), load("digits").split("all").array())
     assert names == tuple("0123456789")
 
 
 def test_a_mapped_file_stays_in_its_file(tmp_path):
     np.save(tmp_path / "x.npy", X)
-    assert load_rows(tmp_path / "x.npy")[0].is_mapped
+    assert load_rows(tmp_path / "x.npy").rows.is_mapped
 
 
 @pytest.mark.parametrize(

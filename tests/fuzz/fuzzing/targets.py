@@ -121,7 +121,8 @@ def _pictures(described: tuple, folder: Path) -> None:
 
 
 def _check_data(path: Path, **given: Any) -> None:
-    rows, names = load_rows(path, **given)
+    found = load_rows(path, **given)
+    rows, names = found.rows, found.class_names
     assert np.isfinite(rows.array()).all()
     if rows.labels is not None:
         assert len(rows.labels) == len(rows)

@@ -137,7 +137,7 @@ def test_training_and_validation_rows_without_test(tmp_path):
     assert values_of(data.validation) == [30, 31, 32]
     assert sorted(values_of(data.train) + values_of(data.test)) == list(range(20))
     assert len(data.test) == 2
-    assert len(load_rows(tmp_path)[0]) == 23
+    assert len(load_rows(tmp_path).rows) == 23
 
 
 def test_the_classes_of_splits_are_the_union(tmp_path):

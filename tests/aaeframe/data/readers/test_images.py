@@ -293,7 +293,7 @@ def test_one_file_of_one_picture_is_one_row(tmp_path):
     fill(tmp_path, GRAY[:1])
     with pytest.raises(DataError, match="1 rows are too few"):
         load(tmp_path / "000.png")
-    assert len(load_rows(tmp_path / "000.png")[0]) == 1
+    assert len(load_rows(tmp_path / "000.png").rows) == 1
 
 
 def test_a_stack_of_imagej_with_one_page_is_refused(tmp_path):
