@@ -12,6 +12,7 @@ from aaeframe.cli.bench import bench
 from aaeframe.cli.commands import App, RunCommand
 from aaeframe.cli.compare import compare
 from aaeframe.cli.config import config_app
+from aaeframe.cli.data import data
 from aaeframe.cli.doctor import doctor
 from aaeframe.cli.evaluate import evaluate, figures
 from aaeframe.cli.new_plugin import new
@@ -31,7 +32,7 @@ app.add_typer(presets.app, name="presets", help="List and show presets, which ar
 app.add_typer(config_app, name="config", help="Show configurations.")
 plugins.app.command()(new)
 app.command(cls=RunCommand)(train)
-for command in (sample, encode, reconstruct, evaluate, compare, figures, parzen, doctor, bench, reproduce):
+for command in (data, sample, encode, reconstruct, evaluate, compare, figures, parzen, doctor, bench, reproduce):
     app.command()(command)
 
 

@@ -28,6 +28,7 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Figure of the codes side by side; for 2-D codes only.")
     ] = None,
+    data_changed: options.DataChanged = False,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     json: options.Json = False,
@@ -42,7 +43,7 @@ def compare(
     block = _shared_block(opened)
     if out is not None:
         _check_plane(block, next(iter(opened.values())))
-    dataset = next(iter(opened.values())).dataset()
+    dataset = next(iter(opened.values())).dataset(data_changed=data_changed)
     reports = {name: run.evaluate(dataset, split=split) for name, run in opened.items()}
     if json:
         print_json(reports)
@@ -77,7 +78,7 @@ def _check_plane(block: str, run: Run) -> None:
 
 def _data_of(run: Run) -> tuple[object, ...]:
     data = run.config.data
-    return data.source, data.label_key, data.held_out
+    return data.source, data.reading
 
 
 def _prior_of(run: Run) -> dict[str, tuple[str, dict[str, Any]]]:

@@ -38,6 +38,14 @@ def evaluate(
             min=1, metavar="N", help="Samples for --likelihood; default: 10000. The same command resumes a stopped one."
         ),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="Measure on all rows of this data, never seen, in place of a split."),
+    ] = None,
+    label_key: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column or array of the labels of --data.")
+    ] = None,
+    data_changed: options.DataChanged = False,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     json: options.Json = False,
@@ -50,10 +58,19 @@ def evaluate(
 
     if samples is not None and not likelihood:
         raise ConfigError("--samples is the number of samples for --likelihood, which is not given; add --likelihood")
+    if data is not None and split is not Held.test:
+        raise ConfigError(
+            f"--split {split} is a split of the run's data, and --data is measured whole; leave one of them out"
+        )
+    if data is None and label_key is not None:
+        raise ConfigError("--label-key names the labels of --data, which is not given; leave it out")
     with leaving(err(), "interrupted; nothing was written", after="these samples") as stop:
         opened = options.load_run(context, run, device, raw_weights)
-        dataset, console = opened.dataset(), out()
-        report = opened.evaluate(dataset, split=split)
+        if data is None:
+            dataset = opened.dataset(data_changed=data_changed)
+        else:
+            dataset = opened.unseen(data, label_key=label_key, data_changed=data_changed)
+        console, report = out(), opened.evaluate(dataset, split=split)
         if not json:
             for table in report_tables(report):
                 console.print(table)
@@ -67,13 +84,14 @@ def evaluate(
                 console.print(likelihood_table(found))
         if json:
             print_json({**report, "likelihood": found} if likelihood else report)
-        opened.folder.write_evaluation(split, report)
+        opened.folder.write_evaluation(report["split"], report)
 
 
 def figures(
     context: typer.Context,
     run: options.RunArgument,
     split: Split = Held.test,
+    data_changed: options.DataChanged = False,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     json: options.Json = False,
@@ -82,7 +100,7 @@ def figures(
     from aaeframe.cli.console import print_json, say
 
     opened = options.load_run(context, run, device, raw_weights)
-    paths = opened.plot_figures(opened.dataset(), split=split)
+    paths = opened.plot_figures(opened.dataset(data_changed=data_changed), split=split)
     if json:
         print_json({"figures": [str(path) for path in paths]})
         return

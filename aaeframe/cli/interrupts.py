@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from aaeframe.cli.progress import Bar, Lines
     from aaeframe.configuration.schema import Config
+    from aaeframe.data import Dataset
     from aaeframe.evaluation.likelihood import Progress
     from aaeframe.storage.run_folder import RunFolder
 
@@ -120,6 +121,7 @@ def shown(
     """Observers that show a training on the console. `begun` is called with its folder before the first step."""
     from aaeframe.cli.console import plain
     from aaeframe.cli.progress import Bar, Lines
+    from aaeframe.data.summary import lines, summary
     from aaeframe.runs.start import Observers
 
     opened: list[Bar | Lines] = []
@@ -138,11 +140,15 @@ def shown(
         if folder is not None:
             begun(folder)
 
+    def loaded(dataset: Dataset) -> None:
+        for line in lines(summary(dataset)):
+            console.print(plain(line), markup=False)
+
     def warn(sentence: str) -> None:
         console.print(plain(f"note: {sentence}"), markup=False)
 
     try:
-        yield Observers(Shown(), stop_asked, started, warn)
+        yield Observers(Shown(), stop_asked, started, warn, loaded)
     finally:
         for it in opened:
             it.close()

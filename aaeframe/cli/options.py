@@ -6,18 +6,31 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, get_type_hints
 
 import typer
 
+from aaeframe.errors import ConfigError
+
 if TYPE_CHECKING:
     from aaeframe.components.registry import Kind, Registry
     from aaeframe.configuration.schema import Config
+    from aaeframe.data import AllRows
     from aaeframe.runs.run import Run
 
 LARGEST_SEED: Final = 2**63 - 1
 """The largest seed of torch. The seed of a training is checked with its configuration."""
+
+
+class Part(StrEnum):
+    """The rows of a data set."""
+
+    test = "test"
+    validation = "validation"
+    train = "train"
+    all = "all"
 
 
 def _check_seed(seed: int) -> int:
@@ -31,6 +44,13 @@ RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="Fol
 Device: TypeAlias = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 ...")]
 RawWeights: TypeAlias = Annotated[
     bool, typer.Option("--raw-weights", help="Use the trained weights instead of their moving average.")
+]
+DataChanged: TypeAlias = Annotated[
+    bool,
+    typer.Option("--data-changed", help="Use the data of the run even if it is no longer the data of the training."),
+]
+Ids: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Column or array with the names of the rows, kept next to codes.")
 ]
 Seed: TypeAlias = Annotated[
     int, typer.Option(metavar="N", callback=_check_seed, help="Random seed. The same seed gives the same result.")
@@ -51,13 +71,14 @@ class RunOptions:
         _shown(
             "Data",
             "NAME|PATH",
-            "Data set (digits, mnist, fashion-mnist, svhn or tfd), file (.npz, .npy, .csv, .mat or idx) or folder of "
-            "images; default: digits.",
+            "Data set (digits, mnist, fashion-mnist, svhn or tfd), table (.csv, .tsv, .txt), file (.npz, .npy, .mat, "
+            "idx or an image) or folder of images; default: digits. Look at it with `aaeframe data`.",
         ),
     ] = None
     label_key: Annotated[
         str | None, _shown("Data", "NAME", "Column or array of the labels; default: found by its name.")
     ] = None
+    ids: Annotated[str | None, _shown("Data", "NAME", "Column or array with the names of the rows.")] = None
     labels: Annotated[
         str | None, _shown("Data", "N|all", "Learn from N labels, balanced by class, or from all; default: 0.")
     ] = None
@@ -142,7 +163,12 @@ class RunOptions:
         from aaeframe.configuration.compose import compose, without_none
 
         given = {
-            "data": {"source": self.data, "label_key": self.label_key, "labels": _number_or_name(self.labels)},
+            "data": {
+                "source": self.data,
+                "label_key": self.label_key,
+                "ids": self.ids,
+                "labels": _number_or_name(self.labels),
+            },
             **{kind: getattr(self, kind) for kind in ("prior", "encoder", "network", "discriminator", "recipe")},
             "training": {key: getattr(self, key) for key in _TRAINING},
         }
@@ -159,25 +185,77 @@ _TRAINING = (
 )
 
 
-def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of RunOptions. It receives them after the context, as one object."""
-    hints = get_type_hints(RunOptions, include_extras=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowOptions:
+    """The options that choose the rows to encode, in the order of the help."""
+
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH", help="Data of the same kind as the run's, never seen; default: the data of the run."
+        ),
+    ] = None
+    label_key: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column or array of --data that holds the labels.")
+    ] = None
+    ids: Ids = None
+    split: Annotated[
+        Part | None,
+        typer.Option(
+            metavar="SPLIT", help="Rows to use: test, validation, train or all; default: test, or all of --data."
+        ),
+    ] = None
+    data_changed: DataChanged = False
+
+    def load(self, run: Run) -> AllRows:
+        """The rows of a run that are asked for."""
+        from aaeframe import data as datasets
+        from aaeframe.data.read import usable
+
+        if self.data is not None and self.split in (None, Part.all):
+            return run.new_rows(self.data, label_key=self.label_key, ids=self.ids)
+        for flag, value in (("--label-key", self.label_key), ("--ids", self.ids)):
+            if self.data is None and value is not None:
+                raise ConfigError(f"{flag} is for the rows of --data, which is not given; leave it out")
+        if self.data is None:
+            dataset = run.dataset(data_changed=self.data_changed)
+        else:
+            own = {"label_key": self.label_key, "ids": self.ids}
+            dataset = datasets.load(self.data, usable(self.data, run.config.data.reading).model_copy(update=own))
+        rows = dataset.split(self.split or Part.test)
+        return datasets.AllRows(rows, dataset.class_names, dataset.columns, dataset.reading)
+
+
+def unfolded(group: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a dataclass. It receives them as one object, its argument of that type."""
+    hints = get_type_hints(group, include_extras=True)
     shared = [
         inspect.Parameter(it.name, inspect.Parameter.KEYWORD_ONLY, default=it.default, annotation=hints[it.name])
-        for it in dataclasses.fields(RunOptions)
+        for it in dataclasses.fields(group)
     ]
-    context, _, *own = inspect.signature(command, eval_str=True).parameters.values()
-    own = [it.replace(kind=inspect.Parameter.KEYWORD_ONLY) for it in own]
 
-    @functools.wraps(command)
-    def wrapper(context: typer.Context, **given: Any) -> None:
-        parts = {it.name: given.pop(it.name) for it in shared}
-        command(context, RunOptions(**parts), **given)
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())
+        (place,) = (index for index, it in enumerate(own) if it.annotation is group)
+        name = own[place].name
+        before = own[:place]
+        after = [it.replace(kind=inspect.Parameter.KEYWORD_ONLY) for it in own[place + 1 :]]
 
-    signature = inspect.Signature([context, *shared, *own])
-    wrapper.__signature__ = signature  # type: ignore[attr-defined]  # typer reads the options from it
-    wrapper.__annotations__ = {name: it.annotation for name, it in signature.parameters.items()}
-    return wrapper
+        @functools.wraps(command)
+        def wrapper(*arguments: Any, **given: Any) -> None:
+            parts = {it.name: given.pop(it.name) for it in shared}
+            command(*arguments, **{name: group(**parts)}, **given)
+
+        signature = inspect.Signature([*before, *shared, *after])
+        wrapper.__signature__ = signature  # type: ignore[attr-defined]  # typer reads the options from it
+        wrapper.__annotations__ = {name: it.annotation for name, it in signature.parameters.items()}
+        return wrapper
+
+    return decorated
+
+
+with_run_options = unfolded(RunOptions)
+with_row_options = unfolded(RowOptions)
 
 
 def registry(context: typer.Context) -> Registry:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aaeframe.cli import options
-from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,33 +24,17 @@ OutFile = Annotated[
 ]
 
 
-class Part(StrEnum):
-    """The rows of a data set."""
-
-    test = "test"
-    validation = "validation"
-    train = "train"
-    all = "all"
-
-
-Split = Annotated[
-    Part | None,
-    typer.Option(metavar="SPLIT", help="Rows to use: test, validation, train or all; default: test, or all of --data."),
-]
-Data = Annotated[
-    str | None,
-    typer.Option(metavar="NAME|PATH", help="Data of the same kind as the run's; default: the data of the run."),
-]
-LabelKey = Annotated[str | None, typer.Option(metavar="NAME", help="Column or array of --data that holds the labels.")]
-
-
 def sample(
     context: typer.Context,
     run: options.RunArgument,
     count: Annotated[int, typer.Option(min=1, metavar="N", help="Number of samples.")] = 64,
     seed: options.Seed = 0,
     label: Annotated[
-        int | None, typer.Option(min=0, metavar="CLASS", help="Class of all samples, if the model has classes.")
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="Class of all samples, by its name in the data, or number of a category without names.",
+        ),
     ] = None,
     out: OutFile = None,
     device: options.Device = "auto",
@@ -60,20 +42,23 @@ def sample(
     json: options.Json = False,
 ) -> None:
     """Decode samples of the prior. Writes x (count, ...) in the units of the data, the code of each block, labels."""
+    import numpy as np
+
     opened = options.load_run(context, run, device, raw_weights)
-    code, labels = opened.model.sample_code(count, seed=seed, label=label)
+    code, labels = opened.model.sample_code(
+        count, seed=seed, label=None if label is None else opened.class_index(label)
+    )
     arrays = {"x": _decoded(opened, code, labels), **{name: z.cpu().numpy() for name, z in code.items()}}
     if labels is not None:
-        arrays["labels"] = labels.cpu().numpy()
+        arrays |= {"labels": labels.cpu().numpy(), "class_names": np.array(opened.class_names or [])}
     _write(out or run / "samples.npz", arrays, json)
 
 
+@options.with_row_options
 def encode(
     context: typer.Context,
     run: options.RunArgument,
-    data: Data = None,
-    label_key: LabelKey = None,
-    split: Split = None,
+    asked: options.RowOptions,
     draws: Annotated[
         int, typer.Option(min=0, metavar="N", help="Codes drawn of q(z|x) for each row; 0: one, without noise.")
     ] = 0,
@@ -86,42 +71,44 @@ def encode(
     raw_weights: options.RawWeights = False,
     json: options.Json = False,
 ) -> None:
-    """Encode data. Writes the code of each block, (N, ...) or (draws, N, ...), and labels and class names if any."""
+    """Encode data. Writes the code of each block, (N, ...) or (draws, N, ...), and labels, class names and ids."""
     import numpy as np
     import torch
 
     opened = options.load_run(context, run, device, raw_weights)
-    rows, class_names = _rows(opened, data, label_key, split)
-    codes = opened.encode(rows, draws=draws, generator=torch.Generator().manual_seed(seed))
+    found = asked.load(opened)
+    codes = opened.encode(found.rows, draws=draws, generator=torch.Generator().manual_seed(seed))
     arrays = {name: z.cpu().numpy() for name, z in codes.items()}
     if representation:
-        labels = _decoder_labels(opened, rows, class_names)
-        arrays["representation"] = _represented(opened, codes, labels, draws).cpu().numpy()
-    if rows.labels is not None:
-        arrays |= {"labels": rows.labels, "class_names": np.array(class_names)}
-    _write(out or run / "codes.npz", arrays, json)
+        arrays["representation"] = _represented(opened, codes, _decoder_labels(opened, found), draws).cpu().numpy()
+    if found.rows.labels is not None:
+        arrays |= {"labels": found.rows.labels, "class_names": np.array(found.class_names)}
+    _write(out or run / "codes.npz", arrays | _ids(found), json)
 
 
+@options.with_row_options
 def reconstruct(
     context: typer.Context,
     run: options.RunArgument,
-    data: Data = None,
-    label_key: LabelKey = None,
-    split: Split = None,
+    asked: options.RowOptions,
     out: OutFile = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     json: options.Json = False,
 ) -> None:
-    """Reconstruct data without noise. Writes x and x_hat (N, ...) in the units of the data."""
+    """Reconstruct data without noise. Writes x and x_hat (N, ...) in the units of the data, and ids if any."""
     from aaeframe.storage.npz import Chunked
 
     opened = options.load_run(context, run, device, raw_weights)
-    rows, class_names = _rows(opened, data, label_key, split)
-    labels = _decoder_labels(opened, rows, class_names)
-    x_hat = _decoded(opened, opened.encode(rows), labels)
+    found = asked.load(opened)
+    rows = found.rows
+    x_hat = _decoded(opened, opened.encode(rows), _decoder_labels(opened, found))
     arrays = {"x": Chunked((len(rows), *rows.shape), rows.dtype, rows.chunks(opened.model.batch_size)), "x_hat": x_hat}
-    _write(out or run / "reconstructions.npz", arrays, json)
+    _write(out or run / "reconstructions.npz", arrays | _ids(found), json)
+
+
+def _ids(found: datasets.AllRows) -> dict[str, np.ndarray]:
+    return {} if found.rows.ids is None else {"ids": found.rows.ids}
 
 
 def _decoded(run: Run, code: Mapping[str, Tensor], labels: Tensor | None) -> StoredArray:
@@ -143,17 +130,12 @@ def _decoded(run: Run, code: Mapping[str, Tensor], labels: Tensor | None) -> Sto
     return Chunked((count, *run.model.data_shape), np.dtype(exact), chunks())
 
 
-def _decoder_labels(run: Run, rows: datasets.Split, class_names: tuple[str, ...] | None) -> Tensor | None:
-    """The labels that the decoder needs, if any. DataError if the rows' classes are not those of the run."""
-    from aaeframe.errors import DataError
+def _decoder_labels(run: Run, found: datasets.AllRows) -> Tensor | None:
+    """The labels that the decoder needs, if any, as classes of the run. DataError for a class that it does not have."""
     from aaeframe.evaluation.class_reports import decoder_labels
+    from aaeframe.runs.new_data import with_classes
 
-    labels = decoder_labels(run.model, rows)
-    if labels is not None and (known := run.dataset().class_names) != class_names:
-        raise DataError(
-            f"the run has the classes {known}, but these rows have {class_names}; give rows of the same classes"
-        )
-    return labels
+    return decoder_labels(run.model, with_classes(found, run.class_names, "the rows"))
 
 
 def _represented(run: Run, codes: Mapping[str, Tensor], labels: Tensor | None, draws: int) -> Tensor:
@@ -164,25 +146,6 @@ def _represented(run: Run, codes: Mapping[str, Tensor], labels: Tensor | None, d
         return run.model.represent(codes, labels)
     each = [{name: z[draw] for name, z in codes.items()} for draw in range(draws)]
     return torch.stack([run.model.represent(code, labels) for code in each])
-
-
-def _rows(
-    run: Run, data: str | None, label_key: str | None, split: Part | None
-) -> tuple[datasets.Split, tuple[str, ...] | None]:
-    """The rows, and the names of their classes."""
-    from aaeframe import data as datasets
-    from aaeframe.data.read import usable
-
-    if data is None and label_key is not None:
-        raise ConfigError("--label-key names the labels of --data, which is not given; leave it out")
-    if data is None:
-        dataset = run.dataset()
-    elif split in (None, Part.all):
-        found = run.new_rows(data, label_key=label_key)
-        return found.rows, found.class_names
-    else:
-        dataset = datasets.load(data, usable(data, run.config.data.reading).model_copy(update={"label_key": label_key}))
-    return dataset.split(split or Part.test), dataset.class_names
 
 
 def _write(path: Path, arrays: Mapping[str, StoredArray], json: bool) -> None:

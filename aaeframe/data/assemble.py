@@ -12,6 +12,7 @@ import torch
 from aaeframe.configuration.reading import ReadOptions, read_options
 from aaeframe.data import splits
 from aaeframe.data.classes import as_classes
+from aaeframe.data.columns import Known, aligned, column_means, filled
 from aaeframe.data.dataset import AllRows, Dataset, Reading, Split, joined
 from aaeframe.data.layout import as_rows, settle
 from aaeframe.data.raw import Channels, RawData, RawPart
@@ -68,7 +69,7 @@ def assemble(name: str, raw: RawData, options: ReadOptions = DEFAULTS, *, spec: 
     """
     if options.missing == "mean":
         part, rows = _cuts(name, raw, options.held_out).train
-        raw = _filled(raw, column_means(raw.parts[part].x[rows], name))
+        raw = filled(raw, column_means(raw.parts[part].x[rows], name), name)
     whole, class_names = _checked(name, raw, options)
     cuts = _cuts(name, raw, options.held_out)
     stored, scale = whole[0].data.dtype, "as the named data set has it"
@@ -91,13 +92,16 @@ def assemble(name: str, raw: RawData, options: ReadOptions = DEFAULTS, *, spec: 
     )
 
 
-def gather(name: str, raw: RawData, options: ReadOptions = DEFAULTS, means: np.ndarray | None = None) -> AllRows:
+def gather(name: str, raw: RawData, options: ReadOptions = DEFAULTS, known: Known | None = None) -> AllRows:
     """Check the parts as `assemble` does and concatenate them.
 
-    `means` (D,) are filled in for missing values, if the options ask for it: by default those of the rows themselves.
+    With `known`, the columns of a table are brought to those of a training, and its means are filled in for missing
+    values, if the options ask for it. By default the means are of the rows themselves.
     """
+    if known is not None and known.columns is not None:
+        raw = aligned(raw, known.columns, options.categories or (), name)
     if options.missing == "mean":
-        raw = _filled(raw, column_means(raw.parts[0].x, name) if means is None else means)
+        raw = filled(raw, column_means(raw.parts[0].x, name) if known is None else known.means, name)
     whole, class_names = _checked(name, raw, options)
     x = whole[0].data if len(whole) == 1 else np.concatenate([it.data for it in whole])
     rows = Split(x, None, joined([it.labels for it in whole]), joined([it.ids for it in whole]))
@@ -129,25 +133,6 @@ def _checked_ids(ids: np.ndarray | None, rows: int, name: str) -> np.ndarray | N
             "whole numbers."
         )
     return ids.astype(str)
-
-
-def column_means(x: np.ndarray, name: str) -> np.ndarray:
-    """The mean of each column (D,) over the rows that have it. DataError if no row has."""
-    empty = np.isnan(x).all(axis=0)
-    if empty.any():
-        raise DataError(
-            f"{name}: data.missing=mean fills in the mean of a column, but {int(empty.sum())} columns have no value in "
-            f"the training rows; the first is number {int(empty.argmax())} (counted from 0). Leave it out by data.drop."
-        )
-    return np.nanmean(x, axis=0)
-
-
-def _filled(raw: RawData, means: np.ndarray) -> RawData:
-    """The data with these values (D,) in empty cells."""
-    parts = [replace(part, x=np.where(np.isnan(part.x), means, part.x)) for part in raw.parts]
-    count = sum(int(np.isnan(part.x).sum()) for part in raw.parts)
-    note = f"{count} empty cells, filled in with the training mean of their column"
-    return replace(raw, parts=parts, passed_over=(*raw.passed_over, note) if count else raw.passed_over)
 
 
 def _cuts(name: str, raw: RawData, held_out: tuple[int, int] | None) -> splits.Cuts:

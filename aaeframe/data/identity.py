@@ -15,9 +15,10 @@ MOST_BYTES: Final = 2**26
 
 
 def identity(dataset: Dataset) -> dict[str, Any]:
-    """Shape, rows, columns, classes and a digest of each split; JSON-like."""
+    """Name, shape, rows, columns, classes and a digest of each split; JSON-like."""
     parts = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
     return {
+        "name": dataset.name,
         "shape": list(dataset.spec.shape),
         "rows": {name: len(part) for name, part in parts.items()},
         "columns": None if dataset.columns is None else list(dataset.columns),

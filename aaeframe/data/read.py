@@ -13,6 +13,7 @@ import numpy as np
 from aaeframe.configuration.reading import NAMES, ReadOptions, read_options
 from aaeframe.data.assemble import assemble, gather
 from aaeframe.data.catalogue import LOADERS
+from aaeframe.data.columns import Known
 from aaeframe.data.dataset import AllRows, Dataset
 from aaeframe.data.raw import RawData
 from aaeframe.data.readers import idx, images, mat, npy, tables
@@ -70,20 +71,20 @@ def load(source: str | Path, options: ReadOptions | None = None, **given: Any) -
 
 
 def load_rows(
-    source: str | Path, options: ReadOptions | None = None, *, means: np.ndarray | None = None, **given: Any
+    source: str | Path, options: ReadOptions | None = None, *, known: Known | None = None, **given: Any
 ) -> AllRows:
     """All rows of a source in their order, with the names of classes and columns.
 
     Accepts what `load` accepts, but does not split: one row is enough. Classes are numbered within this source: they
-    are not comparable with those of another source that has more classes. With `missing="mean"`, `means` (D,) are
-    filled in; by default those of the rows themselves.
+    are not comparable with those of another source that has more classes. With `known`, the columns of a table
+    are brought to those of a training, and its means are filled in with `missing="mean"`.
     """
     options = options or read_options(**given)
     if _is_name(source, options):
         dataset = LOADERS[str(source)]()
         return AllRows(dataset.split("all"), dataset.class_names, dataset.columns, dataset.reading)
     with _readable(source):
-        return gather(str(source), _read(source, options), options, means)
+        return gather(str(source), _read(source, options), options, known)
 
 
 def usable(source: str | Path, options: ReadOptions) -> ReadOptions:

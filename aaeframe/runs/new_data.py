@@ -12,6 +12,7 @@ import numpy as np
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.configuration.schema import Config
 from aaeframe.data import AllRows, Split, load_rows
+from aaeframe.data.columns import Known
 from aaeframe.data.read import usable
 from aaeframe.errors import DataError
 
@@ -42,11 +43,8 @@ def load_new(
     """
     given = {name: value for name, value in (("label_key", label_key), ("ids", ids)) if value is not None}
     options = usable(source, config.data.reading).model_copy(update=given)
-    found = _load(source, options, means, [name for name in OPTIONAL if name not in given])
-    columns = known["columns"]
-    if columns is None or found.columns is None:
-        return found
-    return _aligned(found, columns, config.data.categories or (), str(source))
+    as_known = Known(means, known["columns"])
+    return _load(source, options, as_known, [name for name in OPTIONAL if name not in given])
 
 
 def with_classes(found: AllRows, class_names: Sequence[str] | None, where: str) -> Split:
@@ -63,40 +61,15 @@ def with_classes(found: AllRows, class_names: Sequence[str] | None, where: str) 
     return replace(found.rows, labels=places[found.rows.labels])
 
 
-def _load(source: str | Path, options: ReadOptions, means: np.ndarray, optional: Sequence[str]) -> AllRows:
+def _load(source: str | Path, options: ReadOptions, known: Known, optional: Sequence[str]) -> AllRows:
     """Load with all options of the training, or without those that the source cannot follow."""
     try:
-        return load_rows(source, options, means=means)
+        return load_rows(source, options, known=known)
     except DataError:
         for count in range(1, len(optional) + 1):
             fewer = options.model_copy(update=dict.fromkeys(optional[:count]))
             try:
-                return load_rows(source, fewer, means=means)
+                return load_rows(source, fewer, known=known)
             except DataError:
                 continue
         raise
-
-
-def _aligned(found: AllRows, wanted: Sequence[str], categories: Sequence[str], where: str) -> AllRows:
-    """The columns in the order of the training. A category that does not occur is a column of zeros."""
-    assert found.columns is not None
-    place = {name: index for index, name in enumerate(found.columns)}
-
-    def is_category(name: str) -> bool:
-        return any(name.startswith(f"{it}=") for it in categories)
-
-    missing = [name for name in wanted if name not in place and not is_category(name)]
-    extra = [name for name in found.columns if name not in wanted]
-    if missing or extra:
-        problems = [
-            f"{what}: {', '.join(names[:12])}" for what, names in (("missing", missing), ("unknown", extra)) if names
-        ]
-        raise DataError(
-            f"{where}: the columns are not those of the training; {'; '.join(problems)}. Rename them, or leave out "
-            "what is unknown"
-        )
-    rows = found.rows.array()
-    x = np.stack(
-        [rows[:, place[name]] if name in place else np.zeros(len(rows), rows.dtype) for name in wanted], axis=1
-    )
-    return replace(found, rows=replace(found.rows, data=x, index=None), columns=tuple(wanted))

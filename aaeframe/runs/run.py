@@ -97,6 +97,26 @@ class Run:
         """Decoded samples of the prior, of one class if it is given: see `Autoencoder.sample`."""
         return self.model.sample(count, seed=seed, label=label)
 
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the classes in the data of the training; None if it had no labels."""
+        names = self.data["class_names"]
+        return None if names is None else tuple(names)
+
+    def class_index(self, name: str) -> int:
+        """The class of this name, for `sample`; of a model of clusters, which have no names, the cluster's number.
+
+        DataError, which lists the names, for another name.
+        """
+        learned = self.needs.labels == "every" or self._class_metric == "classification"
+        names = self.class_names if learned else None
+        if names is None:
+            names = tuple(map(str, range(self.model.num_classes or 0)))
+        if name not in names:
+            known = f"has the classes {', '.join(names)}" if names else "has no classes"
+            raise DataError(f"samples of class {name!r} were requested; this model {known}")
+        return names.index(name)
+
     def dataset(self, *, data_changed: bool = False) -> Dataset:
         """The data of the training, loaded from its source.
 
@@ -118,9 +138,9 @@ class Run:
         means = self.model.mean.cpu().numpy()
         return load_new(source, self.config, self.data, means, label_key=label_key, ids=ids)
 
-    def unseen(self, source: str | Path, *, label_key: str | None = None) -> Dataset:
+    def unseen(self, source: str | Path, *, label_key: str | None = None, data_changed: bool = False) -> Dataset:
         """The data of the training, with all rows of another source, never seen, as its test rows."""
-        known = self.dataset()
+        known = self.dataset(data_changed=data_changed)
         rows = with_classes(self.new_rows(source, label_key=label_key), known.class_names, str(source))
         if rows.shape != known.test.shape:
             raise DataError(f"{source}: has rows of shape {rows.shape}, but the run is of rows {known.test.shape}")
@@ -130,7 +150,8 @@ class Run:
         """Match, reconstruction and classes on a split: see `aaeframe.evaluation.evaluate`. Adds the step and
         `raw_weights`."""
         data, labels = dataset or self.dataset(), self.config.data.labels
-        self._log_access(split, "evaluate")
+        rows = self._rows_of(data, split)
+        self._log_access(rows, "evaluate")
         report = evaluate(
             self.model,
             data,
@@ -139,7 +160,7 @@ class Run:
             num_labels=len(data.train.labeled) if labels == "all" else labels,
             class_metric=self._class_metric,
         )
-        return {**report, "step": self.step, "raw_weights": self.raw_weights}
+        return {**report, "split": rows, "step": self.step, "raw_weights": self.raw_weights}
 
     def likelihood(
         self,
@@ -157,9 +178,10 @@ class Run:
         data, seed = dataset or self.dataset(), self.config.training.seed
         scaled = data.spec.support is constraints.unit_interval
         validation = np.arange(min(VALIDATION_ROWS, len(data.validation)))
-        keep = self._keep({"split": split, "samples": samples, "seed": seed, "chunk": CHUNK})
+        rows = self._rows_of(data, split)
+        keep = self._keep({"split": rows, "samples": samples, "seed": seed, "chunk": CHUNK})
         if keep is None or not keep.found:  # a resumed estimate was logged already
-            self._log_access(split, f"likelihood, {samples} samples")
+            self._log_access(rows, f"likelihood, {samples} samples")
         found = estimate(
             self._judged(data, data.split(split).array()),
             Decoded(self.model, samples, seed, scaled),
@@ -168,14 +190,14 @@ class Run:
             progress=progress,
         )
         units = "scaled to [0, 1]" if scaled else "as the data"
-        where = {"split": split, "units": units, "seed": seed, "step": self.step, "raw_weights": self.raw_weights}
+        where = {"split": rows, "units": units, "seed": seed, "step": self.step, "raw_weights": self.raw_weights}
         report = {**where, **found.as_dict()}
         if split == "validation":
             report["warning"] = (
                 "these rows chose the bandwidth, so their likelihood is optimistic; evaluate others, such as test"
             )
         if self.home is not None:
-            self.home.write_evaluation(f"{split} likelihood, {samples} samples", report)
+            self.home.write_evaluation(f"{rows} likelihood, {samples} samples", report)
         if keep is not None:
             keep.remove()
         return report
@@ -184,8 +206,12 @@ class Run:
     def _class_metric(self) -> ClassMetric | None:
         return self.needs.class_metric(self.config.data.labels)
 
+    def _rows_of(self, dataset: Dataset, split: str) -> str:
+        """The name of a split in reports; that of the data if it is not the run's own."""
+        return split if dataset.name == self.data["name"] else f"{split} of {dataset.name}"
+
     def _log_access(self, split: str, purpose: str) -> None:
-        """Log each use of the test rows, so that readers of a result know how many there were."""
+        """Log each use of the run's test rows, so that readers of a result know how many there were."""
         if split == "test" and self.home is not None:
             self.home.log_test_access({"purpose": purpose, "step": self.step, "raw_weights": self.raw_weights})
 

@@ -39,6 +39,7 @@ class DataProperties(StateTable):
     shape: Annotated[list[Annotated[int, Field(ge=1, lt=2**31)]], Field(min_length=1, max_length=4)]
     support: Literal["unit_interval", "real"]
     num_classes: Annotated[int, Field(ge=1, lt=2**31)] | None
+    name: str
     rows: dict[str, Count]
     columns: list[str] | None
     class_names: list[str] | None

@@ -1,0 +1,76 @@
+"""The columns of a table brought to those of another, and its empty cells filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from aaeframe.data.raw import RawData
+from aaeframe.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """The properties of the training's columns that new rows must share."""
+
+    means: np.ndarray
+    """(*shape) the mean of each feature over the training rows."""
+    columns: Sequence[str] | None
+    """The names of a table's features, if it had names."""
+
+
+def aligned(raw: RawData, wanted: Sequence[str], categories: Sequence[str], where: str) -> RawData:
+    """The columns in this order. A category that does not occur becomes a column of zeros.
+
+    DataError for columns that are missing or unknown. Data without names of columns stays as it is.
+    """
+    if raw.columns is None:
+        return raw
+    place = {name: index for index, name in enumerate(raw.columns)}
+    absent = [name for name in wanted if name not in place]
+    missing = [name for name in absent if not any(name.startswith(f"{it}=") for it in categories)]
+    extra = [name for name in raw.columns if name not in wanted]
+    if missing or extra:
+        problems = [
+            f"{what}: {', '.join(names[:12])}" for what, names in (("missing", missing), ("unknown", extra)) if names
+        ]
+        raise DataError(
+            f"{where}: the columns are not those of the training; {'; '.join(problems)}. Rename them, or leave out "
+            "what is unknown."
+        )
+    parts = []
+    for part in raw.parts:
+        zeros = np.zeros(len(part.x), part.x.dtype)
+        columns = [part.x[:, place[name]] if name in place else zeros for name in wanted]
+        parts.append(replace(part, x=np.stack(columns, axis=1)))
+    return replace(raw, parts=parts, columns=tuple(wanted))
+
+
+def column_means(x: np.ndarray, where: str) -> np.ndarray:
+    """The mean of each column (D,) over the rows that have it. DataError if no row has."""
+    empty = np.isnan(x).all(axis=0)
+    if empty.any():
+        raise DataError(
+            f"{where}: data.missing=mean fills in the mean of a column, but {int(empty.sum())} columns have no value "
+            f"in the training rows; the first is number {int(empty.argmax())} (counted from 0). Leave it out by "
+            "data.drop."
+        )
+    return np.nanmean(x, axis=0)
+
+
+def filled(raw: RawData, means: np.ndarray, where: str) -> RawData:
+    """The data with these values (D,) in empty cells; they are counted. DataError for another number of columns."""
+    if any(part.x.shape[1:] != means.shape for part in raw.parts):
+        raise DataError(
+            f"{where}: has rows of shape {raw.parts[0].x.shape[1:]}, but those of the training have {means.shape}."
+        )
+    count = sum(int(np.isnan(part.x).sum()) for part in raw.parts)
+    if not count:
+        return raw
+    parts = [replace(part, x=np.where(np.isnan(part.x), means, part.x)) for part in raw.parts]
+    cells = "1 empty cell" if count == 1 else f"{count} empty cells"
+    return replace(
+        raw, parts=parts, passed_over=(*raw.passed_over, f"{cells}, filled in with the training mean of the column")
+    )
