@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
+from rich.console import Console
 
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.compose import compose, without_none
@@ -15,6 +18,7 @@ from aaeframe.configuration.unused import PYTHON
 from aaeframe.data import Dataset, from_arrays
 from aaeframe.errors import ConfigError, DataError
 from aaeframe.protocols import Prior
+from aaeframe.runs.progress import Bar
 from aaeframe.runs.run import Run
 from aaeframe.runs.start import NO_OBSERVERS, Observers, fit, start
 
@@ -36,6 +40,7 @@ def train(
     out: str | Path | None = None,
     keep: bool = True,
     blocked: tuple[str, ...] = (),
+    progress: bool | None = None,
     observers: Observers = NO_OBSERVERS,
     **training: Any,
 ) -> Run:
@@ -49,6 +54,9 @@ def train(
 
     The run is kept in the new folder `out`, by default runs/<time>-<prior>-<encoder>; with keep=False it is in memory
     alone, and nothing is written.
+
+    `progress` shows a bar; None shows it on a terminal or in a notebook. Warnings about the training are Python
+    warnings of the class `aaeframe.errors.TrainingWarning`.
 
     Arguments override `config` (a TOML file or a table), which overrides `preset`, which overrides defaults. The
     caller's random state is left as it was. Raises AaeframeError for whatever is wrong with the arguments.
@@ -66,14 +74,52 @@ def train(
     }
     whole = compose(preset, Path(config) if isinstance(config, str) else config, without_none(arguments))
     registry = Registry.load(blocked)
-    if not keep:
-        if out is not None:
-            raise ConfigError(
-                f"out={str(out)!r} is not used with keep=False, which writes nothing; leave one of them out"
-            )
-        return fit(whole, registry, dataset=dataset, priors=priors, observers=observers)
+    if not keep and out is not None:
+        raise ConfigError(f"out={str(out)!r} is not used with keep=False, which writes nothing; leave one of them out")
     folder = None if out is None else Path(out)
-    return start(whole, registry, dataset=dataset, priors=priors, out=folder, observers=observers)
+    with _shown(observers, progress) as it:
+        if not keep:
+            return fit(whole, registry, dataset=dataset, priors=priors, observers=it)
+        return start(whole, registry, dataset=dataset, priors=priors, out=folder, observers=it)
+
+
+@contextmanager
+def _shown(observers: Observers, progress: bool | None) -> Iterator[Observers]:
+    """The observers with a bar, if they show nothing themselves.
+
+    `progress` None is a bar where standard error is a terminal, or in a notebook.
+    """
+    console = Console(stderr=True)
+    wanted = console.is_terminal or console.is_jupyter if progress is None else progress
+    if not wanted or observers is not NO_OBSERVERS:
+        yield observers
+        return
+    bars: list[Bar] = []
+
+    def started(config: Any, folder: Any, steps: int) -> None:
+        bars.append(Bar(console, config.training.epochs, steps))
+
+    try:
+        yield replace(observers, observer=_Showing(bars, observers.observer.epoch_ended), started=started)
+    finally:
+        for bar in bars:
+            bar.close()
+
+
+class _Showing:
+    """Tells the bar, once it is there, and issues the warnings of an epoch."""
+
+    def __init__(self, bars: list[Bar], warn: Callable[[dict[str, Any], list[str]], None]) -> None:
+        self._bars, self._warn = bars, warn
+
+    def stepped(self, epoch: int, step: int) -> None:
+        """Move the bar."""
+        self._bars[0].stepped(epoch, step)
+
+    def epoch_ended(self, row: dict[str, Any], warnings: list[str]) -> None:
+        """Show the numbers of the epoch."""
+        self._bars[0].epoch_ended(row, [])
+        self._warn(row, warnings)
 
 
 def _data(data: Data) -> tuple[Dataset | None, str]:

@@ -92,3 +92,7 @@ class TrainingDiverged(AaeframeError, ArithmeticError):
     """A loss or a weight is no longer finite; names the step, the phase and the block."""
 
     exit_code: ClassVar[int] = 1
+
+
+class TrainingWarning(UserWarning):
+    """A training that fails in a known way, or a run whose codes do not follow their prior."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -256,7 +257,9 @@ def test_only_the_command_line_imports_the_command_line():
     outside = {
         name: imports for name, imports in MODULES.items() if not name.startswith(("aaeframe.cli", "aaeframe.__main__"))
     }
-    assert offenders("aaeframe", ("aaeframe.cli", "typer", "rich"), outside) == []
+    bar = {f"aaeframe.{it} imports rich" for it in ("runs.progress", "api")}  # train of Python shows the bar, too
+    found = offenders("aaeframe", ("aaeframe.cli", "typer", "rich"), outside)
+    assert {re.sub(r"(imports rich).*", r"\1", it) for it in found} == bar
 
 
 def test_only_losses_and_measures_and_their_users_see_the_kernels():

@@ -94,7 +94,7 @@ def _is_of_kernels(error: Exception) -> bool:
 
 
 def _fail(message: str, code: int) -> None:
-    from aaeframe.cli.console import plain
+    from aaeframe.storage.text import plain
 
     print(f"error: {plain(message)}", file=sys.stderr)
     sys.exit(code)

@@ -34,8 +34,8 @@ def compare(
     json: options.Json = False,
 ) -> None:
     """Compare runs: how well codes match the prior and rows are reconstructed. Can plot their codes."""
+    from aaeframe.cli.console import note, print_json, say
     from aaeframe.cli.console import out as console
-    from aaeframe.cli.console import print_json, say
 
     if len({path.resolve() for path in runs}) < max(2, len(runs)):
         raise ConfigError(f"compare takes two or more different runs, found {', '.join(map(str, runs))}; name others")
@@ -44,7 +44,7 @@ def compare(
     if out is not None:
         _check_plane(block, next(iter(opened.values())))
     dataset = next(iter(opened.values())).dataset(data_changed=data_changed)
-    reports = {name: run.evaluate(dataset, split=split) for name, run in opened.items()}
+    reports = {name: run.evaluate(dataset, split=split, warn=note) for name, run in opened.items()}
     if json:
         print_json(reports)
     else:

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from aaeframe.storage.text import plain
+
 NARROWEST = 100
 """The least width of tables where standard output is not a terminal."""
 
@@ -23,14 +25,6 @@ def out() -> Console:
 def err() -> Console:
     """Standard error."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-def plain(text: str) -> str:
-    """The text with every unprintable character but line breaks escaped.
-
-    Text from an untrusted file must not control the terminal.
-    """
-    return "".join(it if it.isprintable() or it == "\n" else repr(it)[1:-1] for it in text)
 
 
 def say(line: str) -> None:

@@ -51,7 +51,7 @@ def evaluate(
     json: options.Json = False,
 ) -> None:
     """Measure on held-out data how well codes match the prior and how well rows are reconstructed."""
-    from aaeframe.cli.console import err, out, print_json
+    from aaeframe.cli.console import err, note, out, print_json
     from aaeframe.cli.interrupts import leaving
     from aaeframe.cli.progress import samples_shown
     from aaeframe.cli.tables import likelihood_table, report_tables
@@ -70,7 +70,7 @@ def evaluate(
             dataset = opened.dataset(data_changed=data_changed)
         else:
             dataset = opened.unseen(data, label_key=label_key, data_changed=data_changed)
-        console, report = out(), opened.evaluate(dataset, split=split)
+        console, report = out(), opened.evaluate(dataset, split=split, warn=note)
         if not json:
             for table in report_tables(report):
                 console.print(table)

@@ -119,10 +119,10 @@ def shown(
     console: Console, stop_asked: Callable[[], bool], begun: Callable[[RunFolder], None] = lambda folder: None
 ) -> Iterator[Any]:
     """Observers that show a training on the console. `begun` is called with its folder before the first step."""
-    from aaeframe.cli.console import plain
     from aaeframe.cli.progress import Bar, Lines
     from aaeframe.data.summary import lines, summary
     from aaeframe.runs.start import Observers
+    from aaeframe.storage.text import plain
 
     opened: list[Bar | Lines] = []
 

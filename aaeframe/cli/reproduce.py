@@ -159,10 +159,11 @@ def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | 
 
     A cell that fails, or must not be worked on, is reported, and the others continue.
     """
-    from aaeframe.cli.console import err, plain
+    from aaeframe.cli.console import err
     from aaeframe.cli.interrupts import stoppable
     from aaeframe.reproduce.table import refresh
     from aaeframe.reproduce.work import Deadline, SetAside
+    from aaeframe.storage.text import plain
 
     console, failed = err(), False
     with stoppable(console) as stop:

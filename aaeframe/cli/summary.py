@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aaeframe.cli.console import err, out, plain, print_json, say
+from aaeframe.cli.console import err, note, out, print_json, say
 from aaeframe.cli.tables import report_tables
 from aaeframe.errors import AaeframeError
+from aaeframe.storage.text import plain
 
 if TYPE_CHECKING:
     from aaeframe.runs.run import Run
@@ -31,7 +32,7 @@ def finish(run: Run, *, json: bool) -> None:
     with _put_off(failures, "evaluate", "figures"):
         dataset = run.dataset()
         with _put_off(failures, "evaluate"):
-            report = run.evaluate(dataset, split=SPLIT)
+            report = run.evaluate(dataset, split=SPLIT, warn=note)
         with _put_off(failures, "figures"):
             figures = run.plot_figures(dataset, split=SPLIT)
     _print(run, report, [str(path) for path in figures], json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,6 +19,8 @@ from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.protocols import ClassMetric, Code, SupportsLabels
 from aaeframe.seeds import derive, generator
 
+MISSED = 0.75
+"""The accuracy of the two-sample test from which a run is said to miss its prior."""
 CHUNK = 4096
 CHUNK_BYTES = 2**26
 """The size of a chunk of rows in float64, in bytes."""
@@ -62,6 +65,20 @@ def evaluate(
         "blocks": blocks,
         **class_reports(model, dataset, rows, codes, seed, class_metric),
     }
+
+
+def misses(report: Mapping[str, Any]) -> list[str]:
+    """A sentence for each block whose codes do not follow its prior, by the two-sample test of a report."""
+    found = []
+    for name, block in report["blocks"].items():
+        accuracy, error = block["two_sample"], block["two_sample_standard_error"]
+        if accuracy is not None and accuracy - 3 * error > MISSED:
+            found.append(
+                f"the codes of block {name!r} do not follow its prior: a classifier tells them from prior samples in "
+                f"{accuracy:.0%} of cases, where half would be a perfect match. Samples of the prior may decode to "
+                "nothing like the data; train longer, or give the discriminator or the encoder more capacity"
+            )
+    return found
 
 
 def train_mean(split: Split) -> Tensor:

@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ from aaeframe.configuration.unused import PYTHON
 from aaeframe.data import AllRows, Dataset
 from aaeframe.data.identity import changes as changes_of_data
 from aaeframe.data.identity import identity
-from aaeframe.errors import DataError, RunError
-from aaeframe.evaluation.evaluate import evaluate
+from aaeframe.errors import DataError, RunError, TrainingWarning
+from aaeframe.evaluation.evaluate import evaluate, misses
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
 from aaeframe.evaluation.resumable import Keep
 from aaeframe.model.autoencoder import Autoencoder, Rows
@@ -44,9 +45,9 @@ from aaeframe.training.keeping import InFolder, Keeper
 from aaeframe.training.loop import load_model
 
 
-def warn(sentence: str) -> None:
+def warn(sentence: str, category: type[Warning] = UserWarning) -> None:
     """Issue a Python warning that points at the caller's caller."""
-    warnings.warn(sentence, stacklevel=3)
+    warnings.warn(sentence, category, stacklevel=3)
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,18 @@ class Run:
             raise DataError(f"{source}: has rows of shape {rows.shape}, but the run is of rows {known.test.shape}")
         return replace(known, name=str(source), test=rows)
 
-    def evaluate(self, dataset: Dataset | None = None, *, split: str = "test") -> dict[str, Any]:
-        """Match, reconstruction and classes on a split: see `aaeframe.evaluation.evaluate`. Adds the step and
-        `raw_weights`."""
+    def evaluate(
+        self,
+        dataset: Dataset | None = None,
+        *,
+        split: str = "test",
+        warn: Callable[[str], None] = partial(warn, category=TrainingWarning),
+    ) -> dict[str, Any]:
+        """Match, reconstruction and classes on a split: see `aaeframe.evaluation.evaluate`.
+
+        Adds the step and `raw_weights`. `warn` is called with a sentence for each block that misses its prior; by
+        default it is a Python warning.
+        """
         data, labels = dataset or self.dataset(), self.config.data.labels
         rows = self._rows_of(data, split)
         self._log_access(rows, "evaluate")
@@ -160,6 +170,8 @@ class Run:
             num_labels=len(data.train.labeled) if labels == "all" else labels,
             class_metric=self._class_metric,
         )
+        for sentence in misses(report):
+            warn(sentence)
         return {**report, "split": rows, "step": self.step, "raw_weights": self.raw_weights}
 
     def likelihood(

@@ -13,7 +13,7 @@ from aaeframe.components.requirements import other_versions
 from aaeframe.configuration.resolve import resolve, resolve_stored
 from aaeframe.configuration.schema import Config
 from aaeframe.data import Dataset
-from aaeframe.errors import RunError
+from aaeframe.errors import RunError, TrainingWarning
 from aaeframe.protocols import Prior
 from aaeframe.runs.run import Run, configuration_changes, load_data, read_config, warn
 from aaeframe.seeds import stream
@@ -21,7 +21,7 @@ from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.checkpoint import Checkpoint, newest_intact
 from aaeframe.storage.checkpoint_state import check_state
 from aaeframe.storage.locks import training_lock
-from aaeframe.storage.metrics_file import MetricsFile
+from aaeframe.storage.metrics_file import MetricsFile, MetricsRow
 from aaeframe.storage.run_folder import RunFolder, create
 from aaeframe.training.device import differences
 from aaeframe.training.keeping import InFolder
@@ -59,7 +59,16 @@ class Observers:
     """Called once with the data, before anything is built."""
 
 
-NO_OBSERVERS = Observers(Silent(), lambda: False, lambda config, folder, steps: None, warn)
+class Warns(Silent):
+    """Issues the warnings of an epoch as Python warnings."""
+
+    def epoch_ended(self, row: MetricsRow, warnings: list[str]) -> None:
+        """Issue the warnings."""
+        for sentence in warnings:
+            warn(f"epoch {row['epoch']}: {sentence}", TrainingWarning)
+
+
+NO_OBSERVERS = Observers(Warns(), lambda: False, lambda config, folder, steps: None, warn)
 """The default: shows nothing and never stops; warnings are Python warnings."""
 
 

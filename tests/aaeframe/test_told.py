@@ -1,0 +1,44 @@
+"""Python tells what the command line tells: warnings of a training, and a bar if it is asked for."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import aaeframe
+from aaeframe.errors import TrainingWarning
+from aaeframe.evaluation.evaluate import misses
+
+ROWS = np.random.default_rng(0).normal(size=(200, 4)).astype("float32")
+SMALL = {"prior": "gaussian(size=2)", "network": "mlp(hidden=[8])", "discriminator": "mlp(hidden=[8])"}
+
+
+def test_what_the_monitor_finds_is_a_warning():
+    stuck = {"autoencoder": {"lr": 1e-9}, "discriminator": {"lr": 0.05}, "generator": {"lr": 1e-9}}
+    stuck["reconstruction"] = stuck.pop("autoencoder")
+    with pytest.warns(TrainingWarning, match=r"^epoch \d+: "):
+        aaeframe.train(ROWS * 9, keep=False, epochs=12, config={"optimizers": stuck}, **SMALL)
+
+
+def test_a_run_that_misses_its_prior_is_told_so():
+    run = aaeframe.train(ROWS, keep=False, epochs=1, **SMALL)
+    for part in run.model.encoder.parameters():
+        part.data.fill_(3.0)
+    with pytest.warns(TrainingWarning, match="the codes of block 'gaussian' do not follow its prior: .* of cases"):
+        run.evaluate(aaeframe.data.from_arrays(ROWS))
+
+
+@pytest.mark.parametrize(("accuracy", "error", "count"), [(1.0, 0.0, 1), (0.9, 0.1, 0), (0.6, 0.0, 0), (None, None, 0)])
+def test_only_a_clear_miss_is_told(accuracy, error, count):
+    report = {"blocks": {"z": {"two_sample": accuracy, "two_sample_standard_error": error}}}
+    assert len(misses(report)) == count
+
+
+@pytest.mark.parametrize(("progress", "shown"), [(True, True), (False, False), (None, False)])
+def test_progress_is_shown_where_it_is_asked_for(capsys, progress, shown):
+    aaeframe.train(ROWS, keep=False, epochs=2, progress=progress, **SMALL)
+    found = capsys.readouterr()
+    assert bool(re.search(r"epoch 2/2", found.err)) is shown
+    assert found.out == ""
