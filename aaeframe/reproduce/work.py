@@ -186,7 +186,7 @@ def _work(cell: Cell, registry: Registry, hooks: ProgressHooks, stop_asked: Call
     folder = RunFolder(cell.folder)
     evaluations = record.evaluations_of(folder, read_config(folder), record.metrics_of(folder))
     if TEST not in evaluations:
-        folder.write_evaluation(TEST, run.evaluate(split=TEST))
+        folder.write_evaluation(TEST, run.evaluate(split=TEST, warn=hooks.warn))
         yield
     samples = cell.experiment.samples
     if samples is not None and cell.experiment.evaluation not in evaluations:

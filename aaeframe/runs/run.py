@@ -6,7 +6,6 @@ import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +44,14 @@ from aaeframe.training.keeping import InFolder, Keeper
 from aaeframe.training.loop import load_model
 
 
-def warn(sentence: str, category: type[Warning] = UserWarning) -> None:
+def warn(sentence: str) -> None:
     """Issue a Python warning that points at the caller's caller."""
-    warnings.warn(sentence, category, stacklevel=3)
+    warnings.warn(sentence, stacklevel=3)
+
+
+def warn_of_training(sentence: str) -> None:
+    """Issue a TrainingWarning that points at the caller's caller."""
+    warnings.warn(sentence, TrainingWarning, stacklevel=3)
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ class Run:
         dataset: Dataset | None = None,
         *,
         split: str = "test",
-        warn: Callable[[str], None] = partial(warn, category=TrainingWarning),
+        warn: Callable[[str], None] = warn_of_training,
     ) -> dict[str, Any]:
         """Match, reconstruction and classes on a split: see `aaeframe.evaluation.evaluate`.
 

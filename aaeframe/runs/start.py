@@ -13,9 +13,9 @@ from aaeframe.components.requirements import other_versions
 from aaeframe.configuration.resolve import resolve, resolve_stored
 from aaeframe.configuration.schema import Config
 from aaeframe.data import Dataset
-from aaeframe.errors import RunError, TrainingWarning
+from aaeframe.errors import RunError
 from aaeframe.protocols import Prior
-from aaeframe.runs.run import Run, configuration_changes, load_data, read_config, warn
+from aaeframe.runs.run import Run, configuration_changes, load_data, read_config, warn, warn_of_training
 from aaeframe.seeds import stream
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.checkpoint import Checkpoint, newest_intact
@@ -65,7 +65,7 @@ class Warns(Silent):
     def epoch_ended(self, row: MetricsRow, warnings: list[str]) -> None:
         """Issue the warnings."""
         for sentence in warnings:
-            warn(f"epoch {row['epoch']}: {sentence}", TrainingWarning)
+            warn_of_training(f"epoch {row['epoch']}: {sentence}")
 
 
 NO_OBSERVERS = Observers(Warns(), lambda: False, lambda config, folder, steps: None, warn)
