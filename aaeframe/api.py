@@ -131,7 +131,15 @@ def _data(data: Data) -> tuple[Dataset | None, str]:
     if isinstance(data, tuple) and len(data) != 2:
         raise DataError(f"a tuple is a pair of rows and labels, found {len(data)} parts; pass (x, labels), or x alone")
     x, labels = data if isinstance(data, tuple) else (data, None)
-    return from_arrays(_array(x), None if labels is None else _array(labels)), f"{PYTHON}arrays"
+    return from_arrays(_array(x), None if labels is None else _labels(labels)), f"{PYTHON}arrays"
+
+
+def _labels(values: Any) -> np.ndarray:
+    """The labels as a numpy array; texts in a list that also holds None or NaN stay apart from these."""
+    found = _array(values)
+    if found.dtype.kind == "U" and not isinstance(values, np.ndarray):  # numpy has written NaN as a text
+        return np.array(list(values), dtype=object)
+    return found
 
 
 def _array(values: Any) -> np.ndarray:

@@ -40,9 +40,9 @@ class DataSpec:
     shape: torch.Size
     support: Constraint
     mean: Tensor
-    """Broadcastable to `shape`, float32, in the user's units."""
+    """Broadcastable to `shape`, float32 or, for data that need it, float64, in the user's units."""
     std: Tensor
-    """Broadcastable to `shape`, float32, positive, in the user's units."""
+    """Broadcastable to `shape`, of the type of `mean`, positive, in the user's units."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Batch:
     """One minibatch in the user's units; rows and labels are on the run's device."""
 
     x: Tensor
-    """(N, *shape), uint8 or float32."""
+    """(N, *shape), uint8, float32 or float64."""
     labels: Tensor | None
     """(N,) class indices, or None."""
     index: Tensor

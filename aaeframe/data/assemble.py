@@ -37,8 +37,8 @@ def from_arrays(
 
     Args:
         x: a table (N, D), images, series or volumes: see `aaeframe.data.layout.as_rows`. It is not copied if it is
-            contiguous and uint8 or float32, and stays in its file if it is a `numpy.memmap`.
-        labels: (N,) integers or texts.
+            contiguous and uint8, float32 or float64, and stays in its file if it is a `numpy.memmap`.
+        labels: (N,) integers or texts; -1, NaN, None or an empty text in rows without a label.
         ids: (N,) the names of the rows.
         columns: the names of the D features.
         name: what the data is called in messages.
@@ -72,13 +72,13 @@ def assemble(name: str, raw: RawData, options: ReadOptions = DEFAULTS, *, spec: 
         raw = filled(raw, column_means(raw.parts[part].x[rows], name), name)
     whole, class_names = _checked(name, raw, options)
     cuts = _cuts(name, raw, options.held_out)
-    stored, scale = whole[0].data.dtype, "as the named data set has it"
+    stored, scale = raw.parts[cuts.train[0]].x.dtype, "as the named data set has it"
     train = _rows(whole, cuts.train, name)
     if spec is None:
-        spec, scale = fit(train, raw.parts[0].x.dtype, options.scale, name)
-        if spec.mean.dtype == torch.float32 and train.dtype == np.float64:  # float32 is precise enough for pixels
-            whole = [replace(it, data=it.data if it.is_mapped else it.data.astype(np.float32)) for it in whole]
-            train = _rows(whole, cuts.train, name)
+        spec, scale = fit(train, stored, options.scale, name)
+    if spec.mean.dtype == torch.float32:
+        whole = [_as_single(it) for it in whole]
+        train = _rows(whole, cuts.train, name)
     return Dataset(
         name,
         spec,
@@ -88,7 +88,7 @@ def assemble(name: str, raw: RawData, options: ReadOptions = DEFAULTS, *, spec: 
         None if class_names is None else len(class_names),
         class_names,
         raw.columns,
-        Reading(str(stored), scale, raw.labels_from, raw.passed_over),
+        Reading(stored.name, scale, raw.labels_from, raw.passed_over),
     )
 
 
@@ -105,7 +105,9 @@ def gather(name: str, raw: RawData, options: ReadOptions = DEFAULTS, known: Know
     whole, class_names = _checked(name, raw, options)
     x = whole[0].data if len(whole) == 1 else np.concatenate([it.data for it in whole])
     rows = Split(x, None, joined([it.labels for it in whole]), joined([it.ids for it in whole]))
-    return AllRows(rows, class_names, raw.columns, Reading(str(x.dtype), "", raw.labels_from, raw.passed_over))
+    return AllRows(
+        rows, class_names, raw.columns, Reading(raw.parts[0].x.dtype.name, "", raw.labels_from, raw.passed_over)
+    )
 
 
 def _checked(name: str, raw: RawData, options: ReadOptions) -> tuple[list[Split], tuple[str, ...] | None]:
@@ -149,10 +151,17 @@ def _rows(whole: Sequence[Split], cut: splits.PartRows, name: str) -> Split:
     part, rows = whole[cut[0]], cut[1]
     labels, ids = (None if it is None else it[rows] for it in (part.labels, part.ids))
     data, index = (part.data[rows], None) if isinstance(rows, slice) else (part.data, rows)
-    split = Split(data, index, labels, ids)
+    split = Split(data, index, labels, ids, part.is_single)
     if len(split) == 0:
         raise DataError(f"{name}: a split is empty. Training, validation and test need at least one row each.")
     return split
+
+
+def _as_single(whole: Split) -> Split:
+    """The rows as float32 if they are float64; those of a file when they are read."""
+    if whole.dtype != np.float64:
+        return whole
+    return replace(whole, is_single=True) if whole.is_mapped else replace(whole, data=whole.data.astype(np.float32))
 
 
 def _default_cuts(sizes: Sequence[int], name: str) -> splits.Cuts:
@@ -164,10 +173,18 @@ def _default_cuts(sizes: Sequence[int], name: str) -> splits.Cuts:
 
 
 def _check_alike(arrays: Sequence[np.ndarray], name: str) -> None:
+    """DataError unless all rows have one shape and one kind of numbers, so that they can be of one scale."""
     first = arrays[0]
     for other in arrays[1:]:
-        if other.shape[1:] != first.shape[1:] or (other.dtype == np.uint8) != (first.dtype == np.uint8):
+        if other.shape[1:] != first.shape[1:] or _kind(other) != _kind(first):
             raise DataError(
                 f"{name}: the parts differ: rows of {first.shape[1:]} {first.dtype} and of {other.shape[1:]} "
                 f"{other.dtype}. Training, validation and test rows must have one shape and type."
             )
+
+
+def _kind(x: np.ndarray) -> str:
+    """The types that numbers of one scale may have: uint8, any others in tables; bool, integers or reals in images."""
+    if x.dtype == np.uint8:
+        return "uint8"
+    return "number" if x.ndim == 2 else {"u": "integer", "i": "integer"}.get(x.dtype.kind, x.dtype.kind)

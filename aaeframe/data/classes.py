@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Final
 
 import numpy as np
@@ -21,8 +22,8 @@ def as_classes(
     """Class indices for the labels of all parts, each int64 (N,), and the name of each class.
 
     Integers that are exactly 0..K-1 stay as they are. Other integers, and texts, become the position of their value
-    among the sorted different values. Names are the values as text. Rows without a label, which hold -1, NaN or an
-    empty text, become -1. Parts in which no row has a label are None.
+    among the sorted different values. Names are the values as text. Rows without a label, which hold -1, NaN, None or
+    an empty text, become -1. Parts in which no row has a label are None.
 
     Raises:
         DataError: labels are of the wrong number or type, negative, or of more than `MOST_CLASSES` values.
@@ -84,11 +85,31 @@ def _one_per_row(labels: np.ndarray, rows: int, where: str) -> np.ndarray:
         hint = " Class indices of one-hot rows are `labels.argmax(1)`." if labels.shape[:1] == (rows,) else ""
         raise DataError(f"{where}: the labels have the shape {labels.shape}; {rows} rows need ({rows},).{hint}")
     flat = labels.reshape(rows)
+    if flat.dtype.kind == "O":
+        flat = _from_objects(flat)
     if flat.dtype.kind == "U":
         return flat
     if flat.dtype.kind not in "buif":
         raise DataError(f"{where}: the labels are of type {labels.dtype}; they must be integers or texts.")
     return _integers(flat, where)
+
+
+def _from_objects(labels: np.ndarray) -> np.ndarray:
+    """Texts or numbers in place of Python objects, of which None and NaN are no label; the objects, if they mix."""
+    missing = np.array([it is None or (isinstance(it, Real) and it != it) for it in labels], np.bool_)
+    known = labels[~missing]
+    if all(isinstance(it, str) for it in known) and len(known):
+        found = np.array([str(it) for it in known])
+        whole = np.full(len(labels), "", found.dtype)
+    elif all(isinstance(it, Real | np.bool_) for it in known):
+        found = np.array(known.tolist()) if len(known) else np.empty(0, np.int64)
+        if found.dtype.kind not in "biuf":
+            return labels
+        whole = np.full(len(labels), UNLABELED, np.result_type(found, np.int64))
+    else:
+        return labels
+    whole[~missing] = found
+    return whole
 
 
 def _integers(labels: np.ndarray, where: str) -> np.ndarray:
@@ -101,6 +122,6 @@ def _integers(labels: np.ndarray, where: str) -> np.ndarray:
         raise DataError(
             f"{where}: {len(wrong)} labels are not class indices; the first is {labels[wrong[0]]} in row "
             f"{wrong[0]} (counted from 0). Labels are integers from 0 upwards, or texts; a row without a label has -1, "
-            "NaN or an empty text."
+            "NaN, None or an empty text."
         )
     return whole

@@ -57,7 +57,7 @@ def column_means(x: np.ndarray, where: str) -> np.ndarray:
             f"in the training rows; the first is number {int(empty.argmax())} (counted from 0). Leave it out by "
             "data.drop."
         )
-    return np.nanmean(x, axis=0)
+    return np.asarray(np.nanmean(x, axis=0, dtype=np.float64))
 
 
 def filled(raw: RawData, means: np.ndarray, where: str) -> RawData:

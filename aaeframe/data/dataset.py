@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -25,6 +25,8 @@ class Split:
     """(N,) int64 class indices, one per row of the split; -1 for a row without a label."""
     ids: np.ndarray | None = None
     """(N,) the names of the rows, texts."""
+    is_single: bool = False
+    """Whether rows are read as float32 where `dtype` would be float64."""
 
     def __len__(self) -> int:
         return len(self.data) if self.index is None else len(self.index)
@@ -37,7 +39,8 @@ class Split:
     @property
     def dtype(self) -> np.dtype:
         """The type of `rows`: uint8, or float32 if that holds every value of the data's type, or else float64."""
-        return row_type(self.data.dtype)
+        found = row_type(self.data.dtype)
+        return np.dtype(np.float32) if self.is_single and found == np.float64 else found
 
     @property
     def nbytes(self) -> int:
@@ -58,7 +61,7 @@ class Split:
         """A split of the rows at these positions; nothing is read."""
         where = index if self.index is None else self.index[index]
         labels, ids = (None if it is None else it[index] for it in (self.labels, self.ids))
-        return Split(self.data, where, labels, ids)
+        return replace(self, index=where, labels=labels, ids=ids)
 
     @property
     def labeled(self) -> Split:
@@ -92,7 +95,7 @@ class Reading:
     """The way data was read, in words: for the user to check."""
 
     dtype: str = ""
-    """The type of the stored values."""
+    """The type of the training rows as stored."""
     scale: str = ""
     """The scale, and the reason for it."""
     labels: str | None = None
@@ -130,7 +133,7 @@ class Dataset:
         rows = np.concatenate(index)
         order = np.argsort(rows)
         sorted_labels, sorted_ids = (None if it is None else it[order] for it in (labels, ids))
-        return Split(self.train.data, rows[order], sorted_labels, sorted_ids)
+        return replace(self.train, index=rows[order], labels=sorted_labels, ids=sorted_ids)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ class RawPart:
     x: np.ndarray
     """(N, ...) numbers of any type, possibly mapped."""
     labels: np.ndarray | None = None
-    """(N,) numbers or texts, one per row; rows without a label hold -1, NaN or an empty text."""
+    """(N,) numbers or texts, one per row; rows without a label hold -1, NaN, None or an empty text."""
     ids: np.ndarray | None = None
     """(N,) the names of the rows, texts or integers."""
 

@@ -88,7 +88,7 @@ def load_rows(
 
 
 def usable(source: str | Path, options: ReadOptions) -> ReadOptions:
-    """Those of the options that the format of a source uses, without the ones for splits and scale."""
+    """The options that the format of a source uses, without the ones for splits and scale."""
     if isinstance(source, str) and source in NAMES:
         return ReadOptions()
     path = Path(source).expanduser()
@@ -109,7 +109,7 @@ def load_table(path: str | Path) -> np.ndarray:
         file = Path(path).expanduser()
         if not file.is_file():
             raise DataError(f"there is no file {str(path)!r}. Give one of a table: {', '.join(TABLES)}.")
-        if file.suffix.lower() not in TABLES:
+        if file.suffix.lower() not in TABLES and not tables.is_table(file):
             raise DataError(f"{path}: is not a table by its name. Give {', '.join(TABLES)}.")
         reader = reader_of(file)
         found = (

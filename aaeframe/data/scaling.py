@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import torch
@@ -14,10 +15,17 @@ from aaeframe.data.statistics import Range, moments, value_range
 from aaeframe.errors import DataError
 from aaeframe.protocols import DataSpec
 
+FAR: Final = 4.0
+"""The distance from zero, relative to the width of the values, from which float32 is too coarse."""
+
 
 def pixels(shape: Sequence[int], white: float, black: float = 0.0) -> DataSpec:
-    """The scale for values from `black` to `white`, mapped to [0, 1]."""
-    low, width = torch.tensor(black), torch.tensor(white - black)
+    """The scale for values from `black` to `white`, mapped to [0, 1].
+
+    It is float64 if the values are far from zero for their width: float32 would lose differences.
+    """
+    precision = torch.float64 if max(abs(black), abs(white)) > FAR * (white - black) else torch.float32
+    low, width = torch.tensor(black, dtype=precision), torch.tensor(white - black, dtype=precision)
     return DataSpec(torch.Size(shape), constraints.unit_interval, low, width)
 
 
@@ -38,41 +46,42 @@ def fit(train: Split, stored: np.dtype, asked: Scale | None, where: str) -> tupl
     if asked == "standardize" or (asked is None and len(train.shape) == 1):
         return standardized(train), "standardized by the training rows, " + ("a table" if asked is None else "as asked")
     if asked == "none":
-        zero, one = torch.zeros(()), torch.ones(())
+        zero, one = torch.zeros((), dtype=_precision(train)), torch.ones((), dtype=_precision(train))
         return DataSpec(torch.Size(train.shape), constraints.real, zero, one), "left as it is, as asked"
     if asked == "pixels" and stored == np.uint8:
         return pixels(train.shape, 255.0), "pixels within 0..255, as asked"
-    found = value_range(train)
+    found = value_range(train, whole_of_uint8=asked is not None)
     if isinstance(asked, tuple):
         return _between(train, found, *asked, where)
     if asked == "pixels":
         return _pixels_of(train, stored, found, where)
     if found.low >= 0.0 and found.high <= 1.0:
         return pixels(train.shape, 1.0), "pixels within 0..1"
-    as_integers = stored if stored.kind in "iu" else np.dtype(np.uint8)
     if stored.kind in "iu" or (found.whole and found.low >= 0 and found.high <= 255):
-        return _integers(train, found, as_integers)
+        return _integers(train, found, stored if stored.kind in "iu" else np.dtype(np.uint8))
     return standardized(train), f"standardized by the training rows, as the values are {found.low:g}..{found.high:g}"
 
 
 def standardized(train: Split) -> DataSpec:
     """The scale by mean and standard deviation of each feature over the training rows."""
-    precision = torch.float64 if train.dtype == np.float64 else torch.float32
-    mean, std = (torch.from_numpy(moment).to(precision) for moment in moments(train))
+    mean, std = (torch.from_numpy(moment).to(_precision(train)) for moment in moments(train))
     return DataSpec(torch.Size(train.shape), constraints.real, mean, std)
+
+
+def _precision(train: Split) -> torch.dtype:
+    return torch.float64 if train.dtype == np.float64 else torch.float32
 
 
 def _integers(train: Split, found: Range, stored: np.dtype) -> tuple[DataSpec, str]:
     kind = np.iinfo(stored)
     if found.high > kind.max / 2:
         black = 0.0 if found.low >= 0 else float(kind.min)
-        return pixels(
-            train.shape, float(kind.max), black
-        ), f"pixels within {black:g}..{kind.max}, the range of {stored}"
+        spec = pixels(train.shape, float(kind.max), black)
+        return spec, f"pixels within {black:g}..{kind.max}, the range of {stored.name}"
     white = found.high if found.high > found.low else found.low + 1
     why = (
-        f"pixels within {found.low:g}..{white:g}, the range of the training rows, in the lower half of {stored}; "
-        "data.scale=pixels uses the range of the type"
+        f"pixels within {found.low:g}..{white:g}, the range of the training rows, which are in the lower half of "
+        f"{stored.name}; data.scale=pixels uses the range of the type"
     )
     return pixels(train.shape, white, found.low), why
 
@@ -94,7 +103,4 @@ def _between(train: Split, found: Range, low: float, high: float, where: str) ->
             f"{where}: data.scale=[{low:g}, {high:g}] was asked for, but training values reach from {found.low:g} to "
             f"{found.high:g}. Give an interval that holds them, or data.scale=standardize."
         )
-    spec = pixels(train.shape, high, low)
-    if train.dtype == np.float64:  # the difference to `low` may be beyond the precision of float32
-        spec = DataSpec(spec.shape, spec.support, torch.tensor(low).double(), torch.tensor(high - low).double())
-    return spec, f"{low:g}..{high:g} to 0..1, as asked"
+    return pixels(train.shape, high, low), f"{low:g}..{high:g} to 0..1, as asked"

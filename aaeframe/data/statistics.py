@@ -43,13 +43,16 @@ def check_finite(x: np.ndarray, where: str) -> None:
         raise DataError(_not_finite(x, bad, first, where))
 
 
-def value_range(split: Split) -> Range:
-    """The range of all values of a split; of uint8, of as many as show that it reaches the upper half of the type."""
+def value_range(split: Split, *, whole_of_uint8: bool = True) -> Range:
+    """The range of all values of a split.
+
+    Without `whole_of_uint8`, only as many of these are read as show that they reach the upper half of the type.
+    """
     low, high, whole = np.inf, -np.inf, True
     for piece in split.chunks(_rows_per_piece(split.shape)):
         low, high = min(low, float(piece.min())), max(high, float(piece.max()))
         whole = whole and (piece.dtype == np.uint8 or bool((piece == np.rint(piece)).all()))
-        if piece.dtype == np.uint8 and high > 127:
+        if piece.dtype == np.uint8 and high > 127 and not whole_of_uint8:
             break
     return Range(low, high, whole)
 
@@ -60,9 +63,11 @@ def moments(split: Split) -> tuple[np.ndarray, np.ndarray]:
     A feature that is constant within the precision of the rows' type gets the deviation 1.
     """
     count, mean, squares = 0, np.zeros(split.shape), np.zeros(split.shape)
+    low, high = np.full(split.shape, np.inf), np.full(split.shape, -np.inf)
     step = _rows_per_piece(split.shape)
     for start in range(0, len(split), step):
         piece = split.rows(np.arange(start, min(start + step, len(split)))).astype(np.float64)
+        low, high = np.minimum(low, piece.min(axis=0)), np.maximum(high, piece.max(axis=0))
         n, center = len(piece), piece.mean(axis=0)
         shift = center - mean
         squares += np.square(piece - center).sum(axis=0) + np.square(shift) * (count * n / (count + n))
@@ -70,7 +75,8 @@ def moments(split: Split) -> tuple[np.ndarray, np.ndarray]:
         count += n
     std = np.sqrt(squares / count)
     precision = np.finfo(np.float64 if split.dtype == np.float64 else np.float32).eps
-    constant = std <= np.maximum(precision * np.abs(mean), np.finfo(np.float32).tiny)
+    # the deviation of equal values may be above 0 by rounding
+    constant = (low == high) | (std <= np.maximum(precision * np.abs(mean), np.finfo(np.float32).tiny))
     return mean, np.where(constant, 1.0, std)
 
 

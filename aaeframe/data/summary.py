@@ -12,12 +12,12 @@ from aaeframe.data.dataset import Dataset, Split
 SHOWN: Final = 12
 """The number of classes and of columns that lines name one by one."""
 
-
-_KINDS: Final = {1: "a table", 2: "series", 3: "images", 4: "volumes"}
+KINDS: Final = {1: "a table of {} columns", 2: "series of {}", 3: "images of {}", 4: "volumes of {}"}
+"""The kinds of rows by their number of axes."""
 
 
 def summary(dataset: Dataset) -> dict[str, Any]:
-    """What was read: rows by split, shape, type, scale, classes with their counts, ids, columns, what was left out."""
+    """A summary of a data set: rows, type and scale, classes with their counts, columns, and what was left out."""
     parts = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
     return {
         "name": dataset.name,
@@ -38,9 +38,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The summary in lines, without what does not apply."""
     rows = ", ".join(f"{count:,} {name}" for name, count in found["rows"].items())
     yield f"data      {found['name']}: {sum(found['rows'].values()):,} rows ({rows})"
-    kind = {1: "a table of {} columns", 2: "series of {} values", 3: "images of {}"}.get(
-        len(found["shape"]), "rows of {}"
-    )
+    kind = KINDS.get(len(found["shape"]), "rows of {}")
     yield f"rows      {kind.format(' x '.join(map(str, found['shape'])))}, {found['dtype']}"
     yield f"scale     {found['scale']}"
     if found["columns"] is not None:
@@ -76,8 +74,10 @@ def _classes(dataset: Dataset, parts: list[Split]) -> dict[str, int] | None:
     """The number of rows of each class, by its name; None without labels."""
     if dataset.class_names is None:
         return None
-    known = [part.labels[part.labels >= 0] for part in parts if part.labels is not None]
-    counts = np.bincount(np.concatenate(known), minlength=len(dataset.class_names))
+    counts = np.zeros(len(dataset.class_names), np.int64)
+    for part in parts:
+        if part.labels is not None:
+            counts += np.bincount(part.labels[part.labels >= 0], minlength=len(counts))
     return dict(zip(dataset.class_names, counts.tolist(), strict=True))
 
 

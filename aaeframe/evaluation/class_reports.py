@@ -29,16 +29,17 @@ def class_reports(
 ) -> dict[str, Any]:
     """The reports "classification" or "clustering" of the class block, and "leakage" by block, on labeled rows.
 
-    Reports that are not possible are left out: clusters without labeled validation rows, a probe on rows of one class.
+    Reports that are not possible are left out: all without labeled rows, clusters without labeled validation rows, a
+    probe on rows of one class.
     Clusters are assigned to classes on validation rows, and the probe is fitted to training rows; `rows` are only
     evaluated.
     """
-    if rows.labels is None:
+    if rows.labels is None or not len(rows.labeled):
         return {}
     labels = torch.from_numpy(rows.labels[rows.labels >= 0])
     codes = {name: labeled(z, rows.labels)[0] for name, z in codes.items()}
     found: dict[str, Any] = {}
-    named = dataset.validation.labels is not None
+    named = len(dataset.validation.labeled) > 0
     if model.class_block is not None and (class_metric == "classification" or (class_metric == "clustering" and named)):
         y = codes[model.class_block]
         if class_metric == "classification":
@@ -96,12 +97,12 @@ def _leakage(
 ) -> dict[str, Any]:
     """The accuracy of a linear probe of the class on each block that is not the class block."""
     train, classes = dataset.train.labeled, dataset.num_classes
-    if train.labels is None or classes is None:
+    if train.labels is None or classes is None or not len(train):
         return {}
     index = np.linspace(0, len(train) - 1, min(MAX_FIT_ROWS, len(train))).astype(np.int64)
     fit = model.encode(train.take(index), draws=1, generator=generator(seed, "evaluation", "probe"))
     fit_labels = torch.from_numpy(train.labels[index])
-    if len(fit_labels.unique()) == 1:  # a probe needs two classes
+    if len(fit_labels.unique()) < 2:  # a probe needs two classes
         return {}
     return {
         name: leakage(fit[name][0], fit_labels, z, labels, num_classes=classes).as_dict()

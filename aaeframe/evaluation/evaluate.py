@@ -93,7 +93,12 @@ def train_mean(split: Split) -> Tensor:
 def _block(model: Autoencoder, dataset: Dataset, rows: Split, name: str, z: Tensor, seed: int) -> dict[str, Any]:
     prior = model.priors[name]
     report: dict[str, Any] = match(z, prior, seed=derive(seed, "evaluation", name)).as_dict()
-    if rows.labels is not None and isinstance(prior, SupportsLabels) and prior.num_classes == dataset.num_classes:
+    if (
+        rows.labels is not None
+        and len(rows.labeled)
+        and isinstance(prior, SupportsLabels)
+        and prior.num_classes == dataset.num_classes
+    ):
         z, labels = labeled(z, rows.labels)
         known = cast(LabeledPrior, prior)
         report["classes"] = class_agreement(z, labels, known, seed=derive(seed, "classes", name)).as_dict()

@@ -154,7 +154,8 @@ def estimate(
         raise DataError(f"the likelihood is under samples, one at least, found {samples.count}")
     if validation is None and len(bandwidths or ()) != 1:
         raise DataError(f"validation rows, or one bandwidth, must be given; found {bandwidths} and no validation rows")
-    if test.dtype == torch.float64:  # the kernels use float32, in which a large offset would hide differences
+    # The kernels use float32, in which a large offset would hide differences. They tell pixels by their range.
+    if test.dtype == torch.float64 and not bool(((test >= 0) & (test <= 1)).all()):
         center = test.mean(0)
         test, samples = (test - center).float(), _Centered(samples, center)
         validation = None if validation is None else (validation - center).float()

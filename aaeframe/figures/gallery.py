@@ -151,7 +151,7 @@ class _Pixels:
         self._scale: Callable[[Tensor], Tensor] = model.scale
         self._device, self._low, self._span = model.device, 0.0, 1.0
         if dataset.spec.support is not constraints.unit_interval:
-            self._scale = Tensor.float  # the model's own scale differs for each pixel
+            self._scale = Tensor.double  # the model's own scale differs for each pixel
             ranges = [(float(part.min()), float(part.max())) for part in x.chunks(model.batch_size)]
             self._low = min(low for low, _ in ranges)
             self._span = max(high for _, high in ranges) - self._low or 1.0
@@ -160,4 +160,4 @@ class _Pixels:
         """Convert (N, *shape); rows that are neither images nor volumes stay in the user's units."""
         if x.ndim not in (4, VOLUMES):
             return x.float().cpu()
-        return ((self._scale(x.to(self._device)) - self._low) / self._span).clamp(0, 1).cpu()
+        return ((self._scale(x.to(self._device)) - self._low) / self._span).clamp(0, 1).float().cpu()

@@ -240,8 +240,10 @@ class Run:
     def _judged(self, data: Dataset, x: np.ndarray) -> Tensor:
         """Rows in the units of the likelihood. Pixels stay uint8, which the kernel reads as numbers in [0, 1]."""
         rows = torch.from_numpy(x).to(self.model.device)
+        if data.spec.support is constraints.real:
+            return rows.to(self.model.mean.dtype)  # uint8 here is a number, not a pixel
         pixels = rows.dtype == torch.uint8 and bool((data.spec.std == 255).all() & (data.spec.mean == 0).all())
-        return rows if pixels or data.spec.support is constraints.real else self.model.scale(rows)
+        return rows if pixels else self.model.scale(rows)
 
     def plot_figures(self, dataset: Dataset | None = None, *, split: str = "test") -> list[Path]:
         """Plot the run's figures into its folder; returns their paths. RunError for a run in memory."""

@@ -69,7 +69,7 @@ USES: Final = frozenset({"channels"})
 
 @dataclass(frozen=True)
 class Named:
-    """What the name of an idx file says."""
+    """The parts of an idx file's name."""
 
     path: Path
     role: str
@@ -95,7 +95,7 @@ class Named:
 
 
 def named(path: Path) -> Named | None:
-    """What the name of a file says; None if it is no name of the idx format."""
+    """The parts of a file's name; None if it is no name of the idx format."""
     match = NAME.fullmatch(path.name)
     if match is None:
         return None
@@ -204,7 +204,7 @@ def _files(folder: Path) -> list[Named]:
 
 
 def _passed_over(folder: Path, used: Set[str]) -> tuple[str, ...]:
-    """What else lies in the folder, except the same files compressed or not."""
+    """Phrases for all else in the folder, except the same files compressed or not."""
     others = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     folders = sum(path.is_dir() for path in others)
     files = [path for path in others if not path.is_dir()]

@@ -38,7 +38,7 @@ class Held:
 
     shape: tuple[int, ...]
     kind: str = ""
-    """What it is, if it is not an array of numbers or texts, as in "Python objects"."""
+    """A word for it, if it is not an array of numbers or texts, as in "Python objects"."""
     texts: bool = False
     problem: str | None = None
     """Why it cannot be read; None if it can."""
@@ -91,7 +91,7 @@ def passed_over(held: Mapping[str, Held], choices: Sequence[Choice]) -> tuple[st
 
 
 def labels_from(choices: Sequence[Choice]) -> str | None:
-    """Where the labels come from, as in "array 'y'"."""
+    """The source of the labels, as in "array 'y'"."""
     names = [choice.labels for choice in choices if choice.labels is not None]
     return _quoted(names) if names else None
 
@@ -223,7 +223,7 @@ class _Search:
         )
 
     def _largest(self, names: Sequence[str]) -> Sequence[str]:
-        """Those that are not single values or, where vectors have two axes too, not vectors; or all, if all are."""
+        """Names of all that are not single values, nor vectors where those have two axes; or all, if none remains."""
         small = [name for name in names if (self.held[name].is_vector if self.any_axis else self._is_single(name))]
         return [name for name in names if name not in small] or names
 

@@ -39,9 +39,6 @@ COMPLEX: Final = 0x800
 PIECE_BYTES: Final = 2**20
 """The size of the pieces in which variables are checked."""
 
-UNLABELED: Final = -1
-"""TFD's label for a face without a label."""
-
 RGB: Final = 3
 """The channels of SVHN's images."""
 
@@ -66,7 +63,7 @@ def read(path: Path, options: ReadOptions) -> RawData:
     """The content of a .mat file (version 7.2 or older).
 
     - `images` and `labs_ex`: the Toronto faces. With `folds`, the first fold: its training faces together with
-      all faces without a label, its validation and its test faces. A part has labels if all its faces have.
+      all faces without a label, its validation and its test faces. A label of -1 is none.
     - otherwise by the names of the arrays (`keys.pick`). The rows lie along the first or the last axis: see `Rows`.
     - `X` (H, W, C, N) and `y` are SVHN's names: if the labels are 1 to 10, 10 is the digit 0.
 
@@ -259,15 +256,11 @@ def _faces(arrays: Mapping[str, np.ndarray], path: Path) -> list[RawPart]:
     if len(labels) != len(images):
         raise DataError(f"{path}: {len(images)} images have {len(labels)} labels in labs_ex; they must be as many.")
     if "folds" not in arrays:
-        return [_part(images, labels, np.arange(len(images)))]
+        return [RawPart(images, labels)]
     folds = arrays["folds"]
     if folds.ndim != 2 or len(folds) != len(images):
         raise DataError(
             f"{path}: folds has the shape {folds.shape}; it needs one row for each of {len(images)} images."
         )
-    return [_part(images, labels, np.flatnonzero(np.isin(folds[:, 0], kinds))) for kinds in FOLDS]
-
-
-def _part(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> RawPart:
-    mine = labels[rows]
-    return RawPart(images[rows], None if (mine == UNLABELED).any() else mine)
+    parts = [np.flatnonzero(np.isin(folds[:, 0], kinds)) for kinds in FOLDS]
+    return [RawPart(images[rows], labels[rows]) for rows in parts]

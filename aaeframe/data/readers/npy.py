@@ -100,7 +100,7 @@ def _part(archive: zipfile.ZipFile, choice: Choice, path: Path) -> RawPart:
 
 
 def _held(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Held:
-    """What the header of an array declares. One that cannot be read is no reason to refuse the others."""
+    """The declaration in the header of an array. One that cannot be read is no reason to refuse the others."""
     try:
         with archive.open(member) as stream:
             shape, dtype = _declared(stream, member.filename)

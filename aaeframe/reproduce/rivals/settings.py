@@ -76,7 +76,7 @@ def require_unit_interval(dataset: Dataset) -> None:
 def as_unit(x: Tensor, dataset: Dataset) -> Tensor:
     """Rows in the user's units -> numbers in [0, 1], float32, on the device of x."""
     spec = dataset.spec
-    return (x.float() - spec.mean.to(x.device)) / spec.std.to(x.device)
+    return ((x.to(spec.mean.dtype) - spec.mean.to(x.device)) / spec.std.to(x.device)).float()
 
 
 def train(

@@ -129,7 +129,7 @@ def _check_data(path: Path, **given: Any) -> None:
         "\n".join(names).encode()
     for split in (data := load(path, **given)).train, data.validation, data.test:
         assert len(split)
-        assert split.array().dtype in (np.uint8, np.float32)
+        assert split.array().dtype in (np.uint8, np.float32, np.float64)
 
 
 _rows = st.lists(checkpoints.states, max_size=3).map(b"\n".join)

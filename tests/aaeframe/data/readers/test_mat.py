@@ -38,7 +38,7 @@ def test_names_as_in_npz(tmp_path):
     x = RNG.standard_normal((30, 5))
     io.savemat(tmp_path / "a.mat", {"images": x, "who": np.arange(30) % 3 + 1.0})
     data = load(tmp_path / "a.mat", label_key="who")
-    np.testing.assert_array_equal(data.train.array(), x[data.train.index].astype(np.float32))
+    np.testing.assert_array_equal(data.train.array(), x[data.train.index])
     assert data.class_names == ("1", "2", "3")
 
 
@@ -51,7 +51,7 @@ def test_the_toronto_faces_by_their_first_fold(tmp_path):
     np.testing.assert_array_equal(data.train.array()[:, 0], FACES[:50])
     np.testing.assert_array_equal(data.validation.array()[:, 0], FACES[50:54])
     np.testing.assert_array_equal(data.test.array()[:, 0], FACES[54:])
-    assert data.train.labels is None
+    assert data.train.labels.tolist() == [-1] * 30 + [0, 1] * 10
     assert data.validation.labels.tolist() == [0, 1, 0, 1]
     assert data.class_names == ("1", "2")
 
@@ -63,7 +63,8 @@ def test_the_toronto_faces_without_folds(tmp_path, unlabeled):
     io.savemat(tmp_path / "TFD_48x48.mat", {"images": FACES, "labs_ex": labels})
     data = load(tmp_path / "TFD_48x48.mat")
     assert (len(data.train), len(data.validation), len(data.test)) == (48, 6, 6)
-    assert data.num_classes == (None if unlabeled else 7)
+    assert data.num_classes == 7
+    np.testing.assert_array_equal(data.split("all").labels, np.where(labels > 0, labels - 1, -1))
 
 
 def test_tfd_by_name_is_looked_for_in_the_users_folder(tmp_path, monkeypatch):
@@ -231,7 +232,7 @@ def test_labels_that_fit_both_axes_decide_nothing(tmp_path):
     path = saved(tmp_path, x=square, y=np.arange(30) % 2)
     with pytest.raises(DataError, match=r"x is 30 x 30, and 30 labels fit both\. Give data\.rows=first to read"):
         load(path)
-    np.testing.assert_array_equal(load(path, rows="last").split("all").array(), square.T.astype(np.float32))
+    np.testing.assert_array_equal(load(path, rows="last").split("all").array(), square.T)
 
 
 def test_labels_that_fit_no_axis_are_refused(tmp_path):

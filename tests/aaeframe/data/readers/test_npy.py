@@ -134,7 +134,7 @@ IMAGES = RNG.integers(0, 256, (40, 8, 8), dtype=np.uint8)
 
 
 def raw(path, **options):
-    """What the reader returns."""
+    """The result of the reader."""
     return read_npz(path, ReadOptions(**options))
 
 

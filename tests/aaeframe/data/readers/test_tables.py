@@ -40,7 +40,7 @@ def lines(*columns):
 @pytest.mark.parametrize("header", [[], ["a,b,c"]], ids=["bare", "header"])
 def test_numbers_with_or_without_a_header(table, header):
     data = load(table(*header, *lines(*X.T)))
-    np.testing.assert_array_equal(data.train.array(), X[data.train.index].astype(np.float32))
+    np.testing.assert_array_equal(data.train.array(), X[data.train.index])
     assert data.spec.shape == (3,)
     assert data.num_classes is None
 
@@ -48,7 +48,7 @@ def test_numbers_with_or_without_a_header(table, header):
 @pytest.mark.parametrize("name", ["label", "Labels", "CLASS", "target"])
 def test_a_label_column_is_known_by_its_name(table, name):
     data = load(table(f"a,{name},b,c", *lines(X[:, 0], KINDS, X[:, 1], X[:, 2])))
-    np.testing.assert_array_equal(data.train.array(), X[data.train.index].astype(np.float32))
+    np.testing.assert_array_equal(data.train.array(), X[data.train.index])
     assert data.class_names == ("cat", "dog")
     assert data.train.labels.tolist() == (data.train.index % 2).tolist()
 
