@@ -37,9 +37,20 @@ def test_all_rows_of_a_mapped_file_stay_in_it(tmp_path):
 
 @pytest.mark.parametrize(
     ("stored", "given"),
-    [("uint8", "uint8"), ("float32", "float32"), ("float64", "float32"), (">i2", "float32")],
+    [
+        ("uint8", "uint8"),
+        ("bool", "float32"),
+        ("int8", "float32"),
+        (">i2", "float32"),
+        ("uint16", "float32"),
+        ("float16", "float32"),
+        ("float32", "float32"),
+        ("int32", "float64"),
+        (">u8", "float64"),
+        (">f8", "float64"),
+    ],
 )
-def test_rows_are_uint8_or_float32(stored, given):
+def test_rows_are_of_the_least_type_that_holds_the_stored_values(stored, given):
     split = Split(np.ones((4, 3), stored))
     assert split.dtype == split.rows(np.array([1])).dtype == split.array().dtype == given
     assert split.nbytes == split.array().nbytes
@@ -50,6 +61,27 @@ def test_what_array_returns_is_writable_so_that_torch_takes_it():
     x.flags.writeable = False
     torch.from_numpy(Split(x).array())[0, 0] = 1.0
     assert x[0, 0] == 0.0
+
+
+def test_rows_of_a_file_may_be_read_as_float32():
+    x = np.random.default_rng(0).random((6, 2))
+    split = Split(x, np.array([5, 1, 3]), is_single=True)
+    for part in (split, split.take(np.array([0, 2]))):
+        assert part.dtype == part.array().dtype == np.float32
+        assert part.nbytes == part.array().nbytes
+    assert Split(x.astype(np.uint8), is_single=True).dtype == np.uint8
+    np.testing.assert_array_equal(split.array(), x[[5, 1, 3]].astype(np.float32))
+
+
+def test_the_labeled_rows_of_a_split():
+    x = np.arange(10, dtype=np.float32).reshape(5, 2)
+    split = Split(x, np.array([4, 0, 2]), np.array([1, -1, 0]), np.array(["e", "a", "c"]))
+    assert split.labeled.labels.tolist() == [1, 0]
+    assert split.labeled.ids.tolist() == ["e", "c"]
+    np.testing.assert_array_equal(split.labeled.array(), x[[4, 2]])
+    assert len(Split(x).labeled) == 0
+    whole = Split(x, None, np.zeros(5, np.int64))
+    assert whole.labeled is whole
 
 
 def test_the_splits_of_arrays_are_fixed_disjoint_and_complete():
@@ -108,7 +140,7 @@ def test_a_mapped_array_stays_in_its_file(tmp_path):
     rows = data.train.rows(np.array([1, 0]))
     assert type(rows) is np.ndarray
     expected = np.moveaxis(x, -1, 1)[data.train.index[[1, 0]]]
-    np.testing.assert_array_equal(rows, expected.astype(np.float32))
+    np.testing.assert_array_equal(rows, expected)
     assert data.spec.support is constraints.real
 
 

@@ -37,9 +37,19 @@ def test_what_overflows_float32_is_said_to():
 
 def test_the_range_is_over_all_pieces(small_pieces):
     x = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)
-    assert scan.check_finite(x, "x") == scan.Range(float(x.min()), float(x.max()))
+    assert scan.value_range(Split(x)) == scan.Range(float(x.min()), float(x.max()), whole=False)
     whole = (x * 100).astype(np.int32)
-    assert scan.check_finite(whole, "x") == scan.Range(float(whole.min()), float(whole.max()))
+    assert scan.value_range(Split(whole)) == scan.Range(float(whole.min()), float(whole.max()), whole=True)
+    x = np.rint(x)
+    x[40, 1] = 0.5
+    assert not scan.value_range(Split(x)).whole
+
+
+def test_the_range_of_uint8_may_be_read_until_the_upper_half_is_reached(small_pieces):
+    x = np.zeros((50, 3), np.uint8)
+    x[3, 0], x[49, 2] = 128, 255
+    assert scan.value_range(Split(x)).high == 255
+    assert scan.value_range(Split(x), whole_of_uint8=False).high == 128
 
 
 def test_moments_in_pieces_are_those_of_the_whole(small_pieces):
