@@ -18,6 +18,9 @@ from aaeframe.protocols import DataSpec
 FAR: Final = 4.0
 """The distance from zero, relative to the width of the values, from which float32 is too coarse."""
 
+MOST_WHOLE: Final = 10**15
+"""The number up to which whole numbers are written in full."""
+
 
 def pixels(shape: Sequence[int], white: float, black: float = 0.0) -> DataSpec:
     """The scale for values from `black` to `white`, mapped to [0, 1].
@@ -59,7 +62,7 @@ def fit(train: Split, stored: np.dtype, asked: Scale | None, where: str) -> tupl
         return pixels(train.shape, 1.0), "pixels within 0..1"
     if stored.kind in "iu" or (found.whole and found.low >= 0 and found.high <= 255):
         return _integers(train, found, stored if stored.kind in "iu" else np.dtype(np.uint8))
-    return standardized(train), f"standardized by the training rows, as the values are {found.low:g}..{found.high:g}"
+    return standardized(train), f"standardized by the training rows, as the values are {_ends(found.low, found.high)}"
 
 
 def standardized(train: Split) -> DataSpec:
@@ -77,10 +80,10 @@ def _integers(train: Split, found: Range, stored: np.dtype) -> tuple[DataSpec, s
     if found.high > kind.max / 2:
         black = 0.0 if found.low >= 0 else float(kind.min)
         spec = pixels(train.shape, float(kind.max), black)
-        return spec, f"pixels within {black:g}..{kind.max}, the range of {stored.name}"
+        return spec, f"pixels within {_ends(black, kind.max)}, the range of {stored.name}"
     white = found.high if found.high > found.low else found.low + 1
     why = (
-        f"pixels within {found.low:g}..{white:g}, the range of the training rows, which are in the lower half of "
+        f"pixels within {_ends(found.low, white)}, the range of the training rows, which are in the lower half of "
         f"{stored.name}; data.scale=pixels uses the range of the type"
     )
     return pixels(train.shape, white, found.low), why
@@ -91,7 +94,7 @@ def _pixels_of(train: Split, stored: np.dtype, found: Range, where: str) -> tupl
     white = float(np.iinfo(stored).max) if stored.kind in "iu" else 1.0 if found.high <= 1 else 255.0
     if found.low < 0 or found.high > white:
         raise DataError(
-            f"{where}: data.scale=pixels is for values from 0 to {white:g}, found {found.low:g} to {found.high:g}. "
+            f"{where}: data.scale=pixels is for values within {_ends(0, white)}, found {_ends(found.low, found.high)}. "
             "Give data.scale=[low, high] or data.scale=standardize."
         )
     return pixels(train.shape, white), f"pixels within 0..{white:g}, as asked"
@@ -100,7 +103,15 @@ def _pixels_of(train: Split, stored: np.dtype, found: Range, where: str) -> tupl
 def _between(train: Split, found: Range, low: float, high: float, where: str) -> tuple[DataSpec, str]:
     if found.low < low or found.high > high:
         raise DataError(
-            f"{where}: data.scale=[{low:g}, {high:g}] was asked for, but training values reach from {found.low:g} to "
-            f"{found.high:g}. Give an interval that holds them, or data.scale=standardize."
+            f"{where}: data.scale=[{_ends(low, high, ', ')}] was asked for, but the training values "
+            f"are {_ends(found.low, found.high)}. Give an interval that holds them, or data.scale=standardize."
         )
-    return pixels(train.shape, high, low), f"{low:g}..{high:g} to 0..1, as asked"
+    return pixels(train.shape, high, low), f"{_ends(low, high)} to 0..1, as asked"
+
+
+def _ends(low: float, high: float, between: str = "..") -> str:
+    """The ends of a range in words, "0..255": whole numbers in full, others to enough digits to tell them apart."""
+    digits = 12 if max(abs(low), abs(high)) > 1000 * (high - low) else 6
+    return between.join(
+        f"{int(it)}" if it == round(it) and abs(it) < MOST_WHOLE else f"{it:.{digits}g}" for it in (low, high)
+    )

@@ -82,8 +82,8 @@ class Autoencoder(nn.Module):
         return ((x.to(self.mean.dtype) - self.mean) / self.std).float()
 
     def unscale(self, x: Tensor) -> Tensor:
-        """Convert from the model's units to the user's."""
-        return x.float() * self.std + self.mean
+        """Convert from the model's units to the user's, float32, or float64 if the data is."""
+        return x.to(self.mean.dtype) * self.std + self.mean
 
     @torch.no_grad()
     def encode(
