@@ -51,7 +51,7 @@ def test_images_without_a_range_are_drawn_in_the_users_units(drawn):
 
 def test_images_with_a_range_keep_it(drawn):
     dim = np.full((300, 1, 6, 6), 51, np.uint8)
-    dim[0, 0, 0, 0] = 255
+    dim[:, 0, 0, 0] = 255
     originals = drawn(dim)["reconstructions"][0]
     assert torch.allclose(originals.median(), torch.tensor(0.2))
 
