@@ -27,7 +27,7 @@ def files(tmp_path):
     np.savez(tmp_path / "good.npz", x=x, y=y)
     np.save(tmp_path / "rows.npy", x)
     np.savez(tmp_path / "nan.npz", x=bad)
-    np.savez(tmp_path / "minus.npz", x=x, y=np.where(np.arange(60) == 5, -1, y))
+    np.savez(tmp_path / "minus.npz", x=x, y=np.where(np.arange(60) == 5, -2, y))
     np.savez(tmp_path / "short.npz", x=x, y=y[:59])
     np.savez(tmp_path / "none.npz", x=x[:0])
     np.savez(tmp_path / "nine.npz", x=x[:9])
@@ -68,7 +68,7 @@ BAD = {
     "folder without images": (["--data", "{tmp}/folder"], ["holds no images"]),
     "data not finite": (["--data", "{tmp}/nan.npz"], ["2 of 240 values are not finite", "row 7, feature 2"]),
     "data not here": (["--data", "tfd"], ["cannot be downloaded", "TFD_48x48.mat"]),
-    "labels negative": (["--data", "{tmp}/minus.npz"], ["1 labels are not class indices; the first is -1 in row 5"]),
+    "labels negative": (["--data", "{tmp}/minus.npz"], ["1 labels are not class indices; the first is -2 in row 5"]),
     "labels short": (["--data", "{tmp}/short.npz"], ["the labels have the shape (59,); 60 rows need (60,)"]),
     "labels too many": (
         ["--data", "{tmp}/good.npz", "--prior", "mixture(components=3)", "--labels", "61"],

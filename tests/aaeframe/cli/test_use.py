@@ -135,7 +135,7 @@ def test_a_run_is_used_from_another_folder_than_it_was_trained_in(done, table, t
         (["encode", "{run}", "--data", "{tmp}/wide.npy"], "rows of shape (3,) are expected, found an array of shape"),
         (["encode", "{run}", "--data", "{tmp}/wide.npy", "--split", "test"], "4 rows are too few for training"),
         (["encode", "{run}", "--data", "{tmp}/nan.npy"], "1 of 12 values are not finite in float32; the first is nan"),
-        (["encode", "{run}", "--label-key", "kind"], "--label-key names the labels of --data, which is not given"),
+        (["encode", "{run}", "--label-key", "kind"], "--label-key is for the rows of --data, which is not given"),
         (
             ["encode", "{run}", "--data", "{rows}", "--label-key", "age"],
             "no column 'age'. The columns are a, b, c, kind",

@@ -8,10 +8,12 @@ import pytest
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data import load, load_rows
 from aaeframe.data.assemble import assemble, gather
+from aaeframe.data.columns import Known
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.errors import DataError
 
 MEAN = ReadOptions(missing="mean")
+KNOWN = Known(np.array([1.0, 2.0, 3.0]), None)
 X = np.random.default_rng(0).normal(1.7e9, 5.0, (40, 3))
 HOLES = [(3, 0), (17, 0), (17, 2), (39, 1)]
 
@@ -36,7 +38,7 @@ def test_the_mean_is_that_of_the_training_rows():
     np.testing.assert_array_equal(data.split("all").array(), np.where(np.isnan(x), means, x))
     assert data.reading.passed_over == (
         "1 column of texts",
-        "4 empty cells, filled in with the training mean of their column",
+        "4 empty cells, filled in with the training mean of the column",
     )
 
 
@@ -48,15 +50,15 @@ def test_what_is_complete_is_left_as_it_is():
 
 def test_other_rows_are_filled_in_with_the_means_given():
     x = holed()
-    found = gather("mine", raw(x), MEAN, np.array([1.0, 2.0, 3.0]))
+    found = gather("mine", raw(x), MEAN, KNOWN)
     np.testing.assert_array_equal(found.rows.array(), np.where(np.isnan(x), [1, 2, 3], x))
-    assert found.reading.passed_over == ("4 empty cells, filled in with the training mean of their column",)
+    assert found.reading.passed_over == ("4 empty cells, filled in with the training mean of the column",)
     own = gather("mine", raw(x), MEAN)
     np.testing.assert_array_equal(own.rows.array(), np.where(np.isnan(x), np.nanmean(x, axis=0), x))
 
 
 def test_a_row_of_holes_is_filled_in_by_means_alone():
-    found = gather("mine", raw(np.full((1, 3), np.nan)), MEAN, np.array([1.0, 2.0, 3.0]))
+    found = gather("mine", raw(np.full((1, 3), np.nan)), MEAN, KNOWN)
     assert found.rows.array().tolist() == [[1, 2, 3]]
 
 
@@ -81,6 +83,6 @@ def test_a_csv_from_the_file_to_its_rows(tmp_path):
     squares = np.arange(20.0) ** 2
     known = [i for i in data.train.index if i != 5]
     assert data.split("all").array()[5, 1] == squares[known].mean()
-    assert "1 empty cells, filled in with the training mean of their column" in data.reading.passed_over
-    given = load_rows(tmp_path / "t.csv", missing="mean", means=np.array([0.0, 7.0]))
+    assert "1 empty cell, filled in with the training mean of the column" in data.reading.passed_over
+    given = load_rows(tmp_path / "t.csv", missing="mean", known=Known(np.array([0.0, 7.0]), None))
     assert given.rows.array()[5].tolist() == [5, 7]

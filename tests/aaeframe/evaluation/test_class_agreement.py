@@ -65,7 +65,7 @@ def test_the_seed_decides_and_the_callers_random_state_stands():
 
 def test_labels_that_do_not_fit_are_refused():
     codes = torch.zeros(5, 2)
-    with pytest.raises(DataError, match=r"the classes are 0 to 3, found labels from 0 to 4; .* a prior of as many"):
+    with pytest.raises(DataError, match=r"the classes are 0 to 3, found labels from 0 to 4. .* a prior of as many"):
         class_agreement(codes, torch.arange(5), Corners(0.1), seed=0)
     with pytest.raises(DataError, match=r"one label for each of 5 rows .* \(3,\)"):
         class_agreement(codes, torch.arange(3), Corners(0.1), seed=0)

@@ -187,5 +187,5 @@ def test_what_cannot_be_judged_is_refused(y, labels, names, message):
 def test_what_cannot_name_clusters_is_refused():
     with pytest.raises(DataError, match="one label for each of 5 rows"):
         name_clusters(Y, LABELS[:4])
-    with pytest.raises(DataError, match=r"pass q.* after its softmax"):
+    with pytest.raises(DataError, match=r"Pass q.* after its softmax"):
         name_clusters(Y.exp(), LABELS)

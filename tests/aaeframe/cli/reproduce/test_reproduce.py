@@ -306,7 +306,7 @@ def labeled(tmp_path):
     """A file of images with two arrays of labels, neither of which is found by its name."""
     rng = np.random.default_rng(0)
     path = tmp_path / "two.npz"
-    np.savez(path, x=rng.integers(0, 256, (800, 1, 4, 4), np.uint8), digit=np.arange(800) % 3, name=np.arange(800) % 2)
+    np.savez(path, x=rng.integers(0, 256, (800, 5, 5), np.uint8), digit=np.arange(800) % 3, name=np.arange(800) % 2)
     return path
 
 
@@ -499,7 +499,7 @@ def test_an_interrupt_stops_a_generator_after_the_epoch(cli, monkeypatch, tmp_pa
 
 def test_a_generator_learns_data_of_ones_own(done, tmp_path):
     rng = np.random.default_rng(0)
-    np.save(tmp_path / "noise.npy", rng.integers(0, 256, (700, 4), dtype=np.uint8))
+    np.save(tmp_path / "noise.npy", rng.integers(0, 256, (700, 5, 5), dtype=np.uint8))
     done(*GAN, "--seeds", 1, "--data", "noise.npy", "--held-out", 20, 30)
     rows = stored(tmp_path / "reproduction")["rows"]
     (seed,) = rows["likelihood on noise.npy with 20 and 30 rows held out"]["columns"]["gan"]["seeds"]
