@@ -162,7 +162,10 @@ def test_info_tells_of_a_forgotten_star(run, install):
     _, out, _ = run("plugins", "info", "toy", "--kind", "prior")
 
     assert "no options\n" in out
-    assert "warning: its parameters size, means are not keyword-only and so not options: put * before size\n" in out
+    assert (
+        "warning: its parameters size, means are not keyword-only and so not options: put * before size (in a dataclass"
+        in out
+    )
 
 
 def test_info_shows_all_kinds_of_a_name(run):
