@@ -97,7 +97,8 @@ def put_star(names: Sequence[str]) -> str:
     """Advice for the plugin's author on misplaced options."""
     one, first = len(names) == 1, names[0]
     subject = f"parameter {first} is" if one else f"parameters {', '.join(names)} are"
-    return f"its {subject} not keyword-only and so not {'an option' if one else 'options'}: put * before {first} (in a dataclass: `_: KW_ONLY` above it)"
+    what = "an option" if one else "options"
+    return f"its {subject} not keyword-only and so not {what}: put * before {first} (in a dataclass, _: KW_ONLY)"
 
 
 def options_for(offer: InstalledComponent) -> tuple[Option, ...]:

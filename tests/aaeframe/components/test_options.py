@@ -179,13 +179,24 @@ def test_positional_parameters_are_no_options():
 @pytest.mark.parametrize(
     ("factory", "kind", "told"),
     [
-        ("starless", "prior", "its parameter arms is not keyword-only and so not an option: put * before arms"),
+        (
+            "starless",
+            "prior",
+            "its parameter arms is not keyword-only and so not an option: put * before arms "
+            "(in a dataclass, _: KW_ONLY)",
+        ),
         ("starless", "network", None),
-        ("positional", "prior", "its parameter first is not keyword-only and so not an option: put * before first"),
+        (
+            "positional",
+            "prior",
+            "its parameter first is not keyword-only and so not an option: put * before first "
+            "(in a dataclass, _: KW_ONLY)",
+        ),
         (
             "two_starless",
             "prior",
-            "its parameters arms, turns are not keyword-only and so not options: put * before arms",
+            "its parameters arms, turns are not keyword-only and so not options: put * before arms "
+            "(in a dataclass, _: KW_ONLY)",
         ),
         ("needing", "prior", None),
     ],
