@@ -122,7 +122,7 @@ def test_data_outside_the_unit_interval_is_refused(kind):
 
 
 def test_rows_that_are_all_one_have_no_distribution_to_learn():
-    alike = from_arrays(np.full((40, 5), 100, np.uint8))
+    alike = from_arrays(np.full((40, 5, 5), 200, np.uint8))
     with pytest.raises(DataError, match="one code for all rows"):
         generate("gmmn", alike, brief("gmmn"))
 

@@ -101,7 +101,7 @@ def test_numbers_are_never_of_an_older_checkpoint_than_the_newest(copy, monkeypa
         code, err = command(monkeypatch, capsys, *arguments, copy)
         assert code == 2
         assert "step-00000012 is intact, but would give other results" in err
-        assert "or remove step-00000016 to use it as it is" in err
+        assert "Or remove step-00000016 to use it as it is" in err
     assert content(copy) == before
     shutil.rmtree(newest)
     assert load(copy).step == 3 * STEPS
