@@ -26,7 +26,7 @@ from aaeframe.configuration.schema import Config
 from aaeframe.configuration.unused import PYTHON
 from aaeframe.data import AllRows, Dataset
 from aaeframe.data.identity import changes as changes_of_data
-from aaeframe.data.identity import identity
+from aaeframe.data.identity import digest, identity
 from aaeframe.errors import DataError, RunError, TrainingWarning
 from aaeframe.evaluation.evaluate import evaluate, misses
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
@@ -223,8 +223,9 @@ class Run:
         return self.needs.class_metric(self.config.data.labels)
 
     def _rows_of(self, dataset: Dataset, split: str) -> str:
-        """The name of a split in reports; that of the data if it is not the run's own."""
-        return split if dataset.name == self.data["name"] else f"{split} of {dataset.name}"
+        """The name of a split in reports, with that of the data if it is not the run's own."""
+        own = self.data["digests"].get("training" if split == "train" else split)
+        return split if own == digest(dataset.split(split)) else f"{split} of {dataset.name}"
 
     def _log_access(self, split: str, purpose: str) -> None:
         """Log each use of the run's test rows, so that readers of a result know how many there were."""

@@ -197,7 +197,7 @@ class Training:
     def load(self, saved: Checkpoint) -> None:
         """Resume from a checkpoint; CheckpointError if it belongs to another model or other data."""
         state = saved.state
-        if state["data"] != self.data:
+        if {**state["data"], "name": None} != {**self.data, "name": None}:  # a file may be moved
             found = "; ".join(changes(state["data"], self.data)) or "another scale or number of classes"
             raise CheckpointError(
                 f"the training data differs from the data of this run so far: {found}. Restore that data, or train anew"

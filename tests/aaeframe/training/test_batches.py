@@ -101,8 +101,8 @@ def test_resident_and_streamed_rows_are_the_same(make):
 
 
 @pytest.mark.parametrize("resident_bytes", [RESIDENT, STREAMED])
-@pytest.mark.parametrize(("dtype", "expected"), [(np.uint8, torch.uint8), (np.float64, torch.float32)])
-def test_small_integers_stay_small(resident_bytes, dtype, expected):
+@pytest.mark.parametrize(("dtype", "expected"), [(np.uint8, torch.uint8), (np.float64, torch.float64)])
+def test_rows_keep_what_their_type_holds(resident_bytes, dtype, expected):
     whole = rows(dtype=dtype, resident_bytes=resident_bytes)
     assert whole.resident == (resident_bytes == RESIDENT)
     assert whole[torch.tensor([1])].dtype == expected
