@@ -14,16 +14,17 @@ from aaeframe.figures.images import GRID, samples
 def contact_sheet(dataset: Dataset) -> Figure:
     """Plot training rows: images in a grid, class after class, other rows as lines.
 
-    Pixels are drawn by the scale of the data, so that a wrong scale shows.
+    They are drawn by the scale of the data, so that a wrong scale shows.
     """
     shown = dataset.train.take(_chosen(dataset.train))
-    x = torch.from_numpy(shown.array()).double()
+    x = (torch.from_numpy(shown.array()).double() - dataset.spec.mean) / dataset.spec.std
+    units = ", scaled"
     if dataset.spec.support is constraints.unit_interval:
-        x = ((x - dataset.spec.mean) / dataset.spec.std).clamp(0, 1)
+        x, units = x.clamp(0, 1), ""
     elif x.ndim > 3:
         x = (x - x.min()) / (x.max() - x.min() or 1.0)
     order = "" if shown.labels is None else ", class after class"
-    return samples(x.float(), title=f"Training rows of {dataset.name}{order}")
+    return samples(x.float(), title=f"Training rows of {dataset.name}{order}{units}")
 
 
 def _chosen(train: Split) -> np.ndarray:
