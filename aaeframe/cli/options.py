@@ -210,10 +210,14 @@ class RowOptions:
     def load(self, run: Run) -> AllRows:
         """The rows of a run that are asked for."""
         from aaeframe import data as datasets
+        from aaeframe.cli.console import note
         from aaeframe.data.read import usable
 
         if self.data is not None and self.split in (None, Part.all):
-            return run.new_rows(self.data, label_key=self.label_key, ids=self.ids)
+            found = run.new_rows(self.data, label_key=self.label_key, ids=self.ids)
+            for phrase in found.reading.passed_over:
+                note(f"{self.data}: left out: {phrase}")
+            return found
         for flag, value in (("--label-key", self.label_key), ("--ids", self.ids)):
             if self.data is None and value is not None:
                 raise ConfigError(f"{flag} is for the rows of --data, which is not given; leave it out")

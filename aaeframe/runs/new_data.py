@@ -69,7 +69,10 @@ def _load(source: str | Path, options: ReadOptions, known: Known, optional: Sequ
         for count in range(1, len(optional) + 1):
             fewer = options.model_copy(update=dict.fromkeys(optional[:count]))
             try:
-                return load_rows(source, fewer, known=known)
+                found = load_rows(source, fewer, known=known)
             except DataError:
                 continue
+            unused = [f"data.{name}" for name in optional[:count] if name in options.given]
+            note = f"what the run reads by {', '.join(unused)}, which is not here"
+            return replace(found, reading=replace(found.reading, passed_over=(*found.reading.passed_over, note)))
         raise
