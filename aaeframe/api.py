@@ -49,8 +49,8 @@ def train(
     `data` is a name, a path, an array (N, ...), a pair of array and labels (N,), or a Dataset. Components are
     written as on the command line ("mixture(components=5)"). A prior may also be an object, such as any
     torch.distributions.Distribution without batch_shape, or a mapping from block names to either. `labels` is the
-    number of labels to learn from, balanced by class, or "all". `training`
-    holds keys of the configuration's [training] table: epochs, batch_size, seed, schedule, device, precision, ...
+    number of labels to learn from, balanced by class, or "all". `training` holds keys of the configuration's
+    [training] table: epochs, batch_size, seed, schedule, device, precision, ...
 
     The run is kept in the new folder `out`, by default runs/<time>-<prior>-<encoder>; with keep=False it is in memory
     alone, and nothing is written.
@@ -90,6 +90,8 @@ def _shown(observers: Observers, progress: bool | None) -> Iterator[Observers]:
     `progress` None is a bar where standard error is a terminal, or in a notebook.
     """
     console = Console(stderr=True)
+    if progress and observers is not NO_OBSERVERS:
+        raise ConfigError("progress=True is not used with observers, which show the training; leave one of them out")
     wanted = console.is_terminal or console.is_jupyter if progress is None else progress
     if not wanted or observers is not NO_OBSERVERS:
         yield observers

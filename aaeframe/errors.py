@@ -10,6 +10,7 @@
     ├── OptionError                     an option is unknown, of the wrong type or out of range (ValueError)
     ├── ConfigError                     parts of a configuration do not fit together (ValueError)
     ├── DataError                       data is missing, unreadable, empty or not finite (ValueError)
+    │   ├── MissingName                 a column or an array that an option names does not exist
     │   └── DownloadError               a download failed or is not the expected file
     ├── RunError                        a run folder is missing, taken, or cannot be written
     │   └── CheckpointError             a checkpoint is missing, or not for this installation
@@ -66,6 +67,14 @@ class ConfigError(AaeframeError, ValueError):
 
 class DataError(AaeframeError, ValueError):
     """Data is missing, unreadable, empty, not finite or not of the expected shape."""
+
+
+class MissingName(DataError):
+    """A column or an array that an option for reading names does not exist."""
+
+    def __init__(self, message: str, option: str, name: str) -> None:
+        super().__init__(message)
+        self.option, self.name = option, name
 
 
 class DownloadError(DataError):

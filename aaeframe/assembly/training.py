@@ -148,6 +148,6 @@ def _batches(config: Config, needs: Needs, dataset: Dataset, device: torch.devic
         chosen = known[labeled_subset(split.labels[known], config.data.labels, dataset.num_classes, seed_of_labels)]
     unlabeled, labeled, labels = split_labels(split.labels, chosen)
     size = settings.labeled_batch_size or settings.batch_size
-    if needs.labels != "told":  # what is classified is reconstructed, too
+    if needs.labels != "told" or config.data.labels == "all":  # what has a label is reconstructed, too
         unlabeled = everything
     return Batches(rows, unlabeled, settings.batch_size, seed, labeled=labeled, labels=labels, labeled_batch_size=size)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aaeframe.cli import options
+from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
     from aaeframe.data import Dataset
@@ -35,6 +36,8 @@ def data(
     from aaeframe.data.summary import columns, lines, summary
     from aaeframe.runs.run import load_data
 
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise ConfigError(f"--picture {picture} is drawn as .png; give a file that ends so")
     given = {"data": {"source": source, "label_key": label_key, "ids": ids}}
     dataset = load_data(compose(None, None, without_none(given), settings or ()))
     found = summary(dataset)

@@ -211,7 +211,6 @@ class RowOptions:
         """The rows of a run that are asked for."""
         from aaeframe import data as datasets
         from aaeframe.cli.console import note
-        from aaeframe.data.read import usable
 
         if self.data is not None and self.split in (None, Part.all):
             found = run.new_rows(self.data, label_key=self.label_key, ids=self.ids)
@@ -225,7 +224,7 @@ class RowOptions:
             dataset = run.dataset(data_changed=self.data_changed)
         else:
             own = {"label_key": self.label_key, "ids": self.ids}
-            dataset = datasets.load(self.data, usable(self.data, run.config.data.reading).model_copy(update=own))
+            dataset = run.new_data(self.data, **own)
         rows = dataset.split(self.split or Part.test)
         return datasets.AllRows(rows, dataset.class_names, dataset.columns, dataset.reading)
 

@@ -135,7 +135,7 @@ def _decoder_labels(run: Run, found: datasets.AllRows) -> Tensor | None:
     from aaeframe.evaluation.class_reports import decoder_labels
     from aaeframe.runs.new_data import with_classes
 
-    return decoder_labels(run.model, with_classes(found, run.class_names, "the rows"))
+    return decoder_labels(run.model, with_classes(found.rows, found.class_names, run.class_names, "the rows"))
 
 
 def _represented(run: Run, codes: Mapping[str, Tensor], labels: Tensor | None, draws: int) -> Tensor:

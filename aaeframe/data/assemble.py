@@ -13,7 +13,7 @@ from aaeframe.configuration.reading import ReadOptions, read_options
 from aaeframe.data import splits
 from aaeframe.data.classes import as_classes
 from aaeframe.data.columns import Known, aligned, column_means, filled
-from aaeframe.data.dataset import AllRows, Dataset, Reading, Split, joined
+from aaeframe.data.dataset import AllRows, Dataset, Reading, Split, joined, joined_labels
 from aaeframe.data.layout import as_rows, settle
 from aaeframe.data.raw import Channels, RawData, RawPart
 from aaeframe.data.scaling import fit
@@ -61,15 +61,29 @@ def from_arrays(
     return assemble(name, RawData([part], columns=None if columns is None else tuple(columns)), options)
 
 
-def assemble(name: str, raw: RawData, options: ReadOptions = DEFAULTS, *, spec: DataSpec | None = None) -> Dataset:
+def assemble(
+    name: str,
+    raw: RawData,
+    options: ReadOptions = DEFAULTS,
+    *,
+    spec: DataSpec | None = None,
+    known: Known | None = None,
+) -> Dataset:
     """Check the parts and cut them into the three splits.
 
     Without cuts, one part is split by `splits.shuffled`. Two parts are training and test (`splits.shuffled_train`),
-    three are training, validation and test. `spec` overrides what would be derived from the values.
+    three are training, validation and test. `spec` overrides what would be derived from the values; `known` is as for
+    `gather`.
     """
+    raw = _as_known(name, raw, options, known)
     if options.missing == "mean":
+        if options.scale not in (None, "standardize"):
+            raise DataError(
+                f"{name}: data.missing=mean goes with data.scale=standardize alone, whose means are kept for new rows; "
+                f"found data.scale={options.scale}. Leave data.scale out, or set data.missing=drop."
+            )
         part, rows = _cuts(name, raw, options.held_out).train
-        raw = filled(raw, column_means(raw.parts[part].x[rows], name), name)
+        raw = filled(raw, column_means(raw.parts[part].x[rows], name) if known is None else known.means, name)
     whole, class_names = _checked(name, raw, options)
     cuts = _cuts(name, raw, options.held_out)
     stored, scale = raw.parts[cuts.train[0]].x.dtype, "as the named data set has it"
@@ -98,13 +112,12 @@ def gather(name: str, raw: RawData, options: ReadOptions = DEFAULTS, known: Know
     With `known`, the columns of a table are brought to those of a training, and its means are filled in for missing
     values, if the options ask for it. By default the means are of the rows themselves.
     """
-    if known is not None and known.columns is not None:
-        raw = aligned(raw, known.columns, options.categories or (), name)
+    raw = _as_known(name, raw, options, known)
     if options.missing == "mean":
         raw = filled(raw, column_means(raw.parts[0].x, name) if known is None else known.means, name)
     whole, class_names = _checked(name, raw, options)
     x = whole[0].data if len(whole) == 1 else np.concatenate([it.data for it in whole])
-    rows = Split(x, None, joined([it.labels for it in whole]), joined([it.ids for it in whole]))
+    rows = Split(x, None, joined_labels(whole), joined([it.ids for it in whole]))
     return AllRows(
         rows, class_names, raw.columns, Reading(raw.parts[0].x.dtype.name, "", raw.labels_from, raw.passed_over)
     )
@@ -123,6 +136,13 @@ def _checked(name: str, raw: RawData, options: ReadOptions) -> tuple[list[Split]
         names = raw.class_names  # known names apply only if the labels have as many classes
     ids = [_checked_ids(part.ids, size, name) for part, size in zip(raw.parts, sizes, strict=True)]
     return [Split(settle(x), None, y, i) for x, y, i in zip(arrays, labels, ids, strict=True)], names
+
+
+def _as_known(name: str, raw: RawData, options: ReadOptions, known: Known | None) -> RawData:
+    """The columns of a table as those that are known, if any are."""
+    if known is None or known.columns is None:
+        return raw
+    return aligned(raw, known.columns, options.categories or (), name)
 
 
 def _checked_ids(ids: np.ndarray | None, rows: int, name: str) -> np.ndarray | None:

@@ -54,8 +54,7 @@ def as_classes(
     names = tuple(str(value) for value in values)
     check_names(names, where)
     pieces = iter(np.split(index, np.cumsum([len(part) for part in flat])[:-1]))
-    found_parts = [None if part is None else next(pieces) for part in labels]
-    return [None if part is None or (part < 0).all() else part for part in found_parts], names
+    return [None if part is None else next(pieces) for part in labels], names
 
 
 def check_names(names: Iterable[str], where: str) -> None:

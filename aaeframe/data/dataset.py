@@ -126,7 +126,7 @@ class Dataset:
         if name != "all":
             return {"train": self.train, "validation": self.validation, "test": self.test}[name]
         parts = (self.train, self.validation, self.test)
-        labels, ids = joined([part.labels for part in parts]), joined([part.ids for part in parts])
+        labels, ids = joined_labels(parts), joined([part.ids for part in parts])
         index = [part.index for part in parts if part.index is not None and part.data is self.train.data]
         if len(index) < len(parts):
             return Split(np.concatenate([part.array() for part in parts]), None, labels, ids)
@@ -144,6 +144,13 @@ class AllRows:
     class_names: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
     reading: Reading = Reading()
+
+
+def joined_labels(parts: Sequence[Split]) -> np.ndarray | None:
+    """The labels of all parts, one after another; -1 for parts without labels, if any part has some."""
+    if all(part.labels is None for part in parts):
+        return None
+    return np.concatenate([np.full(len(it), -1) if it.labels is None else it.labels for it in parts])
 
 
 def joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:

@@ -45,7 +45,9 @@ IDX: Final = Reader("idx", idx.USES, idx.read)
 IMAGES: Final = Reader("images", images.USES, images.read)
 
 
-def load(source: str | Path, options: ReadOptions | None = None, **given: Any) -> Dataset:
+def load(
+    source: str | Path, options: ReadOptions | None = None, *, known: Known | None = None, **given: Any
+) -> Dataset:
     """A data set by its name (`NAMES`) or from a path of your own.
 
     Args:
@@ -53,6 +55,7 @@ def load(source: str | Path, options: ReadOptions | None = None, **given: Any) -
             file, or of a folder of images. A name takes precedence over a file of the same name; load that file as
             ./name.
         options: how it is read.
+        known: the columns of a training, to which those of a table are brought.
         given: the options one by one, in place of `options`: see `ReadOptions`.
 
     A path without a split of its own is split 80 : 10 : 10 by a fixed permutation (`splits.shuffled`), unless
@@ -67,7 +70,7 @@ def load(source: str | Path, options: ReadOptions | None = None, **given: Any) -
     if _is_name(source, options):
         return LOADERS[str(source)]()
     with _readable(source):
-        return assemble(str(source), _read(source, options), options)
+        return assemble(str(source), _read(source, options), options, known=known)
 
 
 def load_rows(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from aaeframe.data import Split
+from aaeframe.data.dataset import row_type
 from aaeframe.errors import DataError
 from aaeframe.model.representation import Representation, WithLabel
 from aaeframe.protocols import Code, DataSpec, Encoder, LabeledSample, Prior, SupportsLabels
@@ -206,6 +207,12 @@ class Autoencoder(nn.Module):
         return torch.randn(shape, generator=generator).to(self.device)
 
     def _batches(self, x: Rows, batch_size: int) -> Iterator[Tensor]:
+        if isinstance(x, np.ma.MaskedArray):
+            raise DataError("masked arrays would lose their masks; give rows without masked values")
+        if not isinstance(x, Split | Tensor):
+            x = np.asarray(x)
+            if x.dtype.kind not in "buif":
+                raise DataError(f"rows are real numbers, found an array of type {x.dtype}")
         shape = (len(x), *x.shape) if isinstance(x, Split) else tuple(x.shape)
         if shape[1:] != tuple(self.data_shape) or len(x) == 0:
             raise DataError(
@@ -215,8 +222,12 @@ class Autoencoder(nn.Module):
         chunks = x.chunks(batch_size) if isinstance(x, Split) else _sliced(x, batch_size)
         for rows in chunks:
             if isinstance(rows, np.ndarray):
-                rows = torch.from_numpy(np.array(rows, order="C"))  # torch takes no reversed and no read-only array
-            yield rows.to(self.device)
+                # torch takes no reversed, no read-only and no foreign array
+                rows = torch.from_numpy(np.array(rows, dtype=row_type(rows.dtype), order="C"))
+            rows = rows.to(self.device)
+            if rows.is_floating_point() and not rows.isfinite().all():
+                raise DataError("some values are not finite; remove these rows, or fill them in")
+            yield rows
 
 
 def _sliced(x: Tensor | np.ndarray, size: int) -> Iterator[Tensor | np.ndarray]:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.configuration.schema import Config
-from aaeframe.data import AllRows, Split, load_rows
+from aaeframe.data import AllRows, Dataset, Split
 from aaeframe.data.columns import Known
 from aaeframe.data.read import usable
-from aaeframe.errors import DataError
+from aaeframe.errors import DataError, MissingName
 
 OPTIONAL = ("label_key", "ids", "drop")
-"""Options of the training that new data need not follow: it may lack these columns."""
+"""Options of the training that name what new data may lack."""
+Loaded = TypeVar("Loaded", AllRows, Dataset)
 
 
 def load_new(
+    load: Callable[..., Loaded],
     source: str | Path,
     config: Config,
     known: Mapping[str, Any],
@@ -28,10 +30,11 @@ def load_new(
     *,
     label_key: str | None = None,
     ids: str | None = None,
-) -> AllRows:
-    """All rows of a source, read with the options of a run; the columns of a table are those of its training.
+) -> Loaded:
+    """Load a source with the options of a run; the columns of a table are those of its training.
 
     Args:
+        load: `aaeframe.data.load` for its splits, or `load_rows` for all rows.
         source: a name or a path.
         config: the configuration of the run.
         known: the identity of its training data.
@@ -39,40 +42,49 @@ def load_new(
         label_key: the labels of this source, if they have another name.
         ids: the names of its rows, likewise.
 
-    Raises DataError for columns that are missing or unknown.
+    Raises DataError for columns that are missing or unknown, and for rows of another shape.
     """
     given = {name: value for name, value in (("label_key", label_key), ("ids", ids)) if value is not None}
     options = usable(source, config.data.reading).model_copy(update=given)
-    as_known = Known(means, known["columns"])
-    return _load(source, options, as_known, [name for name in OPTIONAL if name not in given])
+    optional = [name for name in OPTIONAL if name not in given]
+    found = _load(load, source, options, Known(means, known["columns"]), optional)
+    shape = (found.rows if isinstance(found, AllRows) else found.train).shape
+    if list(shape) != list(known["shape"]):
+        raise DataError(
+            f"{source}: rows of shape {tuple(known['shape'])} are expected, as the run was trained on, found {shape}"
+        )
+    return found
 
 
-def with_classes(found: AllRows, class_names: Sequence[str] | None, where: str) -> Split:
-    """The rows with the class indices of a run. DataError for a class that the run does not have."""
-    if found.rows.labels is None or found.class_names is None or class_names is None:
-        return found.rows
-    unknown = [name for name in found.class_names if name not in class_names]
+def with_classes(rows: Split, names: Sequence[str] | None, class_names: Sequence[str] | None, where: str) -> Split:
+    """Rows of these classes with the class indices of a run. DataError for a class that the run does not have."""
+    if rows.labels is None or names is None or class_names is None:
+        return rows
+    unknown = [name for name in names if name not in class_names]
     if unknown:
         raise DataError(
             f"{where}: the run has the classes {', '.join(class_names[:12])}, but these rows have "
             f"{', '.join(unknown[:12])} too; name other labels by --label-key, or leave these rows out"
         )
-    places = np.array([*(class_names.index(name) for name in found.class_names), -1])
-    return replace(found.rows, labels=places[found.rows.labels])
+    places = np.array([*(class_names.index(name) for name in names), -1])
+    return replace(rows, labels=places[rows.labels])
 
 
-def _load(source: str | Path, options: ReadOptions, known: Known, optional: Sequence[str]) -> AllRows:
-    """Load with all options of the training, or without those that the source cannot follow."""
-    try:
-        return load_rows(source, options, known=known)
-    except DataError:
-        for count in range(1, len(optional) + 1):
-            fewer = options.model_copy(update=dict.fromkeys(optional[:count]))
-            try:
-                found = load_rows(source, fewer, known=known)
-            except DataError:
-                continue
-            unused = [f"data.{name}" for name in optional[:count] if name in options.given]
-            note = f"what the run reads by {', '.join(unused)}, which is not here"
-            return replace(found, reading=replace(found.reading, passed_over=(*found.reading.passed_over, note)))
-        raise
+def _load(
+    load: Callable[..., Loaded], source: str | Path, options: ReadOptions, known: Known, optional: Sequence[str]
+) -> Loaded:
+    """Load with the options of the training, without those that name what this source lacks."""
+    absent: list[str] = []
+    while True:
+        try:
+            found: Loaded = load(source, options, known=known)
+            break
+        except MissingName as error:
+            if error.option not in optional or error.name in absent:
+                raise
+            absent.append(error.name)
+            left = tuple(it for it in options.drop or () if it != error.name) if error.option == "drop" else ()
+            options = options.model_copy(update={error.option: left or None})
+    notes: list[str] = [f"{name!r}, which the training data has and this lacks" for name in absent]
+    reading = replace(found.reading, passed_over=(*found.reading.passed_over, *notes))
+    return replace(found, reading=reading)

@@ -24,7 +24,7 @@ from aaeframe.configuration.changes import changes
 from aaeframe.configuration.resolve import resolve_stored
 from aaeframe.configuration.schema import Config
 from aaeframe.configuration.unused import PYTHON
-from aaeframe.data import AllRows, Dataset
+from aaeframe.data import AllRows, Dataset, Split
 from aaeframe.data.identity import changes as changes_of_data
 from aaeframe.data.identity import digest, identity
 from aaeframe.errors import DataError, RunError, TrainingWarning
@@ -140,16 +140,48 @@ class Run:
 
     def new_rows(self, source: str | Path, *, label_key: str | None = None, ids: str | None = None) -> AllRows:
         """All rows of a source that the run has not seen, read as its training data was: see `load_new`."""
-        means = self.model.mean.cpu().numpy()
-        return load_new(source, self.config, self.data, means, label_key=label_key, ids=ids)
+        found = load_new(datasets.load_rows, source, self.config, self.data, self._means, label_key=label_key, ids=ids)
+        self._check_range(found.rows, str(source))
+        return found
+
+    def new_data(self, source: str | Path, *, label_key: str | None = None, ids: str | None = None) -> Dataset:
+        """A source that the run has not seen with its own splits, read as the training data was: see `load_new`."""
+        return load_new(datasets.load, source, self.config, self.data, self._means, label_key=label_key, ids=ids)
 
     def unseen(self, source: str | Path, *, label_key: str | None = None, data_changed: bool = False) -> Dataset:
         """The data of the training, with all rows of another source, never seen, as its test rows."""
-        known = self.dataset(data_changed=data_changed)
-        rows = with_classes(self.new_rows(source, label_key=label_key), known.class_names, str(source))
-        if rows.shape != known.test.shape:
-            raise DataError(f"{source}: has rows of shape {rows.shape}, but the run is of rows {known.test.shape}")
-        return replace(known, name=str(source), test=rows)
+        known, found = self.dataset(data_changed=data_changed), self.new_rows(source, label_key=label_key)
+        rows = with_classes(found.rows, found.class_names, known.class_names, str(source))
+        return replace(known, name=str(source), test=rows, reading=found.reading)
+
+    @property
+    def _means(self) -> np.ndarray:
+        return np.asarray(self.model.mean.cpu().numpy())
+
+    def _check_range(self, rows: Split, where: str) -> None:
+        """DataError for rows far outside [0, 1] in the units of a model of pixels: they have another scale."""
+        if self.data["support"] != "unit_interval":
+            return
+        parts = [self.model.scale(torch.from_numpy(part).to(self.model.device)) for part in rows.chunks(1000)]
+        low, high = min(float(it.min()) for it in parts), max(float(it.max()) for it in parts)
+        if low < -1 or high > 2:
+            raise DataError(
+                f"{where}: the values reach from {low:g} to {high:g}, in units in which those of the training are from "
+                "0 to 1; bring them to the scale of the training data"
+            )
+
+    def _own_classes(self, dataset: Dataset) -> Dataset:
+        """A data set with the class indices of the run. DataError for a class that the run does not have."""
+        names = self.class_names
+        if names is None or dataset.class_names in (None, names):
+            return dataset
+        train, validation, test = (
+            with_classes(it, dataset.class_names, names, dataset.name)
+            for it in (dataset.train, dataset.validation, dataset.test)
+        )
+        return replace(
+            dataset, train=train, validation=validation, test=test, num_classes=len(names), class_names=names
+        )
 
     def evaluate(
         self,
@@ -163,7 +195,7 @@ class Run:
         Adds the step and `raw_weights`. `warn` is called with a sentence for each block that misses its prior; by
         default it is a Python warning.
         """
-        data, labels = dataset or self.dataset(), self.config.data.labels
+        data, labels = self._own_classes(dataset or self.dataset()), self.config.data.labels
         rows = self._rows_of(data, split)
         self._log_access(rows, "evaluate")
         report = evaluate(
@@ -256,7 +288,7 @@ class Run:
         informed = [name for name, prior in self.model.priors.items() if isinstance(prior, SupportsLabels)]
         return plot_gallery(
             self.model,
-            dataset or self.dataset(),
+            self._own_classes(dataset or self.dataset()),
             split,
             self.metrics,
             target,

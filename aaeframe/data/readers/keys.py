@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
-from aaeframe.errors import DataError
+from aaeframe.errors import DataError, MissingName
 
 DATA: Final = ("x", "images", "image", "imgs", "data", "features", "inputs", "samples")
 """Names of the data, in any case. `arr_0`, `arr_1`, ... are those that numpy gives to arrays without a name."""
@@ -127,7 +127,8 @@ class _Search:
         dropped = options.drop or ()
         for name in dropped:
             if name not in held:
-                raise DataError(f"{where}: there is no array {name!r} to drop. The file holds {_listed(held)}.")
+                message = f"{where}: there is no array {name!r} to drop. The file holds {_listed(held)}."
+                raise MissingName(message, "drop", name)
         self.held = {name: it for name, it in held.items() if name not in dropped}
 
     def choices(self) -> list[Choice]:
@@ -196,11 +197,10 @@ class _Search:
         return self.ids if parts == 1 and self.ids in self.held else _key_of(mine, self.ids)
 
     def _only_part(self) -> Choice:
-        for option, name in (("labels", self.label_key), ("ids", self.ids)):
+        for what, option, name in (("labels", "label_key", self.label_key), ("ids", "ids", self.ids)):
             if name is not None and name not in self.held:
-                raise DataError(
-                    f"{self.where}: there are no {option} named {name!r}. The file holds {_listed(self.all)}."
-                )
+                message = f"{self.where}: there are no {what} named {name!r}. The file holds {_listed(self.all)}."
+                raise MissingName(message, option, name)
         x = self._data()
         return Choice(x, self.label_key or self._found_labels(x), self.ids)
 

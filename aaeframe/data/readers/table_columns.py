@@ -14,7 +14,7 @@ import numpy as np
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.readers.limits import check_declared
 from aaeframe.data.readers.table_dialect import LABELS, MISSING, WHOLE, Marks, is_missing, is_text, shown
-from aaeframe.errors import DataError
+from aaeframe.errors import DataError, MissingName
 
 BOOLEANS: Final = {"True": "1", "False": "0", "true": "1", "false": "0", "TRUE": "1", "FALSE": "0"}
 
@@ -60,7 +60,8 @@ def find_roles(names: Sequence[str], options: ReadOptions, where: str, usual: Se
     def place(name: str, option: str) -> int:
         if name not in names:
             held = ", ".join(names if len(names) <= 12 else [*names[:10], "...", names[-1]])
-            raise DataError(f"{where}: there is no column {name!r}. The columns are {held}.")
+            message = f"{where}: there is no column {name!r}. The columns are {held}."
+            raise MissingName(message, option.removeprefix("data."), name)
         i = names.index(name)
         if i in asked:
             raise DataError(f"{where}: column {name!r} is in {asked[i]} and in {option}. Name it once.")

@@ -134,10 +134,10 @@ class Result:
                 f'{len(x)} rows that hold them, data.missing="mean" to fill in the mean over the training rows, or '
                 "leave columns out by data.drop."
             )
+        if self.options.missing == "mean":  # a column without any value is refused where the means are known
+            return None
         if void := [name for name, count in counts.items() if count == len(x)]:
             raise DataError(f"{self.where}: all cells are empty in {shown(void)}. Leave columns out by data.drop.")
-        if self.options.missing == "mean":
-            return None
         if row.all():
             raise DataError(f"{self.where}: every row has an empty cell. Leave columns out by data.drop.")
         self.said.append(f"{count_of(int(row.sum()), 'row')} with empty cells")

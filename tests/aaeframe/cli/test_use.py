@@ -132,7 +132,7 @@ def test_a_run_is_used_from_another_folder_than_it_was_trained_in(done, table, t
     ("arguments", "message"),
     [
         (["encode", "{run}", "--data", "{tmp}/none.npy"], "there is no data set and no file"),
-        (["encode", "{run}", "--data", "{tmp}/wide.npy"], "rows of shape (3,) are expected, found an array of shape"),
+        (["encode", "{run}", "--data", "{tmp}/wide.npy"], "rows of shape (3,) are expected, as the run was trained on"),
         (["encode", "{run}", "--data", "{tmp}/wide.npy", "--split", "test"], "4 rows are too few for training"),
         (["encode", "{run}", "--data", "{tmp}/nan.npy"], "1 of 12 values are not finite in float32; the first is nan"),
         (["encode", "{run}", "--label-key", "kind"], "--label-key is for the rows of --data, which is not given"),

@@ -60,9 +60,9 @@ def test_without_any_label_there_are_no_classes(labels):
     assert as_classes([labels], [3], "mine") == ([None], None)
 
 
-def test_a_part_without_any_label_has_none():
+def test_a_part_in_which_no_row_has_a_label():
     parts, names = as_classes([np.array([4, -1]), np.array([-1, -1])], [2, 2], "mine")
-    assert (parts[0].tolist(), parts[1], names) == ([0, -1], None, ("4",))
+    assert (parts[0].tolist(), parts[1].tolist(), names) == ([0, -1], [-1, -1], ("4",))
 
 
 def test_labels_given_with_a_list_may_have_gaps():

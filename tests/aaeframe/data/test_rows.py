@@ -36,13 +36,14 @@ def test_parts_of_a_file_follow_each_other(tmp_path):
     assert names == ("0", "1")
 
 
-def test_labels_of_some_parts_only_are_no_labels(tmp_path):
+def test_rows_of_a_part_without_labels_have_none(tmp_path):
     x = np.random.default_rng(0).random((20, 3), dtype=np.float32)
     np.savez(tmp_path / "x.npz", x_train=x, y_train=np.arange(20) % 2, x_test=x)
     rows = load_rows(tmp_path / "x.npz").rows
-    assert (len(rows), rows.labels) == (40, None)
+    wanted = [*(np.arange(20) % 2), *[-1] * 20]
+    assert rows.labels.tolist() == wanted
     everything = load(tmp_path / "x.npz").split("all")
-    assert (len(everything), everything.labels) == (40, None)
+    assert sorted(everything.labels.tolist()) == sorted(wanted)
 
 
 def test_a_name_gives_every_row_of_the_data_set():

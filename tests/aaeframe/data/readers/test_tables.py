@@ -353,7 +353,7 @@ REFUSED = {
     "currency": ("a,b\n$5,1\n", {}, r"'\$5', which is not a number"),
     "missing": ("a,b\n1,\n?,2\nNA,\n", {}, r"4 empty cells: 'a' 2, 'b' 2\. .*the 3 of 3 rows.*data\.missing=\"mean\""),
     "blank line of one column": ("a\n1\n\n3\n", {}, "1 empty cell: 'a' 1"),
-    "nothing but missing": ("a,b\n1,\n2,\n", {"missing": "mean"}, "all cells are empty in 'b'"),
+    "nothing but missing": ("a,b\n1,\n2,\n", {"missing": "drop"}, "all cells are empty in 'b'"),
     "every row missing": ("a,b\n1,\n,2\n", {"missing": "drop"}, "every row has an empty cell"),
     "missing category": ("a,c\n1,r\n2,\n", {"categories": ["c"]}, "1 empty cell: 'c' 1"),
     "a quote without end": ('a,label\n1,"cat\n2,dog\n', {}, "cannot be read as .csv: line 3: .*end each quoted cell"),

@@ -1,0 +1,121 @@
+"""Rows that a run has not seen: columns, classes and scale are those of its training, or the rows are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import aaeframe
+from aaeframe.errors import ConfigError, DataError
+
+RNG = np.random.default_rng(0)
+X = np.concatenate([RNG.normal(-3, 1, (40, 3)), RNG.normal(0, 1, (40, 3)), RNG.normal(3, 1, (40, 3))])
+NAMES = np.repeat(["bird", "cat", "dog"], 40)
+SMALL = {"network": "mlp(hidden=[8])", "discriminator": "mlp(hidden=[8])", "epochs": 1, "keep": False}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Writes a table of rows and columns by name."""
+    folder = tmp_path_factory.mktemp("tables")
+
+    def write(name, **columns):
+        path = folder / name
+        lines = [",".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
+        path.write_text("\n".join([",".join(columns), *lines]) + "\n")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def classified(table):
+    source = table("train.csv", a=X[:, 0], b=X[:, 1], c=X[:, 2], label=NAMES)
+    given = {**SMALL, "epochs": 3, "batch_size": 20}
+    return aaeframe.train(
+        source, recipe="semi-supervised", prior="y=categorical(classes=3)+z=gaussian(size=2)", labels="all", **given
+    )
+
+
+def test_columns_in_another_order_are_the_same_rows_in_every_split(classified, table):
+    straight = table("straight.csv", a=X[:, 0], b=X[:, 1], c=X[:, 2], label=NAMES)
+    turned = table("turned.csv", label=NAMES, c=X[:, 2], a=X[:, 0], b=X[:, 1])
+    for rows in (lambda path: classified.new_rows(path).rows, lambda path: classified.new_data(path).train):
+        np.testing.assert_array_equal(rows(straight).array(), rows(turned).array())
+
+
+def test_classes_are_compared_by_their_names(classified):
+    some = aaeframe.data.from_arrays(X[40:], NAMES[40:])
+    found = classified.encode(some.train.array())["y"].argmax(1).numpy()
+    wrong = np.array(classified.class_names)[found] != NAMES[40:][some.train.index]
+    assert classified.evaluate(some, split="train")["classification"]["error"] == pytest.approx(wrong.mean())
+    with pytest.raises(DataError, match="the run has the classes bird, cat, dog, but these rows have cow too"):
+        classified.evaluate(aaeframe.data.from_arrays(X[:40], np.repeat(["bird", "cow"], 20)))
+
+
+def test_only_what_is_not_there_is_left_out(tmp_path):
+    np.savez(tmp_path / "a.npz", x=X, klass=NAMES, extra=X)
+    config = {"data": {"label_key": "klass", "drop": ["extra"]}}
+    run = aaeframe.train(tmp_path / "a.npz", prior="gaussian(size=2)", config=config, **SMALL)
+    np.savez(tmp_path / "b.npz", x=X[:5], klass=NAMES[:5])
+    found = run.new_rows(tmp_path / "b.npz")
+    assert found.rows.labels.tolist() == [0] * 5
+    assert found.reading.passed_over[-1] == "'extra', which the training data has and this lacks"
+
+
+def test_one_new_row_is_filled_in_by_the_means_of_the_training(table):
+    source = table("holes.csv", a=X[:, 0], b=[*X[:-1, 1], ""])
+    run = aaeframe.train(source, prior="gaussian(size=2)", config={"data": {"missing": "mean"}}, **SMALL)
+    new = run.new_rows(table("one.csv", a=[1.5], b=[""])).rows.array()
+    assert new[0, 0] == 1.5
+    assert new[0, 1] == pytest.approx(float(run.model.mean[1]))
+    with pytest.raises(DataError, match=r"data\.missing=mean goes with data.scale=standardize alone"):
+        aaeframe.data.load(source, missing="mean", scale="none")
+
+
+def test_pixels_of_another_scale_are_refused(tmp_path):
+    images = RNG.random((60, 6, 6))
+    run = aaeframe.train(images, prior="gaussian(size=2)", **SMALL)
+    np.save(tmp_path / "bytes.npy", (images * 255).astype(np.uint8))
+    with pytest.raises(DataError, match=r"reach from .* in units in which those of the training are from 0 to 1"):
+        run.new_rows(tmp_path / "bytes.npy")
+    np.save(tmp_path / "wide.npy", RNG.random((5, 7, 7)))
+    with pytest.raises(DataError, match=r"rows of shape \(1, 6, 6\) are expected"):
+        run.new_rows(tmp_path / "wide.npy")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (np.array([[np.nan, 1, 2]]), "not finite"),
+        (np.ma.masked_array(np.ones((1, 3)), mask=[[True, False, False]]), "masked arrays would lose their masks"),
+        (np.array([["a", "b", "c"]]), "rows are real numbers"),
+    ],
+    ids=["nan", "masked", "texts"],
+)
+def test_arrays_are_checked_as_in_training(classified, rows, message):
+    with pytest.raises(DataError, match=message):
+        classified.encode(rows)
+
+
+@pytest.mark.parametrize("make", [lambda x: x.astype(">f4"), lambda x: x.tolist(), lambda x: x[:, ::-1][:, ::-1]])
+def test_arrays_of_any_make_are_encoded(classified, make):
+    wanted = classified.encode(X[:4].astype(np.float32).astype(np.float64))["z"]
+    np.testing.assert_allclose(classified.encode(make(X[:4].astype(np.float32)))["z"], wanted, atol=1e-5)
+
+
+def test_a_few_rows_without_a_label_take_no_row_from_training():
+    few = np.where(np.arange(120) < 3, "", NAMES)
+    steps = [
+        aaeframe.train((X, labels), prior="mixture(components=3)", labels="all", batch_size=20, **SMALL).step
+        for labels in (NAMES, few)
+    ]
+    assert steps[0] == steps[1]
+
+
+def test_a_bar_and_observers_are_not_shown_together(classified):
+    from aaeframe.runs.start import NO_OBSERVERS, Observers
+
+    mine = Observers(NO_OBSERVERS.observer, NO_OBSERVERS.stop_asked, NO_OBSERVERS.started, NO_OBSERVERS.warn)
+    with pytest.raises(ConfigError, match="progress=True is not used with observers"):
+        aaeframe.train(X, progress=True, observers=mine, **SMALL)
