@@ -162,8 +162,10 @@ class Run:
         """DataError for rows far outside [0, 1] in the units of a model of pixels: they have another scale."""
         if self.data["support"] != "unit_interval":
             return
-        parts = [self.model.scale(torch.from_numpy(part).to(self.model.device)) for part in rows.chunks(1000)]
-        low, high = min(float(it.min()) for it in parts), max(float(it.max()) for it in parts)
+        low, high = 0.0, 1.0
+        for part in rows.chunks(self.model.batch_size):
+            scaled = self.model.scale(torch.from_numpy(part).to(self.model.device))
+            low, high = min(low, float(scaled.min())), max(high, float(scaled.max()))
         if low < -1 or high > 2:
             raise DataError(
                 f"{where}: the values reach from {low:g} to {high:g}, in units in which those of the training are from "
