@@ -146,7 +146,7 @@ def _as_known(name: str, raw: RawData, options: ReadOptions, known: Known | None
 
 
 def _checked_ids(ids: np.ndarray | None, rows: int, name: str) -> np.ndarray | None:
-    """The names of rows as texts. DataError unless there is one for each row, a text or a whole number."""
+    """The names of rows as texts, without spaces at their ends. DataError unless there is one for each row, a text or a whole number."""
     if ids is None:
         return None
     if ids.shape != (rows,) or ids.dtype.kind not in "iuU":
@@ -154,7 +154,7 @@ def _checked_ids(ids: np.ndarray | None, rows: int, name: str) -> np.ndarray | N
             f"{name}: the ids have the shape {ids.shape} and the type {ids.dtype}; {rows} rows need ({rows},) texts or "
             "whole numbers."
         )
-    return ids.astype(str)
+    return np.char.strip(ids.astype(str))
 
 
 def _cuts(name: str, raw: RawData, held_out: tuple[int, int] | None) -> splits.Cuts:

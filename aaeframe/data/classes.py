@@ -15,6 +15,9 @@ from aaeframe.errors import DataError
 MOST_CLASSES: Final = 10_000
 """The largest number of classes. Labels with more different values are a quantity."""
 
+PANDAS_MISSING: Final = ("NAType", "NaTType")
+"""The types of pandas.NA and pandas.NaT, by name, so that pandas need not be there."""
+
 
 def as_classes(
     labels: Sequence[np.ndarray | None], sizes: Sequence[int], where: str
@@ -22,7 +25,8 @@ def as_classes(
     """Class indices for the labels of all parts, each int64 (N,), and the name of each class.
 
     Integers that are exactly 0..K-1 stay as they are. Other integers, and texts, become the position of their value
-    among the sorted different values. Names are the values as text. Rows without a label, which hold -1, NaN, None or
+    among the sorted different values. Names are the values as text, without spaces at their ends unless these tell two
+    apart. Rows without a label, which hold -1, NaN, None or
     an empty text, become -1. Parts in which no row has a label are None.
 
     Raises:
@@ -35,11 +39,13 @@ def as_classes(
         raise DataError(f"{where}: the labels of one part are texts, of another numbers; they must be alike.")
     _check_texts(flat, where)
     together = np.concatenate(flat)
+    if together.dtype.kind == "U":
+        together = _stripped(together)
     known = together != ("" if together.dtype.kind == "U" else UNLABELED)
     if not known.any():
         return [None] * len(labels), None
     values, found = np.unique(together[known], return_inverse=True)
-    if not known.all() and values.tolist() == [1]:
+    if values.tolist() == [1] and any(_holds_minus_one(part) for part in labels if part is not None):
         raise DataError(
             f"{where}: the labels are -1 and 1: either two classes, or one class and rows without a label. Write the "
             "classes as 0 and 1, or as texts."
@@ -55,6 +61,19 @@ def as_classes(
     check_names(names, where)
     pieces = iter(np.split(index, np.cumsum([len(part) for part in flat])[:-1]))
     return [None if part is None else next(pieces) for part in labels], names
+
+
+def _stripped(texts: np.ndarray) -> np.ndarray:
+    """The texts without spaces at their ends, as a table's are read, unless these tell two apart."""
+    short = np.char.strip(texts)
+    full = np.where(short == "", "", texts)
+    return short if len(np.unique(short)) == len(np.unique(full)) else full
+
+
+def _holds_minus_one(labels: np.ndarray) -> bool:
+    if labels.dtype.kind == "O":
+        return any(isinstance(it, Real) and it == UNLABELED for it in labels.flat)
+    return labels.dtype.kind in "if" and bool((labels == UNLABELED).any())
 
 
 def check_names(names: Iterable[str], where: str) -> None:
@@ -94,8 +113,8 @@ def _one_per_row(labels: np.ndarray, rows: int, where: str) -> np.ndarray:
 
 
 def _from_objects(labels: np.ndarray) -> np.ndarray:
-    """Texts or numbers in place of Python objects, of which None and NaN are no label; the objects, if they mix."""
-    missing = np.array([it is None or (isinstance(it, Real) and it != it) for it in labels], np.bool_)
+    """Texts or numbers in place of Python objects, of which some are no label (`_is_missing`); the objects, if they mix."""
+    missing = np.array([_is_missing(it) for it in labels], np.bool_)
     known = labels[~missing]
     if all(isinstance(it, str) for it in known) and len(known):
         found = np.array([str(it) for it in known])
@@ -109,6 +128,11 @@ def _from_objects(labels: np.ndarray) -> np.ndarray:
         return labels
     whole[~missing] = found
     return whole
+
+
+def _is_missing(label: object) -> bool:
+    """Whether an object stands for no label: None, NaN, or NA and NaT of pandas, which differ from no value."""
+    return label is None or (isinstance(label, Real) and label != label) or type(label).__name__ in PANDAS_MISSING
 
 
 def _integers(labels: np.ndarray, where: str) -> np.ndarray:

@@ -175,7 +175,10 @@ class Result:
         codes, texts = self._without_nan(codes, texts)
         numbers = [self.columns.marks.number(text) for text in texts]
         wholes = _wholes(texts, numbers)
-        if wholes is not None and not ((codes < 0).any() and -1 in wholes):
+        empty = bool((codes < 0).any())
+        if wholes == [1] and empty:  # as an array they would be -1 and 1, which can be two classes
+            return codes, ("1",)
+        if wholes is not None and not (empty and -1 in wholes):
             return np.array([*wholes, -1], np.int64)[codes], None
         if texts and all(map(_is_decimal, texts, numbers)) and wholes is None and not _are_whole(numbers):
             name = self.roles.names[self.roles.label]
