@@ -24,7 +24,7 @@ STRAYED = 0.5
 LOOKED_AT = 10_000
 """The number of rows of a file whose range is checked."""
 
-_FILE = "rows (.npy, .npz, .csv ...); uint8 counts as value / 255"
+_FILE = "rows (.npy, .npz, .csv ...); uint8 images count as value / 255"
 
 
 def parzen(
@@ -90,17 +90,17 @@ def _require_alike(rows: dict[str, Split]) -> None:
     if within and beyond:
         found = ", ".join(f"{name} from {least:.4g} to {greatest:.4g}" for name, (least, greatest) in ranges.items())
         raise DataError(
-            f"all rows must be in the same units, found values of {found}, where uint8 counts as value / 255. Bring "
-            f"{' and '.join(beyond)} to the scale of {' and '.join(within)}: divide pixels by 255, map [-1, 1] to "
-            "[0, 1]"
+            f"all rows must be in the same units, found values of {found}, where uint8 images count as value / 255. "
+            f"Bring {' and '.join(beyond)} to the scale of {' and '.join(within)}: divide pixels by 255, "
+            "map [-1, 1] to [0, 1]"
         )
 
 
 def _range(part: Split) -> tuple[float, float]:
-    """The least and the greatest value in rows spread over the split. Values of uint8 count as value / 255."""
+    """The least and the greatest value in rows spread over the split. Values of uint8 images count as value / 255."""
     import numpy as np
 
-    if part.dtype == np.uint8:
+    if part.dtype == np.uint8 and len(part.shape) > 1:
         return 0.0, 1.0
     values = part.rows(np.linspace(0, len(part) - 1, min(LOOKED_AT, len(part))).astype(np.int64))
     return float(values.min()), float(values.max())
@@ -110,12 +110,12 @@ def _estimate(rows: dict[str, Split], bandwidths: Sequence[float] | None) -> Est
     import torch
 
     from aaeframe.cli.progress import samples_shown
-    from aaeframe.evaluation.likelihood import Stored, estimate
+    from aaeframe.evaluation.likelihood import Stored, as_numbers, estimate
 
     def whole(name: str) -> Tensor | None:
-        return torch.from_numpy(rows[name].array()) if name in rows else None
+        return as_numbers(torch.from_numpy(rows[name].array())) if name in rows else None
 
-    test = torch.from_numpy(rows["test"].array())
+    test = as_numbers(torch.from_numpy(rows["test"].array()))
     with samples_shown() as progress:
         return estimate(
             test, Stored(rows["samples"]), validation=whole("validation"), bandwidths=bandwidths, progress=progress

@@ -12,7 +12,7 @@ import torch
 from aaeframe.configuration.reading import ReadOptions, read_options
 from aaeframe.data import splits
 from aaeframe.data.classes import as_classes
-from aaeframe.data.columns import Known, aligned, column_means, filled
+from aaeframe.data.columns import Known, aligned, colored, column_means, filled
 from aaeframe.data.dataset import AllRows, Dataset, Reading, Split, joined, joined_labels
 from aaeframe.data.layout import as_rows, settle
 from aaeframe.data.raw import Channels, RawData, RawPart
@@ -139,14 +139,19 @@ def _checked(name: str, raw: RawData, options: ReadOptions) -> tuple[list[Split]
 
 
 def _as_known(name: str, raw: RawData, options: ReadOptions, known: Known | None) -> RawData:
-    """The columns of a table as those that are known, if any are."""
-    if known is None or known.columns is None:
+    """The columns of a table as those that are known, if any are, and gray images as colors."""
+    if known is None:
         return raw
+    if known.columns is None:
+        return colored(raw, known.shape)
     return aligned(raw, known.columns, options.categories or (), name)
 
 
 def _checked_ids(ids: np.ndarray | None, rows: int, name: str) -> np.ndarray | None:
-    """The names of rows as texts, without spaces at their ends. DataError unless there is one for each row, a text or a whole number."""
+    """The names of rows as texts, without spaces at their ends.
+
+    DataError unless there is one for each row, a text or a whole number.
+    """
     if ids is None:
         return None
     if ids.shape != (rows,) or ids.dtype.kind not in "iuU":

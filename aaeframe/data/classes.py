@@ -113,7 +113,7 @@ def _one_per_row(labels: np.ndarray, rows: int, where: str) -> np.ndarray:
 
 
 def _from_objects(labels: np.ndarray) -> np.ndarray:
-    """Texts or numbers in place of Python objects, of which some are no label (`_is_missing`); the objects, if they mix."""
+    """Texts or numbers in place of Python objects; the objects, if they mix. For some see `_is_missing`."""
     missing = np.array([_is_missing(it) for it in labels], np.bool_)
     known = labels[~missing]
     if all(isinstance(it, str) for it in known) and len(known):

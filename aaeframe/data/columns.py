@@ -1,8 +1,8 @@
-"""The columns of a table brought to those of another, and its empty cells filled in."""
+"""New rows brought to those of a training: the columns of a table, its empty cells, the channels of gray images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,10 +19,12 @@ class Known:
     """(*shape) the mean of each feature over the training rows."""
     columns: Sequence[str] | None
     """The names of a table's features, if it had names."""
+    shape: tuple[int, ...] = ()
+    """The shape of one row."""
 
 
 def aligned(raw: RawData, wanted: Sequence[str], categories: Sequence[str], where: str) -> RawData:
-    """The columns in this order. A category that does not occur becomes a column of zeros.
+    """The columns in this order. A category that does not occur becomes a column of zeros, empty where the cell was.
 
     DataError for columns that are missing or unknown. Data without names of columns stays as it is.
     """
@@ -42,10 +44,29 @@ def aligned(raw: RawData, wanted: Sequence[str], categories: Sequence[str], wher
         )
     parts = []
     for part in raw.parts:
-        zeros = np.zeros(len(part.x), part.x.dtype)
-        columns = [part.x[:, place[name]] if name in place else zeros for name in wanted]
+        columns = [
+            part.x[:, place[name]] if name in place else _absent(part.x, name, place, categories) for name in wanted
+        ]
         parts.append(replace(part, x=np.stack(columns, axis=1)))
     return replace(raw, parts=parts, columns=tuple(wanted))
+
+
+def _absent(x: np.ndarray, name: str, place: Mapping[str, int], categories: Sequence[str]) -> np.ndarray:
+    """The column of a category that does not occur: NaN in rows whose cell is empty, as in the columns next to it."""
+    source = next(it for it in categories if name.startswith(f"{it}="))
+    others = [index for other, index in place.items() if other.startswith(f"{source}=")]
+    empty = np.isnan(x[:, others[0]]) if others else np.ones(len(x), np.bool_)
+    return np.where(empty, np.nan, 0.0)
+
+
+def colored(raw: RawData, shape: tuple[int, ...]) -> RawData:
+    """Gray images with their values in each of three channels, if the rows of the training (C, H, W) are colors."""
+    if raw.channels != "first" or len(shape) != 3 or shape[0] != 3 or any(part.x.shape[1] != 1 for part in raw.parts):
+        return raw
+    parts = [replace(part, x=np.repeat(part.x, 3, axis=1)) for part in raw.parts]
+    images = sum(len(part.x) for part in parts)
+    said = f"lack of color in {images} {'image' if images == 1 else 'images'}, whose gray is in each channel"
+    return replace(raw, parts=parts, passed_over=(*raw.passed_over, said))
 
 
 def column_means(x: np.ndarray, where: str) -> np.ndarray:

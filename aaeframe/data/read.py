@@ -21,8 +21,8 @@ from aaeframe.errors import DataError
 
 TABLES: Final = (".npy", ".npz", *tables.SUFFIXES)
 FORMATS: Final = (
-    ".npz, .npy, .csv, .tsv, .txt (these three with .gz, .bz2, .xz or .zip, too), .mat, *-idx3-ubyte, "
-    "*-idx3-ubyte.gz, an image file, or a folder of images"
+    ".npz, .npy, .csv, .tsv, .txt (these three with .gz, .bz2, .xz or .zip, too), .mat, *-idx3-ubyte or *.idx3-ubyte "
+    "(these two with .gz or .xz, too), an image file, or a folder of images"
 )
 ALWAYS: Final = frozenset({"held_out", "scale"})
 """Options for every file and folder; the others are those that a reader uses."""
@@ -101,7 +101,7 @@ def usable(source: str | Path, options: ReadOptions) -> ReadOptions:
 
 
 def load_table(path: str | Path) -> np.ndarray:
-    """The numbers of a .npy, .npz, .csv, .tsv or .txt file, float32 (N, D).
+    """The numbers of a .npy, .npz, .csv, .tsv or .txt file (N, D): float32, or float64 where that would lose digits.
 
     Every column is data: no labels are searched.
 
@@ -121,7 +121,7 @@ def load_table(path: str | Path) -> np.ndarray:
         rows = gather(str(path), found, ReadOptions(channels="none")).rows  # so that images are told by their shape
         if len(rows.shape) != 1:
             raise DataError(f"{path}: has rows of shape {rows.shape}. A table is (rows, columns): flatten each row.")
-        return rows.array().astype(np.float32, copy=False)
+        return rows.array().astype(np.result_type(rows.dtype, np.float32), copy=False)
 
 
 def reader_of(path: Path) -> Reader:

@@ -65,6 +65,11 @@ class Decoded:
         return self.model.scale(x) if self.scaled else x
 
 
+def as_numbers(rows: Tensor) -> Tensor:
+    """Rows of a table as floating point: only in images does uint8 stand for value/255."""
+    return rows.float() if rows.dtype == torch.uint8 and rows.ndim == 2 else rows
+
+
 @dataclass(frozen=True)
 class Stored:
     """Samples in an array or a file."""
@@ -78,7 +83,7 @@ class Stored:
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Read one chunk."""
-        return torch.from_numpy(self.split.rows(np.arange(start, stop)))
+        return as_numbers(torch.from_numpy(self.split.rows(np.arange(start, stop))))
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def load_new(
     given = {name: value for name, value in (("label_key", label_key), ("ids", ids)) if value is not None}
     options = usable(source, config.data.reading).model_copy(update=given)
     optional = [name for name in OPTIONAL if name not in given]
-    found = _load(load, source, options, Known(means, known["columns"]), optional)
+    found = _load(load, source, options, Known(means, known["columns"], tuple(known["shape"])), optional)
     shape = (found.rows if isinstance(found, AllRows) else found.train).shape
     if list(shape) != list(known["shape"]):
         raise DataError(

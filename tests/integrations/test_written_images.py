@@ -20,7 +20,9 @@ import aaeframe.data
 
 tifffile = pytest.importorskip("tifffile", reason="no extra 'integrations': tifffile is not installed")
 
-CLASSES = st.text(st.characters(codec="utf-8", categories=("L", "N", "S"), include_characters=",'\" -"), min_size=1, max_size=6)
+CLASSES = st.text(
+    st.characters(codec="utf-8", categories=("L", "N", "S"), include_characters=",'\" -"), min_size=1, max_size=6
+)
 SPLITS = ("train", "val", "test")
 LOSSLESS = {
     ("uint8", 1): (".png", ".bmp", ".tif", ".pgm", ".tga", ".gif", ".jp2", ".pcx", ".sgi"),
@@ -83,12 +85,12 @@ def pillow_folders(stack: Stack, folder: Path) -> Iterator[Written]:
 
 def tifffile_folders(stack: Stack, folder: Path) -> Iterator[Written]:
     """Folders of files by tifffile, packed or not."""
-    for name, given in (("plain", {}), ("deflate", {"compression": "zlib"}), ("big", {"byteorder": ">"})):
+    for name, how in (("plain", {}), ("deflate", {"compression": "zlib"}), ("big", {"byteorder": ">"})):
         photometric = "minisblack" if stack.x.shape[-1] == 1 else "rgb"
         extra = {"extrasamples": ["unassalpha"]} if stack.x.shape[-1] == 4 else {}
 
-        def save(values: np.ndarray, path: Path, given=given, photometric=photometric, extra=extra) -> None:
-            tifffile.imwrite(path, values, photometric=photometric, **given, **extra)
+        def save(values: np.ndarray, path: Path, how=how, photometric=photometric, extra=extra) -> None:
+            tifffile.imwrite(path, values, photometric=photometric, **how, **extra)
 
         yield _folder(stack, folder / name, ".tif", save), {}
 
@@ -166,9 +168,15 @@ def check(stack: Stack, write: Callable[[Stack, Path], Iterator[Written]]) -> No
         for path, options in write(stack, Path(folder)):
             found = aaeframe.data.load_rows(path, **options)
             same(found.rows, found.class_names, stack, np.arange(len(stack.x)))
-            transparent = int((stack.x[..., 3] < np.iinfo(stack.x.dtype).max).any(axis=(1, 2)).sum()) if stack.x.shape[-1] == 4 else 0
+            transparent = (
+                int((stack.x[..., 3] < np.iinfo(stack.x.dtype).max).any(axis=(1, 2)).sum())
+                if stack.x.shape[-1] == 4
+                else 0
+            )
             if write in (pillow_folders, tifffile_folders):
-                assert any(it.startswith(f"transparency of {transparent} ") for it in found.reading.passed_over) == bool(transparent)
+                assert any(
+                    it.startswith(f"transparency of {transparent} ") for it in found.reading.passed_over
+                ) == bool(transparent)
             if len(stack.x) >= 10:
                 check_splits(aaeframe.data.load(path, **options), stack)
 

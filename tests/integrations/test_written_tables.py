@@ -29,7 +29,9 @@ NEEDED = {"label_key", "ids", "encoding"}
 
 NAMES = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=8)
 TEXTS = st.one_of(
-    st.sampled_from(["a, b", 'say "b"', "it's", "Ärger;\tx", "日本 語", "été", "x|y", "-", "1.5 mm", "#7", "3e", "None"]),
+    st.sampled_from(
+        ["a, b", 'say "b"', "it's", "Ärger;\tx", "日本 語", "été", "x|y", "-", "1.5 mm", "#7", "3e", "None"]
+    ),
     st.text(st.characters(codec="utf-8", exclude_categories=("C",)), min_size=1, max_size=6),
 ).filter(lambda text: text.strip().lower() not in ("", "nan"))
 
@@ -76,7 +78,9 @@ def tables(draw) -> Table:
     scale, offset = draw(st.sampled_from([(1, 0), (1e-9, 0), (3, 1e7), (0.1, -1e6), (1e30, 0), (1000, 50)]))
     noise = np.random.default_rng(draw(st.integers(0, 2**32))).normal(size=(rows, width)) * scale + offset
     kind = draw(st.sampled_from(["reals", "short", "whole", "single", "mixed"]))
-    x = {"reals": noise, "short": noise.round(2), "single": noise.astype(np.float32).astype(np.float64)}.get(kind, noise)
+    x = {"reals": noise, "short": noise.round(2), "single": noise.astype(np.float32).astype(np.float64)}.get(
+        kind, noise
+    )
     if kind == "whole":
         x = np.rint(np.clip(noise, -(2**52), 2**52))
     if kind == "mixed":
@@ -115,7 +119,7 @@ def pandas_files(table: Table, folder: Path) -> Iterator[Written]:
     """Text files in the dialects that pandas writes."""
     frame, told = table.frame(), {"header": True, "decimal": ".", **table.options}
     comma = told | {"separator": ","}
-    for name, given, options in (
+    for name, how, options in (
         ("plain.csv", {}, comma),
         ("quoted.csv", {"quoting": csv.QUOTE_NONNUMERIC, "lineterminator": "\r\n"}, comma),
         ("tabs.tsv", {"sep": "\t"}, told | {"separator": "\t"}),
@@ -125,7 +129,7 @@ def pandas_files(table: Table, folder: Path) -> Iterator[Written]:
         ("pipes.txt", {"sep": "|"}, told | {"separator": "|"}),
         *((f"packed.csv{packing}", {}, comma) for packing in (".gz", ".bz2", ".xz", ".zip")),
     ):
-        frame.to_csv(folder / name, index=False, **given)
+        frame.to_csv(folder / name, index=False, **how)
         yield folder / name, options
     if len(frame) > 1:  # of one row, an index of 0 is a number
         frame.to_csv(folder / "index.csv")
@@ -167,12 +171,13 @@ def check(table: Table, write: Callable[[Table, Path], Iterator[Written]]) -> No
             known = {key: options[key] for key in NEEDED & options.keys()}
             if any(map(is_number, table.columns)) and "header" in options:
                 known["header"] = True  # numbers can be a row
-            if len(table.columns) == 1 and options.get("decimal") == ",":
-                known["decimal"] = ","  # the comma can separate two columns
+            if len(table.columns) == 1 and "separator" in options:  # of a single column, nothing tells
+                known |= {"separator": options["separator"], "decimal": options["decimal"]}
             try:
                 found = aaeframe.data.load_rows(path, **known)
             except DataError as error:
-                assert any(f"data.{key}" in str(error) for key in options), error
+                if not any(f"data.{key}" in str(error) for key in options):
+                    raise
                 known = options
                 found = aaeframe.data.load_rows(path, **known)
             same(found.rows, found.class_names, table, np.arange(len(table.x)))

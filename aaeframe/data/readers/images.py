@@ -46,7 +46,8 @@ def read(path: Path, options: ReadOptions) -> RawData:
     | one subfolder per class | rows with labels; further folders in a class belong to it |
     | `train`, and `val` or `test` | splits, each with images or with one subfolder per class |
 
-    The images are gray if all are gray, else RGB. Transparency is passed over.
+    Without `test`, a tenth of the training images is for the test. The images are gray if all are gray, else RGB.
+    Transparency is passed over.
 
     Raises:
         DataError: there are no images, they differ in size or type, or one cannot be decoded or read in two ways.
@@ -57,13 +58,15 @@ def read(path: Path, options: ReadOptions) -> RawData:
     counts = stack.fill()
     names = tuple(sorted({name for classes in tree.splits.values() for name in classes if name is not None}))
     parts = _parts(tree, names, stack.x, counts)
+    cuts = _cuts(parts)
+    said = () if cuts is None else (_no_test(parts, cuts),)
     return RawData(
         list(parts.values()),
-        _cuts(parts),
+        cuts,
         class_names=names or None,
         channels="first",
         labels_from="the subfolders" if names else None,
-        passed_over=tree.passed_over + stack.phrases(),
+        passed_over=tree.passed_over + stack.phrases() + said,
     )
 
 
@@ -92,6 +95,14 @@ def _cuts(parts: dict[Split | None, RawPart]) -> splits.Cuts | None:
         return None
     cuts = splits.shuffled_train(len(parts["train"].x), "")
     return splits.Cuts(train=cuts.train, validation=(1, splits.ALL), test=cuts.validation)
+
+
+def _no_test(parts: dict[Split | None, RawPart], cuts: splits.Cuts) -> str:
+    test = cuts.test[1]
+    assert isinstance(test, np.ndarray)
+    return (
+        f"{len(test)} of {len(parts['train'].x)} training images, which are the test rows, as there is no folder test"
+    )
 
 
 class _Stack:

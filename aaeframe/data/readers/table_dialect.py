@@ -107,17 +107,10 @@ def _used(usual: Sequence[str], sampled: dict[str, list[list[str]]]) -> bool:
 
 
 def _nearest(usual: Sequence[str], sampled: dict[str, list[list[str]]], decimal: str | None) -> str:
-    """The separator of most rows, where the rows are of different lengths; for a single column one that is not used."""
-    single = [it for it in (",", "\t", "|", ";") if it in usual and _is_single(sampled[it])]
-    if single and all(len(cells) == 1 for it in usual for cells in sampled[it][1:]):
-        return single[0]
+    """The separator of most rows, where the rows are of different lengths; any for a single column."""
     counts = {it: sum(len(cells) > 1 for cells in sampled[it]) for it in usual}
     most = max(usual, key=lambda it: counts[it])
     return most if counts[most] else ";" if decimal == "," else ","
-
-
-def _is_single(rows: Sequence[Sequence[str]]) -> bool:
-    return len(rows) > 1 and all(len(cells) == 1 for cells in rows)
 
 
 def _misfits(rows: Sequence[Sequence[str]], separator: str) -> tuple[int, bool]:

@@ -258,6 +258,8 @@ class _Table:
     def _said(self, rows: Rows, columns: Columns) -> Iterable[str]:
         if count := len(self.comments) + rows.comments:
             yield count_of(count, "comment line")
+        if dropped := [columns.roles.names[i] for i in sorted(columns.roles.dropped)]:
+            yield f"{'column' if len(dropped) == 1 else 'columns'} {shown(dropped)}, as data.drop asks"
         if columns.empty_rows:
             yield f"{count_of(columns.empty_rows, 'row')} with no value in any cell"
 

@@ -41,7 +41,7 @@ class Empirical(nn.Module):
 
     def __init__(self, *, path: File, smoothing: Smoothing = 0.0, support: Where = "real") -> None:
         super().__init__()
-        samples = torch.from_numpy(load_table(path))
+        samples = torch.from_numpy(load_table(path)).float()  # as codes are
         inside = SUPPORTS[support].check(samples)
         if not inside.all():
             first = int((~inside).nonzero()[0, 0])

@@ -13,8 +13,8 @@ def files(tmp_path):
 
     rng = np.random.default_rng(0)
     arrays = {name: 0.2 * rng.normal(size=(count, 4)) for name, count in [("s", 500), ("t", 30), ("v", 100)]}
-    arrays |= {"pixels": rng.integers(0, 256, (30, 4)), "bytes": rng.integers(0, 256, (30, 4)), "wide": np.ones((5, 6))}
-    arrays |= {"tanh": np.linspace(-1, 1, 40).reshape(10, 4), "unit": np.linspace(0, 1, 40).reshape(10, 4)}
+    pixels, ramp = rng.integers(0, 256, (30, 6, 6)), np.linspace(-1, 1, 360).reshape(10, 6, 6)
+    arrays |= {"pixels": pixels, "bytes": pixels, "tanh": ramp, "unit": ramp.clip(0), "wide": np.ones((5, 6))}
     for name, array in arrays.items():
         kind = np.uint8 if name == "pixels" else np.float32
         np.save(tmp_path / f"{name}.npy", array.astype(kind))
@@ -31,6 +31,18 @@ def test_the_likelihood_of_test_rows_under_samples(done, files):
     assert out["log_likelihood"] == pytest.approx(float(expected.mean()), abs=1e-3)
     assert out["standard_error"] == pytest.approx(float(expected.std()) / 30**0.5, rel=1e-3)
     assert (out["rows"], out["samples"], out["bandwidth"]) == (30, 500, 0.1)
+
+
+def test_bytes_of_a_table_are_numbers(done, files):
+    rows = np.random.default_rng(0).integers(0, 30, (40, 3))
+    for kind in (np.uint8, np.float32):
+        np.save(files / f"{kind.__name__}.npy", rows.astype(kind))
+    found = [
+        done("parzen", "--samples", files / samples, "--test", files / test, "--bandwidth", 2.0, "--json").json
+        for samples in ("uint8.npy", "float32.npy")
+        for test in ("uint8.npy", "float32.npy")
+    ]
+    assert [it["log_likelihood"] for it in found] == [pytest.approx(found[-1]["log_likelihood"], abs=1e-6)] * 4
 
 
 def test_each_row_is_written(done, files):

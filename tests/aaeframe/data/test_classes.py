@@ -15,6 +15,15 @@ SMALL = {
 }
 
 
+def NA():
+    """An object that is like pandas.NA: it has its type's name, and equals nothing."""
+
+    def unknown(self, other):
+        raise TypeError("boolean value of NA is ambiguous")
+
+    return type("NAType", (), {"__eq__": unknown, "__ne__": unknown, "__hash__": object.__hash__})()
+
+
 def one(labels):
     (found,), names = as_classes([np.asarray(labels)], [len(labels)], "mine")
     return found.tolist(), names
@@ -43,6 +52,11 @@ def test_labels_become_indices_and_keep_their_names(labels, indices, names):
         (np.array([-1, 0, 1]), [-1, 0, 1], ("0", "1")),
         (np.array(["dog", "", "cat"]), [1, -1, 0], ("cat", "dog")),
         (np.array(["1", "-1"]), [1, 0], ("-1", "1")),
+        (np.array([1.0, np.nan]), [0, -1], ("1",)),
+        (np.array([1, None, NA()], object), [0, -1, -1], ("1",)),
+        (np.array(["dog", NA(), "cat"], object), [1, -1, 0], ("cat", "dog")),
+        (np.array(["dog ", " ", " cat", "dog "]), [1, -1, 0, 1], ("cat", "dog")),
+        (np.array(["dog ", "dog", " "]), [1, 0, -1], ("dog", "dog ")),
         (np.array(["dog", None, "cat", np.nan, ""], object), [1, -1, 0, -1, -1], ("cat", "dog")),
         (np.array([3, None, 1.0, np.float32("nan"), -1], object), [1, -1, 0, -1, -1], ("1", "3")),
         (np.array([True, None, False], object), [1, -1, 0], ("0", "1")),

@@ -86,3 +86,11 @@ def test_a_csv_from_the_file_to_its_rows(tmp_path):
     assert "1 empty cell, filled in with the training mean of the column" in data.reading.passed_over
     given = load_rows(tmp_path / "t.csv", missing="mean", known=Known(np.array([0.0, 7.0]), None))
     assert given.rows.array()[5].tolist() == [5, 7]
+
+
+def test_an_empty_category_is_no_row_of_zeros(tmp_path):
+    known = Known(np.array([0.0, 0.25, 0.75]), ("a", "c=r", "c=s"))
+    for cells, expected in [(["1,", "2,r"], [[1, 0.25, 0.75], [2, 1, 0]]), (["1,"], [[1, 0.25, 0.75]])]:
+        (tmp_path / "t.csv").write_text("\n".join(["a,c", *cells]) + "\n")
+        found = load_rows(tmp_path / "t.csv", missing="mean", categories=["c"], known=known)
+        assert found.rows.array().tolist() == expected

@@ -137,6 +137,7 @@ def test_training_and_validation_rows_without_test(tmp_path):
     assert values_of(data.validation) == [30, 31, 32]
     assert sorted(values_of(data.train) + values_of(data.test)) == list(range(20))
     assert len(data.test) == 2
+    assert data.reading.passed_over == ("2 of 20 training images, which are the test rows, as there is no folder test",)
     assert len(load_rows(tmp_path).rows) == 23
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data import load, load_rows
+from aaeframe.data.columns import Known
 from aaeframe.data.readers import image_file, images, limits
 from aaeframe.data.readers.image_folder import SUFFIXES
 from aaeframe.errors import DataError
@@ -40,6 +41,15 @@ def test_gray_images_stay_gray(tmp_path):
     data = load(fill(tmp_path / "a", GRAY))
     assert data.spec.shape == (1, 6, 5)
     np.testing.assert_array_equal(data.train.array()[:, 0], GRAY[data.train.index])
+
+
+def test_gray_images_are_colors_for_a_run_of_colors(tmp_path):
+    known = Known(np.zeros(()), None, (3, 6, 5))
+    found = load_rows(fill(tmp_path / "a", GRAY), known=known)
+    np.testing.assert_array_equal(found.rows.array(), np.stack([GRAY] * 3, axis=1))
+    assert found.reading.passed_over == ("lack of color in 20 images, whose gray is in each channel",)
+    np.save(tmp_path / "a.npy", GRAY)
+    assert load_rows(tmp_path / "a.npy", channels="none", known=known).rows.shape == (1, 6, 5)
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".png"])

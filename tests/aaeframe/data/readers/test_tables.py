@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aaeframe.configuration.reading import ReadOptions, read_options
-from aaeframe.data import load, load_table
+from aaeframe.data import load, load_rows, load_table
 from aaeframe.data.readers import limits, tables
 from aaeframe.data.readers.tables import read
 from aaeframe.errors import DataError
@@ -113,15 +113,17 @@ def test_text_that_is_no_utf8(table):
 @pytest.mark.parametrize("header", [["a,b,y"], []], ids=["header", "bare"])
 def test_a_table_of_numbers_has_no_labels(table, header):
     found = load_table(table(*header, *lines(*X.T)))
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, X.astype(np.float32))
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, X)
 
 
 def test_a_table_may_be_any_of_numpys_files(tmp_path):
     np.save(tmp_path / "t.npy", X)
     np.savez(tmp_path / "t.npz", points=X, y=np.zeros(20))
     for name in ("t.npy", "t.npz"):
-        np.testing.assert_array_equal(load_table(tmp_path / name), X.astype(np.float32))
+        np.testing.assert_array_equal(load_table(tmp_path / name), X)
+    np.save(tmp_path / "bytes.npy", np.arange(6, dtype=np.uint8).reshape(3, 2))
+    assert load_table(tmp_path / "bytes.npy").dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -300,6 +302,18 @@ def test_rows_left_out_take_their_labels_and_ids_with_them(table):
 def test_empty_cells_stay_open_for_the_mean(table):
     raw = read(table("a,c", "1,r", ",b", "3,"), read_options(missing="mean", categories=["c"]))
     np.testing.assert_array_equal(raw.parts[0].x, [[1, 0, 1], [np.nan, 1, 0], [3, np.nan, np.nan]])
+
+
+@pytest.mark.parametrize(("drop", "said"), [(["b"], "column 'b'"), (["c", "a"], "columns 'a', 'c'")])
+def test_columns_left_out_are_said(table, drop, said):
+    raw = read(table("a,b,c", "1,2,3"), ReadOptions(drop=drop))
+    assert raw.passed_over == (f"{said}, as data.drop asks",)
+
+
+def test_one_class_and_empty_cells(table):
+    raw = read(table("a,label", "1,1", "2,", "3,1"), ReadOptions())
+    assert labels_of(raw) == ["1", None, "1"]
+    assert load_rows(table("a,label", "1,1", "2,", "3,1")).class_names == ("1",)
 
 
 def test_what_is_passed_over_is_said(table):
