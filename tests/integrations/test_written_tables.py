@@ -208,7 +208,7 @@ WRITERS = pytest.mark.parametrize("write", [pandas_files, arrow_file, numpy_file
 
 
 @WRITERS
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=25)
 @given(tables())
 def test_tables_by_other_writers_are_read_alike(write, table):
     check(table, write)

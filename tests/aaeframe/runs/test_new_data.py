@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import aaeframe
 from aaeframe.errors import ConfigError, DataError
@@ -71,6 +72,19 @@ def test_one_new_row_is_filled_in_by_the_means_of_the_training(table):
     assert new[0, 1] == pytest.approx(float(run.model.mean[1]))
     with pytest.raises(DataError, match=r"data\.missing=mean goes with data.scale=standardize alone"):
         aaeframe.data.load(source, missing="mean", scale="none")
+
+
+def test_gray_images_are_read_by_a_run_of_colors(tmp_path):
+    colors = RNG.integers(0, 256, (30, 6, 5, 3), dtype=np.uint8)
+    for i, color in enumerate(colors):
+        for name, pixels in (("colors", color), ("gray", color[..., 0])):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / name / f"{i:02}.png")
+    run = aaeframe.train(tmp_path / "colors", prior="gaussian(size=2)", **SMALL)
+    found = run.new_rows(tmp_path / "gray")
+    np.testing.assert_array_equal(found.rows.array(), np.stack([colors[..., 0]] * 3, axis=1))
+    assert found.reading.passed_over == ("lack of color in 30 images, whose gray is in each channel",)
+    assert run.evaluate(run.new_data(tmp_path / "gray"))["rows"] == 3
 
 
 def test_pixels_of_another_scale_are_refused(tmp_path):
