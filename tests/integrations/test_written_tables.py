@@ -44,6 +44,14 @@ class Table:
     columns: list[str]
     labels: list[str | int | None] | None
     ids: list[str] | None
+    holes: np.ndarray
+    """Which cells of x are not written."""
+
+    def complete(self) -> Table:
+        """The rows without an empty cell."""
+        keep = np.flatnonzero(~self.holes.any(1))
+        labels, ids = (None if it is None else [it[i] for i in keep] for it in (self.labels, self.ids))
+        return Table(self.x[keep], self.columns, labels, ids, self.holes[keep])
 
     @property
     def label_texts(self) -> list[str | None]:
@@ -57,7 +65,8 @@ class Table:
 
     def frame(self):
         """The table as a pandas.DataFrame."""
-        columns: dict[str, Any] = {name: self.x[:, i] for i, name in enumerate(self.columns)}
+        x = np.where(self.holes, np.nan, self.x)
+        columns: dict[str, Any] = {name: x[:, i] for i, name in enumerate(self.columns)}
         if self.labels is not None:
             columns["the label"] = self.labels
         if self.ids is not None:
@@ -73,7 +82,7 @@ class Table:
 
 @st.composite
 def tables(draw) -> Table:
-    """A table of at least one row and one column."""
+    """A table of at least one row and one column, of which at least the first row has no empty cell."""
     rows, width = draw(st.one_of(st.integers(1, 12), st.integers(13, 60))), draw(st.integers(1, 5))
     scale, offset = draw(st.sampled_from([(1, 0), (1e-9, 0), (3, 1e7), (0.1, -1e6), (1e30, 0), (1000, 50)]))
     noise = np.random.default_rng(draw(st.integers(0, 2**32))).normal(size=(rows, width)) * scale + offset
@@ -89,7 +98,9 @@ def tables(draw) -> Table:
     names = NAMES.filter(lambda name: name.strip().lower() not in special and name.strip() not in MISSING)
     columns = draw(st.lists(names, min_size=width, max_size=width, unique_by=str.strip))
     columns[0] = columns[0].replace("#", "No.")  # a line that begins with it is a comment
-    return Table(x, columns, draw(_labels(rows)), draw(_ids(rows)))
+    holes = np.random.default_rng(0).random(x.shape) < draw(st.sampled_from([0, 0, 0.1]))
+    holes[0] = False
+    return Table(x, columns, draw(_labels(rows)), draw(_ids(rows)), holes)
 
 
 @st.composite
@@ -122,6 +133,7 @@ def pandas_files(table: Table, folder: Path) -> Iterator[Written]:
     for name, how, options in (
         ("plain.csv", {}, comma),
         ("quoted.csv", {"quoting": csv.QUOTE_NONNUMERIC, "lineterminator": "\r\n"}, comma),
+        ("all quoted.csv", {"quoting": csv.QUOTE_ALL}, comma),
         ("tabs.tsv", {"sep": "\t"}, told | {"separator": "\t"}),
         ("decimal.csv", {"sep": ";", "decimal": ","}, told | {"separator": ";", "decimal": ","}),
         ("marked.csv", {"encoding": "utf-8-sig"}, comma),
@@ -131,6 +143,10 @@ def pandas_files(table: Table, folder: Path) -> Iterator[Written]:
     ):
         frame.to_csv(folder / name, index=False, **how)
         yield folder / name, options
+    if table.ids is not None:  # a line that begins with # is a comment, unless it is quoted
+        quoting = csv.QUOTE_NONNUMERIC if any(it.strip().startswith("#") for it in table.ids) else csv.QUOTE_MINIMAL
+        frame.set_index("the name").to_csv(folder / "ids first.csv", quoting=quoting)
+        yield folder / "ids first.csv", comma
     if len(frame) > 1:  # of one row, an index of 0 is a number
         frame.to_csv(folder / "index.csv")
         yield folder / "index.csv", comma
@@ -166,13 +182,16 @@ def numpy_files(table: Table, folder: Path) -> Iterator[Written]:
 
 def check(table: Table, write: Callable[[Table, Path], Iterator[Written]]) -> None:
     """Every file gives the rows that were drawn, or is refused with the option that decides."""
+    whole = table.complete()
     with tempfile.TemporaryDirectory() as folder:
-        for path, options in write(table, Path(folder)):
+        for path, options in write(whole if write is numpy_files else table, Path(folder)):
             known = {key: options[key] for key in NEEDED & options.keys()}
             if any(map(is_number, table.columns)) and "header" in options:
                 known["header"] = True  # numbers can be a row
             if len(table.columns) == 1 and "separator" in options:  # of a single column, nothing tells
                 known |= {"separator": options["separator"], "decimal": options["decimal"]}
+            if write is not numpy_files and table.holes.any():
+                known["missing"] = options["missing"] = "drop"
             try:
                 found = aaeframe.data.load_rows(path, **known)
             except DataError as error:
@@ -180,11 +199,11 @@ def check(table: Table, write: Callable[[Table, Path], Iterator[Written]]) -> No
                     raise
                 known = options
                 found = aaeframe.data.load_rows(path, **known)
-            same(found.rows, found.class_names, table, np.arange(len(table.x)))
+            same(found.rows, found.class_names, whole, np.arange(len(whole.x)))
             if path.suffix not in (".npz", ".mat"):
                 assert [*found.columns] == [name.strip() for name in table.columns]
-            if len(table.x) >= 10:
-                check_splits(aaeframe.data.load(path, **known), table)
+            if len(whole.x) >= 10:
+                check_splits(aaeframe.data.load(path, **known), whole)
 
 
 def same(rows, class_names, table: Table, index: np.ndarray) -> None:
