@@ -45,7 +45,7 @@ class Table:
     labels: list[str | int | None] | None
     ids: list[str] | None
     holes: np.ndarray
-    """Which cells of x are not written."""
+    """The cells of x that are written as empty ones."""
 
     def complete(self) -> Table:
         """The rows without an empty cell."""
