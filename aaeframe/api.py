@@ -89,7 +89,7 @@ def _shown(observers: Observers, progress: bool | None) -> Iterator[Observers]:
 
     `progress` None is a bar where standard error is a terminal, or in a notebook.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False)
     if progress and observers is not NO_OBSERVERS:
         raise ConfigError("progress=True is not used with observers, which show the training; leave one of them out")
     wanted = console.is_terminal or console.is_jupyter if progress is None else progress

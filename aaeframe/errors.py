@@ -13,6 +13,7 @@
     │   ├── MissingName                 a column or an array that an option names does not exist
     │   └── DownloadError               a download failed or is not the expected file
     ├── RunError                        a run folder is missing, taken, or cannot be written
+    │   ├── ReadOnly                    a file cannot be written because its folder or disk is read-only
     │   └── CheckpointError             a checkpoint is missing, or not for this installation
     │       └── UnusableCheckpoint      it is truncated or altered, or a file that it needs is lost
     ├── DeviceError                     the device does not exist
@@ -83,6 +84,10 @@ class DownloadError(DataError):
 
 class RunError(AaeframeError):
     """A run folder is missing, taken, or cannot be written."""
+
+
+class ReadOnly(RunError):
+    """A file cannot be written because its folder, or its disk, is read-only for this user."""
 
 
 class CheckpointError(RunError):

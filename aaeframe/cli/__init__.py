@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -61,6 +62,9 @@ def root(
 
 def main() -> None:
     """Run the command line. Exit code 2 is for errors that the user can fix; our own errors show no traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a character that its encoding lacks must not end a command
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="aaeframe")
     except AaeframeError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -16,15 +16,19 @@ NARROWEST = 100
 """The least width of tables where standard output is not a terminal."""
 
 
+_LITERAL: Final[Any] = {"highlight": False, "markup": False, "emoji": False}
+"""Texts are printed as they are: a path may hold "[red]" or ":smile:"."""
+
+
 def out() -> Console:
     """Standard output."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=max(console.width, NARROWEST))
+    console = Console(**_LITERAL)
+    return console if console.is_terminal else Console(**_LITERAL, width=max(console.width, NARROWEST))
 
 
 def err() -> Console:
     """Standard error."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(**_LITERAL, stderr=True, soft_wrap=True)
 
 
 def say(line: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -46,12 +47,17 @@ def evaluate(
         str | None, typer.Option(metavar="NAME", help="Column or array of the labels of --data.")
     ] = None,
     data_changed: options.DataChanged = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON file for the reports; default: evaluation.json of the run."),
+    ] = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     json: options.Json = False,
 ) -> None:
     """Measure on held-out data how well codes match the prior and how well rows are reconstructed."""
-    from aaeframe.cli.console import err, note, out, print_json
+    from aaeframe.cli.console import err, note, print_json
+    from aaeframe.cli.console import out as standard_output
     from aaeframe.cli.interrupts import leaving
     from aaeframe.cli.progress import samples_shown
     from aaeframe.cli.tables import likelihood_table, report_tables
@@ -66,11 +72,12 @@ def evaluate(
         raise ConfigError("--label-key names the labels of --data, which is not given; leave it out")
     with leaving(err(), "interrupted; nothing was written", after="these samples") as stop:
         opened = options.load_run(context, run, device, raw_weights)
+        options.check_writable(run if out is None else out.parent)
         if data is None:
             dataset = opened.dataset(data_changed=data_changed)
         else:
             dataset = opened.unseen(data, label_key=label_key, data_changed=data_changed)
-        console, report = out(), opened.evaluate(dataset, split=split, warn=note)
+        console, report = standard_output(), opened.evaluate(dataset, split=split, warn=note)
         if not json:
             for table in report_tables(report):
                 console.print(table)
@@ -79,12 +86,25 @@ def evaluate(
                 samples_shown() as progress,
                 stop.between(progress, "stopped; run the same command to resume from here") as it,
             ):
-                found = opened.likelihood(dataset, split=split, samples=samples or 10_000, progress=it)
+                found = opened.likelihood(
+                    dataset, split=split, samples=samples or 10_000, progress=it, store=out is None, warn=note
+                )
             if not json:
                 console.print(likelihood_table(found))
         if json:
             print_json({**report, "likelihood": found} if likelihood else report)
-        opened.folder.write_evaluation(report["split"], report)
+        if out is None:
+            opened.folder.write_evaluation(report["split"], report)
+        else:
+            _write(out, {report["split"]: report, **({"likelihood": found} if likelihood else {})})
+
+
+def _write(path: Path, reports: dict[str, Any]) -> None:
+    from json import dumps
+
+    from aaeframe.storage.atomic import write_atomically
+
+    write_atomically(path, dumps(reports, indent=1).encode())
 
 
 def figures(
@@ -92,15 +112,20 @@ def figures(
     run: options.RunArgument,
     split: Split = Held.test,
     data_changed: options.DataChanged = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder for the figures; default: figures of the run.")
+    ] = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     json: options.Json = False,
 ) -> None:
     """Draw codes, reconstructions, samples, the decoded plane and the loss curves."""
-    from aaeframe.cli.console import print_json, say
+    from aaeframe.cli.console import note, print_json, say
 
     opened = options.load_run(context, run, device, raw_weights)
-    paths = opened.plot_figures(opened.dataset(data_changed=data_changed), split=split)
+    if out is None:
+        options.check_writable(run)
+    paths = opened.plot_figures(opened.dataset(data_changed=data_changed), split=split, out=out, warn=note)
     if json:
         print_json({"figures": [str(path) for path in paths]})
         return

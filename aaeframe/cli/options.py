@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, get_type_hin
 
 import typer
 
-from aaeframe.errors import ConfigError
+from aaeframe.errors import ConfigError, ReadOnly
 
 if TYPE_CHECKING:
     from aaeframe.components.registry import Kind, Registry
@@ -276,6 +277,12 @@ def kind(name: str) -> Kind:
         if name == known:
             return known
     raise typer.BadParameter(f"{name!r} is not one of {', '.join(KINDS)}", param_hint="--kind")
+
+
+def check_writable(folder: Path) -> None:
+    """ReadOnly, before any work is done, if this user cannot write into an existing folder."""
+    if folder.is_dir() and not os.access(folder, os.W_OK):
+        raise ReadOnly(f"{folder} is read-only, and the result would be written there; name another place by --out")
 
 
 def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool) -> Run:

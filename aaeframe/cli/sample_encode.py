@@ -45,6 +45,7 @@ def sample(
     import numpy as np
 
     opened = options.load_run(context, run, device, raw_weights)
+    options.check_writable(run if out is None else out.parent)
     code, labels = opened.model.sample_code(
         count, seed=seed, label=None if label is None else opened.class_index(label)
     )
@@ -76,6 +77,7 @@ def encode(
     import torch
 
     opened = options.load_run(context, run, device, raw_weights)
+    options.check_writable(run if out is None else out.parent)
     found = asked.load(opened)
     codes = opened.encode(found.rows, draws=draws, generator=torch.Generator().manual_seed(seed))
     arrays = {name: z.cpu().numpy() for name, z in codes.items()}
@@ -100,6 +102,7 @@ def reconstruct(
     from aaeframe.storage.npz import Chunked
 
     opened = options.load_run(context, run, device, raw_weights)
+    options.check_writable(run if out is None else out.parent)
     found = asked.load(opened)
     rows = found.rows
     x_hat = _decoded(opened, opened.encode(rows), _decoder_labels(opened, found))

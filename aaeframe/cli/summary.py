@@ -34,7 +34,7 @@ def finish(run: Run, *, json: bool) -> None:
         with _put_off(failures, "evaluate"):
             report = run.evaluate(dataset, split=SPLIT, warn=note)
         with _put_off(failures, "figures"):
-            figures = run.plot_figures(dataset, split=SPLIT)
+            figures = run.plot_figures(dataset, split=SPLIT, warn=note)
     _print(run, report, [str(path) for path in figures], json)
     if report is not None:
         with _put_off(failures, "evaluate"):

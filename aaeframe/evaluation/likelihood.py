@@ -60,8 +60,10 @@ class Decoded:
     """Whether the samples are in the model's units instead of the user's."""
 
     def rows(self, start: int, stop: int) -> Tensor:
-        """Decode one chunk; each has a seed of its own."""
-        x = self.model.sample(CHUNK, seed=derive(self.seed, "likelihood", start))[: stop - start]
+        """Decode one chunk; each has a seed of its own. A whole chunk of codes is drawn, and only these are decoded."""
+        code, labels = self.model.sample_code(CHUNK, seed=derive(self.seed, "likelihood", start))
+        first = slice(stop - start)
+        x = self.model.decode({name: z[first] for name, z in code.items()}, None if labels is None else labels[first])
         return self.model.scale(x) if self.scaled else x
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from aaeframe.errors import CheckpointError
 from aaeframe.storage.atomic import write_atomically, writing
 from aaeframe.storage.checkpoint import decoded
+from aaeframe.storage.formats import read_safetensors
 from aaeframe_kernels import ParzenState
 
 _DIGEST = 64
@@ -74,7 +75,10 @@ class Keep:
             self.path.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, Tensor]:
-        data = self.path.read_bytes()
+        try:
+            data = read_safetensors(self.path, before=_DIGEST)
+        except ValueError as error:
+            raise CheckpointError(f"{self.path} is damaged: {error}. Remove it to begin anew") from error
         if hashlib.sha256(data[_DIGEST:]).hexdigest().encode() != data[:_DIGEST]:
             raise CheckpointError(
                 f"{self.path} is damaged: its content is not what was written. Remove it to begin anew"

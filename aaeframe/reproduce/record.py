@@ -26,7 +26,7 @@ from aaeframe.reproduce.rivals import GeneratorSettings
 from aaeframe.runs.run import read_config
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.atomic import write_atomically, writing
-from aaeframe.storage.formats import loads_json
+from aaeframe.storage.formats import loads_json, read_bounded
 from aaeframe.storage.metrics_file import MetricsFile, MetricsRow
 from aaeframe.storage.problems import problems
 from aaeframe.storage.run_folder import RunFolder
@@ -425,8 +425,7 @@ def evaluations_of(folder: RunFolder, config: Config, metrics: Sequence[MetricsR
     if not folder.evaluation.exists():
         return {}
     try:
-        text = folder.evaluation.read_text("utf-8")
-        reports = {name: dict(report) for name, report in dict(loads_json(text)).items()}
+        reports = {name: dict(report) for name, report in dict(loads_json(read_bounded(folder.evaluation))).items()}
     except (ValueError, TypeError) as error:
         raise RunError(f"{folder.evaluation} is not JSON: {error}; remove it, and the run is evaluated anew") from error
     if not metrics or len(metrics) < config.training.epochs:
@@ -441,7 +440,7 @@ def _environment(folder: Path) -> dict[str, str]:
     for checkpoint in reversed(checkpoints.paths(folder)):
         path = checkpoint / "state.json"
         try:
-            environment = loads_json(path.read_text("utf-8"))["environment"]
+            environment = loads_json(read_bounded(path))["environment"]
             return {name: environment[name] for name in ("device", "threads")}
         except (OSError, ValueError, KeyError, TypeError) as error:
             unreadable.append(f"{path} cannot be read: {error!r}; remove {checkpoint}, or the run's folder")

@@ -27,7 +27,7 @@ from aaeframe.configuration.unused import PYTHON
 from aaeframe.data import AllRows, Dataset, Split
 from aaeframe.data.identity import changes as changes_of_data
 from aaeframe.data.identity import digest, identity
-from aaeframe.errors import DataError, RunError, TrainingWarning
+from aaeframe.errors import DataError, ReadOnly, RunError, TrainingWarning
 from aaeframe.evaluation.evaluate import evaluate, misses
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
 from aaeframe.evaluation.resumable import Keep
@@ -199,7 +199,7 @@ class Run:
         """
         data, labels = self._own_classes(dataset or self.dataset()), self.config.data.labels
         rows = self._rows_of(data, split)
-        self._log_access(rows, "evaluate")
+        self._log_access(rows, "evaluate", warn)
         report = evaluate(
             self.model,
             data,
@@ -219,19 +219,22 @@ class Run:
         split: str = "test",
         samples: int = 10_000,
         progress: Progress = lambda doing, done, of: None,
+        store: bool = True,
+        warn: Callable[[str], None] = warn,
     ) -> dict[str, Any]:
         """The Parzen log-likelihood of a split under decoded samples: see `aaeframe.evaluation.likelihood`.
 
         Images are scaled to [0, 1], other data are in their own units. The first validation rows choose the bandwidth.
-        The report is stored in the run's folder, if it has one. An interrupted estimate is resumed.
+        The report is stored in the run's folder, if it has one. An interrupted estimate is resumed. With `store` false,
+        neither is written, so that the folder may be read-only. `warn` is called if the access cannot be logged.
         """
         data, seed = dataset or self.dataset(), self.config.training.seed
         scaled = data.spec.support is constraints.unit_interval
         validation = np.arange(min(VALIDATION_ROWS, len(data.validation)))
         rows = self._rows_of(data, split)
-        keep = self._keep({"split": rows, "samples": samples, "seed": seed, "chunk": CHUNK})
+        keep = self._keep({"split": rows, "samples": samples, "seed": seed, "chunk": CHUNK}) if store else None
         if keep is None or not keep.found:  # a resumed estimate was logged already
-            self._log_access(rows, f"likelihood, {samples} samples")
+            self._log_access(rows, f"likelihood, {samples} samples", warn)
         found = estimate(
             self._judged(data, data.split(split).array()),
             Decoded(self.model, samples, seed, scaled),
@@ -246,7 +249,7 @@ class Run:
             report["warning"] = (
                 "these rows chose the bandwidth, so their likelihood is optimistic; evaluate others, such as test"
             )
-        if self.home is not None:
+        if store and self.home is not None:
             self.home.write_evaluation(f"{rows} likelihood, {samples} samples", report)
         if keep is not None:
             keep.remove()
@@ -261,10 +264,18 @@ class Run:
         own = self.data["digests"].get("training" if split == "train" else split)
         return split if own == digest(dataset.split(split)) else f"{split} of {dataset.name}"
 
-    def _log_access(self, split: str, purpose: str) -> None:
-        """Log each use of the run's test rows, so that readers of a result know how many there were."""
-        if split == "test" and self.home is not None:
+    def _log_access(self, split: str, purpose: str, warn: Callable[[str], None]) -> None:
+        """Log each use of the run's test rows, so that readers of a result know how many there were.
+
+        In a read-only folder `warn` is called with the access instead.
+        """
+        if split != "test" or self.home is None:
+            return
+        try:
             self.home.log_test_access({"purpose": purpose, "step": self.step, "raw_weights": self.raw_weights})
+        except ReadOnly:
+            log = self.home.test_accesses
+            warn(f"test rows are used ({purpose}, step {self.step}), which read-only {log} cannot count")
 
     def _keep(self, estimate: Mapping[str, Any]) -> Keep | None:
         """The file for resuming an estimate; None in memory, or with priors from Python, which cannot be identified."""
@@ -280,13 +291,22 @@ class Run:
         pixels = rows.dtype == torch.uint8 and bool((data.spec.std == 255).all() & (data.spec.mean == 0).all())
         return rows if pixels else self.model.scale(rows)
 
-    def plot_figures(self, dataset: Dataset | None = None, *, split: str = "test") -> list[Path]:
-        """Plot the run's figures into its folder; returns their paths. RunError for a run in memory."""
+    def plot_figures(
+        self,
+        dataset: Dataset | None = None,
+        *,
+        split: str = "test",
+        out: Path | None = None,
+        warn: Callable[[str], None] = warn,
+    ) -> list[Path]:
+        """Plot the run's figures into the folder `out`, by default its own; returns their paths.
+
+        RunError for a run in memory without `out`. `warn` is called if the access to test rows cannot be logged.
+        """
         from aaeframe.figures.gallery import plot_gallery
 
-        target = self.folder.figures
-
-        self._log_access(split, "figures")
+        target = out or self.folder.figures
+        self._log_access(split, "figures", warn)
         informed = [name for name, prior in self.model.priors.items() if isinstance(prior, SupportsLabels)]
         return plot_gallery(
             self.model,

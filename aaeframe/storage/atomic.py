@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
-from aaeframe.errors import RunError
+from filelock import lock_descriptor
+
+from aaeframe.errors import ReadOnly, RunError
+
+_READ_ONLY: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn an OSError while writing into a RunError that names the path."""
+    """Turn an OSError while writing into a RunError that names the path; ReadOnly where nothing may be written."""
     try:
         yield
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}. {_advice(path, error)}") from error
+        kind = ReadOnly if error.errno in _READ_ONLY else RunError
+        raise kind(f"cannot write {path}: {error.strerror or error}. {_advice(path, error)}") from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -32,24 +39,59 @@ def write_atomically(path: Path, data: bytes) -> None:
 def written_atomically(path: Path) -> Iterator[IO[bytes]]:
     """Yield a temporary file to write into; then flush it to the disk and rename it.
 
+    Temporary files that killed processes left of earlier writes are removed first. A living writer locks its own.
+
     RunError if the file cannot be written. An OSError of the code inside the block, for example from reading its input,
     is raised unchanged.
     """
-    # A random name: threads, and containers that share a folder, may have the same process number.
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with writing(path):
-        file = io.BufferedRandom(_Aside(aside, path))
-    try:
-        with file:
-            yield file
-            file.flush()
+    with ExitStack() as lock:
+        with writing(path):
+            _remove_abandoned(path)
+            aside, raw = _new_aside(path, lock)
+        try:
+            with io.BufferedRandom(raw) as file:
+                yield file
+                file.flush()
+                with writing(path):
+                    os.fsync(file.fileno())
             with writing(path):
-                os.fsync(file.fileno())
-        with writing(path):
-            aside.replace(path)
-    finally:
-        with writing(path):
-            aside.unlink(missing_ok=True)
+                aside.replace(path)
+        finally:
+            with writing(path):
+                aside.unlink(missing_ok=True)
+
+
+def _new_aside(path: Path, lock: ExitStack) -> tuple[Path, _Aside]:
+    """A new temporary file next to a path. `lock` keeps it locked, also after it is closed, until it is renamed."""
+    while True:
+        # A random name: threads, and containers that share a folder, may have the same process number.
+        aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        file = _Aside(aside, path)
+        if os.name != "posix":  # elsewhere an open file cannot be renamed, and nothing is removed
+            return aside, file
+        held = os.dup(file.fileno())
+        with suppress(OSError):  # a file system without locks, where nothing is removed
+            lock_descriptor(held)
+        if aside.exists():
+            lock.callback(os.close, held)
+            return aside, file
+        os.close(held)  # another process took it for abandoned before it was locked
+        file.close()
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the temporary files of earlier writes of a path whose process has ended, which released their lock."""
+    form = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.tmp")
+    if os.name != "posix" or not path.parent.is_dir():
+        return
+    for aside in [it for it in path.parent.iterdir() if form.fullmatch(it.name)]:
+        with suppress(OSError):  # gone meanwhile, a link, or a file system without locks
+            descriptor = os.open(aside, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                if lock_descriptor(descriptor, blocking=False):
+                    aside.unlink()
+            finally:
+                os.close(descriptor)
 
 
 class _Aside(io.FileIO):

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from aaeframe.errors import CheckpointError, UnusableCheckpoint
 from aaeframe.storage.atomic import flush_folder, writing
-from aaeframe.storage.formats import loads_json
+from aaeframe.storage.formats import loads_json, read_bounded, read_safetensors
 
 FORMAT: Final = 1
 """The format's number. It grows when older versions can no longer read a checkpoint."""
@@ -98,7 +98,7 @@ def read(path: Path) -> Checkpoint:
     but of a newer format.
     """
     state = _read_state(path)
-    data = {name: _read_bytes(path / name) for name in _FILES}
+    data = {name: _read_bytes(path / name, read_safetensors) for name in _FILES}
     digests = state.get("digests")
     if not isinstance(digests, dict) or digests.keys() != data.keys():
         raise _damaged(path / "state.json", f"it holds no digests of {' and '.join(_FILES)}")
@@ -154,7 +154,7 @@ def _read_state(path: Path) -> dict[str, Any]:
     distinguished from a damaged one.
     """
     file = path / "state.json"
-    content = _read_bytes(file, _LARGEST_STATE)
+    content = _read_bytes(file, lambda it: read_bounded(it, _LARGEST_STATE))
     try:
         state = loads_json(content)
         _canonical(state)  # the JSON may be too deeply nested to be written, which its digest needs
@@ -174,14 +174,13 @@ def _read_state(path: Path) -> dict[str, Any]:
     return without
 
 
-def _read_bytes(path: Path, most: int | None = None) -> bytes:
+def _read_bytes(path: Path, reader: Callable[[Path], bytes]) -> bytes:
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # reading a pipe would block
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would block
             raise _damaged(path, "it is not a file")
-        if most is not None and found.st_size > most:
-            raise _damaged(path, f"it has {found.st_size} bytes, where at most {most} are read")
-        return path.read_bytes()
+        return reader(path)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
     except OSError as error:
         raise _damaged(path, error.strerror or str(error)) from error
 

@@ -22,7 +22,7 @@ from filelock import lock_descriptor
 
 from aaeframe.errors import RunError
 from aaeframe.storage.atomic import write_atomically, writing
-from aaeframe.storage.formats import loads_json
+from aaeframe.storage.formats import loads_json, read_bounded
 
 LOCK: Final = "training.lock"
 """The locked file in the folder of a run that is being trained."""
@@ -47,11 +47,18 @@ def try_lock(run: Path) -> Iterator[bool]:
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Wait for the lock of this path and hold it until the end of the block. RunError as in `try_lock`."""
+def lock(path: Path, *, required: bool = True) -> Iterator[None]:
+    """Wait for the lock of this path and hold it until the end of the block. RunError as in `try_lock`.
+
+    If it is not `required`, nothing is locked on a file system without locks.
+    """
     with _lock_file(path) as (file, descriptor):
         with writing(file):
-            lock_descriptor(descriptor)
+            try:
+                lock_descriptor(descriptor)
+            except OSError as error:
+                if required or error.errno not in _NO_LOCKS:
+                    raise
         yield
 
 
@@ -178,7 +185,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 def _owner(folder: Path) -> str:
     """The process that trains the run, as far as is known."""
     try:
-        owner = loads_json((folder / OWNER).read_text("utf-8"))
+        owner = loads_json(read_bounded(folder / OWNER, 2**16))
         return f"process {int(owner['process'])} on {str(owner['host'])!r}"
     except (OSError, ValueError, KeyError, TypeError):  # not written yet, or just removed
         return "another process"

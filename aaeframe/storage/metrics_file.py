@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from aaeframe.errors import RunError, UnusableCheckpoint
 from aaeframe.storage.atomic import append_whole, writing
-from aaeframe.storage.formats import loads_json
+from aaeframe.storage.formats import loads_json, read_bounded
 
 MetricsRow: TypeAlias = dict[str, Any]
 
@@ -60,9 +60,9 @@ class MetricsFile:
         """All complete rows, without a last one cut off by a crash; RunError if a line is not a JSON object."""
         if not self.path.exists():
             return []
-        *lines, last = self.path.read_bytes().split(b"\n")
-        torn = not last or last.startswith(b"{")
         try:
+            *lines, last = read_bounded(self.path).split(b"\n")
+            torn = not last or last.startswith(b"{")
             return [_row(line) for line in (lines if torn else [*lines, last])]
         except ValueError as error:
             raise RunError(

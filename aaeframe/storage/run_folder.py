@@ -19,8 +19,8 @@ from typing import Any
 
 from aaeframe.errors import CheckpointError, RunError
 from aaeframe.storage.atomic import append_whole, contents, flush_folder, leads_out, write_atomically, writing
-from aaeframe.storage.formats import loads_json
-from aaeframe.storage.locks import creation_lock, is_abandoned
+from aaeframe.storage.formats import loads_json, read_bounded
+from aaeframe.storage.locks import creation_lock, is_abandoned, lock
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ class RunFolder:
     def log_test_access(self, access: Mapping[str, Any]) -> None:
         """Append a line to the log of test accesses; RunError if it cannot be written."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **access}
-        append_whole(self.test_accesses, json.dumps(line).encode() + b"\n")
+        with lock(self.test_accesses, required=False):
+            append_whole(self.test_accesses, json.dumps(line).encode() + b"\n")
 
     def check(self) -> None:
         """RunError if this is not a run, or if a part of it lies outside the folder."""
@@ -87,14 +88,24 @@ class RunFolder:
                 raise RunError(f"{path} is neither a file nor a folder; nothing else belongs into a run. Remove it")
 
     def write_evaluation(self, split: str, report: Mapping[str, Any]) -> None:
-        """Store the report of one split next to the reports of the other splits."""
-        reports = {}
-        if self.evaluation.exists():
-            try:
-                reports = dict(loads_json(self.evaluation.read_text("utf-8")))
-            except (ValueError, TypeError) as error:
-                raise CheckpointError(f"{self.evaluation} is not JSON: {error}; remove it") from error
-        write_atomically(self.evaluation, json.dumps({**reports, split: report}, indent=1).encode())
+        """Store the report of one split next to the reports of the other splits, one process at a time."""
+        with lock(self.evaluation, required=False):
+            reports = {**self.read_evaluation(), split: report}
+            write_atomically(self.evaluation, json.dumps(reports, indent=1).encode())
+
+    def read_evaluation(self) -> dict[str, Any]:
+        """The stored reports by split, none without the file. CheckpointError if it holds anything else."""
+        if not self.evaluation.exists():
+            return {}
+        try:
+            reports = loads_json(read_bounded(self.evaluation))
+        except ValueError as error:
+            raise CheckpointError(f"{self.evaluation} is not JSON: {error}; remove it") from error
+        if not isinstance(reports, dict):
+            raise CheckpointError(
+                f"{self.evaluation} is not JSON of reports by split: it holds {str(reports)[:40]}; remove it"
+            )
+        return reports
 
 
 def create(folder: RunFolder, config: str, fill: Callable[[RunFolder], None]) -> RunFolder:

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -168,3 +173,26 @@ def test_what_cannot_be_used(cli, table_run, tmp_path, arguments, message):
     assert "Traceback" not in outcome.err
     assert outcome.out == ""
     assert (sorted(tmp_path.rglob("*")), sorted((table_run / "run").rglob("*"))) == before
+
+
+def test_paths_are_printed_without_markup_or_emoji_codes(done, run, tmp_path):
+    folder = tmp_path / "[red] :smile:"
+    folder.mkdir()
+    assert f"{folder}/a.npz: x" in done("sample", run, "--count", 1, "--out", folder / "a.npz").out
+    moved = run.rename(folder / "run")
+    compared = done("compare", moved, shutil.copytree(moved, folder / "two"), "--split", "validation").out
+    assert "[red] :smile:/run" in "".join(compared.split("\n")) or "[red] :smile:" in compared
+
+
+@pytest.mark.parametrize(
+    "variables", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
+)
+@pytest.mark.parametrize("command", ["evaluate {run} --split validation", "plugins list", "presets list", "--help"])
+def test_a_character_that_the_output_lacks_is_replaced(run, command, variables):
+    arguments = command.format(run=run).split(" ")
+    environment = {key: it for key, it in os.environ.items() if key not in ("PYTHONIOENCODING", "LC_ALL", "PYTHONUTF8")}
+    done = subprocess.run(
+        [sys.executable, "-m", "aaeframe", *arguments], env={**environment, **variables}, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()

@@ -183,8 +183,20 @@ class Numbers:
     def scale(self, x):
         return x / 2
 
-    def sample(self, count, *, seed):
-        return torch.full((count, 1), float(seed % 1000)) + torch.arange(count)[:, None] / CHUNK
+    decoded = 0
+
+    def sample_code(self, count, *, seed):
+        return {"z": torch.full((count, 1), float(seed % 1000)) + torch.arange(count)[:, None] / CHUNK}, None
+
+    def decode(self, code, labels):
+        self.decoded += len(code["z"])
+        return code["z"]
+
+
+def test_no_more_samples_are_decoded_than_were_asked_for():
+    model = Numbers()
+    estimate(TEST[:, :1], Decoded(model, CHUNK + 7, seed=0, scaled=False), bandwidths=[0.1])
+    assert model.decoded == CHUNK + 7
 
 
 def test_decoded_samples_are_the_same_whenever_and_however_many_are_asked_for():

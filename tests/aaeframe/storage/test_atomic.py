@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -80,3 +82,27 @@ def test_flushing_a_missing_folder_is_the_systems_error(tmp_path):
     flush_folder(tmp_path)
     with pytest.raises(FileNotFoundError):
         flush_folder(tmp_path / "missing")
+
+
+def test_the_next_write_removes_what_a_killed_writer_left_but_not_what_a_living_one_holds(tmp_path):
+    left, other = tmp_path / ".a.0123abcd.tmp", tmp_path / ".b.0123abcd.tmp"
+    left.write_bytes(b"half")
+    other.write_bytes(b"of another file")
+    with written_atomically(tmp_path / "a") as living:
+        living.write(b"first")
+        write_atomically(tmp_path / "a", b"second")
+        assert not left.exists()
+    assert (tmp_path / "a").read_bytes() == b"first"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, "a"]
+
+
+def test_the_partial_file_of_a_writer_killed_by_sigkill_is_removed_by_the_next_write(tmp_path):
+    script = (
+        "import os, signal, sys; from pathlib import Path; from aaeframe.storage.atomic import written_atomically\n"
+        "with written_atomically(Path(sys.argv[1])) as file:\n"
+        "    file.write(b'half'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", script, tmp_path / "a"], timeout=100)
+    assert len(list(tmp_path.glob(".a.*.tmp"))) == 1
+    write_atomically(tmp_path / "a", b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -367,3 +367,11 @@ def test_a_pipe_is_not_waited_for(path, file):
     os.mkfifo(path / file)
     with pytest.raises(CheckpointError, match=rf"{file} cannot be used: it is not a file"):
         read(path)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.safetensors"])
+def test_weights_larger_than_their_header_declares_are_refused_before_they_are_read(path, file):
+    with (path / file).open("r+b") as opened:
+        opened.truncate(10 * 2**30)  # sparse
+    with pytest.raises(UnusableCheckpoint, match=r"it has 10737418240 bytes, where its header declares \d{2,6}$"):
+        read(path)

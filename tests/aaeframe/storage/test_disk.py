@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -187,15 +188,25 @@ def test_a_run_that_is_read_only_is_refused_or_read_and_stays_as_it_is(tmp_path,
         f"train --data {tmp_path / 'rows.npy'} --out {run}/inside --epochs 1",
         f"evaluate {run} --split validation",
         f"sample {run} --count 2 --out {tmp_path}/samples.npz",
+        f"sample {run} --count 2",
+        f"figures {run}",
+        f"figures {run} --out {tmp_path}/figures",
+        f"evaluate {run} --out {tmp_path}/report.json --likelihood --samples 20",
     )
     for folder in folders:
         folder.chmod(0o755)
     assert f"cannot write {run}/training.lock: Permission denied" in told
     assert f"cannot write {run}/inside: Permission denied" in told
-    assert f"cannot write {run}/evaluation.json: Permission denied" in told
-    assert told.count("fix the permissions") == 3
+    assert told.count(f"{run} is read-only, and the result would be written there; name another place by --out") == 3
+    assert told.count("fix the permissions") == 2
+    for purpose in ("figures", "evaluate", "likelihood, 20 samples"):
+        assert f"test rows are used ({purpose}, step 6), which read-only {run}/test_accesses.jsonl cannot count" in told
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["test"]["step"], report["likelihood"]["samples"]) == (6, 20)
+    assert list((tmp_path / "figures").glob("*.png"))
     assert "Traceback" not in told
-    codes = [line for line in told.splitlines() if line in {"train: 2", "evaluate: 2", "sample: 0"}]
-    assert codes == ["train: 2", "train: 2", "evaluate: 2", "sample: 0"]
+    codes = [line for line in told.splitlines() if line[-3:] in (": 0", ": 2")]
+    refused = ["train: 2", "train: 2", "evaluate: 2"]
+    assert codes == [*refused, "sample: 0", "sample: 2", "figures: 2", "figures: 0", "evaluate: 0"]
     assert content(run) == before
     ends_with_the_same_bits(run)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from aaeframe.errors import CheckpointError, RunError
 from aaeframe.runs.run import read_config
 from aaeframe.runs.start import new_folder
 from aaeframe.storage.locks import is_abandoned
+from aaeframe.storage.metrics_file import MetricsFile
 from aaeframe.storage.run_folder import RunFolder, create
 
 CONFIG = parse({"prior": "y=categorical+gaussian", "encoder": "universal"})
@@ -200,3 +203,23 @@ def test_a_damaged_evaluation_is_not_overwritten(tmp_path, text):
     with pytest.raises(CheckpointError, match=r"evaluation.json is not JSON.*remove it"):
         folder.write_evaluation("test", {})
     assert folder.evaluation.read_text() == text
+
+
+def test_no_report_is_lost_if_two_processes_write_at_a_time(tmp_path):
+    script = (
+        "import sys; from pathlib import Path; from aaeframe.storage.run_folder import RunFolder\n"
+        "for number in range(50): RunFolder(Path(sys.argv[1])).write_evaluation(f'{sys.argv[2]}{number}', {})"
+    )
+    command = [sys.executable, "-c", script, tmp_path]
+    writers = [subprocess.Popen([*command, name]) for name in ("a", "b")]
+    assert [it.wait(timeout=100) for it in writers] == [0, 0]
+    assert len(RunFolder(tmp_path).read_evaluation()) == 100
+
+
+@pytest.mark.parametrize("name", ["metrics", "evaluation"])
+def test_a_file_too_large_to_be_read_is_refused_by_its_size(tmp_path, name):
+    folder = RunFolder(tmp_path)
+    with getattr(folder, name).open("wb") as file:
+        file.truncate(10 * 2**30)
+    with pytest.raises(RunError, match="it has 10737418240 bytes, where at most 268435456 are read"):
+        MetricsFile(folder.metrics).rows() if name == "metrics" else folder.read_evaluation()
