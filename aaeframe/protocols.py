@@ -79,6 +79,18 @@ class Needs:
     """Whether one block of one-hot vectors is the class; label-free terms go with it."""
     adversarial: bool = True
     """Whether each block has a discriminator."""
+    reconstructs: bool = True
+    """Whether the recipe trains the decoder to reconstruct, so that the validation reconstruction tells its progress.
+    """
+
+    def criterion(self, labels: int | str) -> str | None:
+        """The validation metric for early stopping: the error if classes are learned from labels, or reconstruction.
+
+        None without either. Adversarial losses are no criterion: they do not fall as training succeeds.
+        """
+        if self.class_metric(labels) == "classification":
+            return "validation/error"
+        return "validation/reconstruction" if self.reconstructs else None
 
     def class_metric(self, labels: int | str) -> ClassMetric | None:
         """The metric of the class block with so many labels, or "all"; None without a class block."""

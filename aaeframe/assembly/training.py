@@ -28,6 +28,7 @@ from aaeframe.recipes import Recipe
 from aaeframe.seeds import derive, stream
 from aaeframe.training.batches import Batches, ResidentRows, split_labels
 from aaeframe.training.device import check_precision, pick
+from aaeframe.training.early_stopping import EarlyStopping
 from aaeframe.training.loop import Training
 from aaeframe.training.loss_weights import LossWeights
 
@@ -46,6 +47,7 @@ def prepare(
     """
     config, settings = resolved.config, resolved.config.training
     recipe = cast(type[Recipe], resolved.recipe.factory)
+    _check_criterion(config, recipe.needs, dataset)
     device = pick(settings.device)
     check_precision(settings.precision, device)
     num_classes = _classes(config, recipe.needs, dataset)
@@ -68,7 +70,28 @@ def prepare(
         validate=Validation(dataset, settings.seed, device, class_metric=recipe.needs.class_metric(config.data.labels)),
         data={**describe(dataset.spec), "num_classes": num_classes, **identity(dataset)},
         versions=_versions(resolved),
+        stopping=early_stopping(config, recipe.needs),
     )
+
+
+def early_stopping(config: Config, needs: Needs) -> EarlyStopping | None:
+    """The early stopping of a run before its first epoch; None without `training.patience`."""
+    criterion, patience = needs.criterion(config.data.labels), config.training.patience
+    return None if patience is None or criterion is None else EarlyStopping(criterion, patience)
+
+
+def _check_criterion(config: Config, needs: Needs, dataset: Dataset) -> None:
+    """DataError if `training.patience` is given and the validation rows cannot be measured by its criterion."""
+    if config.training.patience is None:
+        return
+    lacks = None if len(dataset.validation) else "no validation rows"
+    if needs.criterion(config.data.labels) == "validation/error" and not len(dataset.validation.labeled):
+        lacks = "no labeled validation rows, whose error is the criterion"
+    if lacks is not None:
+        raise DataError(
+            f"training.patience={config.training.patience} needs validation rows to measure, but {dataset.name} has "
+            f"{lacks}; give it some, or leave training.patience out"
+        )
 
 
 def describe(spec: DataSpec) -> dict[str, Any]:

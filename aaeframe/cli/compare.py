@@ -31,6 +31,7 @@ def compare(
     data_changed: options.DataChanged = False,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
+    best: options.Best = False,
     json: options.Json = False,
 ) -> None:
     """Compare runs: how well codes match the prior and rows are reconstructed. Can plot their codes."""
@@ -39,7 +40,7 @@ def compare(
 
     if len({path.resolve() for path in runs}) < max(2, len(runs)):
         raise ConfigError(f"compare takes two or more different runs, found {', '.join(map(str, runs))}; name others")
-    opened = {str(path): options.load_run(context, path, device, raw_weights) for path in runs}
+    opened = {str(path): options.load_run(context, path, device, raw_weights, best) for path in runs}
     block = _shared_block(opened)
     if out is not None:
         _check_plane(block, next(iter(opened.values())))

@@ -53,6 +53,7 @@ def evaluate(
     ] = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
+    best: options.Best = False,
     json: options.Json = False,
 ) -> None:
     """Measure on held-out data how well codes match the prior and how well rows are reconstructed."""
@@ -71,7 +72,7 @@ def evaluate(
     if data is None and label_key is not None:
         raise ConfigError("--label-key names the labels of --data, which is not given; leave it out")
     with leaving(err(), "interrupted; nothing was written", after="these samples") as stop:
-        opened = options.load_run(context, run, device, raw_weights)
+        opened = options.load_run(context, run, device, raw_weights, best)
         options.check_writable(run if out is None else out.parent)
         if data is None:
             dataset = opened.dataset(data_changed=data_changed)
@@ -117,12 +118,13 @@ def figures(
     ] = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
+    best: options.Best = False,
     json: options.Json = False,
 ) -> None:
     """Draw codes, reconstructions, samples, the decoded plane and the loss curves."""
     from aaeframe.cli.console import note, print_json, say
 
-    opened = options.load_run(context, run, device, raw_weights)
+    opened = options.load_run(context, run, device, raw_weights, best)
     if out is None:
         options.check_writable(run)
     paths = opened.plot_figures(opened.dataset(data_changed=data_changed), split=split, out=out, warn=note)

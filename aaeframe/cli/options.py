@@ -46,6 +46,9 @@ Device: TypeAlias = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu,
 RawWeights: TypeAlias = Annotated[
     bool, typer.Option("--raw-weights", help="Use the trained weights instead of their moving average.")
 ]
+Best: TypeAlias = Annotated[
+    bool, typer.Option("--best", help="Use the weights of the best epoch of a run with training.patience.")
+]
 DataChanged: TypeAlias = Annotated[
     bool,
     typer.Option("--data-changed", help="Use the data of the run even if it is no longer the data of the training."),
@@ -285,12 +288,12 @@ def check_writable(folder: Path) -> None:
         raise ReadOnly(f"{folder} is read-only, and the result would be written there; name another place by --out")
 
 
-def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool) -> Run:
+def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool, best: bool = False) -> Run:
     """The run in a folder."""
     from aaeframe.cli.console import note
     from aaeframe.runs.run import load
 
-    run = load(path, registry(context), device=device, raw_weights=raw_weights, warn=note)
+    run = load(path, registry(context), device=device, raw_weights=raw_weights, best=best, warn=note)
     if not run.finished:
         note(f"{path} has not trained all its epochs; resume it with: aaeframe train --resume {path}")
     return run

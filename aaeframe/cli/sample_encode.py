@@ -39,12 +39,13 @@ def sample(
     out: OutFile = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
+    best: options.Best = False,
     json: options.Json = False,
 ) -> None:
     """Decode samples of the prior. Writes x (count, ...) in the units of the data, the code of each block, labels."""
     import numpy as np
 
-    opened = options.load_run(context, run, device, raw_weights)
+    opened = options.load_run(context, run, device, raw_weights, best)
     options.check_writable(run if out is None else out.parent)
     code, labels = opened.model.sample_code(
         count, seed=seed, label=None if label is None else opened.class_index(label)
@@ -70,13 +71,14 @@ def encode(
     out: OutFile = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
+    best: options.Best = False,
     json: options.Json = False,
 ) -> None:
     """Encode data. Writes the code of each block, (N, ...) or (draws, N, ...), and labels, class names and ids."""
     import numpy as np
     import torch
 
-    opened = options.load_run(context, run, device, raw_weights)
+    opened = options.load_run(context, run, device, raw_weights, best)
     options.check_writable(run if out is None else out.parent)
     found = asked.load(opened)
     codes = opened.encode(found.rows, draws=draws, generator=torch.Generator().manual_seed(seed))
@@ -96,12 +98,13 @@ def reconstruct(
     out: OutFile = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
+    best: options.Best = False,
     json: options.Json = False,
 ) -> None:
     """Reconstruct data without noise. Writes x and x_hat (N, ...) in the units of the data, and ids if any."""
     from aaeframe.storage.npz import Chunked
 
-    opened = options.load_run(context, run, device, raw_weights)
+    opened = options.load_run(context, run, device, raw_weights, best)
     options.check_writable(run if out is None else out.parent)
     found = asked.load(opened)
     rows = found.rows

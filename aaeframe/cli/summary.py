@@ -35,6 +35,9 @@ def finish(run: Run, *, json: bool) -> None:
             report = run.evaluate(dataset, split=SPLIT, warn=note)
         with _put_off(failures, "figures"):
             figures = run.plot_figures(dataset, split=SPLIT, warn=note)
+    if run.stopping is not None and run.best_epoch is not None:
+        waited = f"stopped early after {run.stopping.waited} epochs without improvement; " if run.stopped_early else ""
+        note(f"{waited}{run.stopping}. These are the last weights; use those of the best epoch by --best")
     _print(run, report, [str(path) for path in figures], json)
     if report is not None:
         with _put_off(failures, "evaluate"):
@@ -45,7 +48,9 @@ def finish(run: Run, *, json: bool) -> None:
 
 def summary(run: Run, report: dict[str, Any] | None, figures: list[str]) -> dict[str, Any]:
     """The result of a training as JSON."""
-    return {"run": str(run.folder.path), "finished": run.finished, "evaluation": report, "figures": figures}
+    return {"run": str(run.folder.path), "finished": run.finished, "evaluation": report, "figures": figures} | (
+        {} if run.stopping is None else {"stopped_early": run.stopped_early, "best_epoch": run.best_epoch}
+    )
 
 
 @contextmanager

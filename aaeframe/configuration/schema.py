@@ -209,6 +209,11 @@ class TrainingConfig(Strict):
     classification_weight: float | None = Field(
         None, ge=0, description='weight of the cross-entropy of labeled rows; schedule "joint" only'
     )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="stop after so many validation measurements without improvement, and keep the best checkpoint",
+    )
     checkpoint_every: int = Field(10, ge=1, description="epochs between checkpoints; the last two are kept")
 
 

@@ -24,7 +24,7 @@ def phases_of(config: Config, recipe: RecipeClass) -> tuple[str, ...]:
 
 def refuse_unused(config: Config, recipe: RecipeClass) -> None:
     """ConfigError for what is given and would not be used, and for labels that are missing."""
-    for check in (_optimizers, _weights, _labels, _classes, _adversarial):
+    for check in (_optimizers, _weights, _labels, _classes, _adversarial, _patience):
         for problem in check(config, recipe):
             raise ConfigError(problem)
 
@@ -77,6 +77,14 @@ def _labels(config: Config, recipe: RecipeClass) -> Iterator[str]:
             yield f"data.label_key={config.data.label_key!r} is not used for data from Python; pass a pair (x, labels)"
         if config.data.held_out is not None:
             yield "data.held_out is not used for data from Python; pass a Dataset that is split as you want it"
+
+
+def _patience(config: Config, recipe: RecipeClass) -> Iterator[str]:
+    if config.training.patience is not None and recipe.needs.criterion(config.data.labels) is None:
+        yield (
+            f"training.patience has no criterion: recipe {config.recipe.component!r} neither reconstructs nor learns "
+            "classes from labels, and adversarial losses do not tell when to stop; leave it out"
+        )
 
 
 def _classes(config: Config, recipe: RecipeClass) -> Iterator[str]:

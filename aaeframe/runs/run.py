@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from torch.distributions import constraints
 
 from aaeframe import data as datasets
 from aaeframe.assembly.model import build_model, build_priors
-from aaeframe.assembly.training import data_spec
+from aaeframe.assembly.training import data_spec, early_stopping
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
 from aaeframe.configuration import schema as configuration
@@ -40,8 +41,9 @@ from aaeframe.storage.checkpoint_state import check_state
 from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.device import pick
+from aaeframe.training.early_stopping import EarlyStopping
 from aaeframe.training.keeping import InFolder, Keeper
-from aaeframe.training.loop import load_model
+from aaeframe.training.loop import load_model, untrained_priors
 
 
 def warn(sentence: str) -> None:
@@ -73,6 +75,36 @@ class Run:
     data: Mapping[str, Any] = field(repr=False)
     """The identity of the data it was trained on: see `aaeframe.data.identity`."""
     keeper: Keeper = field(repr=False)
+    stopping: EarlyStopping | None = field(default=None, repr=False)
+    """Early stopping as the training left it; None without `training.patience`."""
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the training ended because its validation criterion no longer improved."""
+        return self.stopping is not None and self.stopping.exhausted
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch of the best validation criterion, from 1; None without `training.patience` or before one ended."""
+        return self.stopping.best_epoch or None if self.stopping is not None else None
+
+    def best(self) -> Run:
+        """The run with the weights of its best epoch by the validation criterion.
+
+        The criterion measures reconstruction or classes only, not the match of codes with the prior.
+        RunError for a run without `training.patience`, or before its first epoch ended. CheckpointError if the
+        checkpoint is missing or damaged.
+        """
+        if self.stopping is None or not self.stopping.best_epoch:
+            found = "it was trained without training.patience" if self.stopping is None else "no epoch has ended"
+            raise RunError(
+                f"this run has no best epoch: {found}; use its last weights, or train with --set training.patience=N"
+            )
+        step = self.stopping.best_step
+        saved = self.keeper.best(step)
+        model = copy.deepcopy(self.model, {id(it): it for it in untrained_priors(self.model)})
+        load_model(model, saved.model, "model." if self.raw_weights else "ema.")
+        return replace(self, model=model.eval(), step=step)
 
     @property
     def folder(self) -> RunFolder:
@@ -327,16 +359,18 @@ def load(
     *,
     device: str = "auto",
     raw_weights: bool = False,
+    best: bool = False,
     priors: Mapping[str, Prior] | None = None,
     warn: Callable[[str], None] = warn,
 ) -> Run:
-    """A run from its folder, with the weights of its newest checkpoint.
+    """A run from its folder, with the weights of its newest checkpoint, or of its best one.
 
     Args:
         path: the run's folder.
         registry: the installed components; loaded if not given.
         device: see `aaeframe.training.device.pick`.
         raw_weights: use the trained weights even if the run has their moving average.
+        best: use the weights of the best epoch, see `Run.best`; the run must have `training.patience`.
         priors: the priors that were objects from Python, by block.
         warn: called with sentences, for example if the configuration was changed since the checkpoint, or a plugin
             has another version than in training. By default they are Python warnings.
@@ -360,9 +394,12 @@ def load(
         warn(sentence)
     averaged = config.training.ema > 0 and not raw_weights
     load_model(model, saved.model, "ema." if averaged else "model.")
-    finished = saved.state["batches"]["epoch"] >= config.training.epochs
+    keeper, stopping = InFolder(folder), early_stopping(config, resolved.recipe_class.needs)
+    if stopping is not None:
+        stopping.observe_all(keeper.rows, saved.state["step"])
+    finished = saved.state["batches"]["epoch"] >= config.training.epochs or bool(stopping and stopping.exhausted)
     model = model.to(pick(device)).eval()
-    return Run(
+    run = Run(
         folder,
         config,
         resolved.recipe_class.needs,
@@ -371,8 +408,10 @@ def load(
         saved.state["step"],
         raw_weights=not averaged,
         data=known,
-        keeper=InFolder(folder),
+        keeper=keeper,
+        stopping=stopping,
     )
+    return run.best() if best else run
 
 
 def read_config(folder: RunFolder) -> Config:

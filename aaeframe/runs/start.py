@@ -156,7 +156,10 @@ def resume(
             for unusable in newest.skipped:
                 observers.warn(f"{unusable.name} is kept as {checkpoints.set_aside(unusable)}")
             if training.finished:
-                observers.warn(f"all {config.training.epochs} epochs were done already; nothing was trained")
+                done = f"all {config.training.epochs} epochs were done already"
+                if training.stopped_early:
+                    done = f"the training stopped early already: {training.stopping}"
+                observers.warn(f"{done}; nothing was trained")
             return _train(training, folder, observers)
 
 
@@ -187,6 +190,7 @@ def _train(training: Training, folder: RunFolder | None, observers: Observers) -
         raw_weights=training.average is None,
         data=training.data,
         keeper=training.keeper,
+        stopping=training.stopping,
     )
 
 

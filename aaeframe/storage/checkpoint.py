@@ -51,12 +51,19 @@ class Checkpoint:
     """JSON-like: the position in the data, typed scalars, the environment."""
 
 
-def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint under `folder`: to a temporary folder first, then rename it. Only the last two are kept.
+def path_of(folder: Path, step: int) -> Path:
+    """The path of the checkpoint of a step."""
+    return folder / f"step-{step:08d}"
+
+
+def write(folder: Path, step: int, checkpoint: Checkpoint, *, keep: int | None = None) -> Path:
+    """Write a checkpoint under `folder`: to a temporary folder first, then rename it.
+
+    Only the last two are kept, and that of step `keep`.
 
     RunError if it cannot be written; then existing checkpoints are unchanged.
     """
-    path = folder / f"step-{step:08d}"
+    path = path_of(folder, step)
     aside = folder / f".{path.name}.{os.getpid()}.tmp"
     with writing(path):
         folder.mkdir(exist_ok=True)  # without parents: a run that was removed meanwhile is not recreated in part
@@ -71,7 +78,8 @@ def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
         finally:
             remove_leftovers(folder)
     for old in paths(folder)[:-KEPT]:
-        _remove(old)
+        if keep is None or old != path_of(folder, keep):
+            _remove(old)
     return path
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from aaeframe.storage import checkpoint as checkpoints
@@ -26,8 +26,11 @@ class Keeper(Protocol):
     def append(self, row: MetricsRow) -> None:
         """Keep the metrics of an epoch."""
 
-    def write(self, step: int, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint."""
+    def write(self, step: int, checkpoint: Checkpoint, *, best: int | None = None) -> None:
+        """Keep a checkpoint. That of step `best` stays, however old."""
+
+    def best(self, step: int) -> Checkpoint:
+        """The checkpoint of the best step; CheckpointError without it."""
 
     def resume(self, metrics_bytes: int) -> None:
         """Forget what came after a checkpoint."""
@@ -58,9 +61,13 @@ class InFolder:
         """Append a row to the metrics file."""
         self.metrics.append(row)
 
-    def write(self, step: int, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint; the last two are kept."""
-        checkpoints.write(self.folder.checkpoints, step, checkpoint)
+    def write(self, step: int, checkpoint: Checkpoint, *, best: int | None = None) -> None:
+        """Write a checkpoint; the last two are kept, and that of step `best`."""
+        checkpoints.write(self.folder.checkpoints, step, checkpoint, keep=best)
+
+    def best(self, step: int) -> Checkpoint:
+        """Read and verify the checkpoint of the best step."""
+        return checkpoints.read(checkpoints.path_of(self.folder.checkpoints, step))
 
     def resume(self, metrics_bytes: int) -> None:
         """Cut the metrics file, and remove what an interrupted checkpoint left."""
@@ -70,17 +77,26 @@ class InFolder:
 
 @dataclass(frozen=True)
 class InMemory:
-    """Keeps the metrics in memory, and no checkpoints: the training ends with its process."""
+    """Keeps the metrics in memory, and no checkpoint but the best: the training ends with its process."""
 
     rows: list[MetricsRow] = field(default_factory=list)
     metrics_bytes: int = 0
+    _best: dict[int, Checkpoint] = field(default_factory=dict, repr=False)
 
     def append(self, row: MetricsRow) -> None:
         """Keep a row."""
         self.rows.append(row)
 
-    def write(self, step: int, checkpoint: Checkpoint) -> None:
-        """Keep nothing."""
+    def write(self, step: int, checkpoint: Checkpoint, *, best: int | None = None) -> None:
+        """Keep a copy of the model if it is the best."""
+        if step == best:
+            self._best.clear()
+            copied = {name: it.detach().to("cpu", copy=True) for name, it in checkpoint.model.items()}
+            self._best[step] = replace(checkpoint, model=copied, optimizer={})
+
+    def best(self, step: int) -> Checkpoint:
+        """The copy of the best step."""
+        return self._best[step]
 
     def resume(self, metrics_bytes: int) -> None:
         """Do nothing: there is no checkpoint to resume from."""

@@ -23,6 +23,7 @@ from aaeframe.training.batches import Batches
 from aaeframe.training.cuda_graph import GraphedStep
 from aaeframe.training.device import arithmetic, current, environment
 from aaeframe.training.diagnosis import Monitor
+from aaeframe.training.early_stopping import EarlyStopping
 from aaeframe.training.finiteness import FiniteCheck, check_finite
 from aaeframe.training.keeping import InMemory, Keeper
 from aaeframe.training.loss_weights import LossWeights
@@ -89,10 +90,12 @@ class Training:
     stop_asked: Callable[[], bool] = lambda: False
     versions: Mapping[str, str] = field(default_factory=dict)
     """Software versions for checkpoints: Python, and distributions by name."""
+    stopping: EarlyStopping | None = None
+    """Early stopping, if the run has it."""
 
     def __post_init__(self) -> None:
         decay = self.config.training.ema
-        shared = [prior for prior in self.model.priors.values() if not _is_trained(prior)]
+        shared = untrained_priors(self.model)
         self.average = MovingAverage(self.model, decay, shared) if decay else None
         self.monitor = Monitor()
         self.sums = Sums()
@@ -104,8 +107,13 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether every epoch is done."""
-        return self.batches.epoch >= self.config.training.epochs
+        """Whether every epoch is done, or the training stopped early."""
+        return self.batches.epoch >= self.config.training.epochs or self.stopped_early
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the validation criterion has not improved for as long as `training.patience` allows."""
+        return self.stopping is not None and self.stopping.exhausted
 
     @property
     def evaluated(self) -> Autoencoder:
@@ -167,7 +175,8 @@ class Training:
         self.sums = Sums()
         warnings = self.monitor.observe(row)
         self.keeper.append({**row, "warnings": warnings} if warnings else row)
-        if (epoch + 1) % self.config.training.checkpoint_every == 0 or self.finished:
+        is_best = self.stopping is not None and self.stopping.observe(row)
+        if is_best or (epoch + 1) % self.config.training.checkpoint_every == 0 or self.finished:
             self.save()
         self.observer.epoch_ended(row, warnings)
 
@@ -191,7 +200,7 @@ class Training:
         self.watch.check()
         checkpoint = self._checkpoint()
         check_finite(step, {**checkpoint.model, **checkpoint.optimizer})
-        self.keeper.write(step, checkpoint)
+        self.keeper.write(step, checkpoint, best=self.stopping.best_step if self.stopping else None)
         self._saved_step = step
 
     def load(self, saved: Checkpoint) -> None:
@@ -219,6 +228,8 @@ class Training:
                 f"the checkpoint does not fit the training its configuration describes: {error}"
             ) from error
         self.keeper.resume(state["metrics_bytes"])
+        if self.stopping is not None:
+            self.stopping.observe_all(self.keeper.rows, state["step"])
         self._saved_step = self.batches.step
 
     def _load_tensors(self, tensors: Mapping[str, Tensor], summed_steps: int) -> None:
@@ -255,6 +266,11 @@ class Training:
             "versions": dict(self.versions),
         }
         return Checkpoint(model, optimizer, state)
+
+
+def untrained_priors(model: Autoencoder) -> list[Prior]:
+    """The priors that a copy of the model shares with it."""
+    return [prior for prior in model.priors.values() if not _is_trained(prior)]
 
 
 def _is_trained(prior: Prior) -> bool:
