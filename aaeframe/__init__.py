@@ -16,17 +16,18 @@ from aaeframe.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from aaeframe import data, errors, supports
-    from aaeframe.api import train
+    from aaeframe.api import resume, train
     from aaeframe.hookspecs import Component, hookimpl
     from aaeframe.runs.run import Run, load
 
-__all__ = ["Component", "Run", "data", "errors", "hookimpl", "load", "supports", "train"]
+__all__ = ["Component", "Run", "data", "errors", "hookimpl", "load", "resume", "supports", "train"]
 
 _HOMES = {
     "Component": "aaeframe.hookspecs",
     "Run": "aaeframe.runs.run",
     "hookimpl": "aaeframe.hookspecs",
     "load": "aaeframe.runs.run",
+    "resume": "aaeframe.api",
     "train": "aaeframe.api",
 }
 _MODULES = ("data", "errors", "supports")

@@ -6,28 +6,31 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal
 
-import numpy as np
-import torch
 from rich.console import Console
 
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.compose import compose, without_none
+from aaeframe.configuration.reading import ReadOptions
 from aaeframe.configuration.unused import PYTHON
-from aaeframe.data import Dataset, from_arrays
-from aaeframe.errors import ConfigError, DataError
+from aaeframe.data import Dataset
+from aaeframe.data import load as load_data
+from aaeframe.data.read import name_of
+from aaeframe.errors import ConfigError
 from aaeframe.protocols import Prior
 from aaeframe.runs.progress import Bar
-from aaeframe.runs.run import Run
+from aaeframe.runs.run import Run, given, read_config
 from aaeframe.runs.start import NO_OBSERVERS, Observers, fit, start
+from aaeframe.runs.start import resume as resume_run
+from aaeframe.storage.run_folder import RunFolder
 
-Array: TypeAlias = "np.ndarray | torch.Tensor"
-Data: TypeAlias = "str | Path | Dataset | Array | tuple[Array, Array]"
+READING: Final = frozenset(ReadOptions.model_fields)
+"""The keyword arguments that say how data is read."""
 
 
 def train(
-    data: Data = "digits",
+    data: Any = "digits",
     *,
     prior: str | Prior | Mapping[str, str | Prior] | None = None,
     encoder: str | None = None,
@@ -42,15 +45,20 @@ def train(
     blocked: tuple[str, ...] = (),
     progress: bool | None = None,
     observers: Observers = NO_OBSERVERS,
-    **training: Any,
+    **settings: Any,
 ) -> Run:
     """Train an adversarial autoencoder and return the run.
 
-    `data` is a name, a path, an array (N, ...), a pair of array and labels (N,), or a Dataset. Components are
-    written as on the command line ("mixture(components=5)"). A prior may also be an object, such as any
-    torch.distributions.Distribution without batch_shape, or a mapping from block names to either. `labels` is the
-    number of labels to learn from, balanced by class, or "all". `training` holds keys of the configuration's
-    [training] table: epochs, batch_size, seed, schedule, device, precision, ...
+    `data` is a name, a path, or an object: an array (N, ...), a tensor, a list, a sparse matrix, a pair of one of
+    these and labels (N,), a data frame (pandas, polars, pyarrow, AnnData), a dictionary of arrays, a torch Dataset or
+    DataLoader, whose items are read once, or a Dataset of `aaeframe.data`. Components are written as on the command
+    line ("mixture(components=5)"). A prior may also be an object, such as any torch.distributions.Distribution without
+    batch_shape, or a mapping from block names to either. `labels` is the number of labels to learn from, balanced by
+    class, or "all".
+
+    `settings` are options for reading, such as label_key="species", ids, drop or channels
+    (`aaeframe.configuration.reading.ReadOptions`), and keys of the configuration's [training] table: epochs,
+    batch_size, seed, schedule, device, precision, ...
 
     The run is kept in the new folder `out`, by default runs/<time>-<prior>-<encoder>; with keep=False it is in memory
     alone, and nothing is written.
@@ -59,28 +67,49 @@ def train(
     warnings of the class `aaeframe.errors.TrainingWarning`.
 
     Arguments override `config` (a TOML file or a table), which overrides `preset`, which overrides defaults. The
-    caller's random state is left as it was. Raises AaeframeError for whatever is wrong with the arguments.
+    caller's random state is left as it was. While one thread trains, evaluates or samples, others that want to wait:
+    to train at the same time, use processes. Raises AaeframeError for whatever is wrong with the arguments.
     """
-    dataset, source = _data(data)
     table, priors = _prior(prior)
     arguments = {
-        "data": {"source": source, "labels": labels},
+        "data": {"source": _source(data), "labels": labels, **{k: v for k, v in settings.items() if k in READING}},
         "prior": table,
         "encoder": encoder,
         "network": network,
         "discriminator": discriminator,
         "recipe": recipe,
-        "training": training,
+        "training": {key: value for key, value in settings.items() if key not in READING},
     }
     whole = compose(preset, Path(config) if isinstance(config, str) else config, without_none(arguments))
     registry = Registry.load(blocked)
     if not keep and out is not None:
         raise ConfigError(f"out={str(out)!r} is not used with keep=False, which writes nothing; leave one of them out")
     folder = None if out is None else Path(out)
+    dataset = _as_dataset(data, whole.data.reading)
     with _shown(observers, progress) as it:
         if not keep:
             return fit(whole, registry, dataset=dataset, priors=priors, observers=it)
         return start(whole, registry, dataset=dataset, priors=priors, out=folder, observers=it)
+
+
+def resume(
+    path: str | Path,
+    *,
+    data: Any = None,
+    prior: Prior | Mapping[str, Prior] | None = None,
+    blocked: tuple[str, ...] = (),
+    progress: bool | None = None,
+    observers: Observers = NO_OBSERVERS,
+) -> Run:
+    """Resume a run from its newest intact checkpoint, and return it.
+
+    The result is bit for bit that of an uninterrupted run. Data and priors that were objects from Python are passed
+    again; the data is read with the options of the run. Raises AaeframeError, as `train` does.
+    """
+    _, priors = _prior(prior)
+    dataset = None if data is None else given(data, read_config(RunFolder(Path(path))))
+    with _shown(observers, progress) as it:
+        return resume_run(Path(path), Registry.load(blocked), dataset=dataset, priors=priors, observers=it)
 
 
 @contextmanager
@@ -124,37 +153,20 @@ class _Showing:
         self._warn(row, warnings)
 
 
-def _data(data: Data) -> tuple[Dataset | None, str]:
-    """The data set if it came from Python, and the configuration's name for it."""
+def _as_dataset(data: Any, reading: ReadOptions) -> Dataset | None:
+    """The data from Python as a data set; None for a name or a path. A Dataset has been read already."""
+    if not isinstance(data, Dataset):
+        return None if isinstance(data, str | Path) else load_data(data, reading)
+    if reading.given:
+        raise ConfigError(f"{', '.join(reading.given)} is not used for a Dataset, which is read already; leave it out")
+    return data
+
+
+def _source(data: Any) -> str:
+    """The configuration's name for the data."""
     if isinstance(data, str | Path):
-        return None, str(data)
-    if isinstance(data, Dataset):
-        return data, f"{PYTHON}{data.name}"
-    if isinstance(data, tuple) and len(data) != 2:
-        raise DataError(f"a tuple is a pair of rows and labels, found {len(data)} parts; pass (x, labels), or x alone")
-    x, labels = data if isinstance(data, tuple) else (data, None)
-    return from_arrays(_array(x), None if labels is None else _labels(labels)), f"{PYTHON}arrays"
-
-
-def _labels(values: Any) -> np.ndarray:
-    """The labels as a numpy array; texts in a list that also holds None or NaN stay apart from these."""
-    found = _array(values)
-    if found.dtype.kind == "U" and not isinstance(values, np.ndarray):  # numpy has written NaN as a text
-        return np.array(list(values), dtype=object)
-    return found
-
-
-def _array(values: Any) -> np.ndarray:
-    """The values as a numpy array; masks and memory-mapped files are left for `from_arrays` to check."""
-    if isinstance(values, np.ndarray):
-        return values
-    if isinstance(values, torch.Tensor):
-        values = values.detach().cpu()
-        return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
-    try:
-        return np.asarray(values)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"data of type {type(values).__name__} is not an array: {error}; pass rows (N, ...)") from error
+        return str(data)
+    return f"{PYTHON}{data.name if isinstance(data, Dataset) else name_of(data)}"
 
 
 def _prior(prior: str | Prior | Mapping[str, str | Prior] | None) -> tuple[Any, dict[str, Prior]]:

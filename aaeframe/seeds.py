@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import torch
 
+from aaeframe.torch_state import exclusive
+
 
 def derive(seed: int, *names: object) -> int:
     """A seed for the named stream: a pure function of its arguments, in [0, 2^63)."""
@@ -22,9 +24,12 @@ def generator(seed: int, *names: object) -> torch.Generator:
 
 @contextmanager
 def stream(seed: int, *names: object, device: torch.device | None = None) -> Iterator[None]:
-    """Run the named stream in torch's global generators inside the block, and restore their state afterwards."""
+    """Run the named stream in torch's global generators inside the block, and restore their state afterwards.
+
+    Another thread that asks for a stream waits until the block ends.
+    """
     devices = [device] if device is not None and device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with exclusive(), torch.random.fork_rng(devices=devices):
         # Not torch.manual_seed, which would also permanently seed devices that were not given.
         for it in (torch.default_generator, *(torch.cuda.default_generators[d.index] for d in devices)):
             it.manual_seed(derive(seed, *names))

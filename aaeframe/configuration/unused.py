@@ -72,11 +72,6 @@ def _labels(config: Config, recipe: RecipeClass) -> Iterator[str]:
         yield f"the recipe {config.recipe.component!r} {problem}"
     if config.training.labeled_batch_size is not None and not config.data.labels:
         yield "training.labeled_batch_size is not used without labels; give --labels N"
-    if config.data.source.startswith(PYTHON):
-        if config.data.label_key is not None:
-            yield f"data.label_key={config.data.label_key!r} is not used for data from Python; pass a pair (x, labels)"
-        if config.data.held_out is not None:
-            yield "data.held_out is not used for data from Python; pass a Dataset that is split as you want it"
 
 
 def _patience(config: Config, recipe: RecipeClass) -> Iterator[str]:

@@ -28,7 +28,7 @@ def aligned(raw: RawData, wanted: Sequence[str], categories: Sequence[str], wher
 
     DataError for columns that are missing or unknown. Data without names of columns stays as it is.
     """
-    if raw.columns is None:
+    if raw.columns is None or list(raw.columns) == list(wanted):
         return raw
     place = {name: index for index, name in enumerate(raw.columns)}
     absent = [name for name in wanted if name not in place]

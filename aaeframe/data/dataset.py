@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from aaeframe.data.sparse import SparseRows
 from aaeframe.protocols import DataSpec
 
 
@@ -49,8 +50,8 @@ class Split:
 
     @property
     def is_mapped(self) -> bool:
-        """Whether the rows are in a file and read from it when requested."""
-        return isinstance(self.data, np.memmap)
+        """Whether rows become dense in memory when requested: those of a mapped file, or of a sparse matrix."""
+        return isinstance(self.data, np.memmap | SparseRows)
 
     def rows(self, index: np.ndarray) -> np.ndarray:
         """Rows (len(index), *shape) at these positions in the split, contiguous and copied from the file."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from aaeframe.data.dataset import row_type
 from aaeframe.data.raw import Channels
+from aaeframe.data.sparse import SparseRows
 from aaeframe.errors import DataError
 
 CHANNELS: Final = (1, 3, 4)
@@ -116,5 +117,5 @@ def _no_rows(shape: tuple[int, ...], where: str) -> str:
 
 
 def settle(x: np.ndarray) -> np.ndarray:
-    """Rows in memory as contiguous uint8, float32 or float64. Mapped rows stay in their file."""
-    return x if isinstance(x, np.memmap) else np.ascontiguousarray(x, dtype=row_type(x.dtype))
+    """Rows in memory as contiguous uint8, float32 or float64. Mapped and sparse rows stay as they are."""
+    return x if isinstance(x, np.memmap | SparseRows) else np.ascontiguousarray(x, dtype=row_type(x.dtype))

@@ -16,7 +16,7 @@ from aaeframe.data.catalogue import LOADERS
 from aaeframe.data.columns import Known
 from aaeframe.data.dataset import AllRows, Dataset
 from aaeframe.data.raw import RawData
-from aaeframe.data.readers import idx, images, mat, npy, tables
+from aaeframe.data.readers import idx, images, mat, npy, objects, tables
 from aaeframe.errors import DataError
 
 TABLES: Final = (".npy", ".npz", *tables.SUFFIXES)
@@ -34,7 +34,7 @@ class Reader(NamedTuple):
     name: str
     uses: Set[str]
     """The options of `ReadOptions` that it uses."""
-    read: Callable[[Path, ReadOptions], RawData]
+    read: Callable[[Any, ReadOptions], RawData]
 
 
 CSV: Final = Reader("tables", tables.USES, tables.read)
@@ -45,15 +45,13 @@ IDX: Final = Reader("idx", idx.USES, idx.read)
 IMAGES: Final = Reader("images", images.USES, images.read)
 
 
-def load(
-    source: str | Path, options: ReadOptions | None = None, *, known: Known | None = None, **given: Any
-) -> Dataset:
-    """A data set by its name (`NAMES`) or from a path of your own.
+def load(source: Any, options: ReadOptions | None = None, *, known: Known | None = None, **given: Any) -> Dataset:
+    """A data set by its name (`NAMES`), from a path of your own, or from an object.
 
     Args:
         source: a name, or the path of a table (.csv, .tsv or .txt, packed or not), of a .npz, .npy, .mat, idx or image
             file, or of a folder of images. A name takes precedence over a file of the same name; load that file as
-            ./name.
+            ./name. Or an object: see `aaeframe.data.readers.objects.TAKEN`.
         options: how it is read.
         known: the columns of a training, to which those of a table are brought.
         given: the options one by one, in place of `options`: see `ReadOptions`.
@@ -70,12 +68,10 @@ def load(
     if _is_name(source, options):
         return LOADERS[str(source)]()
     with _readable(source):
-        return assemble(str(source), _read(source, options), options, known=known)
+        return assemble(name_of(source), _read(source, options), options, known=known)
 
 
-def load_rows(
-    source: str | Path, options: ReadOptions | None = None, *, known: Known | None = None, **given: Any
-) -> AllRows:
+def load_rows(source: Any, options: ReadOptions | None = None, *, known: Known | None = None, **given: Any) -> AllRows:
     """All rows of a source in their order, with the names of classes and columns.
 
     Accepts what `load` accepts, but does not split: one row is enough. Classes are numbered within this source: they
@@ -87,16 +83,20 @@ def load_rows(
         dataset = LOADERS[str(source)]()
         return AllRows(dataset.split("all"), dataset.class_names, dataset.columns, dataset.reading)
     with _readable(source):
-        return gather(str(source), _read(source, options), options, known)
+        return gather(name_of(source), _read(source, options), options, known)
 
 
-def usable(source: str | Path, options: ReadOptions) -> ReadOptions:
+def name_of(source: Any) -> str:
+    """What a source is called in messages: its path, or the type of an object."""
+    return str(source) if isinstance(source, str | Path) else objects.name_of(source)
+
+
+def usable(source: Any, options: ReadOptions) -> ReadOptions:
     """The options that the format of a source uses, without the ones for splits and scale."""
     if isinstance(source, str) and source in NAMES:
         return ReadOptions()
-    path = Path(source).expanduser()
-    _check_there(path, str(source))
-    uses = reader_of(path).uses
+    _, reader = _opened(source)
+    uses = reader.uses
     return ReadOptions(**{name: value for name, value in options.given.items() if name in uses})
 
 
@@ -142,34 +142,43 @@ def reader_of(path: Path) -> Reader:
 
 
 @contextmanager
-def _readable(source: str | Path) -> Iterator[None]:
+def _readable(source: Any) -> Iterator[None]:
     """Turn an error of the operating system into a DataError that names the source."""
     try:
         yield
     except (OSError, RuntimeError) as error:  # pathlib raises RuntimeError for a missing home folder
-        raise DataError(f"{source}: cannot be read: {error}.") from error
+        raise DataError(f"{name_of(source)}: cannot be read: {error}.") from error
     except MemoryError as error:
-        raise DataError(f"{source}: does not fit into memory. Save it as .npy, which is read row by row.") from error
+        raise DataError(
+            f"{name_of(source)}: does not fit into memory. Save it as .npy, which is read row by row."
+        ) from error
 
 
-def _is_name(source: str | Path, options: ReadOptions) -> bool:
+def _is_name(source: Any, options: ReadOptions) -> bool:
     named = isinstance(source, str) and source in NAMES
     if named and options.given:
         raise DataError(f"{source}: is read in its own way; leave {', '.join(options.given)} out.")
     return named
 
 
-def _read(source: str | Path, options: ReadOptions) -> RawData:
-    path = Path(source).expanduser()
-    _check_there(path, str(source))
-    reader = reader_of(path)
+def _read(source: Any, options: ReadOptions) -> RawData:
+    given, reader = _opened(source)
     unused = [name for name in options.given if name not in reader.uses | ALWAYS]
     if unused:
         raise DataError(
-            f"{path}: {', '.join(unused)} is not used for {reader.name}; leave it out. Options there are "
+            f"{name_of(source)}: {', '.join(unused)} is not used for {reader.name}; leave it out. Options there are "
             f"{', '.join(sorted(reader.uses | ALWAYS))}."
         )
-    return reader.read(path, options)
+    return reader.read(given, options)
+
+
+def _opened(source: Any) -> tuple[Any, Reader]:
+    """The path, or the object, and its reader."""
+    if not isinstance(source, str | Path):
+        return source, Reader(*objects.kind_of(source))
+    path = Path(source).expanduser()
+    _check_there(path, str(source))
+    return path, reader_of(path)
 
 
 def _check_there(path: Path, asked: str) -> None:

@@ -28,7 +28,7 @@ def pixels(shape: Sequence[int], white: float, black: float = 0.0) -> DataSpec:
     It is float64 if the values are far from zero for their width: float32 would lose differences.
     """
     precision = torch.float64 if max(abs(black), abs(white)) > FAR * (white - black) else torch.float32
-    low, width = torch.tensor(black, dtype=precision), torch.tensor(white - black, dtype=precision)
+    low, width = (torch.tensor(it, dtype=precision, device="cpu") for it in (black, white - black))
     return DataSpec(torch.Size(shape), constraints.unit_interval, low, width)
 
 
@@ -49,7 +49,7 @@ def fit(train: Split, stored: np.dtype, asked: Scale | None, where: str) -> tupl
     if asked == "standardize" or (asked is None and len(train.shape) == 1):
         return standardized(train), "standardized by the training rows, " + ("a table" if asked is None else "as asked")
     if asked == "none":
-        zero, one = torch.zeros((), dtype=_precision(train)), torch.ones((), dtype=_precision(train))
+        zero, one = (torch.tensor(it, dtype=_precision(train), device="cpu") for it in (0.0, 1.0))
         return DataSpec(torch.Size(train.shape), constraints.real, zero, one), "left as it is, as asked"
     if asked == "pixels" and stored == np.uint8:
         return pixels(train.shape, 255.0), "pixels within 0..255, as asked"

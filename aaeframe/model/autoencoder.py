@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -16,6 +15,7 @@ from aaeframe.errors import DataError
 from aaeframe.model.representation import Representation, WithLabel
 from aaeframe.protocols import Code, DataSpec, Encoder, LabeledSample, Prior, SupportsLabels
 from aaeframe.seeds import stream
+from aaeframe.torch_state import exclusive
 
 Rows: TypeAlias = "Tensor | np.ndarray | Split"
 """Rows of data in the user's units, (N, *shape). A split is read in chunks."""
@@ -103,7 +103,8 @@ class Autoencoder(nn.Module):
                 found = self.encoder(self.scale(rows), self._noise(len(rows), draws, generator))
                 for name in self.priors:
                     if name not in codes:
-                        codes[name] = torch.empty(max(draws, 1), len(x), *found[name].shape[1:], device=self.device)
+                        shape = (max(draws, 1), len(x), *found[name].shape[1:])
+                        codes[name] = torch.empty(shape, dtype=torch.float32, device=self.device)
                     # Copied into one tensor: small tensors kept between large temporary ones would fragment
                     # memory, which would then grow as if all rows were in it.
                     codes[name][drawn, start : start + len(rows)] = found[name]
@@ -169,8 +170,8 @@ class Autoencoder(nn.Module):
         assert classes is not None
         if label is not None:
             return code, torch.full((count,), label, device=self.device)
-        with nullcontext() if seed is None else stream(seed, "sample labels"):
-            return code, torch.randint(classes, (count,)).to(self.device)
+        with exclusive() if seed is None else stream(seed, "sample labels"):
+            return code, torch.randint(classes, (count,), device="cpu").to(self.device)
 
     @property
     def num_classes(self) -> int | None:
@@ -181,7 +182,7 @@ class Autoencoder(nn.Module):
 
     def sample_prior(self, count: int, *, seed: int | None = None) -> dict[str, Tensor]:
         """Samples of the prior itself, each block (count, *event_shape), on the model's device."""
-        with nullcontext() if seed is None else stream(seed, "samples", device=self.device):
+        with exclusive() if seed is None else stream(seed, "samples", device=self.device):
             return {name: sample(prior, count, self.device) for name, prior in self.priors.items()}
 
     def _checked(self, labels: Tensor, code: Code) -> Tensor:
@@ -203,8 +204,8 @@ class Autoencoder(nn.Module):
             return None
         shape = (count, *self.noise_shape)
         if draws == 0:
-            return torch.zeros(shape, device=self.device)
-        return torch.randn(shape, generator=generator).to(self.device)
+            return torch.zeros(shape, dtype=torch.float32, device=self.device)
+        return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu").to(self.device)
 
     def _batches(self, x: Rows, batch_size: int) -> Iterator[Tensor]:
         if isinstance(x, np.ma.MaskedArray):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +12,7 @@ from aaeframe.configuration.reading import ReadOptions
 from aaeframe.configuration.schema import Config
 from aaeframe.data import AllRows, Dataset, Split
 from aaeframe.data.columns import Known
-from aaeframe.data.read import usable
+from aaeframe.data.read import name_of, usable
 from aaeframe.errors import DataError, MissingName
 
 OPTIONAL = ("label_key", "ids", "drop")
@@ -23,7 +22,7 @@ Loaded = TypeVar("Loaded", AllRows, Dataset)
 
 def load_new(
     load: Callable[..., Loaded],
-    source: str | Path,
+    source: Any,
     config: Config,
     known: Mapping[str, Any],
     means: np.ndarray,
@@ -35,7 +34,7 @@ def load_new(
 
     Args:
         load: `aaeframe.data.load` for its splits, or `load_rows` for all rows.
-        source: a name or a path.
+        source: a name, a path or an object.
         config: the configuration of the run.
         known: the identity of its training data.
         means: the mean of each column in training, for missing values.
@@ -51,7 +50,8 @@ def load_new(
     shape = (found.rows if isinstance(found, AllRows) else found.train).shape
     if list(shape) != list(known["shape"]):
         raise DataError(
-            f"{source}: rows of shape {tuple(known['shape'])} are expected, as the run was trained on, found {shape}"
+            f"{name_of(source)}: rows of shape {tuple(known['shape'])} are expected, as the run was trained on, "
+            f"found {shape}"
         )
     return found
 
@@ -71,7 +71,7 @@ def with_classes(rows: Split, names: Sequence[str] | None, class_names: Sequence
 
 
 def _load(
-    load: Callable[..., Loaded], source: str | Path, options: ReadOptions, known: Known, optional: Sequence[str]
+    load: Callable[..., Loaded], source: Any, options: ReadOptions, known: Known, optional: Sequence[str]
 ) -> Loaded:
     """Load with the options of the training, without those that name what this source lacks."""
     absent: list[str] = []

@@ -28,6 +28,7 @@ from aaeframe.configuration.unused import PYTHON
 from aaeframe.data import AllRows, Dataset, Split
 from aaeframe.data.identity import changes as changes_of_data
 from aaeframe.data.identity import digest, identity
+from aaeframe.data.read import name_of
 from aaeframe.errors import DataError, ReadOnly, RunError, TrainingWarning
 from aaeframe.evaluation.evaluate import evaluate, misses
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
@@ -40,6 +41,7 @@ from aaeframe.storage.checkpoint import Checkpoint, newest_or_raise
 from aaeframe.storage.checkpoint_state import check_state
 from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.storage.run_folder import RunFolder
+from aaeframe.torch_state import default_state
 from aaeframe.training.device import pick
 from aaeframe.training.early_stopping import EarlyStopping
 from aaeframe.training.keeping import InFolder, Keeper
@@ -77,6 +79,8 @@ class Run:
     keeper: Keeper = field(repr=False)
     stopping: EarlyStopping | None = field(default=None, repr=False)
     """Early stopping as the training left it; None without `training.patience`."""
+    given: Dataset | None = field(default=None, repr=False)
+    """The data of the training, if it was passed in from Python."""
 
     @property
     def stopped_early(self) -> bool:
@@ -118,17 +122,37 @@ class Run:
         """The metrics of the training, one row an epoch."""
         return self.keeper.rows
 
-    def encode(self, x: Rows, *, draws: int = 0, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """The codes of x (N, *shape), in the user's units: see `Autoencoder.encode`."""
-        return self.model.encode(x, draws=draws, generator=generator)
+    def encode(self, x: Any, *, draws: int = 0, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """The codes of x, in the user's units: see `Autoencoder.encode`.
+
+        x is whatever `aaeframe.train` takes, read with the options of the training: a data frame is brought to its
+        columns. Arrays and tensors (N, *shape) in the form of the model are taken as they are.
+        """
+        return self.model.encode(self._rows(x)[0], draws=draws, generator=generator)
 
     def decode(self, code: Code, labels: Tensor | None = None) -> Tensor:
         """Decode codes: see `Autoencoder.decode`."""
         return self.model.decode(code, labels)
 
-    def reconstruct(self, x: Rows, labels: Tensor | None = None) -> Tensor:
-        """The result of decode(encode(x), labels): see `Autoencoder.reconstruct`."""
-        return self.model.reconstruct(x, labels)
+    def reconstruct(self, x: Any, labels: Tensor | None = None) -> Tensor:
+        """The result of decode(encode(x), labels): see `Autoencoder.reconstruct`. x is as for `encode`.
+
+        A decoder that takes labels is given those of x, unless `labels` are given.
+        """
+        rows, found = self._rows(x)
+        if labels is None and found is not None and self.model.representation.takes_labels:
+            labels = torch.from_numpy(found)
+        return self.model.reconstruct(rows, labels)
+
+    def _rows(self, x: Any) -> tuple[Rows, np.ndarray | None]:
+        """Rows in the form of the model, and their labels, if there are any, as classes of the run."""
+        shape = tuple(self.model.data_shape)
+        plain = isinstance(x, np.ndarray) or (isinstance(x, Tensor) and x.layout == torch.strided)
+        if isinstance(x, Split) or (plain and tuple(x.shape[1:]) == shape):
+            return x, None
+        found = self.new_rows(x)
+        rows = with_classes(found.rows, found.class_names, self.class_names, name_of(x))
+        return rows, rows.labels
 
     def sample(self, count: int, *, seed: int | None = None, label: int | None = None) -> Tensor:
         """Decoded samples of the prior, of one class if it is given: see `Autoencoder.sample`."""
@@ -155,12 +179,13 @@ class Run:
         return names.index(name)
 
     def dataset(self, *, data_changed: bool = False) -> Dataset:
-        """The data of the training, loaded from its source.
+        """The data of the training: what was passed in from Python, or loaded from its source.
 
-        DataError if it came from Python. DataError, which says what is different, if it is no longer the data of the
-        training: another order or number of rows would make training rows test rows. `data_changed` allows it.
+        DataError if it came from Python and is not at hand: see `data` of `load`. DataError, which says what is
+        different, if it is no longer the data of the training: another order or number of rows would make training rows
+        test rows. `data_changed` allows it.
         """
-        dataset = load_data(self.config)
+        dataset = self.given or load_data(self.config)
         found = changes_of_data(self.data, identity(dataset))
         if found and not data_changed:
             raise DataError(
@@ -170,21 +195,21 @@ class Run:
             )
         return dataset
 
-    def new_rows(self, source: str | Path, *, label_key: str | None = None, ids: str | None = None) -> AllRows:
+    def new_rows(self, source: Any, *, label_key: str | None = None, ids: str | None = None) -> AllRows:
         """All rows of a source that the run has not seen, read as its training data was: see `load_new`."""
         found = load_new(datasets.load_rows, source, self.config, self.data, self._means, label_key=label_key, ids=ids)
-        self._check_range(found.rows, str(source))
+        self._check_range(found.rows, name_of(source))
         return found
 
-    def new_data(self, source: str | Path, *, label_key: str | None = None, ids: str | None = None) -> Dataset:
+    def new_data(self, source: Any, *, label_key: str | None = None, ids: str | None = None) -> Dataset:
         """A source that the run has not seen with its own splits, read as the training data was: see `load_new`."""
         return load_new(datasets.load, source, self.config, self.data, self._means, label_key=label_key, ids=ids)
 
-    def unseen(self, source: str | Path, *, label_key: str | None = None, data_changed: bool = False) -> Dataset:
+    def unseen(self, source: Any, *, label_key: str | None = None, data_changed: bool = False) -> Dataset:
         """The data of the training, with all rows of another source, never seen, as its test rows."""
         known, found = self.dataset(data_changed=data_changed), self.new_rows(source, label_key=label_key)
-        rows = with_classes(found.rows, found.class_names, known.class_names, str(source))
-        return replace(known, name=str(source), test=rows, reading=found.reading)
+        rows = with_classes(found.rows, found.class_names, known.class_names, name_of(source))
+        return replace(known, name=name_of(source), test=rows, reading=found.reading)
 
     @property
     def _means(self) -> np.ndarray:
@@ -217,19 +242,25 @@ class Run:
             dataset, train=train, validation=validation, test=test, num_classes=len(names), class_names=names
         )
 
+    @default_state()
     def evaluate(
         self,
-        dataset: Dataset | None = None,
+        data: Any = None,
         *,
         split: str = "test",
         warn: Callable[[str], None] = warn_of_training,
     ) -> dict[str, Any]:
         """Match, reconstruction and classes on a split: see `aaeframe.evaluation.evaluate`.
 
+        `data` is a Dataset, by default that of the training. Other data, as for `encode`, is new: all of its rows are
+        measured.
+
         Adds the step and `raw_weights`. `warn` is called with a sentence for each block that misses its prior; by
         default it is a Python warning.
         """
-        data, labels = self._own_classes(dataset or self.dataset()), self.config.data.labels
+        if data is not None and not isinstance(data, Dataset):
+            data, split = self.unseen(data), "test"
+        data, labels = self._own_classes(data or self.dataset()), self.config.data.labels
         rows = self._rows_of(data, split)
         self._log_access(rows, "evaluate", warn)
         report = evaluate(
@@ -244,6 +275,7 @@ class Run:
             warn(sentence)
         return {**report, "split": rows, "step": self.step, "raw_weights": self.raw_weights}
 
+    @default_state()
     def likelihood(
         self,
         dataset: Dataset | None = None,
@@ -323,6 +355,7 @@ class Run:
         pixels = rows.dtype == torch.uint8 and bool((data.spec.std == 255).all() & (data.spec.mean == 0).all())
         return rows if pixels else self.model.scale(rows)
 
+    @default_state()
     def plot_figures(
         self,
         dataset: Dataset | None = None,
@@ -353,10 +386,12 @@ class Run:
         )
 
 
+@default_state()
 def load(
     path: Path | str,
     registry: Registry | None = None,
     *,
+    data: Any = None,
     device: str = "auto",
     raw_weights: bool = False,
     best: bool = False,
@@ -368,6 +403,7 @@ def load(
     Args:
         path: the run's folder.
         registry: the installed components; loaded if not given.
+        data: the data of the training, if it was passed in from Python, for `evaluate` and figures.
         device: see `aaeframe.training.device.pick`.
         raw_weights: use the trained weights even if the run has their moving average.
         best: use the weights of the best epoch, see `Run.best`; the run must have `training.patience`.
@@ -410,6 +446,7 @@ def load(
         data=known,
         keeper=keeper,
         stopping=stopping,
+        given=given(data, config),
     )
     return run.best() if best else run
 
@@ -420,13 +457,18 @@ def read_config(folder: RunFolder) -> Config:
     return configuration.parse(configuration.read(folder.config))
 
 
+def given(data: Any, config: Config) -> Dataset | None:
+    """Data from Python as a data set, read with the options of a run; None if there is none."""
+    return data if data is None or isinstance(data, Dataset) else datasets.load(data, config.data.reading)
+
+
 def load_data(config: Config) -> Dataset:
     """The data that a configuration names; DataError if it was passed in from Python."""
     source = config.data.source
     if source.startswith(PYTHON):
         raise DataError(
-            "this run was trained on arrays passed in from Python, which no file holds: pass the same data again, as "
-            "in run.evaluate(aaeframe.data.from_arrays(x, labels))"
+            "this run was trained on data passed in from Python, which no file holds: pass the same data again, as "
+            "in aaeframe.load(path, data=x)"
         )
     return datasets.load(source, config.data.reading)
 

@@ -23,6 +23,7 @@ from aaeframe.storage.checkpoint_state import check_state
 from aaeframe.storage.locks import training_lock
 from aaeframe.storage.metrics_file import MetricsFile, MetricsRow
 from aaeframe.storage.run_folder import RunFolder, create
+from aaeframe.torch_state import default_state
 from aaeframe.training.device import differences
 from aaeframe.training.keeping import InFolder
 from aaeframe.training.loop import Observer, Silent, Training
@@ -72,6 +73,7 @@ NO_OBSERVERS = Observers(Warns(), lambda: False, lambda config, folder, steps: N
 """The default: shows nothing and never stops; warnings are Python warnings."""
 
 
+@default_state()
 def fit(
     config: Config,
     registry: Registry,
@@ -87,9 +89,10 @@ def fit(
     resolved = resolve(config, registry)
     training = prepare(resolved, _loaded(dataset, resolved.config, observers), priors or {})
     with stream(resolved.config.training.seed, "training", device=training.device):
-        return _train(training, None, observers)
+        return _train(training, None, observers, dataset)
 
 
+@default_state()
 def start(
     config: Config,
     registry: Registry,
@@ -111,9 +114,10 @@ def start(
     with stream(config.training.seed, "training", device=training.device):
         made = create(folder, config.to_toml(), lambda aside: replace(training, keeper=InFolder(aside)).save())
         with training_lock(made.path, observers.warn):
-            return _train(replace(training, keeper=InFolder(made)), made, observers)
+            return _train(replace(training, keeper=InFolder(made)), made, observers, dataset)
 
 
+@default_state()
 def resume(
     path: Path,
     registry: Registry,
@@ -160,7 +164,7 @@ def resume(
                 if training.stopped_early:
                     done = f"the training stopped early already: {training.stopping}"
                 observers.warn(f"{done}; nothing was trained")
-            return _train(training, folder, observers)
+            return _train(training, folder, observers, dataset)
 
 
 def _loaded(dataset: Dataset | None, config: Config, observers: Observers) -> Dataset:
@@ -169,7 +173,7 @@ def _loaded(dataset: Dataset | None, config: Config, observers: Observers) -> Da
     return data
 
 
-def _train(training: Training, folder: RunFolder | None, observers: Observers) -> Run:
+def _train(training: Training, folder: RunFolder | None, observers: Observers, given: Dataset | None) -> Run:
     config = training.config
     training.observer, training.stop_asked = observers.observer, observers.stop_asked
     observers.started(config, folder, config.training.epochs * training.batches.steps_per_epoch)
@@ -191,6 +195,7 @@ def _train(training: Training, folder: RunFolder | None, observers: Observers) -
         data=training.data,
         keeper=training.keeper,
         stopping=training.stopping,
+        given=given,
     )
 
 

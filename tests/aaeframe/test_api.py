@@ -10,7 +10,7 @@ from torch import distributions as D
 from torch.distributions import constraints
 
 import aaeframe
-from aaeframe.data import from_arrays
+from aaeframe.data import Dataset, from_arrays
 from aaeframe.errors import AaeframeError, CheckpointError, ConfigError, DataError, OptionError
 
 SMALL = {"network": "mlp(hidden=[8])", "discriminator": "mlp(hidden=[8])", "epochs": 1, "batch_size": 20}
@@ -120,10 +120,34 @@ def test_a_prior_that_cannot_be(train, tmp_path, prior, message):
 )
 def test_data_from_python(train, data):
     run = train(data)
-    assert run.config.data.source in ("python:arrays", "python:mine")
+    assert run.config.data.source.startswith("python:")
     assert run.reconstruct(ROWS).shape == (60, 3)
+    assert run.evaluate()["rows"] == 6
+    assert run.evaluate(data)["rows"] == (6 if isinstance(data, Dataset) else 60)
+    loaded = aaeframe.load(run.folder.path)
     with pytest.raises(DataError, match="passed in from Python"):
-        run.dataset()
+        loaded.evaluate()
+    assert aaeframe.load(run.folder.path, data=data).evaluate() == run.evaluate()
+
+
+def test_data_from_python_that_has_changed(train):
+    path = train(ROWS).folder.path
+    with pytest.raises(DataError, match=r"numpy.ndarray is not the data of the training any more"):
+        aaeframe.load(path, data=ROWS[::-1]).evaluate()
+
+
+def test_resume_with_data_from_python(train, tmp_path):
+    run = train(ROWS, epochs=2)
+    again = aaeframe.resume(run.folder.path, data=ROWS)
+    assert again.finished
+    assert torch.equal(again.encode(ROWS)["gaussian"], run.encode(ROWS)["gaussian"])
+
+
+def test_options_for_reading(train):
+    run = train({"a": ROWS[:, 0], "b": ROWS[:, 1], "kind": ["x", "y"] * 30}, label_key="kind")
+    assert run.class_names == ("x", "y")
+    with pytest.raises(ConfigError, match="label_key is not used for a Dataset"):
+        train(from_arrays(ROWS), label_key="kind")
 
 
 def test_data_from_a_path(train, tmp_path):
@@ -135,16 +159,14 @@ def test_data_from_a_path(train, tmp_path):
 
 def test_a_mapped_file_stays_in_its_file(train, tmp_path, monkeypatch):
     np.save(tmp_path / "rows.npy", ROWS)
-    kept = []
-    monkeypatch.setattr("aaeframe.api.from_arrays", lambda x, y: kept.append(x) or from_arrays(x, y))
-    train(np.load(tmp_path / "rows.npy", mmap_mode="r"))
-    assert isinstance(kept[0], np.memmap)
+    kept = train(np.load(tmp_path / "rows.npy", mmap_mode="r")).dataset().train
+    assert isinstance(kept.data, np.memmap)
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ([[1.0, 2.0], [3.0]], "data of type list is not an array"),
+        ([[1.0, 2.0], [3.0]], "list: is not an array"),
         (np.ma.masked_array(ROWS, ROWS > 0), "masked"),
         (ROWS[:5], "5 rows are too few"),
         (np.where(ROWS > 5, np.nan, ROWS), "values are not finite in float32; the first is nan in row"),
@@ -179,8 +201,9 @@ def test_images_come_back_as_images_in_their_own_range(train):
     assert x_hat.shape == (60, 1, 8, 9)
     assert x_hat.min() >= 0.0
     assert 50 < x_hat.mean() < 200
-    with pytest.raises(DataError, match=re.escape("rows of shape (1, 8, 9) are expected, found an array of shape")):
-        run.encode(IMAGES)
+    assert torch.equal(run.reconstruct(IMAGES), x_hat)
+    with pytest.raises(DataError, match=re.escape("rows of shape (1, 8, 9) are expected")):
+        run.encode(IMAGES[:, :, 1:])
 
 
 def test_draws(train):

@@ -256,27 +256,29 @@ class Columns:
         also = f" Columns of texts, too: {shown(others)}." if others else ""
         return DataError(
             f"{self.where}: line {line}, column {name!r} holds {cell[:40]!r}, which is not a number. "
-            f"{self._advice(name, cell)}{also}"
+            f"{advice(name, cell)}{also}"
         )
 
-    def _advice(self, name: str, cell: str) -> str:
-        leave = f"leave it out by data.drop={_list([name])}"
-        if DATE.fullmatch(cell):
-            return (
-                "Dates and times are not read: write the days or seconds since a beginning, or the parts that matter "
-                f"(month, hour) as numbers; or {leave}, or keep it by data.ids={name}."
-            )
-        if cell.endswith("%"):
-            return f"A percentage can be {cell[:-1][:40]} or a hundredth of it: write it without the sign, or {leave}."
-        if cell in BOOLEANS:
-            return f"True and False are numbers where a column holds nothing else. Write 1 and 0, or {leave}."
-        if any(Marks(mark, grouped=True).number(cell) is not None for mark in (".", ",")):
-            return 'Say which mark is the decimal one: data.decimal="." or data.decimal=",".'
+
+def advice(name: str, cell: str) -> str:
+    """The way out for a column that holds this text."""
+    leave = f"leave it out by data.drop={_list([name])}"
+    if DATE.fullmatch(cell):
         return (
-            f"A column of texts is named by data.label_key={name} if it holds the labels, "
-            f"data.categories={_list([name])} for a column of 0 and 1 per value, data.ids={name} if it names the rows, "
-            f"data.drop={_list([name])} to leave it out."
+            "Dates and times are not read: write the days or seconds since a beginning, or the parts that matter "
+            f"(month, hour) as numbers; or {leave}, or keep it by data.ids={name}."
         )
+    if cell.endswith("%"):
+        return f"A percentage can be {cell[:-1][:40]} or a hundredth of it: write it without the sign, or {leave}."
+    if cell in BOOLEANS:
+        return f"True and False are numbers where a column holds nothing else. Write 1 and 0, or {leave}."
+    if any(Marks(mark, grouped=True).number(cell) is not None for mark in (".", ",")):
+        return 'Say which mark is the decimal one: data.decimal="." or data.decimal=",".'
+    return (
+        f"A column of texts is named by data.label_key={name} if it holds the labels, "
+        f"data.categories={_list([name])} for a column of 0 and 1 per value, data.ids={name} if it names the rows, "
+        f"data.drop={_list([name])} to leave it out."
+    )
 
 
 def _list(names: Sequence[str]) -> str:

@@ -220,7 +220,7 @@ class _Table:
     def _columns(self, header: _Header, below: Sequence[list[str]], separator: str) -> Columns:
         _check_lengths(header.names, self.where)
         if self.find_labels:
-            _check_names(header.names, self.where)
+            check_names(header.names, self.where)
         roles = find_roles(header.names, self.options, self.where, LABELS if self.find_labels else ())
         marks = Marks(self.options.decimal, grouped=True) if self.options.decimal else None
         if marks is None:
@@ -286,7 +286,8 @@ def _check_lengths(names: Sequence[str], where: str) -> None:
             )
 
 
-def _check_names(names: Sequence[str], where: str) -> None:
+def check_names(names: Sequence[str], where: str) -> None:
+    """DataError if two columns have one name."""
     if len(set(names)) < len(names):
         twice = Counter(names).most_common(1)[0][0]
         places = [str(i + 1) for i, name in enumerate(names) if name == twice]

@@ -1,0 +1,234 @@
+"""Objects from Python: arrays, tensors, lists, sparse matrices, data frames, mappings and torch data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Set
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torch.utils.data import Dataset as TorchDataset
+
+from aaeframe.configuration.reading import ReadOptions
+from aaeframe.data.raw import RawData, RawPart
+from aaeframe.data.readers import frames, keys
+from aaeframe.data.sparse import SparseRows
+from aaeframe.errors import DataError
+
+CHUNK: Final = 1000
+"""The number of items that are asked for at once, where lists are taken."""
+
+ARRAYS: Final = frozenset({"channels"})
+NAMED: Final = frozenset({"channels", "label_key", "ids", "drop"})
+TAKEN: Final = (
+    "an array, a tensor, a sparse matrix, a list of rows, a pair of one of these and labels, a data frame of pandas or "
+    "polars, a pyarrow.Table, an AnnData, a dictionary of arrays, a torch Dataset with a length, or a path"
+)
+
+
+def kind_of(values: Any) -> tuple[str, Set[str], Callable[[Any, ReadOptions], RawData]]:
+    """The name of the kind of an object, the options that it uses, and the function that reads it.
+
+    DataError, with the way out, for an object that is not taken.
+    """
+    name = name_of(values)
+    if frames.is_frame(values):
+        return name, frames.USES, frames.read
+    if isinstance(values, Mapping):
+        return name, NAMED | frames.USES, _mapping
+    if isinstance(values, DataLoader):
+        return name, NAMED | frames.USES, _loader
+    if isinstance(values, IterableDataset) or (isinstance(values, Iterator) and not isinstance(values, TorchDataset)):
+        raise DataError(
+            f"{name}: has no length and no rows by number. Collect it first, as in np.stack(list(...)); give {TAKEN}."
+        )
+    if isinstance(values, TorchDataset) or _has_columns(values):
+        return name, NAMED | frames.USES, _items
+    if isinstance(values, str | bytes | type) or not (hasattr(values, "__array__") or hasattr(values, "__getitem__")):
+        raise DataError(f"{name}: cannot be data. Give {TAKEN}.")
+    if isinstance(values, tuple | list | torch.Tensor) or hasattr(values, "__array__") or _is_sparse(values):
+        return name, ARRAYS, _pair
+    return name, NAMED | frames.USES, _items
+
+
+def name_of(values: Any) -> str:
+    """What an object is called in messages: its type, as in "pandas.DataFrame"."""
+    kind = values if isinstance(values, type) else type(values)
+    module = kind.__module__.partition(".")[0]
+    return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
+
+
+def as_array(values: Any, where: str) -> np.ndarray | SparseRows:
+    """An array of any layout, a tensor, a list or a sparse matrix as rows. DataError if it is none of these."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise DataError(f"{where}: masked arrays would lose their masks. Give rows without masked values.")
+    if isinstance(values, np.ndarray):
+        return values
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        if values.layout != torch.strided:
+            return _sparse_tensor(values, where)
+        return np.asarray((values.float() if values.dtype == torch.bfloat16 else values).resolve_conj().numpy())
+    if _is_sparse(values):
+        if len(values.shape) != 2:
+            raise DataError(f"{where}: a sparse matrix is (N, D), found the shape {values.shape}.")
+        return SparseRows(values)
+    if isinstance(values, list | tuple):
+        values = [it.detach().cpu().numpy() if isinstance(it, torch.Tensor) else _pixels(it) for it in values]
+    try:
+        found = np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{where}: is not an array: {error}. All rows need one shape.") from error
+    if found.dtype.kind == "O" and found.size and all(isinstance(it, Mapping) for it in found.flat):
+        raise DataError(f"{where}: holds dictionaries. Give pandas.DataFrame(rows), or {{name: values}}.")
+    return found
+
+
+def as_labels(values: Any, where: str) -> np.ndarray:
+    """Labels (N,) as numpy has them; texts in a list that also holds None or NaN stay apart from these."""
+    found = as_array(values, where)
+    if isinstance(found, SparseRows):
+        raise DataError(f"{where}: the labels are a sparse matrix; give a class for each row, (N,).")
+    if found.dtype.kind == "U" and isinstance(values, list | tuple):  # numpy has written NaN as a text
+        return np.array(list(values), dtype=object)
+    return found
+
+
+def _pair(values: Any, options: ReadOptions) -> RawData:
+    where = name_of(values)
+    if not isinstance(values, tuple):
+        return RawData([_part(values, None, where)])
+    if len(values) != 2:
+        raise DataError(
+            f"a tuple is a pair of rows and labels, found {len(values)} parts; pass (x, labels), or x alone"
+        )
+    x, labels = values
+    if frames.is_frame(x):
+        raw = frames.read(x, options.model_copy(update={"label_key": ""}))
+        part = raw.parts[0]
+        return RawData([RawPart(part.x, as_labels(labels, where), part.ids)], columns=raw.columns)
+    return RawData([_part(x, labels, where)])
+
+
+def _part(x: Any, labels: Any, where: str) -> RawPart:
+    rows: Any = as_array(x, where)
+    return RawPart(rows, None if labels is None else as_labels(labels, where))
+
+
+def _mapping(values: Mapping[Any, Any], options: ReadOptions, class_names: tuple[str, ...] | None = None) -> RawData:
+    """A dictionary of arrays: a table if each is one value a row, or named arrays as those of a .npz file."""
+    where = name_of(values)
+    held = {str(name): as_labels(it, f"{where}[{name!r}]") for name, it in values.items()}
+    if held and all(it.ndim == 1 for it in held.values()):
+        return frames.from_columns(held, options, where)
+    if unused := options.given.keys() & (frames.USES - NAMED):
+        raise DataError(f"{where}: {', '.join(sorted(unused))} is used for tables alone; leave it out.")
+    shapes = {name: keys.Held(it.shape, texts=it.dtype.kind in "UO") for name, it in held.items()}
+    choices = keys.pick(shapes, options, where)
+    parts = [
+        RawPart(
+            held[it.data],
+            None if it.labels is None else held[it.labels],
+            None if it.ids is None else keys.as_ids(held[it.ids], where),
+        )
+        for it in choices
+    ]
+    over = keys.passed_over(shapes, choices)
+    return RawData(parts, class_names=class_names, labels_from=keys.labels_from(choices), passed_over=over)
+
+
+def _loader(loader: DataLoader[Any], options: ReadOptions) -> RawData:
+    """The data set of a DataLoader, whose order and batches are not those of the training."""
+    _, _, read = kind_of(loader.dataset)
+    raw = read(loader.dataset, options)
+    said = "order and batches of the DataLoader: its data set is read"
+    return RawData(
+        raw.parts, raw.cuts, raw.class_names, raw.columns, raw.channels, raw.labels_from, (*raw.passed_over, said)
+    )
+
+
+def _items(values: Any, options: ReadOptions) -> RawData:
+    """A data set that gives rows by their number, or by lists of numbers. Each row is read once, into memory."""
+    where = name_of(values)
+    if isinstance(values, TensorDataset):
+        return _columns(list(values.tensors), options, where, None)
+    try:
+        count = len(values)
+    except TypeError as error:
+        raise DataError(f"{where}: has no length: {error}. Give {TAKEN}.") from error
+    if count == 0:
+        raise DataError(f"{where}: holds no rows.")
+    names = _class_names(values)
+    if _has_columns(values):
+        return _mapping(_by_lists(values, count), options, names)
+    try:
+        first = values[0]
+    except Exception:  # an object of somebody else's: it may take lists alone
+        found = _by_lists(values, count)
+        return _mapping(found, options, names) if isinstance(found, Mapping) else RawData([_part(found, None, where)])
+    items = [first, *(values[i] for i in range(1, count))]
+    if isinstance(first, Mapping):
+        return _mapping({name: [it[name] for it in items] for name in first}, options, names)
+    if isinstance(first, tuple | list) and not all(isinstance(it, float | int) for it in first):
+        return _columns([list(it) for it in zip(*items, strict=True)], options, where, names)
+    return RawData([_part(items, None, where)])
+
+
+def _columns(found: list[Any], options: ReadOptions, where: str, names: tuple[str, ...] | None) -> RawData:
+    """Rows alone, or rows and labels."""
+    if len(found) > 2:
+        raise DataError(
+            f"{where}: each item has {len(found)} parts. Items are rows, or pairs of row and label; give a data set of "
+            "these, or dictionaries with names."
+        )
+    if unused := options.given.keys() & ((NAMED | frames.USES) - ARRAYS):
+        raise DataError(f"{where}: {', '.join(sorted(unused))} needs items with names; leave it out.")
+    part = _part(found[0], found[1] if len(found) == 2 else None, where)
+    return RawData([part], class_names=names, labels_from="the second part of each item" if len(found) == 2 else None)
+
+
+def _by_lists(values: Any, count: int) -> Any:
+    """All rows, asked for by lists of numbers: a dictionary of columns, or rows."""
+    found = [values[list(range(start, min(start + CHUNK, count)))] for start in range(0, count, CHUNK)]
+    if isinstance(found[0], Mapping):
+        return {name: [it for part in found for it in part[name]] for name in found[0]}
+    return [it for part in found for it in part]
+
+
+def _class_names(values: Any) -> tuple[str, ...] | None:
+    """The names of the classes 0, 1, ... that a data set of torchvision's kind tells."""
+    names = getattr(values, "classes", None)
+    if names is None and hasattr(values, "dataset"):
+        return _class_names(values.dataset)
+    if isinstance(names, list | tuple) and names and all(isinstance(it, str) for it in names):
+        return tuple(names)
+    return None
+
+
+def _has_columns(values: Any) -> bool:
+    return hasattr(values, "column_names") and hasattr(values, "__getitem__")
+
+
+def _pixels(item: Any) -> Any:
+    """An image of Pillow as an array, which numpy would keep as an object in a list."""
+    return np.asarray(item) if hasattr(item, "__array_interface__") and not isinstance(item, np.generic) else item
+
+
+def _is_sparse(values: Any) -> bool:
+    from scipy.sparse import issparse
+
+    return bool(issparse(values))
+
+
+def _sparse_tensor(values: torch.Tensor, where: str) -> SparseRows:
+    from scipy.sparse import coo_array, csr_array
+
+    if values.ndim != 2:
+        raise DataError(f"{where}: a sparse tensor is (N, D), found the shape {tuple(values.shape)}. Pass .to_dense().")
+    shape = tuple(values.shape)
+    if values.layout == torch.sparse_csr:
+        parts = (values.values().numpy(), values.col_indices().numpy(), values.crow_indices().numpy())
+        return SparseRows(csr_array(parts, shape=shape))
+    whole = values.coalesce() if values.layout == torch.sparse_coo else values.to_sparse().coalesce()
+    return SparseRows(coo_array((whole.values().numpy(), tuple(whole.indices().numpy())), shape=shape))

@@ -1,0 +1,99 @@
+"""Trainings in threads, and under settings of torch that the caller has made."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+
+import aaeframe
+from aaeframe.seeds import stream
+
+ROWS = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+
+
+def trained(seed):
+    run = aaeframe.train(
+        ROWS, prior="swissroll", encoder="gaussian", epochs=2, batch_size=20, seed=seed, keep=False, progress=False
+    )
+    return [it.clone() for it in run.model.state_dict().values()]
+
+
+def equal(first, second):
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return [trained(seed) for seed in range(3)]
+
+
+def test_threads_give_the_bits_of_one_after_another(alone):
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(trained, range(3)))
+    assert all(map(equal, together, alone))
+    assert not equal(alone[0], alone[1])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_stream_of_another_thread_waits():
+    with stream(0, "first"):
+        pool = ThreadPoolExecutor(1)
+        later = pool.submit(drawn)
+        first = torch.rand(3)
+    assert torch.equal(later.result(), drawn())
+    with stream(0, "first"):
+        assert torch.equal(first, torch.rand(3))
+    pool.shutdown()
+
+
+def drawn():
+    with stream(0, "second"):
+        return torch.rand(3)
+
+
+@contextmanager
+def default_dtype(kind):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(kind)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+SURROUNDINGS = {
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+    "float64": lambda: default_dtype(torch.float64),
+    "bfloat16": lambda: default_dtype(torch.bfloat16),
+    "device": lambda: torch.device("meta"),
+}
+
+
+@pytest.mark.parametrize(
+    "surroundings", [*SURROUNDINGS.values(), lambda: torch.autocast("cpu", torch.bfloat16)], ids=[*SURROUNDINGS, "autocast"]
+)
+def test_training_is_the_same_whatever_the_caller_has_set(alone, surroundings):
+    with surroundings():
+        before = torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_default_device()
+        assert equal(trained(0), alone[0])
+        assert (torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_default_device()) == before
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("threads") / "run"
+    return aaeframe.train(ROWS, encoder="universal", epochs=1, batch_size=20, out=out, progress=False)
+
+
+@pytest.mark.parametrize("surroundings", SURROUNDINGS.values(), ids=SURROUNDINGS)
+def test_a_run_is_used_whatever_the_caller_has_set(run, surroundings):
+    with surroundings():
+        loaded = aaeframe.load(run.folder.path, data=ROWS)
+        code, report, drawn = loaded.encode(ROWS), loaded.evaluate(), loaded.sample(5, seed=1)
+    assert torch.equal(code["gaussian"], run.encode(ROWS)["gaussian"])
+    assert report == run.evaluate()
+    assert torch.equal(drawn, run.sample(5, seed=1))

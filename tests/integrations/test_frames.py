@@ -1,0 +1,105 @@
+"""Data frames of other libraries, with the rules of tables in files."""
+
+import re
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import aaeframe
+from aaeframe.data import load
+from aaeframe.data.identity import identity
+from aaeframe.errors import DataError
+
+pd = pytest.importorskip("pandas", reason="no extra 'integrations'")
+pl = pytest.importorskip("polars", reason="no extra 'integrations'")
+pa = pytest.importorskip("pyarrow", reason="no extra 'integrations'")
+ad = pytest.importorskip("anndata", reason="no extra 'integrations'")
+
+RNG = np.random.default_rng(0)
+FRAME = pd.DataFrame(RNG.normal(size=(60, 3)), columns=["p", "q", "r"]).assign(
+    flag=RNG.random(60) > 0.5, count=np.arange(60) % 7, label=np.array(["b", "a", "c"])[np.arange(60) % 3]
+)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda frame: frame,
+        lambda frame: frame.convert_dtypes(),
+        lambda frame: frame.assign(label=frame.label.astype("category")),
+        lambda frame: pl.from_pandas(frame),
+        lambda frame: pl.from_pandas(frame).lazy(),
+        lambda frame: pl.from_pandas(frame).with_columns(pl.col("label").cast(pl.Categorical)),
+        lambda frame: pa.Table.from_pandas(frame),
+        lambda frame: pa.RecordBatch.from_pandas(frame),
+        lambda frame: pa.table({**frame, "label": pa.array(frame.label).dictionary_encode()}),
+        lambda frame: dict(frame),
+    ],
+    ids=["pandas", "nullable", "category", "polars", "lazy", "categorical", "arrow", "batch", "dictionary", "dict"],
+)
+def test_a_frame_is_read_as_its_csv(form, tmp_path):
+    FRAME.to_csv(tmp_path / "frame.csv", index=False)
+    known, found = load(tmp_path / "frame.csv"), load(form(FRAME))
+    assert found.columns == known.columns == ("p", "q", "r", "flag", "count")
+    assert found.class_names == known.class_names == ("a", "b", "c")
+    assert identity(found)["digests"] == identity(known)["digests"]
+
+
+@pytest.mark.parametrize(
+    "form", [lambda it: it, pl.from_pandas, pa.Table.from_pandas], ids=["pandas", "polars", "arrow"]
+)
+def test_missing_values_and_labels(form):
+    holes = FRAME.assign(p=FRAME.p.where(FRAME.p > -1), label=FRAME.label.where(np.arange(60) > 9))
+    count = int(holes.p.isna().sum())
+    with pytest.raises(DataError, match=re.escape(f"{count} empty cells: 'p' {count}. Set data.missing")):
+        load(form(holes))
+    found = load(form(holes), missing="mean")
+    assert (found.split("all").labels < 0).sum() == 10
+    assert f"{count} empty cells, filled in" in found.reading.passed_over[-1]
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (pd.date_range("2020", periods=60), "column 'new' holds dates or times (datetime64[ns])"),
+        (["x"] * 60, "row 0, column 'new' holds 'x', which is not a number. A column of texts is named by"),
+        ([2**60 + i for i in range(60)], "column 'new' holds whole numbers beyond 2**53"),
+    ],
+    ids=["dates", "texts", "large"],
+)
+def test_columns_without_a_role_are_refused(column, message):
+    with pytest.raises(DataError, match=re.escape(message)):
+        load(FRAME.assign(new=column))
+    assert load(FRAME.assign(new=column), drop=["new"]).columns == ("p", "q", "r", "flag", "count")
+
+
+def test_names_of_rows_and_categories():
+    named = FRAME.set_index(pd.Index([f"row {i}" for i in range(60)]))
+    assert load(named).split("all").ids.tolist() == [f"row {i}" for i in range(60)]
+    assert load(FRAME).train.ids is None
+    found = load(FRAME.assign(key=range(500, 560), site=["x", "y"] * 30), ids="key", categories=["site"])
+    assert found.split("all").ids[0] == "500"
+    assert found.columns[-2:] == ("site=x", "site=y")
+
+
+def test_anndata():
+    counts = sparse.random(60, 12, 0.3, format="csr", random_state=0)
+    obs = pd.DataFrame({"cell": FRAME.label.to_numpy(), "depth": 1}, index=[f"cell {i}" for i in range(60)])
+    data = ad.AnnData(counts, obs=obs)
+    found = load(data, label_key="cell")
+    assert found.class_names == ("a", "b", "c")
+    assert found.split("all").ids[1] == "cell 1"
+    assert found.reading.passed_over == ("1 column of obs",)
+    np.testing.assert_allclose(found.split("all").array(), counts.toarray().astype(np.float32))
+    with pytest.raises(DataError, match=r"there is no column 'type' in obs. The columns are cell, depth"):
+        load(data, label_key="type")
+
+
+def test_a_run_takes_frames_whatever_the_order_of_their_columns():
+    run = aaeframe.train(FRAME, epochs=1, batch_size=20, keep=False, progress=False)
+    code = run.encode(FRAME)["gaussian"]
+    assert code.equal(run.encode(pl.from_pandas(FRAME.iloc[:, ::-1]))["gaussian"])
+    assert code.equal(run.encode(FRAME.drop(columns="label"))["gaussian"])
+    with pytest.raises(DataError, match="the columns are not those of the training; missing: q"):
+        run.encode(FRAME.drop(columns="q"))
