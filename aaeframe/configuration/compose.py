@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -138,11 +139,13 @@ def _setting(text: str) -> tuple[list[str], Any]:
 
 
 def _value(text: str) -> Any:
-    """The value as in TOML, or else the text itself."""
+    """The value as in TOML, or else a list of names without quotes, which a shell removes, or else the text itself."""
     try:
         parsed = loads_toml(f"value = {text}")
     except ValueError:
-        return text
+        names = re.fullmatch(r"\[([^][{}'\"\n]+)\]", text)
+        parts = [part.strip() for part in names[1].split(",")] if names else []
+        return [_value(part) for part in parts] if parts and all(parts) else text
     return parsed["value"] if parsed.keys() == {"value"} else text
 
 

@@ -10,7 +10,7 @@ import pytest
 
 SMALL = ("--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])", "--epochs", "1")
 
-OPTIONS = ("--ids", "id", "--set", 'data.categories=["color"]', "--set", "data.missing=mean")
+OPTIONS = ("--ids", "id", "--set", "data.categories=[color]", "--set", "data.missing=mean")
 
 
 def rows(count=60, start=0):

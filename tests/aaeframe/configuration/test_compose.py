@@ -96,6 +96,12 @@ def test_an_option_may_be_called_as_the_keys_that_replace_tables_are():
         ("[1, 2]", [1, 2]),
         ("[[1.0], [2.0]]", [[1.0], [2.0]]),
         ("{a = 1}", {"a": 1}),
+        ("[island,sex]", ["island", "sex"]),  # a shell removes the quotes of ["island","sex"]
+        ("[Body Mass (g), 2, a-b]", ["Body Mass (g)", 2, "a-b"]),
+        ("[a]", ["a"]),
+        ("[a,,b]", "[a,,b]"),
+        ("[[a],[b]]", "[[a],[b]]"),
+        ('["a, b", c]', '["a, b", c]'),
         ("plain text", "plain text"),
         ("a=b", "a=b"),
         ("", ""),
