@@ -91,7 +91,7 @@ def _table(reports: Mapping[str, Mapping[str, Any]], block: str) -> Table:
 
     columns: Sequence[str] = ["", "sliced Wasserstein", "prior itself", "two-sample accuracy", "reconstruction ratio"]
     return table(
-        f"Match of block {block!r} with its prior, and reconstruction error over the mean image's",
+        f"Match of block {block!r} with its prior, and reconstruction error over the mean row's",
         columns,
         [[name, *_cells(report["blocks"][block], report["reconstruction"])] for name, report in reports.items()],
     )

@@ -74,12 +74,12 @@ def _match_table(name: str, block: Mapping[str, Any], where: str) -> Table:
 def _reconstruction_table(report: Mapping[str, float | None], where: str) -> Table:
     names = {
         "error": "half squared error",
-        "shuffled_error": "the same, codes shuffled among images",
-        "mean_image_error": "the same, mean image",
+        "shuffled_error": "the same, codes shuffled among rows",
+        "mean_image_error": "the same, mean row",
     }
     mean_image = report["mean_image_error"]
     rows = [[name, _number(report[key]), _share(report[key], mean_image)] for key, name in names.items()]
-    return table(f"Reconstruction, {where}", ["", "error", "of the mean image's"], rows)
+    return table(f"Reconstruction, {where}", ["", "error", "of the mean row's"], rows)
 
 
 def _classification_table(report: Mapping[str, Any], where: str) -> Table:

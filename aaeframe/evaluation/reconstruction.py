@@ -1,4 +1,4 @@
-"""Reconstruction error, with two baselines: the mean image and shuffled codes."""
+"""Reconstruction error, with two baselines: the mean row and shuffled codes."""
 
 from __future__ import annotations
 

@@ -115,10 +115,10 @@ def _reconstruction(keys: Sequence[str]) -> Panel:
     curves = [
         MetricLine("reconstruction", "training", color),
         MetricLine("validation/reconstruction", "validation", other),
-        MetricLine("mean_image_error", "mean image", MUTED, DASHED),
+        MetricLine("mean_image_error", "mean row", MUTED, DASHED),
     ]
     found = [curve for curve in curves if curve.key in keys]
-    # The mean image's error alone is no information about training.
+    # The mean row's error alone is no information about training.
     return Panel("Reconstruction", "half squared error per row", found if found != curves[2:] else [], {})
 
 

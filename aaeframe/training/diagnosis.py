@@ -101,7 +101,7 @@ def discriminator_blind(rows: Sequence[FiniteRow]) -> dict[str, str]:
 
 
 def reconstruction_stuck(rows: Sequence[FiniteRow]) -> dict[str, str]:
-    """The reconstruction error, on validation data if there are any, is not below the mean image's for three epochs."""
+    """The reconstruction error, on validation data if there are any, is not below the mean row's for three epochs."""
     last = rows[-RECONSTRUCTION_EPOCHS:]
     key = next((k for k in ("validation/reconstruction", "reconstruction") if k in rows[-1]), None)
     if key is None or len(last) < RECONSTRUCTION_EPOCHS or not _present(last, key, "mean_image_error"):
@@ -110,7 +110,7 @@ def reconstruction_stuck(rows: Sequence[FiniteRow]) -> dict[str, str]:
         return {}
     return {
         "reconstruction_stuck": (
-            f"the reconstruction error has not been below that of the mean image for "
+            f"the reconstruction error has not been below that of the mean row for "
             f"{RECONSTRUCTION_EPOCHS} epochs ({last[-1][key]:.4g} against {last[-1]['mean_image_error']:.4g} "
             "now). The decoder ignores the codes, or learns nothing. Try another learning rate of the "
             "autoencoder, a smaller weight of the generator's loss, or a larger code. Check the data and their "

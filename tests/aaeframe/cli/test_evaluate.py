@@ -73,8 +73,8 @@ def test_match_and_reconstruction_stand_beside_what_they_are_measured_against(do
         ["classifier two-sample accuracy", "0.750 ± 0.010", "0.500 ± 0.020"],
         ["codes in their class's component (50 labels, chance 10%)", "87.5%", "99.0%"],
         ["half squared error", "1", "0.250"],
-        ["the same, codes shuffled among images", "6", "1.500"],
-        ["the same, mean image", "4", "1.000"],
+        ["the same, codes shuffled among rows", "6", "1.500"],
+        ["the same, mean row", "4", "1.000"],
     ]
 
 
@@ -120,8 +120,8 @@ def test_measures_that_are_absent_say_why(done, run, monkeypatch):
         ["classifier two-sample accuracy", few, few],
         ["codes in their class's component (50 labels, chance 10%)", "87.5%", "99.0%"],
         ["half squared error", "1", constant],
-        ["the same, codes shuffled among images", few, constant],
-        ["the same, mean image", "0", constant],
+        ["the same, codes shuffled among rows", few, constant],
+        ["the same, mean row", "0", constant],
     ]
 
 

@@ -320,7 +320,7 @@ def test_loss_curves_show_each_metric_in_its_panel():
         "Discriminator accuracy",
         "Mismatch of codes and prior",
     ]
-    assert list(panels["Reconstruction"]) == ["training", "validation", "mean image"]
+    assert list(panels["Reconstruction"]) == ["training", "validation", "mean row"]
     assert list(panels["Reconstruction"]["training"]) == [row["reconstruction"] for row in ROWS]
     assert set(panels["Adversarial losses"]) == {
         f"{b}: {r}" for b in ("style", "y") for r in ("discriminator", "generator")

@@ -95,7 +95,7 @@ def test_reconstruction_must_beat_the_mean_image_within_three_epochs():
     monitor = Monitor()
     assert observe(monitor, rows[:2]) == []
     [warning] = monitor.observe(rows[2])
-    assert "mean image" in warning
+    assert "mean row" in warning
     assert "10.5 against 10" in warning
 
 
