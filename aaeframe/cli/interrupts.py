@@ -155,10 +155,12 @@ def shown(
 
 
 def _described(config: Config) -> str:
+    from aaeframe.storage.text import plural
+
     priors = " + ".join(part.component for part in config.prior.values())
     labels = f", {config.data.labels} labels" if config.data.labels else ""
     return (
         f"{config.data.source}{labels}; prior {priors}; encoder {config.encoder.component}; network "
-        f"{config.network.component}; {config.training.epochs} epochs, schedule {config.training.schedule}, "
+        f"{config.network.component}; {plural(config.training.epochs, 'epoch')}, schedule {config.training.schedule}, "
         f"seed {config.training.seed}"
     )

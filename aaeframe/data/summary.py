@@ -39,7 +39,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     rows = ", ".join(f"{count:,} {name}" for name, count in found["rows"].items())
     yield f"data      {found['name']}: {sum(found['rows'].values()):,} rows ({rows})"
     kind = KINDS.get(len(found["shape"]), "rows of {}")
-    yield f"rows      {kind.format(' x '.join(map(str, found['shape'])))}, {found['dtype']}"
+    shape = kind.format(" x ".join(map(str, found["shape"])))
+    yield f"rows      {shape.removesuffix('s') if found['shape'] == [1] else shape}, {found['dtype']}"
     yield f"scale     {found['scale']}"
     if found["columns"] is not None:
         yield f"columns   {_some(found['columns'])}"

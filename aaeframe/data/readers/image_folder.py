@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from aaeframe.data.classes import check_names
 from aaeframe.errors import DataError
+from aaeframe.storage.text import plural
 
 # fmt: off
 SUFFIXES: Final = frozenset({
@@ -149,11 +150,6 @@ class _Walk:
             if self.counts[key]
         ]
         return tuple(found)
-
-
-def plural(count: int, word: str) -> str:
-    """A number with its noun."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _of_suffix(suffix: str) -> str:

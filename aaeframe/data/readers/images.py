@@ -13,9 +13,10 @@ from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data import splits
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import image_file as files
-from aaeframe.data.readers.image_folder import SUFFIXES, Classes, Split, Tree, plural, read_tree
+from aaeframe.data.readers.image_folder import SUFFIXES, Classes, Split, Tree, read_tree
 from aaeframe.data.readers.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
+from aaeframe.storage.text import plural
 
 USES: Final = frozenset({"frames", "image_size"})
 """The options that are used."""

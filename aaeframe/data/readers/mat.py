@@ -17,6 +17,7 @@ from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers.keys import Choice, Held, as_ids, as_texts, labels_from, passed_over, pick
 from aaeframe.data.readers.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
+from aaeframe.storage.text import plural
 
 BYTES: Final = {
     **{"uint8": 1, "int8": 1, "logical": 1, "uint16": 2, "int16": 2, "uint32": 4, "int32": 4, "single": 4, "char": 4},
@@ -147,7 +148,7 @@ def _check_variables(stream: BinaryIO, path: Path, names: Set[str]) -> None:
         kind, size = struct.unpack(f"{order}II", tag)
         if kind != COMPRESSED:
             begin = stream.tell()
-            _check_elements(tag + stream.read(min(size, PIECE_BYTES)), order, names)
+            _check_elements(tag + stream.read(min(size, PIECE_BYTES)), order, path, names)
             stream.seek(begin + size)
             continue
         found, declared = 0, 0
@@ -155,13 +156,13 @@ def _check_variables(stream: BinaryIO, path: Path, names: Set[str]) -> None:
             if found == 0:
                 declared = struct.unpack_from(f"{order}I", piece, 4)[0]
                 check_unfolding(declared, size, str(path))
-                _check_elements(piece, order, names)
+                _check_elements(piece, order, path, names)
             found += len(piece)
             if found > declared + len(tag):
                 raise DataError(f"{path}: a variable unfolds to more than the {declared} bytes it declares.")
 
 
-def _check_elements(matrix: bytes, order: str, names: Set[str]) -> None:
+def _check_elements(matrix: bytes, order: str, path: Path, names: Set[str]) -> None:
     """Check the elements of a numeric variable up to its values, given its first bytes; ValueError if one is wrong.
 
     scipy looks the type of the values up in a C array without a bounds check, and may crash.
@@ -186,7 +187,9 @@ def _check_elements(matrix: bytes, order: str, names: Set[str]) -> None:
         if kind == BYTE and wanted is not STORED and about & COMPLEX:
             name = matrix[begin : begin + size].rstrip(b"\0").decode("latin-1")
             if name in names:
-                raise DataError(f"{name} is of complex numbers, where only real ones can be data. Save `abs` of them.")
+                raise DataError(
+                    f"{path}: {name} is of complex numbers, where only real ones can be data. Save `abs` of them."
+                )
             return  # not loaded
     if size > declared:
         raise ValueError(f"a variable of {declared} bytes has values of {size} bytes")
@@ -233,8 +236,8 @@ def _found_rows(name: str, shape: tuple[int, ...], known: Sequence[int], where: 
     counted = f"{name} is {_by(shape)}"
     why = f"{known[0]} labels fit both" if known else "no labels tell which axis is the rows"
     raise DataError(
-        f"{where}: {counted}, and {why}. Give data.rows=first to read {shape[0]} rows of {_by(shape[1:])}, or "
-        f"data.rows=last to read {shape[-1]} rows of {_by(shape[:-1])}."
+        f"{where}: {counted}, and {why}. Give data.rows=first to read {plural(shape[0], 'row')} of {_by(shape[1:])}, "
+        f"or data.rows=last to read {plural(shape[-1], 'row')} of {_by(shape[:-1])}."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -84,16 +84,19 @@ def find_roles(names: Sequence[str], options: ReadOptions, where: str, usual: Se
 
 
 class Coded:
-    """Texts as numbers 0, 1, ... in the order of their first row; each different text is held once."""
+    """Texts as numbers 0, 1, ... in the order of their first row; each different text is held once.
 
-    def __init__(self, most: int, too_many: Callable[[], DataError]) -> None:
+    Texts in `missing` count as blank.
+    """
+
+    def __init__(self, most: int, too_many: Callable[[], DataError], missing: Collection[str] = frozenset()) -> None:
         self.codes = array("i")
         self.texts: dict[str, int] = {"": -1}
-        self.most, self.too_many = most, too_many
+        self.most, self.too_many, self.missing = most, too_many, missing
 
     def append(self, text: str) -> None:
         """Add the text of a row; a blank one has the code -1."""
-        if text.isspace():
+        if text.isspace() or text.strip() in self.missing:
             text = ""
         code = self.texts.setdefault(text, len(self.texts) - 1)
         if code >= self.most:

@@ -14,6 +14,7 @@ from aaeframe.data.readers.limits import check_declared
 from aaeframe.data.readers.table_columns import Columns
 from aaeframe.data.readers.table_dialect import shown
 from aaeframe.errors import DataError
+from aaeframe.storage.text import plural
 
 IDS: Final = ("id", "ids", "index")
 """Names, in any case, that a column of different whole numbers has where it names the rows."""
@@ -27,11 +28,6 @@ def no_classes(name: str, is_label: bool) -> str:
         "A quantity cannot be a label. Name the column of the labels by data.label_key, or say that there is none by "
         f'data.label_key="", so that {name!r} is a feature.'
     )
-
-
-def count_of(number: int, thing: str) -> str:
-    """A number of things."""
-    return f"{number} {thing if number == 1 else thing + 's'}"
 
 
 class Result:
@@ -95,6 +91,8 @@ class Result:
     def _check_meaning(self, places: Sequence[int], x: np.ndarray) -> None:
         """Refuse columns that are features by the letter, and something else by their names and values."""
         names = [self.roles.names[i].lower() for i in places]
+        if not self.has_header:
+            self._check_ends(places, x)
         if not self.has_header or len(x) < 2:
             return
         for k, i in enumerate(places):
@@ -110,10 +108,25 @@ class Result:
                 )
             unsure = self.options.label_key is None and self.roles.label is None and "x" not in names
             if names[k] == "y" and unsure and column.min() >= 0 and different * 2 <= len(column):
-                raise DataError(
-                    f"{self.where}: column {name!r} can hold the labels ({different} different whole numbers) or a "
-                    f'feature. Set data.label_key={name} if these are the labels, data.label_key="" if there are none.'
-                )
+                raise self._may_be_labels(name, repr(name), different)
+
+    def _check_ends(self, places: Sequence[int], x: np.ndarray) -> None:
+        """Refuse a first or last column of few whole numbers next to fractions alone: many files keep labels there."""
+        if self.roles.label is not None or self.options.label_key is not None:
+            return
+        whole = [k for k in range(len(places)) if (x[:, k] == np.floor(x[:, k])).all()]
+        if len(whole) != 1 or whole[0] not in (0, len(places) - 1) or len(places) == 1:
+            return
+        different = len(np.unique(x[:, whole[0]]))
+        if 1 < different <= len(x) // 2:
+            name = self.roles.names[places[whole[0]]]
+            raise self._may_be_labels(name, name, different)
+
+    def _may_be_labels(self, name: str, shown_name: str, different: int) -> DataError:
+        return DataError(
+            f"{self.where}: column {shown_name} can hold the labels ({different} different whole numbers) or a "
+            f'feature. Set data.label_key={name} if these are the labels, data.label_key="" if there are none.'
+        )
 
     def _complete(self, places: Sequence[int], x: np.ndarray) -> np.ndarray | None:
         """The rows to keep, None for all. DataError if cells are empty and nothing is said about them."""
@@ -128,7 +141,7 @@ class Result:
         if self.options.missing is None:
             each = ", ".join(f"{name!r} {count}" for name, count in list(counts.items())[:12])
             more = ", ..." if len(counts) > 12 else ""
-            cells = count_of(sum(counts.values()), "empty cell")
+            cells = plural(sum(counts.values()), "empty cell")
             raise DataError(
                 f'{self.where}: {cells}: {each}{more}. Set data.missing="drop" to leave out the {int(row.sum())} of '
                 f'{len(x)} rows that hold them, data.missing="mean" to fill in the mean over the training rows, or '
@@ -140,7 +153,7 @@ class Result:
             raise DataError(f"{self.where}: all cells are empty in {shown(void)}. Leave columns out by data.drop.")
         if row.all():
             raise DataError(f"{self.where}: every row has an empty cell. Leave columns out by data.drop.")
-        self.said.append(f"{count_of(int(row.sum()), 'row')} with empty cells")
+        self.said.append(f"{plural(int(row.sum()), 'row')} with empty cells")
         return ~row
 
     def _with_categories(

@@ -16,6 +16,7 @@ from aaeframe.data.raw import RawData
 from aaeframe.data.readers.table_columns import ROUND, Coded, Columns, Roles, columns_of_texts, find_roles
 from aaeframe.data.readers.table_dialect import (
     LABELS,
+    MISSING,
     Marks,
     find_header,
     find_marks,
@@ -23,10 +24,11 @@ from aaeframe.data.readers.table_dialect import (
     is_number,
     shown,
 )
-from aaeframe.data.readers.table_result import Result, count_of, no_classes
+from aaeframe.data.readers.table_result import Result, no_classes
 from aaeframe.data.readers.table_text import COMMENT, LONGEST_ROW, Lines, Rows, decoded, split
 from aaeframe.data.readers.unpack import BROKEN, PACKED, opened, suffix_inside
 from aaeframe.errors import DataError
+from aaeframe.storage.text import plural
 
 SUFFIXES: Final = (".csv", ".tsv", ".txt")
 
@@ -226,7 +228,8 @@ class _Table:
         if marks is None:
             marks = find_marks((cells[i] for cells in below for i in roles.numbers), separator, self.where)
         booleans, texts = columns_of_texts(below, roles)
-        coded = {i: Coded(MOST_CLASSES, self._too_many(i, roles)) for i in roles.categories}
+        missing = MISSING if self.options.missing == "drop" else frozenset[str]()
+        coded = {i: Coded(MOST_CLASSES, self._too_many(i, roles), missing) for i in roles.categories}
         labels = Coded(MOST_CLASSES, self._too_many(roles.label, roles))
         return Columns(roles, marks, booleans, texts, self.where, labels, coded)
 
@@ -257,11 +260,11 @@ class _Table:
 
     def _said(self, rows: Rows, columns: Columns) -> Iterable[str]:
         if count := len(self.comments) + rows.comments:
-            yield count_of(count, "comment line")
+            yield plural(count, "comment line")
         if dropped := [columns.roles.names[i] for i in sorted(columns.roles.dropped)]:
             yield f"{'column' if len(dropped) == 1 else 'columns'} {shown(dropped)}, as data.drop asks"
         if columns.empty_rows:
-            yield f"{count_of(columns.empty_rows, 'row')} with no value in any cell"
+            yield f"{plural(columns.empty_rows, 'row')} with no value in any cell"
 
 
 def _named(cells: Sequence[str]) -> list[str]:

@@ -37,6 +37,7 @@ def test_training_prints_match_and_reconstruction_and_paths_that_exist(done, tab
     assert all(png(path) for (path,) in figures)
     assert "epoch 1/1" in outcome.err
     assert "12 labels" in outcome.err
+    assert "; 1 epoch, schedule" in outcome.err
     assert json.loads((tmp_path / "r/evaluation.json").read_text()).keys() == {"validation"}
 
 

@@ -35,6 +35,11 @@ def test_a_table_with_ids_columns_and_classes(tmp_path):
     ]
 
 
+def test_one_column_is_not_columns(tmp_path):
+    (tmp_path / "t.csv").write_text("a\n" + "".join(f"{i}.5\n" for i in range(20)))
+    assert "rows      a table of 1 column, float64" in list(lines(summary(load(tmp_path / "t.csv"))))
+
+
 def test_images_with_classes_and_rows_without_a_label():
     x = RNG.integers(0, 256, (1500, 6, 5), dtype=np.uint8)
     x[:, 0, 0] = 255

@@ -134,7 +134,7 @@ def packed(whole):
         ({"stored": 99}, "has an element of type 99, where"),  # scipy crashes
         ({"lengths": (), "kind": 4, "stored": 4, "declared": 0, "size": 0}, "cannot tell which array"),  # scipy crashes
         ({"declared": 2**32 - 100}, "has values of 4294967196 bytes"),
-        ({"flags": 0x800}, "complex numbers, where only real ones can be data"),
+        ({"flags": 0x800}, "a.mat: x is of complex numbers, where only real ones can be data"),
         ({"lengths": (-12, -3)}, "lengths cannot be negative"),
         ({"lengths": (2**31 - 1, 2**30)}, "GiB are read into memory"),
         ({"kind": 5}, "x is of type sparse; it must be real numbers"),
@@ -272,6 +272,12 @@ def test_ids_and_texts(tmp_path):
     assert found.labels.tolist() == kinds.tolist()
     np.testing.assert_array_equal(found.x, x)
     assert mat.read(path, ReadOptions(ids="number")).parts[0].ids.tolist() == list(range(30))
+
+
+def test_a_single_vector_has_two_readings(tmp_path):
+    io.savemat(tmp_path / "a.mat", {"hr": np.ones((30, 1))})
+    with pytest.raises(DataError, match=r"rows=first to read 30 rows of 1, or data\.rows=last to read 1 row of 30"):
+        load(tmp_path / "a.mat")
 
 
 def test_complex_data_is_refused_and_said_in_version_4_too(tmp_path):

@@ -299,6 +299,16 @@ def test_rows_left_out_take_their_labels_and_ids_with_them(table):
     assert raw.passed_over == ("2 rows with empty cells",)
 
 
+def test_rows_with_na_in_a_category_are_left_out_with_those_of_empty_cells(table):
+    lines = ("a,c", "1,r", "NA,r", "3,NA", "4,?", "5,", "6,b")
+    raw = read(table(*lines), read_options(missing="drop", categories=["c"]))
+    assert raw.parts[0].x.tolist() == [[1, 0, 1], [6, 1, 0]]
+    assert raw.columns == ("a", "c=b", "c=r")
+    assert raw.passed_over == ("4 rows with empty cells",)
+    filled = read(table(*lines), read_options(missing="mean", categories=["c"]))
+    assert filled.columns == ("a", "c=?", "c=NA", "c=b", "c=r")
+
+
 def test_empty_cells_stay_open_for_the_mean(table):
     raw = read(table("a,c", "1,r", ",b", "3,"), read_options(missing="mean", categories=["c"]))
     np.testing.assert_array_equal(raw.parts[0].x, [[1, 0, 1], [np.nan, 1, 0], [3, np.nan, np.nan]])
@@ -337,6 +347,8 @@ REFUSED = {
     "years": ("land,2001,2002\nA,1.5,2.5\nB,3.5,4.5\n", {"ids": "land"}, "can be a header or the first row"),
     "a wrong cell in the first row": ("5.1,x3.5\n4.9,3.0\n", {}, "can be a header or the first row"),
     "y or labels": ("a,y\n1,0\n2,1\n3,0\n4,1\n", {}, r"'y' can hold the labels \(2 .*label_key=y .*label_key=\"\""),
+    "labels first, no header": ("1,0.5,1.5\n2,1.5,2.5\n" * 3, {}, r"column 1 .*labels \(2 .*label_key=1 .*key=\"\""),
+    "labels last, no header": ("0.5,1.5,0\n1.5,2.5,1\n" * 3, {}, r"column 3 can hold the labels .*label_key=3 "),
     "two labels": ("a,label,target\n1,0,1\n", {}, "columns 'label', 'target' can each hold the labels"),
     "a quantity as label": ("a,target\n1,0.5\n", {}, r"not classes: one is 0\.5.*data\.label_key=\"\""),
     "too many classes": ("a,label\n" + MANY, {}, "'label' has more than 10000 different values"),
