@@ -244,7 +244,7 @@ LATER = {
 
 def test_imports_stand_at_the_top_of_a_file():
     """Rule 5. But in the command line, which must start quickly, and for optional or slow packages."""
-    optional = {"triton", "pykeops", "pythae", "sklearn", "matplotlib", "PIL", "scipy", "pooch", "requests"}
+    optional = {"triton", "pykeops", "pythae", "pyarrow", "sklearn", "matplotlib", "PIL", "scipy", "pooch", "requests"}
     inner = {
         (module, home(it))
         for module, it in _pairs(MODULES)

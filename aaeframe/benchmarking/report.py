@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Final
 
 import torch
 
 from aaeframe.benchmarking.case import Facts
 from aaeframe.benchmarking.limits import Limits
-from aaeframe.storage.atomic import write_atomically
+from aaeframe.storage.output import Output
 from aaeframe.training.device import environment
 from aaeframe.version import __version__
 
@@ -91,9 +90,10 @@ class Report:
         return dataclasses.asdict(self)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically. RunError if the file cannot be written."""
-    write_atomically(path, f"{json.dumps(value, indent=1, allow_nan=False)}\n".encode())
+def write_json(to: Output, value: Any) -> None:
+    """Write JSON, a file atomically. RunError if it cannot be written."""
+    with to.writing() as file:
+        file.write(f"{json.dumps(value, indent=1, allow_nan=False)}\n".encode())
 
 
 def now() -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aaeframe.benchmarking import SUITES
 from aaeframe.cli import options
-from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rich.console import Console
 
     from aaeframe.benchmarking.report import Report
 
@@ -35,27 +34,30 @@ def bench(
     ] = False,
     device: options.Device = "auto",
     out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="JSON file to write; default: bench-<time>.json, none with --json."),
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="File to write, .json; - is standard output. Default: bench-<time>.json, none with --json.",
+        ),
     ] = None,
     json: options.Json = False,
 ) -> None:
     """Time the kernels and the training step on this machine, next to the alternatives that are installed."""
-    from aaeframe.benchmarking.report import write_json
-    from aaeframe.cli.console import print_json, say
+    from aaeframe.benchmarking.report import now, write_json
+    from aaeframe.cli.console import beside, print_json, say
 
-    _check_writable(out, here=not json)
+    if out is None and not json:
+        out = f"bench-{now().replace(':', '')}.json"
+    output = None if out is None else options.output(out, [".json"], json=json)
     report = _measured([str(it) for it in dict.fromkeys(case or ())] or list(SUITES), quick, device)
     if json:
         print_json(report.to_json())
     else:
-        _show(report)
-    if out is None and not json:
-        out = Path(f"bench-{report.date.replace(':', '')}.json")
-    if out is not None:
-        write_json(out, report.to_json())
+        _show(report, beside(output))
+    if output is not None:
+        write_json(output, report.to_json())
     if not json:
-        say(f"written: {out}")
+        say(f"written: {output}", beside(output))
     if any(it.failed for it in report.cases):
         raise typer.Exit(1)
 
@@ -75,28 +77,11 @@ def _measured(suites: Sequence[str], quick: bool, device: str) -> Report:
     )
 
 
-def _check_writable(out: Path | None, here: bool) -> None:
-    """ConfigError if `out`, or without it the working folder, cannot be written; raised before measuring."""
-    if out is None:
-        if here and not os.access(".", os.W_OK):
-            raise ConfigError(
-                "the working folder cannot be written to; give --out FILE elsewhere, or --json for no file"
-            )
-        return
-    folder = out.absolute().parent
-    if out.is_dir() or not folder.is_dir():
-        found = "is a folder" if out.is_dir() else "is in a folder that does not exist"
-        raise ConfigError(f"--out {out} {found}; give a file in a folder that exists")
-    if not os.access(folder, os.W_OK):
-        raise ConfigError(f"--out {out} is in a folder that cannot be written to; give a file elsewhere")
-
-
-def _show(report: Report) -> None:
-    from aaeframe.cli.console import out, say
+def _show(report: Report, console: Console) -> None:
+    from aaeframe.cli.console import say
     from aaeframe.cli.measurements import notes, tables
 
-    console = out()
     for table in tables(report):
         console.print(table)
     for line in notes(report):
-        say(line)
+        say(line, console)

@@ -26,7 +26,10 @@ def compare(
     ],
     split: Annotated[Held, typer.Option(metavar="SPLIT", help="Held-out rows to use: test or validation.")] = Held.test,
     out: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Figure of the codes side by side; for 2-D codes only.")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Figure of the codes side by side, .png; for 2-D codes only. - is standard output."
+        ),
     ] = None,
     data_changed: options.DataChanged = False,
     device: options.Device = "auto",
@@ -35,27 +38,27 @@ def compare(
     json: options.Json = False,
 ) -> None:
     """Compare runs: how well codes match the prior and rows are reconstructed. Can plot their codes."""
-    from aaeframe.cli.console import note, print_json, say
-    from aaeframe.cli.console import out as console
+    from aaeframe.cli.console import beside, note, print_json, say
 
+    output = None if out is None else options.output(out, [".png"], json=json)
     if len({path.resolve() for path in runs}) < max(2, len(runs)):
         raise ConfigError(f"compare takes two or more different runs, found {', '.join(map(str, runs))}; name others")
     opened = {str(path): options.load_run(context, path, device, raw_weights, best) for path in runs}
     block = _shared_block(opened)
-    if out is not None:
+    if output is not None:
         _check_plane(block, next(iter(opened.values())))
     dataset = next(iter(opened.values())).dataset(data_changed=data_changed)
     reports = {name: run.evaluate(dataset, split=split, warn=note) for name, run in opened.items()}
     if json:
         print_json(reports)
     else:
-        console().print(_table(reports, block))
-    if out is not None:
+        beside(output).print(_table(reports, block))
+    if output is not None:
         from aaeframe.figures.gallery import plot_comparison
 
-        plot_comparison({name: run.model for name, run in opened.items()}, block, dataset, split, out)
+        plot_comparison({name: run.model for name, run in opened.items()}, block, dataset, split, output)
         if not json:
-            say(f"figure    {out}")
+            say(f"figure    {output}", beside(output))
 
 
 def _shared_block(runs: Mapping[str, Run]) -> str:

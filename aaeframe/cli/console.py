@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from aaeframe.storage.text import plain
+
+if TYPE_CHECKING:
+    from aaeframe.storage.output import Output
 
 NARROWEST = 100
 """The least width of tables where standard output is not a terminal."""
@@ -31,9 +34,14 @@ def err() -> Console:
     return Console(**_LITERAL, stderr=True, soft_wrap=True)
 
 
-def say(line: str) -> None:
-    """Print a line on standard output. It is never wrapped, as it may contain a path."""
-    out().print(plain(line), markup=False, soft_wrap=True)
+def beside(output: Output | None) -> Console:
+    """Standard output, or standard error where standard output is the file of a result."""
+    return err() if output is not None and output.is_standard else out()
+
+
+def say(line: str, console: Console | None = None) -> None:
+    """Print a line on standard output or another console. It is never wrapped, as it may contain a path."""
+    (console or out()).print(plain(line), markup=False, soft_wrap=True)
 
 
 def note(sentence: str) -> None:

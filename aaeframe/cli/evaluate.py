@@ -48,7 +48,7 @@ def evaluate(
     ] = None,
     data_changed: options.DataChanged = False,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="FILE", help="JSON file for the reports; default: evaluation.json of the run."),
     ] = None,
     device: options.Device = "auto",
@@ -57,8 +57,7 @@ def evaluate(
     json: options.Json = False,
 ) -> None:
     """Measure on held-out data how well codes match the prior and how well rows are reconstructed."""
-    from aaeframe.cli.console import err, note, print_json
-    from aaeframe.cli.console import out as standard_output
+    from aaeframe.cli.console import beside, err, note, print_json
     from aaeframe.cli.interrupts import leaving
     from aaeframe.cli.progress import samples_shown
     from aaeframe.cli.tables import likelihood_table, report_tables
@@ -71,14 +70,16 @@ def evaluate(
         )
     if data is None and label_key is not None:
         raise ConfigError("--label-key names the labels of --data, which is not given; leave it out")
+    if out is None:
+        options.check_writable(run)
+    output = None if out is None else options.output(out, (".json",), json=json)
     with leaving(err(), "interrupted; nothing was written", after="these samples") as stop:
         opened = options.load_run(context, run, device, raw_weights, best)
-        options.check_writable(run if out is None else out.parent)
         if data is None:
             dataset = opened.dataset(data_changed=data_changed)
         else:
             dataset = opened.unseen(data, label_key=label_key, data_changed=data_changed)
-        console, report = standard_output(), opened.evaluate(dataset, split=split, warn=note)
+        console, report = beside(output), opened.evaluate(dataset, split=split, warn=note)
         if not json:
             for table in report_tables(report):
                 console.print(table)
@@ -88,24 +89,23 @@ def evaluate(
                 stop.between(progress, "stopped; run the same command to resume from here") as it,
             ):
                 found = opened.likelihood(
-                    dataset, split=split, samples=samples or 10_000, progress=it, store=out is None, warn=note
+                    dataset, split=split, samples=samples or 10_000, progress=it, store=output is None, warn=note
                 )
             if not json:
                 console.print(likelihood_table(found))
         if json:
             print_json({**report, "likelihood": found} if likelihood else report)
-        if out is None:
+        if output is None:
             opened.folder.write_evaluation(report["split"], report)
         else:
-            _write(out, {report["split"]: report, **({"likelihood": found} if likelihood else {})})
+            _write(output, {report["split"]: report, **({"likelihood": found} if likelihood else {})})
 
 
-def _write(path: Path, reports: dict[str, Any]) -> None:
+def _write(output: Output, reports: dict[str, Any]) -> None:
     from json import dumps
 
-    from aaeframe.storage.atomic import write_atomically
-
-    write_atomically(path, dumps(reports, indent=1).encode())
+    with output.writing() as file:
+        file.write(f"{dumps(reports, indent=1)}\n".encode())
 
 
 def figures(

@@ -6,7 +6,8 @@ import dataclasses
 import functools
 import inspect
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, get_type_hints
@@ -20,9 +21,13 @@ if TYPE_CHECKING:
     from aaeframe.configuration.schema import Config
     from aaeframe.data import AllRows
     from aaeframe.runs.run import Run
+    from aaeframe.storage.output import Output
 
 LARGEST_SEED: Final = 2**63 - 1
 """The largest seed of torch. The seed of a training is checked with its configuration."""
+
+BINARY: Final = (".npz", ".npy", ".parquet", ".png")
+"""The formats that a terminal cannot show."""
 
 
 class Part(StrEnum):
@@ -52,6 +57,22 @@ Best: TypeAlias = Annotated[
 DataChanged: TypeAlias = Annotated[
     bool,
     typer.Option("--data-changed", help="Use the data of the run even if it is no longer the data of the training."),
+]
+OutFile: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="File to write: .npz (all arrays), .npy (one), .csv or .parquet (a table); - is standard output. Default: "
+        "an .npz in the folder of the run.",
+    ),
+]
+Form: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="Format for --out -, a pipe or a device: npz, npy, csv or parquet. Default: csv, or npz for images.",
+    ),
 ]
 Ids: TypeAlias = Annotated[
     str | None, typer.Option(metavar="NAME", help="Column or array with the names of the rows, kept next to codes.")
@@ -263,6 +284,27 @@ def unfolded(group: type[Any]) -> Callable[[Callable[..., None]], Callable[..., 
 
 with_run_options = unfolded(RunOptions)
 with_row_options = unfolded(RowOptions)
+
+
+def output(
+    text: str | Path, suffixes: Sequence[str], *, json: bool, option: str = "--out", form: str | None = None
+) -> Output:
+    """The file that an option names for a result: see `Output.named`. ConfigError if --json needs its place."""
+    from aaeframe.storage.output import Output
+
+    found = Output.named(text, suffixes, option=option, form=form)
+    if json and found.is_standard:
+        raise ConfigError(f"--json and {option} {text} both write to standard output; leave one of them out")
+    if found.is_standard and found.suffix in BINARY and sys.stdout.isatty():
+        raise ConfigError(f"{option} {text} would print {found.suffix} on the terminal; pipe or redirect it")
+    return found
+
+
+def form_of(form: str | None, out: str | None) -> str | None:
+    """The value of --format. ConfigError without --out."""
+    if form is not None and out is None:
+        raise ConfigError(f"--format {form} is the format of --out -, a pipe or a device; give --out")
+    return form
 
 
 def registry(context: typer.Context) -> Registry:

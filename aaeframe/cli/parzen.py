@@ -42,27 +42,35 @@ def parzen(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File for the log-likelihood of each row, .npy.")
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="File for the log-likelihood of each row: .npy, .npz, .csv or .parquet; - is standard output.",
+        ),
     ] = None,
+    form: options.Form = None,
     json: options.Json = False,
 ) -> None:
     """Estimate the Parzen log-likelihood of test rows under samples, in nats."""
-    from aaeframe.cli.console import out as standard_output
-    from aaeframe.cli.console import print_json
+    from aaeframe.cli.console import beside, print_json
     from aaeframe.cli.tables import likelihood_table
     from aaeframe.data import load_rows
+    from aaeframe.storage.results import SUFFIXES, Results, write
 
+    form = options.form_of(form, out)
+    output = None if out is None else options.output(out, SUFFIXES, json=json, form=form)
     bandwidths = _checked(bandwidth, validation)
     parts = {"samples": samples, "test": test} | ({} if validation is None else {"validation": validation})
     rows = {name: load_rows(str(path)).rows for name, path in parts.items()}
     _require_alike(rows)
     found = _estimate(rows, bandwidths)
-    if out is not None:
-        _write(out, found.log_likelihood)
+    if output is not None:
+        values = found.log_likelihood.cpu().numpy()
+        write(output, Results({"log_likelihood": values}, ["log_likelihood"], {"log_likelihood": ["log_likelihood"]}))
     if json:
         print_json(found.as_dict())
     else:
-        standard_output().print(likelihood_table(found.as_dict()))
+        beside(output).print(likelihood_table(found.as_dict()))
 
 
 def _checked(bandwidth: list[float] | None, validation: Path | None) -> list[float] | None:
@@ -120,15 +128,3 @@ def _estimate(rows: dict[str, Split], bandwidths: Sequence[float] | None) -> Est
         return estimate(
             test, Stored(rows["samples"]), validation=whole("validation"), bandwidths=bandwidths, progress=progress
         )
-
-
-def _write(path: Path, values: Tensor) -> None:
-    import io
-
-    import numpy as np
-
-    from aaeframe.storage.atomic import write_atomically
-
-    buffer = io.BytesIO()
-    np.save(buffer, values.cpu().numpy(), allow_pickle=False)
-    write_atomically(path, buffer.getvalue())

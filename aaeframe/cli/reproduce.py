@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aaeframe.reproduce.experiments import Experiment
     from aaeframe.reproduce.table import Result
     from aaeframe.reproduce.work import Deadline
+    from aaeframe.storage.output import Output
 
 
 def reproduce(
@@ -63,9 +64,11 @@ def reproduce(
         ),
     ] = None,
     curves: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="PNG", help="Draw the errors on validation rows, epoch by epoch, of the rows and columns asked for."
+            metavar="FILE",
+            help="Draw the errors on validation rows, epoch by epoch, of the rows and columns asked for, .png; - is "
+            "standard output.",
         ),
     ] = None,
     list_only: Annotated[
@@ -83,8 +86,7 @@ def reproduce(
 
     given, chosen = _given(row or (), data, label_key, held_out), selected(row or (), column or ())
     todo, registry = cells(chosen, out, seeds=seeds, data=given), options.registry(context)
-    if curves is not None:
-        _check_picture(curves, out, list_only)
+    picture = None if curves is None else _picture(curves, list_only, json)
     if not list_only:
         _check_given(given)
         _check_data(todo, registry)
@@ -93,9 +95,9 @@ def reproduce(
         _list(row or (), column or (), out, given, registry, json)
         return
     code = _fill(todo, out, registry, budget)
-    found = _report(out, registry, json)
-    if curves is not None:
-        _draw(found, chosen, curves)
+    found = _report(out, registry, json, picture)
+    if picture is not None:
+        _draw(found, chosen, picture)
     raise typer.Exit(code)
 
 
@@ -132,16 +134,11 @@ def _check_given(given: DataOverride | None) -> None:
         datasets.load(given.source, label_key=given.label_key, held_out=given.held_out)
 
 
-def _check_picture(path: Path, out: Path, list_only: bool) -> None:
-    """Refuse a picture that cannot be drawn before any work."""
+def _picture(name: str, list_only: bool, json: bool) -> Output:
+    """The picture to draw, refused before any work if it cannot be."""
     if list_only:
         raise ConfigError("--curves draws what was trained, and --list trains nothing; leave one of them out")
-    if path.suffix.lower() != ".png":
-        raise ConfigError(f"--curves {path}: the picture is a PNG; name a file that ends in .png")
-    if path.is_dir():
-        raise ConfigError(f"--curves {path} is a folder; name a file")
-    if not path.parent.is_dir() and path.parent != out:  # that one is made
-        raise ConfigError(f"--curves {path}: there is no folder {path.parent}; make it first")
+    return options.output(name, [".png"], json=json, option="--curves")
 
 
 def _check_data(todo: Sequence[Cell], registry: Registry) -> None:
@@ -232,31 +229,33 @@ def _generator_shown(console: Console) -> Iterator[Progress]:
         yield show
 
 
-def _report(out: Path, registry: Registry, json: bool) -> list[Result]:
+def _report(out: Path, registry: Registry, json: bool, picture: Output | None) -> list[Result]:
     """Print and write the table of all records in the folder; return its results."""
-    from aaeframe.cli.console import out as console
-    from aaeframe.cli.console import print_json, say, table
+    from aaeframe.cli.console import beside, print_json, say, table
     from aaeframe.reproduce.table import as_json, notes, refresh, sections
 
     found = refresh(out, registry)
     if json:
         print_json(as_json(found))
         return found
+    console = beside(picture)
     for section in sections(found):
-        console().print(table(section.title, section.columns, section.rows, numbers=False))
+        console.print(table(section.title, section.columns, section.rows, numbers=False))
     for note in notes(found):
-        say(note)
-    say(f"written: {out / 'results.json'}, {out / 'results.md'}")
+        say(note, console)
+    say(f"written: {out / 'results.json'}, {out / 'results.md'}", console)
     return found
 
 
-def _draw(found: Sequence[Result], chosen: Sequence[tuple[Experiment, str]], path: Path) -> None:
+def _draw(found: Sequence[Result], chosen: Sequence[tuple[Experiment, str]], picture: Output) -> None:
     from aaeframe.cli.console import note
     from aaeframe.reproduce.table import draw_curves
 
     asked = {(experiment.name, column) for experiment, column in chosen}
-    drawn = draw_curves([it for it in found if (it.experiment.name, it.column) in asked], path)
-    note(f"learning curves are in {path}" if drawn else f"no run here has errors by epoch, so {path} is not drawn")
+    drawn = draw_curves([it for it in found if (it.experiment.name, it.column) in asked], picture)
+    note(
+        f"learning curves are in {picture}" if drawn else f"no run here has errors by epoch, so {picture} is not drawn"
+    )
 
 
 def _list(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from aaeframe import data as datasets
     from aaeframe.runs.run import Run
     from aaeframe.storage.npz import StoredArray
-
-OutFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="File to write, .npz; default: in the folder of the run.")
-]
+    from aaeframe.storage.output import Output
+    from aaeframe.storage.results import Results
 
 
 def sample(
@@ -36,24 +34,35 @@ def sample(
             help="Class of all samples, by its name in the data, or number of a category without names.",
         ),
     ] = None,
-    out: OutFile = None,
+    out: options.OutFile = None,
+    form: options.Form = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     best: options.Best = False,
     json: options.Json = False,
 ) -> None:
-    """Decode samples of the prior. Writes x (count, ...) in the units of the data, the code of each block, labels."""
-    import numpy as np
+    """Decode samples of the prior: x (count, ...) in the units of the data, the code of each block, labels.
 
+    A table (.csv, .parquet) and .npy hold x alone, with the names of its columns and the labels.
+    """
+    from aaeframe.storage.results import Results
+
+    if out is None:
+        options.check_writable(run)
+    output = _output(out, run / "samples.npz", form, json)
     opened = options.load_run(context, run, device, raw_weights, best)
-    options.check_writable(run if out is None else out.parent)
     code, labels = opened.model.sample_code(
         count, seed=seed, label=None if label is None else opened.class_index(label)
     )
-    arrays = {"x": _decoded(opened, code, labels), **{name: z.cpu().numpy() for name, z in code.items()}}
-    if labels is not None:
-        arrays |= {"labels": labels.cpu().numpy(), "class_names": np.array(opened.class_names or [])}
-    _write(out or run / "samples.npz", arrays, json)
+    results = Results(
+        {"x": _decoded(opened, code, labels), **{name: z.cpu().numpy() for name, z in code.items()}},
+        ["x"],
+        {"x": opened.data["columns"] or ()},
+        labels=None if labels is None else labels.cpu().numpy(),
+        class_names=opened.class_names,
+        flat=len(opened.model.data_shape) == 1,
+    )
+    _write(output, results, json)
 
 
 @options.with_row_options
@@ -68,26 +77,34 @@ def encode(
     representation: Annotated[
         bool, typer.Option("--representation", help="Also write the input of the decoder, as representation.")
     ] = False,
-    out: OutFile = None,
+    out: options.OutFile = None,
+    form: options.Form = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     best: options.Best = False,
     json: options.Json = False,
 ) -> None:
-    """Encode data. Writes the code of each block, (N, ...) or (draws, N, ...), and labels, class names and ids."""
-    import numpy as np
+    """Encode data: the code of each block, (N, ...) or (draws, N, ...), and labels, class names and ids.
+
+    A table (.csv, .parquet) has a row for each row and draw: ids, labels, then <block>_1, <block>_2 ...; a block of
+    classes has their names. It can be read again as --data.
+    """
     import torch
 
+    from aaeframe.storage.results import Results
+
+    if out is None:
+        options.check_writable(run)
+    output = _output(out, run / "codes.npz", form, json)
     opened = options.load_run(context, run, device, raw_weights, best)
-    options.check_writable(run if out is None else out.parent)
     found = asked.load(opened)
     codes = opened.encode(found.rows, draws=draws, generator=torch.Generator().manual_seed(seed))
     arrays = {name: z.cpu().numpy() for name, z in codes.items()}
     if representation:
         arrays["representation"] = _represented(opened, codes, _decoder_labels(opened, found), draws).cpu().numpy()
-    if found.rows.labels is not None:
-        arrays |= {"labels": found.rows.labels, "class_names": np.array(found.class_names)}
-    _write(out or run / "codes.npz", arrays | _ids(found), json)
+    block, names = opened.model.class_block, opened.category_names
+    columns = {} if block is None or names is None else {block: names}
+    _write(output, Results(arrays, list(arrays), columns, **_known(found), draws=draws), json)
 
 
 @options.with_row_options
@@ -95,26 +112,36 @@ def reconstruct(
     context: typer.Context,
     run: options.RunArgument,
     asked: options.RowOptions,
-    out: OutFile = None,
+    out: options.OutFile = None,
+    form: options.Form = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     best: options.Best = False,
     json: options.Json = False,
 ) -> None:
-    """Reconstruct data without noise. Writes x and x_hat (N, ...) in the units of the data, and ids if any."""
-    from aaeframe.storage.npz import Chunked
+    """Reconstruct data without noise: x and x_hat (N, ...) in the units of the data, and ids and labels if any.
 
+    A table (.csv, .parquet) and .npy hold x_hat alone, in the columns of the data.
+    """
+    from aaeframe.storage.npz import Chunked
+    from aaeframe.storage.results import Results
+
+    if out is None:
+        options.check_writable(run)
+    output = _output(out, run / "reconstructions.npz", form, json)
     opened = options.load_run(context, run, device, raw_weights, best)
-    options.check_writable(run if out is None else out.parent)
     found = asked.load(opened)
     rows = found.rows
     x_hat = _decoded(opened, opened.encode(rows), _decoder_labels(opened, found))
     arrays = {"x": Chunked((len(rows), *rows.shape), rows.dtype, rows.chunks(opened.model.batch_size)), "x_hat": x_hat}
-    _write(out or run / "reconstructions.npz", arrays | _ids(found), json)
+    columns = {"x_hat": opened.data["columns"] or ()}
+    flat = len(rows.shape) == 1
+    _write(output, Results(arrays, ["x_hat"], columns, **_known(found), flat=flat), json)
 
 
-def _ids(found: datasets.AllRows) -> dict[str, np.ndarray]:
-    return {} if found.rows.ids is None else {"ids": found.rows.ids}
+def _known(found: datasets.AllRows) -> dict[str, Any]:
+    """The labels, class names and ids of rows."""
+    return {"labels": found.rows.labels, "class_names": found.class_names, "ids": found.rows.ids}
 
 
 def _decoded(run: Run, code: Mapping[str, Tensor], labels: Tensor | None) -> StoredArray:
@@ -154,14 +181,27 @@ def _represented(run: Run, codes: Mapping[str, Tensor], labels: Tensor | None, d
     return torch.stack([run.model.represent(code, labels) for code in each])
 
 
-def _write(path: Path, arrays: Mapping[str, StoredArray], json: bool) -> None:
-    """Write all the arrays or nothing, and print what was written and where."""
-    from aaeframe.cli.console import print_json, say
-    from aaeframe.storage.npz import write_npz
+def _output(out: str | None, default: Path, form: str | None, json: bool) -> Output:
+    """The file to write, checked before any work; without a name, the one in the folder of the run."""
+    from aaeframe.storage.output import Output
+    from aaeframe.storage.results import SUFFIXES
 
-    write_npz(path, arrays)
+    form = options.form_of(form, out)
+    return Output(default, ".npz") if out is None else options.output(out, SUFFIXES, json=json, form=form)
+
+
+def _write(output: Output, results: Results, json: bool) -> None:
+    """Write the results or nothing, and print what was written and where."""
+    from aaeframe.cli.console import beside, note, print_json, say
+    from aaeframe.storage.results import write
+
+    suffix = write(output, results)
+    left = results.left_out(suffix)
+    if left:
+        note(f"{output}: {suffix} is without {', '.join(left)}; .npz has all")
+    written = {name: list(x.shape) for name, x in results.all.items() if name not in left}
     if json:
-        print_json({"file": str(path), "arrays": {name: list(x.shape) for name, x in arrays.items()}})
+        print_json({"file": str(output), "arrays": written})
         return
-    shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in arrays.items())
-    say(f"{path}: {shapes}")
+    shapes = ", ".join(f"{name} {tuple(shape)}" for name, shape in written.items())
+    say(f"{output}: {shapes}", beside(output))

@@ -18,6 +18,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 
 from aaeframe.storage.atomic import write_atomically
+from aaeframe.storage.output import Output
 
 Parameters = ParamSpec("Parameters")
 Array: TypeAlias = "Tensor | np.ndarray"
@@ -78,13 +79,17 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     return figure
 
 
-def save(figure: Figure, path: Path, *, dpi: int = 150) -> None:
-    """Write a PNG atomically; RunError if it cannot be written."""
+def save(figure: Figure, to: Path | Output, *, dpi: int = 150) -> None:
+    """Write a PNG, a file atomically; RunError if it cannot be written."""
     buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
         # Without the version of matplotlib in it, equal figures are equal files.
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    write_atomically(path, buffer.getvalue())
+    if isinstance(to, Output):
+        with to.writing() as file:
+            file.write(buffer.getvalue())
+    else:
+        write_atomically(to, buffer.getvalue())
 
 
 def literal(name: str) -> str:

@@ -25,6 +25,7 @@ from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.model.representation import ClusterHeads
 from aaeframe.seeds import derive, generator
 from aaeframe.storage.atomic import writing
+from aaeframe.storage.output import Output
 
 MOST_CODES = 5000
 MOST_IMAGES = 100
@@ -61,7 +62,7 @@ def plot_gallery(
 
 
 def plot_comparison(
-    models: Mapping[str, Autoencoder], block: str, dataset: Dataset, split: str, path: Path, *, seed: int = 0
+    models: Mapping[str, Autoencoder], block: str, dataset: Dataset, split: str, to: Output, *, seed: int = 0
 ) -> None:
     """Plot the 2-D codes of a split for several models with one prior, next to each other (paper, figure 2).
 
@@ -79,9 +80,7 @@ def plot_comparison(
     labels, class_names = _classes(x, dataset)
     title = f"Codes of {len(x)} {split} rows over samples of the prior"
     figure = codes_side_by_side(codes, labels, prior, title=title, class_names=class_names)
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    save(figure, path)
+    save(figure, to)
 
 
 def _figures(

@@ -22,6 +22,7 @@ from aaeframe.reproduce.published import Published
 from aaeframe.reproduce.record import CellStatus, Curve, Record, State
 from aaeframe.storage.atomic import write_atomically
 from aaeframe.storage.locks import lock
+from aaeframe.storage.output import Output
 
 TITLES: Final[Mapping[Unit, str]] = MappingProxyType(
     {"%": "Error on test images, %", "nats": "Parzen log-likelihood of test images, nats"}
@@ -346,7 +347,7 @@ def refresh(out: Path, registry: Registry) -> list[Result]:
     return found
 
 
-def draw_curves(results: Sequence[Result], path: Path) -> bool:
+def draw_curves(results: Sequence[Result], to: Output) -> bool:
     """Draw a panel for each row that is an error: its runs, done or not, next to the paper's number.
 
     Returns:
@@ -361,7 +362,7 @@ def draw_curves(results: Sequence[Result], path: Path) -> bool:
     if not any(course.runs for course in courses.values()):
         return False
     figure = figures.learning_curves(courses, title="Learning curves", ylabel="watched validation rows wrong, %")
-    figures.save(figure, path)
+    figures.save(figure, to)
     return True
 
 

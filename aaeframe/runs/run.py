@@ -164,15 +164,18 @@ class Run:
         names = self.data["class_names"]
         return None if names is None else tuple(names)
 
+    @property
+    def category_names(self) -> tuple[str, ...] | None:
+        """The names of the model's categories, if they are classes of the data; None for clusters."""
+        learned = self.needs.labels == "every" or self._class_metric == "classification"
+        return self.class_names if learned else None
+
     def class_index(self, name: str) -> int:
         """The class of this name, for `sample`; of a model of clusters, which have no names, the cluster's number.
 
         DataError, which lists the names, for another name.
         """
-        learned = self.needs.labels == "every" or self._class_metric == "classification"
-        names = self.class_names if learned else None
-        if names is None:
-            names = tuple(map(str, range(self.model.num_classes or 0)))
+        names = self.category_names or tuple(map(str, range(self.model.num_classes or 0)))
         if name not in names:
             known = f"has the classes {', '.join(names)}" if names else "has no classes"
             raise DataError(f"samples of class {name!r} were requested; this model {known}")
@@ -382,7 +385,7 @@ class Run:
             seed=self.config.training.seed,
             informed=informed if self.config.data.labels else (),
             loss=self.config.training.loss,
-            knows_classes=self.needs.labels == "every" or self._class_metric == "classification",
+            knows_classes=self.category_names is not None,
         )
 
 

@@ -1,16 +1,13 @@
-"""Write .npz files with only some rows in memory at a time."""
+"""Write .npz and .npy files with only some rows in memory at a time."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TypeAlias
 
 import numpy as np
-
-from aaeframe.storage.atomic import written_atomically
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +23,16 @@ class Chunked:
 StoredArray: TypeAlias = np.ndarray | Chunked
 
 
-def write_npz(path: Path, arrays: Mapping[str, StoredArray]) -> None:
-    """Write arrays by name, compressed and atomically. RunError if the file cannot be written."""
-    with written_atomically(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+def write_npz(file: IO[bytes], arrays: Mapping[str, StoredArray]) -> None:
+    """Write arrays by name, compressed. The file need not be seekable."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                _write(member, array)
+                write_npy(member, array)
 
 
-def _write(file: IO[bytes], array: StoredArray) -> None:
+def write_npy(file: IO[bytes], array: StoredArray) -> None:
+    """Write one array as .npy."""
     if isinstance(array, np.ndarray):
         np.lib.format.write_array(file, array, allow_pickle=False)
         return

@@ -23,6 +23,9 @@ DATE: Final = re.compile(
     r"|\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{2,4}"
 )
 
+IDS: Final = "ids"
+"""The name, in any case, of a column that names the rows, as in what `aaeframe encode` writes."""
+
 EXACT: Final = 2.0**53
 """The number from which float64 has no longer every whole number."""
 
@@ -50,7 +53,7 @@ class Roles:
 
 
 def find_roles(names: Sequence[str], options: ReadOptions, where: str, usual: Sequence[str] = LABELS) -> Roles:
-    """The place of each role, by the options and, for the labels, by the names.
+    """The place of each role, by the options and, for the labels and ids, by the names.
 
     Raises:
         DataError: there is no such column, one is to be two things, or two could hold the labels.
@@ -80,6 +83,8 @@ def find_roles(names: Sequence[str], options: ReadOptions, where: str, usual: Se
                 f"by data.label_key={names[found[0]]}, and leave out others of this kind by data.drop."
             )
         label = found[0] if found else None
+    if options.ids is None and usual:
+        ids = next((i for i, name in enumerate(names) if name.lower() == IDS and i != label and i not in asked), None)
     return Roles(tuple(names), label, ids, dropped, categories)
 
 

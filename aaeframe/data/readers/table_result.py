@@ -16,7 +16,7 @@ from aaeframe.data.readers.table_dialect import shown
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
-IDS: Final = ("id", "ids", "index")
+IDS: Final = ("id", "index")
 """Names, in any case, that a column of different whole numbers has where it names the rows."""
 
 
@@ -50,6 +50,8 @@ class Result:
         labels, class_names = self._labels(keep)
         ids = self._ids(keep)
         label = self.roles.label
+        if ids is not None and self.options.ids is None:
+            self.said.append(f"column {self.roles.names[self.roles.ids or 0]!r}, which names the rows")
         return RawData(
             [RawPart(x, labels, ids)],
             class_names=class_names,

@@ -14,6 +14,7 @@ from aaeframe.benchmarking.limits import Limits
 from aaeframe.benchmarking.measure import QUICK_ROUNDS, measure, measure_case
 from aaeframe.benchmarking.report import write_json
 from aaeframe.errors import RunError
+from aaeframe.storage.output import Output
 
 SETTINGS = BenchSettings(torch.device("cpu"), quick=True)
 LIMITS = Limits(gemm={"fp32": 1e6}, by={"fp32": "it"}, absent={}, copy=1e6)
@@ -128,7 +129,7 @@ def test_measuring_leaves_the_random_state_alone_and_reports_as_json(tmp_path):
     assert torch.equal(torch.get_rng_state(), before)
     assert told == ["the machine's limits", "loss rows=16 width=32"]
     path = tmp_path / "report.json"
-    write_json(path, report.to_json())
+    write_json(Output.named(path, [".json"]), report.to_json())
     stored = json.loads(path.read_text())
     assert stored["command"] == "aaeframe bench"
     assert stored["machine"]["threads"] == torch.get_num_threads()
@@ -138,8 +139,8 @@ def test_measuring_leaves_the_random_state_alone_and_reports_as_json(tmp_path):
 
 
 def test_a_report_that_cannot_be_written_is_an_error_in_words(tmp_path):
-    with pytest.raises(RunError, match="cannot write"):
-        write_json(tmp_path / "nowhere" / "report.json", {})
+    with pytest.raises(RunError, match="cannot write /dev/full: No space left on device"):
+        write_json(Output.named("/dev/full", [".json"]), {})
 
 
 def test_every_suite_is_there():

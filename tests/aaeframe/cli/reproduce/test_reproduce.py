@@ -127,10 +127,9 @@ def test_learning_curves_of_what_is_asked_for_are_drawn(done, tmp_path):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (("--curves", "."), "the picture is a PNG; name a file that ends in .png"),
-        (("--curves", "curves.pdf"), "--curves curves.pdf: the picture is a PNG"),
-        (("--curves", "presets.png"), "--curves presets.png is a folder; name a file"),
-        (("--curves", "nowhere/curves.png"), "there is no folder nowhere"),
+        (("--curves", "."), "--curves . is a folder; give a file that ends in .png"),
+        (("--curves", "curves.pdf"), "--curves curves.pdf ends in .pdf"),
+        (("--curves", "presets.png"), "--curves presets.png is a folder"),
         (("--list", "--curves", "curves.png"), "--list trains nothing"),
     ],
 )

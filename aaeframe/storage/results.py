@@ -1,0 +1,226 @@
+"""Arrays with a row for each row of data, written as .npz, .npy, .csv or .parquet."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from math import prod
+from tempfile import TemporaryFile
+from typing import IO, Any, Final
+
+import numpy as np
+
+from aaeframe.errors import ConfigError
+from aaeframe.storage.npz import StoredArray, write_npy, write_npz
+from aaeframe.storage.output import Output
+
+SUFFIXES: Final = (".npz", ".npy", ".csv", ".parquet")
+CELLS: Final = 2**16
+"""The number of cells of a table that are converted to text at a time."""
+_SPECIAL: Final = frozenset(",;|#\"'\t\r\n")
+"""Characters for which a text is put in quotes: those that a reader could take for a separator or a comment."""
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """The arrays that a command writes, by name, and what is known of their rows."""
+
+    arrays: Mapping[str, StoredArray]
+    """Each (N, ...), or (draws, N, ...) if `draws`."""
+    shown: Sequence[str]
+    """The names of the arrays that a table holds, and .npy if it is one."""
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The names of the columns of arrays that have names; others have <array>_1, <array>_2 ..."""
+    labels: np.ndarray | None = None
+    """(N,) class indices, -1 for a row without a label."""
+    class_names: Sequence[str] | None = None
+    ids: np.ndarray | None = None
+    """(N,) the names of the rows."""
+    draws: int = 0
+    """The number of draws on the first axis; 0 if there is none."""
+    flat: bool = True
+    """Whether a table may hold the arrays; False for images and series."""
+
+    def __post_init__(self) -> None:
+        if missing := [name for name in self.shown if name not in self.arrays]:
+            raise KeyError(f"{missing} are no arrays of the results")
+
+    @property
+    def all(self) -> dict[str, StoredArray]:
+        """Every array by name, as .npz holds them: labels, class_names and ids come last."""
+        found = dict(self.arrays)
+        if self.labels is not None:
+            found |= {"labels": self.labels, "class_names": np.array(self.class_names or [])}
+        return found if self.ids is None else {**found, "ids": self.ids}
+
+    def left_out(self, suffix: str) -> list[str]:
+        """The names of the arrays that a format does not hold."""
+        if suffix == ".npz":
+            return []
+        hidden = [name for name in self.arrays if name not in self.shown]
+        return hidden if suffix != ".npy" else [name for name in self.all if name not in self.shown]
+
+
+def write(output: Output, results: Results) -> str:
+    """Write results in the format of the destination: on a stream without one, csv, or npz for images. Return it.
+
+    ConfigError if the format cannot hold them, before anything is written. RunError if it cannot be written.
+    """
+    suffix = output.suffix or (".csv" if results.flat else ".npz")
+    _check(output, suffix, results)
+    if suffix == ".parquet":
+        _write_parquet(output, results)
+        return suffix
+    with output.writing() as file:
+        if suffix == ".npz":
+            write_npz(file, results.all)
+        elif suffix == ".npy":
+            write_npy(file, results.arrays[results.shown[0]])
+        else:
+            _write_csv(file, results)
+    return suffix
+
+
+def _check(output: Output, suffix: str, results: Results) -> None:
+    """ConfigError if a format cannot hold the results."""
+    names = ", ".join(results.shown)
+    if suffix == ".npy" and len(results.shown) > 1:
+        raise ConfigError(f"{output}: .npy holds one array, and there are {names}; give .npz, which holds them all")
+    if suffix in (".csv", ".parquet") and not results.flat:
+        shapes = ", ".join(f"{name} {tuple(results.arrays[name].shape)}" for name in results.shown)
+        raise ConfigError(
+            f"{output}: {suffix} is a table, and the rows of {shapes} are images or series; give .npz or .npy (with "
+            "--format npz or npy for standard output, pipes and devices)"
+        )
+
+
+def header(results: Results) -> list[str]:
+    """The names of a table's columns: ids and labels, then those of the data.
+
+    Names that would occur twice, or a header of numbers alone, get the name of their array before them.
+    """
+    first = [name for name in ("ids", "labels") if getattr(results, name) is not None]
+    first += ["draw"] if results.draws else []
+    parts = {name: _columns_of(results, name) for name in results.shown}
+    names = [*first, *chain.from_iterable(parts.values())]
+    if max(Counter(names).values()) == 1 and not all(map(_is_number, names)):
+        return names
+    taken = Counter(names)
+    clear = [
+        name if name.startswith(f"{array}_") or (taken[name] == 1 and not _is_number(name)) else f"{array}_{name}"
+        for array, part in parts.items()
+        for name in part
+    ]
+    return [*first, *clear]
+
+
+def _columns_of(results: Results, name: str) -> Sequence[str]:
+    width = prod(_row_shape(results, name))
+    return results.columns.get(name) or [f"{name}_{k + 1}" for k in range(width)]
+
+
+def _row_shape(results: Results, name: str) -> tuple[int, ...]:
+    return tuple(results.arrays[name].shape[2 if results.draws else 1 :])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Some rows of a table."""
+
+    known: list[list[Any]]
+    """The cells of ids, labels and draw, each of n rows; None for a row without a label."""
+    parts: list[np.ndarray]
+    """(n, D) each, in the order of `shown`."""
+
+
+def _pieces(results: Results) -> Iterator[_Piece]:
+    """The rows of a table in order, draw after draw, a few at a time."""
+    each = [results.arrays[name] for name in results.shown]
+    for draw in range(results.draws or 1):
+        start = 0
+        for parts in _cut([array[draw] for array in each if isinstance(array, np.ndarray)] if results.draws else each):
+            at = slice(start, start + len(parts[0]))
+            yield _Piece(_known(results, at, draw + 1), parts)
+            start = at.stop
+
+
+def _cut(arrays: Sequence[StoredArray]) -> Iterator[list[np.ndarray]]:
+    """Arrays (N, D) each, a few rows at a time. An array that comes in chunks stands alone."""
+    if len(arrays) == 1 and not isinstance(arrays[0], np.ndarray):
+        for chunk in arrays[0].chunks:
+            yield from _cut([chunk])
+        return
+    flat = [array.reshape(len(array), -1) for array in arrays if isinstance(array, np.ndarray)]
+    rows = max(1, CELLS // max(1, sum(array.shape[1] for array in flat)))
+    for start in range(0, len(flat[0]), rows):
+        yield [array[start : start + rows] for array in flat]
+
+
+def _known(results: Results, at: slice, draw: int) -> list[list[Any]]:
+    found: list[list[Any]] = [] if results.ids is None else [results.ids[at].tolist()]
+    if results.labels is not None:
+        names = [*(results.class_names or ()), None]
+        found.append([names[label] for label in results.labels[at]])
+    return [*found, [draw] * (at.stop - at.start)] if results.draws else found
+
+
+def _write_csv(file: IO[bytes], results: Results) -> None:
+    """Write UTF-8 with a header. Each number has the fewest digits that read back to its bits."""
+    file.write(_line(map(_cell, header(results))))
+    for piece in _pieces(results):
+        first = [list(map(_cell, cells)) for cells in piece.known]
+        numbers = [part.astype(np.str_).T.tolist() for part in piece.parts]
+        file.write(b"".join(map(_line, zip(*first, *chain.from_iterable(numbers), strict=True))))
+
+
+def _line(cells: Iterable[str]) -> bytes:
+    return (",".join(cells) + "\n").encode()
+
+
+def _cell(value: Any) -> str:
+    """A cell of text, in quotes where a reader could take it for something else; empty for None."""
+    text = "" if value is None else str(value)
+    plain = _SPECIAL.isdisjoint(text) and text == text.strip()
+    return text if plain else '"' + text.replace('"', '""') + '"'
+
+
+def _write_parquet(output: Output, results: Results) -> None:
+    """Write columns of their own types: numbers as they are, ids and labels as texts or whole numbers."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ConfigError(
+            f"{output}: .parquet needs pyarrow, which is not installed: pip install 'aaeframe[parquet]', or give .csv"
+        ) from error
+    names = header(results)
+    fields = [
+        *([] if results.ids is None else [pyarrow.array(results.ids[:1].tolist() or [""]).type]),
+        *([] if results.labels is None else [pyarrow.string()]),
+        *([pyarrow.int64()] if results.draws else []),
+    ]
+    for name in results.shown:
+        width = prod(_row_shape(results, name))
+        fields += [pyarrow.from_numpy_dtype(results.arrays[name].dtype)] * width
+    schema = pyarrow.schema(list(zip(names, fields, strict=True)))
+    # In a file of its own first, as a pipe cannot tell the position that the format asks for.
+    with TemporaryFile() as whole:
+        with parquet.ParquetWriter(whole, schema) as writer:
+            for piece in _pieces(results):
+                columns = [*piece.known, *chain.from_iterable(part.T for part in piece.parts)]
+                arrays = [pyarrow.array(it, kind) for it, kind in zip(columns, fields, strict=True)]
+                writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+        whole.seek(0)
+        with output.writing() as file:
+            shutil.copyfileobj(whole, file)

@@ -1,0 +1,145 @@
+"""The option --out of every command: its suffix is the format, and standard output holds only the file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import aaeframe
+from aaeframe.data import load
+
+HEADER = "person,age,height,kind"
+SMALL = {"network": "mlp(hidden=[8])", "discriminator": "mlp(hidden=[8])", "epochs": 1, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """A semi-supervised run on a table with ids, names of columns and named classes."""
+    folder, rng = tmp_path_factory.mktemp("people"), np.random.default_rng(0)
+    lines = [f"p{i},{rng.normal(40, 9):.2f},{rng.normal(170, 9):.2f},{('cat', 'dog')[i % 2]}" for i in range(60)]
+    (folder / "people.csv").write_text("\n".join([HEADER, *lines]))
+    aaeframe.train(
+        folder / "people.csv",
+        config={"data": {"label_key": "kind", "ids": "person", "labels": 20}},
+        prior="y=categorical(classes=2)+style=gaussian",
+        recipe="semi-supervised",
+        out=folder / "run",
+        **SMALL,
+    )
+    return folder / "run"
+
+
+def table(text):
+    return list(csv.reader(io.StringIO(text)))
+
+
+def test_codes_as_csv_have_ids_labels_and_classes_by_name_and_are_data_again(done, people, tmp_path):
+    out = done("encode", people, "--split", "all", "--out", tmp_path / "codes.csv").out
+    assert out.startswith(f"{tmp_path}/codes.csv: y (60, 2), style (60, ")
+    first, *rows = table((tmp_path / "codes.csv").read_text())
+    assert first[:5] == ["ids", "labels", "cat", "dog", "style_1"]
+    assert [row[:2] for row in rows] == [[f"p{i}", ("cat", "dog")[i % 2]] for i in range(60)]
+    data = load(people.parent / "people.csv", label_key="kind", ids="person").split("all")
+    codes = aaeframe.load(people).encode(data)
+    written = np.array([row[2:] for row in rows], np.float32)
+    np.testing.assert_array_equal(written, np.hstack([codes["y"], codes["style"]]))
+    found = done("data", tmp_path / "codes.csv", "--json").json
+    assert (found["columns"], found["classes"]) == (first[2:], {"cat": 30, "dog": 30})
+
+
+@pytest.mark.parametrize("command", ["sample", "reconstruct"])
+def test_rows_of_a_table_as_csv_have_the_columns_of_the_data(done, people, tmp_path, command):
+    said = done(command, people, "--out", tmp_path / "rows.csv").err
+    done(command, people, "--out", tmp_path / "rows.npz")
+    first, *rows = table((tmp_path / "rows.csv").read_text())
+    assert first[-2:] == ["age", "height"]
+    name, left = ("x", "y, style") if command == "sample" else ("x_hat", "x")
+    assert f".csv is without {left}; .npz has all" in said
+    with np.load(tmp_path / "rows.npz") as held:
+        np.testing.assert_array_equal(np.array(rows)[:, -2:].astype(held[name].dtype), held[name])
+
+
+def test_one_array_as_npy(done, refused, cli, run, people, tmp_path):
+    said = done("encode", run, "--out", tmp_path / "codes.npy").err
+    codes = aaeframe.load(run).encode(load("digits").test)["swissroll"]
+    np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), codes)
+    assert ".npy is without labels, class_names" in said
+    done("sample", run, "--count", 3, "--out", tmp_path / "x.npy")
+    assert np.load(tmp_path / "x.npy").shape == (3, 1, 8, 8)
+    refused(cli("encode", people, "--out", tmp_path / "y.npy"), "holds one array, and there are y, style")
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        ("codes.txt", "ends in .txt, which is no format here; give a file that ends in .npz, .npy, .csv or .parquet"),
+        ("codes", "has no suffix"),
+        ("", "--out is empty"),
+        ("/", "--out / is a folder"),
+    ],
+)
+@pytest.mark.parametrize("command", ["encode", "sample", "reconstruct"])
+def test_other_names_are_refused_before_the_run_is_read(cli, refused, command, out, words):
+    refused(cli(command, "no run", "--out", out), words)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare", "a", "b", "--out"],
+        ["data", "digits", "--picture"],
+        ["bench", "--quick", "--out"],
+        ["reproduce", "--curves"],
+        ["parzen", "--samples", "a", "--test", "b", "--bandwidth", "1", "--out"],
+    ],
+    ids=lambda it: it[0],
+)
+def test_every_command_refuses_them(cli, refused, arguments):
+    for name, words in (("", "is empty"), ("/", "is a folder"), ("a.xyz", "ends in .xyz")):
+        refused(cli(*arguments, name), f"{arguments[-1]} {name}".strip(), words)
+    refused(cli(*arguments, "-", "--json"), f"--json and {arguments[-1]} - both write to standard output")
+
+
+def test_images_are_no_table(cli, refused, run, tmp_path):
+    refused(cli("sample", run, "--out", tmp_path / "x.csv"), "x (64, 1, 8, 8) are images or series; give .npz or .npy")
+    assert not (tmp_path / "x.csv").exists()
+
+
+@pytest.mark.parametrize("command", ["encode", "sample", "reconstruct"])
+def test_a_device_stays_a_device(done, run, command):
+    done(command, run, "--out", "/dev/null")
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_standard_output_holds_only_the_file(done, people, run, tmp_path):
+    def piped(*arguments):
+        command = [sys.executable, "-m", "aaeframe", *map(str, arguments)]
+        ended = subprocess.run(command, capture_output=True, check=True, timeout=120)
+        return io.BytesIO(ended.stdout), ended.stderr.decode()
+
+    done("encode", people, "--out", tmp_path / "codes.csv")
+    rows, said = piped("encode", people, "--out", "-")
+    assert rows.getvalue() == (tmp_path / "codes.csv").read_bytes()
+    held, said = piped("sample", run, "--count", 2, "--out", "-")
+    assert np.load(held)["x"].shape == (2, 1, 8, 8)
+    assert "standard output: x (2, 1, 8, 8), swissroll (2, 2)" in said
+    picture, said = piped("data", "digits", "--picture", "-")
+    assert Image.open(picture).format == "PNG"
+    assert "rows      images of 1 x 8 x 8" in said
+
+
+def test_a_reader_that_ends_early_is_no_error(people):
+    command = f"{sys.executable} -m aaeframe encode {people} --split all --draws 200 --out - | head -n 1"
+    ended = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=120)
+    assert ended.stdout.startswith("ids,labels,draw,cat,dog,style_1")
+    assert "Traceback" not in ended.stderr
+    assert "error" not in ended.stderr
+    assert ended.returncode == 1  # of click, quietly
