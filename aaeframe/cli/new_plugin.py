@@ -20,7 +20,8 @@ def new(
     ],
     kind: Annotated[str, typer.Option(metavar="KIND", help="prior, encoder, discriminator, network or recipe.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder to write; default: ./aaeframe-NAME.")
+        Path | None,
+        typer.Option(parser=options.folder, metavar="FOLDER", help="Folder to write; default: ./aaeframe-NAME."),
     ] = None,
     author: Annotated[
         str | None, typer.Option(metavar="AUTHOR", help='"Name" or "Name <address>"; default: the user of git.')

@@ -45,6 +45,13 @@ def _check_seed(seed: int) -> int:
     return seed
 
 
+def folder(text: str) -> Path:
+    """A folder to write into, by its name; for typer."""
+    if not text:
+        raise typer.BadParameter("it is empty; give a folder")
+    return Path(text)
+
+
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
 RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
 Device: TypeAlias = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 ...")]

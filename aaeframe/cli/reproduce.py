@@ -45,7 +45,9 @@ def reproduce(
         float | None,
         typer.Option(min=0, metavar="MINUTES", help="Stop after so long; the same command goes on from there."),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs and results are.")] = Path("reproduction"),
+    out: Annotated[
+        Path, typer.Option(parser=options.folder, metavar="FOLDER", help="Where runs and results are.")
+    ] = Path("reproduction"),
     data: Annotated[
         str | None, typer.Option(metavar="NAME|PATH", help="In place of the presets' data, for rows that are named.")
     ] = None,

@@ -26,7 +26,11 @@ def train(
     given: options.RunOptions,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="New folder for the run; default: runs/<time>-<prior>-<encoder>."),
+        typer.Option(
+            parser=options.folder,
+            metavar="FOLDER",
+            help="New folder for the run; default: runs/<time>-<prior>-<encoder>.",
+        ),
     ] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Resume this run; no other option but --json goes with it.")

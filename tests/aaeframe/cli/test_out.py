@@ -143,3 +143,10 @@ def test_a_reader_that_ends_early_is_no_error(people):
     assert "Traceback" not in ended.stderr
     assert "error" not in ended.stderr
     assert ended.returncode == 1  # of click, quietly
+
+
+@pytest.mark.parametrize("command", [["train"], ["reproduce"], ["plugins", "new", "torus", "--kind", "prior"]])
+def test_a_folder_to_write_has_a_name(cli, refused, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    refused(cli(*command, "--out", ""), "Invalid value for '--out': it is empty; give a folder")
+    assert list(tmp_path.iterdir()) == []
