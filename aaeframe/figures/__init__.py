@@ -14,6 +14,7 @@ from aaeframe.figures.curves import Course, learning_curves, loss_curves
 from aaeframe.figures.images import decoded_plane, reconstructions, samples
 from aaeframe.figures.plane import PlaneCodes, plane_codes
 from aaeframe.figures.styles import style_grid
+from aaeframe.figures.table_figures import column_errors, column_reconstructions, column_samples, correlations
 
 __all__ = [
     "Course",
@@ -22,6 +23,10 @@ __all__ = [
     "cluster_heads",
     "codes_by_class",
     "codes_side_by_side",
+    "column_errors",
+    "column_reconstructions",
+    "column_samples",
+    "correlations",
     "decoded_plane",
     "learning_curves",
     "loss_curves",

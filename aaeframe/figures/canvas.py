@@ -31,6 +31,7 @@ PALETTE: Final = (
 INK: Final = "#262626"
 MUTED: Final = "#6e6e6e"
 PRIOR: Final = "#d4d4d4"
+MINUS: Final = "\N{MINUS SIGN}"
 TITLE_CHARACTERS: Final = 9
 """The number of title characters that fit in an inch."""
 

@@ -21,14 +21,26 @@ from aaeframe.figures.codes import codes_by_class, codes_side_by_side
 from aaeframe.figures.curves import loss_curves
 from aaeframe.figures.images import VOLUMES, decoded_plane, reconstructions, samples
 from aaeframe.figures.plane import plane_codes
+from aaeframe.figures.table_figures import (
+    DOTS,
+    column_errors,
+    column_reconstructions,
+    column_samples,
+    correlations,
+)
+from aaeframe.figures.table_statistics import column_statistics
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.model.representation import ClusterHeads
 from aaeframe.seeds import derive, generator
 from aaeframe.storage.atomic import writing
 from aaeframe.storage.output import Output
 
-MOST_CODES = 5000
+MOST_CODES = 10_000
+"""The number of rows whose codes are plotted; of more, a random part that depends on the seed alone."""
+PRIOR_SAMPLES = 5000
 MOST_IMAGES = 100
+MOST_SAMPLES = 2000
+"""The number of decoded samples whose distributions are plotted."""
 
 
 def plot_gallery(
@@ -76,9 +88,9 @@ def plot_comparison(
         name: model.encode(x, draws=1, generator=it)[block][0]
         for (name, model), it in zip(models.items(), noise, strict=True)
     }
-    prior = next(iter(models.values())).sample_prior(MOST_CODES, seed=derive(seed, "figures", "prior"))[block]
+    prior = next(iter(models.values())).sample_prior(PRIOR_SAMPLES, seed=derive(seed, "figures", "prior"))[block]
     labels, class_names = _classes(x, dataset)
-    title = f"Codes of {len(x)} {split} rows over samples of the prior"
+    title = f"Codes of {_some(x, rows, split)} over samples of the prior"
     figure = codes_side_by_side(codes, labels, prior, title=title, class_names=class_names)
     save(figure, to)
 
@@ -99,25 +111,62 @@ def _figures(
     x = rows.take(index)
     labels, class_names = _classes(x, dataset)
     codes = model.encode(x, draws=1, generator=generator(seed, "figures", "noise"))
-    prior = model.sample_prior(MOST_CODES, seed=derive(seed, "figures", "prior"))
+    prior = model.sample_prior(PRIOR_SAMPLES, seed=derive(seed, "figures", "prior"))
     for name, z in codes.items():
-        title = f"Codes of {len(x)} {split} rows, block {name!r}"
+        title = f"Codes of {_some(x, rows, split)}, block {name!r}"
         yield (
             f"codes-{name}",
             codes_by_class(z[0], labels, prior[name], title=title, class_names=class_names),
         )
     pixels = _Pixels(model, dataset, x)
-    some = x.take(np.arange(min(MOST_IMAGES, len(x))))
-    few, x_hat = torch.from_numpy(some.array()), model.reconstruct(some, decoder_labels(model, some))
-    yield "reconstructions", reconstructions(pixels(few), pixels(x_hat), title=f"Reconstructions of {split} rows")
-    yield "samples", samples(pixels(model.sample(MOST_IMAGES, seed=derive(seed, "figures", "prior"))))
     one_draw = {name: z[0] for name, z in codes.items()}
+    if len(model.data_shape) == 1:
+        drawn = model.sample(MOST_SAMPLES, seed=derive(seed, "figures", "prior"))
+        yield from _of_table(model, x, one_draw, drawn, dataset.columns, category_names, _some(x, rows, split))
+    else:
+        some = x.take(np.arange(min(MOST_IMAGES, len(x))))
+        few, x_hat = torch.from_numpy(some.array()), model.reconstruct(some, decoder_labels(model, some))
+        yield "reconstructions", reconstructions(pixels(few), pixels(x_hat), title=f"Reconstructions of {split} rows")
+        yield "samples", samples(pixels(model.sample(MOST_IMAGES, seed=derive(seed, "figures", "prior"))))
     if isinstance(model.representation, ClusterHeads):
         yield "representation", representation(model, one_draw, labels, class_names)
     yield from class_figures(model, x, one_draw, pixels, category_names, prior)
     yield from _plane(model, pixels)
     if metrics:
         yield "losses", loss_curves(metrics, informed=informed, loss=loss)
+
+
+def _some(x: Split, rows: Split, split: str) -> str:
+    """The rows that are plotted, in words: all of a split, or a random part."""
+    if len(x) == len(rows):
+        return f"{len(x):,} {split} rows"
+    return f"{len(x):,} of {len(rows):,} {split} rows (drawn at random)"
+
+
+def _of_table(
+    model: Autoencoder,
+    x: Split,
+    codes: Mapping[str, Tensor],
+    drawn: Tensor,
+    columns: Sequence[str] | None,
+    category_names: Sequence[str] | None,
+    rows: str,
+) -> Iterator[tuple[str, Figure]]:
+    """The figures of a table: errors and correlations of its columns, and their values."""
+    names = columns or [f"column {k + 1}" for k in range(model.data_shape[0])]
+    found = column_statistics(model, x, codes)
+    some = x.take(np.arange(min(DOTS, len(x))))
+    x_hat = model.reconstruct(some, decoder_labels(model, some))
+    title = f"Reconstructions of {rows}"
+    yield "reconstructions", column_reconstructions(some.array(), x_hat, found.errors, names, title=title)
+    if np.isfinite(found.errors).any():
+        yield "errors", column_errors(found.errors, names, title=f"Reconstruction error of {rows}")
+    for block, r in found.correlations.items():
+        own = category_names if block == model.class_block else None
+        title = f"Correlation of block {block!r} with columns, {rows}"
+        yield f"correlations-{block}", correlations(r, names, own, title=title)
+    part = x.take(np.arange(min(MOST_SAMPLES, len(x))))
+    yield "samples", column_samples(part.array(), drawn, names)
 
 
 def _classes(x: Split, dataset: Dataset) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
@@ -139,7 +188,9 @@ def _plane(model: Autoencoder, pixels: _Pixels) -> Iterator[tuple[str, Figure]]:
     images = pixels(model.decode({name: plane.codes.flatten(0, 1)}))
     yield (
         f"plane-{name}",
-        decoded_plane(images.unflatten(0, (side, side)), title=f"The decoded plane, {plane.meaning}"),
+        decoded_plane(
+            images.unflatten(0, (side, side)), title=f"The decoded plane, {plane.meaning}", codes=plane.codes
+        ),
     )
 
 

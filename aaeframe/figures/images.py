@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aaeframe.errors import DataError
-from aaeframe.figures.canvas import INK, PALETTE, Array, as_array, new_figure, styled
+from aaeframe.figures.canvas import INK, MINUS, PALETTE, Array, as_array, new_figure, styled
 
 IMAGES_ACROSS = 12
 BANDS = 4
@@ -23,6 +23,8 @@ BANDS = 4
 GRID = 10
 LINES = 6
 """The number of rows in one figure that are plotted as lines."""
+TICKS = 8
+"""The largest number of coordinates on an axis of the decoded plane."""
 VOLUMES = 5
 """The axes of volumes (N, C, D, H, W)."""
 WIDTH = 8.4
@@ -72,13 +74,41 @@ def samples(x: Array, *, title: str = "Decoded samples of the prior") -> Figure:
 
 
 @styled
-def decoded_plane(images: Array, *, title: str) -> Figure:
-    """Plot the decoded codes of `plane_codes` (rows, columns, C, H, W) as a grid, the first row on top."""
+def decoded_plane(images: Array, *, title: str, codes: Array | None = None) -> Figure:
+    """Plot the decoded codes of `plane_codes` (rows, columns, C, H, W) as a grid, the first row on top.
+
+    The axes have the coordinates of the codes (rows, columns, 2), if these are given.
+    """
     if images.ndim != 5:
         raise DataError(f"a grid of images (rows, columns, C, H, W) is needed, found {tuple(images.shape)}")
     rows, columns = images.shape[:2]
     shown = pixels(images.reshape(rows * columns, *images.shape[2:]))
-    return _picture(tile(shown.reshape(rows, columns, *shown.shape[1:]), 1), title)[0]
+    space = 0.2 if codes is None else 0.8
+    figure, axes = _picture(tile(shown.reshape(rows, columns, *shown.shape[1:]), 1), title, space=space)
+    if codes is not None:
+        z = as_array(codes)
+        if z.shape != (rows, columns, 2):
+            raise DataError(f"{rows} x {columns} images have codes ({rows}, {columns}, 2), found {z.shape}")
+        height, width = shown.shape[1:3]
+        across, down = _ticks(columns), _ticks(rows)
+        axes.set_xticks(across * (width + 1) + (width - 1) / 2, _coordinates(z[0, across, 0]))
+        axes.set_yticks(down * (height + 1) + (height - 1) / 2, _coordinates(z[down, 0, 1]))
+        axes.set(xlabel="$z_1$", ylabel="$z_2$")
+        figure.set_size_inches(WIDTH, figure.get_figheight() + 0.5)
+    return figure
+
+
+def _ticks(count: int) -> np.ndarray:
+    """The places of at most `TICKS` evenly spaced images."""
+    step = math.ceil(count / TICKS)
+    return np.arange((count - 1) % step // 2, count, step)
+
+
+def _coordinates(values: np.ndarray) -> list[str]:
+    """Coordinates with as many digits as tell neighbors apart."""
+    step = np.abs(np.diff(values)).min() if len(values) > 1 else 1.0
+    digits = max(0, math.ceil(-math.log10(step / 2))) if step > 0 else 2
+    return [f"{value:.{digits}f}".replace("-", MINUS) for value in values.round(digits) + 0.0]
 
 
 def _slices(volumes: Array) -> Array:
