@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aaeframe.cli import options
 from aaeframe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from aaeframe.storage.output import Output
 
 
 class Held(StrEnum):

@@ -74,7 +74,9 @@ SURROUNDINGS = {
 
 
 @pytest.mark.parametrize(
-    "surroundings", [*SURROUNDINGS.values(), lambda: torch.autocast("cpu", torch.bfloat16)], ids=[*SURROUNDINGS, "autocast"]
+    "surroundings",
+    [*SURROUNDINGS.values(), lambda: torch.autocast("cpu", torch.bfloat16)],
+    ids=[*SURROUNDINGS, "autocast"],
 )
 def test_training_is_the_same_whatever_the_caller_has_set(alone, surroundings):
     with surroundings():

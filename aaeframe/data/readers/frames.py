@@ -14,10 +14,11 @@ from aaeframe.data.classes import MOST_CLASSES
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers.table_columns import EXACT, Coded, Columns, Roles, advice, find_roles
 from aaeframe.data.readers.table_dialect import LABELS, Marks, is_missing
-from aaeframe.data.readers.table_result import Result, count_of, no_classes
+from aaeframe.data.readers.table_result import Result, no_classes
 from aaeframe.data.readers.tables import check_names
 from aaeframe.data.sparse import SparseRows
 from aaeframe.errors import DataError, MissingName
+from aaeframe.storage.text import plural
 
 USES: Final = frozenset({"label_key", "ids", "drop", "categories", "missing"})
 """The options that are used."""
@@ -141,7 +142,7 @@ def _read_anndata(data: Any, options: ReadOptions, where: str) -> RawData:
     x: Any = SparseRows(data.X) if issparse(data.X) else np.asarray(data.X)
     labels = np.array(_texts(_of_pandas(data.obs[label]))) if label else None
     others = len(data.obs.columns) - bool(label)
-    said = (f"{count_of(others, 'column')} of obs",) if others else ()
+    said = (f"{plural(others, 'column')} of obs",) if others else ()
     part = RawPart(x, labels, np.asarray(data.obs_names).astype(str))
     names = tuple(map(str, data.var_names))
     return RawData([part], columns=names, labels_from=f"column {label!r} of obs" if label else None, passed_over=said)

@@ -67,7 +67,10 @@ class ByLists:
         ByLists(named=False),
         {"x": ROWS},
     ],
-    ids=str,
+    ids=(
+        *("columns first", "big-endian", "reversed", "lists", "arrays", "tensor", "tensors", "TensorDataset"),
+        *("items", "items of one", "dictionaries", "by lists", "dictionary"),
+    ),
 )
 def test_rows_are_the_same_in_every_form(rows):
     known, found = load(ROWS), load(rows)
@@ -123,7 +126,9 @@ def test_a_sparse_value_that_is_not_finite():
 
 
 @pytest.mark.parametrize(
-    "rows", [[Image.fromarray(it) for it in IMAGES], Items((Image.fromarray(it), 0) for it in IMAGES)], ids=type
+    "rows",
+    [[Image.fromarray(it) for it in IMAGES], Items((Image.fromarray(it), 0) for it in IMAGES)],
+    ids=["list", "items"],
 )
 def test_images_of_pillow(rows):
     found = load(rows)
