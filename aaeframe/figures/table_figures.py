@@ -182,11 +182,11 @@ def column_samples(
     def draw(axes: Axes, column: int) -> None:
         both = np.concatenate([rows[:, column], drawn[:, column]])
         low, high = np.quantile(both, [0.005, 0.995])
-        bins = np.linspace(low, high if high > low else low + 1, count + 1).tolist()
-        axes.hist(rows[:, column], bins, density=True, color="#c4c4c4", label="data")
-        axes.hist(
-            drawn[:, column], bins, density=True, histtype="step", color=PALETTE[0], linewidth=1.6, label="samples"
-        )
+        high = high if high > low else low + 1
+        bins = np.linspace(low, high, count + 1).tolist()
+        data, samples = (np.clip(it[:, column], low, high) for it in (rows, drawn))  # so that none lies outside
+        axes.hist(data, bins, density=True, color="#c4c4c4", label="data")
+        axes.hist(samples, bins, density=True, histtype="step", color=PALETTE[0], linewidth=1.6, label="samples")
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
 

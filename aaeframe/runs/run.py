@@ -389,7 +389,6 @@ class Run:
         )
 
 
-@default_state()
 def load(
     path: Path | str,
     registry: Registry | None = None,
@@ -426,7 +425,7 @@ def load(
     resolved = resolve_stored(stored, registry)
     config = resolved.config
     # As in training: random numbers that a prior draws when it is built need not be in the checkpoint.
-    with stream(config.training.seed, "initialization"):
+    with default_state(), stream(config.training.seed, "initialization"):
         built = build_priors(resolved, priors or {}, saved.model)
         model = build_model(resolved, data_spec(known, saved.model), known["num_classes"], built)
     for sentence in (*other_versions(config.plugins, registry), *configuration_changes(saved, folder, stored)):

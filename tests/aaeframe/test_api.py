@@ -138,7 +138,8 @@ def test_data_from_python_that_has_changed(train):
 
 def test_resume_with_data_from_python(train, tmp_path):
     run = train(ROWS, epochs=2)
-    again = aaeframe.resume(run.folder.path, data=ROWS)
+    with pytest.warns(UserWarning, match="all 2 epochs were done already"):
+        again = aaeframe.resume(run.folder.path, data=ROWS)
     assert again.finished
     assert torch.equal(again.encode(ROWS)["gaussian"], run.encode(ROWS)["gaussian"])
 

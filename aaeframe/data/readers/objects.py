@@ -54,6 +54,8 @@ def kind_of(values: Any) -> tuple[str, Set[str], Callable[[Any, ReadOptions], Ra
 
 def name_of(values: Any) -> str:
     """What an object is called in messages: its type, as in "pandas.DataFrame"."""
+    if isinstance(values, tuple):
+        return "arrays"
     kind = values if isinstance(values, type) else type(values)
     module = kind.__module__.partition(".")[0]
     return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"

@@ -192,7 +192,7 @@ def replace(path, old, new):
 
 
 DAMAGE = {
-    "weights cut off": (lambda run: cut(checkpoint(run) / "model.safetensors"), ["model.safetensors", "SHA-256"]),
+    "weights cut off": (lambda run: cut(checkpoint(run) / "model.safetensors"), ["model.safetensors"]),
     "weights altered": (lambda run: flip(checkpoint(run) / "model.safetensors"), ["model.safetensors", "SHA-256"]),
     "optimizer altered": (lambda run: flip(checkpoint(run) / "optimizer.safetensors"), ["optimizer.safetensors"]),
     "weights gone": (lambda run: (checkpoint(run) / "model.safetensors").unlink(), ["No such file"]),

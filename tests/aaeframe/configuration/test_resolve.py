@@ -141,11 +141,6 @@ def test_a_block_may_have_a_discriminator_of_its_own(registry):
         ),
         ({"training": {"reconstruction_weight": 2.0}}, ConfigError, "training.reconstruction_weight is not used"),
         ({"training": {"labeled_batch_size": 10}}, ConfigError, "labeled_batch_size is not used without labels"),
-        (
-            {"data": {"source": "python:arrays", "label_key": "y"}},
-            ConfigError,
-            "data.label_key='y' is not used for data from Python; pass a pair (x, labels)",
-        ),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_built(registry, given, error, message):

@@ -70,12 +70,6 @@ def test_the_size_of_labeled_batches_goes_with_labels():
     checked("semi-supervised", training={"labeled_batch_size": 10})
 
 
-def test_a_column_of_labels_goes_with_files():
-    data = {"source": "python:arrays", "label_key": "y", "labels": 50}
-    with pytest.raises(ConfigError, match=r"data.label_key='y' is not used for data from Python; pass a pair"):
-        refuse_unused(parse({"data": data, "training": {"schedule": "joint"}}), RECIPES["unsupervised"])
-
-
 # Weights.
 
 WEIGHTS = {

@@ -122,4 +122,4 @@ def test_a_damaged_checkpoint_is_reported_without_a_traceback(monkeypatch, capsy
     assert "Traceback" not in err
     code, err = command(monkeypatch, capsys, "train", "--resume", copy)
     assert err.startswith(f"note: the checkpoint file {path} cannot be used")
-    assert "error: this run was trained on arrays passed in from Python" in err
+    assert "error: this run was trained on data passed in from Python" in err

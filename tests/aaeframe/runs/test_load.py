@@ -48,9 +48,7 @@ def test_a_stopped_run_is_loaded_as_unfinished(tmp_path):
 def test_data_and_priors_from_python_must_be_given_again(tmp_path, registry):
     prior = torch.distributions.Independent(torch.distributions.Laplace(torch.zeros(2), 1.0), 1)
     run = trained(tmp_path / "run", prior=prior)
-    with pytest.raises(
-        DataError, match=r"trained on arrays passed in from Python.*run\.evaluate\(aaeframe\.data\.from_arrays"
-    ):
+    with pytest.raises(DataError, match=r"trained on data passed in from Python.*aaeframe\.load\(path, data=x\)"):
         resume(tmp_path / "run", registry, priors={"z": prior})
     with pytest.raises(ConfigError, match=r"the prior of block 'z' was an object from Python \(Independent\)"):
         load(tmp_path / "run")

@@ -111,6 +111,7 @@ def test_labels_are_the_same_in_every_form(rows):
     ],
     ids=["csr", "csc", "coo", "torch coo", "torch csr"],
 )
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
 def test_sparse_rows_become_dense_when_they_are_read(make):
     known, found = load(COUNTS), load(make(COUNTS))
     assert not isinstance(found.train.data, np.ndarray)
