@@ -200,7 +200,7 @@ def test_a_run_is_resumed_to_the_same_bits_without_the_file(moon, tmp_path):
 
 def test_a_moving_average_of_the_weights_holds_the_samples_once(moon, tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr("aaeframe.runs.start._train", lambda training, home, observers: made.append(training))
+    monkeypatch.setattr("aaeframe.runs.start._train", lambda training, home, observers, given: made.append(training))
     train(f'empirical(path="{moon}")', tmp_path / "run", epochs=1, ema=0.9)
     [training] = made
     assert training.average.model is not training.model
