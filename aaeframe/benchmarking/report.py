@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,6 @@ import torch
 
 from aaeframe.benchmarking.case import Facts
 from aaeframe.benchmarking.limits import Limits
-from aaeframe.storage.output import Output
 from aaeframe.training.device import environment
 from aaeframe.version import __version__
 
@@ -88,12 +86,6 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """The report as plain dicts and lists."""
         return dataclasses.asdict(self)
-
-
-def write_json(to: Output, value: Any) -> None:
-    """Write JSON, a file atomically. RunError if it cannot be written."""
-    with to.writing() as file:
-        file.write(f"{json.dumps(value, indent=1, allow_nan=False)}\n".encode())
 
 
 def now() -> str:

@@ -43,8 +43,9 @@ def bench(
     json: options.Json = False,
 ) -> None:
     """Time the kernels and the training step on this machine, next to the alternatives that are installed."""
-    from aaeframe.benchmarking.report import now, write_json
+    from aaeframe.benchmarking.report import now
     from aaeframe.cli.console import beside, print_json, say
+    from aaeframe.storage.output import write_json
 
     if out is None and not json:
         out = f"bench-{now().replace(':', '')}.json"

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from aaeframe.cli import options
 from aaeframe.errors import ConfigError
-
-if TYPE_CHECKING:
-    from aaeframe.storage.output import Output
 
 
 class Held(StrEnum):
@@ -52,7 +49,10 @@ def evaluate(
     data_changed: options.DataChanged = False,
     out: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="JSON file for the reports; default: evaluation.json of the run."),
+        typer.Option(
+            metavar="FILE",
+            help="File for the reports, .json; - is standard output. Default: evaluation.json of the run.",
+        ),
     ] = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
@@ -64,6 +64,7 @@ def evaluate(
     from aaeframe.cli.interrupts import leaving
     from aaeframe.cli.progress import samples_shown
     from aaeframe.cli.tables import likelihood_table, report_tables
+    from aaeframe.storage.output import write_json
 
     if samples is not None and not likelihood:
         raise ConfigError("--samples is the number of samples for --likelihood, which is not given; add --likelihood")
@@ -73,11 +74,11 @@ def evaluate(
         )
     if data is None and label_key is not None:
         raise ConfigError("--label-key names the labels of --data, which is not given; leave it out")
-    if out is None:
-        options.check_writable(run)
-    output = None if out is None else options.output(out, (".json",), json=json)
+    output = None if out is None else options.output(out, [".json"], json=json)
     with leaving(err(), "interrupted; nothing was written", after="these samples") as stop:
         opened = options.load_run(context, run, device, raw_weights, best)
+        if output is None:
+            options.check_writable(run)
         if data is None:
             dataset = opened.dataset(data_changed=data_changed)
         else:
@@ -101,14 +102,7 @@ def evaluate(
         if output is None:
             opened.folder.write_evaluation(report["split"], report)
         else:
-            _write(output, {report["split"]: report, **({"likelihood": found} if likelihood else {})})
-
-
-def _write(output: Output, reports: dict[str, Any]) -> None:
-    from json import dumps
-
-    with output.writing() as file:
-        file.write(f"{dumps(reports, indent=1)}\n".encode())
+            write_json(output, {report["split"]: report, **({"likelihood": found} if likelihood else {})})
 
 
 def figures(
@@ -117,7 +111,10 @@ def figures(
     split: Split = Held.test,
     data_changed: options.DataChanged = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder for the figures; default: figures of the run.")
+        Path | None,
+        typer.Option(
+            parser=options.folder, metavar="FOLDER", help="Folder for the figures; default: figures of the run."
+        ),
     ] = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,

@@ -47,8 +47,6 @@ def sample(
     """
     from aaeframe.storage.results import Results
 
-    if out is None:
-        options.check_writable(run)
     output = _output(out, run / "samples.npz", form, json)
     opened = options.load_run(context, run, device, raw_weights, best)
     code, labels = opened.model.sample_code(
@@ -93,8 +91,6 @@ def encode(
 
     from aaeframe.storage.results import Results
 
-    if out is None:
-        options.check_writable(run)
     output = _output(out, run / "codes.npz", form, json)
     opened = options.load_run(context, run, device, raw_weights, best)
     found = asked.load(opened)
@@ -126,8 +122,6 @@ def reconstruct(
     from aaeframe.storage.npz import Chunked
     from aaeframe.storage.results import Results
 
-    if out is None:
-        options.check_writable(run)
     output = _output(out, run / "reconstructions.npz", form, json)
     opened = options.load_run(context, run, device, raw_weights, best)
     found = asked.load(opened)
@@ -187,7 +181,10 @@ def _output(out: str | None, default: Path, form: str | None, json: bool) -> Out
     from aaeframe.storage.results import SUFFIXES
 
     form = options.form_of(form, out)
-    return Output(default, ".npz") if out is None else options.output(out, SUFFIXES, json=json, form=form)
+    if out is not None:
+        return options.output(out, SUFFIXES, json=json, form=form)
+    options.check_writable(default.parent)
+    return Output(default, ".npz")
 
 
 def _write(output: Output, results: Results, json: bool) -> None:

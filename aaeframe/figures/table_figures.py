@@ -96,7 +96,7 @@ def correlations(
     table = r[strongest]
     chosen = _in_turn(np.abs(table))
     # Rounded, so that the two columns of two classes, which mirror each other, are one group.
-    strength = np.abs(table).round(6)
+    strength = np.abs(table).round(3)
     order = sorted(chosen, key=lambda i: (strength[:, i].argmax(), -strength[:, i].max()))
     shown = table[:, order].T
     some = [f"{len(order)} of {len(names)} columns"] if len(order) < len(names) else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import re
 import stat
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from aaeframe.errors import ConfigError
 from aaeframe.storage.atomic import writing, written_atomically
@@ -109,6 +110,12 @@ class Output:
 
     def __str__(self) -> str:
         return "standard output" if str(self.path) == STANDARD else str(self.path)
+
+
+def write_json(output: Output, value: Any) -> None:
+    """Write a value as JSON. RunError if it cannot be written."""
+    with output.writing() as file:
+        file.write(f"{json.dumps(value, indent=1, allow_nan=False)}\n".encode())
 
 
 class _Through(io.FileIO):

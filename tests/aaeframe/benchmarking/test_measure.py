@@ -12,9 +12,8 @@ from aaeframe.benchmarking import SUITES
 from aaeframe.benchmarking.case import Alternative, BenchSettings, Case, IncorrectResult, Work
 from aaeframe.benchmarking.limits import Limits
 from aaeframe.benchmarking.measure import QUICK_ROUNDS, measure, measure_case
-from aaeframe.benchmarking.report import write_json
 from aaeframe.errors import RunError
-from aaeframe.storage.output import Output
+from aaeframe.storage.output import Output, write_json
 
 SETTINGS = BenchSettings(torch.device("cpu"), quick=True)
 LIMITS = Limits(gemm={"fp32": 1e6}, by={"fp32": "it"}, absent={}, copy=1e6)

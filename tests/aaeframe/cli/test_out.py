@@ -96,6 +96,7 @@ def test_other_names_are_refused_before_the_run_is_read(cli, refused, command, o
     [
         ["compare", "a", "b", "--out"],
         ["data", "digits", "--picture"],
+        ["evaluate", "a", "--out"],
         ["bench", "--quick", "--out"],
         ["reproduce", "--curves"],
         ["parzen", "--samples", "a", "--test", "b", "--bandwidth", "1", "--out"],
@@ -145,7 +146,9 @@ def test_a_reader_that_ends_early_is_no_error(people):
     assert ended.returncode == 1  # of click, quietly
 
 
-@pytest.mark.parametrize("command", [["train"], ["reproduce"], ["plugins", "new", "torus", "--kind", "prior"]])
+@pytest.mark.parametrize(
+    "command", [["train"], ["reproduce"], ["figures", "a"], ["plugins", "new", "torus", "--kind", "prior"]]
+)
 def test_a_folder_to_write_has_a_name(cli, refused, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     refused(cli(*command, "--out", ""), "Invalid value for '--out': it is empty; give a folder")
