@@ -184,7 +184,7 @@ def _output(out: str | None, default: Path, form: str | None, json: bool) -> Out
     if out is not None:
         return options.output(out, SUFFIXES, json=json, form=form)
     options.check_writable(default.parent)
-    return Output(default, ".npz")
+    return Output(default, ".npz", follows=False)
 
 
 def _write(output: Output, results: Results, json: bool) -> None:

@@ -37,6 +37,8 @@ class Output:
     """The format, as ".csv"; None where neither a suffix nor an option decides: a stream of any format."""
     descriptor: int | None = None
     """The open descriptor to write to, if it is one."""
+    follows: bool = True
+    """Whether links are followed. A default file in a run's folder is not: the run may be a stranger's."""
 
     @classmethod
     def named(
@@ -93,8 +95,8 @@ class Output:
 
         A reader that closed its pipe raises BrokenPipeError.
         """
-        if self.descriptor is None and not is_stream(self.path):
-            target = _target(self.path)
+        if self.descriptor is None and not (self.follows and is_stream(self.path)):
+            target = _target(self.path) if self.follows else self.path
             with writing(self.path):
                 target.parent.mkdir(parents=True, exist_ok=True)
             with written_atomically(target) as file:

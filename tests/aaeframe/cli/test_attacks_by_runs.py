@@ -381,3 +381,17 @@ def test_a_link_that_the_user_names_is_written_through(done, run, tmp_path):
     done("encode", run, "--out", tmp_path / "codes.npz")
     assert (tmp_path / "codes.npz").is_symlink()
     assert (tmp_path / "there.npz").stat().st_size > 0
+
+
+@pytest.mark.parametrize("inner", ["config.toml", "checkpoints"])
+def test_the_default_file_of_a_run_replaces_a_link_and_follows_none(done, run, inner):
+    before = (run / "config.toml").read_bytes(), sorted((run / "checkpoints").rglob("*"))
+    (run / "codes.npz").symlink_to(inner)
+    done("encode", run)
+    assert not (run / "codes.npz").is_symlink()
+    assert ((run / "config.toml").read_bytes(), sorted((run / "checkpoints").rglob("*"))) == before
+
+
+def test_a_link_to_a_folder_is_refused_as_a_file_to_write(cli, refused, run, tmp_path, victim):
+    (tmp_path / "codes.npz").symlink_to(victim)
+    refused(cli("encode", run, "--out", tmp_path / "codes.npz"), "codes.npz is a folder")

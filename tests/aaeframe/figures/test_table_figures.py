@@ -89,6 +89,8 @@ def test_samples_are_compared_by_column_in_its_standard_deviations():
     figure = figures.column_samples(x, x + np.array([2 * x[:, 0].std(), 0]), ["moved", "same"])
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["moved", "same"]
     assert [axes.texts[0].get_text() for axes in figure.axes] == ["difference 2.00", "difference 0.00"]
+    two = figures.column_samples(np.array([[0.0], [9.0]]), np.full((2000, 1), 4.0), ["few"]).axes[0]
+    assert sum(bar.get_height() for bar in two.patches[:-1]) > 0
     constant = figures.column_samples(np.ones((9, 1)), np.ones((9, 1)), ["c"])
     assert constant.axes[0].texts[0].get_text() == "constant"
 
