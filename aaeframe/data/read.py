@@ -87,7 +87,7 @@ def load_rows(source: Any, options: ReadOptions | None = None, *, known: Known |
 
 
 def name_of(source: Any) -> str:
-    """What a source is called in messages: its path, or the type of an object."""
+    """The name of a source in messages: its path, or the type of an object."""
     return str(source) if isinstance(source, str | Path) else objects.name_of(source)
 
 

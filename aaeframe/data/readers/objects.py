@@ -53,7 +53,7 @@ def kind_of(values: Any) -> tuple[str, Set[str], Callable[[Any, ReadOptions], Ra
 
 
 def name_of(values: Any) -> str:
-    """What an object is called in messages: its type, as in "pandas.DataFrame"."""
+    """The name of an object in messages: its type, as in "pandas.DataFrame"."""
     if isinstance(values, tuple):
         return "arrays"
     kind = values if isinstance(values, type) else type(values)
