@@ -15,12 +15,11 @@ from aaeframe.configuration.compose import compose, without_none
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.configuration.unused import PYTHON
 from aaeframe.data import Dataset
-from aaeframe.data import load as load_data
 from aaeframe.data.read import name_of
 from aaeframe.errors import ConfigError
 from aaeframe.protocols import Prior
 from aaeframe.runs.progress import Bar
-from aaeframe.runs.run import Run, given, read_config
+from aaeframe.runs.run import Run, given, read_config, read_given
 from aaeframe.runs.start import NO_OBSERVERS, Observers, fit, start
 from aaeframe.runs.start import resume as resume_run
 from aaeframe.storage.run_folder import RunFolder
@@ -156,7 +155,7 @@ class _Showing:
 def _as_dataset(data: Any, reading: ReadOptions) -> Dataset | None:
     """The data from Python as a data set; None for a name or a path. A Dataset has been read already."""
     if not isinstance(data, Dataset):
-        return None if isinstance(data, str | Path) else load_data(data, reading)
+        return None if isinstance(data, str | Path) else read_given(data, reading)
     if reading.given:
         raise ConfigError(f"{', '.join(reading.given)} is not used for a Dataset, which is read already; leave it out")
     return data

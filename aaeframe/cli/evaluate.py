@@ -75,6 +75,8 @@ def evaluate(
     if data is None and label_key is not None:
         raise ConfigError("--label-key names the labels of --data, which is not given; leave it out")
     output = None if out is None else options.output(out, [".json"], json=json)
+    if output is not None and output.path.resolve().is_relative_to(run.resolve()):
+        raise ConfigError(f"--out {out} is inside the run; leave --out out to add the report to its evaluation.json")
     with leaving(err(), "interrupted; nothing was written", after="these samples") as stop:
         opened = options.load_run(context, run, device, raw_weights, best)
         if output is None:

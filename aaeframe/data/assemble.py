@@ -132,10 +132,17 @@ def _checked(name: str, raw: RawData, options: ReadOptions) -> tuple[list[Split]
         check_finite(x, name)
     sizes = [len(x) for x in arrays]
     labels, names = as_classes([part.labels for part in raw.parts], sizes, name)
-    if names is not None and raw.class_names is not None and len(names) == len(raw.class_names):
-        names = raw.class_names  # known names apply only if the labels have as many classes
+    names = _known_names(names, raw.class_names)
     ids = [_checked_ids(part.ids, size, name) for part, size in zip(raw.parts, sizes, strict=True)]
     return [Split(settle(x), None, y, i) for x, y, i in zip(arrays, labels, ids, strict=True)], names
+
+
+def _known_names(values: tuple[str, ...] | None, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The names of the classes that occur, by their values, if these are positions in the known names."""
+    if values is None or names is None:
+        return values
+    fits = all(value.isdecimal() and int(value) < len(names) for value in values)
+    return tuple(names[int(value)] for value in values) if fits else values
 
 
 def _as_known(name: str, raw: RawData, options: ReadOptions, known: Known | None) -> RawData:

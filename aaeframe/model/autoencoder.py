@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -205,7 +206,8 @@ class Autoencoder(nn.Module):
         shape = (count, *self.noise_shape)
         if draws == 0:
             return torch.zeros(shape, dtype=torch.float32, device=self.device)
-        return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu").to(self.device)
+        with exclusive() if generator is None else nullcontext():
+            return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu").to(self.device)
 
     def _batches(self, x: Rows, batch_size: int) -> Iterator[Tensor]:
         if isinstance(x, np.ma.MaskedArray):

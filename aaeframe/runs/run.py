@@ -22,6 +22,7 @@ from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
 from aaeframe.configuration import schema as configuration
 from aaeframe.configuration.changes import changes
+from aaeframe.configuration.reading import ReadOptions
 from aaeframe.configuration.resolve import resolve_stored
 from aaeframe.configuration.schema import Config
 from aaeframe.configuration.unused import PYTHON
@@ -41,7 +42,7 @@ from aaeframe.storage.checkpoint import Checkpoint, newest_or_raise
 from aaeframe.storage.checkpoint_state import check_state
 from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.storage.run_folder import RunFolder
-from aaeframe.torch_state import default_state
+from aaeframe.torch_state import default_state, exclusive
 from aaeframe.training.device import pick
 from aaeframe.training.early_stopping import EarlyStopping
 from aaeframe.training.keeping import InFolder, Keeper
@@ -461,7 +462,13 @@ def read_config(folder: RunFolder) -> Config:
 
 def given(data: Any, config: Config) -> Dataset | None:
     """Data from Python as a data set, read with the options of a run; None if there is none."""
-    return data if data is None or isinstance(data, Dataset) else datasets.load(data, config.data.reading)
+    return data if data is None or isinstance(data, Dataset) else read_given(data, config.data.reading)
+
+
+def read_given(data: Any, options: ReadOptions) -> Dataset:
+    """Data from Python as a data set. Items that draw random numbers leave torch's state as it was."""
+    with exclusive(), torch.random.fork_rng(devices=[]):
+        return datasets.load(data, options)
 
 
 def load_data(config: Config) -> Dataset:

@@ -64,7 +64,7 @@ def test_missing_values_and_labels(form):
     [
         (pd.date_range("2020", periods=60), "column 'new' holds dates or times (datetime64[ns])"),
         (["x"] * 60, "row 0, column 'new' holds 'x', which is not a number. A column of texts is named by"),
-        ([2**60 + i for i in range(60)], "column 'new' holds whole numbers beyond 2**53"),
+        ([2**60 + 1] * 60, "column 'new' holds 1152921504606846977, which is beyond 2**53"),
     ],
     ids=["dates", "texts", "large"],
 )
@@ -72,6 +72,80 @@ def test_columns_without_a_role_are_refused(column, message):
     with pytest.raises(DataError, match=re.escape(message)):
         load(FRAME.assign(new=column))
     assert load(FRAME.assign(new=column), drop=["new"]).columns == ("p", "q", "r", "flag", "count")
+
+
+LARGE = [2**60 + i for i in range(60)]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pl.Series([None, *LARGE[1:]]),
+        pd.array([None, *LARGE[1:]], dtype="Int64"),
+        pd.array(LARGE, dtype="Int64"),
+        np.array(LARGE, dtype=object),
+        [str(it) for it in LARGE],
+    ],
+    ids=["polars", "nullable", "whole", "objects", "texts"],
+)
+def test_large_whole_numbers_stay_apart(column):
+    if isinstance(column, pl.Series):
+        frame = pl.from_pandas(FRAME.drop(columns="label")).with_columns(column.alias("new"))
+    else:
+        frame = FRAME.drop(columns="label").assign(new=column)
+    with pytest.raises(DataError, match=r"column 'new' holds \d+, which is beyond 2\*\*53"):
+        load(frame, missing="drop")
+    ids = load(frame, ids="new").split("all").ids
+    assert len(set(ids)) == 60
+    assert ids[-1] == str(LARGE[-1])
+
+
+def test_large_whole_numbers_as_labels():
+    classes = pd.array([LARGE[i % 2] for i in range(59)] + [None], dtype="Int64")
+    found = load(FRAME.assign(label=classes))
+    assert found.class_names == (str(LARGE[0]), str(LARGE[1]))
+    assert found.split("all").labels[-1] == -1
+
+
+def test_the_index_names_rows_unless_a_column_does():
+    shuffled = FRAME.assign(ids=[f"row {i}" for i in range(60)]).sample(frac=1, random_state=0)
+    assert load(shuffled).split("all").ids.tolist() == shuffled.ids.tolist()
+    named = FRAME.set_index(pd.Index([f"row {i}" for i in range(60)]))
+    holes = named.assign(p=FRAME.p.where(FRAME.p > 0).to_numpy())
+    assert load(holes, missing="drop").split("all").ids.tolist() == holes.index[holes.p.notna()].tolist()
+
+
+def test_categories_and_names_as_in_a_csv(tmp_path):
+    frame = FRAME.drop(columns="label").assign(**{"site": ["NA", "u", "v"] * 20, " label ": ["x", "y"] * 30})
+    frame.to_csv(tmp_path / "frame.csv", index=False)
+    known, found = (load(it, categories=["site"], missing="drop") for it in (tmp_path / "frame.csv", frame))
+    assert found.columns == known.columns
+    assert found.class_names == known.class_names == ("x", "y")
+    assert identity(found)["digests"] == identity(known)["digests"]
+
+
+def test_a_pair_of_a_frame_and_labels():
+    holes = FRAME.drop(columns="label").assign(p=FRAME.p.where(FRAME.p > 0))
+    labels = FRAME.label.to_numpy()
+    found = load((holes, labels), missing="drop")
+    kept = holes.p.notna().to_numpy()
+    assert [found.class_names[i] for i in found.split("all").labels] == labels[kept].tolist()
+    with pytest.raises(DataError, match="column 'label' can hold the labels, and labels are given beside it"):
+        load((FRAME, labels))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [pl.Series([[1.0, 2.0]] * 60), pl.Series([{"a": 1}] * 60), pl.Series([[1, 2]] * 60, dtype=pl.Array(int, 2))],
+)
+def test_columns_of_several_values_are_refused(column):
+    with pytest.raises(DataError, match="column 'new' holds more than one value a row"):
+        load(pl.from_pandas(FRAME).with_columns(column.alias("new")))
+
+
+def test_a_lazy_frame_that_fails():
+    with pytest.raises(DataError, match=r"polars.LazyFrame: cannot be read: ColumnNotFoundError"):
+        load(pl.from_pandas(FRAME).lazy().select("nothing"))
 
 
 def test_names_of_rows_and_categories():
@@ -92,8 +166,10 @@ def test_anndata():
     assert found.split("all").ids[1] == "cell 1"
     assert found.reading.passed_over == ("1 column of obs",)
     np.testing.assert_allclose(found.split("all").array(), counts.toarray().astype(np.float32))
-    with pytest.raises(DataError, match=r"there is no column 'type' in obs. The columns are cell, depth"):
+    with pytest.raises(DataError, match=r"there is no column 'type'. The columns are cell, depth"):
         load(data, label_key="type")
+    run = aaeframe.train(data, label_key="cell", epochs=1, batch_size=20, keep=False, progress=False)
+    assert run.encode(data[:, ::-1])["gaussian"].equal(run.encode(data)["gaussian"])
 
 
 def test_a_run_takes_frames_whatever_the_order_of_their_columns():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from numbers import Real
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from numbers import Integral, Real
 from typing import Any, Final
 
 import numpy as np
@@ -13,15 +13,18 @@ from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.classes import MOST_CLASSES
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers.table_columns import EXACT, Coded, Columns, Roles, advice, find_roles
-from aaeframe.data.readers.table_dialect import LABELS, Marks, is_missing
+from aaeframe.data.readers.table_dialect import MISSING, WHOLE, Marks, is_missing
 from aaeframe.data.readers.table_result import Result, no_classes
 from aaeframe.data.readers.tables import check_names
 from aaeframe.data.sparse import SparseRows
-from aaeframe.errors import DataError, MissingName
+from aaeframe.errors import AaeframeError, DataError
 from aaeframe.storage.text import plural
 
 USES: Final = frozenset({"label_key", "ids", "drop", "categories", "missing"})
 """The options that are used."""
+
+LARGEST: Final = int(np.finfo(np.float64).max)
+"""The largest whole number that is a float."""
 
 FRAMES: Final = frozenset(
     {
@@ -49,46 +52,74 @@ def read(frame: Any, options: ReadOptions) -> RawData:
 
     DataError for a column of texts or dates without a role, and for whatever is wrong with a table.
     """
-    library, kind = _kind(frame) or ("", "")
-    where = f"{library}.{kind}"
-    if kind == "AnnData":
-        return _read_anndata(frame, options, where)
+    if (_kind(frame) or ("", ""))[1] == "AnnData":
+        return _read_anndata(frame, options, "anndata.AnnData")
+    held, index = columns_of(frame)
+    return from_columns(held, options, name_of(frame), index)
+
+
+def name_of(frame: Any) -> str:
+    """The name of a data frame in messages, as in "pandas.DataFrame"."""
+    return ".".join(_kind(frame) or ())
+
+
+def columns_of(frame: Any) -> tuple[dict[str, np.ndarray], list[str] | None]:
+    """The columns (N,) of a data frame by name, and the names of its rows, if an index of pandas gives some."""
+    (library, kind), where = _kind(frame) or ("", ""), name_of(frame)
     if kind == "LazyFrame":
-        frame = frame.collect()
-    names = [str(name) for name in (frame.column_names if kind in ("Table", "RecordBatch") else frame.columns)]
+        with foreign(where):
+            frame = frame.collect()
+    names = [str(name).strip() for name in (frame.column_names if library == "pyarrow" else frame.columns)]
     check_names(names, where)
     if library == "pandas":
-        columns: dict[str, Any] = {name: frame.iloc[:, i] for i, name in enumerate(names)}
-        found = from_columns({name: _of_pandas(it) for name, it in columns.items()}, options, where)
-        return found if options.ids is not None else _with_index(found, frame.index, options)
-    if library == "polars":
-        return from_columns({name: frame.get_column(name).to_numpy() for name in names}, options, where)
-    return from_columns({name: _of_arrow(frame.column(name)) for name in names}, options, where)
+        columns = [_of_pandas(frame.iloc[:, i]) for i in range(len(names))]
+        index = None if type(frame.index).__name__ == "RangeIndex" else texts_of(frame.index, where)
+        return dict(zip(names, columns, strict=True)), index
+    columns = list(map(_of_polars, frame.iter_columns()) if library == "polars" else map(_of_arrow, frame.columns))
+    return dict(zip(names, columns, strict=True)), None
 
 
-def from_columns(held: Mapping[str, np.ndarray], options: ReadOptions, where: str) -> RawData:
-    """Columns (N,) by name, with the rules of a table in a file."""
+@contextmanager
+def foreign(where: str) -> Iterator[None]:
+    """Turn whatever somebody else's object raises into a DataError that names it."""
+    try:
+        yield
+    except AaeframeError:
+        raise
+    except Exception as error:
+        raise DataError(f"{where}: cannot be read: {type(error).__name__}: {error}.") from error
+
+
+def from_columns(
+    held: Mapping[str, np.ndarray], options: ReadOptions, where: str, index: list[str] | None = None
+) -> RawData:
+    """Columns (N,) by name, with the rules of a table in a file. `index` names the rows if no column does."""
     names = list(held)
     lengths = {len(values) for values in held.values()}
     if len(lengths) != 1 or lengths == {0}:
         raise DataError(f"{where}: the table is empty, or its columns are of different lengths: {sorted(lengths)}.")
+    if wide := [name for name, values in held.items() if _is_nested(values)]:
+        raise DataError(f"{where}: column {wide[0]!r} holds more than one value a row. Give a column for each.")
     roles = find_roles(names, options, where)
     numbers = roles.numbers
     texts = [names[i] for i in numbers if held[names[i]].dtype.kind in "OU" and _is_text(held[names[i]])]
     x = np.empty((lengths.pop(), len(numbers)))
     for k, i in enumerate(numbers):
         x[:, k] = _numbers(names[i], held[names[i]], texts, where)
-    ids: list[str] = [] if roles.ids is None else _texts(held[names[roles.ids]])
+    coded = {
+        i: _coded(texts_of(held[names[i]], where), roles, i, options, where)
+        for i in (*roles.categories, *([] if roles.label is None else [roles.label]))
+    }
     columns = Columns(
         roles,
         Marks("."),
         frozenset(),
         texts,
         where,
-        _coded([] if roles.label is None else _texts(held[names[roles.label]]), roles, roles.label, where),
-        {i: _coded(_texts(held[names[i]]), roles, i, where) for i in roles.categories},
+        coded.pop(roles.label) if roles.label is not None else _coded([], roles, None, options, where),
+        coded,
         values=memoryview(x.reshape(-1)),  # type: ignore[arg-type] # read as a buffer, as an array would be
-        ids=ids,
+        ids=(index or []) if roles.ids is None else texts_of(held[names[roles.ids]], where),
         rows=len(x),
     )
     return Result(columns, options, has_header=True, find_labels=True, said=()).raw()
@@ -100,29 +131,47 @@ def _kind(values: Any) -> tuple[str, str] | None:
 
 
 def _of_pandas(series: Any) -> np.ndarray:
+    """A column as numpy has it. Whole numbers beside missing values stay objects: as floats, large ones would merge."""
+    if isinstance(series.dtype, np.dtype):
+        kind = "datetime64[ns]" if series.dtype.kind == "M" else None
+        return np.asarray(series.to_numpy(dtype=kind))
     kind = getattr(series.dtype, "kind", "O")
-    if kind in "biuf" and not isinstance(series.dtype, np.dtype):  # with missing values of their own
+    if kind == "f":
         return np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
+    if kind in "iub" and not series.isna().any():
+        return np.asarray(series.to_numpy(dtype={"i": np.int64, "u": np.uint64, "b": np.bool_}[kind]))
     if kind == "M":
         return np.asarray(series.to_numpy(dtype="datetime64[ns]"))
-    return np.asarray(series.to_numpy() if isinstance(series.dtype, np.dtype) else series.astype(object).to_numpy())
+    return np.asarray(series.astype(object).to_numpy())
+
+
+def _of_polars(series: Any) -> np.ndarray:
+    """A column as numpy has it; whole numbers as for pandas."""
+    if series.dtype.is_nested() or (series.dtype.is_integer() and (series.null_count() or "128" in str(series.dtype))):
+        return _objects(series.to_list())
+    return np.asarray(series.to_numpy())
 
 
 def _of_arrow(column: Any) -> np.ndarray:
+    """A column as numpy has it; whole numbers as for pandas."""
     if str(column.type).startswith("dictionary"):
         column = column.cast(column.type.value_type)
-    if str(column.type) == "bool" and column.null_count:
-        return np.array(column.to_pylist(), dtype=object)
+    if column.null_count and any(kind in str(column.type) for kind in ("int", "bool")):
+        return _objects(column.to_pylist())
     chunked = hasattr(column, "chunks")
     return np.asarray(column.to_numpy() if chunked else column.to_numpy(zero_copy_only=False))
 
 
-def _with_index(raw: RawData, index: Any, options: ReadOptions) -> RawData:
-    """The index as names of the rows, unless it counts them or rows with empty cells are left out."""
-    if type(index).__name__ == "RangeIndex" or len(raw.parts[0].x) != len(index):
-        return raw
-    ids = np.array([str(it) for it in index])
-    return replace(raw, parts=[replace(raw.parts[0], ids=ids)])
+def _objects(values: Sequence[Any]) -> np.ndarray:
+    found = np.empty(len(values), dtype=object)
+    found[:] = values
+    return found
+
+
+def _is_nested(values: np.ndarray) -> bool:
+    return values.ndim != 1 or (
+        values.dtype.kind == "O" and any(isinstance(it, list | tuple | dict | np.ndarray) for it in values)
+    )
 
 
 def _read_anndata(data: Any, options: ReadOptions, where: str) -> RawData:
@@ -130,22 +179,19 @@ def _read_anndata(data: Any, options: ReadOptions, where: str) -> RawData:
 
     if data.isbacked:
         data = data.to_memory()
-    asked = options.label_key
-    usual = [name for name in data.obs.columns if str(name).lower() in LABELS]
-    label = asked if asked is not None else (usual[0] if len(usual) == 1 else "")
-    if label and label not in data.obs.columns:
-        known = ", ".join(map(str, data.obs.columns))
-        raise MissingName(f"{where}: there is no column {label!r} in obs. The columns are {known}.", "label_key", label)
     for name in ("ids", "drop", "categories", "missing"):
         if getattr(options, name) is not None:
             raise DataError(f"{where}: data.{name} is not used; select rows and columns of the AnnData.")
+    names, columns = [str(name) for name in data.var_names], [str(name) for name in data.obs.columns]
+    check_names(names, where)
+    place = find_roles(columns, options, f"{where}.obs").label
     x: Any = SparseRows(data.X) if issparse(data.X) else np.asarray(data.X)
-    labels = np.array(_texts(_of_pandas(data.obs[label]))) if label else None
-    others = len(data.obs.columns) - bool(label)
+    labels = None if place is None else np.array(texts_of(_of_pandas(data.obs.iloc[:, place]), where))
+    others = len(columns) - (place is not None)
     said = (f"{plural(others, 'column')} of obs",) if others else ()
     part = RawPart(x, labels, np.asarray(data.obs_names).astype(str))
-    names = tuple(map(str, data.var_names))
-    return RawData([part], columns=names, labels_from=f"column {label!r} of obs" if label else None, passed_over=said)
+    source = None if place is None else f"column {columns[place]!r} of obs"
+    return RawData([part], columns=tuple(names), labels_from=source, passed_over=said)
 
 
 def _numbers(name: str, values: np.ndarray, texts: Sequence[str], where: str) -> np.ndarray:
@@ -153,15 +199,13 @@ def _numbers(name: str, values: np.ndarray, texts: Sequence[str], where: str) ->
     if values.dtype.kind in "bf":
         return values.astype(np.float64)
     if values.dtype.kind in "iu":
-        if len(values) and max(abs(int(values.min())), abs(int(values.max()))) >= EXACT:
-            raise DataError(
-                f"{where}: column {name!r} holds whole numbers beyond 2**53, so that numbers near them become one. If "
-                f"it names the rows: data.ids={name}, or data.drop=[{name!r}]."
-            )
+        large = values[(values >= EXACT) | (values <= -EXACT)]
+        _check_exact(name, map(int, large), where)
         return values.astype(np.float64)
     if values.dtype.kind in "Mm":
         cell = "2020-01-01" if values.dtype.kind == "M" else "00:00"
         raise DataError(f"{where}: column {name!r} holds dates or times ({values.dtype}). {advice(name, cell)}")
+    _check_exact(name, (int(it) for it in values if _is_whole(it)), where)
     found = np.empty(len(values))
     for row, value in enumerate(values):
         number = _number(value)
@@ -176,9 +220,27 @@ def _numbers(name: str, values: np.ndarray, texts: Sequence[str], where: str) ->
     return found
 
 
+def _check_exact(name: str, wholes: Iterable[int], where: str) -> None:
+    """DataError for a whole number that a float would change."""
+    for value in wholes:
+        if abs(value) >= EXACT and (abs(value) > LARGEST or int(float(value)) != value):
+            raise DataError(
+                f"{where}: column {name!r} holds {str(value)[:40]}, which is beyond 2**53, so that numbers near it "
+                f'become one. If it names the row: data.ids={name}, or data.drop=["{name}"].'
+            )
+
+
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) < 400 and WHOLE.fullmatch(value.strip()) is not None
+    return isinstance(value, Integral)
+
+
 def _number(value: Any) -> float | None:
     if _is_absent(value):
         return float("nan")
+    if isinstance(value, Integral) and abs(int(value)) > LARGEST:
+        return float("inf")
     if isinstance(value, Real | np.bool_) or type(value).__name__ == "Decimal":
         return float(value)
     text = str(value)
@@ -195,17 +257,23 @@ def _is_absent(value: Any) -> bool:
     )
 
 
-def _texts(values: Iterable[Any]) -> list[str]:
-    """Each value as a text, empty where there is none. Whole numbers that a missing value made real are whole again."""
+def texts_of(values: Any, where: str) -> list[str]:
+    """Each value as a text, empty where there is none. Whole numbers that a missing value made real are whole again.
+
+    DataError for bytes that are not in UTF-8.
+    """
     found = np.asarray(values)
     if found.dtype.kind == "f":
         known = found[~np.isnan(found)]
         if len(known) and (known == np.rint(known)).all() and (np.abs(known) < EXACT).all():
             return ["" if value != value else str(int(value)) for value in found]
-    return ["" if _is_absent(value) else str(value) for value in found]
+    try:
+        return ["" if _is_absent(it) else it.decode() if isinstance(it, bytes) else str(it) for it in found]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: holds texts that are not in UTF-8: {error}. Give them as str.") from error
 
 
-def _coded(texts: Sequence[str], roles: Roles, place: int | None, where: str) -> Coded:
+def _coded(texts: Sequence[str], roles: Roles, place: int | None, options: ReadOptions, where: str) -> Coded:
     name = "" if place is None else roles.names[place]
 
     def too_many() -> DataError:
@@ -214,7 +282,8 @@ def _coded(texts: Sequence[str], roles: Roles, place: int | None, where: str) ->
             f"{no_classes(name, place == roles.label)}"
         )
 
-    coded = Coded(MOST_CLASSES, too_many)
+    missing = MISSING if options.missing == "drop" and place != roles.label else frozenset[str]()
+    coded = Coded(MOST_CLASSES, too_many, missing)
     for text in texts:
         coded.append(text)
     return coded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,8 @@ from torch.utils.data import Dataset as TorchDataset
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import frames, keys
+from aaeframe.data.readers.table_dialect import LABELS
+from aaeframe.data.readers.tables import check_names
 from aaeframe.data.sparse import SparseRows
 from aaeframe.errors import DataError
 
@@ -21,6 +24,9 @@ CHUNK: Final = 1000
 
 ARRAYS: Final = frozenset({"channels"})
 NAMED: Final = frozenset({"channels", "label_key", "ids", "drop"})
+BESIDE: Final = "(labels)"
+"""The column that labels beside a data frame become."""
+
 TAKEN: Final = (
     "an array, a tensor, a sparse matrix, a list of rows, a pair of one of these and labels, a data frame of pandas or "
     "polars, a pyarrow.Table, an AnnData, a dictionary of arrays, a torch Dataset with a length, or a path"
@@ -33,6 +39,10 @@ def kind_of(values: Any) -> tuple[str, Set[str], Callable[[Any, ReadOptions], Ra
     DataError, with the way out, for an object that is not taken.
     """
     name = name_of(values)
+    if _is_sparse(values):
+        return name, ARRAYS, _pair
+    if isinstance(values, tuple) and len(values) == 2 and frames.is_frame(values[0]):
+        return name, frames.USES - {"label_key"}, _labeled_frame
     if frames.is_frame(values):
         return name, frames.USES, frames.read
     if isinstance(values, Mapping):
@@ -47,7 +57,7 @@ def kind_of(values: Any) -> tuple[str, Set[str], Callable[[Any, ReadOptions], Ra
         return name, NAMED | frames.USES, _items
     if isinstance(values, str | bytes | type) or not (hasattr(values, "__array__") or hasattr(values, "__getitem__")):
         raise DataError(f"{name}: cannot be data. Give {TAKEN}.")
-    if isinstance(values, tuple | list | torch.Tensor) or hasattr(values, "__array__") or _is_sparse(values):
+    if isinstance(values, tuple | list | torch.Tensor) or hasattr(values, "__array__"):
         return name, ARRAYS, _pair
     return name, NAMED | frames.USES, _items
 
@@ -66,18 +76,17 @@ def as_array(values: Any, where: str) -> np.ndarray | SparseRows:
     if isinstance(values, np.ma.MaskedArray):
         raise DataError(f"{where}: masked arrays would lose their masks. Give rows without masked values.")
     if isinstance(values, np.ndarray):
-        return values
+        return values if isinstance(values, np.memmap) else np.asarray(values)
     if isinstance(values, torch.Tensor):
-        values = values.detach().cpu()
-        if values.layout != torch.strided:
-            return _sparse_tensor(values, where)
-        return np.asarray((values.float() if values.dtype == torch.bfloat16 else values).resolve_conj().numpy())
+        return _dense(values, where) if values.layout == torch.strided else _sparse_tensor(values, where)
     if _is_sparse(values):
         if len(values.shape) != 2:
             raise DataError(f"{where}: a sparse matrix is (N, D), found the shape {values.shape}.")
         return SparseRows(values)
     if isinstance(values, list | tuple):
-        values = [it.detach().cpu().numpy() if isinstance(it, torch.Tensor) else _pixels(it) for it in values]
+        if any(isinstance(it, np.ma.MaskedArray) for it in values):
+            raise DataError(f"{where}: masked arrays would lose their masks. Give rows without masked values.")
+        values = [_dense(it, where) if isinstance(it, torch.Tensor) else _pixels(it) for it in values]
     try:
         found = np.asarray(values)
     except (ValueError, TypeError) as error:
@@ -94,7 +103,7 @@ def as_labels(values: Any, where: str) -> np.ndarray:
         raise DataError(f"{where}: the labels are a sparse matrix; give a class for each row, (N,).")
     if found.dtype.kind == "U" and isinstance(values, list | tuple):  # numpy has written NaN as a text
         return np.array(list(values), dtype=object)
-    return found
+    return keys.as_texts(found, where)
 
 
 def _pair(values: Any, options: ReadOptions) -> RawData:
@@ -105,12 +114,26 @@ def _pair(values: Any, options: ReadOptions) -> RawData:
         raise DataError(
             f"a tuple is a pair of rows and labels, found {len(values)} parts; pass (x, labels), or x alone"
         )
-    x, labels = values
-    if frames.is_frame(x):
-        raw = frames.read(x, options.model_copy(update={"label_key": ""}))
-        part = raw.parts[0]
-        return RawData([RawPart(part.x, as_labels(labels, where), part.ids)], columns=raw.columns)
-    return RawData([_part(x, labels, where)])
+    return RawData([_part(*values, where)])
+
+
+def _labeled_frame(values: tuple[Any, Any], options: ReadOptions) -> RawData:
+    """A data frame and labels: they become a column of it, so that both lose the rows that are left out."""
+    frame, labels = values
+    where = frames.name_of(frame)
+    if where == "anndata.AnnData":
+        raw = frames.read(frame, options.model_copy(update={"label_key": ""}))
+        return replace(raw, parts=[replace(raw.parts[0], labels=as_labels(labels, where))])
+    held, index = frames.columns_of(frame)
+    own = [name for name in held if name.lower() in LABELS and name not in (options.drop or ())]
+    if own:
+        raise DataError(
+            f"{where}: column {own[0]!r} can hold the labels, and labels are given beside it. Give the data frame "
+            f'alone, or leave the column out by drop=["{own[0]}"].'
+        )
+    found = {**held, BESIDE: as_labels(labels, where)}
+    raw = frames.from_columns(found, options.model_copy(update={"label_key": BESIDE}), where, index)
+    return replace(raw, labels_from=None)
 
 
 def _part(x: Any, labels: Any, where: str) -> RawPart:
@@ -121,7 +144,12 @@ def _part(x: Any, labels: Any, where: str) -> RawPart:
 def _mapping(values: Mapping[Any, Any], options: ReadOptions, class_names: tuple[str, ...] | None = None) -> RawData:
     """A dictionary of arrays: a table if each is one value a row, or named arrays as those of a .npz file."""
     where = name_of(values)
-    held = {str(name): as_labels(it, f"{where}[{name!r}]") for name, it in values.items()}
+    names = [str(name).strip() for name in values]
+    check_names(names, where)
+    held: dict[str, Any] = {
+        name: (as_array if _is_sparse(it) else as_labels)(it, f"{where}[{name!r}]")
+        for name, it in zip(names, values.values(), strict=True)
+    }
     if held and all(it.ndim == 1 for it in held.values()):
         return frames.from_columns(held, options, where)
     if unused := options.given.keys() & (frames.USES - NAMED):
@@ -155,26 +183,31 @@ def _items(values: Any, options: ReadOptions) -> RawData:
     where = name_of(values)
     if isinstance(values, TensorDataset):
         return _columns(list(values.tensors), options, where, None)
-    try:
-        count = len(values)
-    except TypeError as error:
-        raise DataError(f"{where}: has no length: {error}. Give {TAKEN}.") from error
-    if count == 0:
-        raise DataError(f"{where}: holds no rows.")
-    names = _class_names(values)
+    with frames.foreign(where):
+        names, found = _class_names(values), _collected(values)
+    if isinstance(found, Mapping):
+        return _mapping(found, options, names)
+    if isinstance(found, tuple):
+        return _columns(list(found), options, where, names)
+    return RawData([_part(found, None, where)])
+
+
+def _collected(values: Any) -> Any:
+    """All items: a dictionary of columns, a tuple of the parts of items, or a list of rows."""
+    count = len(values)
     if _has_columns(values):
-        return _mapping(_by_lists(values, count), options, names)
+        return _by_lists(values, count)
     try:
-        first = values[0]
+        items = [values[0]]
     except Exception:  # an object of somebody else's: it may take lists alone
-        found = _by_lists(values, count)
-        return _mapping(found, options, names) if isinstance(found, Mapping) else RawData([_part(found, None, where)])
-    items = [first, *(values[i] for i in range(1, count))]
+        return _by_lists(values, count)
+    items += [values[i] for i in range(1, count)]
+    first = items[0]
     if isinstance(first, Mapping):
-        return _mapping({name: [it[name] for it in items] for name in first}, options, names)
+        return {name: [it[name] for it in items] for name in first}
     if isinstance(first, tuple | list) and not all(isinstance(it, float | int) for it in first):
-        return _columns([list(it) for it in zip(*items, strict=True)], options, where, names)
-    return RawData([_part(items, None, where)])
+        return tuple(list(it) for it in zip(*items, strict=True))
+    return items
 
 
 def _columns(found: list[Any], options: ReadOptions, where: str, names: tuple[str, ...] | None) -> RawData:
@@ -223,14 +256,29 @@ def _is_sparse(values: Any) -> bool:
     return bool(issparse(values))
 
 
+def _dense(values: torch.Tensor, where: str) -> np.ndarray:
+    """A tensor as an array; types that numpy lacks as float32."""
+    values = values.detach().cpu()
+    if values.is_floating_point() and values.dtype not in (torch.float16, torch.float32, torch.float64):
+        values = values.float()
+    try:
+        return np.asarray(values.resolve_conj().resolve_neg().numpy())
+    except TypeError as error:
+        raise DataError(f"{where}: a tensor of type {values.dtype} is not an array: {error}. Give .float().") from error
+
+
 def _sparse_tensor(values: torch.Tensor, where: str) -> SparseRows:
     from scipy.sparse import coo_array, csr_array
 
     if values.ndim != 2:
         raise DataError(f"{where}: a sparse tensor is (N, D), found the shape {tuple(values.shape)}. Pass .to_dense().")
-    shape = tuple(values.shape)
+    values, shape = values.detach().cpu(), tuple(values.shape)
+    if values.dtype in (torch.float16, torch.bfloat16):  # scipy has neither
+        values = values.float()
     if values.layout == torch.sparse_csr:
         parts = (values.values().numpy(), values.col_indices().numpy(), values.crow_indices().numpy())
         return SparseRows(csr_array(parts, shape=shape))
-    whole = values.coalesce() if values.layout == torch.sparse_coo else values.to_sparse().coalesce()
+    if values.layout != torch.sparse_coo or values.sparse_dim() != 2:
+        values = values.to_dense().to_sparse()
+    whole = values.coalesce()
     return SparseRows(coo_array((whole.values().numpy(), tuple(whole.indices().numpy())), shape=shape))

@@ -220,7 +220,7 @@ class Result:
         return _used(np.where(np.isin(codes, nans), -1, codes), texts)
 
     def _ids(self, keep: np.ndarray | None) -> np.ndarray | None:
-        if self.roles.ids is None:
+        if not self.columns.ids:
             return None
         texts = self.columns.ids
         if keep is not None:

@@ -10,7 +10,10 @@ from scipy import sparse
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from aaeframe.data import from_arrays, load, load_rows
+from aaeframe.data.columns import aligned
 from aaeframe.data.identity import identity
+from aaeframe.data.raw import RawData, RawPart
+from aaeframe.data.sparse import SparseRows
 from aaeframe.errors import DataError
 
 ROWS = np.random.default_rng(0).normal(size=(40, 3))
@@ -108,8 +111,11 @@ def test_labels_are_the_same_in_every_form(rows):
         sparse.coo_array,
         lambda x: torch.from_numpy(x).to_sparse(),
         lambda x: torch.from_numpy(x).to_sparse_csr(),
+        lambda x: torch.from_numpy(x).to_sparse(1),
+        sparse.dia_array,
+        sparse.dok_array,
     ],
-    ids=["csr", "csc", "coo", "torch coo", "torch csr"],
+    ids=["csr", "csc", "coo", "torch coo", "torch csr", "torch hybrid", "dia", "dok"],
 )
 @pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
 def test_sparse_rows_become_dense_when_they_are_read(make):
@@ -137,6 +143,37 @@ def test_images_of_pillow(rows):
     np.testing.assert_array_equal(found.split("all").array(), np.moveaxis(IMAGES, -1, 1))
 
 
+@pytest.mark.parametrize("form", [torch.Tensor.to_sparse, torch.Tensor.to_dense, list], ids=["sparse", "dense", "list"])
+def test_bfloat16_becomes_float32(form):
+    found = load_rows(form(torch.from_numpy(COUNTS).bfloat16())).rows
+    assert found.data.dtype == np.float32
+    np.testing.assert_array_equal(found.array(), COUNTS)
+
+
+def test_sparse_rows_beside_labels():
+    found = load({"x": sparse.csr_matrix(COUNTS), "y": LABELS})
+    assert found.class_names == ("a", "b")
+    assert identity(found)["digests"] == identity(from_arrays(COUNTS, LABELS))["digests"]
+
+
+def test_the_columns_of_sparse_rows_in_another_order():
+    rows = RawData([RawPart(SparseRows(sparse.csr_matrix(COUNTS)))], columns=tuple(map(str, range(20))))
+    wanted = rows.columns[::-1]
+    np.testing.assert_array_equal(np.asarray(aligned(rows, wanted, (), "x").parts[0].x), COUNTS[:, ::-1])
+
+
+def test_bytes_are_texts():
+    found = load({"a": ROWS[:, 0], "b": ROWS[:, 1], "label": LABELS.astype("S1")})
+    assert found.class_names == ("a", "b")
+
+
+def test_classes_that_do_not_occur_keep_the_names_of_the_others():
+    items = Items(zip(ROWS, 2 * (LABELS == "b"), strict=True), classes=["cat", "dog", "eel"])
+    assert load(items).class_names == ("cat", "eel")
+    beyond = Items(zip(ROWS, 5 + (LABELS == "b"), strict=True), classes=["cat", "dog"])
+    assert load(beyond).class_names == ("5", "6")
+
+
 def test_a_loader_is_read_by_its_data_set_and_says_so():
     found = load(DataLoader(TensorDataset(torch.from_numpy(ROWS), torch.arange(40) % 2), batch_size=7, shuffle=True))
     assert identity(found)["digests"] == identity(from_arrays(ROWS, np.arange(40) % 2))["digests"]
@@ -162,9 +199,16 @@ class Stream(IterableDataset):
         (Items((x, 0, 0) for x in ROWS), "Items: each item has 3 parts"),
         (torch.zeros(2, 3, 4).to_sparse(), "a sparse tensor is (N, D), found the shape (2, 3, 4)"),
         ({"a": [1.0, 2.0], "b": [1.0]}, "columns are of different lengths"),
-        (Items([]), "Items: holds no rows"),
+        ({"a": [1.0, 2.0], " a": [3.0, 4.0]}, "columns 1 and 2 are both named 'a'"),
+        (Items([{"x": ROWS[0]}, {"z": ROWS[0]}]), "Items: cannot be read: KeyError: 'x'"),
+        (Items([(ROWS[0], 0), (ROWS[1],)]), "Items: cannot be read: ValueError"),
+        ([np.ma.masked_array(row, row > 0) for row in ROWS], "list: masked arrays would lose their masks"),
+        (np.matrix(np.eye(3, dtype=complex)), "the data is of type complex128"),
     ],
-    ids=["stream", "generator", "class", "none", "records", "masked", "triples", "sparse", "lengths", "empty"],
+    ids=[
+        *("stream", "generator", "class", "none", "records", "masked", "triples", "sparse", "lengths", "names"),
+        *("keys", "uneven", "masks", "matrix"),
+    ],
 )
 def test_what_cannot_be_data_is_named_with_the_way_out(rows, message):
     with pytest.raises(DataError, match=re.escape(message)):
