@@ -49,6 +49,16 @@ def test_a_stream_of_another_thread_waits():
     pool.shutdown()
 
 
+def test_draws_of_another_thread_wait(run):
+    with ThreadPoolExecutor(1) as pool:
+        with stream(0, "first"):
+            later = pool.submit(run.encode, ROWS, draws=2)
+            during = [torch.rand(3) for _ in range(1000)]
+        assert later.result()["gaussian"].shape == (2, 60, 2)
+    with stream(0, "first"):
+        assert all(torch.equal(it, torch.rand(3)) for it in during)
+
+
 def drawn():
     with stream(0, "second"):
         return torch.rand(3)

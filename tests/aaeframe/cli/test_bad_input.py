@@ -192,7 +192,10 @@ def replace(path, old, new):
 
 
 DAMAGE = {
-    "weights cut off": (lambda run: cut(checkpoint(run) / "model.safetensors"), ["model.safetensors"]),
+    "weights cut off": (
+        lambda run: cut(checkpoint(run) / "model.safetensors"),
+        ["model.safetensors", "its header declares"],
+    ),
     "weights altered": (lambda run: flip(checkpoint(run) / "model.safetensors"), ["model.safetensors", "SHA-256"]),
     "optimizer altered": (lambda run: flip(checkpoint(run) / "optimizer.safetensors"), ["optimizer.safetensors"]),
     "weights gone": (lambda run: (checkpoint(run) / "model.safetensors").unlink(), ["No such file"]),

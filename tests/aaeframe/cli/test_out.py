@@ -153,3 +153,11 @@ def test_a_folder_to_write_has_a_name(cli, refused, tmp_path, monkeypatch, comma
     monkeypatch.chdir(tmp_path)
     refused(cli(*command, "--out", ""), "Invalid value for '--out': it is empty; give a folder")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["evaluation.json", "checkpoints/state.json"])
+def test_a_report_never_replaces_a_file_of_the_run(done, cli, refused, people, name):
+    done("evaluate", people, "--split", "validation")
+    before = (people / "evaluation.json").read_bytes()
+    refused(cli("evaluate", people, "--out", people / name), "is inside the run; leave --out out")
+    assert (people / "evaluation.json").read_bytes() == before
