@@ -11,8 +11,11 @@ import torch
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
-ALLOWED_SKIPS = ("no GPU", "no AAEFRAME_DATA", "no extra 'integrations'", "no pyarrow")
+ALLOWED_SKIPS = ("no GPU", "no AAEFRAME_DATA", "no extra 'integrations'")
 """The allowed beginnings of a skip's reason. Any other skip fails the session: a test that never runs tests nothing."""
+
+STRICT = "AAEFRAME_NO_SKIPS" in os.environ
+"""Whether every skip fails the session: set where all that tests want is installed."""
 
 
 class SkipWatch:
@@ -24,8 +27,10 @@ class SkipWatch:
     def pytest_runtest_logreport(self, report):
         if report.skipped and not hasattr(report, "wasxfail"):
             reason = report.longrepr[2].removeprefix("Skipped: ")
-            if not reason.startswith(ALLOWED_SKIPS):
+            if STRICT or not reason.startswith(ALLOWED_SKIPS):
                 self.unlisted.append(f"{report.nodeid}: {reason}")
+
+    pytest_collectreport = pytest_runtest_logreport  # of a module that is skipped whole
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session):

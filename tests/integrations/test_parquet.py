@@ -12,8 +12,8 @@ from aaeframe.storage.npz import Chunked
 from aaeframe.storage.output import Output
 from aaeframe.storage.results import SUFFIXES, Results, write
 
-pyarrow = pytest.importorskip("pyarrow", reason="no pyarrow")
-parquet = pytest.importorskip("pyarrow.parquet", reason="no pyarrow")
+pyarrow = pytest.importorskip("pyarrow", reason="no extra 'integrations'")
+parquet = pytest.importorskip("pyarrow.parquet", reason="no extra 'integrations'")
 
 Z = (np.arange(6, dtype=np.float32) / 7).reshape(3, 2)
 FOUND = {"labels": np.array([1, -1, 0]), "class_names": ("a", "b"), "ids": np.array([7, 3, 5])}
