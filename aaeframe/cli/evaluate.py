@@ -86,6 +86,8 @@ def evaluate(
         else:
             dataset = opened.unseen(data, label_key=label_key, data_changed=data_changed)
         console, report = beside(output), opened.evaluate(dataset, split=split, warn=note)
+        if output is None:
+            opened.folder.write_evaluation(report["split"], report)  # before printing: a closed pipe ends the command
         if not json:
             for table in report_tables(report):
                 console.print(table)
@@ -101,9 +103,7 @@ def evaluate(
                 console.print(likelihood_table(found))
         if json:
             print_json({**report, "likelihood": found} if likelihood else report)
-        if output is None:
-            opened.folder.write_evaluation(report["split"], report)
-        else:
+        if output is not None:
             write_json(output, {report["split"]: report, **({"likelihood": found} if likelihood else {})})
 
 

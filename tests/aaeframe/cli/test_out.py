@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import stat
 import subprocess
 import sys
@@ -161,3 +162,11 @@ def test_a_report_never_replaces_a_file_of_the_run(done, cli, refused, people, n
     before = (people / "evaluation.json").read_bytes()
     refused(cli("evaluate", people, "--out", people / name), "is inside the run; leave --out out")
     assert (people / "evaluation.json").read_bytes() == before
+
+
+def test_a_closed_pipe_does_not_lose_the_report(people):
+    (people / "evaluation.json").unlink(missing_ok=True)
+    command = [sys.executable, "-m", "aaeframe", "evaluate", str(people)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        process.stdout.close()
+    assert json.loads((people / "evaluation.json").read_text())["test"]["rows"] == 6
