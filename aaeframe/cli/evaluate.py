@@ -87,22 +87,26 @@ def evaluate(
             dataset = opened.unseen(data, label_key=label_key, data_changed=data_changed)
         console, report = beside(output), opened.evaluate(dataset, split=split, warn=note)
         if output is None:
-            opened.folder.write_evaluation(report["split"], report)  # before printing: a closed pipe ends the command
-        if not json:
-            for table in report_tables(report):
-                console.print(table)
-        if likelihood:
-            with (
-                samples_shown() as progress,
-                stop.between(progress, "stopped; run the same command to resume from here") as it,
-            ):
-                found = opened.likelihood(
-                    dataset, split=split, samples=samples or 10_000, progress=it, store=output is None, warn=note
-                )
+            stop.message = "interrupted; the measurements are stored"
+        try:
             if not json:
-                console.print(likelihood_table(found))
-        if json:
-            print_json({**report, "likelihood": found} if likelihood else report)
+                for table in report_tables(report):
+                    console.print(table)
+            if likelihood:
+                with (
+                    samples_shown() as progress,
+                    stop.between(progress, "stopped; run the same command to resume from here") as it,
+                ):
+                    found = opened.likelihood(
+                        dataset, split=split, samples=samples or 10_000, progress=it, store=output is None, warn=note
+                    )
+                if not json:
+                    console.print(likelihood_table(found))
+            if json:
+                print_json({**report, "likelihood": found} if likelihood else report)
+        finally:  # neither a closed pipe loses the file, nor a full disk the tables
+            if output is None:
+                opened.folder.write_evaluation(report["split"], report)
         if output is not None:
             write_json(output, {report["split"]: report, **({"likelihood": found} if likelihood else {})})
 
