@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 import torch
@@ -44,3 +45,18 @@ class SkipWatch:
 
 def pytest_configure(config):
     config.pluginmanager.register(SkipWatch(), "skip-watch")
+
+
+_BOUND = """
+import ctypes, os, sys
+if os.geteuid() == 0 and sys.platform == "linux":
+    for capability in (1, 2):  # reading and writing whatever the permissions: root's, who is bound by them without
+        assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.fixture(scope="session")
+def bound_by_permissions():
+    """The words before a command's that have permissions bind it, even if it is root's."""
+    return [sys.executable, "-c", _BOUND]

@@ -140,14 +140,6 @@ def test_a_line_of_test_accesses_is_written_whole_or_not_at_all(tmp_path, files_
     assert folder.test_accesses.read_bytes() == before
 
 
-BOUND = """
-import ctypes, os, sys
-if os.geteuid() == 0 and sys.platform == "linux":
-    for capability in (1, 2):  # reading and writing whatever the permissions: root's, who is bound by them without
-        assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0
-os.execv(sys.argv[1], sys.argv[1:])
-"""
-"""Becomes another program, in a process that permissions bind even if it is root's."""
 COMMANDS = """
 import sys
 from aaeframe.cli import main
@@ -162,9 +154,9 @@ for command in sys.argv[1].splitlines():
 """One command line after another, with the exit code of each on standard error."""
 
 
-def bound_by_permissions(*commands):
+def told_by(before, *commands):
     return subprocess.run(
-        [sys.executable, "-c", BOUND, sys.executable, "-c", COMMANDS, "\n".join(commands)],
+        [*before, sys.executable, "-c", COMMANDS, "\n".join(commands)],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
@@ -176,14 +168,17 @@ def content(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_run_that_is_read_only_is_refused_or_read_and_stays_as_it_is(tmp_path, ends_with_the_same_bits):
+def test_a_run_that_is_read_only_is_refused_or_read_and_stays_as_it_is(
+    tmp_path, ends_with_the_same_bits, bound_by_permissions
+):
     np.save(tmp_path / "rows.npy", ROWS)
     run = tmp_path / "run"
     aaeframe.train(tmp_path / "rows.npy", out=run, observers=At(6, lambda: None, stop=True).observers, **SMALL)
     before, folders = content(run), [path for path in (run, *run.rglob("*")) if path.is_dir()]
     for folder in folders:
         folder.chmod(0o555)
-    told = bound_by_permissions(
+    told = told_by(
+        bound_by_permissions,
         f"train --resume {run}",
         f"train --data {tmp_path / 'rows.npy'} --out {run}/inside --epochs 1",
         f"evaluate {run} --split validation",
