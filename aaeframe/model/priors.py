@@ -27,6 +27,11 @@ def checked_prior(name: str, prior: Prior) -> Prior:
     have no batch_shape, and a `follow` needs a module for its state.
     """
     _check_name(name)
+    if isinstance(prior, type):
+        raise ConfigError(
+            f"the prior of block {name!r} is the class {prior.__name__}, which cannot be sampled; pass an instance, as in "
+            f"{prior.__name__}(...)"
+        )
     missing = [part for part in ("sample", "event_shape", "support") if not _has(prior, part)]
     if missing:
         raise ConfigError(

@@ -42,6 +42,12 @@ def test_a_prior_that_fits_is_taken_as_it_is(prior):
     assert checked_prior("z", prior) is prior
 
 
+@pytest.mark.parametrize("kind", [D.Normal, Fixed])
+def test_a_class_of_priors_is_refused(kind):
+    with pytest.raises(ConfigError, match=rf"block 'z' is the class {kind.__name__}, .* pass an instance"):
+        checked_prior("z", kind)
+
+
 @pytest.mark.parametrize(
     "prior",
     [

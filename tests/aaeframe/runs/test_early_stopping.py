@@ -134,20 +134,27 @@ def test_a_patience_that_is_no_count_is_refused(patience):
         aaeframe.train(ROWS, keep=False, patience=patience)
 
 
-def test_the_command_line_says_that_it_stopped_and_uses_the_best(tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def told(capsys, monkeypatch):
+    """Run a command; returns its standard output and error, and its exit code as `code`."""
     from aaeframe.cli import main
 
-    def told(*arguments):
+    def run(*arguments, code=0):
         monkeypatch.setattr("sys.argv", ["aaeframe", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
-        assert not ended.value.code
+        assert (ended.value.code or 0) == code
         return capsys.readouterr()
 
+    return run
+
+
+def test_the_command_line_says_that_it_stopped_and_uses_the_best(tmp_path, told):
     np.save(tmp_path / "rows.npy", ROWS)
+    folder, out = tmp_path / "run", tmp_path / "out.npz"
     rate = ("--set", "optimizers.reconstruction.lr=0.3", "--set", "training.patience=2", "--batch-size", 20)
     small = ("--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])", "--epochs", 30)
-    train = told("train", "--data", tmp_path / "rows.npy", "--out", tmp_path / "run", *rate, *small, "--json")
+    train = told("train", "--data", tmp_path / "rows.npy", "--out", folder, *rate, *small, "--json")
     result = json.loads(train.out)
     best = result["best_epoch"]
     assert result["stopped_early"]
@@ -155,5 +162,21 @@ def test_the_command_line_says_that_it_stopped_and_uses_the_best(tmp_path, capsy
     note = f"stopped early after 2 epochs without improvement; the best epoch is {best}, by its {CRITERION}"
     assert note in train.err
     assert "--best" in train.err
-    report = json.loads(told("evaluate", tmp_path / "run", "--best", "--split", "validation", "--json").out)
+    report = json.loads(told("evaluate", folder, "--best", "--split", "validation", "--json").out)
     assert report["step"] == 4 * best
+    run = aaeframe.load(folder, best=True)
+    x = run.dataset().test.array()
+    for command, name, expected in (
+        ("encode", "gaussian", run.encode(x)["gaussian"]),
+        ("reconstruct", "x_hat", run.reconstruct(x)),
+        ("sample", "x", run.sample(3, seed=1)),
+    ):
+        more = ("--count", 3, "--seed", 1) if command == "sample" else ()
+        told(command, folder, "--best", "--out", out, *more)
+        np.testing.assert_array_equal(np.load(out)[name], expected)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "encode", "reconstruct", "sample", "figures"])
+def test_the_command_line_refuses_the_best_of_a_run_without_patience(finished, told, command):
+    told_now = told(command, finished.folder.path, "--best", code=2)
+    assert "trained without training.patience; use its last weights, or train with --set training" in told_now.err
