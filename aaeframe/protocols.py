@@ -7,7 +7,7 @@ are verified by the conformance checks of `aaeframe.testing`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
@@ -79,6 +79,9 @@ class Needs:
     """Whether one block of one-hot vectors is the class; label-free terms go with it."""
     adversarial: bool = True
     """Whether each block has a discriminator."""
+    trains_priors_by: Literal["loss", "log_prob"] | None = None
+    """How priors with parameters are trained. "log_prob": by the recipe's own loss. Otherwise by their `loss`, if the
+    recipe is adversarial."""
     reconstructs: bool = True
     """Whether the recipe trains the decoder to reconstruct, so that the validation reconstruction tells its progress.
     """
@@ -91,6 +94,11 @@ class Needs:
         if self.class_metric(labels) == "classification":
             return "validation/error"
         return "validation/reconstruction" if self.reconstructs else None
+
+    @property
+    def prior_objective(self) -> Literal["loss", "log_prob"] | None:
+        """The member of a prior that trains its parameters; None if nothing would."""
+        return self.trains_priors_by or ("loss" if self.adversarial else None)
 
     def class_metric(self, labels: int | str) -> ClassMetric | None:
         """The metric of the class block with so many labels, or "all"; None without a class block."""
@@ -157,6 +165,35 @@ class SupportsLabels(Protocol):
 
     def sample_labeled(self, sample_shape: torch.Size = torch.Size()) -> LabeledSample:
         """Draw samples together with their class labels."""
+
+
+@runtime_checkable
+class SupportsLoss(Protocol):
+    """A prior with parameters to be trained, such as a flow: a `torch.nn.Module`."""
+
+    def loss(self, code: Tensor) -> Tensor:
+        """What the parameters minimize, a scalar, given a minibatch of codes (N, *event_shape), detached.
+
+        Often -log_prob(code).mean(). It is called in every step of a recipe with discriminators, with the optimizer of
+        phase "prior". The encoder is frozen there. It must not wait for the device.
+        """
+
+
+@runtime_checkable
+class SupportsBinding(Protocol):
+    """A prior that is made from the encoder, the data or some of its rows, such as VampPrior (arXiv 1705.07120)."""
+
+    def bind(self, posterior: Callable[[Tensor], Distribution], data: DataSpec, rows: Tensor | None) -> None:
+        """Take what a run has. It is called after the encoder is built, and again when the run is loaded.
+
+        Args:
+            posterior: q(z | x) of the prior's block for scaled rows x (K, *data.shape), in evaluation mode. It has
+                gradients to x and, in the recipe "variational", to the encoder. ConfigError if the encoder has no
+                density. Keep the function, but no module of the encoder: the encoder is no part of the prior.
+            data: the shape, support and scale of the data.
+            rows: up to 10,000 scaled training rows (M, *data.shape), evenly spaced; None on load. Then make parameters
+                of the same shapes with any values: a checkpoint's replace them.
+        """
 
 
 @runtime_checkable

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
 import torch
 
 from aaeframe.configuration.resolve import ResolvedRun
-from aaeframe.configuration.schema import Config
+from aaeframe.configuration.schema import AdamConfig, Config
 from aaeframe.configuration.unused import PYTHON
 from aaeframe.errors import ConfigError
 from aaeframe.model.autoencoder import Autoencoder, prior_state
 from aaeframe.model.initialization import draw_weights
-from aaeframe.model.priors import block_spec, checked_prior, labeled_blocks
+from aaeframe.model.priors import block_spec, check_objectives, checked_prior, is_trained, labeled_blocks
 from aaeframe.protocols import BlockSpec, DataSpec, Prior
 from aaeframe.recipes import Recipe
 from aaeframe.supports import is_one_hot
@@ -65,6 +66,24 @@ def build_model(
         for part in (model.encoder, model.decoder, model.discriminators):  # a prior's weights are its own
             draw_weights(part, config.training.initial_std)
     return model
+
+
+def with_prior_phase(resolved: ResolvedRun, priors: Mapping[str, Prior], *, resumed: bool) -> ResolvedRun:
+    """The run with the optimizer of phase "prior" if a prior has parameters, which is known only once it is built.
+
+    ConfigError if nothing would train them, if the optimizer is given and there are none, or if it was removed.
+    """
+    config, needs = resolved.config, resolved.recipe_class.needs
+    check_objectives(priors, config.recipe.component, needs.prior_objective)
+    given, wanted = "prior" in config.optimizers, any(map(is_trained, priors.values()))
+    if given and not wanted:
+        raise ConfigError("optimizers.prior is not used: no prior has parameters to train; leave it out")
+    if given or not wanted:
+        return resolved
+    if resumed:
+        raise ConfigError("optimizers.prior is missing; bring config.toml back to what it was, or train anew")
+    optimizers = {**config.optimizers, "prior": AdamConfig(name="adam")}
+    return replace(resolved, config=config.model_copy(update={"optimizers": optimizers}))
 
 
 def class_block_of(config: Config, blocks: Mapping[str, BlockSpec], num_classes: int | None) -> str:

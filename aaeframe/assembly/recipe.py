@@ -31,7 +31,7 @@ def build_recipe(
     shared = SharedSettings(
         schedule=settings.schedule or "",
         corruption=Corruption(settings.input_noise, settings.input_dropout),
-        adversary=_adversary(config, model, weights) if model.discriminators else None,
+        adversary=_adversary(config, model, optimizers, weights) if model.discriminators else None,
         reconstruction_weight=weights.reconstruction,
         classification_weight=1.0 if settings.classification_weight is None else settings.classification_weight,
         label_free=LabelFree(**config.label_free.model_dump(exclude_none=True)),
@@ -41,7 +41,9 @@ def build_recipe(
     return recipe
 
 
-def _adversary(config: Config, model: Autoencoder, weights: LossWeights) -> Adversary:
+def _adversary(
+    config: Config, model: Autoencoder, optimizers: Mapping[str, Optimizer], weights: LossWeights
+) -> Adversary:
     settings = config.training
     return Adversary(
         model,
@@ -50,4 +52,5 @@ def _adversary(config: Config, model: Autoencoder, weights: LossWeights) -> Adve
         {name: part.instance_noise for name, part in config.prior.items()},
         {name: part.softening for name, part in config.prior.items()},
         weights.generators,
+        optimizers.get("prior"),
     )

@@ -13,7 +13,7 @@ from torch.distributions import constraints
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from aaeframe.assembly.dry_run import dry_run
-from aaeframe.assembly.model import build_model, build_priors
+from aaeframe.assembly.model import build_model, build_priors, with_prior_phase
 from aaeframe.assembly.optimizers import build_optimizers
 from aaeframe.assembly.recipe import build_recipe
 from aaeframe.configuration.resolve import ResolvedRun
@@ -23,7 +23,7 @@ from aaeframe.data.identity import identity
 from aaeframe.errors import CheckpointError, ConfigError, DataError
 from aaeframe.evaluation.validation import Validation
 from aaeframe.model.autoencoder import Autoencoder
-from aaeframe.protocols import DataSpec, Needs, Prior
+from aaeframe.protocols import DataSpec, Needs, Prior, SupportsBinding
 from aaeframe.recipes import Recipe
 from aaeframe.seeds import derive, stream
 from aaeframe.training.batches import Batches, ResidentRows, split_labels
@@ -32,6 +32,8 @@ from aaeframe.training.early_stopping import EarlyStopping
 from aaeframe.training.loop import Training
 from aaeframe.training.loss_weights import LossWeights
 
+MOST_BOUND = 10_000
+"""The largest number of training rows that a prior is bound to."""
 _SUPPORTS = {"unit_interval": constraints.unit_interval, "real": constraints.real}
 
 
@@ -54,10 +56,14 @@ def prepare(
     batches = _batches(config, recipe.needs, dataset, device)
     with stream(settings.seed, "initialization"):
         model = build_model(resolved, dataset.spec, num_classes, build_priors(resolved, priors, saved)).to(device)
+        model.bind_priors(_some_rows(model, batches) if saved is None else None)
+    resolved = with_prior_phase(resolved, model.priors, resumed=saved is not None)
+    config = resolved.config
     _check_batch_norm(model, batches)
     told_classes = num_classes if recipe.needs.labels == "told" else None
     dry_run(model, batches.rows[batches.unlabeled[:2]], told_classes, settings.seed)
-    optimizers = build_optimizers(config, recipe.parameters(model))
+    of_priors = [it for it in model.prior_modules.parameters() if it.requires_grad]
+    optimizers = build_optimizers(config, {**recipe.parameters(model), "prior": of_priors})
     weights = LossWeights.of(config, device)
     return Training(
         config=config,
@@ -145,6 +151,15 @@ def _classes(config: Config, needs: Needs, dataset: Dataset) -> int | None:
             "have none; use a recipe that needs few labels, such as semi-supervised, or leave these rows out"
         )
     return dataset.num_classes
+
+
+def _some_rows(model: Autoencoder, batches: Batches) -> torch.Tensor | None:
+    """Up to 10,000 scaled training rows, evenly spaced, if a prior wants them."""
+    if not any(isinstance(prior, SupportsBinding) for prior in model.priors.values()):
+        return None
+    rows = batches.unlabeled
+    chosen = rows[torch.linspace(0, len(rows) - 1, min(len(rows), MOST_BOUND)).round().long()]
+    return model.scale(batches.rows[chosen])
 
 
 def _check_batch_norm(model: Autoencoder, batches: Batches) -> None:

@@ -19,7 +19,9 @@ def phases_of(config: Config, recipe: RecipeClass) -> tuple[str, ...]:
     """The names of the phases of a run; each has an optimizer."""
     unused = {"classification": not config.data.labels, "consistency": not config.label_free.used}
     assert config.training.schedule is not None
-    return tuple(it for it in recipe.phases[config.training.schedule] if not unused.get(it, False))
+    known = tuple(it for it in recipe.phases[config.training.schedule] if not unused.get(it, False))
+    # Whether a prior has parameters is not known before it is built: see `aaeframe.assembly.model.with_prior_phase`.
+    return (*known, "prior") if "prior" in config.optimizers and recipe.needs.prior_objective else known
 
 
 def refuse_unused(config: Config, recipe: RecipeClass) -> None:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import TypeAlias, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from aaeframe.data import Split
 from aaeframe.data.dataset import row_type
-from aaeframe.errors import DataError
+from aaeframe.errors import ConfigError, DataError
+from aaeframe.model.priors import checked_bound
 from aaeframe.model.representation import Representation, WithLabel
-from aaeframe.protocols import Code, DataSpec, Encoder, LabeledSample, Prior, SupportsLabels
+from aaeframe.protocols import (
+    Code,
+    DataSpec,
+    Encoder,
+    LabeledSample,
+    Prior,
+    SupportsBinding,
+    SupportsLabels,
+    SupportsPosterior,
+)
 from aaeframe.seeds import stream
 from aaeframe.torch_state import exclusive
 
@@ -49,7 +60,7 @@ class Autoencoder(nn.Module):
         class_block: str | None = None,
     ) -> None:
         super().__init__()
-        self.data_shape = data.shape
+        self.data_shape, self._support = data.shape, data.support
         self.register_buffer("mean", data.mean.clone())
         self.register_buffer("std", data.std.clone())
         self.encoder = encoder
@@ -60,6 +71,17 @@ class Autoencoder(nn.Module):
         # Only priors that are modules move, and are saved, with the model.
         self.prior_modules = nn.ModuleDict({k: p for k, p in priors.items() if isinstance(p, nn.Module)})
         self.discriminators = nn.ModuleDict(discriminators)
+
+    def bind_priors(self, rows: Tensor | None = None) -> None:
+        """Bind each prior that wants it to the encoder, the data and scaled training rows (M, *shape).
+
+        ConfigError if a prior cannot be sampled afterwards. A copy of the model binds its own priors again.
+        """
+        data = DataSpec(self.data_shape, self._support, self.mean, self.std)
+        for name, prior in self.priors.items():
+            if isinstance(prior, SupportsBinding):
+                prior.bind(_posterior_of(self.encoder, name), data, rows)
+                checked_bound(name, prior, self.encoder)
 
     @property
     def device(self) -> torch.device:
@@ -231,6 +253,33 @@ class Autoencoder(nn.Module):
             if rows.is_floating_point() and not rows.isfinite().all():
                 raise DataError("some values are not finite; remove these rows, or fill them in")
             yield rows
+
+
+def _posterior_of(encoder: nn.Module, block: str) -> Callable[[Tensor], Distribution]:
+    """q(z | x) of one block for scaled rows x (K, *shape), in evaluation mode."""
+
+    def posterior(x: Tensor) -> Distribution:
+        if not isinstance(encoder, SupportsPosterior):
+            raise ConfigError(
+                f"the prior of block {block!r} needs q(z|x), and {type(encoder).__name__} has no density; use "
+                "--encoder gaussian"
+            )
+        with _evaluating(encoder):
+            return encoder.posterior(x)[block]
+
+    return posterior
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Inside, the module is in evaluation mode; batch norm counts no rows."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
 
 
 def _sliced(x: Tensor | np.ndarray, size: int) -> Iterator[Tensor | np.ndarray]:

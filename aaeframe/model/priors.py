@@ -13,10 +13,20 @@ from torch.distributions.constraints import Constraint
 
 from aaeframe import supports
 from aaeframe.errors import ConfigError
-from aaeframe.protocols import BlockSpec, Prior, SupportsFollowing, SupportsLabels, SupportsLogProb
+from aaeframe.protocols import (
+    BlockSpec,
+    Prior,
+    SupportsBinding,
+    SupportsFollowing,
+    SupportsLabels,
+    SupportsLogProb,
+    SupportsLoss,
+)
 
 FILE_KEYS: Final = ("x", "x_hat", "labels", "class_names", "file", "allow_pickle")
 """Names that code files use for other arrays, or that are arguments of `numpy.savez`."""
+_HOLDERS: Final = (Distribution, Transform, SupportsLogProb, list, tuple)
+"""What may hold the tensors of a prior that is no module."""
 
 
 def checked_prior(name: str, prior: Prior) -> Prior:
@@ -29,8 +39,8 @@ def checked_prior(name: str, prior: Prior) -> Prior:
     _check_name(name)
     if isinstance(prior, type):
         raise ConfigError(
-            f"the prior of block {name!r} is the class {prior.__name__}, which cannot be sampled; pass an instance, as in "
-            f"{prior.__name__}(...)"
+            f"the prior of block {name!r} is the class {prior.__name__}, which cannot be sampled; pass an instance, "
+            f"as in {prior.__name__}(...)"
         )
     missing = [part for part in ("sample", "event_shape", "support") if not _has(prior, part)]
     if missing:
@@ -52,13 +62,45 @@ def checked_prior(name: str, prior: Prior) -> Prior:
             "torch.distributions.constraints"
         )
     supports.resolve(prior.support, torch.Size(prior.event_shape))  # ConfigError if there is no way to it
-    _check_sample(name, prior)
+    _check_tensors(name, prior)
+    if not isinstance(prior, SupportsBinding):  # which is checked by `checked_bound`
+        _check_sample(name, prior)
     if not prior.event_shape:
         raise ConfigError(
             f"the prior of block {name!r}, of type {type(prior).__name__}, has event_shape (), but a code is a row of "
             "numbers. Give samples one dimension more, and event_shape (1,)"
         )
     return prior
+
+
+def checked_bound(name: str, prior: SupportsBinding, encoder: torch.nn.Module) -> None:
+    """ConfigError if a prior that was bound to an encoder cannot be sampled, or holds modules of the encoder."""
+    if isinstance(prior, torch.nn.Module) and set(prior.modules()) & set(encoder.modules()):
+        raise ConfigError(
+            f"the prior of block {name!r}, of type {type(prior).__name__}, has modules of the encoder as its own: they "
+            "would be trained and saved twice. Keep the function that `bind` is given, not the module behind it"
+        )
+    _check_sample(name, cast(Prior, prior))
+
+
+def is_trained(prior: Prior) -> bool:
+    """Whether the prior has parameters to be trained."""
+    return isinstance(prior, torch.nn.Module) and any(it.requires_grad for it in prior.parameters())
+
+
+def check_objectives(priors: Mapping[str, Prior], recipe: str, objective: str | None) -> None:
+    """ConfigError for a prior whose parameters nothing would train, in a recipe that trains priors by `objective`."""
+    kind = SupportsLogProb if objective == "log_prob" else SupportsLoss
+    for name, prior in priors.items():
+        if is_trained(prior) and (objective is None or not isinstance(prior, kind)):
+            assert isinstance(prior, torch.nn.Module)
+            untrained = ", ".join(key for key, it in prior.named_parameters() if it.requires_grad)
+            lacks = f"the recipe {recipe!r} trains no priors" if objective is None else f"the prior has no {objective}"
+            raise ConfigError(
+                f"the prior of block {name!r}, of type {type(prior).__name__}, has parameters that nothing would train "
+                f"({untrained}): {lacks}. Give it loss(code), what they minimize, such as -self.log_prob(code).mean(); "
+                "or make them buffers, if they are fixed"
+            )
 
 
 def block_spec(prior: Prior) -> BlockSpec:
@@ -142,6 +184,29 @@ def _has(prior: Prior, part: str) -> bool:
         return hasattr(prior, part)
     except NotImplementedError:  # a Distribution that does not implement it
         return False
+
+
+def _check_tensors(name: str, prior: Prior) -> None:
+    """ConfigError for tensors to be trained in a prior that is no module: no checkpoint would hold them."""
+    if not isinstance(prior, torch.nn.Module) and _wants_gradient(prior, set()):
+        raise ConfigError(
+            f"the prior of block {name!r}, of type {type(prior).__name__}, holds tensors that require a gradient, but "
+            "is no torch.nn.Module: they would be neither trained nor saved. Make it a module with these parameters "
+            "and loss(code), or detach them"
+        )
+
+
+def _wants_gradient(value: Any, seen: set[int]) -> bool:
+    """Whether a tensor that requires a gradient is inside distributions, transforms, modules, lists or tuples."""
+    if isinstance(value, torch.Tensor):
+        return value.requires_grad
+    if isinstance(value, torch.nn.Module):
+        return any(it.requires_grad for it in value.parameters())
+    if id(value) in seen:
+        return False
+    seen.add(id(value))
+    parts = value if isinstance(value, list | tuple) else vars(value).values() if hasattr(value, "__dict__") else ()
+    return isinstance(value, _HOLDERS) and any(_wants_gradient(part, seen) for part in parts)
 
 
 def _check_batch_shape(name: str, prior: Prior) -> None:

@@ -14,13 +14,14 @@ from torch.optim import Optimizer
 from aaeframe.errors import ConfigError
 from aaeframe.losses.adversarial import AdversarialLoss, Segment, gradient_penalty
 from aaeframe.model.autoencoder import Autoencoder, sample, sample_labeled
-from aaeframe.protocols import Batch, Code, Prior, SupportsFollowing, SupportsLabels
+from aaeframe.model.priors import is_trained
+from aaeframe.protocols import Batch, Code, Prior, SupportsFollowing, SupportsLabels, SupportsLoss
 from aaeframe.recipes.steps import descend, frozen
 from aaeframe.supports import described, is_one_hot
 
 StepLosses: TypeAlias = dict[str, Tensor]
 """Detached scalars by name: "reconstruction", "discriminator/<block>", "generator/<block>", "accuracy/<block>", and
-with a gradient penalty "penalty/<block>"; a recipe says what else it gives."""
+with a gradient penalty "penalty/<block>", of a trained prior "prior/<block>"; a recipe says what else it gives."""
 
 Draws: TypeAlias = dict[str, list[Segment]]
 """The prior samples of one step by block, as the discriminators are to see them."""
@@ -44,6 +45,8 @@ class Adversary:
     """For a block of one-hot vectors: the share of a point drawn uniformly from the simplex in each prior sample."""
     weights: Mapping[str, float | Tensor] = field(default_factory=dict)
     """The weight of each block's generator loss, where losses are weighed; 1 if not given."""
+    prior_optimizer: Optimizer | None = None
+    """The optimizer of the priors that have a `loss`; None if nothing of a prior is trained."""
 
     def __post_init__(self) -> None:
         """Only one-hot vectors can be softened."""
@@ -73,7 +76,7 @@ class Adversary:
         return {**losses, **detached(generator)}
 
     def step(self, code: Code, labels: Tensor | None, draws: Draws, optimizer: Optimizer) -> StepLosses:
-        """Update the discriminators to tell the detached codes from prior samples, and priors that follow the codes.
+        """Update the discriminators to tell the detached codes from prior samples, and the priors that are not fixed.
 
         `labels`, if given, are those of the last rows of the code; the rows before them are unlabeled.
         """
@@ -89,7 +92,20 @@ class Adversary:
                 found[f"penalty/{name}"] = self.penalty * gradient_penalty(discriminator, segments)
         minimized = [loss for key, loss in found.items() if not key.startswith("accuracy/")]
         descend(torch.stack(minimized).sum(), optimizer)
-        return {key: loss.detach() for key, loss in found.items()}
+        return {**detached(found), **self._train_priors(code)}
+
+    def _train_priors(self, code: Code) -> StepLosses:
+        """Update the priors that have a loss, on the detached codes."""
+        if self.prior_optimizer is None:
+            return {}
+        with frozen(self.model.encoder):
+            losses = {
+                f"prior/{name}": prior.loss(code[name].detach())
+                for name, prior in self.model.priors.items()
+                if isinstance(prior, SupportsLoss) and is_trained(prior)
+            }
+        descend(torch.stack([*losses.values()]).sum(), self.prior_optimizer)
+        return detached(losses)
 
     def generator_losses(self, code: Code, labels: Tensor | None = None) -> StepLosses:
         """The generator losses, "generator/<block>", with gradient: codes presented as samples of the prior."""

@@ -75,7 +75,7 @@ class Recipe:
     needs: ClassVar[Needs] = Needs()
     phases: ClassVar[Phases] = AUTOENCODING
     """The optimizers of each schedule, the default schedule first. A run without labels has no "classification", one
-    without label-free terms no "consistency"."""
+    without label-free terms no "consistency". A run with priors to train has "prior" besides."""
 
     parameters = staticmethod(of_phases)
     """The parameters of the model that each phase updates."""

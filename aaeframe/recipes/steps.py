@@ -12,11 +12,13 @@ from torch.optim import Optimizer
 from aaeframe.model.autoencoder import Autoencoder
 
 
-def descend(loss: Tensor, optimizer: Optimizer) -> None:
-    """One step of `optimizer` down `loss`: zero, backward, step."""
-    optimizer.zero_grad(set_to_none=True)
+def descend(loss: Tensor, *optimizers: Optimizer) -> None:
+    """One step of each optimizer down `loss`: zero, backward, step."""
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    optimizer.step()
+    for optimizer in optimizers:
+        optimizer.step()
 
 
 @contextmanager

@@ -29,7 +29,8 @@ class Variational(Recipe):
     """Maximize the evidence lower bound E_q log p(x|z) - kl_weight KL(q(z|x) || p(z)), in one step a minibatch.
 
     The divergence is exact where torch knows it, as between Gaussians, else of one sample: log q(z|x) - log p(z). The
-    encoder must have a density and every prior a `log_prob`; nothing is adversarial, and priors are not sampled.
+    encoder must have a density and every prior a `log_prob`; nothing is adversarial, and priors are not sampled. A
+    prior's parameters are trained through its `log_prob`, with the optimizer of phase "prior".
 
     Losses: "reconstruction" (half the squared error, to compare), "negative_log_likelihood", "divergence/<block>".
     """
@@ -41,7 +42,7 @@ class Variational(Recipe):
     ] = None
     kl_weight: Annotated[float, Field(ge=0, description="weight of the divergence of posterior and prior")] = 1.0
 
-    needs: ClassVar = Needs(labels="none", adversarial=False)
+    needs: ClassVar = Needs(labels="none", adversarial=False, trains_priors_by="log_prob")
     phases: ClassVar[Phases] = {"joint": ("autoencoder",)}
 
     def __post_init__(self) -> None:
@@ -96,7 +97,7 @@ class Variational(Recipe):
         for name, q in posteriors.items():
             losses[f"divergence/{name}"] = divergence(q, self.priors[name], code[name])
         divergences = torch.stack([loss for name, loss in losses.items() if name.startswith("divergence/")]).sum()
-        descend(losses["negative_log_likelihood"] + self.kl_weight * divergences, self.optimizers["autoencoder"])
+        descend(losses["negative_log_likelihood"] + self.kl_weight * divergences, *self.optimizers.values())
         losses["reconstruction"] = reconstruction_loss(x_hat, x)
         return {name: loss.detach() for name, loss in losses.items()}
 

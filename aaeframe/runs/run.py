@@ -108,6 +108,7 @@ class Run:
         step = self.stopping.best_step
         saved = self.keeper.best(step)
         model = copy.deepcopy(self.model, {id(it): it for it in untrained_priors(self.model)})
+        model.bind_priors()
         load_model(model, saved.model, "model." if self.raw_weights else "ema.")
         return replace(self, model=model.eval(), step=step)
 
@@ -429,6 +430,7 @@ def load(
     with default_state(), stream(config.training.seed, "initialization"):
         built = build_priors(resolved, priors or {}, saved.model)
         model = build_model(resolved, data_spec(known, saved.model), known["num_classes"], built)
+        model.bind_priors()
     for sentence in (*other_versions(config.plugins, registry), *configuration_changes(saved, folder, stored)):
         warn(sentence)
     averaged = config.training.ema > 0 and not raw_weights

@@ -112,7 +112,7 @@ def start(
     folder = new_folder(config, out)
     training = prepare(resolved, _loaded(dataset, config, observers), priors or {})
     with stream(config.training.seed, "training", device=training.device):
-        made = create(folder, config.to_toml(), lambda aside: replace(training, keeper=InFolder(aside)).save())
+        made = create(folder, training.config.to_toml(), lambda aside: replace(training, keeper=InFolder(aside)).save())
         with training_lock(made.path, observers.warn):
             return _train(replace(training, keeper=InFolder(made)), made, observers, dataset)
 

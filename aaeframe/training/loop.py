@@ -16,7 +16,8 @@ from aaeframe.configuration.schema import Config
 from aaeframe.data.identity import changes
 from aaeframe.errors import CheckpointError, DataError, TrainingDiverged
 from aaeframe.model.autoencoder import Autoencoder
-from aaeframe.protocols import Batch, Needs, Prior
+from aaeframe.model.priors import is_trained
+from aaeframe.protocols import Batch, Needs, Prior, SupportsBinding
 from aaeframe.storage.checkpoint import Checkpoint, tensors_below
 from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.training.batches import Batches
@@ -97,6 +98,8 @@ class Training:
         decay = self.config.training.ema
         shared = untrained_priors(self.model)
         self.average = MovingAverage(self.model, decay, shared) if decay else None
+        if self.average is not None:
+            self.average.model.bind_priors()
         self.monitor = Monitor()
         self.sums = Sums()
         self.watch = FiniteCheck(self.device)
@@ -269,19 +272,12 @@ class Training:
 
 
 def untrained_priors(model: Autoencoder) -> list[Prior]:
-    """The priors that a copy of the model shares with it."""
-    return [prior for prior in model.priors.values() if not _is_trained(prior)]
+    """The priors that a copy of the model shares with it, such as an averaged model.
 
-
-def _is_trained(prior: Prior) -> bool:
-    """Whether the prior has trained parameters; a prior without them is shared by the averaged model, not copied.
-
-    It would not change, and may be large or impossible to copy. A prior that follows codes also counts as not trained:
-    it is an average itself.
+    They would not change, and may be large or impossible to copy. A prior that follows codes also counts as not
+    trained: it is an average itself. A prior bound to the encoder is copied, to be bound to the copy's.
     """
-    if not isinstance(prior, nn.Module):
-        return False
-    return getattr(prior, "learnable", False) or any(True for _ in prior.parameters())
+    return [prior for prior in model.priors.values() if not (is_trained(prior) or isinstance(prior, SupportsBinding))]
 
 
 def load_model(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
