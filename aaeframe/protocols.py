@@ -189,7 +189,8 @@ class SupportsBinding(Protocol):
         Args:
             posterior: q(z | x) of the prior's block for scaled rows x (K, *data.shape), in evaluation mode. It has
                 gradients to x and, in the recipe "variational", to the encoder. ConfigError if the encoder has no
-                density. Keep the function, but no module of the encoder: the encoder is no part of the prior.
+                density. Keep this object itself in an attribute: a copy of the model then uses the copy's encoder. The
+                encoder is no part of the prior.
             data: the shape, support and scale of the data.
             rows: up to 10,000 scaled training rows (M, *data.shape), evenly spaced; None on load. Then make parameters
                 of the same shapes with any values: a checkpoint's replace them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import TypeAlias, cast
 
@@ -75,12 +75,12 @@ class Autoencoder(nn.Module):
     def bind_priors(self, rows: Tensor | None = None) -> None:
         """Bind each prior that wants it to the encoder, the data and scaled training rows (M, *shape).
 
-        ConfigError if a prior cannot be sampled afterwards. A copy of the model binds its own priors again.
+        ConfigError if a prior cannot be sampled afterwards.
         """
         data = DataSpec(self.data_shape, self._support, self.mean, self.std)
         for name, prior in self.priors.items():
             if isinstance(prior, SupportsBinding):
-                prior.bind(_posterior_of(self.encoder, name), data, rows)
+                prior.bind(Posterior(self.encoder, name), data, rows)
                 checked_bound(name, prior, self.encoder)
 
     @property
@@ -255,19 +255,25 @@ class Autoencoder(nn.Module):
             yield rows
 
 
-def _posterior_of(encoder: nn.Module, block: str) -> Callable[[Tensor], Distribution]:
-    """q(z | x) of one block for scaled rows x (K, *shape), in evaluation mode."""
+class Posterior:
+    """q(z | x) of one block for scaled rows x (K, *shape), by an encoder in evaluation mode.
 
-    def posterior(x: Tensor) -> Distribution:
-        if not isinstance(encoder, SupportsPosterior):
+    An object and no closure, so that a copy of the model has priors that use the copy's encoder.
+    """
+
+    def __init__(self, encoder: nn.Module, block: str) -> None:
+        self._encoder, self._block = encoder, block
+
+    def __call__(self, x: Tensor) -> Distribution:
+        """The distribution, of batch_shape (K,). ConfigError if the encoder has no density for the block."""
+        with _evaluating(self._encoder):
+            known = self._encoder.posterior(x) if isinstance(self._encoder, SupportsPosterior) else {}
+        if self._block not in known:
             raise ConfigError(
-                f"the prior of block {block!r} needs q(z|x), and {type(encoder).__name__} has no density; use "
-                "--encoder gaussian"
+                f"the prior of block {self._block!r} needs the density q(z|x) of its block, and "
+                f"{type(self._encoder).__name__} has none; use --encoder gaussian, and a support of real numbers"
             )
-        with _evaluating(encoder):
-            return encoder.posterior(x)[block]
-
-    return posterior
+        return known[self._block]
 
 
 @contextmanager

@@ -108,7 +108,6 @@ class Run:
         step = self.stopping.best_step
         saved = self.keeper.best(step)
         model = copy.deepcopy(self.model, {id(it): it for it in untrained_priors(self.model)})
-        model.bind_priors()
         load_model(model, saved.model, "model." if self.raw_weights else "ema.")
         return replace(self, model=model.eval(), step=step)
 

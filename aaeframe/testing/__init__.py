@@ -19,6 +19,7 @@ correct one with probability 1e-5.
 
 from __future__ import annotations
 
+from aaeframe.testing.binding import check_bind
 from aaeframe.testing.densities import check_log_prob_fit, check_log_prob_shape
 from aaeframe.testing.discriminators import (
     DiscriminatorCase,
@@ -58,6 +59,7 @@ from aaeframe.testing.priors import (
     PriorCase,
     check_batch_shape,
     check_follow,
+    check_prior_loss,
     check_prior_state,
     check_sample_device,
     check_sample_dtype,
@@ -78,6 +80,7 @@ __all__ = [
     "PriorCase",
     "RecipeCase",
     "check_batch_shape",
+    "check_bind",
     "check_builds",
     "check_captured_step",
     "check_code_blocks",
@@ -107,6 +110,7 @@ __all__ = [
     "check_options",
     "check_phases",
     "check_posterior",
+    "check_prior_loss",
     "check_prior_state",
     "check_reconstruction",
     "check_reconstruction_range",

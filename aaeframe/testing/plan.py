@@ -10,15 +10,18 @@ import torch
 from torch import nn
 
 from aaeframe.components.registry import Kind
+from aaeframe.model.priors import is_trained
 from aaeframe.protocols import (
+    SupportsBinding,
     SupportsFollowing,
     SupportsHead,
     SupportsLabels,
     SupportsLogProb,
+    SupportsLoss,
     SupportsPosterior,
     supports_head,
 )
-from aaeframe.testing import densities, discriminators, encoders, labels, networks, priors, recipes
+from aaeframe.testing import binding, densities, discriminators, encoders, labels, networks, priors, recipes
 from aaeframe.testing.factories import check_builds, check_options
 
 Checks: TypeAlias = Mapping[Callable[..., str | None], type | None]
@@ -36,6 +39,8 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         priors.check_support_reachable: None,
         priors.check_prior_state: nn.Module,
         priors.check_follow: SupportsFollowing,
+        priors.check_prior_loss: SupportsLoss,
+        binding.check_bind: SupportsBinding,
         densities.check_log_prob_shape: SupportsLogProb,
         densities.check_log_prob_fit: SupportsLogProb,
         labels.check_labels: SupportsLabels,
@@ -75,7 +80,9 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
 }
 MISSING_CAPABILITY: Final[Mapping[type, str]] = {
     nn.Module: "is not an nn.Module",
+    SupportsBinding: "has no bind",
     SupportsFollowing: "has no follow",
+    SupportsLoss: "has no parameters to train",
     SupportsLogProb: "has no log_prob",
     SupportsLabels: "has no sample_labeled and num_classes",
     SupportsPosterior: "has no posterior",
@@ -162,5 +169,9 @@ def _plan_case(case: Any, checks: Checks) -> Iterator[Check]:
         yield Check(f"{name}{suffix}", partial(check, case), missing)
 
 
-def _offers(component: object, capability: type) -> bool:
-    return supports_head(component) if capability is SupportsHead else isinstance(component, capability)
+def _offers(component: Any, capability: type) -> bool:
+    if capability is SupportsHead:
+        return supports_head(component)
+    if capability is SupportsLoss and is_trained(component):  # whose loss may be missing
+        return True
+    return isinstance(component, capability)

@@ -13,7 +13,7 @@ from torch.distributions.constraints import Constraint
 
 from aaeframe import supports
 from aaeframe.errors import ConfigError
-from aaeframe.protocols import Prior, SupportsRestoring
+from aaeframe.protocols import Prior, SupportsBinding, SupportsLogProb, SupportsLoss, SupportsRestoring
 from aaeframe.testing.case import require, seeded
 from aaeframe.testing.state_dicts import hand_over_state
 
@@ -35,8 +35,13 @@ class PriorCase:
         return ()
 
     def build(self) -> Any:
-        """A new instance."""
-        return self.factory()
+        """A new instance, bound to an encoder if it wants one."""
+        from aaeframe.testing.binding import ROWS, SHAPE, bound  # which needs this module
+
+        prior = self.factory()
+        if isinstance(prior, SupportsBinding):
+            bound(prior, torch.randn(ROWS, *SHAPE))
+        return prior
 
     def restored(self, state: Mapping[str, Tensor]) -> Any | None:
         """The prior built from a state_dict; None if the factory has no `from_state`."""
@@ -102,20 +107,49 @@ def check_sample_device(case: PriorCase) -> None:
 
 @seeded
 def check_sample_gradient(case: PriorCase) -> None:
-    """Samples carry a gradient if and only if the prior declares `learnable = True`."""
+    """Samples carry no gradient."""
+    carries = case.build().sample(torch.Size([5])).requires_grad
+    require(not carries, "samples must carry no gradient: sample under torch.no_grad()")
+
+
+@seeded
+def check_prior_loss(case: PriorCase) -> None:
+    """The parameters of the prior are trained: `loss` of codes is a finite scalar with a gradient to each of them.
+
+    A `log_prob` must have one, too, because the recipe "variational" trains by it.
+    """
     prior = case.build()
-    carries = prior.sample(torch.Size([5])).requires_grad
-    if getattr(prior, "learnable", False):
-        require(carries, "a learnable prior must give samples that carry a gradient to its parameters")
-    else:
-        require(not carries, "samples must carry no gradient: sample under torch.no_grad(), or set learnable = True")
+    named = dict(prior.named_parameters()) if isinstance(prior, nn.Module) else {}
+    trained = {name: it for name, it in named.items() if it.requires_grad}
+    require(bool(trained), "a prior with a loss must be an nn.Module with parameters: nothing else is trained by it")
+    require(
+        isinstance(prior, SupportsLoss),
+        f"nothing would train the parameters {', '.join(trained)}: give the prior loss(code), what they minimize, such "
+        "as -self.log_prob(code).mean(); or make them buffers, if they are fixed",
+    )
+    code = prior.sample(torch.Size([64])).detach()
+    loss = prior.loss(code)
+    require(loss.shape == (), f"loss(code) must be a scalar, not of shape {tuple(loss.shape)}")
+    require(bool(loss.isfinite()), "loss(code) must be finite on codes that are samples of the prior")
+    _require_gradients(loss, trained, "loss(code)")
+    if isinstance(prior, SupportsLogProb):
+        _require_gradients(prior.log_prob(code).mean(), trained, "log_prob")
+
+
+def _require_gradients(value: Tensor, parameters: Mapping[str, nn.Parameter], name: str) -> None:
+    """AssertionError unless the value depends on all parameters, and its gradient is finite and not zero."""
+    found = torch.autograd.grad(value, list(parameters.values()), allow_unused=True) if value.requires_grad else ()
+    lacking = [key for key, it in zip(parameters, found, strict=True) if it is None] if found else list(parameters)
+    require(not lacking, f"{name} must have a gradient to each parameter; it has none to {', '.join(lacking)}")
+    finite = all(bool(it.isfinite().all()) for it in found)
+    require(finite and any(bool(it.any()) for it in found), f"the gradient of {name} is zero or not finite")
 
 
 @seeded
 def check_sample_seed(case: PriorCase) -> None:
     """The samples depend only on the seed of torch's global generator."""
     prior = case.build()
-    first, again, other = (_sample_seeded(prior, seed) for seed in (1, 1, 2))
+    first, again, other = (sample_seeded(prior, seed) for seed in (1, 1, 2))
     require(torch.equal(first, again), "the same torch seed must give the same samples")
     require(not torch.equal(first, other), "different torch seeds must give different samples")
 
@@ -150,14 +184,14 @@ def check_prior_state(case: PriorCase) -> None:
     first, second = case.build(), case.build()
     hand_over_state(first, second)
     require(
-        torch.equal(_sample_seeded(first, 1), _sample_seeded(second, 1)),
+        torch.equal(sample_seeded(first, 1), sample_seeded(second, 1)),
         "a second instance with the state_dict of the first must sample the same: keep what is drawn in buffers",
     )
     restored = case.restored(first.state_dict())
     if restored is not None:
         hand_over_state(first, restored)
         require(
-            torch.equal(_sample_seeded(first, 1), _sample_seeded(restored, 1)),
+            torch.equal(sample_seeded(first, 1), sample_seeded(restored, 1)),
             "what from_state builds of a state_dict must sample the same",
         )
 
@@ -187,7 +221,7 @@ def check_follow(case: PriorCase) -> None:
         it.follow(code)
     apart = [name for name, value in prior.state_dict().items() if not torch.equal(value, resumed.state_dict()[name])]
     require(
-        not apart and torch.equal(_sample_seeded(prior, 1, 1000), _sample_seeded(resumed, 1, 1000)),
+        not apart and torch.equal(sample_seeded(prior, 1, 1000), sample_seeded(resumed, 1, 1000)),
         "the state of follow must be in buffers: a second instance with the state_dict must continue like the first",
     )
 
@@ -198,7 +232,8 @@ def _lopsided(prior: Prior) -> Tensor:
     return torch.cat([one.expand_as(others), others]).detach()
 
 
-def _sample_seeded(prior: Prior, seed: int, count: int = 16) -> Tensor:
+def sample_seeded(prior: Prior, seed: int, count: int = 16) -> Tensor:
+    """Samples (count, *event_shape) that depend on the seed."""
     torch.default_generator.manual_seed(seed)
     return prior.sample(torch.Size([count])).detach()
 

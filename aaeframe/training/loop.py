@@ -98,8 +98,6 @@ class Training:
         decay = self.config.training.ema
         shared = untrained_priors(self.model)
         self.average = MovingAverage(self.model, decay, shared) if decay else None
-        if self.average is not None:
-            self.average.model.bind_priors()
         self.monitor = Monitor()
         self.sums = Sums()
         self.watch = FiniteCheck(self.device)
@@ -275,7 +273,7 @@ def untrained_priors(model: Autoencoder) -> list[Prior]:
     """The priors that a copy of the model shares with it, such as an averaged model.
 
     They would not change, and may be large or impossible to copy. A prior that follows codes also counts as not
-    trained: it is an average itself. A prior bound to the encoder is copied, to be bound to the copy's.
+    trained: it is an average itself. A prior bound to the encoder is copied with it.
     """
     return [prior for prior in model.priors.values() if not (is_trained(prior) or isinstance(prior, SupportsBinding))]
 

@@ -57,6 +57,74 @@ class Forgetful(Blobs):
         self.centers = torch.rand(2, 2)
 
 
+class Untrained(nn.Module):
+    """A Gaussian with parameters that nothing trains."""
+
+    event_shape = torch.Size([2])
+    support = constraints.independent(constraints.real, 1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loc = nn.Parameter(torch.zeros(2))
+        self.log_scale = nn.Parameter(torch.zeros(2))
+
+    def distribution(self):
+        return Independent(Normal(self.loc, self.log_scale.exp()), 1)
+
+    def sample(self, sample_shape=torch.Size()):
+        return self.distribution().sample(sample_shape)
+
+    def log_prob(self, value):
+        return self.distribution().log_prob(value)
+
+
+class Learned(Untrained):
+    """A good prior with parameters."""
+
+    def loss(self, code):
+        return -self.distribution().log_prob(code).mean()
+
+
+class Bound(nn.Module):
+    """A good prior bound to the encoder: its codes of a few rows, blurred."""
+
+    event_shape = torch.Size([2])
+    support = constraints.independent(constraints.real, 1)
+
+    def bind(self, posterior, data, rows):
+        self.posterior = posterior
+        self.register_buffer("rows", torch.zeros(5, *data.shape) if rows is None else rows[:5].clone())
+
+    def sample(self, sample_shape=torch.Size()):
+        with torch.no_grad():
+            centers = self.posterior(self.rows).sample()
+        return centers[torch.randint(5, sample_shape)] + 0.1 * torch.randn(*sample_shape, 2)
+
+
+class Absorbing(Bound):
+    """Makes the encoder a part of itself."""
+
+    def bind(self, posterior, data, rows):
+        super().bind(posterior, data, rows)
+        self.encoder = posterior._encoder
+
+
+class Unkept(Bound):
+    """Keeps rows where no state_dict has them."""
+
+    def bind(self, posterior, data, rows):
+        self.posterior = posterior
+        self.rows = torch.randn(5, *data.shape)
+
+
+class Closing(Bound):
+    """Keeps a function that calls the posterior, which a copy shares."""
+
+    def bind(self, posterior, data, rows):
+        super().bind(posterior, data, rows)
+        self.posterior = lambda x: posterior(x)
+
+
 class Frequencies(FollowingCategorical):
     """A slow one whose probs no state_dict holds."""
 
@@ -114,6 +182,11 @@ def blobs(**members):
     return testing.PriorCase(type("Blobs", (Blobs,), members))
 
 
+def learned(**members):
+    """A case of the good prior with parameters, with these members in place of its own."""
+    return testing.PriorCase(type("Learned", (Learned,), members))
+
+
 def sampling(transform):
     """A case of the good prior whose samples are altered."""
     return blobs(sample=lambda self, shape=torch.Size(): transform(Blobs.sample(self, shape)))
@@ -155,7 +228,6 @@ REJECTED = {
     ],
     "check_sample_gradient": [
         (sampling(torch.Tensor.requires_grad_), "samples must carry no gradient"),
-        (blobs(learnable=True), "a learnable prior must give samples that carry a gradient"),
     ],
     "check_sample_seed": [
         (sampling(torch.ones_like), "different torch seeds must give different samples"),
@@ -191,6 +263,33 @@ REJECTED = {
             "a prior that follows codes must be an nn.Module, not Independent",
         ),
     ],
+    "check_prior_loss": [
+        (
+            testing.PriorCase(Untrained),
+            "nothing would train the parameters loc, log_scale: give the prior loss(code)",
+        ),
+        (blobs(loss=lambda self, code: code.mean()), "must be an nn.Module with parameters"),
+        (learned(loss=lambda self, code: -self.log_prob(code)), "loss(code) must be a scalar, not of shape (64,)"),
+        (learned(loss=lambda self, code: (code - self.loc).mean() / 0), "must be finite on codes"),
+        (
+            learned(loss=lambda self, code: (code - self.loc).square().mean()),
+            "must have a gradient to each parameter; it has none to log_scale",
+        ),
+        (learned(loss=lambda self, code: code.mean()), "it has none to loc, log_scale"),
+        (
+            learned(loss=lambda self, code: 0 * (self.loc.sum() + self.log_scale.sum())),
+            "the gradient of loss(code) is zero",
+        ),
+        (
+            learned(log_prob=lambda self, value: self.distribution().log_prob(value).detach()),
+            "log_prob must have a gradient to each parameter",
+        ),
+    ],
+    "check_bind": [
+        (testing.PriorCase(Absorbing), "the encoder must not be a submodule of the prior"),
+        (testing.PriorCase(Unkept), "a second instance must sample the same"),
+        (testing.PriorCase(Closing), "a copy of the prior must use the copy's encoder"),
+    ],
     "check_log_prob_shape": [
         (density(lambda x: x), "log_prob of () samples must have shape (), not (2,)"),
         (density(lambda x: x.sum(-1) / 0), "log_prob must be finite on the prior's own samples"),
@@ -216,7 +315,8 @@ REJECTED = {
 
 @pytest.mark.parametrize("check", REJECTED)
 def test_a_good_prior_is_accepted(check):
-    getattr(testing, check)(testing.PriorCase(Blobs))
+    good = {"check_prior_loss": Learned, "check_bind": Bound}
+    getattr(testing, check)(testing.PriorCase(good.get(check, Blobs)))
 
 
 @pytest.mark.parametrize(
@@ -252,20 +352,6 @@ def test_every_check_of_a_prior_has_a_broken_one_to_reject():
 def test_a_torch_distribution_is_a_prior_as_it_stands(prior):
     for _, check in testing.checks_for("prior", lambda: prior):
         check()
-
-
-def test_a_learnable_prior_must_carry_a_gradient():
-    def sample(self, shape=torch.Size()):
-        return Blobs.sample(self, shape) + self.shift
-
-    def init(self):
-        Blobs.__init__(self)
-        self.shift = nn.Parameter(torch.zeros(2))
-
-    learnable = blobs(learnable=True, __init__=init, sample=sample)
-    testing.check_sample_gradient(learnable)
-    with pytest.raises(AssertionError, match="samples must carry no gradient"):
-        testing.check_sample_gradient(blobs(__init__=init, sample=sample))
 
 
 def test_one_hot_samples_with_wrong_frequencies_are_rejected():
