@@ -238,3 +238,5 @@ def _check_sample(name: str, prior: Prior) -> None:
             f"sample_shape + event_shape, here {asked}. Fix it; for a plugin's prior, `aaeframe plugins check` says "
             "more"
         )
+    if not bool(sample.isfinite().all()):
+        raise ConfigError(f"{who} gave samples that are not finite: {sample[:1].tolist()}; mend it, or choose another")

@@ -41,8 +41,11 @@ class SmallEncoder(nn.Module):
 
 
 def bound(prior: Any, rows: Tensor | None, encoder: SmallEncoder | None = None) -> SmallEncoder:
-    """Bind a prior, and return the encoder."""
-    encoder = encoder or SmallEncoder(block_spec(prior))
+    """Bind a prior, and return the encoder: a given one, or one that has the same weights each time."""
+    if encoder is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            encoder = SmallEncoder(block_spec(prior))
     prior.bind(Posterior(encoder, "z"), DATA, rows)
     return encoder
 

@@ -36,12 +36,14 @@ class PriorCase:
 
     def build(self) -> Any:
         """A new instance, bound to an encoder if it wants one."""
+        return self.build_with_encoder()[0]
+
+    def build_with_encoder(self) -> tuple[Any, nn.Module | None]:
+        """A new instance, and the encoder that it is bound to: one of the same weights each time."""
         from aaeframe.testing.binding import ROWS, SHAPE, bound  # which needs this module
 
         prior = self.factory()
-        if isinstance(prior, SupportsBinding):
-            bound(prior, torch.randn(ROWS, *SHAPE))
-        return prior
+        return prior, bound(prior, torch.randn(ROWS, *SHAPE)) if isinstance(prior, SupportsBinding) else None
 
     def restored(self, state: Mapping[str, Tensor]) -> Any | None:
         """The prior built from a state_dict; None if the factory has no `from_state`."""
@@ -88,7 +90,7 @@ def check_sample_device(case: PriorCase) -> None:
 
     Without an accelerator, the other device is torch's "meta", as far as it supports the prior's operations.
     """
-    prior = case.build()
+    prior, encoder = case.build_with_encoder()
     found = prior.sample(torch.Size([5])).device
     require(found.type == "cpu", f"samples must be on the CPU before the prior is moved, not on {found}")
     tensors = [*prior.parameters(), *prior.buffers()] if isinstance(prior, nn.Module) else []
@@ -96,6 +98,8 @@ def check_sample_device(case: PriorCase) -> None:
         return
     device = torch.device("cuda" if torch.cuda.is_available() else "meta")
     prior.to(device)
+    if encoder is not None:
+        encoder.to(device)
     try:
         found = prior.sample(torch.Size([5])).device
     except RuntimeError as error:

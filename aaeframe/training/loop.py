@@ -162,11 +162,27 @@ class Training:
         if self.average is not None:
             self.average.update(step)
         if (step + 1) % CHECK_EVERY == 0:
-            self.watch.check()
+            self._check_losses()
         self.observer.stepped(epoch, step + 1)
 
+    def _check_losses(self) -> None:
+        """TrainingDiverged if a loss was not finite; it names a prior whose samples are not."""
+        try:
+            self.watch.check()
+        except TrainingDiverged as error:
+            for name, prior in self.model.priors.items():
+                with torch.random.fork_rng(devices=[]):
+                    finite = bool(prior.sample(torch.Size([1000])).isfinite().all())
+                if not finite:
+                    advice = "lower optimizers.prior.lr" if is_trained(prior) else "mend it, or choose another"
+                    raise TrainingDiverged(
+                        f"the prior of block {name!r}, of type {type(prior).__name__}, gives samples that are not "
+                        f"finite: {advice} ({error})"
+                    ) from error
+            raise
+
     def _end_epoch(self, epoch: int) -> None:
-        self.watch.check()
+        self._check_losses()
         seconds = time.monotonic() - self._clock
         rate = (self.sums.count - self._summed) / seconds if seconds else 0.0
         row = {"epoch": epoch + 1, "step": self.batches.step, **self.sums.means()}
@@ -198,7 +214,7 @@ class Training:
         step = self.batches.step
         if step == self._saved_step:
             return
-        self.watch.check()
+        self._check_losses()
         checkpoint = self._checkpoint()
         check_finite(step, {**checkpoint.model, **checkpoint.optimizer})
         self.keeper.write(step, checkpoint, best=self.stopping.best_step if self.stopping else None)

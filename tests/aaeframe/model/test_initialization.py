@@ -108,7 +108,7 @@ def test_a_run_draws_all_layers_of_encoder_decoder_and_discriminators(tmp_path):
 
 
 def test_the_prior_is_not_the_models_to_draw(tmp_path):
-    prior = Flow()
+    prior = Flow().requires_grad_(False)
     before = prior.map.weight.detach().clone()
     model = built(tmp_path, {"z": prior}, prior={"z": {"component": "python:Flow"}}, training={"initial_std": 0.01})
     assert torch.equal(model.priors["z"].map.weight, before)
