@@ -108,5 +108,9 @@ class TrainingDiverged(AaeframeError, ArithmeticError):
     exit_code: ClassVar[int] = 1
 
 
+class PluginWarning(UserWarning):
+    """A component changed a state that all code shares."""
+
+
 class TrainingWarning(UserWarning):
     """A training that fails in a known way, or a run whose codes do not follow their prior."""

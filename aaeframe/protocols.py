@@ -80,8 +80,8 @@ class Needs:
     adversarial: bool = True
     """Whether each block has a discriminator."""
     trains_priors_by: Literal["loss", "log_prob"] | None = None
-    """How priors with parameters are trained. "log_prob": by the recipe's own loss. Otherwise by their `loss`, if the
-    recipe is adversarial."""
+    """The member that trains priors with parameters. "log_prob": in the recipe's own loss. None: `loss`, if the recipe
+    is adversarial."""
     reconstructs: bool = True
     """Whether the recipe trains the decoder to reconstruct, so that the validation reconstruction tells its progress.
     """
@@ -172,7 +172,7 @@ class SupportsLoss(Protocol):
     """A prior with parameters to be trained, such as a flow: a `torch.nn.Module`."""
 
     def loss(self, code: Tensor) -> Tensor:
-        """What the parameters minimize, a scalar, given a minibatch of codes (N, *event_shape), detached.
+        """Return the scalar that the parameters minimize, given a minibatch of codes (N, *event_shape), detached.
 
         Often -log_prob(code).mean(). It is called in every step of a recipe with discriminators, with the optimizer of
         phase "prior". The encoder is frozen there. It must not wait for the device.

@@ -11,6 +11,7 @@ A constraint without a rule falls back to `torch.distributions.transform_to`. Ad
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from torch.distributions import constraints, transform_to
 from torch.distributions.constraints import Constraint
 from torch.distributions.transforms import Transform, identity_transform
 
-from aaeframe.errors import ConfigError
+from aaeframe.errors import ConfigError, PluginError
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,25 @@ _rules: dict[type[Constraint], Rule] = {}
 
 
 def register(constraint: type[Constraint], rule: Rule) -> None:
-    """Map to every constraint of this type by `rule(constraint, event_shape)`; a later registration replaces an
-    earlier."""
+    """Map to every constraint of this type by `rule(constraint, event_shape)`.
+
+    Only the package that defines a constraint may register its rule, and may replace it. PluginError for any other:
+    it would change the codes of other plugins. Derive a constraint of your own, and register that.
+    """
+    owner, own = _package(constraint), _package(rule)
+    if owner != own:
+        raise PluginError(
+            f"the package {own} registers a rule for {constraint.__name__} of {owner}, which would change the codes of "
+            f"others: derive a constraint, as in class Mine({constraint.__name__}), and register that"
+        )
     _rules[constraint] = rule
+
+
+def _package(defined: Any) -> str:
+    """The top-level package in which a class or a function is defined."""
+    while isinstance(defined, functools.partial):
+        defined = defined.func
+    return str(getattr(defined, "__module__", type(defined).__module__)).partition(".")[0]
 
 
 def resolve(constraint: Constraint, event_shape: torch.Size) -> Support:
@@ -180,7 +197,9 @@ def _unmapped(constraint: Constraint, reason: str) -> str:
     )
 
 
-register(type(constraints.real), _identity)
-register(type(constraints.one_hot), _softmax)
-register(type(constraints.independent(constraints.real, 1)), _through_wrapper)
-register(constraints.MixtureSameFamilyConstraint, _hull)
+_rules |= {  # of torch's own constraints
+    type(constraints.real): _identity,
+    type(constraints.one_hot): _softmax,
+    type(constraints.independent(constraints.real, 1)): _through_wrapper,
+    constraints.MixtureSameFamilyConstraint: _hull,
+}

@@ -26,7 +26,7 @@ from aaeframe.protocols import (
 FILE_KEYS: Final = ("x", "x_hat", "labels", "class_names", "file", "allow_pickle")
 """Names that code files use for other arrays, or that are arguments of `numpy.savez`."""
 _HOLDERS: Final = (Distribution, Transform, SupportsLogProb, list, tuple)
-"""What may hold the tensors of a prior that is no module."""
+"""Types that may hold the tensors of a prior that is no module."""
 
 
 def checked_prior(name: str, prior: Prior) -> Prior:

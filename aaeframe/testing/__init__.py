@@ -19,7 +19,6 @@ correct one with probability 1e-5.
 
 from __future__ import annotations
 
-from aaeframe.testing.binding import check_bind
 from aaeframe.testing.densities import check_log_prob_fit, check_log_prob_shape
 from aaeframe.testing.discriminators import (
     DiscriminatorCase,
@@ -58,6 +57,7 @@ from aaeframe.testing.plugin import plugin_checks
 from aaeframe.testing.priors import (
     PriorCase,
     check_batch_shape,
+    check_bind,
     check_follow,
     check_prior_loss,
     check_prior_state,

@@ -1,8 +1,7 @@
-"""Priors bound to a small encoder, as a run binds them to its own, and the check of `bind`."""
+"""Priors bound to a small encoder, as a run binds them to its own."""
 
 from __future__ import annotations
 
-import copy
 from typing import Any, Final
 
 import torch
@@ -14,9 +13,6 @@ from aaeframe import supports
 from aaeframe.model.autoencoder import Posterior
 from aaeframe.model.priors import block_spec
 from aaeframe.protocols import BlockSpec, DataSpec
-from aaeframe.testing.case import require, seeded
-from aaeframe.testing.priors import PriorCase, sample_seeded
-from aaeframe.testing.state_dicts import hand_over_state
 
 SHAPE: Final = torch.Size([6])
 DATA: Final = DataSpec(SHAPE, constraints.real, torch.zeros(SHAPE), torch.ones(SHAPE))
@@ -48,29 +44,3 @@ def bound(prior: Any, rows: Tensor | None, encoder: SmallEncoder | None = None) 
             encoder = SmallEncoder(block_spec(prior))
     prior.bind(Posterior(encoder, "z"), DATA, rows)
     return encoder
-
-
-@seeded
-def check_bind(case: PriorCase) -> None:
-    """A prior that is bound again without rows, and given its state, samples the same; the encoder is no part of it."""
-    first, second = case.factory(), case.factory()
-    encoder = bound(first, torch.randn(ROWS, *SHAPE))
-    bound(second, None, encoder)
-    for prior in (first, second):
-        owned = set(prior.modules()) & set(encoder.modules()) if isinstance(prior, nn.Module) else set()
-        require(not owned, "the encoder must not be a submodule of the prior: keep the function that bind is given")
-    if isinstance(first, nn.Module):
-        hand_over_state(first, second)
-    require(
-        torch.equal(sample_seeded(first, 1), sample_seeded(second, 1)),
-        "bound without rows, and given the state_dict of the first, a second instance must sample the same",
-    )
-    copied = copy.deepcopy({"prior": first, "encoder": encoder})
-    with torch.no_grad():
-        for it in encoder.parameters():
-            it.fill_(torch.nan)
-    require(
-        bool(copied["prior"].sample(torch.Size([5])).isfinite().all()),
-        "a copy of the prior must use the copy's encoder: keep the object `posterior` itself in an attribute, and no "
-        "function that calls it",
-    )

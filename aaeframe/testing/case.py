@@ -8,6 +8,8 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import torch
 
+from aaeframe.global_state import guarded
+
 FALSE_ALARM: Final = 1e-5
 """The probability with which a statistical check rejects a correct component."""
 
@@ -40,12 +42,20 @@ def require(condition: bool, message: str) -> None:
 
 
 def seeded(check: Callable[P, R]) -> Callable[P, R]:
-    """Let a check draw the same random numbers in every run, and restore the caller's generator."""
+    """Let a check draw the same random numbers in every run, and restore the caller's generator.
+
+    AssertionError if the component changed a state that all code shares, which is restored.
+    """
 
     @functools.wraps(check)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
-            return check(*args, **kwargs)
+            with guarded() as changed:
+                result = check(*args, **kwargs)
+            require(
+                not changed, f"the component must leave what all code shares as it is, and changed {', '.join(changed)}"
+            )
+            return result
 
     return run

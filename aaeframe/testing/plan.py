@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from aaeframe.components.registry import Kind
+from aaeframe.global_state import guarded
 from aaeframe.model.priors import is_trained
 from aaeframe.protocols import (
     SupportsBinding,
@@ -21,7 +22,7 @@ from aaeframe.protocols import (
     SupportsPosterior,
     supports_head,
 )
-from aaeframe.testing import binding, densities, discriminators, encoders, labels, networks, priors, recipes
+from aaeframe.testing import densities, discriminators, encoders, labels, networks, priors, recipes
 from aaeframe.testing.factories import check_builds, check_options
 
 Checks: TypeAlias = Mapping[Callable[..., str | None], type | None]
@@ -40,7 +41,7 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         priors.check_prior_state: nn.Module,
         priors.check_follow: SupportsFollowing,
         priors.check_prior_loss: SupportsLoss,
-        binding.check_bind: SupportsBinding,
+        priors.check_bind: SupportsBinding,
         densities.check_log_prob_shape: SupportsLogProb,
         densities.check_log_prob_fit: SupportsLogProb,
         labels.check_labels: SupportsLabels,
@@ -155,7 +156,7 @@ def _plan_case(case: Any, checks: Checks) -> Iterator[Check]:
     suffix = f"[{case.label}]" if case.label else ""
     builds = Check(f"builds{suffix}", partial(check_builds, case))
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), guarded():  # each check will tell what it changes
             built = case.build()
     except Exception as error:
         refused = isinstance(case, networks.NetworkCase) and isinstance(error, networks.REFUSALS)

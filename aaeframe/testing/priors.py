@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from torch.distributions.constraints import Constraint
 from aaeframe import supports
 from aaeframe.errors import ConfigError
 from aaeframe.protocols import Prior, SupportsBinding, SupportsLogProb, SupportsLoss, SupportsRestoring
+from aaeframe.testing.binding import ROWS, SHAPE, bound
 from aaeframe.testing.case import require, seeded
 from aaeframe.testing.state_dicts import hand_over_state
 
@@ -40,8 +42,6 @@ class PriorCase:
 
     def build_with_encoder(self) -> tuple[Any, nn.Module | None]:
         """A new instance, and the encoder that it is bound to: one of the same weights each time."""
-        from aaeframe.testing.binding import ROWS, SHAPE, bound  # which needs this module
-
         prior = self.factory()
         return prior, bound(prior, torch.randn(ROWS, *SHAPE)) if isinstance(prior, SupportsBinding) else None
 
@@ -201,6 +201,32 @@ def check_prior_state(case: PriorCase) -> None:
 
 
 @seeded
+def check_bind(case: PriorCase) -> None:
+    """A prior that is bound again without rows, and given its state, samples the same; the encoder is no part of it."""
+    first, second = case.factory(), case.factory()
+    encoder = bound(first, torch.randn(ROWS, *SHAPE))
+    bound(second, None, encoder)
+    for prior in (first, second):
+        owned = set(prior.modules()) & set(encoder.modules()) if isinstance(prior, nn.Module) else set()
+        require(not owned, "the encoder must not be a submodule of the prior: keep the function that bind is given")
+    if isinstance(first, nn.Module):
+        hand_over_state(first, second)
+    require(
+        torch.equal(sample_seeded(first, 1), sample_seeded(second, 1)),
+        "bound without rows, and given the state_dict of the first, a second instance must sample the same",
+    )
+    copied = copy.deepcopy({"prior": first, "encoder": encoder})
+    with torch.no_grad():
+        for it in encoder.parameters():
+            it.fill_(torch.nan)
+    require(
+        bool(copied["prior"].sample(torch.Size([5])).isfinite().all()),
+        "a copy of the prior must use the copy's encoder: keep the object `posterior` itself in an attribute, and no "
+        "function that calls it",
+    )
+
+
+@seeded
 def check_follow(case: PriorCase) -> None:
     """The state of a prior that follows codes is in its buffers, changed in place; codes and support do not change."""
     prior, resumed = case.build(), case.build()
@@ -221,8 +247,9 @@ def check_follow(case: PriorCase) -> None:
     hand_over_state(prior, resumed)
     code = _lopsided(prior)
     for it in (prior, resumed):
-        torch.default_generator.manual_seed(1)
-        it.follow(code)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(1)
+            it.follow(code)
     apart = [name for name, value in prior.state_dict().items() if not torch.equal(value, resumed.state_dict()[name])]
     require(
         not apart and torch.equal(sample_seeded(prior, 1, 1000), sample_seeded(resumed, 1, 1000)),
@@ -238,8 +265,9 @@ def _lopsided(prior: Prior) -> Tensor:
 
 def sample_seeded(prior: Prior, seed: int, count: int = 16) -> Tensor:
     """Samples (count, *event_shape) that depend on the seed."""
-    torch.default_generator.manual_seed(seed)
-    return prior.sample(torch.Size([count])).detach()
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return prior.sample(torch.Size([count])).detach()
 
 
 def inside(prior: Prior, values: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from torch import distributions as D
 from torch.distributions import constraints
 
 from aaeframe import supports
-from aaeframe.errors import ConfigError
+from aaeframe.errors import ConfigError, PluginError
 from aaeframe.supports import Support, is_one_hot, relaxation, resolve
 
 MIXTURE = D.MixtureSameFamily(
@@ -144,6 +144,14 @@ class Sphere(constraints.Constraint):
 
     def check(self, value):
         return (value.norm(dim=-1) - 1).abs() < 1e-5
+
+
+@pytest.mark.parametrize("owned", [type(constraints.real), type(constraints.one_hot), constraints.Constraint])
+def test_a_rule_for_the_constraint_of_others_is_refused(owned):
+    before = dict(supports._rules)
+    with pytest.raises(PluginError, match=r"registers a rule for _?\w+ of torch, .*derive a constraint"):
+        supports.register(owned, lambda constraint, event_shape: None)
+    assert supports._rules == before
 
 
 def test_a_registered_rule_counts_and_the_last_word_wins(monkeypatch):
