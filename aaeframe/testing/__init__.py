@@ -22,12 +22,14 @@ from __future__ import annotations
 from aaeframe.testing.densities import check_log_prob_fit, check_log_prob_shape
 from aaeframe.testing.discriminators import (
     DiscriminatorCase,
+    check_discriminator_device,
     check_discriminator_rows,
     check_discriminator_state,
     check_head,
     check_logit,
     check_logit_gradient,
     check_logit_labels,
+    check_logit_range,
 )
 from aaeframe.testing.encoders import (
     EncoderCase,
@@ -35,22 +37,23 @@ from aaeframe.testing.encoders import (
     check_code_gradient,
     check_code_noise,
     check_code_support,
+    check_encoder_device,
     check_encoder_rows,
     check_encoder_state,
     check_posterior,
 )
-from aaeframe.testing.factories import check_builds, check_options
+from aaeframe.testing.factories import check_builds, check_options, check_serves
 from aaeframe.testing.hook_module import ImportCost, check_hook_module, import_cost
 from aaeframe.testing.labels import check_label_classes, check_label_marginal, check_labels
 from aaeframe.testing.networks import (
     NetworkCase,
     check_features,
+    check_network_device,
     check_network_gradient,
     check_network_rows,
     check_network_state,
     check_reconstruction,
     check_reconstruction_range,
-    check_serves_data,
 )
 from aaeframe.testing.plan import Check, checks_for, plan
 from aaeframe.testing.plugin import plugin_checks
@@ -87,8 +90,10 @@ __all__ = [
     "check_code_gradient",
     "check_code_noise",
     "check_code_support",
+    "check_discriminator_device",
     "check_discriminator_rows",
     "check_discriminator_state",
+    "check_encoder_device",
     "check_encoder_rows",
     "check_encoder_state",
     "check_features",
@@ -103,7 +108,9 @@ __all__ = [
     "check_logit",
     "check_logit_gradient",
     "check_logit_labels",
+    "check_logit_range",
     "check_losses",
+    "check_network_device",
     "check_network_gradient",
     "check_network_rows",
     "check_network_state",
@@ -120,7 +127,7 @@ __all__ = [
     "check_sample_seed",
     "check_sample_shape",
     "check_sample_support",
-    "check_serves_data",
+    "check_serves",
     "check_support_reachable",
     "check_waiting",
     "checks_for",

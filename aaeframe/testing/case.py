@@ -8,10 +8,14 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import torch
 
+from aaeframe.errors import AaeframeError
 from aaeframe.global_state import guarded
 
 FALSE_ALARM: Final = 1e-5
 """The probability with which a statistical check rejects a correct component."""
+
+USES: Final = 3
+"""The number of times that a component is used before its state is saved: what moves by use must be saved, too."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,6 +37,22 @@ class ComponentCase(Protocol):
 
     def build(self) -> Any:
         """A new component from the factory, in every call."""
+
+
+REFUSALS: Final = (ValueError, AaeframeError)
+"""The errors with which a component refuses what it does not serve."""
+
+
+def refusal(case: ComponentCase) -> str | None:
+    """The reason why a component does not serve a case; None if it does, or fails in another way."""
+    try:
+        with torch.random.fork_rng(devices=[]), guarded():
+            case.build()
+    except REFUSALS as error:
+        return str(error)
+    except Exception:  # which the check "builds" reports
+        return None
+    return None
 
 
 def require(condition: bool, message: str) -> None:

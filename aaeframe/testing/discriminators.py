@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 
 from aaeframe.protocols import BlockSpec
-from aaeframe.testing.case import require, seeded
+from aaeframe.testing.case import USES, require, seeded
 from aaeframe.testing.state_dicts import (
     hand_over_state,
+    require_device,
     require_equal,
     require_gradients,
     require_independent_rows,
@@ -69,6 +70,26 @@ def check_logit(case: DiscriminatorCase) -> None:
 
 
 @seeded
+def check_logit_range(case: DiscriminatorCase) -> None:
+    """The output is a logit and not a probability: some codes, or some initial weights, lead out of [0, 1]."""
+    logits = torch.cat([_built(case)(case.codes(), case.labels()).detach() for _ in range(20)])
+    inside = bool(((logits >= 0) & (logits <= 1)).all())
+    require(not inside, "all outputs lie in [0, 1], as probabilities do: give the logit, without a sigmoid at the end")
+
+
+@seeded
+def check_discriminator_device(case: DiscriminatorCase) -> str | None:
+    """A discriminator that was moved to another device computes there, with labels and without."""
+    discriminator, labels = _built(case).eval(), case.labels()
+
+    def outputs(device: torch.device) -> Iterator[Tensor]:
+        yield discriminator(case.codes().to(device))
+        yield discriminator(case.codes().to(device), None if labels is None else labels.to(device))
+
+    return require_device(discriminator, outputs, "the discriminator")
+
+
+@seeded
 def check_logit_labels(case: DiscriminatorCase) -> None:
     """Labels 0 to K are accepted for K classes and change the logit; None means K, "unlabeled", for all rows."""
     discriminator, z, classes = _built(case).eval(), case.codes(), case.num_classes or 0
@@ -104,8 +125,10 @@ def check_head(case: DiscriminatorCase) -> None:
 @seeded
 def check_discriminator_state(case: DiscriminatorCase) -> None:
     """The state_dict has everything that a logit depends on."""
-    first, second = _built(case).eval(), _built(case).eval()
-    hand_over_state(first, second)
+    first, second = _built(case), _built(case)
+    for _ in range(USES):
+        first(case.codes(), case.labels())
+    hand_over_state(first.eval(), second.eval())
     z, labels = case.codes(), case.labels()
     same = torch.equal(first(z, labels), second(z, labels))
     require(same, "a second instance with the state_dict of the first must give the same logits")

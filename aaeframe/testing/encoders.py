@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import torch
@@ -12,10 +12,11 @@ from torch.distributions import constraints
 
 from aaeframe import supports
 from aaeframe.protocols import BlockSpec, Code
-from aaeframe.testing.case import FALSE_ALARM, require, seeded
+from aaeframe.testing.case import FALSE_ALARM, USES, refusal, require, seeded
 from aaeframe.testing.goodness_of_fit import two_sample_p_value
 from aaeframe.testing.state_dicts import (
     hand_over_state,
+    require_device,
     require_gradients,
     require_independent_rows,
     require_module,
@@ -46,10 +47,11 @@ class EncoderCase:
 
     factory: Callable[..., Any]
     label: str = ""
+    blocks: Mapping[str, BlockSpec] = field(default_factory=lambda: BLOCKS)
 
     def arguments(self) -> tuple[TinyNetwork, Mapping[str, BlockSpec]]:
         """A network of its own and the blocks."""
-        return TinyNetwork(), BLOCKS
+        return TinyNetwork(), self.blocks
 
     def build(self) -> Any:
         """A new instance on a new network."""
@@ -57,7 +59,15 @@ class EncoderCase:
 
     def build_on(self, network: TinyNetwork) -> Any:
         """A new instance on this network."""
-        return self.factory(network, BLOCKS)
+        return self.factory(network, self.blocks)
+
+
+def encoder_cases(factory: Callable[..., Any]) -> tuple[EncoderCase, ...]:
+    """A product of a real block and a class block; each alone for an encoder that refuses the product."""
+    product = EncoderCase(factory)
+    if refusal(product) is None:
+        return (product,)
+    return (product, *(EncoderCase(factory, name, {name: block}) for name, block in BLOCKS.items()))
 
 
 @seeded
@@ -65,8 +75,8 @@ def check_code_blocks(case: EncoderCase) -> None:
     """The code has the requested blocks, each (N, *event_shape), finite and float32."""
     code = case.build()(_data())
     require(isinstance(code, Mapping), f"the code must be a mapping of blocks, not {type(code).__name__}")
-    require(set(code) == set(BLOCKS), f"the code must have the blocks {sorted(BLOCKS)}, not {sorted(code)}")
-    for name, block in BLOCKS.items():
+    require(set(code) == set(case.blocks), f"the code must have the blocks {sorted(case.blocks)}, not {sorted(code)}")
+    for name, block in case.blocks.items():
         require_tensor(code[name], (ROWS, *block.event_shape), f"the block {name!r}")
 
 
@@ -74,7 +84,7 @@ def check_code_blocks(case: EncoderCase) -> None:
 def check_code_support(case: EncoderCase) -> None:
     """Codes lie in the relaxation of their block's support; one-hot vectors relax to the simplex."""
     code = case.build()(_data())
-    for name, block in BLOCKS.items():
+    for name, block in case.blocks.items():
         relaxation = supports.relaxation(block.support, block.event_shape)
         inside: Tensor = relaxation.check(code[name])
         require(
@@ -91,7 +101,7 @@ def check_code_gradient(case: EncoderCase) -> None:
     encoder = require_module(case.build_on(network), "an encoder")
     x = _data().requires_grad_()
     code = encoder(x, _noise(encoder, len(x)))
-    require_gradients([code[name] for name in BLOCKS], {"the input x": x}, encoder, network.encoder)
+    require_gradients([code[name] for name in case.blocks], {"the input x": x}, encoder, network.encoder)
 
 
 @seeded
@@ -101,27 +111,42 @@ def check_code_noise(case: EncoderCase) -> None:
     shape = encoder.noise_shape
     require(isinstance(shape, torch.Size), f"noise_shape must be a torch.Size, not {shape!r}")
     x, noise = _data(), _noise(encoder, ROWS)
-    drawn, again = _flat(encoder(x)), _flat(encoder(x))
+    drawn, again = _flat(case, encoder(x)), _flat(case, encoder(x))
     if noise is None:
         require(torch.equal(drawn, again), "an encoder with an empty noise_shape must be deterministic")
         return
     require(not torch.equal(drawn, again), f"with noise_shape {tuple(shape)}, noise=None must draw new noise each time")
-    given = _flat(encoder(x, noise))
-    require(torch.equal(given, _flat(encoder(x, noise))), "the same noise must give the same code")
-    other = _flat(encoder(x, _noise(encoder, ROWS)))
+    given = _flat(case, encoder(x, noise))
+    require(torch.equal(given, _flat(case, encoder(x, noise))), "the same noise must give the same code")
+    other = _flat(case, encoder(x, _noise(encoder, ROWS)))
     require(not torch.equal(given, other), "different noise must change the code")
-    zero = _flat(encoder(x, torch.zeros_like(noise)))
+    zero = _flat(case, encoder(x, torch.zeros_like(noise)))
     require(bool(zero.isfinite().all()), "zero noise must give a finite code")
 
 
 @seeded
 def check_encoder_state(case: EncoderCase) -> None:
     """The state_dict has everything that a code depends on."""
-    first, second = (require_module(case.build(), "an encoder").eval() for _ in range(2))
-    hand_over_state(first, second)
+    first, second = (require_module(case.build(), "an encoder") for _ in range(2))
+    for _ in range(USES):
+        first(_data())
+    hand_over_state(first.eval(), second.eval())
     x, noise = _data(), _noise(first, ROWS)
-    same = torch.equal(_flat(first(x, noise)), _flat(second(x, noise)))
+    same = torch.equal(_flat(case, first(x, noise)), _flat(case, second(x, noise)))
     require(same, "a second instance with the state_dict of the first must give the same codes")
+
+
+@seeded
+def check_encoder_device(case: EncoderCase) -> str | None:
+    """An encoder that was moved to another device draws its noise and computes its codes there."""
+    encoder = require_module(case.build(), "an encoder").eval()
+
+    def outputs(device: torch.device) -> Iterator[Tensor]:
+        x, noise = _data().to(device), _noise(encoder, ROWS)
+        yield from encoder(x).values()
+        yield from encoder(x, None if noise is None else noise.to(device)).values()
+
+    return require_device(encoder, outputs, "the encoder")
 
 
 @seeded
@@ -130,7 +155,7 @@ def check_encoder_rows(case: EncoderCase) -> None:
     encoder = require_module(case.build(), "an encoder").eval()
     noise = _noise(encoder, ROWS)
     inputs = (_data(),) if noise is None else (_data(), noise)
-    require_independent_rows(lambda *rows: _flat(encoder(*rows)), *inputs, name="the code")
+    require_independent_rows(lambda *rows: _flat(case, encoder(*rows)), *inputs, name="the code")
 
 
 @seeded
@@ -139,12 +164,13 @@ def check_posterior(case: EncoderCase) -> None:
     encoder = require_module(case.build(), "an encoder").eval()
     posterior = encoder.posterior(_data())
     require(
-        set(posterior) <= set(BLOCKS), f"posterior must give blocks among {sorted(BLOCKS)}, not {sorted(posterior)}"
+        set(posterior) <= set(case.blocks),
+        f"posterior must give blocks among {sorted(case.blocks)}, not {sorted(posterior)}",
     )
     many = _data()[:1].expand(20_000, -1)
     codes = encoder(many)
     for name, distribution in posterior.items():
-        event_shape = BLOCKS[name].event_shape
+        event_shape = case.blocks[name].event_shape
         found = (tuple(distribution.batch_shape), tuple(distribution.event_shape))
         require(
             found == ((ROWS,), tuple(event_shape)),
@@ -166,6 +192,6 @@ def _noise(encoder: Any, rows: int) -> Tensor | None:
     return torch.randn(rows, *shape) if len(shape) else None
 
 
-def _flat(code: Code) -> Tensor:
+def _flat(case: EncoderCase, code: Code) -> Tensor:
     """The concatenated blocks: (N, D)."""
-    return torch.cat([code[name].detach().flatten(1) for name in BLOCKS], dim=1)
+    return torch.cat([code[name].detach().flatten(1) for name in case.blocks], dim=1)

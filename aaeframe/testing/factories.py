@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from aaeframe.components.options import REQUIRED, Option, options_of, parse
 from aaeframe.storage.problems import problems
-from aaeframe.testing.case import ComponentCase, require, seeded
+from aaeframe.testing.case import ComponentCase, refusal, require, seeded
 
 
 @seeded
@@ -24,6 +24,14 @@ def check_builds(case: ComponentCase) -> None:
         case.build()
     except Exception as error:
         raise AssertionError(f"the factory fails with default options: {type(error).__name__}: {error}") from error
+
+
+@seeded
+def check_serves(cases: Sequence[ComponentCase]) -> None:
+    """Some cases are served; ValueError refuses the others."""
+    refusals = [f"{case.label or 'a product of blocks'}: {refusal(case)}" for case in cases]
+    served = any(refusal(case) is None for case in cases)
+    require(served, f"the component must serve one of these cases at least: {'; '.join(refusals)}")
 
 
 @seeded

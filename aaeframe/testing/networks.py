@@ -1,8 +1,8 @@
-"""Checks of a network on a table and on images, of which it must support at least one."""
+"""Checks of a network on a table, images and series, of which it must serve at least one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 from torch.distributions.constraints import Constraint
 
-from aaeframe.errors import AaeframeError
 from aaeframe.protocols import DataSpec
-from aaeframe.testing.case import require, seeded
+from aaeframe.testing.case import USES, require, seeded
 from aaeframe.testing.state_dicts import (
     hand_over_state,
+    require_device,
     require_gradients,
     require_independent_rows,
     require_module,
@@ -24,8 +24,6 @@ from aaeframe.testing.state_dicts import (
 
 ROWS: Final = 4
 CODE_SIZE: Final = 3
-REFUSALS: Final = (ValueError, AaeframeError)
-"""The errors with which a network refuses unsupported data."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +44,6 @@ class NetworkCase:
         """A new instance."""
         return self.factory(*self.arguments())
 
-    def refusal(self) -> str | None:
-        """The reason why the network does not support these data; None if it does."""
-        try:
-            self.build()
-        except REFUSALS as error:
-            return str(error)
-        return None
-
     def data(self) -> Tensor:
         """Scaled data (N, *shape)."""
         return torch.rand(ROWS, *self.shape)
@@ -66,15 +56,8 @@ def network_cases(factory: Callable[..., Any]) -> tuple[NetworkCase, ...]:
         NetworkCase(factory, "image", (1, 8, 8), constraints.unit_interval),
         NetworkCase(factory, "odd-image", (3, 9, 11), constraints.unit_interval),
         NetworkCase(factory, "standardized-image", (1, 8, 8)),
+        NetworkCase(factory, "series", (2, 24)),
     )
-
-
-@seeded
-def check_serves_data(cases: Sequence[NetworkCase]) -> None:
-    """Some data are supported; ValueError refuses the others."""
-    refusals = [f"{case.label} {case.shape}: {case.refusal()}" for case in cases]
-    served = any(case.refusal() is None for case in cases)
-    require(served, f"the network must serve some shape of data: {'; '.join(refusals)}")
 
 
 @seeded
@@ -120,9 +103,24 @@ def check_network_state(case: NetworkCase) -> None:
     first, second = case.build(), case.build()
     for part, value in (("encoder", case.data()), ("decoder", torch.randn(ROWS, CODE_SIZE))):
         one, other = (_part(network, part) for network in (first, second))
-        hand_over_state(one, other)
+        one.train()
+        for _ in range(USES):
+            one(torch.rand_like(value))
+        hand_over_state(one.eval(), other)
         same = torch.equal(one(value), other(value))
         require(same, f"a second {part} with the state_dict of the first must give the same output")
+
+
+@seeded
+def check_network_device(case: NetworkCase) -> str | None:
+    """Encoder and decoder compute on the device that they were moved to."""
+    network = case.build()
+    for part, value in (("encoder", case.data()), ("decoder", torch.randn(ROWS, CODE_SIZE))):
+        module = _part(network, part)
+        reason = require_device(module, lambda device, it=module, x=value: [it(x.to(device))], f"the {part}")  # type: ignore[misc]
+        if reason is not None:
+            return reason
+    return None
 
 
 @seeded

@@ -23,7 +23,8 @@ from aaeframe.protocols import (
     supports_head,
 )
 from aaeframe.testing import densities, discriminators, encoders, labels, networks, priors, recipes
-from aaeframe.testing.factories import check_builds, check_options
+from aaeframe.testing.case import REFUSALS
+from aaeframe.testing.factories import check_builds, check_options, check_serves
 
 Checks: TypeAlias = Mapping[Callable[..., str | None], type | None]
 """The checks of a kind, each with the capability it requires or None."""
@@ -54,13 +55,16 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         encoders.check_code_gradient: None,
         encoders.check_code_noise: None,
         encoders.check_encoder_state: None,
+        encoders.check_encoder_device: None,
         encoders.check_encoder_rows: None,
         encoders.check_posterior: SupportsPosterior,
     },
     "discriminator": {
         discriminators.check_logit: None,
+        discriminators.check_logit_range: None,
         discriminators.check_logit_gradient: None,
         discriminators.check_discriminator_state: None,
+        discriminators.check_discriminator_device: None,
         discriminators.check_discriminator_rows: None,
         discriminators.check_head: SupportsHead,
     },
@@ -70,6 +74,7 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         networks.check_reconstruction_range: None,
         networks.check_network_gradient: None,
         networks.check_network_state: None,
+        networks.check_network_device: None,
         networks.check_network_rows: None,
     },
     "recipe": {
@@ -126,8 +131,8 @@ def plan(kind: Kind, factory: Callable[..., Any]) -> Iterator[Check]:
     """
     cases = _cases(kind, factory)
     yield Check("options", partial(check_options, cases[0]))
-    if kind == "network":
-        yield Check("serves-data", partial(networks.check_serves_data, cases))
+    if kind in ("network", "encoder", "discriminator"):
+        yield Check("serves", partial(check_serves, cases))
     for case in cases:
         yield from _plan_case(case, _checks(kind, case))
 
@@ -137,7 +142,7 @@ def _cases(kind: Kind, factory: Callable[..., Any]) -> Sequence[Any]:
         case "prior":
             return [priors.PriorCase(factory)]
         case "encoder":
-            return [encoders.EncoderCase(factory)]
+            return encoders.encoder_cases(factory)
         case "discriminator":
             return discriminators.discriminator_cases(factory)
         case "network":
@@ -159,7 +164,7 @@ def _plan_case(case: Any, checks: Checks) -> Iterator[Check]:
         with torch.random.fork_rng(devices=[]), guarded():  # each check will tell what it changes
             built = case.build()
     except Exception as error:
-        refused = isinstance(case, networks.NetworkCase) and isinstance(error, networks.REFUSALS)
+        refused = not isinstance(case, priors.PriorCase | recipes.RecipeCase) and isinstance(error, REFUSALS)
         yield builds._replace(inapplicable=f"refused: {error}") if refused else builds
         return
     yield builds

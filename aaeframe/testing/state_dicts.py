@@ -1,4 +1,4 @@
-"""Requirements on every trained and saved module: gradients, state, rows independent of each other."""
+"""Requirements on every trained and saved module: gradients, state, device, rows independent of each other."""
 
 from __future__ import annotations
 
@@ -64,6 +64,26 @@ def hand_over_state(source: nn.Module, target: nn.Module) -> None:
         target.load_state_dict(safetensors.torch.load(content))
     except RuntimeError as error:
         raise AssertionError(f"a second instance does not load the state_dict: {error}") from error
+
+
+def require_device(module: nn.Module, outputs: Callable[[torch.device], Iterable[Tensor]], name: str) -> str | None:
+    """AssertionError unless a module that was moved to another device computes there alone.
+
+    The device is a GPU, or torch's "meta", which has shapes and no values. Returns the reason if "meta" lacks an
+    operation that the module needs.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "meta")
+    advice = "make tensors with device=x.device, and move none to the CPU"
+    module.to(device)
+    try:
+        found = list(outputs(device))
+    except RuntimeError as error:  # NotImplementedError is one
+        if isinstance(error, NotImplementedError) and "copy out of meta" not in str(error):
+            return f"the device {device} lacks an operation: {error}"
+        raise AssertionError(f"{name} fails after it was moved to {device}: {error}. {advice}") from error
+    strayed = sorted({str(it.device) for it in found if it.device.type != device.type})
+    require(not strayed, f"{name} was moved to {device}, and gives tensors on {', '.join(strayed)}: {advice}")
+    return None
 
 
 def require_independent_rows(function: Callable[..., Tensor], *inputs: Tensor, name: str) -> None:

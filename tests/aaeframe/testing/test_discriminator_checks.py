@@ -20,7 +20,7 @@ class Body(nn.Module):
 
     def forward(self, z, labels=None):
         if self.classes is not None:
-            labels = torch.full((len(z),), self.classes) if labels is None else labels
+            labels = torch.full((len(z),), self.classes, device=z.device) if labels is None else labels
             z = torch.cat([z, one_hot(labels, self.classes + 1)], dim=1)
         return self.linear(z).relu()
 
@@ -46,6 +46,16 @@ class Forgetful(Judge):
 
     def forward(self, z, labels=None):
         return super().forward(z, labels) + self.shift
+
+
+class Counting(Judge):
+    """A number that moves by use, and that no state_dict holds."""
+
+    used = 0
+
+    def forward(self, z, labels=None):
+        self.used += self.training
+        return super().forward(z, labels) + self.used
 
 
 class Idle(Judge):
@@ -98,7 +108,15 @@ REJECTED = {
         (taking(lambda z, labels: (z.detach(), labels)), "no gradient reaches the code z"),
         (judging(lambda logit: (0 * logit).sqrt()), "the gradient of the code z is not finite"),
     ],
+    "check_logit_range": [
+        (judging(torch.sigmoid), "all outputs lie in [0, 1], as probabilities do: give the logit"),
+    ],
+    "check_discriminator_device": [
+        (taking(lambda z, labels: (z.cpu(), labels)), "the discriminator fails after it was moved to meta"),
+        (judging(lambda logit: torch.zeros(8)), "gives tensors on cpu"),
+    ],
     "check_discriminator_state": [
+        (testing.DiscriminatorCase(Counting), "with the state_dict of the first must give the same logits"),
         (testing.DiscriminatorCase(Forgetful), "with the state_dict of the first must give the same logits"),
     ],
     "check_discriminator_rows": [

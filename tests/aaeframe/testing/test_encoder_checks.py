@@ -23,7 +23,7 @@ class Drawing(nn.Module):
 
     def forward(self, x, noise=None):
         features = self.body(x)
-        noise = torch.randn(len(x), 5) if noise is None else noise
+        noise = torch.randn(len(x), 5, device=x.device) if noise is None else noise
         return {"style": self.style(features) + noise[:, :2], "y": (self.y(features) + noise[:, 2:]).softmax(-1)}
 
     def posterior(self, x):
@@ -40,6 +40,17 @@ class Forgetful(Drawing):
     def forward(self, x, noise=None):
         code = super().forward(x, noise)
         return {**code, "style": code["style"] + self.shift}
+
+
+class Counting(Drawing):
+    """A number that moves by use, and that no state_dict holds."""
+
+    used = 0
+
+    def forward(self, x, noise=None):
+        self.used += self.training
+        code = super().forward(x, noise)
+        return {**code, "style": code["style"] + self.used}
 
 
 class Idle(Drawing):
@@ -105,8 +116,15 @@ REJECTED = {
     ],
     "check_encoder_state": [
         (testing.EncoderCase(Forgetful), "with the state_dict of the first must give the same codes"),
+        (testing.EncoderCase(Counting), "with the state_dict of the first must give the same codes"),
         (drawing(get_extra_state=lambda self: "text"), "the state_dict must hold tensors only: _extra_state"),
         (drawing(state_dict=lambda self: {}), "a second instance does not load the state_dict: "),
+    ],
+    "check_encoder_device": [
+        (taking(lambda x, noise: (x, torch.zeros(len(x), 5))), "the encoder fails after it was moved to meta"),
+        (taking(lambda x, noise: (x.cpu(), noise)), "Cannot copy out of meta tensor"),
+        (coding(lambda code: {**code, "y": torch.zeros(8, 3)}), "gives tensors on cpu: make tensors with device=x.dev"),
+        (taking(lambda x, noise: (x * x.mean().item(), noise)), "cannot be called on meta tensors"),
     ],
     "check_encoder_rows": [
         (coding(lambda code: {**code, "y": code["y"].cumsum(0)}), "the code of a row depends on the rest of its batch"),
@@ -114,6 +132,10 @@ REJECTED = {
     "check_posterior": [
         (drawing(posterior=lambda self, x: {"z": None}), "posterior must give blocks among ['style', 'y'], not ['z']"),
         (stating(lambda mean: Normal(mean, 1.0)), "must have batch_shape (8,) and event_shape (2,), not (8, 2) and ()"),
+        (
+            stating(lambda mean: Independent(Normal(mean + 0.2, 1.0), 1)),
+            "of 'style' do not follow their posterior",
+        ),
         (stating(lambda mean: Independent(Normal(mean, 1.2), 1)), "the codes of 'style' do not follow their posterior"),
     ],
 }
@@ -135,6 +157,33 @@ def test_a_broken_encoder_is_rejected(check, case, message):
 
 def test_every_check_of_an_encoder_has_a_broken_one_to_reject():
     assert {check.__name__ for check in CHECKS["encoder"]} == set(REJECTED)
+
+
+def test_an_encoder_may_refuse_the_product_but_not_all():
+    def real_only(network, blocks):
+        if list(blocks) != ["style"]:
+            raise ValueError("one real block, please")
+        return Real(network)
+
+    class Real(Drawing):
+        def __init__(self, network):
+            super().__init__(network, {})
+
+        def forward(self, x, noise=None):
+            return {"style": super().forward(x, noise)["style"]}
+
+        noise_shape = torch.Size([5])
+
+    found = {check.id: check for check in testing.plan("encoder", real_only)}
+    assert found["builds"].inapplicable == found["builds[y]"].inapplicable == "refused: one real block, please"
+    for name in ("serves", "code-blocks[style]", "posterior[style]", "encoder-rows[style]"):
+        found[name]()
+
+    def refusing(network, blocks):
+        raise ValueError("no")
+
+    with pytest.raises(AssertionError, match="at least: a product of blocks: no; style: no; y: no"):
+        dict(testing.checks_for("encoder", refusing))["serves"]()
 
 
 def test_a_deterministic_encoder_needs_no_noise():

@@ -46,6 +46,16 @@ class Forgetful(nn.Module):
         return value + self.shift
 
 
+class Counting(nn.Module):
+    """A number that moves by use, and that no state_dict holds."""
+
+    used = 0
+
+    def forward(self, value):
+        self.used += self.training
+        return value + self.used
+
+
 def image(change, support=constraints.unit_interval):
     """A case of the good network, changed after it was built for tiny pictures."""
 
@@ -76,8 +86,8 @@ def refusing(data, code_size):
 
 
 REJECTED = {
-    "check_serves_data": [
-        ([testing.NetworkCase(refusing)], "the network must serve some shape of data: table (7,): only sounds"),
+    "check_serves": [
+        ([testing.NetworkCase(refusing)], "the component must serve one of these cases at least: table: only sounds"),
     ],
     "check_features": [
         (image(replacing(num_features=7)), "the features must have shape (4, 7), not (4, 16)"),
@@ -99,7 +109,12 @@ REJECTED = {
     ],
     "check_network_state": [
         (image(ending(encoder=Forgetful)), "a second encoder with the state_dict of the first must give the same"),
+        (image(ending(encoder=Counting)), "a second encoder with the state_dict of the first must give the same"),
         (image(ending(decoder=Forgetful)), "a second decoder with the state_dict of the first must give the same"),
+    ],
+    "check_network_device": [
+        (image(ending(encoder=lambda: Then(torch.Tensor.cpu))), "the encoder fails after it was moved to meta"),
+        (image(ending(decoder=lambda: Then(lambda it: torch.rand(4, 1, 2, 2)))), "the decoder was moved to meta, and"),
     ],
     "check_network_rows": [
         (image(ending(encoder=lambda: Then(lambda it: it.cumsum(0)))), "the features of a row depends on the rest"),
@@ -112,7 +127,7 @@ REJECTED = {
 
 
 @pytest.mark.parametrize("case", network_cases(Net), ids=lambda case: case.label)
-@pytest.mark.parametrize("check", [check for check in REJECTED if check != "check_serves_data"])
+@pytest.mark.parametrize("check", [check for check in REJECTED if check != "check_serves"])
 def test_a_good_network_is_accepted(check, case):
     getattr(testing, check)(case)
 
@@ -127,7 +142,7 @@ def test_a_broken_network_is_rejected(check, case, message):
 
 
 def test_every_check_of_a_network_has_a_broken_one_to_reject():
-    assert {"check_serves_data", *(check.__name__ for check in CHECKS["network"])} == set(REJECTED)
+    assert {"check_serves", *(check.__name__ for check in CHECKS["network"])} == set(REJECTED)
 
 
 def test_a_network_may_refuse_data_but_not_all():
@@ -140,5 +155,5 @@ def test_a_network_may_refuse_data_but_not_all():
 
     assert checks["builds[table]"].inapplicable == "refused: only images"
     assert "features[table]" not in checks
-    checks["serves-data"].run()
+    checks["serves"].run()
     checks["features[odd-image]"].run()

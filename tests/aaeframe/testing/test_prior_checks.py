@@ -125,6 +125,16 @@ class Closing(Bound):
         self.posterior = lambda x: posterior(x)
 
 
+class Used(Blobs):
+    """A number that moves by use, and that no state_dict holds."""
+
+    used = 0
+
+    def sample(self, sample_shape=torch.Size()):
+        self.used += 1
+        return super().sample(sample_shape) + self.used
+
+
 class Frequencies(FollowingCategorical):
     """A slow one whose probs no state_dict holds."""
 
@@ -241,6 +251,7 @@ REJECTED = {
         (blobs(support=constraints.nonnegative_integer), "no encoder head maps into the support"),
     ],
     "check_prior_state": [
+        (testing.PriorCase(Used), "must sample the same"),
         (testing.PriorCase(Forgetful), "a second instance with the state_dict of the first must sample the same"),
         (testing.PriorCase(Misremembered), "what from_state builds of a state_dict must sample the same"),
     ],
