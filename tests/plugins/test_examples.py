@@ -76,8 +76,8 @@ def environment(new_environment, wheels):
     return environment
 
 
-def test_there_are_five():
-    assert list(SHORT.values()) == ["dirichlet", "fourier", "hypersphere", "torus", "wasserstein"]
+def test_there_are_seven():
+    assert list(SHORT.values()) == ["dirichlet", "flow", "fourier", "hypersphere", "torus", "vamp", "wasserstein"]
 
 
 @pytest.mark.parametrize("name", NAMES)
