@@ -92,7 +92,7 @@ def test_every_block_is_held_to_something():
     assert {block.language for block in BLOCKS} == {"python", "toml", "sh"}
     assert [
         *("aaeframe_arcs", "aaeframe_cloud", "aaeframe_contractive", "aaeframe_dropped", "aaeframe_laplace"),
-        "aaeframe_linear",
+        *("aaeframe_learned", "aaeframe_linear"),
         *("aaeframe_quadratic", "aaeframe_ray", "aaeframe_torus"),
     ] == PLUGINS
     assert list(TESTS) == ["test_torus.py"]
