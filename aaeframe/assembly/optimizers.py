@@ -13,7 +13,6 @@ from aaeframe.configuration.optimizers import OptimizerConfig
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import BrokenComponent, ConfigError, DeviceError
 
-
 FUSED: Final = frozenset({"adam", "adamw", "sgd"})
 """Optimizers that run fused, on CPUs and GPUs; a captured step reads their learning rate from the device."""
 

@@ -47,6 +47,7 @@ _DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """Defaults that are not torch's."""
 
+_SEQUENCES: Final = (list, collections.abc.Iterable, collections.abc.Sequence)
 _LONGEST: Final = 100
 """The characters of a wrong name that are compared with known names."""
 
@@ -128,7 +129,8 @@ def optimizer(value: Any) -> Any:
     defaults = dict(_DEFAULTS.get(name, {}))
     if value.get("scheduler") is not None:
         defaults["anneal_from"] = 1.0
-    return _model(known[name], OptimizerConfig).model_validate({**defaults, **value, "name": name})
+    table = _model(known[name], OptimizerConfig)  # type: ignore[arg-type]  # a class can be hashed
+    return table.model_validate({**defaults, **value, "name": name})
 
 
 def scheduler(value: Any) -> Any:
@@ -137,7 +139,8 @@ def scheduler(value: Any) -> Any:
         return value
     known = schedulers()
     name = _chosen(value.get("name"), {it: refusal_of_scheduler(kind) for it, kind in known.items()})
-    return _model(known[name], SchedulerConfig).model_validate({**value, "name": name})
+    table = _model(known[name], SchedulerConfig)  # type: ignore[arg-type]  # as above
+    return table.model_validate({**value, "name": name})
 
 
 def optimizers() -> dict[str, type[Optimizer]]:
@@ -151,9 +154,10 @@ def optimizers() -> dict[str, type[Optimizer]]:
 
 def schedulers() -> dict[str, type[LRScheduler]]:
     """Every scheduler of torch by its name."""
-    from torch.optim import lr_scheduler  # as above
+    from torch import optim  # as above
 
-    return {name: getattr(lr_scheduler, name) for name in sorted(lr_scheduler.__all__) if name != "LRScheduler"}
+    public = (name for name in sorted(optim.lr_scheduler.__all__) if name != "LRScheduler")
+    return {name: getattr(optim.lr_scheduler, name) for name in public}
 
 
 def refusal_of_optimizer(kind: type[Optimizer]) -> str | None:
@@ -217,19 +221,19 @@ def _options_of(kind: type) -> dict[str, tuple[Any, Any]]:
 
 def _plain(annotation: Any) -> Any:
     """The part of a type that TOML can write; None if there is none."""
-    origin, parts = typing.get_origin(annotation), [_plain(it) for it in typing.get_args(annotation)]
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation in (bool, int, float, str) or origin is Literal:
         return annotation
+    parts = [_plain(it) for it in arguments]
     if origin in (typing.Union, types.UnionType):
-        written = [it for it in parts if it is not None]
-        scalars = [it for it in written if typing.get_origin(it) is not list]  # there is one group of parameters
-        chosen = (scalars or written)[:1]
-        return (chosen[0] | None if type(None) in typing.get_args(annotation) else chosen[0]) if chosen else None
+        # A list would hold a value for each group of parameters, and there is one group.
+        single = next((it for it in parts if it is not None and typing.get_origin(it) is not list), None)
+        return single | None if single is not None and type(None) in arguments else single
     if not parts or None in parts:
         return None
     if origin is tuple:
-        return Annotated[tuple[tuple(parts)], Field(strict=False)]
-    return list[parts[0]] if origin in (list, collections.abc.Iterable, collections.abc.Sequence) else None
+        return Annotated[types.GenericAlias(tuple, tuple(parts)), Field(strict=False)]
+    return types.GenericAlias(list, tuple(parts)) if origin in _SEQUENCES else None
 
 
 def _required(function: Callable[..., Any]) -> list[str]:

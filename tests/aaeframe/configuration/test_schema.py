@@ -126,9 +126,9 @@ def test_a_long_or_deep_value_is_not_printed_whole():
 
 
 def test_the_rate_falls_at_milestones_and_towards_the_end():
-    rate = SGDConfig(name="sgd", lr=1.0, milestones=[2, 4], gamma=0.5)
+    rate = optimizer({"name": "sgd", "lr": 1.0, "milestones": [2, 4], "gamma": 0.5})
     assert [rate.at(epoch, 6) for epoch in range(6)] == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
-    annealed = AdamConfig(name="adam", lr=1.0, anneal_from=0.5)
+    annealed = optimizer({"name": "adam", "lr": 1.0, "anneal_from": 0.5})
     assert [annealed.at(epoch, 4) for epoch in range(4)] == [1.0, 1.0, 1.0, 0.5]
 
 

@@ -390,7 +390,8 @@ def test_a_row_is_never_written_with_what_is_not_finite(prepared):
     ids=["constant", "milestones", "annealed", "annealed-throughout", "both"],
 )
 def test_the_rate_of_each_epoch(rate, expected):
-    assert [rate.at(epoch, 8) for epoch in range(8)] == pytest.approx(expected)
+    table = optimizer({"name": "sgd", **rate})
+    assert [table.at(epoch, 8) for epoch in range(8)] == pytest.approx(expected)
 
 
 def test_each_phase_trains_at_the_rate_of_its_epoch(prepared):

@@ -126,10 +126,9 @@ def test_a_scheduler_resumes_to_the_same_bits(prepared, name):
 @pytest.mark.parametrize("name", known.optimizers().keys() - OPTIMIZERS)
 def test_a_refused_optimizer_cannot_train_a_linear_layer(name):
     layer = nn.Linear(3, 2)
+    layer(torch.ones(1, 3)).sum().backward()
     with pytest.raises((TypeError, ValueError, RuntimeError), match=r"closure|2D parameters|dense gradients"):
-        optimizer = known.optimizers()[name](layer.parameters())
-        layer(torch.ones(1, 3)).sum().backward()
-        optimizer.step()
+        known.optimizers()[name](layer.parameters()).step()
 
 
 @pytest.mark.parametrize(
@@ -176,7 +175,7 @@ def test_an_optimizer_that_does_not_exist_so_is_refused(optimizer, message):
     ],
 )
 def test_a_scheduler_that_does_not_exist_so_is_refused(scheduler, message):
-    with pytest.raises(ConfigError, match=re.escape(f"optimizers.generator.scheduler")) as caught:
+    with pytest.raises(ConfigError, match=r"optimizers\.generator\.scheduler") as caught:
         parse({"optimizers": {"generator": {"scheduler": scheduler}}})
     assert message in str(caught.value)
 
@@ -193,7 +192,7 @@ def test_a_scheduler_that_does_not_exist_so_is_refused(scheduler, message):
 )
 def test_a_scheduler_that_torch_refuses_is_refused_before_training(scheduler, message):
     config = parse({"optimizers": {"generator": f"sgd(scheduler='{scheduler}')"}, "training": {"epochs": 5}})
-    with pytest.raises(ConfigError, match="optimizers.generator.scheduler: ") as caught:
+    with pytest.raises(ConfigError, match=r"optimizers\.generator\.scheduler: ") as caught:
         schedules(config)
     assert message in str(caught.value)
 
