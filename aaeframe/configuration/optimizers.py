@@ -124,12 +124,11 @@ def optimizer(value: Any) -> Any:
     """The optimizer that a table describes; Adam if it has no name. ValueError if it is refused."""
     if not isinstance(value, Mapping):
         return value
-    known = optimizers()
-    name = _chosen(value.get("name", "adam"), {it: refusal_of_optimizer(kind) for it, kind in known.items()})
+    name = _chosen(value.get("name", "adam"), optimizer_refusals())
     defaults = dict(_DEFAULTS.get(name, {}))
     if value.get("scheduler") is not None:
         defaults["anneal_from"] = 1.0
-    table = _model(known[name], OptimizerConfig)  # type: ignore[arg-type]  # a class can be hashed
+    table = _model(optimizers()[name], OptimizerConfig)  # type: ignore[arg-type]  # a class can be hashed
     return table.model_validate({**defaults, **value, "name": name})
 
 
@@ -137,9 +136,8 @@ def scheduler(value: Any) -> Any:
     """The scheduler that a table describes. ValueError if it is refused."""
     if not isinstance(value, Mapping):
         return value
-    known = schedulers()
-    name = _chosen(value.get("name"), {it: refusal_of_scheduler(kind) for it, kind in known.items()})
-    table = _model(known[name], SchedulerConfig)  # type: ignore[arg-type]  # as above
+    name = _chosen(value.get("name"), scheduler_refusals())
+    table = _model(schedulers()[name], SchedulerConfig)  # type: ignore[arg-type]  # as above
     return table.model_validate({**value, "name": name})
 
 
@@ -160,15 +158,21 @@ def schedulers() -> dict[str, type[LRScheduler]]:
     return {name: getattr(optim.lr_scheduler, name) for name in public}
 
 
-def refusal_of_optimizer(kind: type[Optimizer]) -> str | None:
-    """The reason why an optimizer cannot train; None if it can."""
-    if _required(kind.step):
-        return "evaluates the losses anew within a step, which no recipe does"
-    return _NOT_DENSE.get(kind.__name__.lower())
+@functools.cache
+def optimizer_refusals() -> Mapping[str, str | None]:
+    """The reason why each optimizer cannot train a network; None if it can."""
+    closures = {name for name, kind in optimizers().items() if _required(kind.step)}
+    anew = dict.fromkeys(closures, "evaluates the losses anew within a step, which no recipe does")
+    return {name: (anew | _NOT_DENSE).get(name) for name in optimizers()}
 
 
-def refusal_of_scheduler(kind: type[LRScheduler]) -> str | None:
-    """The reason why a scheduler is no function of the epoch and of plain options; None if it is."""
+@functools.cache
+def scheduler_refusals() -> Mapping[str, str | None]:
+    """The reason why each scheduler is no function of the epoch and of plain options; None if it is."""
+    return {name: _refusal(kind) for name, kind in schedulers().items()}
+
+
+def _refusal(kind: type[LRScheduler]) -> str | None:
     if measured := _required(kind.step):
         return f"follows a measurement ({', '.join(measured)}), not the epoch"
     if objects := [it for it in _required(kind.__init__) if it not in _options_of(kind)]:
@@ -195,7 +199,7 @@ def _chosen(name: Any, refusals: Mapping[str, str | None]) -> str:
 @functools.cache
 def _model(kind: type, base: type[Table]) -> type[Table]:
     """The table of one optimizer or scheduler, from torch's signature."""
-    fields: dict[str, Any] = {name: (annotation, default) for name, (annotation, default) in _options_of(kind).items()}
+    fields: dict[str, Any] = dict(_options_of(kind))
     model = create_model(f"{kind.__name__}Config", __base__=base, __doc__=f"Options of {kind.__name__}.", **fields)
     model.kind = kind
     return model
