@@ -35,7 +35,9 @@ TORCH_FREE = {
     *(f"aaeframe.components.{it}" for it in ("api_version", "discovery", "options", "registry", "requirements")),
     *(
         f"aaeframe.configuration.{it}"
-        for it in (*("schema", "reading", "strict", "shorthand", "compose", "unused", "changes", "presets"),)
+        for it in (
+            *("schema", "optimizers", "reading", "strict", "shorthand", "compose", "unused", "changes", "presets"),
+        )
     ),
     *("aaeframe.configuration.resolve", "aaeframe.storage.checkpoint_state"),
     *("aaeframe_plugins", "aaeframe_plugins.priors", "aaeframe_plugins.encoders"),
@@ -238,6 +240,7 @@ def test_loop_and_recipes_know_nothing_of_each_others_surroundings(start, forbid
 
 LATER = {
     ("aaeframe.components.options", "aaeframe.global_state"): "listing components does not need torch",
+    ("aaeframe.configuration.optimizers", "torch"): "a configuration without optimizers is read without torch",
     ("aaeframe.runs.run", "aaeframe.figures.gallery"): "matplotlib takes a second to import",
     ("aaeframe.benchmarking.compiling", "torch._dynamo"): "it takes a second to import",
     ("aaeframe.benchmarking.compiling", "torch._dynamo.utils"): "it takes a second to import",

@@ -8,8 +8,9 @@ from typing import cast
 
 import torch
 
+from aaeframe.configuration.optimizers import optimizer
 from aaeframe.configuration.resolve import ResolvedRun
-from aaeframe.configuration.schema import AdamConfig, Config
+from aaeframe.configuration.schema import Config
 from aaeframe.configuration.unused import PYTHON
 from aaeframe.errors import ConfigError
 from aaeframe.model.autoencoder import Autoencoder, prior_state
@@ -82,7 +83,7 @@ def with_prior_phase(resolved: ResolvedRun, priors: Mapping[str, Prior], *, resu
         return resolved
     if resumed:
         raise ConfigError("optimizers.prior is missing; bring config.toml back to what it was, or train anew")
-    optimizers = {**config.optimizers, "prior": AdamConfig(name="adam")}
+    optimizers = {**config.optimizers, "prior": optimizer({})}
     return replace(resolved, config=config.model_copy(update={"optimizers": optimizers}))
 
 

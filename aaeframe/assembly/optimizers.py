@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from typing import Any, Final
 
 import torch
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 
-from aaeframe.configuration.schema import AdamConfig, Config, OptimizerConfig
-from aaeframe.errors import BrokenComponent
+from aaeframe.configuration.optimizers import OptimizerConfig
+from aaeframe.configuration.schema import Config
+from aaeframe.errors import BrokenComponent, ConfigError, DeviceError
+
+FUSED: Final = frozenset({"adam", "adamw", "sgd"})
+"""Optimizers that run fused, on CPUs and GPUs; a captured step reads their learning rate from the device."""
 
 
 def build_optimizers(config: Config, parameters: Mapping[str, list[torch.nn.Parameter]]) -> dict[str, Optimizer]:
     """The optimizer of each phase over the parameters the recipe gives it, ready to be captured in a CUDA graph.
 
-    BrokenComponent if the recipe gives a phase no parameters.
+    Raises BrokenComponent if the recipe gives a phase no parameters. Raises ConfigError if an optimizer refuses its
+    options.
     """
     for phase in config.optimizers:
         if not parameters.get(phase):
@@ -22,15 +29,38 @@ def build_optimizers(config: Config, parameters: Mapping[str, list[torch.nn.Para
                 f"the recipe {config.recipe.component!r} has the phase {phase!r}, for which its `parameters` gives "
                 "nothing to train; override it"
             )
-    return {phase: _optimizer(part, parameters[phase]) for phase, part in config.optimizers.items()}
+    return {phase: _optimizer(phase, part, parameters[phase]) for phase, part in config.optimizers.items()}
 
 
-def _optimizer(part: OptimizerConfig, parameters: list[torch.nn.Parameter]) -> Optimizer:
+def refuse_uncapturable(config: Config) -> None:
+    """DeviceError if an optimizer cannot be captured in a CUDA graph."""
+    for phase, part in config.optimizers.items():
+        problem = None if _reads_device(part) else f"{part.name} cannot be captured"
+        if part.scheduler is not None and part.scheduler.options.get("cycle_momentum"):
+            problem = f"a captured step would not see the momentum that {part.scheduler.name} changes"
+        if problem is not None:
+            raise DeviceError(
+                f"optimizers.{phase}: {problem} in a CUDA graph; train with --set training.cuda_graph=false"
+            )
+
+
+def _reads_device(part: OptimizerConfig) -> bool:
+    """Whether a step on a GPU reads the learning rate from there."""
+    return part.name in FUSED or "capturable" in inspect.signature(part.kind).parameters
+
+
+def _optimizer(phase: str, part: OptimizerConfig, parameters: list[torch.nn.Parameter]) -> Optimizer:
     on_gpu = any(parameter.is_cuda for parameter in parameters)
     # Captured steps read the rate from the device; on the CPU a number is faster.
-    rate = torch.tensor(part.lr, device=parameters[0].device) if on_gpu else part.lr
-    if isinstance(part, AdamConfig):
-        kind = AdamW if part.name == "adamw" else Adam
-        betas, decay = part.betas, part.weight_decay
-        return kind(parameters, lr=rate, betas=betas, weight_decay=decay, fused=True, capturable=on_gpu)
-    return SGD(parameters, lr=rate, momentum=part.momentum, weight_decay=part.weight_decay, fused=True)
+    on_device = on_gpu and _reads_device(part)
+    rate = torch.tensor(part.lr, device=parameters[0].device) if on_device else part.lr
+    switches: dict[str, Any] = {"fused": True} if part.name in FUSED else {}
+    if "capturable" in inspect.signature(part.kind).parameters:
+        switches["capturable"] = on_gpu
+    try:
+        return part.kind(parameters, lr=rate, **part.options, **switches)  # type: ignore[call-arg]  # of its kind
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"optimizers.{phase}: {part.name} refuses {part.options}: {error}; its options are lr, "
+            f"{', '.join(part.known_options())}"
+        ) from error

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from aaeframe.assembly.dry_run import dry_run
 from aaeframe.assembly.model import build_model, build_priors, with_prior_phase
-from aaeframe.assembly.optimizers import build_optimizers
+from aaeframe.assembly.optimizers import build_optimizers, refuse_uncapturable
 from aaeframe.assembly.recipe import build_recipe
 from aaeframe.configuration.resolve import ResolvedRun
 from aaeframe.configuration.schema import Config
@@ -52,6 +52,8 @@ def prepare(
     _check_criterion(config, recipe.needs, dataset)
     device = pick(settings.device)
     check_precision(settings.precision, device)
+    if device.type == "cuda" and settings.cuda_graph:
+        refuse_uncapturable(config)
     num_classes = _classes(config, recipe.needs, dataset)
     batches = _batches(config, recipe.needs, dataset, device)
     with stream(settings.seed, "initialization"):

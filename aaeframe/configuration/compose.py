@@ -78,8 +78,13 @@ def _component(below: Any, above: Any) -> Any:
 
 
 def _optimizer(below: Any, above: Any) -> Any:
-    """An optimizer over another: named anew, it brings all its options."""
-    return above if isinstance(above, Mapping) and "name" in above else _keys(below, above)
+    """An optimizer, or its scheduler, over another: named anew, it brings all its options."""
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping) or "name" in above:
+        return above
+    over = {**below, **above}
+    if "scheduler" in above:
+        over["scheduler"] = _optimizer(below.get("scheduler"), above["scheduler"])
+    return over
 
 
 def _each(form: Merge) -> Merge:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from aaeframe.components.options import ResolvedComponent, resolve_component
 from aaeframe.components.registry import Kind, Registry
 from aaeframe.components.requirements import obstacles
+from aaeframe.configuration.optimizers import optimizer
 from aaeframe.configuration.reading import NAMES
-from aaeframe.configuration.schema import AdamConfig, BlockConfig, ComponentConfig, Config
+from aaeframe.configuration.schema import BlockConfig, ComponentConfig, Config
 from aaeframe.configuration.unused import PYTHON, phases_of, refuse_unused
 from aaeframe.errors import BrokenComponent, CheckpointError, ConfigError, OptionError, UnknownComponent
 from aaeframe.version import __version__
@@ -82,8 +83,7 @@ def resolve(config: Config, registry: Registry) -> ResolvedRun:
             "discriminator": _stored(shared),
             "recipe": _stored(recipe),
             "optimizers": {
-                phase: config.optimizers.get(phase, AdamConfig(name="adam"))
-                for phase in phases_of(config, _recipe_class(recipe))
+                phase: config.optimizers.get(phase, optimizer({})) for phase in phases_of(config, _recipe_class(recipe))
             },
             "plugins": versions,
         }

@@ -24,12 +24,14 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    SerializeAsAny,
     Tag,
     ValidationError,
     model_validator,
 )
 
 from aaeframe.components.requirements import check_name, check_version
+from aaeframe.configuration.optimizers import OptimizerConfig, optimizer
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.configuration.shorthand import check_block_name, cut, expand
 from aaeframe.configuration.strict import Strict
@@ -127,51 +129,6 @@ class DataConfig(ReadOptions, _DataUse):
         return ReadOptions(**self.given)
 
 
-class Rate(Strict):
-    """A learning rate over the epochs of a run."""
-
-    lr: float = Field(gt=0)
-    milestones: list[Annotated[int, Field(ge=1)]] = Field(
-        [], description="epochs after which the learning rate is multiplied by gamma"
-    )
-    gamma: float = Field(0.1, gt=0)
-    anneal_from: float = Field(
-        1.0, ge=0, le=1, description="share of the epochs after which the rate falls linearly towards 0; 1: never"
-    )
-
-    def at(self, epoch: int, epochs: int) -> float:
-        """The learning rate of the epoch-th of `epochs` epochs, counted from 0."""
-        steps = sum(milestone <= epoch for milestone in self.milestones)
-        left = (1 - epoch / epochs) / (1 - self.anneal_from) if self.anneal_from < 1 else 1.0
-        return self.lr * self.gamma**steps * min(1.0, left)
-
-
-class SGDConfig(Rate):
-    """Stochastic gradient descent."""
-
-    name: Literal["sgd"]
-    lr: float = Field(0.01, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(0.0, ge=0)
-
-
-class AdamConfig(Rate):
-    """Adam (arXiv 1412.6980), or AdamW (arXiv 1711.05101)."""
-
-    name: Literal["adam", "adamw"]
-    lr: float = Field(1e-3, gt=0)
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
-        (0.5, 0.999), strict=False
-    )
-    weight_decay: float = Field(0.0, ge=0)
-    anneal_from: float = Field(
-        0.5, ge=0, le=1, description="share of the epochs after which the rate falls linearly towards 0; 1: never"
-    )
-
-
-OptimizerConfig: TypeAlias = Annotated[SGDConfig | AdamConfig, Field(discriminator="name")]
-
-
 class TrainingConfig(Strict):
     """Settings of the training."""
 
@@ -236,11 +193,6 @@ class LabelFreeConfig(Strict):
         return bool(self.virtual_adversarial or self.mutual_information or self.augmentation)
 
 
-def _with_name(optimizer: Any) -> Any:
-    """An optimizer without a name is Adam."""
-    return {"name": "adam", **optimizer} if isinstance(optimizer, Mapping) else optimizer
-
-
 class Config(Strict):
     """The whole of a run's configuration."""
 
@@ -252,7 +204,7 @@ class Config(Strict):
     recipe: ComponentConfig = ComponentConfig(component="aaeframe:unsupervised")
     training: TrainingConfig = TrainingConfig()
     label_free: LabelFreeConfig = LabelFreeConfig()
-    optimizers: dict[str, Annotated[OptimizerConfig, BeforeValidator(_with_name)]] = Field({})
+    optimizers: dict[str, Annotated[SerializeAsAny[OptimizerConfig], BeforeValidator(optimizer)]] = Field({})
     plugins: dict[Annotated[str, AfterValidator(check_name)], Annotated[str, AfterValidator(check_version)]] = Field(
         {}, description="distributions and versions the run was made with"
     )
@@ -296,9 +248,7 @@ _MOST_BYTES = 4 * LONGEST  # UTF-8 has four at most for a character
 
 
 def _place(loc: Place) -> str:
-    """The keys that lead to a value, without the optimizer's name and the kinds that pydantic adds."""
-    if loc[:1] == ("optimizers",):
-        loc = loc[:2] + loc[3:]
+    """The keys that lead to a value, without the kinds that pydantic adds."""
     tagged_keys = (("data", "scale"), ("data", "labels"), ("training", "reconstruction_weight"))
     for tagged in (("prior", *loc[1:2], "weight"), *tagged_keys):
         if loc[: len(tagged)] == tagged:

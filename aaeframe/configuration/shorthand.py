@@ -118,10 +118,13 @@ def _optimizers(value: Any) -> Any:
 
 
 def _optimizer(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    parsed = parse_component(value)
-    return {**parsed["options"], "name": parsed["component"]}
+    """An optimizer, or its scheduler, as a table."""
+    if isinstance(value, str):
+        parsed = parse_component(value)
+        value = {**parsed["options"], "name": parsed["component"]}
+    if isinstance(value, Mapping) and "scheduler" in value:
+        return {**value, "scheduler": _optimizer(value["scheduler"])}
+    return value
 
 
 def _parse_factor(factor: str, whole: str) -> tuple[str | None, dict[str, Any]]:

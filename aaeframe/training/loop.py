@@ -29,7 +29,7 @@ from aaeframe.training.finiteness import FiniteCheck, check_finite
 from aaeframe.training.keeping import InMemory, Keeper
 from aaeframe.training.loss_weights import LossWeights
 from aaeframe.training.moving_average import MovingAverage
-from aaeframe.training.optimizers import load_optimizer, optimizer_tensors, set_rate
+from aaeframe.training.optimizers import change, load_optimizer, optimizer_tensors, schedules
 from aaeframe.training.running_means import Sums
 
 CHECK_EVERY = 50
@@ -98,6 +98,7 @@ class Training:
         decay = self.config.training.ema
         shared = untrained_priors(self.model)
         self.average = MovingAverage(self.model, decay, shared) if decay else None
+        self._schedules = schedules(self.config)
         self.monitor = Monitor()
         self.sums = Sums()
         self.watch = FiniteCheck(self.device)
@@ -145,9 +146,9 @@ class Training:
         return True
 
     def _begin_epoch(self) -> None:
-        epoch, epochs = self.batches.epoch, self.config.training.epochs
+        epoch = self.batches.epoch
         for phase, optimizer in self.optimizers.items():
-            set_rate(optimizer, self.config.optimizers[phase].at(epoch, epochs))
+            change(optimizer, self._schedules[phase](epoch))
         self.weights.set(epoch)
         self.model.train()
         self._clock, self._summed = time.monotonic(), self.sums.count

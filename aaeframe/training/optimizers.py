@@ -2,44 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from aaeframe.configuration.optimizers import OptimizerConfig
+from aaeframe.configuration.schema import Config
+from aaeframe.errors import ConfigError
 from aaeframe.storage.checkpoint import tensors_below
 
+Settings: TypeAlias = Mapping[str, Any]
+"""The learning rate of an epoch, and the momentum or betas where a scheduler changes them."""
+Schedule: TypeAlias = Callable[[int], Settings]
+"""The settings of each epoch, counted from 0."""
 
-def set_rate(optimizer: Optimizer, rate: float) -> None:
-    """Set the learning rate. A tensor is set in place, because a captured step reads it there."""
+
+def schedules(config: Config) -> dict[str, Schedule]:
+    """The schedule of each phase; ConfigError if a scheduler refuses its options or the number of epochs."""
+    return {phase: _schedule(phase, part, config.training.epochs) for phase, part in config.optimizers.items()}
+
+
+def _schedule(phase: str, part: OptimizerConfig, epochs: int) -> Schedule:
+    if part.scheduler is None:
+        return lambda epoch: {"lr": part.at(epoch, epochs)}
+    settings = _scheduled(f"optimizers.{phase}.scheduler", part, epochs)
+    return settings.__getitem__
+
+
+def _scheduled(place: str, part: OptimizerConfig, epochs: int) -> list[Settings]:
+    """The settings of every epoch, found by stepping torch's scheduler over an optimizer of one number."""
+    assert part.scheduler is not None
+    stand_in = part.kind([torch.nn.Parameter(torch.zeros(1))], lr=part.lr, **part.options)  # type: ignore[call-arg]
+    found: list[Settings] = []
+    try:
+        scheduler = part.scheduler.kind(stand_in, **part.scheduler.options)
+        stand_in.step()  # without gradients; torch warns of a scheduler that steps first
+        for epoch in range(epochs):
+            if epoch:
+                scheduler.step()
+            group = stand_in.param_groups[0]
+            found.append({name: group[name] for name in ("lr", "momentum", "betas") if name in group})
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise ConfigError(
+            f"{place}: {part.scheduler.name} refuses {part.scheduler.options} for {part.name} and {epochs} epochs: "
+            f"{error}; its options are {', '.join(part.scheduler.known_options())}"
+        ) from error
+    for epoch, settings in enumerate(found, 1):
+        if not (math.isfinite(settings["lr"]) and settings["lr"] >= 0):
+            raise ConfigError(
+                f"{place}: {part.scheduler.name} gives the learning rate {settings['lr']} in epoch {epoch}"
+            )
+    return found
+
+
+def change(optimizer: Optimizer, settings: Settings) -> None:
+    """Change the settings of an optimizer. A tensor is set in place, because a captured step reads it there."""
     for group in optimizer.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
+        for name, value in settings.items():
+            if isinstance(group[name], Tensor):
+                group[name].fill_(value)
+            else:
+                group[name] = value
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """The tensors of an optimizer's state, by "<parameter>.<name>"."""
+    """The tensors of an optimizer's state, by "<parameter>.<name>". TypeError if anything else is in it."""
     state = optimizer.state_dict()["state"]
-    return {
-        f"{parameter}.{name}": value
-        for parameter, values in state.items()
-        for name, value in values.items()
-        if isinstance(value, Tensor)
-    }
+    values = {f"{parameter}.{name}": it for parameter, values in state.items() for name, it in values.items()}
+    if others := [name for name, it in values.items() if not isinstance(it, Tensor)]:
+        raise TypeError(f"the state of {type(optimizer).__name__} has values that are not tensors: {', '.join(others)}")
+    return values
 
 
 def load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], prefix: str) -> None:
     """Restore the state of each parameter; rates and other scalars come from the configuration.
 
-    ValueError or IndexError if the tensors do not fit these parameters.
+    ValueError or LookupError if the tensors are not the state of this optimizer for these parameters.
     """
-    parameters = [it for group in optimizer.param_groups for it in group["params"]]
+    parameters = dict(enumerate(it for group in optimizer.param_groups for it in group["params"]))
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors_below(prefix, tensors).items():
         parameter, _, name = key.partition(".")
-        if value.dim() and value.shape != parameters[int(parameter)].shape:
-            raise ValueError(f"{prefix}{key} has the shape {tuple(value.shape)}")
         state.setdefault(int(parameter), {})[name] = value
+    expected: dict[torch.Size, dict[str, torch.Size]] = {}
+    for index, values in state.items():
+        shape = parameters[index].shape
+        if shape not in expected:
+            expected[shape] = _state_shapes(optimizer, parameters[index])
+        found = {name: it.shape for name, it in values.items()}
+        if found != expected[shape]:
+            raise ValueError(
+                f"{prefix}{index} holds {_in_words(found)}, where {type(optimizer).__name__} keeps "
+                f"{_in_words(expected[shape])}"
+            )
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _state_shapes(optimizer: Optimizer, parameter: Tensor) -> dict[str, torch.Size]:
+    """The shapes of the state that an optimizer of this kind and these settings keeps for a parameter, by one step."""
+    kind = type(optimizer)
+    taken = inspect.signature(kind).parameters.keys() & optimizer.defaults.keys()
+    like = torch.zeros_like(parameter, requires_grad=True)
+    like.grad = torch.zeros_like(like)
+    fresh = kind([like], **{name: optimizer.defaults[name] for name in taken})
+    fresh.step()
+    return {name: it.shape for name, it in fresh.state[like].items()}
+
+
+def _in_words(shapes: Mapping[str, torch.Size]) -> str:
+    return ", ".join(f"{name} {tuple(shape)}" for name, shape in sorted(shapes.items())) or "nothing"

@@ -128,8 +128,8 @@ BAD = {
     "set type": (["--set", "training.epochs=many"], ["training.epochs: should be a valid integer, found 'many'"]),
     "momentum of Adam": (["--set", "optimizers.generator.momentum=0.9"], ["unknown key 'momentum'; known: lr, "]),
     "optimizer": (
-        ["--set", "optimizers.generator=rmsprop"],
-        ["generator: there is no 'rmsprop'; there are 'sgd'"],
+        ["--set", "optimizers.generator=lbfgs"],
+        ["optimizers.generator: lbfgs evaluates the losses anew within a step, which no recipe does; there are "],
     ),
     "phase of another schedule": (
         ["--schedule", "joint", "--set", "optimizers.generator.lr=0.1"],

@@ -9,8 +9,9 @@ import torch
 
 from aaeframe.assembly.training import prepare
 from aaeframe.components.registry import Registry
+from aaeframe.configuration.optimizers import optimizer
 from aaeframe.configuration.resolve import resolve
-from aaeframe.configuration.schema import Rate, parse
+from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
 from aaeframe.errors import CheckpointError, TrainingDiverged
 from aaeframe.seeds import stream
@@ -380,16 +381,17 @@ def test_a_row_is_never_written_with_what_is_not_finite(prepared):
 @pytest.mark.parametrize(
     ("rate", "expected"),
     [
-        (Rate(lr=2.0), [2.0] * 8),
-        (Rate(lr=2.0, milestones=[2, 5], gamma=0.5), [2, 2, 1, 1, 1, 0.5, 0.5, 0.5]),
-        (Rate(lr=2.0, anneal_from=0.5), [2, 2, 2, 2, 2, 1.5, 1, 0.5]),
-        (Rate(lr=2.0, anneal_from=0.0), [2, 1.75, 1.5, 1.25, 1, 0.75, 0.5, 0.25]),
-        (Rate(lr=2.0, milestones=[6], gamma=0.1, anneal_from=0.5), [2, 2, 2, 2, 2, 1.5, 0.1, 0.05]),
+        ({"lr": 2.0}, [2.0] * 8),
+        ({"lr": 2.0, "milestones": [2, 5], "gamma": 0.5}, [2, 2, 1, 1, 1, 0.5, 0.5, 0.5]),
+        ({"lr": 2.0, "anneal_from": 0.5}, [2, 2, 2, 2, 2, 1.5, 1, 0.5]),
+        ({"lr": 2.0, "anneal_from": 0.0}, [2, 1.75, 1.5, 1.25, 1, 0.75, 0.5, 0.25]),
+        ({"lr": 2.0, "milestones": [6], "gamma": 0.1, "anneal_from": 0.5}, [2, 2, 2, 2, 2, 1.5, 0.1, 0.05]),
     ],
     ids=["constant", "milestones", "annealed", "annealed-throughout", "both"],
 )
 def test_the_rate_of_each_epoch(rate, expected):
-    assert [rate.at(epoch, 8) for epoch in range(8)] == pytest.approx(expected)
+    table = optimizer({"name": "sgd", **rate})
+    assert [table.at(epoch, 8) for epoch in range(8)] == pytest.approx(expected)
 
 
 def test_each_phase_trains_at_the_rate_of_its_epoch(prepared):
