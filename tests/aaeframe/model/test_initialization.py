@@ -124,5 +124,5 @@ def test_what_a_component_draws_itself_is_kept_if_nothing_is_said():
     registry = Registry.load()
     resolved = resolve(parse({"prior": "gaussian", "network": "mlp(hidden=[30])"}), registry)
     data = from_arrays(np.zeros((100, 8), np.float32) + np.arange(100)[:, None].astype(np.float32))
-    model = build_model(resolved, data.spec, None, build_priors(resolved, {}))
+    model = build_model(resolved, data.spec, None, build_priors(resolved))
     assert all(it.bias.any() for it in model.modules() if isinstance(it, nn.Linear))
