@@ -43,7 +43,7 @@ def arguments(given: Mapping[str, Any]) -> str:
 
 
 def check_objects(config: Config, objects: Objects) -> None:
-    """ConfigError for an object that is missing or not used, and for an instance that several blocks would share."""
+    """ConfigError for an object that is missing, not used or of another name, and for an instance of several blocks."""
     wanted = places(config)
     missing = {place: name for place, name in wanted.items() if place not in objects}
     if missing:
@@ -57,6 +57,13 @@ def check_objects(config: Config, objects: Objects) -> None:
             f"{arguments(dict.fromkeys(unused))} is not used: {', '.join(map(role, unused))} was no object from "
             f"Python; leave it out. Objects are: {', '.join(map(role, wanted)) or 'none'}"
         )
+    for place, name in wanted.items():
+        found = name_of(objects[place])
+        if found != name:
+            raise ConfigError(
+                f"{role(place)} was {name} in training, found {found}; pass the same, or if it has a new name, set "
+                f'{place}.component to "{PYTHON}{found}" in config.toml'
+            )
     _check_shared(config, objects)
 
 
@@ -100,15 +107,6 @@ def _copied(place: str, value: Any, known: dict[int, Any]) -> Any:
             f"{role(place)}, of type {type(value).__name__}, cannot be copied: {type(error).__name__}: {error}. A run "
             "trains a copy of an instance; make it one that copy.deepcopy takes, or pass a class or a function"
         ) from error
-
-
-def renamed(config: Config, objects: Objects) -> list[str]:
-    """A sentence for each object that has another name than in training."""
-    return [
-        f"{role(place)} was {name} in training, and is {found} now; if it works otherwise, so does the run"
-        for place, name in places(config).items()
-        if place in objects and (found := name_of(objects[place])) != name
-    ]
 
 
 def _parts(place: str) -> tuple[str, str]:

@@ -11,7 +11,6 @@ from aaeframe.assembly.training import data_spec, early_stopping
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
 from aaeframe.configuration.changes import changes
-from aaeframe.configuration.objects import renamed
 from aaeframe.configuration.resolve import resolve_stored
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import ConfigError
@@ -89,8 +88,7 @@ def load(
         built = build_priors(resolved, saved=saved.model)
         model = build_model(resolved, data_spec(known, saved.model), known["num_classes"], built)
         model.bind_priors()
-    notes = *other_versions(config.plugins, registry), *renamed(stored, objects)
-    for sentence in (*notes, *configuration_changes(saved, folder, stored)):
+    for sentence in (*other_versions(config.plugins, registry), *configuration_changes(saved, folder, stored)):
         warn(sentence)
     averaged = config.training.ema > 0 and not raw_weights
     load_model(model, saved.model, "ema." if averaged else "model.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from aaeframe.assembly.training import prepare
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
-from aaeframe.configuration.objects import NONE, Objects, renamed
+from aaeframe.configuration.objects import NONE, Objects
 from aaeframe.configuration.resolve import resolve, resolve_stored
 from aaeframe.configuration.schema import Config
 from aaeframe.data import Dataset
@@ -148,7 +148,7 @@ def resume(
         config = resolved.config
         training = prepare(resolved, _loaded(dataset, config, observers), saved=saved.model)
         training.keeper = InFolder(folder)
-        for sentence in (*other_versions(config.plugins, registry), *renamed(stored, objects)):
+        for sentence in other_versions(config.plugins, registry):
             observers.warn(sentence)
         changed = [
             *differences(saved.state["environment"], training.device),

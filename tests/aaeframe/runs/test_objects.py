@@ -116,12 +116,18 @@ def test_other_objects_than_those_of_the_training_are_refused(kept, changed, mes
         aaeframe.load(kept.folder.path, **{**OBJECTS, **changed})
 
 
-def test_an_object_of_another_name_is_told(kept):
+def test_an_object_of_a_new_name_needs_the_name_in_the_configuration(tmp_path):
     def built(network, blocks):
         return Deterministic(network, blocks)
 
-    with pytest.warns(UserWarning, match="the encoder was Deterministic in training, and is built now"):
-        assert_same_model(aaeframe.load(kept.folder.path, **{**OBJECTS, "encoder": built}), kept)
+    run = trained(tmp_path / "run", encoder=lambda network, blocks: built(network, blocks))
+    with pytest.raises(
+        ConfigError, match=re.escape("found built; pass the same, or if it has a new name, set encoder.")
+    ):
+        aaeframe.load(tmp_path / "run", encoder=built)
+    run.folder.config.write_text(run.folder.config.read_text().replace("python:lambda", "python:built"))
+    with pytest.warns(UserWarning, match="was changed since the checkpoint was written: encoder.component"):
+        assert_same_model(aaeframe.load(tmp_path / "run", encoder=built), run)
 
 
 def test_a_run_trains_copies_of_instances_from_the_weights_they_have():
