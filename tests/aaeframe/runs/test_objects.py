@@ -8,7 +8,7 @@ import threading
 
 import pytest
 import torch
-from small_runs import ROWS, Telling, assert_same_model
+from small_runs import ROWS, Telling, assert_same_model, command
 from torch import nn
 from torch.distributions import constraints
 
@@ -102,6 +102,13 @@ def test_what_a_run_needs_again_is_named(kept):
     assert message.endswith("network=..., discriminator=..., recipe=...")
 
 
+def test_the_command_line_says_what_a_run_of_objects_needs(kept, monkeypatch, capsys):
+    code, err = command(monkeypatch, capsys, "evaluate", kept.folder.path)
+    assert code == 2
+    assert err.startswith("error: the encoder was an object from Python (Deterministic), ")
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -181,6 +188,22 @@ def test_a_recipe_with_options():
         trained(prior="y=categorical+z=gaussian", recipe=functools.partial(Reduction, head_distance=0))
     with pytest.raises(ConfigError, match="needs one block of one-hot vectors"):
         trained(recipe=Clustering)
+
+
+class Curved(Plain):
+    """A network whose option is a class, which no configuration holds."""
+
+    def __init__(self, data, code_size, *, activation=nn.ReLU, depth: int = 1):
+        super().__init__()
+        self.decoder = nn.Sequential(self.decoder, *(activation() for _ in range(depth)))
+
+
+def test_an_option_that_is_an_object_is_passed_as_it_is(tmp_path):
+    curved = functools.partial(Curved, activation=nn.Tanh)
+    run = trained(tmp_path / "run", network=curved)
+    assert isinstance(run.model.decoder[1], nn.Tanh)
+    assert run.config.network.options == {"depth": 1}
+    assert_same_model(aaeframe.load(tmp_path / "run", network=curved), run)
 
 
 class Locked(Half):
