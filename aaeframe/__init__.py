@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from aaeframe import data, errors, supports
     from aaeframe.api import resume, train
     from aaeframe.hookspecs import Component, hookimpl
-    from aaeframe.runs.run import Run, load
+    from aaeframe.runs.loading import load
+    from aaeframe.runs.run import Run
 
 __all__ = ["Component", "Run", "data", "errors", "hookimpl", "load", "resume", "supports", "train"]
 
@@ -26,7 +27,7 @@ _HOMES = {
     "Component": "aaeframe.hookspecs",
     "Run": "aaeframe.runs.run",
     "hookimpl": "aaeframe.hookspecs",
-    "load": "aaeframe.runs.run",
+    "load": "aaeframe.runs.loading",
     "resume": "aaeframe.api",
     "train": "aaeframe.api",
 }

@@ -10,14 +10,22 @@ from typing import Any, Final, Literal
 
 from rich.console import Console
 
+from aaeframe.components.objects import PYTHON
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.compose import compose, without_none
 from aaeframe.configuration.reading import ReadOptions
-from aaeframe.configuration.unused import PYTHON
 from aaeframe.data import Dataset
 from aaeframe.data.read import name_of
 from aaeframe.errors import ConfigError
-from aaeframe.protocols import Prior
+from aaeframe.runs.objects import (
+    DiscriminatorObject,
+    EncoderObject,
+    NetworkObject,
+    PriorObject,
+    RecipeObject,
+    read_objects,
+    read_parts,
+)
 from aaeframe.runs.progress import Bar
 from aaeframe.runs.run import Run, given, read_config, read_given
 from aaeframe.runs.start import NO_OBSERVERS, Observers, fit, start
@@ -31,11 +39,11 @@ READING: Final = frozenset(ReadOptions.model_fields)
 def train(
     data: Any = "digits",
     *,
-    prior: str | Prior | Mapping[str, str | Prior] | None = None,
-    encoder: str | None = None,
-    network: str | None = None,
-    discriminator: str | None = None,
-    recipe: str | None = None,
+    prior: str | PriorObject | Mapping[str, str | PriorObject] | None = None,
+    encoder: str | EncoderObject | None = None,
+    network: str | NetworkObject | None = None,
+    discriminator: str | DiscriminatorObject | Mapping[str, str | DiscriminatorObject] | None = None,
+    recipe: str | RecipeObject | None = None,
     labels: int | Literal["all"] | None = None,
     preset: str | None = None,
     config: str | Path | Mapping[str, Any] | None = None,
@@ -50,10 +58,21 @@ def train(
 
     `data` is a name, a path, or an object: an array (N, ...), a tensor, a list, a sparse matrix, a pair of one of
     these and labels (N,), a data frame (pandas, polars, pyarrow, AnnData), a dictionary of arrays, a torch Dataset or
-    DataLoader, whose items are read once, or a Dataset of `aaeframe.data`. Components are written as on the command
-    line ("mixture(components=5)"). A prior may also be an object, such as any torch.distributions.Distribution without
-    batch_shape, or a mapping from block names to either. `labels` is the number of labels to learn from, balanced by
-    class, or "all".
+    DataLoader, whose items are read once, or a Dataset of `aaeframe.data`. `labels` is the number of labels to learn
+    from, balanced by class, or "all".
+
+    Components are written as on the command line ("mixture(components=5)"), or are objects:
+
+    - `prior`: any torch.distributions.Distribution without batch_shape, another `aaeframe.protocols.Prior`, or a
+      function of n that returns n samples (n, *event_shape): see `aaeframe.model.function_prior`;
+    - `encoder`: a factory f(network, blocks), or a torch.nn.Module that was built for the blocks;
+    - `network`: a factory f(data, code_size), or an instance with encoder, decoder and num_features;
+    - `discriminator`: a factory f(block, num_classes) for all blocks, or a torch.nn.Module for a single one;
+    - `recipe`: a subclass of `aaeframe.recipes.Recipe`.
+
+    `prior` and `discriminator` may be mappings from blocks to these. A factory is a class or a function; its options
+    are given by functools.partial. The run trains a copy of an instance, from the weights it has; the instance stays as
+    it is. Objects are not stored: pass them to `load` and `resume` again.
 
     `settings` are options for reading, such as label_key="species", ids, drop or channels
     (`aaeframe.configuration.reading.ReadOptions`), and keys of the configuration's [training] table: epochs,
@@ -69,17 +88,14 @@ def train(
     caller's random state is left as it was. While one thread trains, evaluates or samples, others that want to wait:
     to train at the same time, use processes. Raises AaeframeError for whatever is wrong with the arguments.
     """
-    table, priors = _prior(prior)
+    parts = read_parts(prior=prior, encoder=encoder, network=network, discriminator=discriminator, recipe=recipe)
     arguments = {
         "data": {"source": _source(data), "labels": labels, **{k: v for k, v in settings.items() if k in READING}},
-        "prior": table,
-        "encoder": encoder,
-        "network": network,
-        "discriminator": discriminator,
-        "recipe": recipe,
+        **parts.table,
         "training": {key: value for key, value in settings.items() if key not in READING},
     }
-    whole = compose(preset, Path(config) if isinstance(config, str) else config, without_none(arguments))
+    file = Path(config) if isinstance(config, str) else config
+    whole = parts.complete(compose(preset, file, without_none(arguments)))
     registry = Registry.load(blocked)
     if not keep and out is not None:
         raise ConfigError(f"out={str(out)!r} is not used with keep=False, which writes nothing; leave one of them out")
@@ -87,28 +103,33 @@ def train(
     dataset = _as_dataset(data, whole.data.reading)
     with _shown(observers, progress) as it:
         if not keep:
-            return fit(whole, registry, dataset=dataset, priors=priors, observers=it)
-        return start(whole, registry, dataset=dataset, priors=priors, out=folder, observers=it)
+            return fit(whole, registry, dataset=dataset, objects=parts.objects, observers=it)
+        return start(whole, registry, dataset=dataset, objects=parts.objects, out=folder, observers=it)
 
 
 def resume(
     path: str | Path,
     *,
     data: Any = None,
-    prior: Prior | Mapping[str, Prior] | None = None,
+    prior: PriorObject | Mapping[str, PriorObject] | None = None,
+    encoder: EncoderObject | None = None,
+    network: NetworkObject | None = None,
+    discriminator: DiscriminatorObject | Mapping[str, DiscriminatorObject] | None = None,
+    recipe: RecipeObject | None = None,
     blocked: tuple[str, ...] = (),
     progress: bool | None = None,
     observers: Observers = NO_OBSERVERS,
 ) -> Run:
     """Resume a run from its newest intact checkpoint, and return it.
 
-    The result is bit for bit that of an uninterrupted run. Data and priors that were objects from Python are passed
-    again; the data is read with the options of the run. Raises AaeframeError, as `train` does.
+    The result is bit for bit that of an uninterrupted run. Data and components that were objects from
+    Python are passed again, as to `train`; the data is read with the options of the run. Raises AaeframeError, as
+    `train` does.
     """
-    _, priors = _prior(prior)
+    objects = read_objects(prior=prior, encoder=encoder, network=network, discriminator=discriminator, recipe=recipe)
     dataset = None if data is None else given(data, read_config(RunFolder(Path(path))))
     with _shown(observers, progress) as it:
-        return resume_run(Path(path), Registry.load(blocked), dataset=dataset, priors=priors, observers=it)
+        return resume_run(Path(path), Registry.load(blocked), dataset=dataset, objects=objects, observers=it)
 
 
 @contextmanager
@@ -166,16 +187,3 @@ def _source(data: Any) -> str:
     if isinstance(data, str | Path):
         return str(data)
     return f"{PYTHON}{data.name if isinstance(data, Dataset) else name_of(data)}"
-
-
-def _prior(prior: str | Prior | Mapping[str, str | Prior] | None) -> tuple[Any, dict[str, Prior]]:
-    """The prior as a configuration table, and the prior objects by block."""
-    if prior is None or isinstance(prior, str):
-        return prior, {}
-    if not isinstance(prior, Mapping):
-        prior = {"z": prior}
-    if not prior:
-        raise ConfigError("the prior is empty; name at least one block, or leave it out for the default")
-    objects = {block: part for block, part in prior.items() if not isinstance(part, str)}
-    components = {block: {"component": f"{PYTHON}{type(part).__name__}"} for block, part in objects.items()}
-    return {block: components.get(block, part) for block, part in prior.items()}, objects

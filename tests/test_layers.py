@@ -33,6 +33,7 @@ ROOMS = (
 TORCH_FREE = {
     *("aaeframe", "aaeframe.hookspecs", "aaeframe.errors", "aaeframe.version", "aaeframe.cli", "aaeframe.scaffold"),
     *(f"aaeframe.components.{it}" for it in ("api_version", "discovery", "options", "registry", "requirements")),
+    *("aaeframe.components.objects", "aaeframe.configuration.objects"),
     *(
         f"aaeframe.configuration.{it}"
         for it in (

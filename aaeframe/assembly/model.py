@@ -8,10 +8,10 @@ from typing import cast
 
 import torch
 
+from aaeframe.assembly.parts import build_discriminator, build_encoder, build_network, refuse_initial_std
 from aaeframe.configuration.optimizers import optimizer
 from aaeframe.configuration.resolve import ResolvedRun
 from aaeframe.configuration.schema import Config
-from aaeframe.configuration.unused import PYTHON
 from aaeframe.errors import ConfigError
 from aaeframe.model.autoencoder import Autoencoder, prior_state
 from aaeframe.model.initialization import draw_weights
@@ -21,25 +21,12 @@ from aaeframe.recipes import Recipe
 from aaeframe.supports import is_one_hot
 
 
-def build_priors(
-    resolved: ResolvedRun, given: Mapping[str, Prior], saved: Mapping[str, torch.Tensor] | None = None
-) -> dict[str, Prior]:
-    """The prior of each block. `given` holds those that were passed in from Python, `saved` a checkpoint's model."""
-    priors: dict[str, Prior] = {}
-    for name, part in resolved.config.prior.items():
-        if name not in resolved.priors:
-            if name not in given:
-                raise ConfigError(
-                    f"the prior of block {name!r} was an object from Python ({part.component.removeprefix(PYTHON)}), "
-                    f"which no file can hold: pass it again, priors={{{name!r}: ...}}"
-                )
-            prior = given[name]
-        elif saved is None:
-            prior = resolved.priors[name].build()
-        else:
-            prior = resolved.priors[name].restore(prior_state(name, saved))
-        priors[name] = checked_prior(name, prior)
-    return priors
+def build_priors(resolved: ResolvedRun, *, saved: Mapping[str, torch.Tensor] | None = None) -> dict[str, Prior]:
+    """The prior of each block. `saved` holds the tensors of a checkpoint's model."""
+    return {
+        name: checked_prior(name, prior.build() if saved is None else prior.restore(prior_state(name, saved)))
+        for name, prior in resolved.priors.items()
+    }
 
 
 def build_model(
@@ -56,14 +43,15 @@ def build_model(
     blocks = {name: block_spec(prior) for name, prior in priors.items()}
     y = class_block_of(config, blocks, num_classes) if needs.class_block else None
     representation = recipe.representation(blocks, y, num_classes)
-    network = resolved.network.build(data, representation.size)
-    encoder = resolved.encoder.build(network, blocks)
+    network = build_network(resolved.network, data, representation.size)
+    encoder = build_encoder(resolved.encoder, network, blocks)
     discriminators = {
-        name: resolved.discriminators[name].build(block, num_classes if name in told else None)
+        name: build_discriminator(resolved.discriminators[name], block, num_classes if name in told else None)
         for name, block in (blocks.items() if needs.adversarial else ())
     }
     model = Autoencoder(data, encoder, network.decoder, representation, priors, discriminators, class_block=y)
     if config.training.initial_std is not None:
+        refuse_initial_std(resolved)
         for part in (model.encoder, model.decoder, model.discriminators):  # a prior's weights are its own
             draw_weights(part, config.training.initial_std)
     return model

@@ -23,7 +23,7 @@ from aaeframe.data.identity import identity
 from aaeframe.errors import CheckpointError, ConfigError, DataError
 from aaeframe.evaluation.validation import Validation
 from aaeframe.model.autoencoder import Autoencoder
-from aaeframe.protocols import DataSpec, Needs, Prior, SupportsBinding
+from aaeframe.protocols import DataSpec, Needs, SupportsBinding
 from aaeframe.recipes import Recipe
 from aaeframe.seeds import derive, stream
 from aaeframe.training.batches import Batches, ResidentRows, split_labels
@@ -40,12 +40,12 @@ _SUPPORTS = {"unit_interval": constraints.unit_interval, "real": constraints.rea
 def prepare(
     resolved: ResolvedRun,
     dataset: Dataset,
-    priors: Mapping[str, Prior],
+    *,
     saved: Mapping[str, torch.Tensor] | None = None,
 ) -> Training:
     """Build all parts of a run; nothing is written.
 
-    `priors` holds the priors passed in from Python, `saved` the model tensors of the checkpoint to resume from.
+    `saved` holds the model tensors of the checkpoint to resume from.
     """
     config, settings = resolved.config, resolved.config.training
     recipe = cast(type[Recipe], resolved.recipe.factory)
@@ -57,7 +57,7 @@ def prepare(
     num_classes = _classes(config, recipe.needs, dataset)
     batches = _batches(config, recipe.needs, dataset, device)
     with stream(settings.seed, "initialization"):
-        model = build_model(resolved, dataset.spec, num_classes, build_priors(resolved, priors, saved)).to(device)
+        model = build_model(resolved, dataset.spec, num_classes, build_priors(resolved, saved=saved)).to(device)
         model.bind_priors(_some_rows(model, batches) if saved is None else None)
     resolved = with_prior_phase(resolved, model.priors, resumed=saved is not None)
     config = resolved.config

@@ -262,7 +262,7 @@ def recipe_for(sizes: Sizes, schedule: str, device: torch.device) -> Any:
     resolved = resolve(compose(None, None, parts_for(sizes, schedule)), Registry.load())
     shape = torch.Size((1, sizes.side, sizes.side))
     data = DataSpec(shape, constraints.unit_interval, torch.zeros(()), torch.full((), 255.0))
-    model = build_model(resolved, data, None, build_priors(resolved, {})).to(device).train()
+    model = build_model(resolved, data, None, build_priors(resolved)).to(device).train()
     kind: Any = resolved.recipe.factory
     optimizers = build_optimizers(resolved.config, kind.parameters(model))
     return build_recipe(resolved, data, model, optimizers, LossWeights.of(resolved.config, device))

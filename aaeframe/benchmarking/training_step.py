@@ -32,7 +32,7 @@ def training_step(
     """
     settings = {**parts["training"], "batch_size": len(pixels), "precision": precision, "device": str(device)}
     resolved = resolve(compose(None, None, {**parts, "training": settings}), Registry.load())
-    training = prepare(resolved, _one_batch(pixels), {})
+    training = prepare(resolved, _one_batch(pixels))
     training.sums = sums = Listening()
     training.model.train()
 

@@ -340,7 +340,7 @@ def check_writable(folder: Path) -> None:
 def load_run(context: typer.Context, path: Path, device: str, raw_weights: bool, best: bool = False) -> Run:
     """The run in a folder."""
     from aaeframe.cli.console import note
-    from aaeframe.runs.run import load
+    from aaeframe.runs.loading import load
 
     run = load(path, registry(context), device=device, raw_weights=raw_weights, best=best, warn=note)
     if not run.finished:

@@ -32,8 +32,14 @@ from aaeframe.storage.problems import sentence
 REQUIRED = inspect.Parameter.empty
 """The `default` of an option that must be given."""
 
-_GIVEN: Mapping[Kind, int] = {"encoder": 2, "prior": 0, "discriminator": 2, "network": 2, "recipe": 3}
-"""The number of parameters of a factory that the run passes by position."""
+_GIVEN: Mapping[Kind, tuple[str, ...]] = {
+    "encoder": ("network", "blocks"),
+    "prior": (),
+    "discriminator": ("block", "num_classes"),
+    "network": ("data", "code_size"),
+    "recipe": ("model", "optimizers", "shared"),
+}
+"""The arguments of a factory that the run passes by position."""
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "min_length": "length >=", "max_length": "length <="}
 
@@ -90,7 +96,7 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
 
 def misplaced_options(offer: InstalledComponent) -> tuple[str, ...]:
     """Parameters of the factory that look like options but are not keyword-only."""
-    parameters = list(inspect.signature(offer.factory()).parameters.values())[_GIVEN[offer.kind] :]
+    parameters = list(inspect.signature(offer.factory()).parameters.values())[len(_GIVEN[offer.kind]) :]
     return tuple(it.name for it in parameters if it.kind is it.POSITIONAL_OR_KEYWORD)
 
 
@@ -165,7 +171,8 @@ class ResolvedComponent:
         try:
             inspect.signature(factory).bind(*positional, **self.options)
         except TypeError as error:
-            raise BrokenComponent(f"{self.offer} cannot be called as a {self.offer.kind}: {error}") from error
+            call = f"{self.offer.kind}({', '.join(_GIVEN[self.offer.kind])})"
+            raise BrokenComponent(f"{self.offer} cannot be called as {call}: {error}") from error
         from aaeframe.global_state import guarded  # which imports torch, as what is built here does
 
         try:
@@ -201,7 +208,7 @@ def _checked(offer: InstalledComponent, given: Mapping[str, Any]) -> dict[str, A
     for name, value in given.items():
         if name not in options:
             raise OptionError(_unknown(offer, name, options))
-        if not _is_json(value):
+        if not is_json(value):
             raise _misfit(offer, options[name], value, "an option is made of finite numbers, strings, lists and tables")
     checked = [options[name] for name in given]
     try:
@@ -271,7 +278,8 @@ def _bounds(fields: list[FieldInfo]) -> Iterator[str]:
                 yield f"{sign} {getattr(constraint, name)}"
 
 
-def _is_json(value: Any) -> bool:
+def is_json(value: Any) -> bool:
+    """Whether a value is made of finite numbers, strings, lists and tables."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):

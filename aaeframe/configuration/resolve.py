@@ -5,16 +5,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aaeframe.components.objects import PYTHON, ObjectComponent, resolve_object, storable
 from aaeframe.components.options import ResolvedComponent, resolve_component
 from aaeframe.components.registry import Kind, Registry
 from aaeframe.components.requirements import obstacles
+from aaeframe.configuration.objects import NONE, Objects, check_objects, copied, role
 from aaeframe.configuration.optimizers import optimizer
 from aaeframe.configuration.reading import NAMES
 from aaeframe.configuration.schema import BlockConfig, ComponentConfig, Config
-from aaeframe.configuration.unused import PYTHON, phases_of, refuse_unused
+from aaeframe.configuration.unused import phases_of, refuse_unused
 from aaeframe.errors import BrokenComponent, CheckpointError, ConfigError, OptionError, UnknownComponent
 from aaeframe.version import __version__
 
@@ -29,7 +32,7 @@ class ResolvedRun:
     config: Config
     """With full names and paths, every option and every optimizer: what is stored."""
     priors: Mapping[str, ResolvedComponent]
-    """The prior of each block that is not an object from Python."""
+    """The prior of each block."""
     encoder: ResolvedComponent
     network: ResolvedComponent
     discriminators: Mapping[str, ResolvedComponent]
@@ -45,34 +48,39 @@ class ResolvedRun:
         return _recipe_class(self.recipe)
 
 
-def resolve(config: Config, registry: Registry) -> ResolvedRun:
-    """Resolve the configuration of a new run.
+def resolve(config: Config, registry: Registry, objects: Objects = NONE) -> ResolvedRun:
+    """Resolve the configuration of a new run. `objects` are those from Python that it refers to.
 
-    Raises ComponentError, OptionError or ConfigError for what is not possible, without building anything.
+    Instances are copied here, once: the run trains the copy. Raises ComponentError, OptionError or ConfigError for what
+    is not possible, without building anything.
     """
-    recipe = _component(registry, "recipe", config.recipe)
+    check_objects(config, objects)
+    objects = copied(objects)
+
+    def component(kind: Kind, place: str, part: ComponentConfig) -> ResolvedComponent:
+        if part.component.startswith(PYTHON):
+            return resolve_object(ObjectComponent.of(kind, role(place), objects[place]), part.options)
+        return resolve_component(registry.find(kind, part.component), part.options)
+
+    recipe = _without_partial(component("recipe", "recipe", config.recipe))
     config = _with_schedule(config, recipe)
     refuse_unused(config, _recipe_class(recipe))
-    priors = {
-        name: _component(registry, "prior", part)
-        for name, part in config.prior.items()
-        if not part.component.startswith(PYTHON)
-    }
+    priors = {name: component("prior", f"prior.{name}", part) for name, part in config.prior.items()}
     own = {
-        name: _component(registry, "discriminator", part.discriminator)
+        name: component("discriminator", f"prior.{name}.discriminator", part.discriminator)
         for name, part in config.prior.items()
         if part.discriminator is not None
     }
-    shared = _component(registry, "discriminator", config.discriminator)
-    encoder = _component(registry, "encoder", config.encoder)
-    network = _component(registry, "network", config.network)
+    shared = component("discriminator", "discriminator", config.discriminator)
+    encoder = component("encoder", "encoder", config.encoder)
+    network = component("network", "network", config.network)
     used = [it.offer for it in (*priors.values(), *own.values(), shared, encoder, network, recipe)]
-    versions = dict(sorted({"aaeframe": __version__, **{it.distribution: it.version for it in used}}.items()))
+    installed = {it.distribution: it.version for it in used if not isinstance(it, ObjectComponent)}
+    versions = dict(sorted({"aaeframe": __version__, **installed}.items()))
 
     def block(name: str, part: BlockConfig) -> BlockConfig:
-        prior = _stored(priors[name]).model_dump() if name in priors else {}
         other = {"discriminator": _stored(own[name])} if name in own else {}
-        return part.model_copy(update={**prior, **other})
+        return part.model_copy(update={**_stored(priors[name]).model_dump(), **other})
 
     complete = config.model_copy(
         update={
@@ -92,14 +100,14 @@ def resolve(config: Config, registry: Registry) -> ResolvedRun:
     return ResolvedRun(complete, priors, encoder, network, discriminators, recipe, versions)
 
 
-def resolve_stored(config: Config, registry: Registry) -> ResolvedRun:
+def resolve_stored(config: Config, registry: Registry, objects: Objects = NONE) -> ResolvedRun:
     """Resolve the configuration of an existing run, which keeps the versions of plugins that it was made with.
 
     Raises as `resolve` does. Raises CheckpointError, which says what to install, for an unknown component. Raises
     ConfigError if its schedule or an optimizer was removed from it.
     """
     try:
-        resolved = resolve(config, registry)
+        resolved = resolve(config, registry, objects)
     except UnknownComponent as error:
         known = obstacles(config.plugins, registry)
         asked, *more = str(error).split("\n  ")
@@ -119,8 +127,9 @@ def resolve_stored(config: Config, registry: Registry) -> ResolvedRun:
     return replace(resolved, config=resolved.config.model_copy(update={"plugins": config.plugins}))
 
 
-def _component(registry: Registry, kind: Kind, part: ComponentConfig) -> ResolvedComponent:
-    return resolve_component(registry.find(kind, part.component), part.options)
+def _without_partial(recipe: ResolvedComponent) -> ResolvedComponent:
+    """The recipe with its class as the factory; what a `functools.partial` of it adds is among the options."""
+    return replace(recipe, factory=recipe.factory.func) if isinstance(recipe.factory, partial) else recipe
 
 
 def _recipe_class(recipe: ResolvedComponent) -> RecipeClass:
@@ -164,6 +173,8 @@ def _from_anywhere(source: str) -> str:
 
 def _stored(part: ResolvedComponent) -> ComponentConfig:
     """The component as it is stored. OptionError if an option is None and has another default: TOML has no None."""
+    if isinstance(part.offer, ObjectComponent):
+        return ComponentConfig(component=part.offer.full_name, options=storable(part))
     options = part.stored()
     nones = [name for name, value in part.given.items() if value is None]
     defaults = resolve_component(part.offer, {k: v for k, v in part.given.items() if k not in nones}).options

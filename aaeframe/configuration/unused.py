@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from aaeframe.components.objects import PYTHON
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
     from aaeframe.protocols import Labels, RecipeClass
-
-PYTHON: Final = "python:"
-"""Marks, in place of a distribution, an object that was passed in from Python and cannot be rebuilt by name."""
 
 
 def phases_of(config: Config, recipe: RecipeClass) -> tuple[str, ...]:
@@ -105,6 +103,7 @@ def _adversarial(config: Config, recipe: RecipeClass) -> Iterator[str]:
             f"{settings.loss!r}"
         )
     given = {
+        "discriminator": config.discriminator.component.startswith(PYTHON),
         "training.loss": settings.loss != "bce",
         "training.label_smoothing": bool(settings.label_smoothing),
         "training.gradient_penalty": bool(settings.gradient_penalty),

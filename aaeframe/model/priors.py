@@ -13,6 +13,7 @@ from torch.distributions.constraints import Constraint
 
 from aaeframe import supports
 from aaeframe.errors import ConfigError
+from aaeframe.model.function_prior import FunctionPrior
 from aaeframe.protocols import (
     BlockSpec,
     Prior,
@@ -42,6 +43,8 @@ def checked_prior(name: str, prior: Prior) -> Prior:
             f"the prior of block {name!r} is the class {prior.__name__}, which cannot be sampled; pass an instance, "
             f"as in {prior.__name__}(...)"
         )
+    if callable(prior) and not isinstance(prior, torch.nn.Module) and not hasattr(prior, "sample"):
+        prior = FunctionPrior(name, prior)
     missing = [part for part in ("sample", "event_shape", "support") if not _has(prior, part)]
     if missing:
         raise ConfigError(

@@ -18,8 +18,8 @@ from aaeframe.reproduce import record, rivals
 from aaeframe.reproduce.cells import Cell, DataOverride, cells, find
 from aaeframe.reproduce.experiments import TEST, ByGenerator
 from aaeframe.reproduce.record import RESULT, CellStatus, Record, State
-from aaeframe.runs import run as runs
 from aaeframe.runs import start as starting
+from aaeframe.runs.loading import load
 from aaeframe.runs.run import Run, read_config
 from aaeframe.runs.start import Observers
 from aaeframe.storage import checkpoint as checkpoints
@@ -217,7 +217,7 @@ def _trained(cell: Cell, registry: Registry, warn: Callable[[str], None]) -> Run
         return None
     warnings: list[str] = []
     try:
-        run = runs.load(cell.folder, registry, warn=warnings.append)
+        run = load(cell.folder, registry, warn=warnings.append)
     except CheckpointError:  # resuming reports it, from an older checkpoint or not
         return None
     if not run.finished:  # resuming gives the same warnings

@@ -1,4 +1,4 @@
-"""A trained run: load it, use its model, evaluate it."""
+"""A trained run: use its model, evaluate it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,11 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from aaeframe import data as datasets
-from aaeframe.assembly.model import build_model, build_priors
-from aaeframe.assembly.training import data_spec, early_stopping
-from aaeframe.components.registry import Registry
-from aaeframe.components.requirements import other_versions
+from aaeframe.components.objects import PYTHON
 from aaeframe.configuration import schema as configuration
-from aaeframe.configuration.changes import changes
+from aaeframe.configuration.objects import places
 from aaeframe.configuration.reading import ReadOptions
-from aaeframe.configuration.resolve import resolve_stored
 from aaeframe.configuration.schema import Config
-from aaeframe.configuration.unused import PYTHON
 from aaeframe.data import AllRows, Dataset, Split
 from aaeframe.data.identity import changes as changes_of_data
 from aaeframe.data.identity import digest, identity
@@ -35,17 +30,13 @@ from aaeframe.evaluation.evaluate import evaluate, misses
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
 from aaeframe.evaluation.resumable import Keep
 from aaeframe.model.autoencoder import Autoencoder, Rows
-from aaeframe.protocols import ClassMetric, Code, Needs, Prior, SupportsLabels
+from aaeframe.protocols import ClassMetric, Code, Needs, SupportsLabels
 from aaeframe.runs.new_data import load_new, with_classes
-from aaeframe.seeds import stream
-from aaeframe.storage.checkpoint import Checkpoint, newest_or_raise
-from aaeframe.storage.checkpoint_state import check_state
 from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.torch_state import default_state, exclusive
-from aaeframe.training.device import pick
 from aaeframe.training.early_stopping import EarlyStopping
-from aaeframe.training.keeping import InFolder, Keeper
+from aaeframe.training.keeping import Keeper
 from aaeframe.training.loop import load_model, untrained_priors
 
 
@@ -346,8 +337,8 @@ class Run:
             warn(f"test rows are used ({purpose}, step {self.step}), which read-only {log} cannot count")
 
     def _keep(self, estimate: Mapping[str, Any]) -> Keep | None:
-        """The file for resuming an estimate; None in memory, or with priors from Python, which cannot be identified."""
-        if self.home is None or any(part.component.startswith(PYTHON) for part in self.config.prior.values()):
+        """The file for resuming an estimate; None in memory, or with objects from Python, which nothing identifies."""
+        if self.home is None or places(self.config):
             return None
         return Keep(self.home.path / "likelihood", {**estimate, "weights": _digest(self.model)})
 
@@ -390,71 +381,6 @@ class Run:
         )
 
 
-def load(
-    path: Path | str,
-    registry: Registry | None = None,
-    *,
-    data: Any = None,
-    device: str = "auto",
-    raw_weights: bool = False,
-    best: bool = False,
-    priors: Mapping[str, Prior] | None = None,
-    warn: Callable[[str], None] = warn,
-) -> Run:
-    """A run from its folder, with the weights of its newest checkpoint, or of its best one.
-
-    Args:
-        path: the run's folder.
-        registry: the installed components; loaded if not given.
-        data: the data of the training, if it was passed in from Python, for `evaluate` and figures.
-        device: see `aaeframe.training.device.pick`.
-        raw_weights: use the trained weights even if the run has their moving average.
-        best: use the weights of the best epoch, see `Run.best`; the run must have `training.patience`.
-        priors: the priors that were objects from Python, by block.
-        warn: called with sentences, for example if the configuration was changed since the checkpoint, or a plugin
-            has another version than in training. By default they are Python warnings.
-
-    Raises RunError, DeviceError and ComponentError. Raises CheckpointError if the newest checkpoint is damaged, because
-    an older one would give different results.
-    """
-    folder = RunFolder(Path(path))
-    stored = read_config(folder)
-    saved = newest_or_raise(folder.checkpoints)
-    check_state(saved.state)
-    known = saved.state["data"]
-    registry = registry or Registry.load()
-    resolved = resolve_stored(stored, registry)
-    config = resolved.config
-    # As in training: random numbers that a prior draws when it is built need not be in the checkpoint.
-    with default_state(), stream(config.training.seed, "initialization"):
-        built = build_priors(resolved, priors or {}, saved.model)
-        model = build_model(resolved, data_spec(known, saved.model), known["num_classes"], built)
-        model.bind_priors()
-    for sentence in (*other_versions(config.plugins, registry), *configuration_changes(saved, folder, stored)):
-        warn(sentence)
-    averaged = config.training.ema > 0 and not raw_weights
-    load_model(model, saved.model, "ema." if averaged else "model.")
-    keeper, stopping = InFolder(folder), early_stopping(config, resolved.recipe_class.needs)
-    if stopping is not None:
-        stopping.observe_all(keeper.rows, saved.state["step"])
-    finished = saved.state["batches"]["epoch"] >= config.training.epochs or bool(stopping and stopping.exhausted)
-    model = model.to(pick(device)).eval()
-    run = Run(
-        folder,
-        config,
-        resolved.recipe_class.needs,
-        model,
-        finished,
-        saved.state["step"],
-        raw_weights=not averaged,
-        data=known,
-        keeper=keeper,
-        stopping=stopping,
-        given=given(data, config),
-    )
-    return run.best() if best else run
-
-
 def read_config(folder: RunFolder) -> Config:
     """The configuration of a run; RunError if the folder is not a run, or a part of it lies outside."""
     folder.check()
@@ -481,12 +407,6 @@ def load_data(config: Config) -> Dataset:
             "in aaeframe.load(path, data=x)"
         )
     return datasets.load(source, config.data.reading)
-
-
-def configuration_changes(saved: Checkpoint, folder: RunFolder, config: Config) -> list[str]:
-    """The changes of the configuration since the checkpoint was written, in one sentence or none."""
-    changed = changes(saved.state.get("config"), config)
-    return [f"{folder.config} was changed since the checkpoint was written: {', '.join(changed)}"] if changed else []
 
 
 def _digest(model: Autoencoder) -> str:

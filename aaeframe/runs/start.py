@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aaeframe.assembly.training import prepare
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
+from aaeframe.configuration.objects import NONE, Objects
 from aaeframe.configuration.resolve import resolve, resolve_stored
 from aaeframe.configuration.schema import Config
 from aaeframe.data import Dataset
 from aaeframe.errors import RunError
-from aaeframe.protocols import Prior
-from aaeframe.runs.run import Run, configuration_changes, load_data, read_config, warn, warn_of_training
+from aaeframe.runs.loading import configuration_changes
+from aaeframe.runs.run import Run, load_data, read_config, warn, warn_of_training
 from aaeframe.seeds import stream
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.checkpoint import Checkpoint, newest_intact
@@ -79,15 +80,15 @@ def fit(
     registry: Registry,
     *,
     dataset: Dataset | None = None,
-    priors: Mapping[str, Prior] | None = None,
+    objects: Objects = NONE,
     observers: Observers = NO_OBSERVERS,
 ) -> Run:
     """Train a run in memory: it has no folder, and nothing is written.
 
     Its weights are bit for bit those of `start`.
     """
-    resolved = resolve(config, registry)
-    training = prepare(resolved, _loaded(dataset, resolved.config, observers), priors or {})
+    resolved = resolve(config, registry, objects)
+    training = prepare(resolved, _loaded(dataset, resolved.config, observers))
     with stream(resolved.config.training.seed, "training", device=training.device):
         return _train(training, None, observers, dataset)
 
@@ -98,7 +99,7 @@ def start(
     registry: Registry,
     *,
     dataset: Dataset | None = None,
-    priors: Mapping[str, Prior] | None = None,
+    objects: Objects = NONE,
     out: Path | None = None,
     observers: Observers = NO_OBSERVERS,
 ) -> Run:
@@ -107,10 +108,10 @@ def start(
     The folder appears together with a checkpoint of the untrained model, so that a run can be resumed wherever it was
     stopped.
     """
-    resolved = resolve(config, registry)
+    resolved = resolve(config, registry, objects)
     config = resolved.config
     folder = new_folder(config, out)
-    training = prepare(resolved, _loaded(dataset, config, observers), priors or {})
+    training = prepare(resolved, _loaded(dataset, config, observers))
     with stream(config.training.seed, "training", device=training.device):
         made = create(folder, training.config.to_toml(), lambda aside: replace(training, keeper=InFolder(aside)).save())
         with training_lock(made.path, observers.warn):
@@ -123,7 +124,7 @@ def resume(
     registry: Registry,
     *,
     dataset: Dataset | None = None,
-    priors: Mapping[str, Prior] | None = None,
+    objects: Objects = NONE,
     observers: Observers = NO_OBSERVERS,
 ) -> Run:
     """Resume a run from its newest intact checkpoint; the result is bit for bit that of an uninterrupted run.
@@ -143,9 +144,9 @@ def resume(
         saved = newest.checkpoint
         for why in newest.skipped.values():
             observers.warn(f"{why}; {newest.path.name}, the newest intact one, is used instead")
-        resolved = resolve_stored(stored, registry)
+        resolved = resolve_stored(stored, registry, objects)
         config = resolved.config
-        training = prepare(resolved, _loaded(dataset, config, observers), priors or {}, saved.model)
+        training = prepare(resolved, _loaded(dataset, config, observers), saved=saved.model)
         training.keeper = InFolder(folder)
         for sentence in other_versions(config.plugins, registry):
             observers.warn(sentence)

@@ -40,7 +40,8 @@ def blocks():
 BLOCKS = list(blocks())
 FILES = {block.file: block.text for block in BLOCKS if block.language == "python" and block.file}
 TESTS = {file: text for file, text in FILES.items() if file.startswith("test_")}
-PLUGINS = sorted({re.split(r"[/.]", file)[0] for file in FILES if file not in TESTS})
+SCRIPTS = {file: text for file, text in FILES.items() if file.startswith("try_")}
+PLUGINS = sorted({re.split(r"[/.]", file)[0] for file in FILES if file not in {**TESTS, **SCRIPTS}})
 (SIGNATURES,) = (ast.parse(it.text) for it in BLOCKS if it.language == "python" and it.file is None)
 TABLES = [block.text for block in BLOCKS if block.language == "toml"]
 
@@ -74,6 +75,8 @@ print(json.dumps(results))
 def environment(new_environment, workshop):
     """Every plugin of the guide, with the project file that the guide gives for the first."""
     for file, text in FILES.items():
+        if file in SCRIPTS:
+            continue
         name = re.split(r"[/.]", file)[0] if file not in TESTS else "aaeframe_torus/tests"
         path = workshop.folder / name / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,6 +100,13 @@ def test_every_block_is_held_to_something():
     ] == PLUGINS
     assert list(TESTS) == ["test_torus.py"]
     assert len(BLOCKS) == len(FILES) + 1 + len(TABLES) + GUIDE.count("```sh\n")
+
+
+@pytest.mark.parametrize("text", SCRIPTS.values(), ids=SCRIPTS)
+def test_a_script_runs(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(text, {"__name__": "__main__"})
+    assert (tmp_path / "runs").is_dir()
 
 
 def test_every_plugin_conforms_and_trains(environment):

@@ -29,7 +29,7 @@ def model(tmp_path):
         "data": {"labels": 20},
     }
     registry = Registry.load()
-    return prepare(resolve(parse(table), registry), from_arrays(IMAGES, LABELS), {}).model
+    return prepare(resolve(parse(table), registry), from_arrays(IMAGES, LABELS)).model
 
 
 class Changed(nn.Module):

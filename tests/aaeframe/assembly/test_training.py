@@ -29,7 +29,7 @@ def registry():
 def prepared(tmp_path, registry):
     def make(x=TABLE, labels=None, **table):
         table = {"prior": "mixture", "network": "mlp(hidden=[8])", "discriminator": "mlp(hidden=[8])", **table}
-        return prepare(resolve(parse(table), registry), from_arrays(x, labels), {})
+        return prepare(resolve(parse(table), registry), from_arrays(x, labels))
 
     return make
 
@@ -126,7 +126,7 @@ def test_labels_for_the_decoder_are_needed_of_validation_rows_too(registry, tmp_
     bare = replace(data, validation=replace(data.validation, labels=None))
     resolved = resolve(parse({"recipe": "supervised", "prior": "gaussian"}), registry)
     with pytest.raises(DataError, match=r"decodes each row with its label, but 10 validation rows"):
-        prepare(resolved, bare, {})
+        prepare(resolved, bare)
 
 
 @pytest.mark.parametrize("sizes", [{"batch_size": 1}, {"batch_size": 10, "labeled_batch_size": 1}])

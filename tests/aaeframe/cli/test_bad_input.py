@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aaeframe.runs.run import load
+from aaeframe.runs.loading import load
 from aaeframe.storage import checkpoint as checkpoints
 
 SMALL = ("--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])", "--epochs", "1")

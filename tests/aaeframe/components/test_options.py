@@ -231,7 +231,7 @@ def test_what_a_factory_raises(error, kind, message):
 
 
 def test_a_factory_that_takes_other_positional_arguments_is_broken():
-    with pytest.raises(BrokenComponent, match="cannot be called as a prior: missing a required argument: 'first'"):
+    with pytest.raises(BrokenComponent, match=r"cannot be called as prior\(\): missing a required argument: 'first'"):
         resolve_component(offer("positional"), {}).build()
 
 

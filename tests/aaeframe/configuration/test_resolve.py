@@ -100,7 +100,7 @@ def test_resolving_twice_or_through_toml_changes_nothing(registry):
 def test_a_block_may_have_a_discriminator_of_its_own(registry):
     prior = {"y": "categorical", "z": {"component": "gaussian", "discriminator": "spectral(hidden=[3])"}}
     resolved = resolve(compose(None, None, {**SMALL, "prior": prior}), registry)
-    priors = build_priors(resolved, {})
+    priors = build_priors(resolved)
     model = build_model(resolved, TABLE, None, priors)
     kinds = {name: type(module).__name__ for name, module in model.discriminators.items()}
     assert kinds == {"y": "MLP", "z": "Spectral"}
@@ -111,7 +111,7 @@ def test_a_block_may_have_a_discriminator_of_its_own(registry):
     [
         ({"prior": "swisroll"}, ComponentError, "did you mean 'swissroll'?"),
         ({"encoder": "swissroll"}, ComponentError, "known encoders: deterministic"),
-        ({"encoder": "python:Encoder"}, ComponentError, "named 'python:Encoder'"),
+        ({"encoder": "python:Encoder"}, ConfigError, "the encoder was an object from Python (Encoder), which no file"),
         ({"prior": "gaussian(sizes=3)"}, OptionError, "has no option 'sizes'; did you mean 'size'?"),
         ({"prior": "gaussian(size=0)"}, OptionError, "size=0 does not fit"),
         ({"prior": 'gaussian(size="3")'}, OptionError, 'size="3" does not fit'),
@@ -185,16 +185,16 @@ def test_none_in_place_of_a_default_cannot_be_stored(registry):
 
 
 def test_a_prior_from_python_is_asked_for_again(registry):
-    resolved = resolve(parse({"prior": {"z": {"component": "python:Dirichlet"}}}), registry)
+    config = parse({"prior": {"z": {"component": "python:Dirichlet"}}})
     with pytest.raises(ConfigError, match=re.escape("from Python (Dirichlet), which no file can hold: pass it again")):
-        build_priors(resolved, {})
+        resolve(config, registry)
     prior = torch.distributions.Dirichlet(torch.ones(3))
-    assert build_priors(resolved, {"z": prior}) == {"z": prior}
+    assert build_priors(resolve(config, registry, {"prior.z": prior})) == {"z": prior}
 
 
 def test_discriminators_of_blocks_that_know_classes_are_told_them(registry):
     resolved = resolve(compose(None, None, {**SMALL, "prior": "gaussian+mixture(components=4)"}), registry)
-    priors = build_priors(resolved, {})
+    priors = build_priors(resolved)
     told = build_model(resolved, TABLE, 4, priors).discriminators
     assert told["mixture"].body.num_classes == 4
     assert told["gaussian"].body.num_classes is None
@@ -207,7 +207,7 @@ def test_discriminators_of_blocks_that_know_classes_are_told_them(registry):
 def test_a_network_that_does_not_fit_the_data(registry):
     resolved = resolve(compose(None, None, {"network": "conv"}), registry)
     with pytest.raises(OptionError, match=r"conv takes images .* found data of shape"):
-        build_model(resolved, TABLE, None, build_priors(resolved, {}))
+        build_model(resolved, TABLE, None, build_priors(resolved))
 
 
 def test_optimizers_are_those_of_the_configuration():

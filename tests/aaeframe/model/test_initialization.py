@@ -84,7 +84,7 @@ class Flow(nn.Module):
         return self.map(torch.randn(*sample_shape, 2)).detach()
 
 
-def built(tmp_path, priors, **table):
+def built(tmp_path, objects, **table):
     registry = Registry.load()
     whole = {
         "network": "mlp(hidden=[30])",
@@ -92,9 +92,9 @@ def built(tmp_path, priors, **table):
         **table,
         "training": {"device": "cpu", "batch_size": 10, **table.get("training", {})},
     }
-    resolved = resolve(parse(whole), registry)
+    resolved = resolve(parse(whole), registry, objects)
     data = from_arrays(np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32))
-    return prepare(resolved, data, priors).model
+    return prepare(resolved, data).model
 
 
 def test_a_run_draws_all_layers_of_encoder_decoder_and_discriminators(tmp_path):
@@ -110,7 +110,9 @@ def test_a_run_draws_all_layers_of_encoder_decoder_and_discriminators(tmp_path):
 def test_the_prior_is_not_the_models_to_draw(tmp_path):
     prior = Flow().requires_grad_(False)
     before = prior.map.weight.detach().clone()
-    model = built(tmp_path, {"z": prior}, prior={"z": {"component": "python:Flow"}}, training={"initial_std": 0.01})
+    model = built(
+        tmp_path, {"prior.z": prior}, prior={"z": {"component": "python:Flow"}}, training={"initial_std": 0.01}
+    )
     assert torch.equal(model.priors["z"].map.weight, before)
 
 
@@ -124,5 +126,5 @@ def test_what_a_component_draws_itself_is_kept_if_nothing_is_said():
     registry = Registry.load()
     resolved = resolve(parse({"prior": "gaussian", "network": "mlp(hidden=[30])"}), registry)
     data = from_arrays(np.zeros((100, 8), np.float32) + np.arange(100)[:, None].astype(np.float32))
-    model = build_model(resolved, data.spec, None, build_priors(resolved, {}))
+    model = build_model(resolved, data.spec, None, build_priors(resolved))
     assert all(it.bias.any() for it in model.modules() if isinstance(it, nn.Linear))

@@ -57,7 +57,7 @@ def prepared(tmp_path, registry):
         whole = table_of(recipe, labels, prior, **table)
         if schedule:
             whole["training"]["schedule"] = schedule
-        training = prepare(resolve(parse(whole), registry), from_arrays(*data), {})
+        training = prepare(resolve(parse(whole), registry), from_arrays(*data))
         training.model.train()
         return training
 

@@ -295,7 +295,9 @@ def test_a_one_hot_block_of_two_dimensions_is_no_class(tmp_path, registry, table
     given = {"y": {"component": "python:Independent"}, "z": "gaussian"}
     config = parse(table("semi-supervised", None, given, training={"epochs": 1}))
     with pytest.raises(ConfigError, match=r"'y'"):
-        start(config, registry, dataset=from_arrays(rows.x, rows.labels), priors={"y": prior}, out=tmp_path / "run")
+        start(
+            config, registry, dataset=from_arrays(rows.x, rows.labels), objects={"prior.y": prior}, out=tmp_path / "run"
+        )
 
 
 def test_discriminators_and_normalization_come_back_to_training(prepared):

@@ -51,7 +51,7 @@ def prepared(tmp_path, registry):
             "training": training,
             **table,
         }
-        return prepare(resolve(parse(whole), registry), from_arrays(ROWS, LABELS), {})
+        return prepare(resolve(parse(whole), registry), from_arrays(ROWS, LABELS))
 
     with stream(0, "test"):
         yield make

@@ -219,7 +219,7 @@ class Unsaid(D.Distribution):
 def from_python(tmp_path, registry, table, rows, prior):
     given = {"z": {"component": f"python:{type(prior).__name__}"}}
     config = parse(table("variational", None, given, training={"epochs": 1}))
-    return start(config, registry, dataset=from_arrays(rows.x), priors={"z": prior}, out=tmp_path / "run")
+    return start(config, registry, dataset=from_arrays(rows.x), objects={"prior.z": prior}, out=tmp_path / "run")
 
 
 def test_a_distribution_that_leaves_its_density_out_is_refused_before_it_is_trained(tmp_path, registry, table, rows):

@@ -10,7 +10,7 @@ from small_runs import ROWS, STEPS, Telling, assert_same_model, command, content
 
 from aaeframe.data import from_arrays
 from aaeframe.errors import CheckpointError
-from aaeframe.runs.run import load
+from aaeframe.runs.loading import load
 from aaeframe.runs.start import resume
 from aaeframe.storage.checkpoint import latest, paths
 from killing import rows_of

@@ -15,7 +15,8 @@ import aaeframe
 from aaeframe.components.registry import Registry
 from aaeframe.errors import CheckpointError
 from aaeframe.runs import run as runs
-from aaeframe.runs.run import load, read_config
+from aaeframe.runs.loading import load
+from aaeframe.runs.run import read_config
 from aaeframe.runs.start import resume
 from aaeframe.storage.checkpoint import latest, read
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from small_runs import ROWS, Telling, assert_same_model, trained
 
 from aaeframe.errors import CheckpointError, ConfigError, DataError
-from aaeframe.runs.run import load
+from aaeframe.runs.loading import load
 from aaeframe.runs.start import resume
 from aaeframe.storage.checkpoint import latest
 
@@ -49,7 +49,7 @@ def test_data_and_priors_from_python_must_be_given_again(tmp_path, registry):
     prior = torch.distributions.Independent(torch.distributions.Laplace(torch.zeros(2), 1.0), 1)
     run = trained(tmp_path / "run", prior=prior)
     with pytest.raises(DataError, match=r"trained on data passed in from Python.*aaeframe\.load\(path, data=x\)"):
-        resume(tmp_path / "run", registry, priors={"z": prior})
+        resume(tmp_path / "run", registry, objects={"prior.z": prior})
     with pytest.raises(ConfigError, match=r"the prior of block 'z' was an object from Python \(Independent\)"):
         load(tmp_path / "run")
     assert_same_model(load(tmp_path / "run", priors={"z": prior}), run)

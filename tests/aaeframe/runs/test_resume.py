@@ -11,7 +11,7 @@ from small_runs import ROWS, STEPS, Telling, assert_same_model, command, content
 
 from aaeframe.data import from_arrays
 from aaeframe.errors import CheckpointError, ConfigError
-from aaeframe.runs.run import load
+from aaeframe.runs.loading import load
 from aaeframe.runs.start import resume
 from aaeframe.storage.checkpoint import Checkpoint, latest, read, write
 from aaeframe.storage.metrics_file import MetricsFile

@@ -15,7 +15,7 @@ import aaeframe
 from aaeframe.data import from_arrays
 from aaeframe.errors import RunError
 from aaeframe.runs import start as runs
-from aaeframe.runs.run import load
+from aaeframe.runs.loading import load
 from aaeframe.storage.checkpoint import latest
 from aaeframe.storage.metrics_file import MetricsFile
 

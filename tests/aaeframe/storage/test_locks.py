@@ -14,7 +14,7 @@ import pytest
 import aaeframe
 from aaeframe.components.registry import Registry
 from aaeframe.errors import RunError
-from aaeframe.runs.run import load
+from aaeframe.runs.loading import load
 from aaeframe.runs.start import resume
 from aaeframe.storage.locks import lock, training_lock, try_lock
 

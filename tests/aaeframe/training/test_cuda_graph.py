@@ -49,7 +49,7 @@ def recipe(tmp_path):
             "training": {"batch_size": 30, "schedule": schedule, "device": "cpu"},
         }
         registry = Registry.load()
-        training = prepare(resolve(parse(table), registry), from_arrays(ROWS, LABELS), {})
+        training = prepare(resolve(parse(table), registry), from_arrays(ROWS, LABELS))
         return training.recipe, training.batches
 
     return make

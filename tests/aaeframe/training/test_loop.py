@@ -46,7 +46,7 @@ def prepared(tmp_path, registry):
         )
         path = tmp_path / folder
         path.mkdir(exist_ok=True)
-        training = prepare(resolve(config, registry), from_arrays(rows), {})
+        training = prepare(resolve(config, registry), from_arrays(rows))
         training.keeper = InFolder(RunFolder(path))
         return training
 

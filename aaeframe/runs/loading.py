@@ -1,0 +1,119 @@
+"""Load a run from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from aaeframe.assembly.model import build_model, build_priors
+from aaeframe.assembly.training import data_spec, early_stopping
+from aaeframe.components.registry import Registry
+from aaeframe.components.requirements import other_versions
+from aaeframe.configuration.changes import changes
+from aaeframe.configuration.resolve import resolve_stored
+from aaeframe.configuration.schema import Config
+from aaeframe.errors import ConfigError
+from aaeframe.runs.objects import (
+    DiscriminatorObject,
+    EncoderObject,
+    NetworkObject,
+    PriorObject,
+    RecipeObject,
+    read_objects,
+)
+from aaeframe.runs.run import Run, given, read_config, warn
+from aaeframe.seeds import stream
+from aaeframe.storage.checkpoint import Checkpoint, newest_or_raise
+from aaeframe.storage.checkpoint_state import check_state
+from aaeframe.storage.run_folder import RunFolder
+from aaeframe.torch_state import default_state
+from aaeframe.training.device import pick
+from aaeframe.training.keeping import InFolder
+from aaeframe.training.loop import load_model
+
+
+def load(
+    path: Path | str,
+    registry: Registry | None = None,
+    *,
+    data: Any = None,
+    device: str = "auto",
+    raw_weights: bool = False,
+    best: bool = False,
+    prior: PriorObject | Mapping[str, PriorObject] | None = None,
+    encoder: EncoderObject | None = None,
+    network: NetworkObject | None = None,
+    discriminator: DiscriminatorObject | Mapping[str, DiscriminatorObject] | None = None,
+    recipe: RecipeObject | None = None,
+    priors: Mapping[str, PriorObject] | None = None,
+    warn: Callable[[str], None] = warn,
+) -> Run:
+    """A run from its folder, with the weights of its newest checkpoint, or of its best one.
+
+    Args:
+        path: the run's folder.
+        registry: the installed components; loaded if not given.
+        data: the data of the training, if it was passed in from Python, for `evaluate` and figures.
+        device: see `aaeframe.training.device.pick`.
+        raw_weights: use the trained weights even if the run has their moving average.
+        best: use the weights of the best epoch, see `Run.best`; the run must have `training.patience`.
+        prior, encoder, network, discriminator, recipe: those that were objects from Python, as in `aaeframe.train`.
+        priors: another name of `prior`, by block.
+        warn: called with sentences, for example if the configuration was changed since the checkpoint, or a plugin
+            has another version than in training. By default they are Python warnings.
+
+    Raises RunError, DeviceError and ComponentError. Raises CheckpointError if the newest checkpoint is damaged, because
+    an older one would give different results.
+    """
+    folder = RunFolder(Path(path))
+    stored = read_config(folder)
+    saved = newest_or_raise(folder.checkpoints)
+    check_state(saved.state)
+    known = saved.state["data"]
+    registry = registry or Registry.load()
+    if prior is not None and priors is not None:
+        raise ConfigError("prior= and priors= are two names of one argument; give one of them")
+    objects = read_objects(
+        prior=priors if prior is None else prior,
+        encoder=encoder,
+        network=network,
+        discriminator=discriminator,
+        recipe=recipe,
+    )
+    resolved = resolve_stored(stored, registry, objects)
+    config = resolved.config
+    # As in training: random numbers that a prior draws when it is built need not be in the checkpoint.
+    with default_state(), stream(config.training.seed, "initialization"):
+        built = build_priors(resolved, saved=saved.model)
+        model = build_model(resolved, data_spec(known, saved.model), known["num_classes"], built)
+        model.bind_priors()
+    for sentence in (*other_versions(config.plugins, registry), *configuration_changes(saved, folder, stored)):
+        warn(sentence)
+    averaged = config.training.ema > 0 and not raw_weights
+    load_model(model, saved.model, "ema." if averaged else "model.")
+    keeper, stopping = InFolder(folder), early_stopping(config, resolved.recipe_class.needs)
+    if stopping is not None:
+        stopping.observe_all(keeper.rows, saved.state["step"])
+    finished = saved.state["batches"]["epoch"] >= config.training.epochs or bool(stopping and stopping.exhausted)
+    model = model.to(pick(device)).eval()
+    run = Run(
+        folder,
+        config,
+        resolved.recipe_class.needs,
+        model,
+        finished,
+        saved.state["step"],
+        raw_weights=not averaged,
+        data=known,
+        keeper=keeper,
+        stopping=stopping,
+        given=given(data, config),
+    )
+    return run.best() if best else run
+
+
+def configuration_changes(saved: Checkpoint, folder: RunFolder, config: Config) -> list[str]:
+    """The changes of the configuration since the checkpoint was written, in one sentence or none."""
+    changed = changes(saved.state.get("config"), config)
+    return [f"{folder.config} was changed since the checkpoint was written: {', '.join(changed)}"] if changed else []
