@@ -70,7 +70,7 @@ def prepared(tmp_path, registry):
         )
         path = tmp_path / folder
         path.mkdir(exist_ok=True)
-        training = prepare(resolve(config, registry), from_arrays(ROWS), {})
+        training = prepare(resolve(config, registry), from_arrays(ROWS))
         training.keeper = InFolder(RunFolder(path))
         return training
 
