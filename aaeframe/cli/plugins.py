@@ -155,7 +155,8 @@ def _described(plugin: Plugin) -> dict[str, Any]:
     """A plugin as JSON."""
     fields = ("name", "module", "distribution", "version", "status", "error", "location", "api")
     components = [_named(it) for it in plugin.offers]
-    return {**{it: getattr(plugin, it) for it in fields}, "warnings": [*plugin.warnings], "components": components}
+    lists = {"warnings": [*plugin.warnings], "notes": [*plugin.notes], "components": components}
+    return {**{it: getattr(plugin, it) for it in fields}, **lists}
 
 
 def _named(offer: InstalledComponent) -> dict[str, Any]:
@@ -226,6 +227,8 @@ def _print_list(console: Console, registry: Registry) -> None:
     for plugin in registry.plugins:
         for warning in plugin.warnings:
             _print_line(console, f"warning: {plugin}: {warning}")
+        for note in plugin.notes:
+            _print_line(console, f"note: {plugin}: {note}")
         if plugin.error is not None:
             _print_line(console, f"{plugin}")
             _print_line(console, f"  at {plugin.location}" if plugin.location else "")
