@@ -12,7 +12,7 @@ import inspect
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -106,7 +106,7 @@ def _call_hooks(manager: pluggy.PluginManager, interface: Interface) -> Iterator
 def _check_hook_options(module: ModuleType, manager: pluggy.PluginManager) -> None:
     """Require that `@hookimpl` has no option but `optionalhook`. The others would have no effect, or break listing."""
     for name in dir(module):
-        options = manager.parse_hookimpl_opts(module, name) or {}
+        options: Mapping[str, Any] = {**(manager.parse_hookimpl_opts(module, name) or {})}
         for option, advice in UNSUPPORTED.items():
             if options.get(option):
                 raise PluginError(f"@hookimpl({option}={options[option]!r}) of {name} is not supported: {advice}")
