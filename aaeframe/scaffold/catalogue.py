@@ -92,17 +92,15 @@ def _returned_list(module: ast.Module, record: Record) -> ast.List:
 def _inserted(source: str, listed: ast.List, record: Record) -> str:
     """The source with the record at the end of the list, every comment kept."""
     lines, newline = source.encode().splitlines(keepends=True), _newline(source)
+    start, end = _offset(lines, listed.lineno, listed.col_offset), _end(lines, listed)
     if listed.lineno == listed.end_lineno:  # on one line: spread out, as formatters do
-        start, end = _offset(lines, listed.lineno, listed.col_offset), _end(lines, listed)
         first = lines[listed.lineno - 1]
         outer = " " * (len(first) - len(first.lstrip()))
         elements = [f"{ast.get_source_segment(source, it)}," for it in listed.elts]
         inner = [f"{outer}    {line}" for line in (*elements, *record.lines())]
         text = newline.join(["[", *inner, f"{outer}]"])
     else:
-        start = end = (
-            _end(lines, listed.elts[-1]) if listed.elts else _offset(lines, listed.lineno, listed.col_offset) + 1
-        )
+        start = end = _end(lines, listed.elts[-1]) if listed.elts else start + 1
         indent = " " * (listed.elts[-1].col_offset if listed.elts else 8)
         added = newline.join(f"{indent}{line}" for line in record.lines())
         # After the last element there may be a comma and a comment, which stay behind the new one's parenthesis.

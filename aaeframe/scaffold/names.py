@@ -40,6 +40,8 @@ class Names:
         for word in (names.stem, names.class_name):
             if keyword.iskeyword(word):
                 raise PackageError(f"{text!r} cannot be the name of a component: {word} is a keyword of Python")
+        if name == "conformance":
+            raise PackageError(f"{text!r} cannot be the name of a component: tests/test_conformance.py is another test")
         return names
 
     @property
