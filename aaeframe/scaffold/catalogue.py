@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+import re
 from typing import NamedTuple
 
 from aaeframe.errors import PackageError
@@ -90,41 +90,44 @@ def _returned_list(module: ast.Module, record: Record) -> ast.List:
 
 
 def _inserted(source: str, listed: ast.List, record: Record) -> str:
-    """The source with the record at the end of the list, every comment kept."""
-    lines, newline = source.encode().splitlines(keepends=True), _newline(source)
-    start, end = _offset(lines, listed.lineno, listed.col_offset), _end(lines, listed)
+    """The source with the record at the end of the list. Comments stay where they are."""
+    whole, newline = source.encode(), _newline(source).encode()
+    start, end = _offset(whole, listed.lineno, listed.col_offset), _end(whole, listed)
+    statement = whole.splitlines()[listed.lineno - 1]
+    outer = statement[: len(statement) - len(statement.lstrip())]
     if listed.lineno == listed.end_lineno:  # on one line: spread out, as formatters do
-        first = lines[listed.lineno - 1]
-        outer = " " * (len(first) - len(first.lstrip()))
         elements = [f"{ast.get_source_segment(source, it)}," for it in listed.elts]
-        inner = [f"{outer}    {line}" for line in (*elements, *record.lines())]
-        text = newline.join(["[", *inner, f"{outer}]"])
-    else:
-        start = end = _end(lines, listed.elts[-1]) if listed.elts else start + 1
-        indent = " " * (listed.elts[-1].col_offset if listed.elts else 8)
-        added = newline.join(f"{indent}{line}" for line in record.lines())
-        # After the last element there may be a comma and a comment, which stay behind the new one's parenthesis.
-        text = f",{newline}{added.rstrip(',')}" if listed.elts else f"{newline}{added}"
-    whole = b"".join(lines)
-    return (whole[:start] + text.encode() + whole[end:]).decode()
+        inner = [outer + f"    {line}".encode() for line in (*elements, *record.lines())]
+        return (whole[:start] + newline.join([b"[", *inner, outer + b"]"]) + whole[end:]).decode()
+    last = _end(whole, listed.elts[-1]) if listed.elts else start + 1
+    between = whole[last : end - 1]
+    bare = re.sub(rb"#[^\r\n]*", b"", between)
+    if b")" in bare:  # the last element is in parentheses, in which a comma would make a tuple
+        raise _not_ours_to_change(record)
+    comma = b"," if listed.elts and b"," not in bare else b""
+    kept = between.rstrip(b" \t")
+    before = whole[:last] + comma + kept + (b"" if kept.endswith(b"\n") else newline)
+    added = [outer + f"    {line}".encode() for line in record.lines()]
+    closing = between[len(kept) :] or outer
+    return (before + newline.join(added) + newline + closing + whole[end - 1 :]).decode()
 
 
 def _newline(source: str) -> str:
     return "\r\n" if "\r\n" in source else "\n"
 
 
-def _offset(lines: Sequence[bytes], line: int, column: int) -> int:
-    return sum(map(len, lines[: line - 1])) + column
+def _offset(whole: bytes, line: int, column: int) -> int:
+    return sum(map(len, whole.splitlines(keepends=True)[: line - 1])) + column
 
 
-def _end(lines: Sequence[bytes], node: ast.expr) -> int:
+def _end(whole: bytes, node: ast.expr) -> int:
     assert node.end_lineno is not None
     assert node.end_col_offset is not None
-    return _offset(lines, node.end_lineno, node.end_col_offset)
+    return _offset(whole, node.end_lineno, node.end_col_offset)
 
 
 def _not_ours_to_change(record: Record) -> PackageError:
-    call = " ".join(record.lines()).replace("( ", "(").replace(", )", ")").rstrip(",")
+    call = " ".join(line.strip() for line in record.lines()).replace("( ", "(").replace(", )", ")").rstrip(",")
     return PackageError(
         f"{record.hook} is not a function that only returns a list of Component records, with Component and hookimpl "
         f"imported from aaeframe, so that nothing can be added to it. Write it so; or add by hand: {call}"

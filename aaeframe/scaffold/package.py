@@ -141,9 +141,7 @@ def one_line(summary: str | None, kind: Kind) -> str:
         return STARTS[kind].summary
     text = summary.strip().removesuffix(".")
     if not text or not text.isprintable():
-        raise PackageError(
-            f'{summary!r} is not a summary: give --summary one line of text, as in "a ring in the plane"'
-        )
+        raise PackageError(f'{summary!r} is not a summary: give one line of text, --summary "a ring in the plane"')
     return text
 
 

@@ -293,6 +293,7 @@ def aaeframe_priors():
     return {returned}
 """
 ONE_LINE = '[Component("a", "aaeframe_own.a:A", "ä"), Component("b", "aaeframe_own.b:B", "b")]'
+HEALTHY = HOOKS.format(returned=ONE_LINE)
 LISTS = {
     "on one line": ONE_LINE,
     "of nothing": "[]",
@@ -310,7 +311,7 @@ LISTS = {
 def package(inside):
     """A package as somebody else might write it: `package(hooks)` gives its folder and its hook module."""
 
-    def write(hooks=HOOKS.format(returned=ONE_LINE), module="aaeframe_own/__init__.py", layout="src", entry=None):
+    def write(hooks=HEALTHY, module="aaeframe_own/__init__.py", layout="src", entry=None):
         folder = inside / "own"
         path = folder / layout / module
         path.parent.mkdir(parents=True)
@@ -340,9 +341,7 @@ def test_a_component_is_added_to_a_package_that_was_written(done, inside):
     out = done("plugins", "new", "knot", "--kind", "prior", "--out", "aaeframe-torus", "--summary", "a knot").out
     done("plugins", "new", "cheese", "--kind", "encoder", "--out", "aaeframe-torus")
 
-    assert out.startswith(
-        "added to aaeframe-torus: the prior 'knot', a knot\nwrote aaeframe_torus/knot.py, tests/test_k"
-    )
+    assert out.startswith("added to aaeframe-torus: the prior 'knot', a knot\nwrote aaeframe_torus/knot.py, ")
     assert set(left(inside)) - set(before) == {
         f"aaeframe-torus/{it}"
         for it in ("aaeframe_torus/knot.py", "aaeframe_torus/cheese.py", "tests/test_knot.py", "tests/test_cheese.py")
@@ -374,7 +373,7 @@ def test_the_record_is_added_to_a_list(done, package, returned, end):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
 def test_a_hook_that_is_not_implemented_yet_is_appended(done, package, end):
-    folder, hooks = package(HOOKS.format(returned=ONE_LINE).replace("\n", end), layout=".")
+    folder, hooks = package(HEALTHY.replace("\n", end), layout=".")
     (folder / "tests").mkdir()
     (folder / "tests/test_all.py").write_text("from aaeframe.testing import plugin_checks\n")
 
@@ -403,10 +402,8 @@ REFUSED = {
         {"hooks": COMPUTED.replace("from aaeframe import Component, hookimpl", "Component = hookimpl = print")},
         "with Component and hookimpl imported from aaeframe",
     ),
-    "same name": (
-        {"hooks": HOOKS.format(returned='[Component("knot", "a:b", "")]')},
-        "offers the prior 'knot' already",
-    ),
+    "same name": ({"hooks": HEALTHY.replace('"b"', '"knot"')}, "offers the prior 'knot' already"),
+    "in parentheses": ({"hooks": HOOKS.format(returned="[\n(Component('a', 'a:b', 'c'))]")}, "add by hand: Component("),
     "no Python": ({"hooks": "def"}, "the hook module is not valid Python: invalid syntax"),
     "one module": ({"module": "aaeframe_own.py"}, "is a module, and a second file needs a package: move it to "),
     "no plugin": ({"entry": "other = 3"}, "names no entry point of the group 'aaeframe'"),
