@@ -157,11 +157,7 @@ def test_its_workflow_tests_the_wheel_and_takes_aaeframe_from_anywhere(runner, w
     assert [it.returncode for it in found] == [0] * len(steps), [it.stdout + it.stderr for it in found]
     place = "import importlib.util as u; print(u.find_spec('aaeframe_elsewhere').origin)"
     assert str(environment.python.parents[1]) in environment.python_runs("-c", place)
-    (tests, checks) = (
-        it.stdout
-        for step, it in zip(steps, found, strict=True)
-        if "$GITHUB" in step["run"] or "check aa" in step["run"]
-    )
+    tests, checks = (done.stdout for done in found[-3:-1])
     assert " passed" in tests
     assert checks.endswith("nothing failed\n")
 
