@@ -85,7 +85,7 @@ def test_a_flat_tree_comes_before_what_is_installed_and_a_failure_is_1(tree, ins
     assert "aaeframe-toy 3.1, entry point toy (active)\n  pass  active\n" in done.stdout
     assert "the prior 'toy' of aaeframe-toy 3.1\n" in done.stdout
     assert "  FAIL  batch-shape: " in done.stdout
-    assert done.stdout.endswith("2 failed\n") or done.stdout.endswith("1 failed\n")
+    assert done.stdout.endswith(f"{done.stdout.count('  FAIL  ')} failed\n")
 
 
 def test_a_tree_whose_name_is_that_of_a_component_of_ours_is_what_is_checked(tree):
