@@ -29,6 +29,9 @@ description="...")]` (pydantic) adds a range and a line of help. A factory of pr
 gone when a run is loaded, such as a file, also has `from_state` (aaeframe.protocols.SupportsRestoring). The optional
 abilities of priors, encoders and discriminators (a density, labels, `follow`) are in aaeframe.protocols, too.
 
+Mark a hook that older versions lack as `@hookimpl(optionalhook=True)`: they note it and do not call it. The other
+options of `hookimpl` are refused, as there is no order among plugins.
+
 A module may state the API it was written for as `aaeframe_api = 1`; without it, 1 is assumed. Numbers from `OLDEST_API`
 to `API` work; below `API` the plugin is listed with a warning that says what changed and what to do. A hook's argument
 is marked as deprecated in its specification at least one number before it is removed. A plugin that uses it is listed

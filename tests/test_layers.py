@@ -32,7 +32,10 @@ ROOMS = (
 
 TORCH_FREE = {
     *("aaeframe", "aaeframe.hookspecs", "aaeframe.errors", "aaeframe.version", "aaeframe.cli", "aaeframe.scaffold"),
-    *(f"aaeframe.components.{it}" for it in ("api_version", "discovery", "options", "registry", "requirements")),
+    *(
+        f"aaeframe.components.{it}"
+        for it in ("api_version", "discovery", "options", "registry", "requirements", "source_tree")
+    ),
     *("aaeframe.components.objects", "aaeframe.configuration.objects"),
     *(
         f"aaeframe.configuration.{it}"
@@ -255,6 +258,7 @@ LATER = {
 def test_imports_stand_at_the_top_of_a_file():
     """Rule 5. But in the command line, which must start quickly, and for optional or slow packages."""
     optional = {"triton", "pykeops", "pythae", "pyarrow", "sklearn", "matplotlib", "PIL", "scipy", "pooch", "requests"}
+    optional.add("pytest")  # needed by `conformance_cases` alone
     inner = {
         (module, home(it))
         for module, it in _pairs(MODULES)

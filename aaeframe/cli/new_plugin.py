@@ -1,4 +1,4 @@
-"""`aaeframe plugins new`: creates a package with a component."""
+"""`aaeframe plugins new`: creates a package with a component, or adds a component to a package."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aaeframe.cli import options
+from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
-    from aaeframe.scaffold import Package
+    from aaeframe.scaffold import Addition, Package
 
 
 def new(
@@ -21,20 +22,39 @@ def new(
     kind: Annotated[str, typer.Option(metavar="KIND", help="prior, encoder, discriminator, network or recipe.")],
     out: Annotated[
         Path | None,
-        typer.Option(parser=options.folder, metavar="FOLDER", help="Folder to write; default: ./aaeframe-NAME."),
+        typer.Option(
+            parser=options.folder,
+            metavar="FOLDER",
+            help="New folder to write, or package of a plugin to add to; default: ./aaeframe-NAME.",
+        ),
+    ] = None,
+    summary: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What it is, in one line; default: what is written.")
     ] = None,
     author: Annotated[
         str | None, typer.Option(metavar="AUTHOR", help='"Name" or "Name <address>"; default: the user of git.')
     ] = None,
 ) -> None:
-    """Create a package with a working component: module, tests, README, license, CI. Uses no network."""
-    from aaeframe.cli.console import say
-    from aaeframe.scaffold import design, write
+    """Create a package with a working component: module, tests, README, license, CI. Uses no network.
 
-    package = design(name, options.kind(kind), options.registry(context), author=author)
-    folder = out or Path(package.names.distribution)
-    write(package, folder)
-    for line in _next_steps(package, folder):
+    With --out, the folder of a plugin's package, add the component to it: module, test and record.
+    """
+    from aaeframe.cli.console import say
+    from aaeframe.scaffold import design, design_addition, is_package, write
+
+    wanted, registry = options.kind(kind), options.registry(context)
+    if out is not None and is_package(out):
+        if author is not None:
+            raise ConfigError(f"--author is of a new package, and {out} is one already: leave --author out")
+        addition = design_addition(name, wanted, registry, out, summary=summary)
+        addition.write()
+        lines = _steps_of_addition(addition)
+    else:
+        package = design(name, wanted, registry, author=author, summary=summary)
+        folder = out or Path(package.names.distribution)
+        write(package, folder)
+        lines = _next_steps(package, folder)
+    for line in lines:
         say(line)
 
 
@@ -55,4 +75,24 @@ def _next_steps(package: Package, folder: Path) -> list[str]:
         f"  aaeframe plugins check {name}",
         f"  aaeframe train --{kind} {name}",
         "  python -m build && twine upload dist/*",
+    ]
+
+
+def _steps_of_addition(addition: Addition) -> list[str]:
+    """The lines that say what was added and what to do next."""
+    import shlex
+
+    tree, name, kind = addition.tree, addition.names.component, addition.kind
+    written = [path.relative_to(tree.folder) for path in addition.contents]
+    return [
+        f"added to {tree.distribution}: the {kind} {name!r}, {addition.summary}",
+        f"wrote {', '.join(map(str, written))}; its record is in {addition.hooks.relative_to(tree.folder)}",
+        "it works as it is; edit it, and name it in the README",
+        "",
+        "next:",
+        f"  cd {shlex.quote(str(tree.folder))}",
+        "  python -m aaeframe.testing .",
+        '  pip install -e ".[dev]"',
+        "  pytest",
+        f"  aaeframe train --{kind} {name}",
     ]

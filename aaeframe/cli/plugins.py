@@ -128,9 +128,11 @@ def _find_to_check(
 ) -> tuple[list[Plugin], list[InstalledComponent], dict[str, Any]]:
     """The components of this name, with their plugins and options; or the plugins of this name with their components.
 
-    OptionError if the options in parentheses after the name are not those of the component.
+    The name of a distribution comes before that of a component. OptionError if the options in parentheses after the
+    name are not those of the component.
     """
     from aaeframe.components.options import resolve_component
+    from aaeframe.components.registry import normalized
     from aaeframe.configuration.shorthand import parse_component
     from aaeframe.errors import BrokenComponent, UnknownComponent
 
@@ -138,12 +140,15 @@ def _find_to_check(
     if "(" in name:
         parsed = parse_component(name)
         name, given = parsed["component"], parsed["options"]
+    plugins = [] if given else [it for it in registry.plugins if it.distribution == normalized(name)]
+    offers: list[InstalledComponent] = []
     try:
-        offers = list(_find(registry, name, kind))
+        offers = [] if plugins else list(_find(registry, name, kind))
     except UnknownComponent:
         plugins = [it for it in registry.plugins if it.answers_to(name)]
         if not plugins or given:
             raise
+    if plugins:
         return plugins, [it for plugin in plugins for it in plugin.offers if kind in (None, it.kind)], {}
     for offer in offers:
         with suppress(BrokenComponent):  # its check says so
@@ -155,7 +160,8 @@ def _described(plugin: Plugin) -> dict[str, Any]:
     """A plugin as JSON."""
     fields = ("name", "module", "distribution", "version", "status", "error", "location", "api")
     components = [_named(it) for it in plugin.offers]
-    return {**{it: getattr(plugin, it) for it in fields}, "warnings": [*plugin.warnings], "components": components}
+    lists = {"warnings": [*plugin.warnings], "notes": [*plugin.notes], "components": components}
+    return {**{it: getattr(plugin, it) for it in fields}, **lists}
 
 
 def _named(offer: InstalledComponent) -> dict[str, Any]:
@@ -226,6 +232,8 @@ def _print_list(console: Console, registry: Registry) -> None:
     for plugin in registry.plugins:
         for warning in plugin.warnings:
             _print_line(console, f"warning: {plugin}: {warning}")
+        for note in plugin.notes:
+            _print_line(console, f"note: {plugin}: {note}")
         if plugin.error is not None:
             _print_line(console, f"{plugin}")
             _print_line(console, f"  at {plugin.location}" if plugin.location else "")

@@ -12,7 +12,7 @@ import inspect
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -30,6 +30,15 @@ Kind = Literal["encoder", "prior", "discriminator", "network", "recipe"]
 KINDS: Final[tuple[Kind, ...]] = ("encoder", "prior", "discriminator", "network", "recipe")
 HOOKS: Final[dict[str, Kind]] = {f"aaeframe_{kind}s": kind for kind in KINDS}
 
+UNSUPPORTED: Final[dict[str, str]] = {
+    "specname": "name the function as the hook that it implements",
+    "wrapper": "a hook returns records of its own plugin, and wraps nothing",
+    "hookwrapper": "a hook returns records of its own plugin, and wraps nothing",
+    "tryfirst": "there is no order among plugins, as each is called by itself",
+    "trylast": "there is no order among plugins, as each is called by itself",
+}
+"""The options of `@hookimpl` that are refused, each with the reason or the remedy."""
+
 COMPONENT_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
 FACTORY: Final = re.compile(r"(?!\d)\w+(\.(?!\d)\w+)*:(?!\d)\w+(\.(?!\d)\w+)*")
 
@@ -43,6 +52,8 @@ class Contents:
     """The plugin interface that it was written for."""
     warnings: tuple[str, ...]
     """Deprecations, each with what to do."""
+    notes: tuple[str, ...] = ()
+    """Optional hooks of a newer version, which are not called."""
 
 
 def contents_of(entry_value: str, distribution: str, entry_name: str, interface: Interface) -> Contents:
@@ -61,11 +72,11 @@ def contents_of(entry_value: str, distribution: str, entry_name: str, interface:
         api = getattr(module, "aaeframe_api", UNSTATED)
         outdated = interface.accept(api, distribution)
         manager, deprecated = _registered(module, f"{distribution}:{entry_name}", interface)
-        _check_hook_names(module, manager)
+        notes = tuple(_check_hook_names(module, manager))
         components = tuple(_call_hooks(manager, interface))
     for kind, component in components:
         _check_component(kind, component)
-    return Contents(components, api, (*outdated, *deprecated))
+    return Contents(components, api, (*outdated, *deprecated), notes)
 
 
 def _registered(module: ModuleType, name: str, interface: Interface) -> tuple[pluggy.PluginManager, list[str]]:
@@ -75,6 +86,7 @@ def _registered(module: ModuleType, name: str, interface: Interface) -> tuple[pl
     """
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(interface.hooks)
+    _check_hook_options(module, manager)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         manager.register(module, name=name)
@@ -91,13 +103,31 @@ def _call_hooks(manager: pluggy.PluginManager, interface: Interface) -> Iterator
             yield from ((kind, component) for component in offered)
 
 
-def _check_hook_names(module: ModuleType, manager: pluggy.PluginManager) -> None:
-    """Require that every marked function is a hook, that every hook is marked, and that there is one."""
-    implemented = [caller.name for caller in manager.get_hookcallers(module) or ()]
-    for name in implemented:
-        if name not in HOOKS:
+def _check_hook_options(module: ModuleType, manager: pluggy.PluginManager) -> None:
+    """Require that `@hookimpl` has no option but `optionalhook`. The others would have no effect, or break listing."""
+    for name in dir(module):
+        options: Mapping[str, Any] = {**(manager.parse_hookimpl_opts(module, name) or {})}
+        for option, advice in UNSUPPORTED.items():
+            if options.get(option):
+                raise PluginError(f"@hookimpl({option}={options[option]!r}) of {name} is not supported: {advice}")
+
+
+def _check_hook_names(module: ModuleType, manager: pluggy.PluginManager) -> Iterator[str]:
+    """Require that every marked function is a hook, that every hook is marked, and that there is one.
+
+    Yields a note for each unknown hook that is marked as optional.
+    """
+    implemented = {caller.name: caller for caller in manager.get_hookcallers(module) or ()}
+    for name, caller in implemented.items():
+        if name in HOOKS:
+            continue
+        if not all(it.optionalhook for it in caller.get_hookimpls()):
             nearest = difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.0)[0]
-            raise PluginError(f"{name} is not a hook; did you mean {nearest}? The hooks are {', '.join(HOOKS)}")
+            raise PluginError(
+                f"{name} is not a hook; did you mean {nearest}? The hooks are {', '.join(HOOKS)}. "
+                "Mark a hook of a newer aaeframe by @hookimpl(optionalhook=True)"
+            )
+        yield f"implements {name}, which this version does not know and does not call"
     for hook in HOOKS:
         if hook not in implemented and inspect.isroutine(getattr(module, hook, None)):
             raise PluginError(f"{hook} is not marked as a hook: put @aaeframe.hookimpl above it")

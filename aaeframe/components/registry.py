@@ -91,6 +91,8 @@ class Plugin:
     """The plugin interface that an active plugin was written for."""
     warnings: tuple[str, ...] = ()
     """Deprecations in an active plugin, each with what to do."""
+    notes: tuple[str, ...] = ()
+    """Hooks of an active plugin that this version does not know."""
 
     @property
     def state(self) -> str:
@@ -225,7 +227,7 @@ def _load(plugin: Plugin, interface: Interface, taken: Sequence[InstalledCompone
             raise
         status: Status = "incompatible" if isinstance(error, IncompatiblePlugin) else "broken"
         return replace(plugin, status=status, error=_described(error), location=_location(error))
-    return replace(plugin, offers=offers, api=found.api, warnings=found.warnings)
+    return replace(plugin, offers=offers, api=found.api, warnings=found.warnings, notes=found.notes)
 
 
 def _check_unique(offers: Iterable[InstalledComponent], distribution: str) -> None:

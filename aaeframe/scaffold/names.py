@@ -40,6 +40,8 @@ class Names:
         for word in (names.stem, names.class_name):
             if keyword.iskeyword(word):
                 raise PackageError(f"{text!r} cannot be the name of a component: {word} is a keyword of Python")
+        if name == "conformance":
+            raise PackageError(f"{text!r} cannot be the name of a component: tests/test_conformance.py is another test")
         return names
 
     @property
@@ -68,11 +70,15 @@ class Names:
         for plugin in registry.plugins:
             if plugin.distribution == self.distribution:
                 raise PackageError(f"{self.distribution} {plugin.version} is installed already: {advice}")
+        self.check_unoffered(kind, registry)
+        if find_spec(self.module) is not None:
+            raise PackageError(f"there is a module {self.module} here already: {advice}")
+
+    def check_unoffered(self, kind: Kind, registry: Registry) -> None:
+        """PackageError if an installed package offers a component of this kind and name."""
         for offer in registry.offers(kind):
             if offer.name == self.component:
                 raise PackageError(
                     f"{offer.distribution} {offer.version} offers the {kind} {self.component!r} already, and a short "
                     "name is good while one distribution offers it: choose another name"
                 )
-        if find_spec(self.module) is not None:
-            raise PackageError(f"there is a module {self.module} here already: {advice}")

@@ -13,10 +13,13 @@ from pathlib import Path
 from string import Template
 from typing import Final, NamedTuple
 
+import tomli_w
+
 from aaeframe.components.registry import Kind, Registry
 from aaeframe.errors import PackageError
 from aaeframe.hookspecs import API
 from aaeframe.scaffold.author import Author, author_in_git
+from aaeframe.scaffold.catalogue import Record, with_record
 from aaeframe.scaffold.names import Names
 from aaeframe.storage.atomic import writing
 from aaeframe.version import __version__
@@ -26,6 +29,7 @@ FILES: Final[Mapping[str, str]] = {
     "$module/__init__.py": "init.py",
     "$module/py.typed": "py.typed",
     "tests/test_$stem.py": "test_$kind.py",
+    "tests/test_conformance.py": "test_conformance.py",
     "pyproject.toml": "pyproject.toml",
     "README.md": "README.md",
     "LICENSE": "LICENSE",
@@ -64,23 +68,28 @@ class Package:
     """The text of each file by its path in the package; the files that the author edits are first."""
 
 
-def design(name: str, kind: Kind, registry: Registry, *, author: str | None = None) -> Package:
+def design(
+    name: str, kind: Kind, registry: Registry, *, author: str | None = None, summary: str | None = None
+) -> Package:
     """The package of a component of this name and kind.
 
-    The default author is git's, or else "the authors of" the distribution. Raises PackageError if the name or the
-    author is not valid, or the name is already used by an installed package.
+    The default author is git's, or else "the authors of" the distribution. Raises PackageError if the name, the author
+    or the summary is not valid, or the name is already used by an installed package.
     """
     names = Names.of(name)
     names.check_free(kind, registry)
     if author is None:
         author = author_in_git() or f"the authors of {names.distribution}"
     who = Author.of(author)
-    words = _words(names, kind, who)
+    summary = one_line(summary, kind)
+    words = {**component_words(names, kind, summary), **_package_words(names, kind, summary, who)}
     contents = {
-        Template(path).substitute(words): Template(_template(Template(source).substitute(words))).substitute(words)
+        Template(path).substitute(words): filled(Template(source).substitute(words), words)
         for path, source in FILES.items()
     }
-    return Package(names, kind, STARTS[kind].summary, who, contents)
+    hooks = f"{names.module}/__init__.py"
+    contents[hooks] = catalogued(contents[hooks], words)
+    return Package(names, kind, summary, who, contents)
 
 
 def write(package: Package, folder: Path) -> None:
@@ -92,7 +101,9 @@ def write(package: Package, folder: Path) -> None:
     with writing(folder):
         standing = folder.exists()
         if standing and (not folder.is_dir() or any(folder.iterdir())):
-            raise PackageError(f"{folder} is there already: give --out a folder that is empty, or not there")
+            raise PackageError(
+                f"{folder} is there already: give --out a folder that is empty or not there, or the package of a plugin"
+            )
         home = folder if standing else folder.parent
         home.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=".aaeframe-new-", dir=home))
@@ -124,12 +135,34 @@ def _move_contents(source: Path, target: Path) -> None:
         raise
 
 
+def one_line(summary: str | None, kind: Kind) -> str:
+    """The summary as given, without a full stop; if not given, that of the component that is written."""
+    if summary is None:
+        return STARTS[kind].summary
+    text = summary.strip().removesuffix(".")
+    if not text or not text.isprintable():
+        raise PackageError(f'{summary!r} is not a summary: give one line of text, --summary "a ring in the plane"')
+    return text
+
+
+def filled(template: str, words: Mapping[str, str]) -> str:
+    """The text of a template with these values of its $words."""
+    return Template(_template(template)).substitute(words)
+
+
+def catalogued(source: str, words: Mapping[str, str]) -> str:
+    """The source of a hook module with the record of the component of these $words."""
+    factory = Template("$module.$stem:$class_name").substitute(words)
+    record = Record(words["kind"], words["name"], factory, words["summary"])
+    return with_record(source, record, filled("hook.py", words))
+
+
 def _template(name: str) -> str:
     return (files("aaeframe.scaffold") / "templates" / f"{name}.template").read_text("utf-8")
 
 
-def _words(names: Names, kind: Kind, author: Author) -> dict[str, str]:
-    """The values of the $words in the templates."""
+def component_words(names: Names, kind: Kind, summary: str) -> dict[str, str]:
+    """The values of the $words in the templates of a component and its test."""
     class_name = names.class_name
     if re.search(rf"\b{class_name}\b", _template(f"{kind}.py") + _template(f"test_{kind}.py")):
         class_name += kind.capitalize()  # the templates use the name for something else, such as pydantic's Field
@@ -140,7 +173,15 @@ def _words(names: Names, kind: Kind, author: Author) -> dict[str, str]:
         "stem": names.stem,
         "class_name": class_name,
         "kind": kind,
-        "summary": STARTS[kind].summary,
+        "summary": summary,
+    }
+
+
+def _package_words(names: Names, kind: Kind, summary: str, author: Author) -> dict[str, str]:
+    """The values of the $words in the other templates of a package."""
+    description = f"The {kind} {names.component} for aaeframe: {summary}"
+    return {
+        "description_toml": tomli_w.dumps({"description": description}).strip(),
         "option": STARTS[kind].option,
         "api": str(API),
         "versions": f">={__version__},<{int(__version__.partition('.')[0]) + 1}",

@@ -1,17 +1,18 @@
 """Conformance checks for the authors of components.
 
 Each public `check_...` tests one property of what a factory builds. It raises AssertionError with a message that says
-what is wrong. `plugin_checks` gives all that apply to an installed plugin, ready for pytest:
+what is wrong. `conformance_cases` gives all that apply to an installed plugin, ready for pytest:
 
-    from aaeframe.testing import plugin_checks
+    from aaeframe.testing import conformance_cases
 
-    @pytest.mark.parametrize("check", plugin_checks("aaeframe-torus"), ids=str)
+    @pytest.mark.parametrize("check", conformance_cases("aaeframe-torus"))
     def test_conformance(check):
         check()
 
-`plugin_checks("aaeframe-torus", "torus(tube=0.1)")` also checks with these options. Use `checks_for` for a component
-that no installed plugin offers yet: it gives pairs of id and check, as in `checks_for("prior", Torus)`. `aaeframe
-plugins check NAME` runs the same checks.
+`conformance_cases("aaeframe-torus", "torus(tube=0.1)")` also checks with these options. `plugin_checks` gives the same
+checks to programs that do not use pytest. Use `checks_for` for a component that no installed plugin offers yet: it
+gives pairs of id and check, as in `checks_for("prior", Torus)`. `aaeframe plugins check NAME` runs the same checks, and
+`python -m aaeframe.testing PATH` runs them on a source tree that is not installed.
 
 Checks draw the same random numbers in every run and restore torch's generator. Checks of a distribution reject a
 correct one with probability 1e-5.
@@ -19,6 +20,7 @@ correct one with probability 1e-5.
 
 from __future__ import annotations
 
+from aaeframe.testing.conformance import conformance_cases
 from aaeframe.testing.densities import check_log_prob_fit, check_log_prob_shape
 from aaeframe.testing.discriminators import (
     DiscriminatorCase,
@@ -131,6 +133,7 @@ __all__ = [
     "check_support_reachable",
     "check_waiting",
     "checks_for",
+    "conformance_cases",
     "import_cost",
     "plan",
     "plugin_checks",

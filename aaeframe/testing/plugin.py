@@ -58,7 +58,7 @@ def offer_checks(offer: InstalledComponent, options: Mapping[str, Any] = Mapping
 
 
 def check_active(plugin: Plugin) -> None:
-    """AssertionError unless the plugin was loaded and its hooks were called."""
+    """The plugin is loaded and its hooks were called; AssertionError if not."""
     require(plugin.status == "active", plugin.state)
 
 
@@ -91,6 +91,7 @@ def _checks_of_offer(
 
 
 def _check_light(plugin: Plugin) -> None:
+    """Importing the hook module is cheap."""
     check_hook_module(plugin.module)
 
 

@@ -41,7 +41,7 @@ def check_plugin(plugin: Plugin) -> Iterator[Outcome]:
     except AssertionError as error:
         yield Outcome("active", "failed", str(error))
         return
-    yield Outcome("active", "passed", "; ".join(plugin.warnings))
+    yield Outcome("active", "passed", "; ".join((*plugin.warnings, *plugin.notes)))
     try:
         cost = check_hook_module(plugin.module)
     except AssertionError as error:

@@ -87,6 +87,20 @@ def test_list_names_ambiguous_components_in_full(run, install):
     assert "aaeframe:mixture" not in out
 
 
+def test_a_hook_of_a_newer_version_is_a_note_and_no_warning(run, install):
+    newer = "\n@hookimpl(optionalhook=True)\ndef aaeframe_samplers():\n    raise RuntimeError('called')\n"
+    install("aaeframe-toy", {"aaeframe_toy": TOY + newer, "aaeframe_toy_prior": TOY_PRIOR})
+    said = "implements aaeframe_samplers, which this version does not know and does not call"
+
+    _, text, _ = run("plugins", "list")
+    _, as_json, _ = run("plugins", "list", "--json")
+
+    assert f"note: aaeframe-toy 1.0, entry point toy (active): {said}\n" in text
+    assert "warning" not in text
+    (plugin,) = [it for it in json.loads(as_json)["plugins"] if it["distribution"] == "aaeframe-toy"]
+    assert (plugin["notes"], plugin["warnings"], len(plugin["components"])) == ([said], [], 3)
+
+
 def test_list_as_json(run, toy):
     code, out, _ = run("plugins", "list", "--json")
 
@@ -103,6 +117,7 @@ def test_list_as_json(run, toy):
         "location": None,
         "api": 1,
         "warnings": [],
+        "notes": [],
     }
     assert components[-1] == {
         "kind": "prior",

@@ -94,6 +94,20 @@ BROKEN = {
     "syntax": ("def", "SyntaxError: invalid syntax (aaeframe_torus.py, line 1)"),
     "no hook": ("", "PluginError: aaeframe_torus implements none of the hooks aaeframe_encoders,"),
     "misspelled hook": (TORUS.replace("aaeframe_priors", "aaeframe_prior"), "did you mean aaeframe_priors?"),
+    "unknown hook": (
+        TORUS.replace("aaeframe_priors", "aaeframe_samplers"),
+        "Mark a hook of a newer aaeframe by @hookimpl(optionalhook=True)",
+    ),
+    **{
+        f"hook {option}": (TORUS.replace("@hookimpl", f"@hookimpl({option})"), f"@hookimpl({option}) of {rest}")
+        for option, rest in {
+            "tryfirst=True": "aaeframe_priors is not supported: there is no order among plugins",
+            "trylast=True": "aaeframe_priors is not supported: there is no order among plugins",
+            "wrapper=True": "aaeframe_priors is not supported: a hook returns records of its own plugin",
+            "hookwrapper=True": "aaeframe_priors is not supported: a hook returns records of its own plugin",
+            "specname='aaeframe_encoders'": "aaeframe_priors is not supported: name the function as the hook",
+        }.items()
+    },
     "unmarked hook": (TORUS.replace("@hookimpl", ""), "is not marked as a hook: put @aaeframe.hookimpl above it"),
     "hook signature": (TORUS.replace("priors()", "priors(device)"), "{'device'} are declared in the hookimpl"),
     "hook raises": (source("raise KeyError('x')"), "KeyError: 'x'"),
@@ -126,6 +140,20 @@ def test_a_broken_plugin_is_kept_with_its_error_and_harms_no_other(install, modu
     with pytest.raises(UnknownComponent, match=r"may be in a plugin that is not active: aaeframe-torus 1\.0") as raised:
         registry.find("prior", "torus")
     assert error in str(raised.value)
+
+
+def test_an_optional_hook_is_called_if_it_is_known_and_noted_if_not(install):
+    optional = TORUS.replace("@hookimpl", "@hookimpl(optionalhook=True)")
+    install("aaeframe-torus", {"aaeframe_torus": optional})
+    install("aaeframe-ring", {"aaeframe_ring": optional.replace("aaeframe_priors", "aaeframe_samplers")})
+
+    registry = Registry.load()
+
+    assert registry.find("prior", "torus").distribution == "aaeframe-torus"
+    assert plugin_of(registry, "aaeframe-torus").notes == ()
+    newer = plugin_of(registry, "aaeframe-ring")
+    assert (newer.status, newer.offers, newer.warnings) == ("active", (), ())
+    assert newer.notes == ("implements aaeframe_samplers, which this version does not know and does not call",)
 
 
 def test_a_newer_interface_is_incompatible_not_broken(install):

@@ -6,13 +6,11 @@ import pytest
 import torch
 
 from aaeframe import supports
-from aaeframe.testing import plugin_checks
+from aaeframe.testing import conformance_cases
 from aaeframe_dirichlet import dirichlet
 
-CHECKS = plugin_checks("aaeframe-dirichlet", "dirichlet(size=3, concentration=4.0)")
 
-
-@pytest.mark.parametrize("check", CHECKS, ids=str)
+@pytest.mark.parametrize("check", conformance_cases("aaeframe-dirichlet", "dirichlet(size=3, concentration=4.0)"))
 def test_conformance(check):
     check()
 

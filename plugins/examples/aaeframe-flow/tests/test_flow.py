@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
-from aaeframe.testing import plugin_checks
+from aaeframe.testing import conformance_cases
 from aaeframe_flow.flow import Flow
 
 
-@pytest.mark.parametrize("check", plugin_checks("aaeframe-flow", "flow(size=1, transforms=1)"), ids=str)
+@pytest.mark.parametrize("check", conformance_cases("aaeframe-flow", "flow(size=1, transforms=1)"))
 def test_conformance(check):
     check()
 

@@ -8,13 +8,11 @@ from torch.distributions import constraints
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from aaeframe.protocols import BlockSpec
-from aaeframe.testing import plugin_checks
+from aaeframe.testing import conformance_cases
 from aaeframe_fourier.discriminator import Fourier
 
-CHECKS = plugin_checks("aaeframe-fourier", "fourier(waves=3, scale=0.5, hidden=[8])")
 
-
-@pytest.mark.parametrize("check", CHECKS, ids=str)
+@pytest.mark.parametrize("check", conformance_cases("aaeframe-fourier", "fourier(waves=3, scale=0.5, hidden=[8])"))
 def test_conformance(check):
     check()
 

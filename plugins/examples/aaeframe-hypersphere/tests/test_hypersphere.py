@@ -9,13 +9,13 @@ import torch
 from scipy.stats import beta, kstest
 
 from aaeframe import supports
-from aaeframe.testing import plugin_checks
+from aaeframe.testing import conformance_cases
 from aaeframe_hypersphere.sphere import Hypersphere
 
-CHECKS = plugin_checks("aaeframe-hypersphere", "hypersphere(size=2)", "hypersphere(size=20)")
+CHECKS = conformance_cases("aaeframe-hypersphere", "hypersphere(size=2)", "hypersphere(size=20)")
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=str)
+@pytest.mark.parametrize("check", CHECKS)
 def test_conformance(check):
     check()
 

@@ -7,13 +7,11 @@ import math
 import pytest
 import torch
 
-from aaeframe.testing import plugin_checks
+from aaeframe.testing import conformance_cases
 from aaeframe_torus import Torus
 
-CHECKS = plugin_checks("aaeframe-torus", "torus(radius=3.0, tube=0.1, classes=2)")
 
-
-@pytest.mark.parametrize("check", CHECKS, ids=str)
+@pytest.mark.parametrize("check", conformance_cases("aaeframe-torus", "torus(radius=3.0, tube=0.1, classes=2)"))
 def test_conformance(check):
     check()
 

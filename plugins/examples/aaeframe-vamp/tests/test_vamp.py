@@ -7,14 +7,14 @@ import torch
 from torch.distributions import Independent, Normal, constraints
 
 from aaeframe.protocols import DataSpec
-from aaeframe.testing import plugin_checks
+from aaeframe.testing import conformance_cases
 from aaeframe_vamp.vamp import Vamp
 
 SHAPE = torch.Size([3])
 DATA = DataSpec(SHAPE, constraints.real, torch.zeros(SHAPE), torch.ones(SHAPE))
 
 
-@pytest.mark.parametrize("check", plugin_checks("aaeframe-vamp", "vamp(size=5, inputs=7)"), ids=str)
+@pytest.mark.parametrize("check", conformance_cases("aaeframe-vamp", "vamp(size=5, inputs=7)"))
 def test_conformance(check):
     check()
 

@@ -7,13 +7,11 @@ from functools import partial
 import pytest
 import torch
 
-from aaeframe.testing import RecipeCase, plugin_checks
+from aaeframe.testing import RecipeCase, conformance_cases
 from aaeframe_wasserstein.recipe import Wasserstein, mmd
 
-CHECKS = plugin_checks("aaeframe-wasserstein", "wasserstein(mmd_weight=1.0)")
 
-
-@pytest.mark.parametrize("check", CHECKS, ids=str)
+@pytest.mark.parametrize("check", conformance_cases("aaeframe-wasserstein", "wasserstein(mmd_weight=1.0)"))
 def test_conformance(check):
     check()
 
