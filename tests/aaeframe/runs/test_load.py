@@ -86,9 +86,11 @@ def test_what_a_prior_drew_when_it_was_built_is_loaded_again(tmp_path, install):
 
 
 def test_a_prior_that_cannot_be_copied_stands_beside_a_moving_average(tmp_path):
-    scale = torch.ones(2, requires_grad=True) * 2  # no leaf of a graph: deepcopy refuses it
-    prior = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), scale), 1)
-    assert trained(tmp_path / "run", prior=prior, ema=0.9).finished
+    class Single(torch.distributions.MultivariateNormal):
+        def __deepcopy__(self, memo):
+            raise TypeError("there is one of it")
+
+    assert trained(tmp_path / "run", prior=Single(torch.zeros(2), torch.eye(2)), ema=0.9).finished
 
 
 def test_any_array_is_encoded_whatever_its_memory(finished):
