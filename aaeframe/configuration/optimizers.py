@@ -103,7 +103,7 @@ class OptimizerConfig(_FromTorch):
     name: str
 
     @model_validator(mode="after")
-    def _one_schedule(self) -> OptimizerConfig:
+    def _useful_schedule(self) -> OptimizerConfig:
         others = [f"milestones={self.milestones}"] * bool(self.milestones)
         others += [f"anneal_from={self.anneal_from}"] * (self.anneal_from < 1)
         if self.scheduler is not None and others:
@@ -111,6 +111,8 @@ class OptimizerConfig(_FromTorch):
                 f"{' and '.join(others)} is not used with scheduler {self.scheduler.name}; leave one out "
                 "(milestones=[], anneal_from=1 mean none)"
             )
+        if self.name == "rprop" and (others or self.scheduler is not None):
+            raise ValueError("rprop uses lr for its first step alone; leave milestones, anneal_from and scheduler out")
         return self
 
     def at(self, epoch: int, epochs: int) -> float:

@@ -22,7 +22,7 @@ from aaeframe.seeds import stream
 from aaeframe.storage.checkpoint import latest, read
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.keeping import InFolder
-from aaeframe.training.optimizers import load_optimizer, optimizer_tensors, schedules
+from aaeframe.training.optimizers import change, load_optimizer, optimizer_tensors, schedules
 
 ROWS = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
 OPTIMIZERS = [name for name, refusal in known.optimizer_refusals().items() if refusal is None]
@@ -259,6 +259,23 @@ def stepped(name, shape=(2, 3), **options):
     parameter.grad = torch.full_like(parameter, 0.5)
     optimizer.step()
     return optimizer
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_schedule_is_taken_where_a_later_rate_changes_something(name):
+    def weight_at(rate):
+        optimizer = stepped(name)
+        change(optimizer, {"lr": rate})
+        for _ in range(2):  # ASGD uses a rate from the next step on
+            optimizer.step()
+        return optimizer.param_groups[0]["params"][0].detach()
+
+    schedule = {"milestones": [1]}
+    if torch.equal(weight_at(1e-3), weight_at(1e-4)):
+        with pytest.raises(ConfigError, match=f"{name} uses lr for its first step alone"):
+            parse({"optimizers": {"a": {"name": name, **schedule}}})
+    else:
+        parse({"optimizers": {"a": {"name": name, **schedule}}})
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
