@@ -23,7 +23,8 @@ OWN_TESTS = """
 import os, sys, pytest
 for project in sys.argv[1:]:
     os.chdir(project)
-    code = pytest.main(["-p", "no:cacheprovider", "-v", "--import-mode=importlib"])
+    sys.modules.pop("test_conformance", None)  # that of the project before
+    code = pytest.main(["-p", "no:cacheprovider", "-v"])
     if code:
         sys.exit(f"{project}: {code!r}")
 """
