@@ -50,7 +50,8 @@ def check_log_prob_fit(case: PriorCase) -> str | None:
         values = points.reshape(len(points), *prior.event_shape)
         possible = inside(prior, values)
         result = torch.full((len(points),), -math.inf, dtype=torch.double)
-        result[possible] = prior.log_prob(values[possible]).detach().double()
+        with torch.no_grad():  # a prior with parameters would keep a graph of all points
+            result[possible] = prior.log_prob(values[possible]).double()
         return result
 
     if prior.support.is_discrete:
