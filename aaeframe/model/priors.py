@@ -12,7 +12,7 @@ from torch.distributions import Distribution, Independent, Transform
 from torch.distributions.constraints import Constraint
 
 from aaeframe import supports
-from aaeframe.errors import ConfigError
+from aaeframe.errors import AaeframeError, ConfigError
 from aaeframe.model.function_prior import FunctionPrior
 from aaeframe.protocols import (
     BlockSpec,
@@ -231,6 +231,8 @@ def _check_sample(name: str, prior: Prior) -> None:
     try:
         with torch.random.fork_rng(devices=[]):
             sample = prior.sample(torch.Size([count]))
+    except AaeframeError:  # of the encoder that it is bound to
+        raise
     except Exception as error:  # anything may be raised by third-party code
         raise ConfigError(f"{who} cannot be sampled: {type(error).__name__}: {error}") from error
     asked = (count, *prior.event_shape)

@@ -24,7 +24,7 @@ results = []
 for prior, discriminator, labels in json.loads(sys.argv[1]):
     with tempfile.TemporaryDirectory() as folder:
         run = aaeframe.train(
-            data, prior=prior, discriminator=discriminator, network="mlp(hidden=[16])", epochs=2, batch_size=12,
+            data, prior=prior, encoder="gaussian", discriminator=discriminator, network="mlp(hidden=[16])", epochs=2, batch_size=12,
             labels=labels, out=folder + "/run",
         )
         codes = {name: code.tolist() for name, code in aaeframe.load(run.folder.path).encode(data[0]).items()}
