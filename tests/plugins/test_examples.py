@@ -24,8 +24,8 @@ results = []
 for prior, discriminator, labels in json.loads(sys.argv[1]):
     with tempfile.TemporaryDirectory() as folder:
         run = aaeframe.train(
-            data, prior=prior, encoder="gaussian", discriminator=discriminator, network="mlp(hidden=[16])", epochs=2, batch_size=12,
-            labels=labels, out=folder + "/run",
+            data, prior=prior, encoder="gaussian", discriminator=discriminator, network="mlp(hidden=[16])", epochs=2,
+            batch_size=12, labels=labels, out=folder + "/run",
         )
         codes = {name: code.tolist() for name, code in aaeframe.load(run.folder.path).encode(data[0]).items()}
         losses = json.loads(run.folder.metrics.read_text().splitlines()[-1])
