@@ -39,9 +39,14 @@ TORCH_FREE = {
             *("schema", "optimizers", "reading", "strict", "shorthand", "compose", "unused", "changes", "presets"),
         )
     ),
-    *("aaeframe.configuration.resolve", "aaeframe.storage.checkpoint_state"),
+    *("aaeframe.configuration.data_sets", "aaeframe.configuration.resolve", "aaeframe.storage.checkpoint_state"),
     *("aaeframe_plugins", "aaeframe_plugins.priors", "aaeframe_plugins.encoders"),
-    *("aaeframe_plugins.discriminators", "aaeframe_plugins.networks", "aaeframe_plugins.recipes"),
+    *(
+        "aaeframe_plugins.discriminators",
+        "aaeframe_plugins.networks",
+        "aaeframe_plugins.recipes",
+        "aaeframe_plugins.data_sets",
+    ),
 }
 HEAVY = {"torch", "triton", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "pooch", "safetensors"}
 

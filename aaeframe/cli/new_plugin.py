@@ -18,7 +18,7 @@ def new(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Name of the component, such as torus; the package is aaeframe-torus.")
     ],
-    kind: Annotated[str, typer.Option(metavar="KIND", help="prior, encoder, discriminator, network or recipe.")],
+    kind: Annotated[str, typer.Option(metavar="KIND", help="Kind of component, such as prior or data-set.")],
     out: Annotated[
         Path | None,
         typer.Option(parser=options.folder, metavar="FOLDER", help="Folder to write; default: ./aaeframe-NAME."),
@@ -42,10 +42,13 @@ def _next_steps(package: Package, folder: Path) -> list[str]:
     """The lines that say what was written and what to do next."""
     import shlex
 
+    from aaeframe.components.discovery import words
+    from aaeframe.scaffold.package import OPTIONS
+
     name, kind = package.names.component, package.kind
     module, test = (path for path in package.contents if path.endswith(f"{package.names.stem}.py"))
     return [
-        f"wrote {folder}: the {kind} {name!r}, {package.summary}; by {package.author.name}, MIT license",
+        f"wrote {folder}: the {words(kind)} {name!r}, {package.summary}; by {package.author.name}, MIT license",
         f"it works as it is; edit {module} and {test}",
         "",
         "next:",
@@ -53,6 +56,6 @@ def _next_steps(package: Package, folder: Path) -> list[str]:
         '  pip install -e ".[dev]"',
         "  pytest",
         f"  aaeframe plugins check {name}",
-        f"  aaeframe train --{kind} {name}",
+        f"  aaeframe train --{OPTIONS.get(kind, kind)} {name}",
         "  python -m build && twine upload dist/*",
     ]

@@ -103,7 +103,7 @@ class RunOptions:
         _shown(
             "Data",
             "NAME|PATH",
-            "Data set (digits, mnist, fashion-mnist, svhn or tfd), table (.csv, .tsv, .txt), file (.npz, .npy, .mat, "
+            "Data set, with options in parentheses if it has some; table (.csv, .tsv, .txt), file (.npz, .npy, .mat, "
             "idx or an image) or folder of images; default: digits. Look at it with `aaeframe data`.",
         ),
     ] = None

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from operator import attrgetter
 from types import ModuleType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import pluggy
 
@@ -26,9 +26,9 @@ from aaeframe.components.api_version import UNSTATED, Interface
 from aaeframe.errors import PluginError
 from aaeframe.hookspecs import GROUP, Component
 
-Kind = Literal["encoder", "prior", "discriminator", "network", "recipe"]
-KINDS: Final[tuple[Kind, ...]] = ("encoder", "prior", "discriminator", "network", "recipe")
-HOOKS: Final[dict[str, Kind]] = {f"aaeframe_{kind}s": kind for kind in KINDS}
+Kind = Literal["encoder", "prior", "discriminator", "network", "recipe", "data-set"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+HOOKS: Final[dict[str, Kind]] = {f"aaeframe_{kind.replace('-', '_')}s": kind for kind in KINDS}
 
 COMPONENT_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
 FACTORY: Final = re.compile(r"(?!\d)\w+(\.(?!\d)\w+)*:(?!\d)\w+(\.(?!\d)\w+)*")
@@ -84,7 +84,8 @@ def _registered(module: ModuleType, name: str, interface: Interface) -> tuple[pl
 def _call_hooks(manager: pluggy.PluginManager, interface: Interface) -> Iterator[tuple[Kind, Any]]:
     """Call every hook of the only plugin of the manager with the arguments it takes."""
     for hook, kind in HOOKS.items():
-        for implementation in getattr(manager.hook, hook).get_hookimpls():
+        caller = getattr(manager.hook, hook, None)  # None for a hook that this interface does not have
+        for implementation in caller.get_hookimpls() if caller else ():
             offered = implementation.function(*(interface.arguments[it] for it in implementation.argnames))
             if not isinstance(offered, Iterable) or isinstance(offered, (str, bytes)):
                 raise PluginError(f"{hook} must return Component records, not {type(offered).__name__}")
@@ -105,9 +106,18 @@ def _check_hook_names(module: ModuleType, manager: pluggy.PluginManager) -> None
         raise PluginError(f"{module.__name__} implements none of the hooks {', '.join(HOOKS)}")
 
 
+def words(kind: Kind) -> str:
+    """The kind as it stands in a sentence."""
+    return kind.replace("-", " ")
+
+
+def _hook_of(kind: Kind) -> str:
+    return next(hook for hook, it in HOOKS.items() if it == kind)
+
+
 def _check_component(kind: Kind, component: Any) -> None:
     if not isinstance(component, Component):
-        raise PluginError(f"aaeframe_{kind}s must return Component records; one is {type(component).__name__}")
+        raise PluginError(f"{_hook_of(kind)} must return Component records; one is {type(component).__name__}")
     for field in ("name", "factory", "summary"):
         if not isinstance(getattr(component, field), str):
             raise PluginError(f"the {field} of a Component must be a string: {component}")

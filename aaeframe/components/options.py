@@ -32,7 +32,7 @@ from aaeframe.storage.problems import sentence
 REQUIRED = inspect.Parameter.empty
 """The `default` of an option that must be given."""
 
-_GIVEN: Mapping[Kind, int] = {"encoder": 2, "prior": 0, "discriminator": 2, "network": 2, "recipe": 3}
+_GIVEN: Mapping[Kind, int] = {"encoder": 2, "prior": 0, "discriminator": 2, "network": 2, "recipe": 3, "data-set": 0}
 """The number of parameters of a factory that the run passes by position."""
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "min_length": "length >=", "max_length": "length <="}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from aaeframe.components.options import ResolvedComponent, resolve_component
 from aaeframe.components.registry import Kind, Registry
 from aaeframe.components.requirements import obstacles
+from aaeframe.configuration.data_sets import find_data_set, stored_source
 from aaeframe.configuration.optimizers import optimizer
-from aaeframe.configuration.reading import NAMES
 from aaeframe.configuration.schema import BlockConfig, ComponentConfig, Config
 from aaeframe.configuration.unused import PYTHON, phases_of, refuse_unused
 from aaeframe.errors import BrokenComponent, CheckpointError, ConfigError, OptionError, UnknownComponent
@@ -50,6 +50,14 @@ def resolve(config: Config, registry: Registry) -> ResolvedRun:
 
     Raises ComponentError, OptionError or ConfigError for what is not possible, without building anything.
     """
+    data_set = find_data_set(config.data.source, registry)
+    source = _from_anywhere(config.data.source) if data_set is None else stored_source(data_set)
+    data = config.data.model_copy(update={"source": source})
+    return _resolved(config.model_copy(update={"data": data}), registry, [] if data_set is None else [data_set])
+
+
+def _resolved(config: Config, registry: Registry, others: Sequence[ResolvedComponent]) -> ResolvedRun:
+    """Resolve the components of the model. `others` are components that the run uses besides."""
     recipe = _component(registry, "recipe", config.recipe)
     config = _with_schedule(config, recipe)
     refuse_unused(config, _recipe_class(recipe))
@@ -66,7 +74,7 @@ def resolve(config: Config, registry: Registry) -> ResolvedRun:
     shared = _component(registry, "discriminator", config.discriminator)
     encoder = _component(registry, "encoder", config.encoder)
     network = _component(registry, "network", config.network)
-    used = [it.offer for it in (*priors.values(), *own.values(), shared, encoder, network, recipe)]
+    used = [it.offer for it in (*priors.values(), *own.values(), shared, encoder, network, recipe, *others)]
     versions = dict(sorted({"aaeframe": __version__, **{it.distribution: it.version for it in used}}.items()))
 
     def block(name: str, part: BlockConfig) -> BlockConfig:
@@ -76,7 +84,6 @@ def resolve(config: Config, registry: Registry) -> ResolvedRun:
 
     complete = config.model_copy(
         update={
-            "data": config.data.model_copy(update={"source": _from_anywhere(config.data.source)}),
             "prior": {name: block(name, part) for name, part in config.prior.items()},
             "encoder": _stored(encoder),
             "network": _stored(network),
@@ -95,11 +102,13 @@ def resolve(config: Config, registry: Registry) -> ResolvedRun:
 def resolve_stored(config: Config, registry: Registry) -> ResolvedRun:
     """Resolve the configuration of an existing run, which keeps the versions of plugins that it was made with.
 
+    Its data are looked for when they are loaded, because a model works without them.
+
     Raises as `resolve` does. Raises CheckpointError, which says what to install, for an unknown component. Raises
     ConfigError if its schedule or an optimizer was removed from it.
     """
     try:
-        resolved = resolve(config, registry)
+        resolved = _resolved(config, registry, [])
     except UnknownComponent as error:
         known = obstacles(config.plugins, registry)
         asked, *more = str(error).split("\n  ")
@@ -154,9 +163,9 @@ def _with_schedule(config: Config, recipe: ResolvedComponent) -> Config:
 
 
 def _from_anywhere(source: str) -> str:
-    """The source as it can be found from any folder: a path from the root, a name as it is."""
+    """The path as it can be found from any folder, from the root; what is no path as it is."""
     try:
-        is_path = source not in NAMES and Path(source).exists()
+        is_path = Path(source).exists()
     except OSError:  # loading the data will say what is wrong with it
         return source
     return str(Path(source).absolute()) if is_path else source

@@ -19,9 +19,10 @@ from aaeframe import data as datasets
 from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.training import data_spec, early_stopping
 from aaeframe.components.registry import Registry
-from aaeframe.components.requirements import other_versions
+from aaeframe.components.requirements import obstacles, other_versions
 from aaeframe.configuration import schema as configuration
 from aaeframe.configuration.changes import changes
+from aaeframe.configuration.data_sets import find_data_set
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.configuration.resolve import resolve_stored
 from aaeframe.configuration.schema import Config
@@ -29,6 +30,7 @@ from aaeframe.configuration.unused import PYTHON
 from aaeframe.data import AllRows, Dataset, Split
 from aaeframe.data.identity import changes as changes_of_data
 from aaeframe.data.identity import digest, identity
+from aaeframe.data.named import opened
 from aaeframe.data.read import name_of
 from aaeframe.errors import DataError, ReadOnly, RunError, TrainingWarning
 from aaeframe.evaluation.evaluate import evaluate, misses
@@ -36,7 +38,7 @@ from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Prog
 from aaeframe.evaluation.resumable import Keep
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.protocols import ClassMetric, Code, Needs, Prior, SupportsLabels
-from aaeframe.runs.new_data import load_new, with_classes
+from aaeframe.runs.new_data import Loaded, load_new, with_classes
 from aaeframe.seeds import stream
 from aaeframe.storage.checkpoint import Checkpoint, newest_or_raise
 from aaeframe.storage.checkpoint_state import check_state
@@ -82,6 +84,8 @@ class Run:
     """Early stopping as the training left it; None without `training.patience`."""
     given: Dataset | None = field(default=None, repr=False)
     """The data of the training, if it was passed in from Python."""
+    registry: Registry | None = field(default=None, repr=False)
+    """The installed plugins, by which data sets are found; loaded when needed if not given."""
 
     @property
     def stopped_early(self) -> bool:
@@ -189,7 +193,7 @@ class Run:
         different, if it is no longer the data of the training: another order or number of rows would make training rows
         test rows. `data_changed` allows it.
         """
-        dataset = self.given or load_data(self.config)
+        dataset = self.given or load_data(self.config, self.registry)
         found = changes_of_data(self.data, identity(dataset))
         if found and not data_changed:
             raise DataError(
@@ -201,13 +205,17 @@ class Run:
 
     def new_rows(self, source: Any, *, label_key: str | None = None, ids: str | None = None) -> AllRows:
         """All rows of a source that the run has not seen, read as its training data was: see `load_new`."""
-        found = load_new(datasets.load_rows, source, self.config, self.data, self._means, label_key=label_key, ids=ids)
+        found = self._load_new(datasets.load_rows, source, label_key, ids)
         self._check_range(found.rows, name_of(source))
         return found
 
     def new_data(self, source: Any, *, label_key: str | None = None, ids: str | None = None) -> Dataset:
         """A source that the run has not seen with its own splits, read as the training data was: see `load_new`."""
-        return load_new(datasets.load, source, self.config, self.data, self._means, label_key=label_key, ids=ids)
+        return self._load_new(datasets.load, source, label_key, ids)
+
+    def _load_new(self, load: Callable[..., Loaded], source: Any, label_key: str | None, ids: str | None) -> Loaded:
+        source = opened(source, self.registry)
+        return load_new(load, source, self.config, self.data, self._means, label_key=label_key, ids=ids)
 
     def unseen(self, source: Any, *, label_key: str | None = None, data_changed: bool = False) -> Dataset:
         """The data of the training, with all rows of another source, never seen, as its test rows."""
@@ -451,6 +459,7 @@ def load(
         keeper=keeper,
         stopping=stopping,
         given=given(data, config),
+        registry=registry,
     )
     return run.best() if best else run
 
@@ -472,15 +481,20 @@ def read_given(data: Any, options: ReadOptions) -> Dataset:
         return datasets.load(data, options)
 
 
-def load_data(config: Config) -> Dataset:
-    """The data that a configuration names; DataError if it was passed in from Python."""
+def load_data(config: Config, registry: Registry | None = None) -> Dataset:
+    """The data that a configuration names; DataError if it was passed in from Python, or its plugin is missing."""
     source = config.data.source
     if source.startswith(PYTHON):
         raise DataError(
             "this run was trained on data passed in from Python, which no file holds: pass the same data again, as "
             "in aaeframe.load(path, data=x)"
         )
-    return datasets.load(source, config.data.reading)
+    registry = registry or Registry.load()
+    made_with = {name: version for name, version in config.plugins.items() if source.startswith(f"{name}:")}
+    lacking = obstacles(made_with, registry) if made_with and find_data_set(source, registry) is None else []
+    if lacking:
+        raise DataError("\n  ".join([f"the data of this run are {source!r}, which no active plugin offers", *lacking]))
+    return datasets.load(source, config.data.reading, registry=registry)
 
 
 def configuration_changes(saved: Checkpoint, folder: RunFolder, config: Config) -> list[str]:

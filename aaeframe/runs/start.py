@@ -87,9 +87,9 @@ def fit(
     Its weights are bit for bit those of `start`.
     """
     resolved = resolve(config, registry)
-    training = prepare(resolved, _loaded(dataset, resolved.config, observers), priors or {})
+    training = prepare(resolved, _loaded(dataset, resolved.config, registry, observers), priors or {})
     with stream(resolved.config.training.seed, "training", device=training.device):
-        return _train(training, None, observers, dataset)
+        return _train(training, None, registry, observers, dataset)
 
 
 @default_state()
@@ -110,11 +110,11 @@ def start(
     resolved = resolve(config, registry)
     config = resolved.config
     folder = new_folder(config, out)
-    training = prepare(resolved, _loaded(dataset, config, observers), priors or {})
+    training = prepare(resolved, _loaded(dataset, config, registry, observers), priors or {})
     with stream(config.training.seed, "training", device=training.device):
         made = create(folder, training.config.to_toml(), lambda aside: replace(training, keeper=InFolder(aside)).save())
         with training_lock(made.path, observers.warn):
-            return _train(replace(training, keeper=InFolder(made)), made, observers, dataset)
+            return _train(replace(training, keeper=InFolder(made)), made, registry, observers, dataset)
 
 
 @default_state()
@@ -145,7 +145,7 @@ def resume(
             observers.warn(f"{why}; {newest.path.name}, the newest intact one, is used instead")
         resolved = resolve_stored(stored, registry)
         config = resolved.config
-        training = prepare(resolved, _loaded(dataset, config, observers), priors or {}, saved.model)
+        training = prepare(resolved, _loaded(dataset, config, registry, observers), priors or {}, saved.model)
         training.keeper = InFolder(folder)
         for sentence in other_versions(config.plugins, registry):
             observers.warn(sentence)
@@ -164,16 +164,18 @@ def resume(
                 if training.stopped_early:
                     done = f"the training stopped early already: {training.stopping}"
                 observers.warn(f"{done}; nothing was trained")
-            return _train(training, folder, observers, dataset)
+            return _train(training, folder, registry, observers, dataset)
 
 
-def _loaded(dataset: Dataset | None, config: Config, observers: Observers) -> Dataset:
-    data = dataset or load_data(config)
+def _loaded(dataset: Dataset | None, config: Config, registry: Registry, observers: Observers) -> Dataset:
+    data = dataset or load_data(config, registry)
     observers.loaded(data)
     return data
 
 
-def _train(training: Training, folder: RunFolder | None, observers: Observers, given: Dataset | None) -> Run:
+def _train(
+    training: Training, folder: RunFolder | None, registry: Registry, observers: Observers, given: Dataset | None
+) -> Run:
     config = training.config
     training.observer, training.stop_asked = observers.observer, observers.stop_asked
     observers.started(config, folder, config.training.epochs * training.batches.steps_per_epoch)
@@ -196,6 +198,7 @@ def _train(training: Training, folder: RunFolder | None, observers: Observers, g
         keeper=training.keeper,
         stopping=training.stopping,
         given=given,
+        registry=registry,
     )
 
 

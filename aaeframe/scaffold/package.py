@@ -13,6 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import Final, NamedTuple
 
+from aaeframe.components.discovery import words
 from aaeframe.components.registry import Kind, Registry
 from aaeframe.errors import PackageError
 from aaeframe.hookspecs import API
@@ -35,6 +36,12 @@ FILES: Final[Mapping[str, str]] = {
 """The path of each file of the package, and its template."""
 
 
+OPTIONS: Final[Mapping[Kind, str]] = {"data-set": "data"}
+"""The options of `aaeframe train` that have another name than the kind of component they take."""
+FUNCTIONS: Final = ("data-set",)
+"""The kinds whose template is a function, not a class."""
+
+
 class Start(NamedTuple):
     """The component that a package begins with."""
 
@@ -48,6 +55,7 @@ STARTS: Final[Mapping[Kind, Start]] = {
     "encoder": Start("z = f(x) + scale eps, noise of one size for all x", "scale=0.5"),
     "discriminator": Start("two leaky ReLU layers; labels are embedded", "hidden=100"),
     "network": Start("residual layers each way; any data", "width=100"),
+    "data-set": Start("two half moons in the plane", "noise=0.2"),
     "recipe": Start("adversarial autoencoding with the absolute error", "weight=2"),
 }
 
@@ -130,16 +138,20 @@ def _template(name: str) -> str:
 
 def _words(names: Names, kind: Kind, author: Author) -> dict[str, str]:
     """The values of the $words in the templates."""
-    class_name = names.class_name
-    if re.search(rf"\b{class_name}\b", _template(f"{kind}.py") + _template(f"test_{kind}.py")):
-        class_name += kind.capitalize()  # the templates use the name for something else, such as pydantic's Field
+    factory = names.stem if kind in FUNCTIONS else names.class_name
+    if re.search(rf"\b{factory}\b", _template(f"{kind}.py") + _template(f"test_{kind}.py")):
+        # the templates use the name for something else, such as pydantic's Field
+        factory += f"_{kind.replace('-', '_')}" if kind in FUNCTIONS else kind.capitalize()
     return {
         "name": names.component,
         "distribution": names.distribution,
         "module": names.module,
         "stem": names.stem,
-        "class_name": class_name,
+        "class_name": factory,
         "kind": kind,
+        "kind_words": words(kind),
+        "hook": f"aaeframe_{kind.replace('-', '_')}s",
+        "flag": OPTIONS.get(kind, kind),
         "summary": STARTS[kind].summary,
         "option": STARTS[kind].option,
         "api": str(API),

@@ -19,6 +19,7 @@ correct one with probability 1e-5.
 
 from __future__ import annotations
 
+from aaeframe.testing.data_sets import DataSetCase, check_rows, check_same_rows
 from aaeframe.testing.densities import check_log_prob_fit, check_log_prob_shape
 from aaeframe.testing.discriminators import (
     DiscriminatorCase,
@@ -76,6 +77,7 @@ from aaeframe.testing.recipes import RecipeCase, check_captured_step, check_loss
 
 __all__ = [
     "Check",
+    "DataSetCase",
     "DiscriminatorCase",
     "EncoderCase",
     "ImportCost",
@@ -121,6 +123,8 @@ __all__ = [
     "check_prior_state",
     "check_reconstruction",
     "check_reconstruction_range",
+    "check_rows",
+    "check_same_rows",
     "check_sample_device",
     "check_sample_dtype",
     "check_sample_gradient",

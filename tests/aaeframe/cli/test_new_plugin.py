@@ -63,6 +63,9 @@ def test_it_writes_a_package_and_tells_what_to_do_next(done, inside):
     ]
 
 
+FLAGS = {"data-set": "data"}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_left_to_be_filled_in(done, inside, kind):
     done("plugins", "new", "swiss-cheese", "--kind", kind, "--out", "new")
@@ -73,12 +76,12 @@ def test_nothing_is_left_to_be_filled_in(done, inside, kind):
         assert "TODO" not in text
     catalogue = (inside / "new/aaeframe_swiss_cheese/__init__.py").read_text()
     assert f"aaeframe_api = {API}\n" in catalogue
-    assert f"def aaeframe_{kind}s() -> list[Component]:" in catalogue
+    assert f"def aaeframe_{kind.replace('-', '_')}s() -> list[Component]:" in catalogue
     workflow = (inside / "new/.github/workflows/test.yml").read_text()
     for step in ('pip install -e ".[dev]"', "pytest", "aaeframe plugins check swiss-cheese"):
         assert f"- run: {step}\n" in workflow
     readme = (inside / "new/README.md").read_text()
-    assert f"aaeframe train --{kind} swiss-cheese\n" in readme
+    assert f"aaeframe train --{FLAGS.get(kind, kind)} swiss-cheese\n" in readme
 
 
 def test_the_project_says_what_it_needs_and_how_it_is_found(done, inside):
