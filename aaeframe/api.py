@@ -79,8 +79,10 @@ def train(
         "recipe": recipe,
         "training": {key: value for key, value in settings.items() if key not in READING},
     }
-    whole = compose(preset, Path(config) if isinstance(config, str) else config, without_none(arguments))
     registry = Registry.load(blocked)
+    whole = compose(
+        preset, Path(config) if isinstance(config, str) else config, without_none(arguments), registry=registry
+    )
     if not keep and out is not None:
         raise ConfigError(f"out={str(out)!r} is not used with keep=False, which writes nothing; leave one of them out")
     folder = None if out is None else Path(out)

@@ -22,7 +22,7 @@ the run knows by position, and its options by keyword:
     encoder(network: Network, blocks: Mapping[str, BlockSpec], *, ...)     -> aaeframe.protocols.Encoder
     discriminator(block: BlockSpec, num_classes: int | None, *, ...)       -> aaeframe.protocols.Discriminator
     recipe(model: Autoencoder, optimizers: Optimizers, shared: SharedSettings, *, ...) -> aaeframe.recipes.Recipe
-    data_set(*, ...)                                                       -> aaeframe.data.DataSource
+    data_set(*, ...)                                                       -> aaeframe.data.Dataset
 
 Options are keyword-only, have defaults and JSON-like values (numbers, strings, lists, paths). Only an option without
 a sensible default, such as the path of a file, has none. Annotations are checked; `Annotated[float, Field(gt=0,
@@ -67,7 +67,7 @@ class Component:
     name: str
     """Short name: lower-case letters, digits and hyphens, beginning with a letter."""
     factory: str
-    """The factory's location, as "package.module:attribute"."""
+    """The factory's location, as "package.module:attribute"; that of a preset is a file, as "package:path.toml"."""
     summary: str
     """One line for `aaeframe plugins list`."""
 
@@ -105,4 +105,10 @@ def aaeframe_recipes() -> Iterable[Component]:
 @hookspec
 def aaeframe_data_sets() -> Iterable[Component]:
     """Return the data sets this plugin offers. Nothing is downloaded or read before one is asked for by its name."""
+    raise NotImplementedError
+
+
+@hookspec
+def aaeframe_presets() -> Iterable[Component]:
+    """Return the presets this plugin offers. The place of each is a TOML file: "package:path.toml"."""
     raise NotImplementedError

@@ -69,9 +69,10 @@ _OPTIONS: Final[Mapping[str, str]] = {"data-set": "data"}
 
 
 def _component_names(context: typer.Context) -> Mapping[str, str]:
-    """The names of the installed components, as text, by the option that takes them."""
+    """The names of the installed components, as text, by the option that takes them; `presets list` has presets."""
     from aaeframe.components.registry import KINDS, Registry
 
     registry = Registry.load((context.obj or {}).get("no_plugins", ()))
-    names = {_OPTIONS.get(kind, kind): [registry.shortest_name(it) for it in registry.offers(kind)] for kind in KINDS}
+    kinds = [kind for kind in KINDS if kind != "preset"]
+    names = {_OPTIONS.get(kind, kind): [registry.shortest_name(it) for it in registry.offers(kind)] for kind in kinds}
     return {kind: ", ".join(found) or "none" for kind, found in names.items()}

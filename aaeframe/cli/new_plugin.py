@@ -43,10 +43,10 @@ def _next_steps(package: Package, folder: Path) -> list[str]:
     import shlex
 
     from aaeframe.components.discovery import words
-    from aaeframe.scaffold.package import OPTIONS
+    from aaeframe.scaffold.package import use
 
-    name, kind = package.names.component, package.kind
-    module, test = (path for path in package.contents if path.endswith(f"{package.names.stem}.py"))
+    name, stem, kind = package.names.component, package.names.stem, package.kind
+    module, test = (path for path in package.contents if Path(path).stem in (stem, f"test_{stem}"))
     return [
         f"wrote {folder}: the {words(kind)} {name!r}, {package.summary}; by {package.author.name}, MIT license",
         f"it works as it is; edit {module} and {test}",
@@ -56,6 +56,6 @@ def _next_steps(package: Package, folder: Path) -> list[str]:
         '  pip install -e ".[dev]"',
         "  pytest",
         f"  aaeframe plugins check {name}",
-        f"  aaeframe train --{OPTIONS.get(kind, kind)} {name}",
+        f"  {use(kind, name)}",
         "  python -m build && twine upload dist/*",
     ]

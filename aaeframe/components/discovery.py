@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from importlib.resources import files
 from importlib.util import find_spec
 from operator import attrgetter
 from types import ModuleType
@@ -26,11 +27,13 @@ from aaeframe.components.api_version import UNSTATED, Interface
 from aaeframe.errors import PluginError
 from aaeframe.hookspecs import GROUP, Component
 
-Kind = Literal["encoder", "prior", "discriminator", "network", "recipe", "data-set"]
+Kind = Literal["encoder", "prior", "discriminator", "network", "recipe", "data-set", "preset"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 HOOKS: Final[dict[str, Kind]] = {f"aaeframe_{kind.replace('-', '_')}s": kind for kind in KINDS}
 
 COMPONENT_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
+RESOURCE: Final = re.compile(r"(?!\d)\w+(\.(?!\d)\w+)*:[\w-]+(/[\w-]+)*\.toml")
+"""The place of a preset: a package and the path of a file in it."""
 FACTORY: Final = re.compile(r"(?!\d)\w+(\.(?!\d)\w+)*:(?!\d)\w+(\.(?!\d)\w+)*")
 
 
@@ -125,9 +128,23 @@ def _check_component(kind: Kind, component: Any) -> None:
         raise PluginError(
             f"{component.name!r} is not a valid component name: lower-case letters, digits, hyphens, a letter first"
         )
+    if kind == "preset":
+        _check_resource(component)
+        return
     if not FACTORY.fullmatch(component.factory):
         raise PluginError(f"the factory of {component.name!r} must be 'module:attribute', not {component.factory!r}")
     _check_factory_exists(component)
+
+
+def _check_resource(component: Component) -> None:
+    """Require the place of a preset, and its file if its package is imported already."""
+    if not RESOURCE.fullmatch(component.factory):
+        raise PluginError(
+            f"the place of the preset {component.name!r} must be 'package:path.toml', not {component.factory!r}"
+        )
+    package, _, path = component.factory.partition(":")
+    if package in sys.modules and not (files(package) / path).is_file():
+        raise PluginError(f"the preset {component.name!r} does not exist: the package {package} has no file {path}")
 
 
 def _check_factory_exists(component: Component) -> None:

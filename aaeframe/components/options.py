@@ -32,8 +32,8 @@ from aaeframe.storage.problems import sentence
 REQUIRED = inspect.Parameter.empty
 """The `default` of an option that must be given."""
 
-_GIVEN: Mapping[Kind, int] = {"encoder": 2, "prior": 0, "discriminator": 2, "network": 2, "recipe": 3, "data-set": 0}
-"""The number of parameters of a factory that the run passes by position."""
+_GIVEN: Mapping[Kind, int] = {"encoder": 2, "discriminator": 2, "network": 2, "recipe": 3}
+"""The number of parameters of a factory that the run passes by position; none for other kinds."""
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "min_length": "length >=", "max_length": "length <="}
 
@@ -90,7 +90,7 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
 
 def misplaced_options(offer: InstalledComponent) -> tuple[str, ...]:
     """Parameters of the factory that look like options but are not keyword-only."""
-    parameters = list(inspect.signature(offer.factory()).parameters.values())[_GIVEN[offer.kind] :]
+    parameters = list(inspect.signature(offer.factory()).parameters.values())[_GIVEN.get(offer.kind, 0) :]
     return tuple(it.name for it in parameters if it.kind is it.POSITIONAL_OR_KEYWORD)
 
 

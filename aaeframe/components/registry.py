@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
+from importlib.resources import files
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -56,7 +57,12 @@ class InstalledComponent:
         return f"{self.distribution}:{self.component.name}"
 
     def factory(self) -> Callable[..., Any]:
-        """Import the factory. BrokenComponent if it does not exist, cannot be called or fails to import."""
+        """Import the factory. BrokenComponent if it does not exist, cannot be called or fails to import.
+
+        The factory of a preset reads its file.
+        """
+        if self.kind == "preset":
+            return self._text
         module, _, attribute = self.component.factory.partition(":")
         try:
             with redirect_stdout(sys.stderr):
@@ -67,6 +73,16 @@ class InstalledComponent:
         if not callable(factory):
             raise BrokenComponent(f"{self} cannot be called: it is of type {type(factory).__name__}")
         return factory
+
+    def _text(self) -> str:
+        """The TOML of the preset."""
+        package, _, path = self.component.factory.partition(":")
+        try:
+            with redirect_stdout(sys.stderr):
+                return (files(package) / path).read_text("utf-8")
+        except (Exception, SystemExit) as error:
+            where = self.component.factory
+            raise BrokenComponent(f"{self} cannot be read from {where}: {_described(error)}") from error
 
     def __str__(self) -> str:
         return f"the {words(self.kind)} {self.name!r} of {self.distribution} {self.version}"

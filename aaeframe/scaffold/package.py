@@ -23,7 +23,7 @@ from aaeframe.storage.atomic import writing
 from aaeframe.version import __version__
 
 FILES: Final[Mapping[str, str]] = {
-    "$module/$stem.py": "$kind.py",
+    "$module/$stem.$suffix": "$kind.$suffix",
     "$module/__init__.py": "init.py",
     "$module/py.typed": "py.typed",
     "tests/test_$stem.py": "test_$kind.py",
@@ -36,8 +36,8 @@ FILES: Final[Mapping[str, str]] = {
 """The path of each file of the package, and its template."""
 
 
-OPTIONS: Final[Mapping[Kind, str]] = {"data-set": "data"}
-"""The options of `aaeframe train` that have another name than the kind of component they take."""
+COMMANDS: Final[Mapping[Kind, str]] = {"data-set": "train --data"}
+"""The commands that take a component of these kinds; of others it is `aaeframe train --KIND`."""
 FUNCTIONS: Final = ("data-set",)
 """The kinds whose template is a function, not a class."""
 
@@ -47,7 +47,7 @@ class Start(NamedTuple):
 
     summary: str
     option: str
-    """One of its options, as shown in the README."""
+    """One of its options, as shown in the README; empty for a preset, which has none."""
 
 
 STARTS: Final[Mapping[Kind, Start]] = {
@@ -55,6 +55,7 @@ STARTS: Final[Mapping[Kind, Start]] = {
     "encoder": Start("z = f(x) + scale eps, noise of one size for all x", "scale=0.5"),
     "discriminator": Start("two leaky ReLU layers; labels are embedded", "hidden=100"),
     "network": Start("residual layers each way; any data", "width=100"),
+    "preset": Start("a small autoencoder of digits on a swiss roll", ""),
     "data-set": Start("two half moons in the plane", "noise=0.2"),
     "recipe": Start("adversarial autoencoding with the absolute error", "weight=2"),
 }
@@ -136,10 +137,20 @@ def _template(name: str) -> str:
     return (files("aaeframe.scaffold") / "templates" / f"{name}.template").read_text("utf-8")
 
 
+def use(kind: Kind, component: str) -> str:
+    """The command that uses a component of a kind."""
+    return f"aaeframe {COMMANDS.get(kind, f'train --{kind}')} {component}"
+
+
+def _suffix(kind: Kind) -> str:
+    """The suffix of the file that is the component."""
+    return "toml" if kind == "preset" else "py"
+
+
 def _words(names: Names, kind: Kind, author: Author) -> dict[str, str]:
     """The values of the $words in the templates."""
-    factory = names.stem if kind in FUNCTIONS else names.class_name
-    if re.search(rf"\b{factory}\b", _template(f"{kind}.py") + _template(f"test_{kind}.py")):
+    option, factory = STARTS[kind].option, names.stem if kind in FUNCTIONS else names.class_name
+    if re.search(rf"\b{factory}\b", _template(f"{kind}.{_suffix(kind)}") + _template(f"test_{kind}.py")):
         # the templates use the name for something else, such as pydantic's Field
         factory += f"_{kind.replace('-', '_')}" if kind in FUNCTIONS else kind.capitalize()
     return {
@@ -151,9 +162,11 @@ def _words(names: Names, kind: Kind, author: Author) -> dict[str, str]:
         "kind": kind,
         "kind_words": words(kind),
         "hook": f"aaeframe_{kind.replace('-', '_')}s",
-        "flag": OPTIONS.get(kind, kind),
+        "place": f"{names.module}:{names.stem}.toml" if kind == "preset" else f"{names.module}.{names.stem}:{factory}",
+        "suffix": _suffix(kind),
+        "use": use(kind, names.component),
+        "use_changed": use(kind, f'"{names.component}({option})"' if option else f"{names.component} --epochs 2"),
         "summary": STARTS[kind].summary,
-        "option": STARTS[kind].option,
         "api": str(API),
         "versions": f">={__version__},<{int(__version__.partition('.')[0]) + 1}",
         "author": author.name,

@@ -58,6 +58,7 @@ from aaeframe.testing.networks import (
 )
 from aaeframe.testing.plan import Check, checks_for, plan
 from aaeframe.testing.plugin import plugin_checks
+from aaeframe.testing.presets import PresetCase, check_about, check_configuration
 from aaeframe.testing.priors import (
     PriorCase,
     check_batch_shape,
@@ -82,8 +83,10 @@ __all__ = [
     "EncoderCase",
     "ImportCost",
     "NetworkCase",
+    "PresetCase",
     "PriorCase",
     "RecipeCase",
+    "check_about",
     "check_batch_shape",
     "check_bind",
     "check_builds",
@@ -92,6 +95,7 @@ __all__ = [
     "check_code_gradient",
     "check_code_noise",
     "check_code_support",
+    "check_configuration",
     "check_discriminator_device",
     "check_discriminator_rows",
     "check_discriminator_state",

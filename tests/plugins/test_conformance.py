@@ -30,7 +30,7 @@ def test_hook_modules_import_no_torch(module):
 
 
 def test_all_kinds_are_offered_and_no_plugin_is_broken():
-    assert {offer.kind for offer in REGISTRY.offers()} == set(KINDS)
+    assert {offer.kind for offer in REGISTRY.offers()} == set(KINDS) - {"preset"}  # ours are files
     assert {plugin.status for plugin in REGISTRY.plugins} == {"active"}
 
 

@@ -91,7 +91,7 @@ def test_a_dataset_is_taken_as_it_is_and_options_for_reading_come_too_late(moons
         (
             "texts",
             BrokenComponent,
-            "'texts' of aaeframe-moons 2.0 returns str; return an aaeframe.data.Dataset, a path",
+            "'texts' of aaeframe-moons 2.0 returns str; return an aaeframe.data.Dataset, a",
         ),
         ("nothing", BrokenComponent, "'nothing' of aaeframe-moons 2.0 returns NoneType; return an aaeframe.data.Data"),
         ("moons(row=3)", OptionError, "has no option 'row'; did you mean 'rows'?"),
@@ -104,7 +104,7 @@ def test_a_dataset_is_taken_as_it_is_and_options_for_reading_come_too_late(moons
 def test_what_is_wrong_is_said(moons, source, error, message):
     with pytest.raises(error) as caught:
         load(source)
-    assert message.replace("a path", "a pathlib") in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_name_of_two_distributions_needs_the_distribution(moons, install):
