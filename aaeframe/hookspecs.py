@@ -23,6 +23,7 @@ the run knows by position, and its options by keyword:
     discriminator(block: BlockSpec, num_classes: int | None, *, ...)       -> aaeframe.protocols.Discriminator
     recipe(model: Autoencoder, optimizers: Optimizers, shared: SharedSettings, *, ...) -> aaeframe.recipes.Recipe
     data_set(*, ...)                                                       -> aaeframe.data.Dataset
+    metric(*, ...)                                                         -> aaeframe.evaluation.Metric
 
 Options are keyword-only, have defaults and JSON-like values (numbers, strings, lists, paths). Only an option without
 a sensible default, such as the path of a file, has none. Annotations are checked; `Annotated[float, Field(gt=0,
@@ -111,4 +112,10 @@ def aaeframe_data_sets() -> Iterable[Component]:
 @hookspec
 def aaeframe_presets() -> Iterable[Component]:
     """Return the presets this plugin offers. The place of each is a TOML file: "package:path.toml"."""
+    raise NotImplementedError
+
+
+@hookspec
+def aaeframe_metrics() -> Iterable[Component]:
+    """Return the metrics, measures of a trained model on held-out rows, this plugin offers."""
     raise NotImplementedError

@@ -46,6 +46,7 @@ TORCH_FREE = {
         "aaeframe_plugins.networks",
         "aaeframe_plugins.recipes",
         "aaeframe_plugins.data_sets",
+        "aaeframe_plugins.metrics",
     ),
 }
 HEAVY = {"torch", "triton", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "pooch", "safetensors"}

@@ -14,6 +14,7 @@ from aaeframe.components.requirements import obstacles
 from aaeframe.configuration.data_sets import find_data_set, stored_source
 from aaeframe.configuration.optimizers import optimizer
 from aaeframe.configuration.schema import BlockConfig, ComponentConfig, Config
+from aaeframe.configuration.shorthand import parse_component, write_component
 from aaeframe.configuration.unused import PYTHON, phases_of, refuse_unused
 from aaeframe.errors import BrokenComponent, CheckpointError, ConfigError, OptionError, UnknownComponent
 from aaeframe.version import __version__
@@ -53,7 +54,21 @@ def resolve(config: Config, registry: Registry) -> ResolvedRun:
     data_set = find_data_set(config.data.source, registry)
     source = _from_anywhere(config.data.source) if data_set is None else stored_source(data_set)
     data = config.data.model_copy(update={"source": source})
-    return _resolved(config.model_copy(update={"data": data}), registry, [] if data_set is None else [data_set])
+    metrics = [_metric(registry, text) for text in config.evaluation.metrics]
+    evaluation = config.evaluation.model_copy(update={"metrics": tuple(map(_given, metrics))})
+    stored = config.model_copy(update={"data": data, "evaluation": evaluation})
+    return _resolved(stored, registry, [*metrics, *([] if data_set is None else [data_set])])
+
+
+def _metric(registry: Registry, text: str) -> ResolvedComponent:
+    parsed = parse_component(text)
+    return resolve_component(registry.find("metric", parsed["component"]), parsed["options"])
+
+
+def _given(metric: ResolvedComponent) -> str:
+    """The full name with the options that were given."""
+    stored = metric.stored()
+    return write_component(metric.offer.full_name, {name: stored[name] for name in metric.given})
 
 
 def _resolved(config: Config, registry: Registry, others: Sequence[ResolvedComponent]) -> ResolvedRun:

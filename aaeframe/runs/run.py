@@ -35,6 +35,7 @@ from aaeframe.data.read import name_of
 from aaeframe.errors import DataError, ReadOnly, RunError, TrainingWarning
 from aaeframe.evaluation.evaluate import evaluate, misses
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
+from aaeframe.evaluation.metrics import Metric, named_metrics
 from aaeframe.evaluation.resumable import Keep
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.protocols import ClassMetric, Code, Needs, Prior, SupportsLabels
@@ -260,6 +261,7 @@ class Run:
         data: Any = None,
         *,
         split: str = "test",
+        metrics: Sequence[str | Metric] = (),
         warn: Callable[[str], None] = warn_of_training,
     ) -> dict[str, Any]:
         """Match, reconstruction and classes on a split: see `aaeframe.evaluation.evaluate`.
@@ -267,11 +269,14 @@ class Run:
         `data` is a Dataset, by default that of the training. Other data, as for `encode`, is new: all of its rows are
         measured.
 
-        Adds the step and `raw_weights`. `warn` is called with a sentence for each block that misses its prior; by
-        default it is a Python warning.
+        `metrics` are measured besides those of the configuration: names with options as in "mmd", or functions of an
+        `aaeframe.evaluation.Evaluated`. Adds the step and `raw_weights`. `warn` is called with a sentence for each
+        block that misses its prior, and for each metric that fails; by default it is a Python warning.
         """
         if data is not None and not isinstance(data, Dataset):
             data, split = self.unseen(data), "test"
+        asked, stored = metrics, self.config.evaluation.metrics
+        wanted = named_metrics(asked, self.registry or Registry.load(), stored=stored) if asked or stored else []
         data, labels = self._own_classes(data or self.dataset()), self.config.data.labels
         rows = self._rows_of(data, split)
         self._log_access(rows, "evaluate", warn)
@@ -282,9 +287,12 @@ class Run:
             self.config.training.seed,
             num_labels=len(data.train.labeled) if labels == "all" else labels,
             class_metric=self._class_metric,
+            metrics=wanted,
         )
         for sentence in misses(report):
             warn(sentence)
+        for key, why in report.get("metric_errors", {}).items():
+            warn(f"the metric {key} failed, and its number is missing: {why}")
         return {**report, "split": rows, "step": self.step, "raw_weights": self.raw_weights}
 
     @default_state()

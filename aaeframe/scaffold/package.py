@@ -36,9 +36,9 @@ FILES: Final[Mapping[str, str]] = {
 """The path of each file of the package, and its template."""
 
 
-COMMANDS: Final[Mapping[Kind, str]] = {"data-set": "train --data"}
+COMMANDS: Final[Mapping[Kind, str]] = {"data-set": "train --data", "metric": "evaluate RUN --metric"}
 """The commands that take a component of these kinds; of others it is `aaeframe train --KIND`."""
-FUNCTIONS: Final = ("data-set",)
+FUNCTIONS: Final = ("data-set", "metric")
 """The kinds whose template is a function, not a class."""
 
 
@@ -55,6 +55,7 @@ STARTS: Final[Mapping[Kind, Start]] = {
     "encoder": Start("z = f(x) + scale eps, noise of one size for all x", "scale=0.5"),
     "discriminator": Start("two leaky ReLU layers; labels are embedded", "hidden=100"),
     "network": Start("residual layers each way; any data", "width=100"),
+    "metric": Start("the coverage of the prior by the codes", "radius=0.5"),
     "preset": Start("a small autoencoder of digits on a swiss roll", ""),
     "data-set": Start("two half moons in the plane", "noise=0.2"),
     "recipe": Start("adversarial autoencoding with the absolute error", "weight=2"),

@@ -46,6 +46,7 @@ from aaeframe.testing.encoders import (
 from aaeframe.testing.factories import check_builds, check_options, check_serves
 from aaeframe.testing.hook_module import ImportCost, check_hook_module, import_cost
 from aaeframe.testing.labels import check_label_classes, check_label_marginal, check_labels
+from aaeframe.testing.metrics import MetricCase, check_same_value, check_value
 from aaeframe.testing.networks import (
     NetworkCase,
     check_features,
@@ -82,6 +83,7 @@ __all__ = [
     "DiscriminatorCase",
     "EncoderCase",
     "ImportCost",
+    "MetricCase",
     "NetworkCase",
     "PresetCase",
     "PriorCase",
@@ -129,6 +131,7 @@ __all__ = [
     "check_reconstruction_range",
     "check_rows",
     "check_same_rows",
+    "check_same_value",
     "check_sample_device",
     "check_sample_dtype",
     "check_sample_gradient",
@@ -137,6 +140,7 @@ __all__ = [
     "check_sample_support",
     "check_serves",
     "check_support_reachable",
+    "check_value",
     "check_waiting",
     "checks_for",
     "import_cost",

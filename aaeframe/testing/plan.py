@@ -22,7 +22,18 @@ from aaeframe.protocols import (
     SupportsPosterior,
     supports_head,
 )
-from aaeframe.testing import data_sets, densities, discriminators, encoders, labels, networks, presets, priors, recipes
+from aaeframe.testing import (
+    data_sets,
+    densities,
+    discriminators,
+    encoders,
+    labels,
+    metrics,
+    networks,
+    presets,
+    priors,
+    recipes,
+)
 from aaeframe.testing.case import REFUSALS
 from aaeframe.testing.factories import check_builds, check_options, check_serves
 
@@ -84,10 +95,12 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         recipes.check_captured_step: None,
     },
     "data-set": {data_sets.check_rows: None, data_sets.check_same_rows: None},
+    "metric": {metrics.check_value: None, metrics.check_same_value: None},
     "preset": {presets.check_configuration: None, presets.check_about: None},
 }
 UNBUILT: Final[Mapping[Kind, Callable[[Callable[..., Any]], Any]]] = {
     "data-set": data_sets.DataSetCase,
+    "metric": metrics.MetricCase,
     "preset": presets.PresetCase,
 }
 """The kinds that are not built to plan their checks, because building reads data, and their cases."""

@@ -79,7 +79,7 @@ def test_a_training_uses_it(rolls):
     run = aaeframe.train("digits", preset="roll", keep=False)
 
     assert run.config.prior["z"].options["turns"] == 3.0
-    with pytest.raises(ConfigError, match="no preset is named 'roll'; .*not active: aaeframe-rolls 1.0.*blocked"):
+    with pytest.raises(ConfigError, match=r"no preset is named 'roll'; .*not active: aaeframe-rolls 1.0.*blocked"):
         aaeframe.train("digits", preset="roll", keep=False, blocked=("aaeframe-rolls",))
 
 
@@ -135,7 +135,7 @@ def test_what_cannot_be_read_is_said_when_it_is_asked_for_and_does_not_spoil_the
 def test_a_file_of_another_package_is_missed_when_it_is_read(rolls):
     registry = rolls(source=SOURCE.replace("aaeframe_rolls:", "aaeframe_nowhere:"))
 
-    with pytest.raises(BrokenComponent, match="'roll' of aaeframe-rolls 1.0 cannot be read from aaeframe_nowhere:"):
+    with pytest.raises(BrokenComponent, match=r"'roll' of aaeframe-rolls 1.0 cannot be read from aaeframe_nowhere:"):
         read_preset("roll", registry)
 
 
