@@ -184,7 +184,7 @@ DEPENDENCIES = {"aaeframe_flow": {"zuko"}}
 
 def test_plugins_use_what_a_stranger_may_use():
     known = {"torch", "pydantic", "aaeframe", *sys.stdlib_module_names}
-    for_recipes = {"aaeframe.recipes", "aaeframe.losses.reconstruction"}
+    for_recipes = {"aaeframe.recipes", "aaeframe.losses.reconstruction", "aaeframe.evaluation"}
     public = {"aaeframe", "aaeframe.protocols", "aaeframe.supports", "aaeframe.errors", "aaeframe.data"}
     plugins = {name: imports for name, imports in MODULES.items() if name.startswith("aaeframe_plugins")}
     assert {"aaeframe_torus", "aaeframe_hypersphere.sphere"} <= set(EXAMPLES)

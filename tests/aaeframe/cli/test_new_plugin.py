@@ -18,6 +18,7 @@ from aaeframe.components.registry import KINDS
 from aaeframe.errors import PackageError
 from aaeframe.hookspecs import API
 from aaeframe.scaffold import Names
+from aaeframe.scaffold.package import use
 
 
 @pytest.fixture(autouse=True)
@@ -63,9 +64,6 @@ def test_it_writes_a_package_and_tells_what_to_do_next(done, inside):
     ]
 
 
-FLAGS = {"data-set": "data"}
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_left_to_be_filled_in(done, inside, kind):
     done("plugins", "new", "swiss-cheese", "--kind", kind, "--out", "new")
@@ -81,7 +79,7 @@ def test_nothing_is_left_to_be_filled_in(done, inside, kind):
     for step in ('pip install -e ".[dev]"', "pytest", "aaeframe plugins check swiss-cheese"):
         assert f"- run: {step}\n" in workflow
     readme = (inside / "new/README.md").read_text()
-    assert f"aaeframe train --{FLAGS.get(kind, kind)} swiss-cheese\n" in readme
+    assert f"{use(kind, 'swiss-cheese')}\n" in readme
 
 
 def test_the_project_says_what_it_needs_and_how_it_is_found(done, inside):
