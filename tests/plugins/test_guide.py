@@ -100,11 +100,13 @@ def environment(new_environment, workshop):
 def test_every_block_is_held_to_something():
     assert {block.language for block in BLOCKS} == {"python", "toml", "sh"}
     assert [
-        *("aaeframe_arcs", "aaeframe_cloud", "aaeframe_contractive", "aaeframe_dropped", "aaeframe_laplace"),
-        *("aaeframe_energy", "aaeframe_learned", "aaeframe_linear", "aaeframe_pinwheel"),
+        *("aaeframe_arcs", "aaeframe_cloud", "aaeframe_contractive", "aaeframe_dropped", "aaeframe_energy"),
+        "aaeframe_laplace",
+        *("aaeframe_learned", "aaeframe_linear", "aaeframe_pinwheel"),
         *("aaeframe_quadratic", "aaeframe_ray", "aaeframe_spiral", "aaeframe_torus"),
     ] == PLUGINS
     assert list(TESTS) == ["test_torus.py"]
+    assert [file for file in FILES if file and file.endswith(".toml")] == ["aaeframe_spiral/presets/spiral.toml"]
     assert len(BLOCKS) == len(FILES) + 1 + len(TABLES) + GUIDE.count("```sh\n")
 
 
