@@ -94,9 +94,9 @@ def train(
         **parts.table,
         "training": {key: value for key, value in settings.items() if key not in READING},
     }
-    file = Path(config) if isinstance(config, str) else config
-    whole = parts.complete(compose(preset, file, without_none(arguments)))
     registry = Registry.load(blocked)
+    file = Path(config) if isinstance(config, str) else config
+    whole = parts.complete(compose(preset, file, without_none(arguments), registry=registry))
     if not keep and out is not None:
         raise ConfigError(f"out={str(out)!r} is not used with keep=False, which writes nothing; leave one of them out")
     folder = None if out is None else Path(out)

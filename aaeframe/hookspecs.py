@@ -1,6 +1,6 @@
 """The hooks of a plugin: the manual of the plugin interface.
 
-A plugin is a module that implements any of the five hooks below and is named by an entry point:
+A plugin is a module that implements any of the hooks below and is named by an entry point:
 
     # aaeframe_torus.py
     from aaeframe import Component, hookimpl
@@ -22,6 +22,8 @@ the run knows by position, and its options by keyword:
     encoder(network: Network, blocks: Mapping[str, BlockSpec], *, ...)     -> aaeframe.protocols.Encoder
     discriminator(block: BlockSpec, num_classes: int | None, *, ...)       -> aaeframe.protocols.Discriminator
     recipe(model: Autoencoder, optimizers: Optimizers, shared: SharedSettings, *, ...) -> aaeframe.recipes.Recipe
+    data_set(*, ...)                                                       -> aaeframe.data.Dataset
+    metric(*, ...)                                                         -> aaeframe.evaluation.Metric
 
 Options are keyword-only, have defaults and JSON-like values (numbers, strings, lists, paths). Only an option without
 a sensible default, such as the path of a file, has none. Annotations are checked; `Annotated[float, Field(gt=0,
@@ -69,7 +71,7 @@ class Component:
     name: str
     """Short name: lower-case letters, digits and hyphens, beginning with a letter."""
     factory: str
-    """The factory's location, as "package.module:attribute"."""
+    """The factory's location, as "package.module:attribute"; that of a preset is a file, as "package:path.toml"."""
     summary: str
     """One line for `aaeframe plugins list`."""
 
@@ -101,4 +103,22 @@ def aaeframe_networks() -> Iterable[Component]:
 @hookspec
 def aaeframe_recipes() -> Iterable[Component]:
     """Return the recipes, training procedures each of which is a subclass of `aaeframe.recipes.Recipe`."""
+    raise NotImplementedError
+
+
+@hookspec
+def aaeframe_data_sets() -> Iterable[Component]:
+    """Return the data sets this plugin offers. Nothing is downloaded or read before one is asked for by its name."""
+    raise NotImplementedError
+
+
+@hookspec
+def aaeframe_presets() -> Iterable[Component]:
+    """Return the presets this plugin offers. The place of each is a TOML file: "package:path.toml"."""
+    raise NotImplementedError
+
+
+@hookspec
+def aaeframe_metrics() -> Iterable[Component]:
+    """Return the metrics, measures of a trained model on held-out rows, this plugin offers."""
     raise NotImplementedError

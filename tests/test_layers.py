@@ -43,9 +43,15 @@ TORCH_FREE = {
             *("schema", "optimizers", "reading", "strict", "shorthand", "compose", "unused", "changes", "presets"),
         )
     ),
-    *("aaeframe.configuration.resolve", "aaeframe.storage.checkpoint_state"),
+    *("aaeframe.configuration.data_sets", "aaeframe.configuration.resolve", "aaeframe.storage.checkpoint_state"),
     *("aaeframe_plugins", "aaeframe_plugins.priors", "aaeframe_plugins.encoders"),
-    *("aaeframe_plugins.discriminators", "aaeframe_plugins.networks", "aaeframe_plugins.recipes"),
+    *(
+        "aaeframe_plugins.discriminators",
+        "aaeframe_plugins.networks",
+        "aaeframe_plugins.recipes",
+        "aaeframe_plugins.data_sets",
+        "aaeframe_plugins.metrics",
+    ),
 }
 HEAVY = {"torch", "triton", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "pooch", "safetensors"}
 
@@ -182,7 +188,7 @@ DEPENDENCIES = {"aaeframe_flow": {"zuko"}}
 
 def test_plugins_use_what_a_stranger_may_use():
     known = {"torch", "pydantic", "aaeframe", *sys.stdlib_module_names}
-    for_recipes = {"aaeframe.recipes", "aaeframe.losses.reconstruction"}
+    for_recipes = {"aaeframe.recipes", "aaeframe.losses.reconstruction", "aaeframe.evaluation"}
     public = {"aaeframe", "aaeframe.protocols", "aaeframe.supports", "aaeframe.errors", "aaeframe.data"}
     plugins = {name: imports for name, imports in MODULES.items() if name.startswith("aaeframe_plugins")}
     assert {"aaeframe_torus", "aaeframe_hypersphere.sphere"} <= set(EXAMPLES)

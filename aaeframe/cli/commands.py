@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -64,10 +64,15 @@ class App(typer.Typer):
         return super().command(name, cls=cls, **settings)
 
 
+_OPTIONS: Final[Mapping[str, str]] = {"data-set": "data"}
+"""The options that have another name than the kind of component they take."""
+
+
 def _component_names(context: typer.Context) -> Mapping[str, str]:
-    """The names of the installed components by kind, as text."""
+    """The names of the installed components, as text, by the option that takes them; `presets list` has presets."""
     from aaeframe.components.registry import KINDS, Registry
 
     registry = Registry.load((context.obj or {}).get("no_plugins", ()))
-    names = {kind: [registry.shortest_name(it) for it in registry.offers(kind)] for kind in KINDS}
+    kinds = [kind for kind in KINDS if kind != "preset"]
+    names = {_OPTIONS.get(kind, kind): [registry.shortest_name(it) for it in registry.offers(kind)] for kind in kinds}
     return {kind: ", ".join(found) or "none" for kind, found in names.items()}

@@ -23,7 +23,8 @@ def show(context: typer.Context, given: options.RunOptions, json: options.Json =
     from aaeframe.configuration.annotated import annotated_toml
     from aaeframe.configuration.resolve import resolve
 
-    resolved = resolve(given.compose(), options.registry(context)).config
+    registry = options.registry(context)
+    resolved = resolve(given.compose(registry), registry).config
     if json:
         print_json(resolved.model_dump(mode="json"))
     else:

@@ -19,7 +19,15 @@ MOST_COLUMNS = 60
 
 
 def data(
-    source: Annotated[str, typer.Argument(metavar="NAME|PATH", help="Data set, file or folder.", show_default=False)],
+    context: typer.Context,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|PATH",
+            help='Data set, with options as in "pinwheel(noise=0.1)"; file or folder.',
+            show_default=False,
+        ),
+    ],
     label_key: Annotated[str | None, typer.Option(metavar="NAME", help="Column or array of the labels.")] = None,
     ids: options.Ids = None,
     settings: Annotated[
@@ -40,7 +48,7 @@ def data(
 
     output = None if picture is None else options.output(picture, [".png"], json=json, option="--picture")
     given = {"data": {"source": source, "label_key": label_key, "ids": ids}}
-    dataset = load_data(compose(None, None, without_none(given), settings or ()))
+    dataset = load_data(compose(None, None, without_none(given), settings or ()), options.registry(context))
     found = summary(dataset)
     is_table = len(dataset.spec.shape) == 1
     if is_table:

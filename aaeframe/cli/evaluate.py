@@ -33,6 +33,10 @@ def evaluate(
             help="Also estimate the Parzen log-likelihood (paper, section 3). Validation rows choose the bandwidth.",
         ),
     ] = False,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Also measure this metric, with options in parentheses; may be repeated."),
+    ] = None,
     samples: Annotated[
         int | None,
         typer.Option(
@@ -85,7 +89,7 @@ def evaluate(
             dataset = opened.dataset(data_changed=data_changed)
         else:
             dataset = opened.unseen(data, label_key=label_key, data_changed=data_changed)
-        console, report = beside(output), opened.evaluate(dataset, split=split, warn=note)
+        console, report = beside(output), opened.evaluate(dataset, split=split, metrics=metric or (), warn=note)
         if output is None:
             stop.message = "interrupted; the measurements are stored"
         try:

@@ -19,7 +19,7 @@ def new(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Name of the component, such as torus; the package is aaeframe-torus.")
     ],
-    kind: Annotated[str, typer.Option(metavar="KIND", help="prior, encoder, discriminator, network or recipe.")],
+    kind: Annotated[str, typer.Option(metavar="KIND", help="Kind of component, such as prior or data-set.")],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -62,10 +62,13 @@ def _next_steps(package: Package, folder: Path) -> list[str]:
     """The lines that say what was written and what to do next."""
     import shlex
 
-    name, kind = package.names.component, package.kind
-    module, test = (path for path in package.contents if path.endswith(f"{package.names.stem}.py"))
+    from aaeframe.components.discovery import words
+    from aaeframe.scaffold.package import use
+
+    name, stem, kind = package.names.component, package.names.stem, package.kind
+    module, test = (path for path in package.contents if Path(path).stem in (stem, f"test_{stem}"))
     return [
-        f"wrote {folder}: the {kind} {name!r}, {package.summary}; by {package.author.name}, MIT license",
+        f"wrote {folder}: the {words(kind)} {name!r}, {package.summary}; by {package.author.name}, MIT license",
         f"it works as it is; edit {module} and {test}",
         "",
         "next:",
@@ -73,7 +76,7 @@ def _next_steps(package: Package, folder: Path) -> list[str]:
         '  pip install -e ".[dev]"',
         "  pytest",
         f"  aaeframe plugins check {name}",
-        f"  aaeframe train --{kind} {name}",
+        f"  {use(kind, name)}",
         "  python -m build && twine upload dist/*",
     ]
 
@@ -82,10 +85,13 @@ def _steps_of_addition(addition: Addition) -> list[str]:
     """The lines that say what was added and what to do next."""
     import shlex
 
+    from aaeframe.components.discovery import words
+    from aaeframe.scaffold.package import use
+
     tree, name, kind = addition.tree, addition.names.component, addition.kind
     written = [path.relative_to(tree.folder) for path in addition.contents]
     return [
-        f"added to {tree.distribution}: the {kind} {name!r}, {addition.summary}",
+        f"added to {tree.distribution}: the {words(kind)} {name!r}, {addition.summary}",
         f"wrote {', '.join(map(str, written))}; its record is in {addition.hooks.relative_to(tree.folder)}",
         "it works as it is; edit it, and name it in the README",
         "",
@@ -94,5 +100,5 @@ def _steps_of_addition(addition: Addition) -> list[str]:
         "  python -m aaeframe.testing .",
         '  pip install -e ".[dev]"',
         "  pytest",
-        f"  aaeframe train --{kind} {name}",
+        f"  {use(kind, name)}",
     ]

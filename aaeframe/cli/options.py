@@ -103,7 +103,7 @@ class RunOptions:
         _shown(
             "Data",
             "NAME|PATH",
-            "Data set (digits, mnist, fashion-mnist, svhn or tfd), table (.csv, .tsv, .txt), file (.npz, .npy, .mat, "
+            "Data set, with options in parentheses if it has some; table (.csv, .tsv, .txt), file (.npz, .npy, .mat, "
             "idx or an image) or folder of images; default: digits. Look at it with `aaeframe data`.",
         ),
     ] = None
@@ -190,7 +190,7 @@ class RunOptions:
         ),
     ] = None
 
-    def compose(self) -> Config:
+    def compose(self, registry: Registry) -> Config:
         """The configuration: defaults, preset, file, options and --set, each overriding those before it."""
         from aaeframe.configuration.compose import compose, without_none
 
@@ -204,7 +204,7 @@ class RunOptions:
             **{kind: getattr(self, kind) for kind in ("prior", "encoder", "network", "discriminator", "recipe")},
             "training": {key: getattr(self, key) for key in _TRAINING},
         }
-        return compose(self.preset, self.config, without_none(given), self.settings or ())
+        return compose(self.preset, self.config, without_none(given), self.settings or (), registry)
 
 
 def _number_or_name(text: str | None) -> int | str | None:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 app = App()
 
 KindOption = Annotated[
-    str | None, typer.Option("--kind", metavar="KIND", help="encoder, prior, discriminator, network or recipe.")
+    str | None,
+    typer.Option("--kind", metavar="KIND", help="Kind of component, such as prior or data-set."),
 ]
 
 

@@ -11,6 +11,7 @@ from aaeframe.cli import options
 from aaeframe.cli.commands import App
 
 if TYPE_CHECKING:
+    from aaeframe.components.registry import Registry
     from aaeframe.configuration.presets import About
 
 app = App()
@@ -20,23 +21,37 @@ WIDTH: Final = 100
 
 
 @app.command("list")
-def list_presets(json: options.Json = False) -> None:
-    """List the presets with their titles and training times."""
+def list_presets(context: typer.Context, json: options.Json = False) -> None:
+    """List the presets with their titles, training times and distributions."""
     from aaeframe.cli.console import out, print_json, table
-    from aaeframe.configuration.presets import preset_names, read_about
+    from aaeframe.configuration.presets import presets
 
-    found = {name: read_about(name) for name in preset_names()}
+    registry = options.registry(context)
+    found = [_row(name, it.distribution, registry) for name, it in presets(registry).items()]
     if json:
-        print_json({"presets": [{"name": name, "title": it.title, "takes": it.takes} for name, it in found.items()]})
+        print_json({"presets": found})
         return
-    rows = [(name, it.title, it.takes) for name, it in found.items()]
-    made = table("Presets", ("name", "title", "takes"), rows, numbers=False)
+    columns = ("name", "title", "takes", "distribution")
+    made = table("Presets", columns, [[it[column] for column in columns] for it in found], numbers=False)
     made.columns[0].no_wrap = True  # a name is copied
     out().print(made)
 
 
+def _row(name: str, distribution: str, registry: Registry) -> dict[str, str]:
+    """A row of the list; the title of a preset that cannot be read is what is wrong with it."""
+    from aaeframe.configuration.presets import read_about
+    from aaeframe.errors import AaeframeError
+
+    try:
+        about = read_about(name, registry)
+    except AaeframeError as error:
+        return {"name": name, "title": f"broken: {error}", "takes": "", "distribution": distribution}
+    return {"name": name, "title": about.title, "takes": about.takes, "distribution": distribution}
+
+
 @app.command()
 def show(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Preset of `aaeframe presets list`.")],
     json: options.Json = False,
 ) -> None:
@@ -46,21 +61,21 @@ def show(
     from aaeframe.cli.console import print_json
     from aaeframe.configuration.presets import preset_text, read_about, read_preset
 
-    about = read_about(name)
+    registry = options.registry(context)
+    about = read_about(name, registry)
     if json:
-        print_json({"name": name, "about": asdict(about), "configuration": read_preset(name)})
+        print_json({"name": name, "about": asdict(about), "configuration": read_preset(name, registry)})
         return
     typer.echo(_in_words(name, about))
-    typer.echo(_configuration(preset_text(name)), nl=False)
+    typer.echo(_configuration(preset_text(name, registry)), nl=False)
 
 
 def _in_words(name: str, about: About) -> str:
     """The description of a preset as text."""
-    facts = {"reproduces": about.reproduces, "takes": about.takes}
-    if about.tuned is not None:
-        facts["tuned"] = about.tuned
+    facts = {"reproduces": about.reproduces, "takes": about.takes, "tuned": about.tuned or ""}
     facts |= {"seeds": ", ".join(map(str, about.seeds)), "train it": f"aaeframe train --preset {name}"}
-    lines = [f"{name}: {about.title}", "", *(_wrapped(f"{fact:<12}", text) for fact, text in facts.items()), ""]
+    told = [_wrapped(f"{fact:<12}", text) for fact, text in facts.items() if text]
+    lines = [f"{name}: {about.title}", "", *told, ""]
     if about.deviates:
         lines += ["Where it deviates from the paper:", *(_wrapped("- ", it) for it in about.deviates), ""]
     return "\n".join(lines)

@@ -24,6 +24,8 @@ def report_tables(report: Mapping[str, Any]) -> list[Table]:
         tables.append(_clustering_table(report["clustering"], where))
     if "leakage" in report:
         tables.append(_leakage_table(report["leakage"], where))
+    if "metrics" in report:
+        tables.append(_metrics_table(report["metrics"], where))
     return tables
 
 
@@ -111,6 +113,14 @@ def _leakage_table(report: Mapping[str, Any], where: str) -> Table:
         for name, it in report.items()
     }
     return facts(f"Leakage, {where}", rows)
+
+
+def _metrics_table(report: Mapping[str, Any], where: str) -> Table:
+    rows: dict[str, str] = {}
+    for key, value in report.items():
+        parts = {f"{key}, {name}": it for name, it in value.items()} if isinstance(value, Mapping) else {key: value}
+        rows |= {name: "failed" if it is None else _number(it) for name, it in parts.items()}
+    return facts(f"Metrics, {where}", rows)
 
 
 def _number(value: float | None, form: str = ".4g") -> str:

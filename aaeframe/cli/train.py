@@ -60,7 +60,7 @@ def _run(registry: Registry, given: options.RunOptions, out: Path | None, resume
         if resumed is not None:
             run = runs.resume(resumed, registry, observers=observers)
         else:
-            run = runs.start(given.compose(), registry, out=out, observers=observers)
+            run = runs.start(given.compose(registry), registry, out=out, observers=observers)
         stop.gently = False
     return run
 

@@ -15,10 +15,11 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from importlib.resources import files
 from importlib.util import find_spec
 from operator import attrgetter
 from types import ModuleType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import pluggy
 
@@ -26,9 +27,16 @@ from aaeframe.components.api_version import UNSTATED, Interface
 from aaeframe.errors import PluginError
 from aaeframe.hookspecs import GROUP, Component
 
-Kind = Literal["encoder", "prior", "discriminator", "network", "recipe"]
-KINDS: Final[tuple[Kind, ...]] = ("encoder", "prior", "discriminator", "network", "recipe")
-HOOKS: Final[dict[str, Kind]] = {f"aaeframe_{kind}s": kind for kind in KINDS}
+Kind = Literal["encoder", "prior", "discriminator", "network", "recipe", "data-set", "preset", "metric"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+
+def hook_of(kind: Kind) -> str:
+    """The name of the hook that offers components of a kind."""
+    return f"aaeframe_{kind.replace('-', '_')}s"
+
+
+HOOKS: Final[dict[str, Kind]] = {hook_of(kind): kind for kind in KINDS}
 
 UNSUPPORTED: Final[dict[str, str]] = {
     "specname": "name the function as the hook that it implements",
@@ -40,6 +48,8 @@ UNSUPPORTED: Final[dict[str, str]] = {
 """The options of `@hookimpl` that are refused, each with the reason or the remedy."""
 
 COMPONENT_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
+RESOURCE: Final = re.compile(r"(?!\d)\w+(\.(?!\d)\w+)*:[\w-]+(/[\w-]+)*\.toml")
+"""The place of a preset: a package and the path of a file in it."""
 FACTORY: Final = re.compile(r"(?!\d)\w+(\.(?!\d)\w+)*:(?!\d)\w+(\.(?!\d)\w+)*")
 
 
@@ -96,7 +106,8 @@ def _registered(module: ModuleType, name: str, interface: Interface) -> tuple[pl
 def _call_hooks(manager: pluggy.PluginManager, interface: Interface) -> Iterator[tuple[Kind, Any]]:
     """Call every hook of the only plugin of the manager with the arguments it takes."""
     for hook, kind in HOOKS.items():
-        for implementation in getattr(manager.hook, hook).get_hookimpls():
+        caller = getattr(manager.hook, hook, None)  # None for a hook that this interface does not have
+        for implementation in caller.get_hookimpls() if caller else ():
             offered = implementation.function(*(interface.arguments[it] for it in implementation.argnames))
             if not isinstance(offered, Iterable) or isinstance(offered, (str, bytes)):
                 raise PluginError(f"{hook} must return Component records, not {type(offered).__name__}")
@@ -135,9 +146,18 @@ def _check_hook_names(module: ModuleType, manager: pluggy.PluginManager) -> Iter
         raise PluginError(f"{module.__name__} implements none of the hooks {', '.join(HOOKS)}")
 
 
+def words(kind: Kind) -> str:
+    """The kind as it stands in a sentence."""
+    return kind.replace("-", " ")
+
+
+def _hook_of(kind: Kind) -> str:
+    return next(hook for hook, it in HOOKS.items() if it == kind)
+
+
 def _check_component(kind: Kind, component: Any) -> None:
     if not isinstance(component, Component):
-        raise PluginError(f"aaeframe_{kind}s must return Component records; one is {type(component).__name__}")
+        raise PluginError(f"{_hook_of(kind)} must return Component records; one is {type(component).__name__}")
     for field in ("name", "factory", "summary"):
         if not isinstance(getattr(component, field), str):
             raise PluginError(f"the {field} of a Component must be a string: {component}")
@@ -145,9 +165,23 @@ def _check_component(kind: Kind, component: Any) -> None:
         raise PluginError(
             f"{component.name!r} is not a valid component name: lower-case letters, digits, hyphens, a letter first"
         )
+    if kind == "preset":
+        _check_resource(component)
+        return
     if not FACTORY.fullmatch(component.factory):
         raise PluginError(f"the factory of {component.name!r} must be 'module:attribute', not {component.factory!r}")
     _check_factory_exists(component)
+
+
+def _check_resource(component: Component) -> None:
+    """Require the place of a preset, and its file if its package is imported already."""
+    if not RESOURCE.fullmatch(component.factory):
+        raise PluginError(
+            f"the place of the preset {component.name!r} must be 'package:path.toml', not {component.factory!r}"
+        )
+    package, _, path = component.factory.partition(":")
+    if package in sys.modules and not (files(package) / path).is_file():
+        raise PluginError(f"the preset {component.name!r} does not exist: the package {package} has no file {path}")
 
 
 def _check_factory_exists(component: Component) -> None:

@@ -21,11 +21,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
+from importlib.resources import files
 from operator import attrgetter
 from typing import Any, Literal
 
 from aaeframe.components.api_version import CURRENT, IncompatiblePlugin, Interface
-from aaeframe.components.discovery import KINDS, Kind, contents_of
+from aaeframe.components.discovery import KINDS, Kind, contents_of, words
 from aaeframe.errors import AmbiguousComponent, BrokenComponent, PluginError, UnknownComponent
 from aaeframe.hookspecs import GROUP, Component
 
@@ -56,7 +57,12 @@ class InstalledComponent:
         return f"{self.distribution}:{self.component.name}"
 
     def factory(self) -> Callable[..., Any]:
-        """Import the factory. BrokenComponent if it does not exist, cannot be called or fails to import."""
+        """Import the factory. BrokenComponent if it does not exist, cannot be called or fails to import.
+
+        The factory of a preset reads its file.
+        """
+        if self.kind == "preset":
+            return self._text
         module, _, attribute = self.component.factory.partition(":")
         try:
             with redirect_stdout(sys.stderr):
@@ -68,8 +74,18 @@ class InstalledComponent:
             raise BrokenComponent(f"{self} cannot be called: it is of type {type(factory).__name__}")
         return factory
 
+    def _text(self) -> str:
+        """The TOML of the preset."""
+        package, _, path = self.component.factory.partition(":")
+        try:
+            with redirect_stdout(sys.stderr):
+                return (files(package) / path).read_text("utf-8")
+        except (Exception, SystemExit) as error:
+            where = self.component.factory
+            raise BrokenComponent(f"{self} cannot be read from {where}: {_described(error)}") from error
+
     def __str__(self) -> str:
-        return f"the {self.kind} {self.name!r} of {self.distribution} {self.version}"
+        return f"the {words(self.kind)} {self.name!r} of {self.distribution} {self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +167,12 @@ class Registry:
             raise UnknownComponent(self._unknown(kind, name))
         if len(matches) > 1:
             names = ", ".join(it.full_name for it in matches)
-            raise AmbiguousComponent(f"{name!r} names the {kind} of several plugins: {names}; use a full name")
+            raise AmbiguousComponent(f"{name!r} names the {words(kind)} of several plugins: {names}; use a full name")
         return matches[0]
+
+    def has(self, kind: Kind, name: str) -> bool:
+        """Whether a component of this kind has this short or full name."""
+        return bool(self._matches(kind, name))
 
     def find_all(self, name: str) -> tuple[InstalledComponent, ...]:
         """The components of this name, at most one of each kind. Raises as `find` does."""
@@ -177,12 +197,13 @@ class Registry:
         nearest = difflib.get_close_matches(name, [*known, *(it.full_name for it in self.offers(kind))], n=1)
         others = [other for other in KINDS if kind and self._matches(other, name)]
         inactive = [str(plugin) for plugin in self.plugins if plugin.status != "active"]
+        asked = words(kind) if kind else "component"
         lines = [
-            f"no active plugin offers a {kind or 'component'} named {name!r}",
+            f"no active plugin offers a {asked} named {name!r}",
             f"no distribution {distribution!r} with plugins is installed" if missing else "",
             f"did you mean {nearest[0]!r}?" if nearest else "",
-            f"{name!r} is the name of another kind of component: {', '.join(others)}" if others else "",
-            f"known {kind or 'component'}s: {', '.join(known) or 'none'}",
+            f"{name!r} is the name of another kind of component: {', '.join(map(words, others))}" if others else "",
+            f"known {asked}s: {', '.join(known) or 'none'}",
             f"it may be in a plugin that is not active: {'; '.join(inactive)}" if inactive else "",
             "see `aaeframe plugins list`",
         ]
@@ -234,7 +255,9 @@ def _check_unique(offers: Iterable[InstalledComponent], distribution: str) -> No
     times = Counter((it.kind, it.name) for it in offers if it.distribution == distribution)
     for (kind, name), count in times.items():
         if count > 1:
-            raise PluginError(f"{distribution} offers the {kind} {name!r} more than once; give each its own name")
+            raise PluginError(
+                f"{distribution} offers the {words(kind)} {name!r} more than once; give each its own name"
+            )
 
 
 def _described(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from aaeframe.components.registry import Registry
 from aaeframe.configuration import schema as configuration
 from aaeframe.configuration.presets import read_preset
 from aaeframe.configuration.schema import Config, Table
@@ -23,17 +24,18 @@ def compose(
     config: Path | Mapping[str, Any] | None,
     arguments: Mapping[str, Any],
     settings: Sequence[str] = (),
+    registry: Registry | None = None,
 ) -> Config:
     """Merge defaults, preset, `config`, `arguments` and `settings`, and validate the result.
 
     Each overrides those before it. Naming another component or optimizer discards the old options; naming another prior
     replaces the whole product. `settings` are texts `key.path=value`. Each sets one key, and together they are one
     layer: whatever their order, a longer path changes a part of what a shorter one sets. ConfigError if a discriminator
-    among arguments or settings is used by no block.
+    among arguments or settings is used by no block. The preset is one of ours or, with a registry, of a plugin.
     """
     layers: list[Mapping[str, Any]] = [Config().model_dump(exclude_none=True)]
     if preset is not None:
-        layers.append(read_preset(preset))
+        layers.append(read_preset(preset, registry))
     if config is not None:
         layers.append(configuration.read(config) if isinstance(config, Path) else config)
     table: Table = {}

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from aaeframe.configuration.strict import Strict
 from aaeframe.errors import ConfigError
 from aaeframe.storage.problems import problems
-
-NAMES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "digits": "1,797 handwritten digits of 8x8 gray pixels, from scikit-learn; needs no download",
-        "mnist": "70,000 handwritten digits of 28x28 gray pixels",
-        "fashion-mnist": "70,000 pieces of clothing of 28x28 gray pixels",
-        "svhn": "99,289 house numbers' digits of 32x32 color pixels",
-        "tfd": "faces of 48x48 gray pixels, the Toronto Face Database; you bring its TFD_48x48.mat",
-    }
-)
-"""The names that `aaeframe.data.load` knows, with a line on each."""
 
 
 def _rising(ends: tuple[float, float]) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,10 +13,11 @@ from aaeframe.components.objects import PYTHON, ObjectComponent, resolve_object,
 from aaeframe.components.options import ResolvedComponent, resolve_component
 from aaeframe.components.registry import Kind, Registry
 from aaeframe.components.requirements import obstacles
+from aaeframe.configuration.data_sets import find_data_set, stored_source
 from aaeframe.configuration.objects import NONE, Objects, check_objects, copied, role
 from aaeframe.configuration.optimizers import optimizer
-from aaeframe.configuration.reading import NAMES
 from aaeframe.configuration.schema import BlockConfig, ComponentConfig, Config
+from aaeframe.configuration.shorthand import parse_component, write_component
 from aaeframe.configuration.unused import phases_of, refuse_unused
 from aaeframe.errors import BrokenComponent, CheckpointError, ConfigError, OptionError, UnknownComponent
 from aaeframe.version import __version__
@@ -54,6 +55,28 @@ def resolve(config: Config, registry: Registry, objects: Objects = NONE) -> Reso
     Instances are copied here, once: the run trains the copy. Raises ComponentError, OptionError or ConfigError for what
     is not possible, without building anything.
     """
+    data_set = find_data_set(config.data.source, registry)
+    source = _from_anywhere(config.data.source) if data_set is None else stored_source(data_set)
+    data = config.data.model_copy(update={"source": source})
+    metrics = [_metric(registry, text) for text in config.evaluation.metrics]
+    evaluation = config.evaluation.model_copy(update={"metrics": tuple(map(_given, metrics))})
+    stored = config.model_copy(update={"data": data, "evaluation": evaluation})
+    return _resolved(stored, registry, objects, [*metrics, *([] if data_set is None else [data_set])])
+
+
+def _metric(registry: Registry, text: str) -> ResolvedComponent:
+    parsed = parse_component(text)
+    return resolve_component(registry.find("metric", parsed["component"]), parsed["options"])
+
+
+def _given(metric: ResolvedComponent) -> str:
+    """The full name with the options that were given."""
+    stored = metric.stored()
+    return write_component(metric.offer.full_name, {name: stored[name] for name in metric.given})
+
+
+def _resolved(config: Config, registry: Registry, objects: Objects, others: Sequence[ResolvedComponent]) -> ResolvedRun:
+    """Resolve the components of the model. `others` are components that the run uses besides."""
     check_objects(config, objects)
     objects = copied(objects)
 
@@ -74,7 +97,7 @@ def resolve(config: Config, registry: Registry, objects: Objects = NONE) -> Reso
     shared = component("discriminator", "discriminator", config.discriminator)
     encoder = component("encoder", "encoder", config.encoder)
     network = component("network", "network", config.network)
-    used = [it.offer for it in (*priors.values(), *own.values(), shared, encoder, network, recipe)]
+    used = [it.offer for it in (*priors.values(), *own.values(), shared, encoder, network, recipe, *others)]
     installed = {it.distribution: it.version for it in used if not isinstance(it, ObjectComponent)}
     versions = dict(sorted({"aaeframe": __version__, **installed}.items()))
 
@@ -84,7 +107,6 @@ def resolve(config: Config, registry: Registry, objects: Objects = NONE) -> Reso
 
     complete = config.model_copy(
         update={
-            "data": config.data.model_copy(update={"source": _from_anywhere(config.data.source)}),
             "prior": {name: block(name, part) for name, part in config.prior.items()},
             "encoder": _stored(encoder),
             "network": _stored(network),
@@ -103,11 +125,13 @@ def resolve(config: Config, registry: Registry, objects: Objects = NONE) -> Reso
 def resolve_stored(config: Config, registry: Registry, objects: Objects = NONE) -> ResolvedRun:
     """Resolve the configuration of an existing run, which keeps the versions of plugins that it was made with.
 
+    Its data are looked for when they are loaded, because a model works without them.
+
     Raises as `resolve` does. Raises CheckpointError, which says what to install, for an unknown component. Raises
     ConfigError if its schedule or an optimizer was removed from it.
     """
     try:
-        resolved = resolve(config, registry, objects)
+        resolved = _resolved(config, registry, objects, [])
     except UnknownComponent as error:
         known = obstacles(config.plugins, registry)
         asked, *more = str(error).split("\n  ")
@@ -163,9 +187,9 @@ def _with_schedule(config: Config, recipe: ResolvedComponent) -> Config:
 
 
 def _from_anywhere(source: str) -> str:
-    """The source as it can be found from any folder: a path from the root, a name as it is."""
+    """The path as it can be found from any folder, from the root; what is no path as it is."""
     try:
-        is_path = source not in NAMES and Path(source).exists()
+        is_path = Path(source).exists()
     except OSError:  # loading the data will say what is wrong with it
         return source
     return str(Path(source).absolute()) if is_path else source

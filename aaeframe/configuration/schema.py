@@ -6,6 +6,7 @@
     [recipe]                    component = "aaeframe:unsupervised", options = {...}
     [training]                  schedule, epochs, seed, ...
     [label_free]                virtual_adversarial, mutual_information, ...
+    [evaluation]                metrics = ["mmd"]
     [optimizers.<phase>]        name = "adam", lr, ...
 
 Wherever a component, an optimizer or a product of priors stands, its short form may stand too:
@@ -193,6 +194,14 @@ class LabelFreeConfig(Strict):
         return bool(self.virtual_adversarial or self.mutual_information or self.augmentation)
 
 
+class EvaluationConfig(Strict):
+    """Metrics of every evaluation of the run, besides those of the report."""
+
+    metrics: tuple[str, ...] = Field(
+        (), strict=False, description='names with options, as in "sliced-wasserstein(projections=1000)"'
+    )
+
+
 class Config(Strict):
     """The whole of a run's configuration."""
 
@@ -204,6 +213,7 @@ class Config(Strict):
     recipe: ComponentConfig = ComponentConfig(component="aaeframe:unsupervised")
     training: TrainingConfig = TrainingConfig()
     label_free: LabelFreeConfig = LabelFreeConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     optimizers: dict[str, Annotated[SerializeAsAny[OptimizerConfig], BeforeValidator(optimizer)]] = Field({})
     plugins: dict[Annotated[str, AfterValidator(check_name)], Annotated[str, AfterValidator(check_version)]] = Field(
         {}, description="distributions and versions the run was made with"

@@ -6,6 +6,7 @@ short name, with _2, _3 ... for repeats.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
@@ -42,6 +43,24 @@ def parse_product(text: str) -> dict[str, dict[str, Any]]:
             raise ConfigError(f"the prior {shown(text)} names the block {block!r} twice; give each factor its own name")
         blocks[block] = parsed
     return blocks
+
+
+def write_component(name: str, options: Mapping[str, Any]) -> str:
+    """The text that `parse_component` reads as this component with these options, which are JSON-like."""
+    return f"{name}({', '.join(_entries(options))})" if options else name
+
+
+def _entries(table: Mapping[str, Any]) -> Iterable[str]:
+    return (f"{key if re.fullmatch(r'[A-Za-z0-9_-]+', key) else _toml(key)}={_toml(it)}" for key, it in table.items())
+
+
+def _toml(value: Any) -> str:
+    """A value on one line. JSON writes texts, numbers and truth values as TOML does."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(_entries(value))}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def check_block_name(name: str) -> str:

@@ -1,5 +1,6 @@
-"""Data sets: the built-in digits, public ones by name, and the user's own files and arrays.
+"""Data sets: the named ones that plugins offer, and the user's own files and arrays.
 
+    data_sets()
     data = load("digits")
     data = load("faces.npz")
     rows = load_rows("new.npy").rows
@@ -12,10 +13,20 @@ All input is checked here, once; users of a `Dataset` can rely on it.
 
 from __future__ import annotations
 
-from aaeframe.configuration.reading import NAMES
+from aaeframe.configuration.data_sets import data_sets
 from aaeframe.data.assemble import from_arrays
 from aaeframe.data.dataset import AllRows, Dataset, Split
 from aaeframe.data.few_labels import labeled_subset
 from aaeframe.data.read import load, load_rows, load_table
 
-__all__ = ["NAMES", "AllRows", "Dataset", "Split", "from_arrays", "labeled_subset", "load", "load_rows", "load_table"]
+__all__ = [
+    "AllRows",
+    "Dataset",
+    "Split",
+    "data_sets",
+    "from_arrays",
+    "labeled_subset",
+    "load",
+    "load_rows",
+    "load_table",
+]

@@ -1,8 +1,7 @@
-"""The data sets that are known by name."""
+"""The factories of the named data sets, which the hook `aaeframe_data_sets` offers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -93,7 +92,17 @@ def load_digits() -> Dataset:
     return assemble("digits", RawData([RawPart(x, labels)], cuts), spec=pixels((1, 8, 8), 16.0))
 
 
-def load_four(name: str, files: tuple[RemoteFile, ...], class_names: tuple[str, ...] | None = None) -> Dataset:
+def load_mnist() -> Dataset:
+    """MNIST's digits."""
+    return _load_four("mnist", MNIST)
+
+
+def load_fashion_mnist() -> Dataset:
+    """Fashion-MNIST's pieces of clothing."""
+    return _load_four("fashion-mnist", FASHION_MNIST, CLOTHES)
+
+
+def _load_four(name: str, files: tuple[RemoteFile, ...], class_names: tuple[str, ...] | None = None) -> Dataset:
     """A data set in MNIST's four idx files; the last 10,000 training rows are for validation."""
     arrays = [idx.read_array(fetch(file, name)) for file in files]
     parts = [RawPart(arrays[0], arrays[1]), RawPart(arrays[2], arrays[3])]
@@ -116,12 +125,3 @@ def load_tfd() -> Dataset:
             "place of the name tfd."
         )
     return assemble("tfd", mat.read(path, DEFAULTS))
-
-
-LOADERS: Final[Mapping[str, Callable[[], Dataset]]] = {
-    "digits": load_digits,
-    "mnist": lambda: load_four("mnist", MNIST),
-    "fashion-mnist": lambda: load_four("fashion-mnist", FASHION_MNIST, CLOTHES),
-    "svhn": load_svhn,
-    "tfd": load_tfd,
-}

@@ -10,11 +10,13 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from aaeframe.configuration.reading import NAMES, ReadOptions, read_options
+from aaeframe.components.registry import Registry
+from aaeframe.configuration.data_sets import data_sets
+from aaeframe.configuration.reading import ReadOptions, read_options
 from aaeframe.data.assemble import assemble, gather
-from aaeframe.data.catalogue import LOADERS
 from aaeframe.data.columns import Known
 from aaeframe.data.dataset import AllRows, Dataset
+from aaeframe.data.named import NamedData, opened
 from aaeframe.data.raw import RawData
 from aaeframe.data.readers import idx, images, mat, npy, objects, tables
 from aaeframe.errors import DataError
@@ -45,15 +47,24 @@ IDX: Final = Reader("idx", idx.USES, idx.read)
 IMAGES: Final = Reader("images", images.USES, images.read)
 
 
-def load(source: Any, options: ReadOptions | None = None, *, known: Known | None = None, **given: Any) -> Dataset:
-    """A data set by its name (`NAMES`), from a path of your own, or from an object.
+def load(
+    source: Any,
+    options: ReadOptions | None = None,
+    *,
+    known: Known | None = None,
+    registry: Registry | None = None,
+    **given: Any,
+) -> Dataset:
+    """A data set by its name (`data_sets()`), from a path of your own, or from an object.
 
     Args:
-        source: a name, or the path of a table (.csv, .tsv or .txt, packed or not), of a .npz, .npy, .mat, idx or image
-            file, or of a folder of images. A name takes precedence over a file of the same name; load that file as
-            ./name. Or an object: see `aaeframe.data.readers.objects.TAKEN`.
+        source: a name, with options as in "pinwheel(noise=0.1)" if it has some; or the path of a table (.csv, .tsv or
+            .txt, packed or not), of a .npz, .npy, .mat, idx or image file, or of a folder of images. A name takes
+            precedence over a file of the same name; load that file as ./name. Or an object: see
+            `aaeframe.data.readers.objects.TAKEN`.
         options: how it is read.
         known: the columns of a training, to which those of a table are brought.
+        registry: the installed plugins, which offer the names; loaded if not given.
         given: the options one by one, in place of `options`: see `ReadOptions`.
 
     A path without a split of its own is split 80 : 10 : 10 by a fixed permutation (`splits.shuffled`), unless
@@ -63,37 +74,51 @@ def load(source: Any, options: ReadOptions | None = None, *, known: Known | None
         DataError: the data is missing, unreadable, empty, not finite, or its labels do not fit.
         ConfigError: an option is unknown or wrong.
         DownloadError: a named data set could not be downloaded.
+        ComponentError, OptionError: a name is ambiguous, its options do not fit, or its factory fails.
     """
-    options = options or read_options(**given)
-    if _is_name(source, options):
-        return LOADERS[str(source)]()
+    options, source = options or read_options(**given), opened(source, registry)
+    dataset = _complete(source, options)
+    if dataset is not None:
+        return dataset
     with _readable(source):
-        return assemble(name_of(source), _read(source, options), options, known=known)
+        return assemble(name_of(source), _read(source, options, registry), options, known=known)
 
 
-def load_rows(source: Any, options: ReadOptions | None = None, *, known: Known | None = None, **given: Any) -> AllRows:
+def load_rows(
+    source: Any,
+    options: ReadOptions | None = None,
+    *,
+    known: Known | None = None,
+    registry: Registry | None = None,
+    **given: Any,
+) -> AllRows:
     """All rows of a source in their order, with the names of classes and columns.
 
     Accepts what `load` accepts, but does not split: one row is enough. Classes are numbered within this source: they
     are not comparable with those of another source that has more classes. With `known`, the columns of a table
     are brought to those of a training, and its means are filled in with `missing="mean"`.
     """
-    options = options or read_options(**given)
-    if _is_name(source, options):
-        dataset = LOADERS[str(source)]()
+    options, source = options or read_options(**given), opened(source, registry)
+    dataset = _complete(source, options)
+    if dataset is not None:
         return AllRows(dataset.split("all"), dataset.class_names, dataset.columns, dataset.reading)
     with _readable(source):
-        return gather(name_of(source), _read(source, options), options, known)
+        return gather(name_of(source), _read(source, options, registry), options, known)
 
 
 def name_of(source: Any) -> str:
-    """The name of a source in messages: its path, or the type of an object."""
+    """The name of a source in messages: its path, that of a named data set, or the type of an object."""
+    if isinstance(source, NamedData):
+        return source.name
     return str(source) if isinstance(source, str | Path) else objects.name_of(source)
 
 
 def usable(source: Any, options: ReadOptions) -> ReadOptions:
-    """The options that the format of a source uses, without the ones for splits and scale."""
-    if isinstance(source, str) and source in NAMES:
+    """The options that the format of a source uses, without the ones for splits and scale.
+
+    A name must be `opened` before.
+    """
+    if isinstance(source, NamedData) and isinstance(source.value, Dataset):
         return ReadOptions()
     _, reader = _opened(source)
     uses = reader.uses
@@ -154,15 +179,17 @@ def _readable(source: Any) -> Iterator[None]:
         ) from error
 
 
-def _is_name(source: Any, options: ReadOptions) -> bool:
-    named = isinstance(source, str) and source in NAMES
-    if named and options.given:
-        raise DataError(f"{source}: is read in its own way; leave {', '.join(options.given)} out.")
-    return named
+def _complete(source: Any, options: ReadOptions) -> Dataset | None:
+    """The data set of a name whose factory has read it; DataError with options for reading, which come too late."""
+    if not isinstance(source, NamedData) or not isinstance(source.value, Dataset):
+        return None
+    if options.given:
+        raise DataError(f"{source.name}: is read in its own way; leave {', '.join(options.given)} out.")
+    return source.value
 
 
-def _read(source: Any, options: ReadOptions) -> RawData:
-    given, reader = _opened(source)
+def _read(source: Any, options: ReadOptions, registry: Registry | None) -> RawData:
+    given, reader = _opened(source, registry)
     unused = [name for name in options.given if name not in reader.uses | ALWAYS]
     if unused:
         raise DataError(
@@ -172,21 +199,26 @@ def _read(source: Any, options: ReadOptions) -> RawData:
     return reader.read(given, options)
 
 
-def _opened(source: Any) -> tuple[Any, Reader]:
+def _opened(source: Any, registry: Registry | None = None) -> tuple[Any, Reader]:
     """The path, or the object, and its reader."""
+    source = source.value if isinstance(source, NamedData) else source
     if not isinstance(source, str | Path):
         return source, Reader(*objects.kind_of(source))
     path = Path(source).expanduser()
-    _check_there(path, str(source))
+    _check_there(path, str(source), registry)
     return path, reader_of(path)
 
 
-def _check_there(path: Path, asked: str) -> None:
+def _check_there(path: Path, asked: str, registry: Registry | None) -> None:
     if not path.exists():
-        near = difflib.get_close_matches(asked.lower(), NAMES, n=1)
+        registry = registry or Registry.load()
+        names, inactive = data_sets(registry), [str(it) for it in registry.plugins if it.status != "active"]
+        near = difflib.get_close_matches(asked.partition("(")[0].lower(), names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
+        more = f" It may be in a plugin that is not active: {'; '.join(inactive)}." if inactive else ""
         raise DataError(
-            f"there is no data set and no file {asked!r}.{hint} Names are {', '.join(NAMES)}; paths are of {FORMATS}."
+            f"there is no data set and no file {asked!r}.{hint} Names are {', '.join(names)}; paths are of {FORMATS}."
+            f"{more}"
         )
     if not path.is_dir() and not path.is_file():
         raise DataError(f"{path}: is neither a file nor a folder. Give {FORMATS}.")

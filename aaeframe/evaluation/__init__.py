@@ -14,6 +14,7 @@ from aaeframe.evaluation.matching import (
     mmd,
     sliced_wasserstein,
 )
+from aaeframe.evaluation.metrics import Evaluated, Metric
 from aaeframe.evaluation.reconstruction import (
     ReconstructionReport,
     mean_image_error,
@@ -26,7 +27,9 @@ __all__ = [
     "ClassAgreement",
     "Classification",
     "Clustering",
+    "Evaluated",
     "Leakage",
+    "Metric",
     "ReconstructionReport",
     "TwoSample",
     "class_agreement",

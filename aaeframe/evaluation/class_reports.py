@@ -45,7 +45,7 @@ def class_reports(
         if class_metric == "classification":
             found["classification"] = classification_report(y, labels).as_dict()
         else:
-            names = name_clusters(*_named_by(model, dataset, seed))
+            names = name_clusters(*named_by(model, dataset, seed))
             found["clustering"] = {**clustering_report(y, labels, names).as_dict(), "names": names.tolist()}
     if knows_classes(model):
         found["leakage"] = _leakage(model, dataset, labels, codes, seed)
@@ -82,7 +82,7 @@ def decoder_labels(model: Autoencoder, rows: Split) -> Tensor | None:
     return torch.from_numpy(rows.labels)
 
 
-def _named_by(model: Autoencoder, dataset: Dataset, seed: int) -> tuple[Tensor, Tensor]:
+def named_by(model: Autoencoder, dataset: Dataset, seed: int) -> tuple[Tensor, Tensor]:
     """The pair q(y|x) and labels of all validation rows."""
     held = dataset.validation
     if held.labels is None or model.class_block is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from aaeframe.data import Dataset, Split
 from aaeframe.evaluation.class_agreement import LabeledPrior, class_agreement
 from aaeframe.evaluation.class_reports import class_reports, decoder_labels, labeled
 from aaeframe.evaluation.matching import match
+from aaeframe.evaluation.metrics import Evaluated, NamedMetric, measure
 from aaeframe.evaluation.reconstruction import reconstruction_report
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.protocols import ClassMetric, Code, SupportsLabels
@@ -34,6 +35,7 @@ def evaluate(
     *,
     num_labels: int = 0,
     class_metric: ClassMetric | None = None,
+    metrics: Sequence[NamedMetric] = (),
 ) -> dict[str, Any]:
     """Measure a model on "validation" or "test" (or "train") rows; JSON-like.
 
@@ -43,7 +45,8 @@ def evaluate(
     more rows, or data that vary, is None.
 
     With labeled rows it also has "classification" or "clustering" of the class block, as `class_metric` says. A model
-    that separates class and style has "leakage", the class information in each other block.
+    that separates class and style has "leakage", the class information in each other block. With `metrics` it has
+    "metrics", their numbers by key, None for one that failed, and "metric_errors" of these.
     """
     rows = dataset.split(split)
     codes = one_draw(model, rows, generator(seed, "evaluation", "noise"))
@@ -57,7 +60,7 @@ def evaluate(
     for block in blocks.values():
         if "classes" in block:
             block["classes"]["num_labels"] = num_labels
-    return {
+    report = {
         "split": split,
         "rows": len(rows),
         "seed": seed,
@@ -65,6 +68,9 @@ def evaluate(
         "blocks": blocks,
         **class_reports(model, dataset, rows, codes, seed, class_metric),
     }
+    if not metrics:
+        return report
+    return {**report, **measure(metrics, Evaluated(model, dataset, split, codes, seed))}
 
 
 def misses(report: Mapping[str, Any]) -> list[str]:

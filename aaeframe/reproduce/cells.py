@@ -27,8 +27,8 @@ class DataOverride:
 
     @property
     def named(self) -> DataOverride:
-        """The same data by its file name alone, which is the same on every machine."""
-        return replace(self, source=Path(self.source).name)
+        """The same data by its file name alone, which is the same on every machine, or by its short name."""
+        return replace(self, source=Path(self.source).name.removeprefix("aaeframe:"))
 
     def __str__(self) -> str:
         rows = "" if self.held_out is None else f" with {self.held_out[0]} and {self.held_out[1]} rows held out"

@@ -47,7 +47,7 @@ RESULT: Final = "result.json"
 """The measurements of a generator, in its folder."""
 TERMS: Final = ("virtual_adversarial", "mutual_information", "augmentation")
 """The label-free terms as named in metrics, where each is multiplied by its weight."""
-_FREE: Final = ("data.source", "data.held_out", "data.label_key", "training.device")
+_FREE: Final = ("data.source", "data.held_out", "data.label_key", "training.device", "evaluation.metrics")
 """Settings in which a run may differ from its preset; the versions of plugins are free, too."""
 _READ: Final = ("epoch", "step", "seconds", "reconstruction", "validation/reconstruction")
 """Entries that every row of metrics must have."""

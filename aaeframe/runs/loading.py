@@ -109,6 +109,7 @@ def load(
         keeper=keeper,
         stopping=stopping,
         given=given(data, config),
+        registry=registry,
     )
     return run.best() if best else run
 

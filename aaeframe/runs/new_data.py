@@ -34,7 +34,7 @@ def load_new(
 
     Args:
         load: `aaeframe.data.load` for its splits, or `load_rows` for all rows.
-        source: a name, a path or an object.
+        source: a path, an object, or what `aaeframe.data.named.opened` gives for a name.
         config: the configuration of the run.
         known: the identity of its training data.
         means: the mean of each column in training, for missing values.

@@ -17,21 +17,26 @@ from torch.distributions import constraints
 
 from aaeframe import data as datasets
 from aaeframe.components.objects import PYTHON
+from aaeframe.components.registry import Registry
+from aaeframe.components.requirements import obstacles
 from aaeframe.configuration import schema as configuration
+from aaeframe.configuration.data_sets import find_data_set
 from aaeframe.configuration.objects import places
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.configuration.schema import Config
 from aaeframe.data import AllRows, Dataset, Split
 from aaeframe.data.identity import changes as changes_of_data
 from aaeframe.data.identity import digest, identity
+from aaeframe.data.named import opened
 from aaeframe.data.read import name_of
 from aaeframe.errors import DataError, ReadOnly, RunError, TrainingWarning
 from aaeframe.evaluation.evaluate import evaluate, misses
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
+from aaeframe.evaluation.metrics import Metric, named_metrics
 from aaeframe.evaluation.resumable import Keep
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.protocols import ClassMetric, Code, Needs, SupportsLabels
-from aaeframe.runs.new_data import load_new, with_classes
+from aaeframe.runs.new_data import Loaded, load_new, with_classes
 from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.torch_state import default_state, exclusive
@@ -73,6 +78,8 @@ class Run:
     """Early stopping as the training left it; None without `training.patience`."""
     given: Dataset | None = field(default=None, repr=False)
     """The data of the training, if it was passed in from Python."""
+    registry: Registry | None = field(default=None, repr=False)
+    """The installed plugins, by which data sets are found; loaded when needed if not given."""
 
     @property
     def stopped_early(self) -> bool:
@@ -180,7 +187,7 @@ class Run:
         different, if it is no longer the data of the training: another order or number of rows would make training rows
         test rows. `data_changed` allows it.
         """
-        dataset = self.given or load_data(self.config)
+        dataset = self.given or load_data(self.config, self.registry)
         found = changes_of_data(self.data, identity(dataset))
         if found and not data_changed:
             raise DataError(
@@ -192,13 +199,17 @@ class Run:
 
     def new_rows(self, source: Any, *, label_key: str | None = None, ids: str | None = None) -> AllRows:
         """All rows of a source that the run has not seen, read as its training data was: see `load_new`."""
-        found = load_new(datasets.load_rows, source, self.config, self.data, self._means, label_key=label_key, ids=ids)
+        found = self._load_new(datasets.load_rows, source, label_key, ids)
         self._check_range(found.rows, name_of(source))
         return found
 
     def new_data(self, source: Any, *, label_key: str | None = None, ids: str | None = None) -> Dataset:
         """A source that the run has not seen with its own splits, read as the training data was: see `load_new`."""
-        return load_new(datasets.load, source, self.config, self.data, self._means, label_key=label_key, ids=ids)
+        return self._load_new(datasets.load, source, label_key, ids)
+
+    def _load_new(self, load: Callable[..., Loaded], source: Any, label_key: str | None, ids: str | None) -> Loaded:
+        source = opened(source, self.registry)
+        return load_new(load, source, self.config, self.data, self._means, label_key=label_key, ids=ids)
 
     def unseen(self, source: Any, *, label_key: str | None = None, data_changed: bool = False) -> Dataset:
         """The data of the training, with all rows of another source, never seen, as its test rows."""
@@ -243,6 +254,7 @@ class Run:
         data: Any = None,
         *,
         split: str = "test",
+        metrics: Sequence[str | Metric] = (),
         warn: Callable[[str], None] = warn_of_training,
     ) -> dict[str, Any]:
         """Match, reconstruction and classes on a split: see `aaeframe.evaluation.evaluate`.
@@ -250,11 +262,14 @@ class Run:
         `data` is a Dataset, by default that of the training. Other data, as for `encode`, is new: all of its rows are
         measured.
 
-        Adds the step and `raw_weights`. `warn` is called with a sentence for each block that misses its prior; by
-        default it is a Python warning.
+        `metrics` are measured besides those of the configuration: names with options as in "mmd", or functions of an
+        `aaeframe.evaluation.Evaluated`. Adds the step and `raw_weights`. `warn` is called with a sentence for each
+        block that misses its prior, and for each metric that fails; by default it is a Python warning.
         """
         if data is not None and not isinstance(data, Dataset):
             data, split = self.unseen(data), "test"
+        asked, stored = metrics, self.config.evaluation.metrics
+        wanted = named_metrics(asked, self.registry or Registry.load(), stored=stored) if asked or stored else []
         data, labels = self._own_classes(data or self.dataset()), self.config.data.labels
         rows = self._rows_of(data, split)
         self._log_access(rows, "evaluate", warn)
@@ -265,9 +280,12 @@ class Run:
             self.config.training.seed,
             num_labels=len(data.train.labeled) if labels == "all" else labels,
             class_metric=self._class_metric,
+            metrics=wanted,
         )
         for sentence in misses(report):
             warn(sentence)
+        for key, why in report.get("metric_errors", {}).items():
+            warn(f"the metric {key} failed, and its number is missing: {why}")
         return {**report, "split": rows, "step": self.step, "raw_weights": self.raw_weights}
 
     @default_state()
@@ -398,15 +416,20 @@ def read_given(data: Any, options: ReadOptions) -> Dataset:
         return datasets.load(data, options)
 
 
-def load_data(config: Config) -> Dataset:
-    """The data that a configuration names; DataError if it was passed in from Python."""
+def load_data(config: Config, registry: Registry | None = None) -> Dataset:
+    """The data that a configuration names; DataError if it was passed in from Python, or its plugin is missing."""
     source = config.data.source
     if source.startswith(PYTHON):
         raise DataError(
             "this run was trained on data passed in from Python, which no file holds: pass the same data again, as "
             "in aaeframe.load(path, data=x)"
         )
-    return datasets.load(source, config.data.reading)
+    registry = registry or Registry.load()
+    made_with = {name: version for name, version in config.plugins.items() if source.startswith(f"{name}:")}
+    lacking = obstacles(made_with, registry) if made_with and find_data_set(source, registry) is None else []
+    if lacking:
+        raise DataError("\n  ".join([f"the data of this run are {source!r}, which no active plugin offers", *lacking]))
+    return datasets.load(source, config.data.reading, registry=registry)
 
 
 def _digest(model: Autoencoder) -> str:

@@ -88,9 +88,9 @@ def fit(
     Its weights are bit for bit those of `start`.
     """
     resolved = resolve(config, registry, objects)
-    training = prepare(resolved, _loaded(dataset, resolved.config, observers))
+    training = prepare(resolved, _loaded(dataset, resolved.config, registry, observers))
     with stream(resolved.config.training.seed, "training", device=training.device):
-        return _train(training, None, observers, dataset)
+        return _train(training, None, registry, observers, dataset)
 
 
 @default_state()
@@ -111,11 +111,11 @@ def start(
     resolved = resolve(config, registry, objects)
     config = resolved.config
     folder = new_folder(config, out)
-    training = prepare(resolved, _loaded(dataset, config, observers))
+    training = prepare(resolved, _loaded(dataset, config, registry, observers))
     with stream(config.training.seed, "training", device=training.device):
         made = create(folder, training.config.to_toml(), lambda aside: replace(training, keeper=InFolder(aside)).save())
         with training_lock(made.path, observers.warn):
-            return _train(replace(training, keeper=InFolder(made)), made, observers, dataset)
+            return _train(replace(training, keeper=InFolder(made)), made, registry, observers, dataset)
 
 
 @default_state()
@@ -146,7 +146,7 @@ def resume(
             observers.warn(f"{why}; {newest.path.name}, the newest intact one, is used instead")
         resolved = resolve_stored(stored, registry, objects)
         config = resolved.config
-        training = prepare(resolved, _loaded(dataset, config, observers), saved=saved.model)
+        training = prepare(resolved, _loaded(dataset, config, registry, observers), saved=saved.model)
         training.keeper = InFolder(folder)
         for sentence in other_versions(config.plugins, registry):
             observers.warn(sentence)
@@ -165,16 +165,18 @@ def resume(
                 if training.stopped_early:
                     done = f"the training stopped early already: {training.stopping}"
                 observers.warn(f"{done}; nothing was trained")
-            return _train(training, folder, observers, dataset)
+            return _train(training, folder, registry, observers, dataset)
 
 
-def _loaded(dataset: Dataset | None, config: Config, observers: Observers) -> Dataset:
-    data = dataset or load_data(config)
+def _loaded(dataset: Dataset | None, config: Config, registry: Registry, observers: Observers) -> Dataset:
+    data = dataset or load_data(config, registry)
     observers.loaded(data)
     return data
 
 
-def _train(training: Training, folder: RunFolder | None, observers: Observers, given: Dataset | None) -> Run:
+def _train(
+    training: Training, folder: RunFolder | None, registry: Registry, observers: Observers, given: Dataset | None
+) -> Run:
     config = training.config
     training.observer, training.stop_asked = observers.observer, observers.stop_asked
     observers.started(config, folder, config.training.epochs * training.batches.steps_per_epoch)
@@ -197,6 +199,7 @@ def _train(training: Training, folder: RunFolder | None, observers: Observers, g
         keeper=training.keeper,
         stopping=training.stopping,
         given=given,
+        registry=registry,
     )
 
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from aaeframe.components.discovery import hook_of
 from aaeframe.components.registry import Kind, Registry
 from aaeframe.components.source_tree import SourceTree
 from aaeframe.errors import PackageError, PluginError
 from aaeframe.scaffold.catalogue import has_hook
 from aaeframe.scaffold.names import Names
-from aaeframe.scaffold.package import catalogued, component_words, filled, one_line
+from aaeframe.scaffold.package import catalogued, component_words, filled, one_line, suffix
 from aaeframe.storage.atomic import write_atomically, writing
 
 
@@ -71,11 +72,11 @@ def design_addition(name: str, kind: Kind, registry: Registry, folder: Path, *, 
         tree = SourceTree.read(folder)
     except PluginError as error:
         raise PackageError(f"nothing can be added to {folder}: {error}; or give --out another folder") from error
-    module, hooks = _hook_module(tree, f"aaeframe_{kind}s")
+    module, hooks = _hook_module(tree, hook_of(kind))
     words = component_words(names, kind, summary) | {"distribution": tree.distribution, "module": module}
     tests = tree.folder / "tests"
     contents = {
-        hooks.parent / f"{names.stem}.py": filled(f"{kind}.py", words),
+        hooks.parent / f"{names.stem}.{suffix(kind)}": filled(f"{kind}.{suffix(kind)}", words),
         tests / f"test_{names.stem}.py": filled(f"test_{kind}.py", words),
     }
     if not _has_conformance_test(tests):

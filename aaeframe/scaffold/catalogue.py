@@ -12,15 +12,11 @@ from aaeframe.errors import PackageError
 class Record(NamedTuple):
     """A call of `Component` in the source of a hook."""
 
-    kind: str
+    hook: str
+    """The name of the hook."""
     name: str
     factory: str
     summary: str
-
-    @property
-    def hook(self) -> str:
-        """The name of the hook."""
-        return f"aaeframe_{self.kind}s"
 
     def lines(self) -> list[str]:
         """The call as lines of source, ending in a comma."""
@@ -52,7 +48,7 @@ def with_record(source: str, record: Record, new_hook: str) -> str:
     listed = _returned_list(module, record)
     for element in listed.elts:
         if any(isinstance(it, ast.Constant) and it.value == record.name for it in ast.walk(element)):
-            raise PackageError(f"{record.hook} offers the {record.kind} {record.name!r} already: choose another name")
+            raise PackageError(f"{record.hook} offers {record.name!r} already: choose another name")
     made = _inserted(source, listed, record)
     grown = _returned_list(_parsed(made), record)
     if len(grown.elts) != len(listed.elts) + 1:

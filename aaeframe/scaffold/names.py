@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Final
 
+from aaeframe.components.discovery import words
 from aaeframe.components.registry import Kind, Registry
 from aaeframe.errors import PackageError
 
@@ -79,6 +80,6 @@ class Names:
         for offer in registry.offers(kind):
             if offer.name == self.component:
                 raise PackageError(
-                    f"{offer.distribution} {offer.version} offers the {kind} {self.component!r} already, and a short "
-                    "name is good while one distribution offers it: choose another name"
+                    f"{offer.distribution} {offer.version} offers the {words(kind)} {self.component!r} already, and a "
+                    "short name is good while one distribution offers it: choose another name"
                 )

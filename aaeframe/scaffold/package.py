@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import tomli_w
 
+from aaeframe.components.discovery import hook_of, words
 from aaeframe.components.registry import Kind, Registry
 from aaeframe.errors import PackageError
 from aaeframe.hookspecs import API
@@ -25,7 +26,7 @@ from aaeframe.storage.atomic import writing
 from aaeframe.version import __version__
 
 FILES: Final[Mapping[str, str]] = {
-    "$module/$stem.py": "$kind.py",
+    "$module/$stem.$suffix": "$kind.$suffix",
     "$module/__init__.py": "init.py",
     "$module/py.typed": "py.typed",
     "tests/test_$stem.py": "test_$kind.py",
@@ -39,12 +40,18 @@ FILES: Final[Mapping[str, str]] = {
 """The path of each file of the package, and its template."""
 
 
+COMMANDS: Final[Mapping[Kind, str]] = {"data-set": "train --data", "metric": "evaluate RUN --metric"}
+"""The commands that take a component of these kinds; of others it is `aaeframe train --KIND`."""
+FUNCTIONS: Final = ("data-set", "metric")
+"""The kinds whose template is a function, not a class."""
+
+
 class Start(NamedTuple):
     """The component that a package begins with."""
 
     summary: str
     option: str
-    """One of its options, as shown in the README."""
+    """One of its options, as shown in the README; empty for a preset, which has none."""
 
 
 STARTS: Final[Mapping[Kind, Start]] = {
@@ -52,6 +59,9 @@ STARTS: Final[Mapping[Kind, Start]] = {
     "encoder": Start("z = f(x) + scale eps, noise of one size for all x", "scale=0.5"),
     "discriminator": Start("two leaky ReLU layers; labels are embedded", "hidden=100"),
     "network": Start("residual layers each way; any data", "width=100"),
+    "metric": Start("the coverage of the prior by the codes", "radius=0.5"),
+    "preset": Start("a small autoencoder of digits on a swiss roll", ""),
+    "data-set": Start("two half moons in the plane", "noise=0.2"),
     "recipe": Start("adversarial autoencoding with the absolute error", "weight=2"),
 }
 
@@ -152,8 +162,8 @@ def filled(template: str, words: Mapping[str, str]) -> str:
 
 def catalogued(source: str, words: Mapping[str, str]) -> str:
     """The source of a hook module with the record of the component of these $words."""
-    factory = Template("$module.$stem:$class_name").substitute(words)
-    record = Record(words["kind"], words["name"], factory, words["summary"])
+    place = Template("$module:$stem.toml" if words["kind"] == "preset" else "$module.$stem:$class_name")
+    record = Record(words["hook"], words["name"], place.substitute(words), words["summary"])
     return with_record(source, record, filled("hook.py", words))
 
 
@@ -161,28 +171,43 @@ def _template(name: str) -> str:
     return (files("aaeframe.scaffold") / "templates" / f"{name}.template").read_text("utf-8")
 
 
+def use(kind: Kind, component: str) -> str:
+    """The command that uses a component of a kind."""
+    return f"aaeframe {COMMANDS.get(kind, f'train --{kind}')} {component}"
+
+
+def suffix(kind: Kind) -> str:
+    """The suffix of the file that is the component."""
+    return "toml" if kind == "preset" else "py"
+
+
 def component_words(names: Names, kind: Kind, summary: str) -> dict[str, str]:
     """The values of the $words in the templates of a component and its test."""
-    class_name = names.class_name
-    if re.search(rf"\b{class_name}\b", _template(f"{kind}.py") + _template(f"test_{kind}.py")):
-        class_name += kind.capitalize()  # the templates use the name for something else, such as pydantic's Field
+    factory = names.stem if kind in FUNCTIONS else names.class_name
+    if re.search(rf"\b{factory}\b", _template(f"{kind}.{suffix(kind)}") + _template(f"test_{kind}.py")):
+        # the templates use the name for something else, such as pydantic's Field
+        factory += f"_{kind.replace('-', '_')}" if kind in FUNCTIONS else kind.capitalize()
     return {
         "name": names.component,
         "distribution": names.distribution,
         "module": names.module,
         "stem": names.stem,
-        "class_name": class_name,
+        "class_name": factory,
         "kind": kind,
+        "kind_words": words(kind),
+        "hook": hook_of(kind),
+        "suffix": suffix(kind),
         "summary": summary,
     }
 
 
 def _package_words(names: Names, kind: Kind, summary: str, author: Author) -> dict[str, str]:
     """The values of the $words in the other templates of a package."""
-    description = f"The {kind} {names.component} for aaeframe: {summary}"
+    option, description = STARTS[kind].option, f"The {words(kind)} {names.component} for aaeframe: {summary}"
     return {
         "description_toml": tomli_w.dumps({"description": description}).strip(),
-        "option": STARTS[kind].option,
+        "use": use(kind, names.component),
+        "use_changed": use(kind, f'"{names.component}({option})"' if option else f"{names.component} --epochs 2"),
         "api": str(API),
         "versions": f">={__version__},<{int(__version__.partition('.')[0]) + 1}",
         "author": author.name,

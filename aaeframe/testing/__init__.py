@@ -21,6 +21,7 @@ correct one with probability 1e-5.
 from __future__ import annotations
 
 from aaeframe.testing.conformance import conformance_cases
+from aaeframe.testing.data_sets import DataSetCase, check_rows, check_same_rows
 from aaeframe.testing.densities import check_log_prob_fit, check_log_prob_shape
 from aaeframe.testing.discriminators import (
     DiscriminatorCase,
@@ -47,6 +48,7 @@ from aaeframe.testing.encoders import (
 from aaeframe.testing.factories import check_builds, check_options, check_serves
 from aaeframe.testing.hook_module import ImportCost, check_hook_module, import_cost
 from aaeframe.testing.labels import check_label_classes, check_label_marginal, check_labels
+from aaeframe.testing.metrics import MetricCase, check_same_value, check_value
 from aaeframe.testing.networks import (
     NetworkCase,
     check_features,
@@ -59,6 +61,7 @@ from aaeframe.testing.networks import (
 )
 from aaeframe.testing.plan import Check, checks_for, plan
 from aaeframe.testing.plugin import plugin_checks
+from aaeframe.testing.presets import PresetCase, check_about, check_configuration
 from aaeframe.testing.priors import (
     PriorCase,
     check_batch_shape,
@@ -78,12 +81,16 @@ from aaeframe.testing.recipes import RecipeCase, check_captured_step, check_loss
 
 __all__ = [
     "Check",
+    "DataSetCase",
     "DiscriminatorCase",
     "EncoderCase",
     "ImportCost",
+    "MetricCase",
     "NetworkCase",
+    "PresetCase",
     "PriorCase",
     "RecipeCase",
+    "check_about",
     "check_batch_shape",
     "check_bind",
     "check_builds",
@@ -92,6 +99,7 @@ __all__ = [
     "check_code_gradient",
     "check_code_noise",
     "check_code_support",
+    "check_configuration",
     "check_discriminator_device",
     "check_discriminator_rows",
     "check_discriminator_state",
@@ -123,6 +131,9 @@ __all__ = [
     "check_prior_state",
     "check_reconstruction",
     "check_reconstruction_range",
+    "check_rows",
+    "check_same_rows",
+    "check_same_value",
     "check_sample_device",
     "check_sample_dtype",
     "check_sample_gradient",
@@ -131,6 +142,7 @@ __all__ = [
     "check_sample_support",
     "check_serves",
     "check_support_reachable",
+    "check_value",
     "check_waiting",
     "checks_for",
     "conformance_cases",

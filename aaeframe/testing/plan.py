@@ -22,7 +22,18 @@ from aaeframe.protocols import (
     SupportsPosterior,
     supports_head,
 )
-from aaeframe.testing import densities, discriminators, encoders, labels, networks, priors, recipes
+from aaeframe.testing import (
+    data_sets,
+    densities,
+    discriminators,
+    encoders,
+    labels,
+    metrics,
+    networks,
+    presets,
+    priors,
+    recipes,
+)
 from aaeframe.testing.case import REFUSALS
 from aaeframe.testing.factories import check_builds, check_options, check_serves
 
@@ -83,7 +94,17 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         recipes.check_waiting: None,
         recipes.check_captured_step: None,
     },
+    "data-set": {data_sets.check_rows: None, data_sets.check_same_rows: None},
+    "metric": {metrics.check_value: None, metrics.check_same_value: None},
+    "preset": {presets.check_configuration: None, presets.check_about: None},
 }
+UNBUILT: Final[Mapping[Kind, Callable[[Callable[..., Any]], Any]]] = {
+    "data-set": data_sets.DataSetCase,
+    "metric": metrics.MetricCase,
+    "preset": presets.PresetCase,
+}
+"""The kinds that are not built to plan their checks, because building reads data, and their cases."""
+
 MISSING_CAPABILITY: Final[Mapping[type, str]] = {
     nn.Module: "is not an nn.Module",
     SupportsBinding: "has no bind",
@@ -129,6 +150,9 @@ def plan(kind: Kind, factory: Callable[..., Any]) -> Iterator[Check]:
     The component is built once for each case, to find its capabilities. If that fails, the case has only the check
     "builds", which will fail too.
     """
+    if kind in UNBUILT:
+        yield from _plan_unbuilt(kind, UNBUILT[kind](factory))
+        return
     cases = _cases(kind, factory)
     yield Check("options", partial(check_options, cases[0]))
     if kind in ("network", "encoder", "discriminator"):
@@ -149,6 +173,17 @@ def _cases(kind: Kind, factory: Callable[..., Any]) -> Sequence[Any]:
             return networks.network_cases(factory)
         case "recipe":
             return recipes.recipe_cases(factory)
+    raise ValueError(f"the checks of {kind} have other cases")
+
+
+def _plan_unbuilt(kind: Kind, case: Any) -> Iterator[Check]:
+    yield Check("options", partial(check_options, case))
+    for check in CHECKS[kind]:
+        yield Check(_id(check), partial(check, case))
+
+
+def _id(check: Callable[..., Any]) -> str:
+    return check.__name__.removeprefix("check_").replace("_", "-")
 
 
 def _checks(kind: Kind, case: Any) -> Checks:
@@ -171,8 +206,7 @@ def _plan_case(case: Any, checks: Checks) -> Iterator[Check]:
     for check, capability in checks.items():
         applies = capability is None or _offers(built, capability)
         missing = None if applies or capability is None else MISSING_CAPABILITY[capability]
-        name = check.__name__.removeprefix("check_").replace("_", "-")
-        yield Check(f"{name}{suffix}", partial(check, case), missing)
+        yield Check(f"{_id(check)}{suffix}", partial(check, case), missing)
 
 
 def _offers(component: Any, capability: type) -> bool:

@@ -258,7 +258,7 @@ def test_the_same_seed_is_the_same_run_whatever_was_drawn_before(tmp_path):
 
 def test_arguments_override_config_and_preset(train, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "aaeframe.configuration.compose.read_preset", lambda name: {"training": {"ema": 0.5, "seed": 1}}
+        "aaeframe.configuration.compose.read_preset", lambda name, registry: {"training": {"ema": 0.5, "seed": 1}}
     )
     (tmp_path / "run.toml").write_text("[training]\nseed = 2\nepochs = 7\n")
     run = train(preset="mine", config=str(tmp_path / "run.toml"), epochs=2, labels=None)

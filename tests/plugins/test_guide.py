@@ -30,20 +30,20 @@ class Block:
 
 
 def blocks():
-    """A block belongs to the last file.py that the paragraph right above it names."""
+    """A block belongs to the last file.py, or preset, that the paragraph right above it names."""
     for match in re.finditer(r"^```(\w*)\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE):
         paragraph = GUIDE[: match.start()].rstrip().rpartition("\n\n")[2]
-        files = re.findall(r"`([\w/]+\.py)`", paragraph) if not paragraph.endswith("```") else []
+        files = re.findall(r"`([\w/]+\.py|\w+/presets/\w+\.toml)`", paragraph) if not paragraph.endswith("```") else []
         yield Block(match[1], match[2], files[-1] if files else None)
 
 
 BLOCKS = list(blocks())
-FILES = {block.file: block.text for block in BLOCKS if block.language == "python" and block.file}
+FILES = {block.file: block.text for block in BLOCKS if block.file}
 TESTS = {file: text for file, text in FILES.items() if file.startswith("test_")}
 SCRIPTS = {file: text for file, text in FILES.items() if file.startswith("try_")}
 PLUGINS = sorted({re.split(r"[/.]", file)[0] for file in FILES if file not in {**TESTS, **SCRIPTS}})
 (SIGNATURES,) = (ast.parse(it.text) for it in BLOCKS if it.language == "python" and it.file is None)
-TABLES = [block.text for block in BLOCKS if block.language == "toml"]
+TABLES = [block.text for block in BLOCKS if block.language == "toml" and not block.file]
 
 PROGRAM = """
 import json, sys, tempfile
@@ -60,11 +60,20 @@ for offer in Registry.load().offers():
     failed = [str(it) for it in outcomes if it.verdict == "failed"]
     with tempfile.TemporaryDirectory() as folder:
         labels = 9 if "labels" in [it.id for it in outcomes if it.verdict == "passed"] else 0
-        parts = {**small, offer.kind: offer.full_name}
-        run = aaeframe.train(data, epochs=1, batch_size=12, labels=labels, out=folder + "/run", **parts)
+        parts, source = dict(small), data
+        if offer.kind == "data-set":
+            source = offer.full_name
+        elif offer.kind == "metric":
+            parts["config"] = {"evaluation": {"metrics": [offer.full_name]}}
+        else:
+            parts[offer.kind] = offer.full_name
+        run = aaeframe.train(source, epochs=1, batch_size=12, labels=labels, out=folder + "/run", **parts)
         if offer.kind == "prior":
             parts["prior"] = "categorical+" + offer.full_name
             aaeframe.train(data, epochs=1, batch_size=12, out=folder + "/product", **parts)
+        if offer.kind == "metric":
+            measured = run.evaluate()
+            failed += [*measured.get("metric_errors", {}).values()]
     results[offer.full_name] = {"failed": failed, "finished": run.finished}
 print(json.dumps(results))
 """
@@ -94,11 +103,13 @@ def environment(new_environment, workshop):
 def test_every_block_is_held_to_something():
     assert {block.language for block in BLOCKS} == {"python", "toml", "sh"}
     assert [
-        *("aaeframe_arcs", "aaeframe_cloud", "aaeframe_contractive", "aaeframe_dropped", "aaeframe_laplace"),
-        *("aaeframe_learned", "aaeframe_linear"),
-        *("aaeframe_quadratic", "aaeframe_ray", "aaeframe_torus"),
+        *("aaeframe_arcs", "aaeframe_cloud", "aaeframe_contractive", "aaeframe_dropped", "aaeframe_energy"),
+        "aaeframe_laplace",
+        *("aaeframe_learned", "aaeframe_linear", "aaeframe_pinwheel"),
+        *("aaeframe_quadratic", "aaeframe_ray", "aaeframe_spiral", "aaeframe_torus"),
     ] == PLUGINS
     assert list(TESTS) == ["test_torus.py"]
+    assert [file for file in FILES if file and file.endswith(".toml")] == ["aaeframe_spiral/presets/spiral.toml"]
     assert len(BLOCKS) == len(FILES) + 1 + len(TABLES) + GUIDE.count("```sh\n")
 
 
@@ -150,23 +161,26 @@ def test_the_hooks_are_those_of_the_code():
     assert shown == {name: ast.unparse(specified[name]).partition(":\n")[0] for name in HOOKS}
 
 
-@pytest.mark.parametrize("kind", sorted(set(HOOKS.values())))
+RETURNS = {"data-set": "Dataset"}
+
+
+@pytest.mark.parametrize("kind", sorted(set(HOOKS.values()) - {"preset"}))  # which has no factory
 def test_the_factories_get_what_the_code_gives(kind):
     def positional(arguments):
         return {it.arg: ast.unparse(it.annotation) for it in arguments}
 
-    shown = functions(SIGNATURES)[kind]
+    shown = functions(SIGNATURES)[kind.replace("-", "_")]
     for offer in Registry.load().offers(kind):
         parameters = inspect.signature(offer.factory()).parameters.values()
         found = {it.name: it.annotation for it in parameters if it.kind is not it.KEYWORD_ONLY}
         assert found == positional(shown.args.args), offer.full_name
     assert len(shown.args.kwonlyargs) == 1
-    assert ast.unparse(shown.returns) == kind.capitalize()
-    in_manual = re.search(rf"^    {kind}\((.*)\) +-> aaeframe\.(?:protocols|recipes)\.(\w+)$", hookspecs.__doc__, re.M)
+    assert ast.unparse(shown.returns) == RETURNS.get(kind, kind.capitalize())
+    in_manual = re.search(rf"^    {shown.name}\((.*)\) +-> aaeframe\.(?:\w+)\.(\w+)$", hookspecs.__doc__, re.M)
     assert in_manual[1].replace("*, ...", "").rstrip(", ") == ", ".join(
         f"{name}: {annotation}" for name, annotation in positional(shown.args.args).items()
     )
-    assert in_manual[2] == kind.capitalize()
+    assert in_manual[2] == RETURNS.get(kind, kind.capitalize())
 
 
 def test_the_number_of_the_interface_is_that_of_the_code():

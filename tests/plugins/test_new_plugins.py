@@ -15,6 +15,7 @@ import ruff
 import yaml
 
 from aaeframe.components.registry import KINDS
+from aaeframe.scaffold.package import use
 
 NAMES = {kind: f"my-{kind}" for kind in KINDS}
 AUTHOR = 'Ada "Countess" Lovelace'
@@ -76,7 +77,8 @@ def test_it_passes_its_checks_and_trains_among_its_like(made, tmp_path):
     run = tmp_path / "run"
     options = {"prior": "radius=3", "encoder": "scale=0.5", "discriminator": "hidden=8", "network": "width=8"}
     options["recipe"] = "weight=2"
-    parts = [f"--{kind}={name}({options[kind]})" for kind, name in NAMES.items()]
+    parts = [f"--{kind}=my-{kind}({it})" for kind, it in options.items()]
+    parts += ["--preset=my-preset", "--data=my-data-set(rows=200)", '--set=evaluation.metrics=["my-metric"]']
 
     *checks, train = environment.run(
         *(["plugins", "check", f"aaeframe-{name}"] for name in NAMES.values()),
@@ -90,26 +92,30 @@ def test_it_passes_its_checks_and_trains_among_its_like(made, tmp_path):
     (row,) = (json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines())
     assert math.isfinite(row["generator/my_prior"])
     config = (run / "config.toml").read_text()
-    for name in NAMES.values():
-        assert f'component = "aaeframe-{name}:{name}"' in config
+    for kind in options:
+        assert f'component = "aaeframe-my-{kind}:my-{kind}"' in config
+    assert 'source = "aaeframe-my-data-set:my-data-set(rows=200, noise=0.1, seed=0)"' in config
+    assert '"aaeframe-my-metric:my-metric"' in config
+    assert "my-metric, my_prior" in train.out
 
 
 def test_the_wheel_says_what_it_is_and_holds_the_module_alone(made):
     _, projects = made
     for kind, project in projects.items():
         (wheel,) = (project / "dist").glob("*.whl")
-        archive, module = zipfile.ZipFile(wheel), f"aaeframe_my_{kind}"
+        stem, suffix = f"my_{kind.replace('-', '_')}", "toml" if kind == "preset" else "py"
+        archive, module = zipfile.ZipFile(wheel), f"aaeframe_{stem}"
         info = f"{module}-0.1.0.dist-info"
         names = {name for name in archive.namelist() if not name.startswith(info)}
         metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode())
 
-        assert names == {f"{module}/{it}" for it in ("__init__.py", f"my_{kind}.py", "py.typed")}
+        assert names == {f"{module}/{it}" for it in ("__init__.py", f"{stem}.{suffix}", "py.typed")}
         assert metadata["Name"] == f"aaeframe-my-{kind}"
         assert metadata["Author"] == AUTHOR
         assert metadata["License-Expression"] == "MIT"
         assert "aaeframe-plugin" in metadata["Keywords"].split(",")
         assert [it for it in metadata.get_all("Requires-Dist") if "extra" not in it] == ["aaeframe<1,>=0.1.0"]
-        assert f"aaeframe train --{kind} my-{kind}" in metadata.get_payload()
+        assert use(kind, f"my-{kind}") in metadata.get_payload()
         assert AUTHOR in archive.read(f"{info}/licenses/LICENSE").decode()
         assert archive.read(f"{info}/entry_points.txt").decode() == f"[aaeframe]\nmy-{kind} = {module}\n"
 

@@ -19,6 +19,7 @@ from aaeframe.components.registry import KINDS
 from aaeframe.errors import PackageError
 from aaeframe.hookspecs import API
 from aaeframe.scaffold import Names
+from aaeframe.scaffold.package import use
 
 
 @pytest.fixture(autouse=True)
@@ -83,9 +84,9 @@ def test_nothing_is_left_to_be_filled_in(done, inside, kind):
         assert "TODO" not in text
     catalogue = (inside / "new/aaeframe_swiss_cheese/__init__.py").read_text()
     assert f"aaeframe_api = {API}\n" in catalogue
-    assert f"def aaeframe_{kind}s() -> list[Component]:" in catalogue
+    assert f"def aaeframe_{kind.replace('-', '_')}s() -> list[Component]:" in catalogue
     readme = (inside / "new/README.md").read_text()
-    assert f"aaeframe train --{kind} swiss-cheese\n" in readme
+    assert f"{use(kind, 'swiss-cheese')}\n" in readme
 
 
 def test_the_project_says_what_it_needs_and_how_it_is_found(done, inside):

@@ -19,7 +19,8 @@ def test_the_list_as_json(done):
     found = done("presets", "list", "--json").json["presets"]
     assert [it["name"] for it in found] == preset_names()
     about = read_about("modern-mnist-16-clusters")
-    assert {"name": "modern-mnist-16-clusters", "title": about.title, "takes": about.takes} in found
+    name = "modern-mnist-16-clusters"
+    assert {"name": name, "title": about.title, "takes": about.takes, "distribution": "aaeframe"} in found
 
 
 def test_a_preset_is_shown_in_words_and_then_as_toml_that_can_be_used(done, tmp_path):

@@ -21,7 +21,7 @@ PRESET = {
 
 @pytest.fixture(autouse=True)
 def preset(monkeypatch):
-    monkeypatch.setattr(layers, "read_preset", {"paper": PRESET}.__getitem__)
+    monkeypatch.setattr(layers, "read_preset", lambda name, registry: {"paper": PRESET}[name])
 
 
 def test_nothing_given_is_the_defaults():

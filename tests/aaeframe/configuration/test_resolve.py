@@ -80,7 +80,7 @@ def test_data_is_found_from_any_folder(registry, tmp_path, monkeypatch):
         (tmp_path / name).touch()
     for source, found in [
         ("rows.npy", str(tmp_path / "rows.npy")),
-        ("digits", "digits"),
+        ("digits", "aaeframe:digits"),
         ("./digits", str(tmp_path / "digits")),
         ("none.npy", "none.npy"),
         ("n" * 5000, "n" * 5000),
@@ -176,6 +176,8 @@ def test_none_in_place_of_a_default_cannot_be_stored(registry):
             return network
 
     class One:
+        has = staticmethod(registry.has)
+
         def find(self, kind, name):
             return Stub() if kind == "network" else registry.find(kind, name)
 

@@ -9,8 +9,8 @@ from scipy import io
 from sklearn.datasets import load_digits
 from torch.distributions import constraints
 
-from aaeframe.data import NAMES, load
 from aaeframe.data import catalogue as named
+from aaeframe.data import data_sets, load
 from aaeframe.data.download import RemoteFile
 from aaeframe.errors import DataError
 
@@ -19,9 +19,8 @@ def sizes(data):
     return len(data.train), len(data.validation), len(data.test)
 
 
-def test_every_name_has_a_loader_and_a_line():
-    assert named.LOADERS.keys() == NAMES.keys()
-    assert all("\n" not in line for line in NAMES.values())
+def test_the_names_are_those_of_the_paper_and_digits():
+    assert list(data_sets()) == ["digits", "mnist", "fashion-mnist", "svhn", "tfd"]
 
 
 def test_digits_are_those_of_scikit_learn():

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from aaeframe.configuration.reading import ReadOptions
-from aaeframe.data import NAMES, load
+from aaeframe.data import data_sets, load
+from aaeframe.data.named import opened
 from aaeframe.data.read import usable
 from aaeframe.errors import DataError
 
@@ -20,7 +21,7 @@ def test_an_unknown_name_lists_the_names_and_the_nearest(asked, near):
     with pytest.raises(DataError) as caught:
         load(asked)
     assert f"no data set and no file {asked!r}. Did you mean {near!r}?" in str(caught.value)
-    assert f"Names are {', '.join(NAMES)}" in str(caught.value)
+    assert f"Names are {', '.join(data_sets())}" in str(caught.value)
 
 
 def test_a_missing_file_lists_the_formats(tmp_path):
@@ -95,7 +96,7 @@ def test_the_axes_of_other_data_are_read_as_the_runs(tmp_path):
     assert usable(tmp_path / "x.npy", options).given == {"channels": "first"}
     assert usable(tmp_path / "x.mat", options).given == {"channels": "first", "rows": "last", "label_key": "y"}
     assert usable(tmp_path / "x.csv", options).given == {"label_key": "y"}
-    assert usable("digits", options).given == {}
+    assert usable(opened("digits"), options).given == {}
 
 
 def test_data_beyond_memory(tmp_path, monkeypatch):

@@ -1,0 +1,98 @@
+"""Checks of a data set: it can be loaded, and is the same each time. It is read, and downloaded if it must be."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from aaeframe.data import Dataset, load
+from aaeframe.data.identity import changes, identity
+from aaeframe.data.named import NamedData, check_value
+from aaeframe.errors import BrokenComponent, DataError
+from aaeframe.testing.case import require, seeded
+
+
+@dataclass(frozen=True)
+class DataSetCase:
+    """A factory of a data set."""
+
+    factory: Callable[..., Any]
+    label: str = ""
+
+    def arguments(self) -> tuple[Any, ...]:
+        """The positional arguments of the factory: none."""
+        return ()
+
+    def build(self) -> Any:
+        """The result of the factory."""
+        return self.factory()
+
+
+class _Unavailable(Exception):
+    """The data is not on this machine, and cannot be downloaded."""
+
+
+@seeded
+def check_rows(case: DataSetCase) -> str | None:
+    """The factory returns a Dataset, a path or rows, which can be loaded. Not tested where the data is missing."""
+    try:
+        _load(case)
+    except _Unavailable as error:
+        return str(error)
+    return None
+
+
+@seeded
+def check_same_rows(case: DataSetCase) -> str | None:
+    """The rows are the same each time, whatever the random states of Python, NumPy and torch.
+
+    A run refuses data that changed, so a factory that draws random numbers draws them from a seed of its own.
+    """
+    try:
+        first = _load(case)
+        with _other_seeds():
+            second = _load(case)
+    except _Unavailable as error:
+        return str(error)
+    found = changes(identity(first), identity(second))
+    require(
+        not found,
+        f"loaded twice, the data set has {'; '.join(found)}: draw random numbers from a generator with a seed of its "
+        "own, an option of the factory",
+    )
+    return None
+
+
+def _load(case: DataSetCase) -> Dataset:
+    try:
+        value = case.build()
+    except DataError as error:
+        raise _Unavailable(f"the data is not available: {error}") from error
+    except Exception as error:
+        raise AssertionError(f"the factory fails with default options: {type(error).__name__}: {error}") from error
+    try:
+        check_value(value, "the factory")
+        return load(NamedData("the data set", value))
+    except (BrokenComponent, DataError) as error:
+        raise AssertionError(str(error)) from error
+
+
+@contextmanager
+def _other_seeds() -> Iterator[None]:
+    """Other random states of Python, NumPy and torch inside the block; the old ones are restored."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(1)
+    np.random.seed(1)
+    torch.default_generator.manual_seed(1)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])

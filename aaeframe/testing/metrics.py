@@ -1,0 +1,86 @@
+"""Checks of a metric: finite numbers, the same each time, of a tiny model that stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from aaeframe.data import Dataset, from_arrays
+from aaeframe.evaluation.evaluate import one_draw
+from aaeframe.evaluation.metrics import Evaluated, Metric, NamedMetric, measure
+from aaeframe.recipes.clustering import Clustering
+from aaeframe.seeds import generator, stream
+from aaeframe.testing.case import require, seeded
+from aaeframe.testing.recipes import CLASSES, WIDTH, RecipeCase
+
+
+@dataclass(frozen=True)
+class MetricCase:
+    """A factory of a metric, and a tiny model with a real and a one-hot block on labeled rows."""
+
+    factory: Callable[..., Metric]
+    label: str = ""
+
+    def arguments(self) -> tuple[Any, ...]:
+        """The positional arguments of the factory: none."""
+        return ()
+
+    def build(self) -> Metric:
+        """A new metric."""
+        return self.factory()
+
+    def evaluated(self) -> Evaluated:
+        """The model and its rows."""
+        data = _data()
+        with stream(0, "model"), torch.no_grad():
+            model = RecipeCase(Clustering).build().model.eval()
+            codes = one_draw(model, data.test, generator(0, "codes"))
+        return Evaluated(model, data, "test", codes, 0)
+
+
+def _data() -> Dataset:
+    rows = torch.randn(60, WIDTH, generator=generator(0, "rows")).numpy()
+    return from_arrays(rows, torch.arange(60).numpy() % CLASSES, held_out=(20, 20))
+
+
+@seeded
+def check_value(case: MetricCase) -> str | None:
+    """The metric returns a finite number or a mapping of names to them, and leaves the model as it is.
+
+    Not tested if it refuses the rows or the model with ValueError.
+    """
+    return _measured(case)[1]
+
+
+@seeded
+def check_same_value(case: MetricCase) -> str | None:
+    """The metric returns the same numbers for the same model, rows and seed."""
+    (first, reason), (second, _) = _measured(case), _measured(case)
+    require(
+        first == second,
+        f"measured twice, it returns {first} and {second}: draw random numbers from torch's generator, or from one "
+        "seeded with `evaluated.seed`",
+    )
+    return reason
+
+
+def _measured(case: MetricCase) -> tuple[Any, str | None]:
+    """The value, or the reason why the metric refuses to measure."""
+    refusals: list[ValueError] = []
+
+    def watched(metric: Metric, evaluated: Evaluated) -> Any:
+        try:
+            return metric(evaluated)
+        except ValueError as error:
+            refusals.append(error)
+            raise
+
+    found = measure([NamedMetric("it", lambda: partial(watched, case.build()))], case.evaluated())
+    if refusals:
+        return None, f"refused: {refusals[0]}"
+    require("metric_errors" not in found, f"the metric fails: {found.get('metric_errors', {}).get('it')}")
+    return found["metrics"]["it"], None
