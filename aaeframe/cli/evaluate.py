@@ -35,7 +35,10 @@ def evaluate(
     ] = False,
     metric: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Also measure this metric, with options in parentheses; may be repeated."),
+        typer.Option(
+            metavar="NAME",
+            help="Also measure this metric of `aaeframe plugins list`, with options in parentheses; may be repeated.",
+        ),
     ] = None,
     samples: Annotated[
         int | None,

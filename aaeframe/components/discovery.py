@@ -29,14 +29,7 @@ from aaeframe.hookspecs import GROUP, Component
 
 Kind = Literal["encoder", "prior", "discriminator", "network", "recipe", "data-set", "preset", "metric"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-
-
-def hook_of(kind: Kind) -> str:
-    """The name of the hook that offers components of a kind."""
-    return f"aaeframe_{kind.replace('-', '_')}s"
-
-
-HOOKS: Final[dict[str, Kind]] = {hook_of(kind): kind for kind in KINDS}
+HOOKS: Final[dict[str, Kind]] = {f"aaeframe_{kind.replace('-', '_')}s": kind for kind in KINDS}
 
 UNSUPPORTED: Final[dict[str, str]] = {
     "specname": "name the function as the hook that it implements",
@@ -151,13 +144,14 @@ def words(kind: Kind) -> str:
     return kind.replace("-", " ")
 
 
-def _hook_of(kind: Kind) -> str:
+def hook_of(kind: Kind) -> str:
+    """The name of the hook that offers components of a kind."""
     return next(hook for hook, it in HOOKS.items() if it == kind)
 
 
 def _check_component(kind: Kind, component: Any) -> None:
     if not isinstance(component, Component):
-        raise PluginError(f"{_hook_of(kind)} must return Component records; one is {type(component).__name__}")
+        raise PluginError(f"{hook_of(kind)} must return Component records; one is {type(component).__name__}")
     for field in ("name", "factory", "summary"):
         if not isinstance(getattr(component, field), str):
             raise PluginError(f"the {field} of a Component must be a string: {component}")

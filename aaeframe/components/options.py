@@ -34,11 +34,15 @@ REQUIRED = inspect.Parameter.empty
 
 _GIVEN: Mapping[Kind, tuple[str, ...]] = {
     "encoder": ("network", "blocks"),
+    "prior": (),
     "discriminator": ("block", "num_classes"),
     "network": ("data", "code_size"),
     "recipe": ("model", "optimizers", "shared"),
+    "data-set": (),
+    "preset": (),
+    "metric": (),
 }
-"""The arguments of a factory that the run passes by position; none for other kinds."""
+"""The arguments of a factory that the run passes by position."""
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "min_length": "length >=", "max_length": "length <="}
 
@@ -95,7 +99,7 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
 
 def misplaced_options(offer: InstalledComponent) -> tuple[str, ...]:
     """Parameters of the factory that look like options but are not keyword-only."""
-    parameters = list(inspect.signature(offer.factory()).parameters.values())[len(_GIVEN.get(offer.kind, ())) :]
+    parameters = list(inspect.signature(offer.factory()).parameters.values())[len(_GIVEN[offer.kind]) :]
     return tuple(it.name for it in parameters if it.kind is it.POSITIONAL_OR_KEYWORD)
 
 
@@ -170,7 +174,7 @@ class ResolvedComponent:
         try:
             inspect.signature(factory).bind(*positional, **self.options)
         except TypeError as error:
-            call = f"{self.offer.kind}({', '.join(_GIVEN.get(self.offer.kind, ()))})"
+            call = f"{self.offer.kind}({', '.join(_GIVEN[self.offer.kind])})"
             raise BrokenComponent(f"{self.offer} cannot be called as {call}: {error}") from error
         from aaeframe.global_state import guarded  # which imports torch, as what is built here does
 

@@ -84,7 +84,7 @@ def design_addition(name: str, kind: Kind, registry: Registry, folder: Path, *, 
     taken = [str(path) for path in (*contents, hooks.parent / names.stem) if path.exists() or path.is_symlink()]
     if taken:
         raise PackageError(f"{', '.join(taken)}: there already, and nothing is overwritten. Choose another name")
-    return Addition(names, kind, summary, tree, contents, hooks, catalogued(_text(hooks), words))
+    return Addition(names, kind, summary, tree, contents, hooks, catalogued(_text(hooks), kind, words))
 
 
 def _hook_module(tree: SourceTree, hook: str) -> tuple[str, Path]:

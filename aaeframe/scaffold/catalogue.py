@@ -6,17 +6,22 @@ import ast
 import re
 from typing import NamedTuple
 
+from aaeframe.components.discovery import Kind, hook_of, words
 from aaeframe.errors import PackageError
 
 
 class Record(NamedTuple):
     """A call of `Component` in the source of a hook."""
 
-    hook: str
-    """The name of the hook."""
+    kind: Kind
     name: str
     factory: str
     summary: str
+
+    @property
+    def hook(self) -> str:
+        """The name of the hook."""
+        return hook_of(self.kind)
 
     def lines(self) -> list[str]:
         """The call as lines of source, ending in a comma."""
@@ -48,7 +53,9 @@ def with_record(source: str, record: Record, new_hook: str) -> str:
     listed = _returned_list(module, record)
     for element in listed.elts:
         if any(isinstance(it, ast.Constant) and it.value == record.name for it in ast.walk(element)):
-            raise PackageError(f"{record.hook} offers {record.name!r} already: choose another name")
+            raise PackageError(
+                f"{record.hook} offers the {words(record.kind)} {record.name!r} already: choose another name"
+            )
     made = _inserted(source, listed, record)
     grown = _returned_list(_parsed(made), record)
     if len(grown.elts) != len(listed.elts) + 1:

@@ -98,7 +98,7 @@ def design(
         for path, source in FILES.items()
     }
     hooks = f"{names.module}/__init__.py"
-    contents[hooks] = catalogued(contents[hooks], words)
+    contents[hooks] = catalogued(contents[hooks], kind, words)
     return Package(names, kind, summary, who, contents)
 
 
@@ -160,10 +160,10 @@ def filled(template: str, words: Mapping[str, str]) -> str:
     return Template(_template(template)).substitute(words)
 
 
-def catalogued(source: str, words: Mapping[str, str]) -> str:
+def catalogued(source: str, kind: Kind, words: Mapping[str, str]) -> str:
     """The source of a hook module with the record of the component of these $words."""
-    place = Template("$module:$stem.toml" if words["kind"] == "preset" else "$module.$stem:$class_name")
-    record = Record(words["hook"], words["name"], place.substitute(words), words["summary"])
+    place = "$module:$stem.toml" if kind == "preset" else "$module.$stem:$class_name"
+    record = Record(kind, words["name"], Template(place).substitute(words), words["summary"])
     return with_record(source, record, filled("hook.py", words))
 
 
@@ -203,7 +203,7 @@ def component_words(names: Names, kind: Kind, summary: str) -> dict[str, str]:
 
 def _package_words(names: Names, kind: Kind, summary: str, author: Author) -> dict[str, str]:
     """The values of the $words in the other templates of a package."""
-    option, description = STARTS[kind].option, f"The {words(kind)} {names.component} for aaeframe: {summary}"
+    description, option = f"The {words(kind)} {names.component} for aaeframe: {summary}", STARTS[kind].option
     return {
         "description_toml": tomli_w.dumps({"description": description}).strip(),
         "use": use(kind, names.component),

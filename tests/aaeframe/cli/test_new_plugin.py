@@ -403,7 +403,7 @@ REFUSED = {
         {"hooks": COMPUTED.replace("from aaeframe import Component, hookimpl", "Component = hookimpl = print")},
         "with Component and hookimpl imported from aaeframe",
     ),
-    "same name": ({"hooks": HEALTHY.replace('"b"', '"knot"')}, "offers 'knot' already"),
+    "same name": ({"hooks": HEALTHY.replace('"b"', '"knot"')}, "offers the prior 'knot' already"),
     "in parentheses": ({"hooks": HOOKS.format(returned="[\n(Component('a', 'a:b', 'c'))]")}, "add by hand: Component("),
     "no Python": ({"hooks": "def"}, "the hook module is not valid Python: invalid syntax"),
     "one module": ({"module": "aaeframe_own.py"}, "is a module, and a second file needs a package: move it to "),
