@@ -69,8 +69,9 @@ SETTINGS: Final = {
 def guarded() -> Iterator[list[str]]:
     """Restore the state after the block. The list that is yielded then names each part that had changed.
 
-    Numbers drawn from torch's generator stay drawn. The filters of warnings may change where modules are imported, as
-    many libraries add their own then.
+    Numbers drawn from torch's generator stay drawn. Where modules are imported, the filters of warnings may change, as
+    many libraries add their own then, and the random state of Python is restored without being named: scikit-learn
+    draws from it when it is imported.
     """
     changed: list[str] = []
     before = {name: it.read() for name, it in SETTINGS.items()}
@@ -83,4 +84,6 @@ def guarded() -> Iterator[list[str]]:
             if old == new or (name == "the filters of warnings" and len(sys.modules) != modules):
                 continue
             setting.restore(before[name])
+            if name == "the random state of Python" and len(sys.modules) != modules:
+                continue
             changed.append(f"{name} ({old} to {new})" if setting.shown else name)

@@ -22,6 +22,7 @@ from aaeframe.components.registry import Registry
 from aaeframe.configuration.shorthand import parse_component, write_component
 from aaeframe.data import Dataset, Split
 from aaeframe.errors import AaeframeError, BrokenComponent, ConfigError
+from aaeframe.global_state import guarded
 from aaeframe.model.autoencoder import Autoencoder, sample
 from aaeframe.seeds import stream
 
@@ -86,15 +87,19 @@ def named_metrics(
 def measure(metrics: Sequence[NamedMetric], evaluated: Evaluated) -> dict[str, Any]:
     """The entries of a report: "metrics", by key, and "metric_errors" of those that fail, whose number is None.
 
-    Each metric draws from a random stream of its own. One that changes the model fails, and the model is restored.
+    Each metric draws from a random stream of its own. One that changes the model, or what all code shares, fails, and
+    what it changed is restored.
     """
     values: dict[str, Any] = {}
     errors: dict[str, str] = {}
     for it in metrics:
         try:
             own = stream(evaluated.seed, "metric", it.key, device=evaluated.model.device)
-            with redirect_stdout(sys.stderr), _unchanged(evaluated.model), own:
-                values[it.key] = numbers(it.build()(evaluated))
+            with redirect_stdout(sys.stderr), guarded() as changed, _unchanged(evaluated.model), own:
+                value = numbers(it.build()(evaluated))
+            if changed:
+                raise RuntimeError(f"it changed what all code shares, which was restored: {', '.join(changed)}")
+            values[it.key] = value
         except (Exception, SystemExit) as error:
             values[it.key] = None
             errors[it.key] = str(error) if isinstance(error, AaeframeError) else f"{type(error).__name__}: {error}"

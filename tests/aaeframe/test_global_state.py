@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import random
+import sys
 import warnings
 
 import numpy as np
@@ -62,6 +64,18 @@ def test_it_is_restored_after_an_error():
         harm()
     assert state() == before
     assert changed == ["the default dtype (torch.float32 to torch.float64)"]
+
+
+def test_a_library_that_draws_when_it_is_imported_is_not_named(tmp_path, monkeypatch):
+    """As scikit-learn does, which many factories of data sets import."""
+    (tmp_path / "drawing_library.py").write_text("import random\nrandom.random()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = random.getstate()
+    with guarded() as changed:
+        importlib.import_module("drawing_library")
+    monkeypatch.delitem(sys.modules, "drawing_library")
+    assert changed == []
+    assert random.getstate() == before
 
 
 def test_numbers_that_are_drawn_stay_drawn():

@@ -25,7 +25,7 @@ from aaeframe import Component, hookimpl
 
 @hookimpl
 def aaeframe_metrics():
-    names = ("rows", "spread", "failing", "broken", "texts", "infinite", "spoiling", "leaving")
+    names = ("rows", "spread", "failing", "broken", "texts", "infinite", "spoiling", "seeding", "leaving")
     far = Component("missing", "aaeframe_counts.nowhere:metric", "the metric missing")
     return [*(Component(it, f"aaeframe_counts:{it}", f"the metric {it}") for it in names), far]
 
@@ -57,6 +57,10 @@ def spoiling():
         return 1.0
     return spoil
 
+def seeding():
+    import numpy as np
+    return lambda evaluated: np.random.seed(3) or 1.0
+
 def leaving():
     raise SystemExit(3)
 """
@@ -67,8 +71,21 @@ FAILING = {
     "texts": "TypeError: it returns str; return a number, or a mapping of names to numbers",
     "infinite": "ValueError: it returns inf for 'b', which is not a finite number",
     "spoiling": "RuntimeError: it changed the model, which was restored: ",
+    "seeding": "RuntimeError: it changed what all code shares, which was restored: the random state of numpy",
     "leaving": "the metric 'leaving' of aaeframe-counts 1.0 fails: SystemExit: 3",
 }
+
+
+DRAWN = iter(np.random.default_rng().random(100))
+"""Other numbers in each call."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """A two-sample test of a few steps: its accuracy is not looked at here, and an evaluation is mostly this."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aaeframe.evaluation.two_sample.STEPS", 5)
+        yield
 
 
 @pytest.fixture
@@ -244,7 +261,8 @@ def test_what_is_a_number(value, found):
     [
         (lambda it: float(it.codes["z"].mean()), None, None),
         (lambda it: [1.0, 2.0], "value", "the metric fails: TypeError: it returns list"),
-        (lambda it: float(np.random.random()), "same-value", "measured twice, it returns"),
+        (lambda it: next(DRAWN), "same-value", "measured twice, it returns"),
+        (lambda it: float(np.random.random()), "value", "it changed what all code shares, .*the random state of numpy"),
         (lambda it: it.model.decoder.weight.data.zero_().sum(), "value", "it changed the model"),
     ],
 )
