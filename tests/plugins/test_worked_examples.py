@@ -138,7 +138,7 @@ def test_lines_of_a_complete_package_are_those_of_the_package(package):
 
 @pytest.fixture(scope="module")
 def results(environment, weights, tmp_path_factory):
-    """What the program prints, for runs of each component on rows of a shape."""
+    """The program's results for runs of each component on rows of a shape."""
     file = Path(shutil.copy(weights, tmp_path_factory.mktemp("copy")))
     runs = {
         "pinwheel": ([5], {"prior": "pinwheel(classes=3)", "labels": 9}),

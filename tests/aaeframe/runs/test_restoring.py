@@ -27,14 +27,17 @@ def read(path):
 
 
 class Network(MLP):
-    """A network whose width is that of a file."""
+    """A network whose width is that of a file, and whose encoder is fixed."""
 
     def __init__(self, data, code_size, *, path: Path):
         super().__init__(data, code_size, hidden=read(path))
+        self.encoder.requires_grad_(False)
 
     @classmethod
     def from_state(cls, state, data, code_size, *, path: Path):
-        return MLP(data, code_size, hidden=[state["decoder.0.weight"].shape[0]])
+        network = MLP(data, code_size, hidden=[state["decoder.0.weight"].shape[0]])
+        network.encoder.requires_grad_(False)
+        return network
 
 
 class Encoder(Deterministic):
