@@ -27,8 +27,8 @@ the run knows by position, and its options by keyword:
 
 Options are keyword-only, have defaults and JSON-like values (numbers, strings, lists, paths). Only an option without
 a sensible default, such as the path of a file, has none. Annotations are checked; `Annotated[float, Field(gt=0,
-description="...")]` (pydantic) adds a range and a line of help. A factory of priors that reads something that may be
-gone when a run is loaded, such as a file, also has `from_state` (aaeframe.protocols.SupportsRestoring). The optional
+description="...")]` (pydantic) adds a range and a line of help. A factory that reads something that may be gone
+when a run is loaded, such as a file, also has `from_state` (aaeframe.protocols.SupportsRestoring). The optional
 abilities of priors, encoders and discriminators (a density, labels, `follow`) are in aaeframe.protocols, too.
 
 Mark a hook that older versions lack as `@hookimpl(optionalhook=True)`: they note it and do not call it. The other

@@ -211,14 +211,21 @@ class SupportsFollowing(Protocol):
 
 @runtime_checkable
 class SupportsRestoring(Protocol):
-    """A *factory* of priors that are built from something that may be gone later, such as a file.
+    """A *factory* that builds from something that may be gone later, such as a file: of any kind, except recipes.
 
-    The priors are modules, so their tensors are in a checkpoint. `from_state` is called instead of the factory when a
-    run is loaded or resumed. The state is loaded afterwards, as for every module.
+    It builds modules, so their tensors are in a checkpoint. `from_state` is called instead of the factory when a run is
+    loaded or resumed. The state is loaded afterwards, as for every module. `training.initial_std` is refused with it.
     """
 
-    def from_state(self, state: Mapping[str, Tensor], **options: Any) -> Prior:
-        """Build the prior that had this state_dict, with the same options."""
+    def from_state(self, state: Mapping[str, Tensor], *arguments: Any, **options: Any) -> Any:
+        """Build a component of the same shapes.
+
+        Args:
+            state: the component's state_dict. For a network, all tensors of the model: its decoder's are named
+                "decoder.NAME"; its encoder's follow the name that the run's encoder gave it, "encoder.NAME.NAME".
+            arguments: those of the factory, such as (data, code_size) for a network; none for a prior.
+            options: those of the factory.
+        """
 
 
 class Encoder(Protocol):

@@ -6,33 +6,40 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
-import torch
-
-from aaeframe.assembly.parts import build_discriminator, build_encoder, build_network, refuse_initial_std
+from aaeframe.assembly.parts import (
+    Saved,
+    build_discriminator,
+    build_encoder,
+    build_network,
+    build_prior,
+    refuse_initial_std,
+)
 from aaeframe.configuration.optimizers import optimizer
 from aaeframe.configuration.resolve import ResolvedRun
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import ConfigError
-from aaeframe.model.autoencoder import Autoencoder, prior_state
+from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.model.initialization import draw_weights
-from aaeframe.model.priors import block_spec, check_objectives, checked_prior, is_trained, labeled_blocks
+from aaeframe.model.priors import block_spec, check_objectives, is_trained, labeled_blocks
 from aaeframe.protocols import BlockSpec, DataSpec, Prior
 from aaeframe.recipes import Recipe
 from aaeframe.supports import is_one_hot
 
 
-def build_priors(resolved: ResolvedRun, *, saved: Mapping[str, torch.Tensor] | None = None) -> dict[str, Prior]:
-    """The prior of each block. `saved` holds the tensors of a checkpoint's model."""
-    return {
-        name: checked_prior(name, prior.build() if saved is None else prior.restore(prior_state(name, saved)))
-        for name, prior in resolved.priors.items()
-    }
+def build_priors(resolved: ResolvedRun, *, saved: Saved = None) -> dict[str, Prior]:
+    """The prior of each block."""
+    return {name: build_prior(name, prior, saved) for name, prior in resolved.priors.items()}
 
 
 def build_model(
-    resolved: ResolvedRun, data: DataSpec, num_classes: int | None, priors: Mapping[str, Prior]
+    resolved: ResolvedRun,
+    data: DataSpec,
+    num_classes: int | None,
+    priors: Mapping[str, Prior],
+    *,
+    saved: Saved = None,
 ) -> Autoencoder:
-    """The model of a run, with fresh weights from torch's global generator.
+    """The model of a run, with fresh weights from torch's global generator, or those that its parts bring.
 
     `num_classes` is that of the data if the recipe is given labels, else None. ConfigError if the blocks are not
     those that the recipe needs.
@@ -43,10 +50,12 @@ def build_model(
     blocks = {name: block_spec(prior) for name, prior in priors.items()}
     y = class_block_of(config, blocks, num_classes) if needs.class_block else None
     representation = recipe.representation(blocks, y, num_classes)
-    network = build_network(resolved.network, data, representation.size)
-    encoder = build_encoder(resolved.encoder, network, blocks)
+    network = build_network(resolved.network, data, representation.size, saved)
+    encoder = build_encoder(resolved.encoder, network, blocks, saved)
     discriminators = {
-        name: build_discriminator(resolved.discriminators[name], block, num_classes if name in told else None)
+        name: build_discriminator(
+            name, resolved.discriminators[name], block, num_classes if name in told else None, saved
+        )
         for name, block in (blocks.items() if needs.adversarial else ())
     }
     model = Autoencoder(data, encoder, network.decoder, representation, priors, discriminators, class_block=y)

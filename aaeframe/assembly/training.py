@@ -57,7 +57,8 @@ def prepare(
     num_classes = _classes(config, recipe.needs, dataset)
     batches = _batches(config, recipe.needs, dataset, device)
     with stream(settings.seed, "initialization"):
-        model = build_model(resolved, dataset.spec, num_classes, build_priors(resolved, saved=saved)).to(device)
+        priors = build_priors(resolved, saved=saved)
+        model = build_model(resolved, dataset.spec, num_classes, priors, saved=saved).to(device)
         model.bind_priors(_some_rows(model, batches) if saved is None else None)
     resolved = with_prior_phase(resolved, model.priors, resumed=saved is not None)
     config = resolved.config

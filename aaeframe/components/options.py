@@ -149,15 +149,22 @@ class ResolvedComponent:
         Raises OptionError if the factory refuses the options (ValueError, TypeError), and BrokenComponent for any
         other failure of the factory.
         """
-        return self._call(self.factory, positional)
+        return self._call(self.factory, positional, self.offer.kind, *_GIVEN[self.offer.kind])
 
-    def restore(self, state: Mapping[str, Any]) -> Any:
-        """Build with this state_dict by the factory's `from_state` if it has one, else as `build` does."""
-        from_state = getattr(self.factory, "from_state", None)
-        if from_state is None:
-            return self.build()
+    @property
+    def from_state(self) -> Callable[..., Any] | None:
+        """The factory's `from_state`, if it has one; a `functools.partial` has that of its function."""
+        factory = self.factory
+        while isinstance(factory, functools.partial):
+            factory = factory.func
+        return getattr(factory, "from_state", None)
+
+    def restore(self, state: Mapping[str, Any], *positional: Any) -> Any:
+        """Build with the tensors of a checkpoint by the factory's `from_state` if it has one, else as `build` does."""
+        if self.from_state is None:
+            return self.build(*positional)
         try:
-            return self._call(from_state, (state,))
+            return self._call(self.from_state, (state, *positional), "from_state", "state", *_GIVEN[self.offer.kind])
         except BrokenComponent as error:
             match error.__cause__:
                 case KeyError(args=(str(name),)) if name not in state:
@@ -170,12 +177,11 @@ class ResolvedComponent:
         """The factory with the given options as its defaults."""
         return functools.partial(self.factory, **{name: self.options[name] for name in self.given})
 
-    def _call(self, factory: Callable[..., Any], positional: tuple[Any, ...]) -> Any:
+    def _call(self, factory: Callable[..., Any], positional: tuple[Any, ...], name: str, *given: str) -> Any:
         try:
             inspect.signature(factory).bind(*positional, **self.options)
         except TypeError as error:
-            call = f"{self.offer.kind}({', '.join(_GIVEN[self.offer.kind])})"
-            raise BrokenComponent(f"{self.offer} cannot be called as {call}: {error}") from error
+            raise BrokenComponent(f"{self.offer} cannot be called as {name}({', '.join(given)}): {error}") from error
         from aaeframe.global_state import guarded  # which imports torch, as what is built here does
 
         try:

@@ -292,12 +292,6 @@ def _sliced(x: Tensor | np.ndarray, size: int) -> Iterator[Tensor | np.ndarray]:
     return (x[start : start + size] for start in range(0, len(x), size))
 
 
-def prior_state(block: str, saved: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state_dict of a block's prior among the tensors of a checkpoint's model; empty if it is not a module."""
-    prefix = f"model.prior_modules.{block}."
-    return {key.removeprefix(prefix): value for key, value in saved.items() if key.startswith(prefix)}
-
-
 def sample(prior: Prior, count: int, device: torch.device) -> Tensor:
     """Samples of one prior (count, *event_shape): detached, float32, on `device`, from torch's global generator."""
     return _moved(prior.sample(torch.Size([count])), device)

@@ -11,12 +11,13 @@ from aaeframe.errors import ConfigError
 
 
 def draw_weights(model: nn.Module, std: float) -> None:
-    """Draw the weights of every linear layer and convolution from N(0, std²), and set their biases to 0.
+    """Draw the weights of every trained linear layer and convolution from N(0, std²), and set their biases to 0.
 
+    Layers without a parameter that requires a gradient are fixed, and keep their weights.
     Uses torch's global generator. Reproductions of the paper agree on 0.01.
     """
     for layer in model.modules():
-        if isinstance(layer, nn.Linear | _ConvNd):
+        if isinstance(layer, nn.Linear | _ConvNd) and any(it.requires_grad for it in layer.parameters()):
             _draw_weight(layer, std)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

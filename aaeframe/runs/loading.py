@@ -86,7 +86,8 @@ def load(
     # As in training: random numbers that a prior draws when it is built need not be in the checkpoint.
     with default_state(), stream(config.training.seed, "initialization"):
         built = build_priors(resolved, saved=saved.model)
-        model = build_model(resolved, data_spec(known, saved.model), known["num_classes"], built)
+        spec = data_spec(known, saved.model)
+        model = build_model(resolved, spec, known["num_classes"], built, saved=saved.model)
         model.bind_priors()
     for sentence in (*other_versions(config.plugins, registry), *configuration_changes(saved, folder, stored)):
         warn(sentence)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import torch
+from torch import Tensor
 
 from aaeframe.errors import AaeframeError
 from aaeframe.global_state import guarded
+from aaeframe.protocols import SupportsRestoring
 
 FALSE_ALARM: Final = 1e-5
 """The probability with which a statistical check rejects a correct component."""
@@ -41,6 +43,17 @@ class ComponentCase(Protocol):
 
 REFUSALS: Final = (ValueError, AaeframeError)
 """The errors with which a component refuses what it does not serve."""
+
+
+def instances(case: ComponentCase, state: Mapping[str, Tensor]) -> Iterator[tuple[str, Any]]:
+    """Further instances that are to take over this state, each with its origin: the factory, and its `from_state`."""
+    yield "a second instance", case.build()
+    factory: Any = case.factory
+    options: dict[str, Any] = {}
+    while isinstance(factory, functools.partial):
+        factory, options = factory.func, {**factory.keywords, **options}
+    if isinstance(factory, SupportsRestoring):
+        yield "an instance by from_state", factory.from_state(state, *case.arguments(), **options)
 
 
 def refusal(case: ComponentCase) -> str | None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 
 from aaeframe.protocols import BlockSpec
-from aaeframe.testing.case import USES, require, seeded
+from aaeframe.testing.case import USES, instances, require, seeded
 from aaeframe.testing.state_dicts import (
     hand_over_state,
     require_device,
@@ -124,14 +124,15 @@ def check_head(case: DiscriminatorCase) -> None:
 
 @seeded
 def check_discriminator_state(case: DiscriminatorCase) -> None:
-    """The state_dict has everything that a logit depends on."""
-    first, second = _built(case), _built(case)
+    """The state_dict has everything that a logit depends on, for `from_state` too."""
+    first = _built(case)
     for _ in range(USES):
         first(case.codes(), case.labels())
-    hand_over_state(first.eval(), second.eval())
     z, labels = case.codes(), case.labels()
-    same = torch.equal(first(z, labels), second(z, labels))
-    require(same, "a second instance with the state_dict of the first must give the same logits")
+    for origin, second in instances(case, first.eval().state_dict()):
+        hand_over_state(first, require_module(second, "a discriminator").eval())
+        same = torch.equal(first(z, labels), second(z, labels))
+        require(same, f"{origin} with the state_dict of the first must give the same logits")
 
 
 @seeded

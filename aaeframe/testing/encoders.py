@@ -12,7 +12,7 @@ from torch.distributions import constraints
 
 from aaeframe import supports
 from aaeframe.protocols import BlockSpec, Code
-from aaeframe.testing.case import FALSE_ALARM, USES, refusal, require, seeded
+from aaeframe.testing.case import FALSE_ALARM, USES, instances, refusal, require, seeded
 from aaeframe.testing.goodness_of_fit import two_sample_p_value
 from aaeframe.testing.state_dicts import (
     hand_over_state,
@@ -126,14 +126,15 @@ def check_code_noise(case: EncoderCase) -> None:
 
 @seeded
 def check_encoder_state(case: EncoderCase) -> None:
-    """The state_dict has everything that a code depends on."""
-    first, second = (require_module(case.build(), "an encoder") for _ in range(2))
+    """The state_dict has everything that a code depends on, for `from_state` too."""
+    first = require_module(case.build(), "an encoder")
     for _ in range(USES):
         first(_data())
-    hand_over_state(first.eval(), second.eval())
     x, noise = _data(), _noise(first, ROWS)
-    same = torch.equal(_flat(case, first(x, noise)), _flat(case, second(x, noise)))
-    require(same, "a second instance with the state_dict of the first must give the same codes")
+    for origin, second in instances(case, first.eval().state_dict()):
+        hand_over_state(first, require_module(second, "an encoder").eval())
+        same = torch.equal(_flat(case, first(x, noise)), _flat(case, second(x, noise)))
+        require(same, f"{origin} with the state_dict of the first must give the same codes")
 
 
 @seeded

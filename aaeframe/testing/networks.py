@@ -12,7 +12,7 @@ from torch.distributions import constraints
 from torch.distributions.constraints import Constraint
 
 from aaeframe.protocols import DataSpec
-from aaeframe.testing.case import USES, require, seeded
+from aaeframe.testing.case import USES, instances, require, seeded
 from aaeframe.testing.state_dicts import (
     hand_over_state,
     require_device,
@@ -99,16 +99,22 @@ def check_network_gradient(case: NetworkCase) -> None:
 
 @seeded
 def check_network_state(case: NetworkCase) -> None:
-    """The state_dicts have everything that features and reconstructions depend on."""
-    first, second = case.build(), case.build()
-    for part, value in (("encoder", case.data()), ("decoder", torch.randn(ROWS, CODE_SIZE))):
-        one, other = (_part(network, part) for network in (first, second))
-        one.train()
+    """The state_dicts have everything that features and reconstructions depend on, for `from_state` too."""
+    first = case.build()
+    state: dict[str, Tensor] = {}
+    values = {"encoder": case.data(), "decoder": torch.randn(ROWS, CODE_SIZE)}
+    for part, value in values.items():
+        one = _part(first, part).train()
         for _ in range(USES):
             one(torch.rand_like(value))
-        hand_over_state(one.eval(), other)
-        same = torch.equal(one(value), other(value))
-        require(same, f"a second {part} with the state_dict of the first must give the same output")
+        within = "encoder.body." if part == "encoder" else "decoder."  # as a run's encoder may name it
+        state |= {within + name: it for name, it in one.eval().state_dict().items()}
+    for origin, second in instances(case, state):
+        for part, value in values.items():
+            one, other = _part(first, part), _part(second, part)
+            hand_over_state(one, other)
+            same = torch.equal(one(value), other(value))
+            require(same, f"the {part} of {origin} with the state_dict of the first must give the same output")
 
 
 @seeded

@@ -43,6 +43,15 @@ def test_a_layer_without_a_bias_has_none_afterwards():
     assert layer.bias is None
 
 
+def test_a_fixed_layer_keeps_its_weights():
+    model = nn.Sequential(nn.Linear(3, 3).requires_grad_(False), nn.Linear(3, 3))
+    fixed, trained = (layer.weight.detach().clone() for layer in model)
+    draw_weights(model, 0.01)
+    assert torch.equal(model[0].weight, fixed)
+    assert model[0].bias.any()
+    assert not torch.equal(model[1].weight, trained)
+
+
 def test_what_is_no_such_layer_is_left_alone():
     model = nn.ModuleDict({"norm": nn.BatchNorm1d(3), "embedding": nn.Embedding(3, 3)})
     before = {name: value.clone() for name, value in model.state_dict().items()}

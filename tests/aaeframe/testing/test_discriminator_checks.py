@@ -48,6 +48,21 @@ class Forgetful(Judge):
         return super().forward(z, labels) + self.shift
 
 
+class Misremembered(Judge):
+    """Built anew for a checkpoint as something else."""
+
+    sign = 1
+
+    @classmethod
+    def from_state(cls, state, block, num_classes):
+        judge = cls(block, num_classes)
+        judge.sign = -1
+        return judge
+
+    def forward(self, z, labels=None):
+        return self.sign * super().forward(z, labels)
+
+
 class Counting(Judge):
     """A number that moves by use, and that no state_dict holds."""
 
@@ -118,6 +133,7 @@ REJECTED = {
     "check_discriminator_state": [
         (testing.DiscriminatorCase(Counting), "with the state_dict of the first must give the same logits"),
         (testing.DiscriminatorCase(Forgetful), "with the state_dict of the first must give the same logits"),
+        (testing.DiscriminatorCase(Misremembered), "an instance by from_state with the state_dict of the first must"),
     ],
     "check_discriminator_rows": [
         (judging(lambda logit: logit - logit.mean()), "the logit of a row depends on the rest of its batch"),

@@ -53,6 +53,22 @@ class Counting(Drawing):
         return {**code, "style": code["style"] + self.used}
 
 
+class Misremembered(Drawing):
+    """Built anew for a checkpoint as something else."""
+
+    sign = 1
+
+    @classmethod
+    def from_state(cls, state, network, blocks):
+        encoder = cls(network, blocks)
+        encoder.sign = -1
+        return encoder
+
+    def forward(self, x, noise=None):
+        code = super().forward(x, noise)
+        return {**code, "style": self.sign * code["style"]}
+
+
 class Idle(Drawing):
     """A parameter that no code depends on."""
 
@@ -117,6 +133,7 @@ REJECTED = {
     "check_encoder_state": [
         (testing.EncoderCase(Forgetful), "with the state_dict of the first must give the same codes"),
         (testing.EncoderCase(Counting), "with the state_dict of the first must give the same codes"),
+        (testing.EncoderCase(Misremembered), "an instance by from_state with the state_dict of the first must give"),
         (drawing(get_extra_state=lambda self: "text"), "the state_dict must hold tensors only: _extra_state"),
         (drawing(state_dict=lambda self: {}), "a second instance does not load the state_dict: "),
     ],

@@ -56,6 +56,16 @@ class Counting(nn.Module):
         return value + self.used
 
 
+class Misremembered(Net):
+    """Built anew for a checkpoint as something else."""
+
+    @classmethod
+    def from_state(cls, state, data, code_size):
+        network = cls(data, code_size)
+        network.decoder.append(Then(torch.neg))
+        return network
+
+
 def image(change, support=constraints.unit_interval):
     """A case of the good network, changed after it was built for tiny pictures."""
 
@@ -108,9 +118,19 @@ REJECTED = {
         (image(ending(decoder=lambda: Then(torch.sign))), "no gradient reaches the representation"),
     ],
     "check_network_state": [
-        (image(ending(encoder=Forgetful)), "a second encoder with the state_dict of the first must give the same"),
-        (image(ending(encoder=Counting)), "a second encoder with the state_dict of the first must give the same"),
-        (image(ending(decoder=Forgetful)), "a second decoder with the state_dict of the first must give the same"),
+        (
+            image(ending(encoder=Forgetful)),
+            "the encoder of a second instance with the state_dict of the first",
+        ),
+        (
+            image(ending(encoder=Counting)),
+            "the encoder of a second instance with the state_dict of the first",
+        ),
+        (
+            image(ending(decoder=Forgetful)),
+            "the decoder of a second instance with the state_dict of the first",
+        ),
+        (testing.NetworkCase(Misremembered), "the decoder of an instance by from_state with the state_dict"),
     ],
     "check_network_device": [
         (image(ending(encoder=lambda: Then(torch.Tensor.cpu))), "the encoder fails after it was moved to meta"),

@@ -253,7 +253,10 @@ REJECTED = {
     "check_prior_state": [
         (testing.PriorCase(Used), "must sample the same"),
         (testing.PriorCase(Forgetful), "a second instance with the state_dict of the first must sample the same"),
-        (testing.PriorCase(Misremembered), "what from_state builds of a state_dict must sample the same"),
+        (
+            testing.PriorCase(Misremembered),
+            "an instance by from_state with the state_dict of the first must sample",
+        ),
     ],
     "check_follow": [
         (testing.PriorCase(Frequencies), "the state of follow must be in buffers"),
