@@ -170,6 +170,7 @@ def masked(line):
     return re.sub(r"[\d.]+", "#", re.sub("[\u2500-\u257f]", " ", line)).split()
 
 
+@pytest.mark.slow
 def test_the_quick_start_prints_what_the_front_page_shows(aaeframe):
     (shown,) = blocks(FRONT, "text")
     quick = [shlex.split(line)[1:] for line in blocks(FRONT, "sh")[2].splitlines()]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 HERE = Path(__file__).parent
@@ -40,5 +41,6 @@ def test_numbers(tmp_path):
     run("kernel_*.py", tmp_path, **({} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"}))
 
 
+@pytest.mark.slow
 def test_machine_code(tmp_path):
     run("compile_*.py", tmp_path)

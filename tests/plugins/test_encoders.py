@@ -64,6 +64,7 @@ def distance(codes, samples):
     return sliced_wasserstein(codes, samples, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.slow
 def test_universal_learns_a_bimodal_posterior_and_gaussian_cannot():
     prior = Mixture(means=[[-2.0, 0.0], [2.0, 0.0]], scales=[[0.3, 0.3]])
 
@@ -79,6 +80,7 @@ def test_universal_learns_a_bimodal_posterior_and_gaussian_cannot():
     assert distance(universal, samples) < 0.5 * distance(gaussian, samples)
 
 
+@pytest.mark.slow
 def test_universal_learns_the_swiss_roll_from_noise_and_gaussian_cannot():
     universal, samples = posterior_of_one_point(SwissRoll(), Universal, noise_size=2)
     gaussian, _ = posterior_of_one_point(SwissRoll(), Gaussian)

@@ -95,6 +95,7 @@ def test_a_project_is_complete_and_can_be_found(name, wheels):
     assert {file.partition("/")[0].removesuffix(".py") for file in archive.namelist()} == {module, info}
 
 
+@pytest.mark.slow
 def test_their_own_tests_pass(environment, projects, tmp_path):
     """Run away from the source, so that what is imported is what was installed."""
     for name in NAMES:

@@ -49,6 +49,7 @@ def made(new_environment, workshop):
     return environment, projects
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(made):
     environment, projects = made
 
@@ -72,6 +73,7 @@ def test_its_own_tests_pass(made):
     assert "warning" not in out
 
 
+@pytest.mark.slow
 def test_it_passes_its_checks_and_trains_among_its_like(made, tmp_path):
     environment, _ = made
     run = tmp_path / "run"

@@ -40,6 +40,7 @@ def test_it_is_listed_and_explained_without_torch(torus):
     assert "torch" not in info.loaded
 
 
+@pytest.mark.slow
 def test_it_passes_its_checks_and_shapes_latent_spaces(torus, tmp_path):
     alone, product = tmp_path / "alone", tmp_path / "product"
     check, train, train_product = torus.run(

@@ -26,6 +26,7 @@ def soaked(script, *arguments, timeout=500, **environment):
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_runs_killed_at_random_moments_and_resumed_end_with_the_same_bits():
     *runs, last = soaked("kill.py", "--runs", 4, "--seed", 3)
     assert all(run["equal"] for run in runs)
@@ -40,6 +41,7 @@ def test_twenty_thousand_steps_take_the_memory_of_one_thousand():
     assert record["growth_mib"] < 20
 
 
+@pytest.mark.slow
 def test_using_a_run_takes_no_more_memory_for_more_rows():
     # By itself glibc moves the size from which on it gives memory back at once, which alone is 15 MiB more or less.
     (told,) = soaked("streaming.py", MALLOC_MMAP_THRESHOLD_="65536")
