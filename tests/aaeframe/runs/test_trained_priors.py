@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_runs import ROWS, Telling, assert_same_model, trained
+from small_runs import ROWS, SMALL, Telling, assert_same_model, trained
 from torch import nn
 from torch.distributions import (
     AffineTransform,
