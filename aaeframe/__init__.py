@@ -17,15 +17,17 @@ from aaeframe.version import __version__ as __version__
 if TYPE_CHECKING:
     from aaeframe import data, errors, supports
     from aaeframe.api import resume, train
+    from aaeframe.errors import StopRun
     from aaeframe.hookspecs import Component, hookimpl
     from aaeframe.runs.loading import load
     from aaeframe.runs.run import Run
 
-__all__ = ["Component", "Run", "data", "errors", "hookimpl", "load", "resume", "supports", "train"]
+__all__ = ["Component", "Run", "StopRun", "data", "errors", "hookimpl", "load", "resume", "supports", "train"]
 
 _HOMES = {
     "Component": "aaeframe.hookspecs",
     "Run": "aaeframe.runs.run",
+    "StopRun": "aaeframe.errors",
     "hookimpl": "aaeframe.hookspecs",
     "load": "aaeframe.runs.loading",
     "resume": "aaeframe.api",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,8 @@ from aaeframe.components.objects import PYTHON
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.compose import compose, without_none
 from aaeframe.configuration.reading import ReadOptions
+from aaeframe.configuration.schema import parse
+from aaeframe.configuration.shorthand import expand
 from aaeframe.data import Dataset
 from aaeframe.data.read import name_of
 from aaeframe.errors import ConfigError
@@ -28,7 +30,7 @@ from aaeframe.runs.objects import (
 )
 from aaeframe.runs.progress import Bar
 from aaeframe.runs.run import Run, given, read_config, read_given
-from aaeframe.runs.start import NO_OBSERVERS, Observers, fit, start
+from aaeframe.runs.start import NO_CALLBACKS, Callbacks, fit, start
 from aaeframe.runs.start import resume as resume_run
 from aaeframe.storage.run_folder import RunFolder
 
@@ -51,7 +53,7 @@ def train(
     keep: bool = True,
     blocked: tuple[str, ...] = (),
     progress: bool | None = None,
-    observers: Observers = NO_OBSERVERS,
+    observers: str | Iterable[object] = (),
     **settings: Any,
 ) -> Run:
     """Train an adversarial autoencoder and return the run.
@@ -81,6 +83,9 @@ def train(
     The run is kept in the new folder `out`, by default runs/<time>-<prior>-<encoder>; with keep=False it is in memory
     alone, and nothing is written.
 
+    `observers` follow the run and change nothing of it: names, as in "tensorboard(every=10)", or objects with members
+    of `aaeframe.training.observers.Observer`.
+
     `progress` shows a bar; None shows it on a terminal or in a notebook. Warnings about the training are Python
     warnings of the class `aaeframe.errors.TrainingWarning`.
 
@@ -89,9 +94,11 @@ def train(
     to train at the same time, use processes. Raises AaeframeError for whatever is wrong with the arguments.
     """
     parts = read_parts(prior=prior, encoder=encoder, network=network, discriminator=discriminator, recipe=recipe)
+    names, following = _observers(observers)
     arguments = {
         "data": {"source": _source(data), "labels": labels, **{k: v for k, v in settings.items() if k in READING}},
         **parts.table,
+        "observers": expand({"observers": names})["observers"],
         "training": {key: value for key, value in settings.items() if key not in READING},
     }
     registry = Registry.load(blocked)
@@ -101,10 +108,12 @@ def train(
         raise ConfigError(f"out={str(out)!r} is not used with keep=False, which writes nothing; leave one of them out")
     folder = None if out is None else Path(out)
     dataset = _as_dataset(data, whole.data.reading)
-    with _shown(observers, progress) as it:
+    with _shown(progress) as it:
         if not keep:
-            return fit(whole, registry, dataset=dataset, objects=parts.objects, observers=it)
-        return start(whole, registry, dataset=dataset, objects=parts.objects, out=folder, observers=it)
+            return fit(whole, registry, dataset=dataset, objects=parts.objects, observers=following, callbacks=it)
+        return start(
+            whole, registry, dataset=dataset, objects=parts.objects, out=folder, observers=following, callbacks=it
+        )
 
 
 def resume(
@@ -118,32 +127,36 @@ def resume(
     recipe: RecipeObject | None = None,
     blocked: tuple[str, ...] = (),
     progress: bool | None = None,
-    observers: Observers = NO_OBSERVERS,
+    observers: str | Iterable[object] = (),
 ) -> Run:
     """Resume a run from its newest intact checkpoint, and return it.
 
     The result is bit for bit that of an uninterrupted run. Data and components that were objects from
-    Python are passed again, as to `train`; the data is read with the options of the run. Raises AaeframeError, as
-    `train` does.
+    Python are passed again, as to `train`; the data is read with the options of the run. `observers`, as for `train`,
+    follow it next to those of its configuration, which does not change. Raises AaeframeError, as `train` does.
     """
     objects = read_objects(prior=prior, encoder=encoder, network=network, discriminator=discriminator, recipe=recipe)
+    names, following = _observers(observers)
     dataset = None if data is None else given(data, read_config(RunFolder(Path(path))))
-    with _shown(observers, progress) as it:
-        return resume_run(Path(path), Registry.load(blocked), dataset=dataset, objects=objects, observers=it)
+    with _shown(progress) as it:
+        return resume_run(
+            Path(path),
+            Registry.load(blocked),
+            dataset=dataset,
+            objects=objects,
+            named=parse({"observers": names}).observers,
+            observers=following,
+            callbacks=it,
+        )
 
 
 @contextmanager
-def _shown(observers: Observers, progress: bool | None) -> Iterator[Observers]:
-    """The observers with a bar, if they show nothing themselves.
-
-    `progress` None is a bar where standard error is a terminal, or in a notebook.
-    """
+def _shown(progress: bool | None) -> Iterator[Callbacks]:
+    """Callbacks with a bar, if it is wanted; None is a bar where standard error is a terminal, or in a notebook."""
     console = Console(stderr=True, markup=False, emoji=False)
-    if progress and observers is not NO_OBSERVERS:
-        raise ConfigError("progress=True is not used with observers, which show the training; leave one of them out")
     wanted = console.is_terminal or console.is_jupyter if progress is None else progress
-    if not wanted or observers is not NO_OBSERVERS:
-        yield observers
+    if not wanted:
+        yield NO_CALLBACKS
         return
     bars: list[Bar] = []
 
@@ -151,7 +164,7 @@ def _shown(observers: Observers, progress: bool | None) -> Iterator[Observers]:
         bars.append(Bar(console, config.training.epochs, steps))
 
     try:
-        yield replace(observers, observer=_Showing(bars, observers.observer.epoch_ended), started=started)
+        yield replace(NO_CALLBACKS, display=_Showing(bars, NO_CALLBACKS.display.epoch_ended), started=started)
     finally:
         for bar in bars:
             bar.close()
@@ -187,3 +200,13 @@ def _source(data: Any) -> str:
     if isinstance(data, str | Path):
         return str(data)
     return f"{PYTHON}{data.name if isinstance(data, Dataset) else name_of(data)}"
+
+
+def _observers(observers: str | Iterable[object]) -> tuple[list[str], list[object]]:
+    """The observers that are named, and those that are objects."""
+    if isinstance(observers, str):
+        return [observers], []
+    if not isinstance(observers, Iterable):
+        raise ConfigError(f"observers is a list of names and objects, not {type(observers).__name__}; write [it]")
+    every = list(observers)
+    return [it for it in every if isinstance(it, str)], [it for it in every if not isinstance(it, str)]

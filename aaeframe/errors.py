@@ -114,3 +114,7 @@ class PluginWarning(UserWarning):
 
 class TrainingWarning(UserWarning):
     """A training that fails in a known way, or a run whose codes do not follow their prior."""
+
+
+class StopRun(Exception):
+    """Raised by an observer to end its training. The run is saved, and can be resumed."""

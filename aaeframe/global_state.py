@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -64,22 +64,25 @@ SETTINGS: Final = {
 }
 """Each part of the state by its name in messages."""
 
+OF_TORCH: Final = {name: it for name, it in SETTINGS.items() if not name.startswith("the random state")}
+"""The parts that decide the bits of a training. They are read in a few microseconds."""
+
 
 @contextmanager
-def guarded() -> Iterator[list[str]]:
-    """Restore the state after the block. The list that is yielded then names each part that had changed.
+def guarded(settings: Mapping[str, _Setting] = SETTINGS) -> Iterator[list[str]]:
+    """Restore these parts of the state after the block. The list that is yielded then names each part that had changed.
 
     Numbers drawn from torch's generator stay drawn. Where modules are imported, the filters of warnings may change, as
     many libraries add their own then, and the random state of Python is restored without being named: scikit-learn
     draws from it when it is imported.
     """
     changed: list[str] = []
-    before = {name: it.read() for name, it in SETTINGS.items()}
+    before = {name: it.read() for name, it in settings.items()}
     modules = len(sys.modules)
     try:
         yield changed
     finally:
-        for name, setting in SETTINGS.items():
+        for name, setting in settings.items():
             old, new = setting.seen(before[name]), setting.seen(setting.read())
             if old == new or (name == "the filters of warnings" and len(sys.modules) != modules):
                 continue

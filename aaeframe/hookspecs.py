@@ -24,6 +24,7 @@ the run knows by position, and its options by keyword:
     recipe(model: Autoencoder, optimizers: Optimizers, shared: SharedSettings, *, ...) -> aaeframe.recipes.Recipe
     data_set(*, ...)                                                       -> aaeframe.data.Dataset
     metric(*, ...)                                                         -> aaeframe.evaluation.Metric
+    observer(*, ...)                                                       -> aaeframe.training.observers.Observer
 
 Options are keyword-only, have defaults and JSON-like values (numbers, strings, lists, paths). Only an option without
 a sensible default, such as the path of a file, has none. Annotations are checked; `Annotated[float, Field(gt=0,
@@ -121,4 +122,10 @@ def aaeframe_presets() -> Iterable[Component]:
 @hookspec
 def aaeframe_metrics() -> Iterable[Component]:
     """Return the metrics, measures of a trained model on held-out rows, this plugin offers."""
+    raise NotImplementedError
+
+
+@hookspec
+def aaeframe_observers() -> Iterable[Component]:
+    """Return the observers of runs this plugin offers. An observer acts only in a run that asks for it by name."""
     raise NotImplementedError

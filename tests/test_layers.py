@@ -51,6 +51,7 @@ TORCH_FREE = {
         "aaeframe_plugins.recipes",
         "aaeframe_plugins.data_sets",
         "aaeframe_plugins.metrics",
+        "aaeframe_plugins.observers",
     ),
 }
 HEAVY = {"torch", "triton", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "pooch", "safetensors"}
@@ -182,13 +183,14 @@ def test_the_kernels_import_nothing_of_ours():
     assert strange == set()
 
 
-DEPENDENCIES = {"aaeframe_flow": {"zuko"}}
-"""Libraries that example packages need besides."""
+DEPENDENCIES = {"aaeframe_flow": {"zuko"}, "aaeframe_plugins": {"numpy", "PIL"}}
+"""Libraries that packages need besides: of ours those that aaeframe requires."""
 
 
 def test_plugins_use_what_a_stranger_may_use():
     known = {"torch", "pydantic", "aaeframe", *sys.stdlib_module_names}
     for_recipes = {"aaeframe.recipes", "aaeframe.losses.reconstruction", "aaeframe.evaluation"}
+    for_observers = {"aaeframe.training.observers"}
     public = {"aaeframe", "aaeframe.protocols", "aaeframe.supports", "aaeframe.errors", "aaeframe.data"}
     plugins = {name: imports for name, imports in MODULES.items() if name.startswith("aaeframe_plugins")}
     assert {"aaeframe_torus", "aaeframe_hypersphere.sphere"} <= set(EXAMPLES)
@@ -196,7 +198,7 @@ def test_plugins_use_what_a_stranger_may_use():
         package = name.partition(".")[0]
         assert {it.package for it in imports} <= {*known, package, *DEPENDENCIES.get(package, ())}, name
         ours = [it for it in imports if it.package == "aaeframe"]
-        assert {home(it) for it in ours} <= public | for_recipes, name
+        assert {home(it) for it in ours} <= public | for_recipes | for_observers, name
         assert not [it for it in ours if (it.name or "").startswith("_")], name
 
 
@@ -249,6 +251,7 @@ def test_loop_and_recipes_know_nothing_of_each_others_surroundings(start, forbid
 
 
 LATER = {
+    ("aaeframe_plugins.observers.tensorboard", "torch.utils.tensorboard"): "it needs an extra",
     ("aaeframe.components.options", "aaeframe.global_state"): "listing components does not need torch",
     ("aaeframe.configuration.optimizers", "torch"): "a configuration without optimizers is read without torch",
     ("aaeframe.runs.run", "aaeframe.figures.gallery"): "matplotlib takes a second to import",

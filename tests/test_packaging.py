@@ -25,7 +25,10 @@ FOLDERS = {
     "aaeframe_plugins": ROOT / "plugins/aaeframe_plugins",
     "aaeframe_kernels": ROOT / "kernels/aaeframe_kernels",
 }
-PLUGINS = {name: f"aaeframe_plugins.{name}" for name in ("discriminators", "encoders", "networks", "priors", "recipes")}
+PLUGINS = {
+    name: f"aaeframe_plugins.{name.replace('-', '_')}"
+    for name in (*("data-sets", "discriminators", "encoders", "metrics", "networks", "observers", "priors", "recipes"),)
+}
 INFO = f"aaeframe-{aaeframe.__version__}.dist-info"
 
 

@@ -118,10 +118,10 @@ def leaving(console: Console, message: str, *, after: str = "this step") -> Iter
 def shown(
     console: Console, stop_asked: Callable[[], bool], begun: Callable[[RunFolder], None] = lambda folder: None
 ) -> Iterator[Any]:
-    """Observers that show a training on the console. `begun` is called with its folder before the first step."""
+    """Callbacks that show a training on the console. `begun` is called with its folder before the first step."""
     from aaeframe.cli.progress import Bar, Lines
     from aaeframe.data.summary import lines, summary
-    from aaeframe.runs.start import Observers
+    from aaeframe.runs.start import Callbacks
     from aaeframe.storage.text import plain
 
     opened: list[Bar | Lines] = []
@@ -148,7 +148,7 @@ def shown(
         console.print(plain(f"note: {sentence}"), markup=False)
 
     try:
-        yield Observers(Shown(), stop_asked, started, warn, loaded)
+        yield Callbacks(Shown(), stop_asked, started, warn, loaded)
     finally:
         for it in opened:
             it.close()

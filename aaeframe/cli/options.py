@@ -175,6 +175,11 @@ class RunOptions:
         ),
     ] = None
 
+    observer: Annotated[
+        list[str] | None,
+        _shown("Training", "NAME", 'Observer that follows the run, with options as in "csv". May be repeated.'),
+    ] = None
+
     preset: Annotated[
         str | None, _shown("Configuration", "NAME", "Start from a preset of `aaeframe presets list`.")
     ] = None
@@ -193,6 +198,7 @@ class RunOptions:
     def compose(self, registry: Registry) -> Config:
         """The configuration: defaults, preset, file, options and --set, each overriding those before it."""
         from aaeframe.configuration.compose import compose, without_none
+        from aaeframe.configuration.shorthand import expand
 
         given = {
             "data": {
@@ -202,6 +208,7 @@ class RunOptions:
                 "labels": _number_or_name(self.labels),
             },
             **{kind: getattr(self, kind) for kind in ("prior", "encoder", "network", "discriminator", "recipe")},
+            "observers": expand({"observers": self.observer or ()})["observers"],
             "training": {key: getattr(self, key) for key in _TRAINING},
         }
         return compose(self.preset, self.config, without_none(given), self.settings or (), registry)

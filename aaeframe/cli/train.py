@@ -56,11 +56,11 @@ def _run(registry: Registry, given: options.RunOptions, out: Path | None, resume
     def begun(folder: RunFolder) -> None:
         stop.gently, stop.message = True, _how_to_resume(folder.path)
 
-    with shown(_console(), stop, begun) as observers:
+    with shown(_console(), stop, begun) as callbacks:
         if resumed is not None:
-            run = runs.resume(resumed, registry, observers=observers)
+            run = runs.resume(resumed, registry, callbacks=callbacks)
         else:
-            run = runs.start(given.compose(registry), registry, out=out, observers=observers)
+            run = runs.start(given.compose(registry), registry, out=out, callbacks=callbacks)
         stop.gently = False
     return run
 

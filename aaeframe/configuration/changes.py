@@ -9,8 +9,11 @@ from aaeframe.configuration.schema import Config
 
 
 def as_saved(config: Config) -> dict[str, Any]:
-    """The configuration as a checkpoint keeps it: JSON values by their dotted keys."""
-    return dict(_flat(config.model_dump(mode="json"), ""))
+    """The configuration as a checkpoint keeps it: JSON values by their dotted keys.
+
+    It is without observers, which change nothing of a training.
+    """
+    return dict(_flat(config.model_dump(mode="json", exclude={"observers"}), ""))
 
 
 def changes(saved: object, config: Config) -> list[str]:

@@ -107,6 +107,7 @@ _FORMS: Mapping[str, Merge] = {
     "discriminator": _component,
     "recipe": _component,
     "optimizers": _each(_optimizer),
+    "observers": _each(_component),
 }
 """A way to merge one table of the configuration into another, where that is not key by key."""
 

@@ -60,8 +60,14 @@ def resolve(config: Config, registry: Registry, objects: Objects = NONE) -> Reso
     data = config.data.model_copy(update={"source": source})
     metrics = [_metric(registry, text) for text in config.evaluation.metrics]
     evaluation = config.evaluation.model_copy(update={"metrics": tuple(map(_given, metrics))})
-    stored = config.model_copy(update={"data": data, "evaluation": evaluation})
-    return _resolved(stored, registry, objects, [*metrics, *([] if data_set is None else [data_set])])
+    observers = {
+        name: resolve_component(registry.find("observer", part.component), part.options)
+        for name, part in config.observers.items()
+    }
+    followed = {name: _stored(it) for name, it in observers.items()}
+    stored = config.model_copy(update={"data": data, "evaluation": evaluation, "observers": followed})
+    others = [*metrics, *observers.values(), *([] if data_set is None else [data_set])]
+    return _resolved(stored, registry, objects, others)
 
 
 def _metric(registry: Registry, text: str) -> ResolvedComponent:
@@ -125,7 +131,8 @@ def _resolved(config: Config, registry: Registry, objects: Objects, others: Sequ
 def resolve_stored(config: Config, registry: Registry, objects: Objects = NONE) -> ResolvedRun:
     """Resolve the configuration of an existing run, which keeps the versions of plugins that it was made with.
 
-    Its data are looked for when they are loaded, because a model works without them.
+    Its data are looked for when they are loaded, because a model works without them. Its observers stay as they are
+    stored: one that is no longer installed does not keep a run from being used.
 
     Raises as `resolve` does. Raises CheckpointError, which says what to install, for an unknown component. Raises
     ConfigError if its schedule or an optimizer was removed from it.

@@ -8,6 +8,7 @@
     [label_free]                virtual_adversarial, mutual_information, ...
     [evaluation]                metrics = ["mmd"]
     [optimizers.<phase>]        name = "adam", lr, ...
+    [observers.<name>]          component = "aaeframe:csv", options = {...}
 
 Wherever a component, an optimizer or a product of priors stands, its short form may stand too:
 `encoder = "universal(noise_size=5)"`.
@@ -34,7 +35,7 @@ from pydantic import (
 from aaeframe.components.requirements import check_name, check_version
 from aaeframe.configuration.optimizers import OptimizerConfig, optimizer
 from aaeframe.configuration.reading import ReadOptions
-from aaeframe.configuration.shorthand import check_block_name, cut, expand
+from aaeframe.configuration.shorthand import check_block_name, check_observer_name, cut, expand
 from aaeframe.configuration.strict import Strict
 from aaeframe.errors import ConfigError
 from aaeframe.storage.formats import LONGEST, loads_toml
@@ -202,6 +203,16 @@ class EvaluationConfig(Strict):
     )
 
 
+ObserverName: TypeAlias = Annotated[str, AfterValidator(check_observer_name)]
+
+
+def _with_components(observers: Any) -> Any:
+    """An observer without a component is the one of its name."""
+    if not isinstance(observers, Mapping):
+        return observers
+    return {name: {"component": name, **it} if isinstance(it, Mapping) else it for name, it in observers.items()}
+
+
 class Config(Strict):
     """The whole of a run's configuration."""
 
@@ -215,6 +226,7 @@ class Config(Strict):
     label_free: LabelFreeConfig = LabelFreeConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     optimizers: dict[str, Annotated[SerializeAsAny[OptimizerConfig], BeforeValidator(optimizer)]] = Field({})
+    observers: Annotated[dict[ObserverName, ComponentConfig], BeforeValidator(_with_components)] = Field({})
     plugins: dict[Annotated[str, AfterValidator(check_name)], Annotated[str, AfterValidator(check_version)]] = Field(
         {}, description="distributions and versions the run was made with"
     )

@@ -38,7 +38,7 @@ def parse_product(text: str) -> dict[str, dict[str, Any]]:
     for factor in _split(text):
         block, parsed = _parse_factor(factor, text)
         if block is None:
-            block = _free_name(parsed["component"], blocks)
+            block = _free_name(parsed["component"], blocks, "prior", "block name; name the block: block=")
         elif block in blocks:
             raise ConfigError(f"the prior {shown(text)} names the block {block!r} twice; give each factor its own name")
         blocks[block] = parsed
@@ -63,13 +63,18 @@ def _toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def check_block_name(name: str) -> str:
-    """The name of a latent block as it came; ConfigError if it is none."""
+def check_block_name(name: str, of: str = "a block") -> str:
+    """The name of a latent block, or of something else, as it came; ConfigError if it is none."""
     if not _BLOCK_NAME.fullmatch(name):
         raise ConfigError(
-            f"{shown(name)} is no name of a block: lower-case letters, digits and _, beginning with a letter, make one"
+            f"{shown(name)} is no name of {of}: lower-case letters, digits and _, beginning with a letter, make one"
         )
     return name
+
+
+def check_observer_name(name: str) -> str:
+    """The name of an observer as it came; ConfigError if it is none."""
+    return check_block_name(name, "an observer")
 
 
 def cut(text: str) -> str:
@@ -94,6 +99,7 @@ def expand(table: Mapping[str, Any]) -> dict[str, Any]:
         "discriminator": _component,
         "recipe": _component,
         "optimizers": _optimizers,
+        "observers": _observers,
     }
     expanded = {key: forms[key](value) if key in forms else value for key, value in table.items()}
     _check_depth(expanded)
@@ -146,6 +152,23 @@ def _optimizer(value: Any) -> Any:
     return value
 
 
+def _observers(value: Any) -> Any:
+    """Observers by name. Those of a list take their component's short name, with _2, _3 ... for repeats."""
+    if isinstance(value, Mapping):
+        return {name: _component(part) for name, part in value.items()}
+    parts = [_component(it) for it in (value if isinstance(value, list | tuple) else [value])]
+    if not all(isinstance(it, Mapping) and isinstance(it.get("component"), str) for it in parts):
+        return value
+    named: dict[str, Any] = {}
+    for part in parts:
+        named[
+            _free_name(
+                part["component"], named, "observer", "name; put it into a table observers.NAME with component = "
+            )
+        ] = part
+    return named
+
+
 def _parse_factor(factor: str, whole: str) -> tuple[str | None, dict[str, Any]]:
     match = _FACTOR.fullmatch(factor.strip())
     if match is None:
@@ -185,11 +208,11 @@ def _split(text: str) -> list[str]:
     return factors
 
 
-def _free_name(component: str, taken: Container[str]) -> str:
-    """The component's short name as a block name, with a number if it is taken."""
+def _free_name(component: str, taken: Container[str], kind: str, advice: str) -> str:
+    """The component's short name in the configuration, with a number if it is taken."""
     short = component.rpartition(":")[2].replace("-", "_").replace(".", "_")
     if not _BLOCK_NAME.fullmatch(short):
-        raise ConfigError(f"the prior {shown(component)} gives no block name; name the block: block={cut(component)}")
+        raise ConfigError(f"the {kind} {shown(component)} gives no {advice}{cut(component)}")
     name, number = short, 1
     while name in taken:
         number += 1

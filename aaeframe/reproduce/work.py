@@ -21,13 +21,13 @@ from aaeframe.reproduce.record import RESULT, CellStatus, Record, State
 from aaeframe.runs import start as starting
 from aaeframe.runs.loading import load
 from aaeframe.runs.run import Run, read_config
-from aaeframe.runs.start import Observers
+from aaeframe.runs.start import Callbacks
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.atomic import write_atomically, writing
 from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.device import environment
-from aaeframe.training.loop import Observer
+from aaeframe.training.loop import Display
 from aaeframe.version import __version__
 
 
@@ -61,8 +61,8 @@ class Deadline:
 class ProgressHooks:
     """Displays for the pieces of work, opened one at a time."""
 
-    training: Callable[[], AbstractContextManager[Observers]]
-    """Opened around a training; the observers ask to stop, too."""
+    training: Callable[[], AbstractContextManager[Callbacks]]
+    """Opened around a training; the callbacks ask to stop, too."""
     estimate: Callable[[], AbstractContextManager[Progress]]
     """Opened around the estimate of a likelihood."""
     generator: Callable[[], AbstractContextManager[Progress]]
@@ -176,12 +176,12 @@ def _work(cell: Cell, registry: Registry, hooks: ProgressHooks, stop_asked: Call
     run = _trained(cell, registry, hooks.warn)
     if run is None:
         with hooks.training() as shown:
-            recording = _Recording(shown.observer, lambda: _write_records(cell, registry))
-            observers = replace(shown, observer=recording)
+            recording = _Recording(shown.display, lambda: _write_records(cell, registry))
+            callbacks = replace(shown, display=recording)
             if _has_begun(cell):
-                run = starting.resume(cell.folder, registry, observers=observers)
+                run = starting.resume(cell.folder, registry, callbacks=callbacks)
             else:
-                run = starting.start(cell.config(), registry, out=cell.folder, observers=observers)
+                run = starting.start(cell.config(), registry, out=cell.folder, callbacks=callbacks)
         yield
     folder = RunFolder(cell.folder)
     evaluations = record.evaluations_of(folder, read_config(folder), record.metrics_of(folder))
@@ -196,9 +196,9 @@ def _work(cell: Cell, registry: Registry, hooks: ProgressHooks, stop_asked: Call
 
 @dataclass(frozen=True)
 class _Recording:
-    """An observer that also records each epoch, so that the table lists a run while it trains or after it is killed."""
+    """A display that also records each epoch, so that the table lists a run while it trains or after it is killed."""
 
-    shown: Observer
+    shown: Display
     record: Callable[[], None]
 
     def stepped(self, epoch: int, step: int) -> None:

@@ -22,6 +22,7 @@ from aaeframe.runs.objects import (
     RecipeObject,
     read_objects,
 )
+from aaeframe.runs.observing import Reporting, observers_of
 from aaeframe.runs.run import Run, given, read_config, warn
 from aaeframe.seeds import stream
 from aaeframe.storage.checkpoint import Checkpoint, newest_or_raise
@@ -111,6 +112,9 @@ def load(
         stopping=stopping,
         given=given(data, config),
         registry=registry,
+        reporting=Reporting(
+            config, folder.path, saved.state["step"], finished, observers_of(config.observers, registry)
+        ),
     )
     return run.best() if best else run
 

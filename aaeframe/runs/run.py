@@ -37,6 +37,7 @@ from aaeframe.evaluation.resumable import Keep
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.protocols import ClassMetric, Code, Needs, SupportsLabels
 from aaeframe.runs.new_data import Loaded, load_new, with_classes
+from aaeframe.runs.observing import Reporting
 from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.torch_state import default_state, exclusive
@@ -80,6 +81,8 @@ class Run:
     """The data of the training, if it was passed in from Python."""
     registry: Registry | None = field(default=None, repr=False)
     """The installed plugins, by which data sets are found; loaded when needed if not given."""
+    reporting: Reporting | None = field(default=None, repr=False)
+    """Tells the observers of the run about evaluations and figures."""
 
     @property
     def stopped_early(self) -> bool:
@@ -286,7 +289,9 @@ class Run:
             warn(sentence)
         for key, why in report.get("metric_errors", {}).items():
             warn(f"the metric {key} failed, and its number is missing: {why}")
-        return {**report, "split": rows, "step": self.step, "raw_weights": self.raw_weights}
+        report = {**report, "split": rows, "step": self.step, "raw_weights": self.raw_weights}
+        self._report(rows, report, warn)
+        return report
 
     @default_state()
     def likelihood(
@@ -326,11 +331,18 @@ class Run:
             report["warning"] = (
                 "these rows chose the bandwidth, so their likelihood is optimistic; evaluate others, such as test"
             )
+        name = f"{rows} likelihood, {samples} samples"
         if store and self.home is not None:
-            self.home.write_evaluation(f"{rows} likelihood, {samples} samples", report)
+            self.home.write_evaluation(name, report)
         if keep is not None:
             keep.remove()
+        self._report(name, report, warn)
         return report
+
+    def _report(self, name: str, report: Mapping[str, Any], warn: Callable[[str], None]) -> None:
+        """Tell the observers of an evaluation."""
+        if self.reporting is not None:
+            self.reporting.reported(name, report, warn)
 
     @property
     def _class_metric(self) -> ClassMetric | None:
@@ -386,7 +398,7 @@ class Run:
         target = out or self.folder.figures
         self._log_access(split, "figures", warn)
         informed = [name for name, prior in self.model.priors.items() if isinstance(prior, SupportsLabels)]
-        return plot_gallery(
+        paths = plot_gallery(
             self.model,
             self._own_classes(dataset or self.dataset()),
             split,
@@ -397,6 +409,9 @@ class Run:
             loss=self.config.training.loss,
             knows_classes=self.category_names is not None,
         )
+        if self.reporting is not None:
+            self.reporting.drawn(paths, warn)
+        return paths
 
 
 def read_config(folder: RunFolder) -> Config:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from aaeframe.assembly.training import prepare
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
 from aaeframe.configuration.objects import NONE, Objects
 from aaeframe.configuration.resolve import resolve, resolve_stored
-from aaeframe.configuration.schema import Config
+from aaeframe.configuration.schema import ComponentConfig, Config
 from aaeframe.data import Dataset
 from aaeframe.errors import RunError
 from aaeframe.runs.loading import configuration_changes
+from aaeframe.runs.observing import Reporting, observers_of, settings
 from aaeframe.runs.run import Run, load_data, read_config, warn, warn_of_training
 from aaeframe.seeds import stream
 from aaeframe.storage import checkpoint as checkpoints
@@ -27,7 +29,8 @@ from aaeframe.storage.run_folder import RunFolder, create
 from aaeframe.torch_state import default_state
 from aaeframe.training.device import differences
 from aaeframe.training.keeping import InFolder
-from aaeframe.training.loop import Observer, Silent, Training
+from aaeframe.training.loop import Display, Silent, Training
+from aaeframe.training.observers import Observers
 
 
 def new_folder(config: Config, out: Path | None) -> RunFolder:
@@ -48,10 +51,10 @@ def _short(component: str) -> str:
 
 
 @dataclass(frozen=True)
-class Observers:
-    """Callbacks by which a caller follows and stops a training."""
+class Callbacks:
+    """Functions by which a caller shows and stops a training. Unlike observers, they are trusted and may raise."""
 
-    observer: Observer
+    display: Display
     stop_asked: Callable[[], bool]
     started: Callable[[Config, RunFolder | None, int], None]
     """Called once with the configuration, the folder if any, and the number of steps of the whole run."""
@@ -70,7 +73,7 @@ class Warns(Silent):
             warn_of_training(f"epoch {row['epoch']}: {sentence}")
 
 
-NO_OBSERVERS = Observers(Warns(), lambda: False, lambda config, folder, steps: None, warn)
+NO_CALLBACKS = Callbacks(Warns(), lambda: False, lambda config, folder, steps: None, warn)
 """The default: shows nothing and never stops; warnings are Python warnings."""
 
 
@@ -81,16 +84,19 @@ def fit(
     *,
     dataset: Dataset | None = None,
     objects: Objects = NONE,
-    observers: Observers = NO_OBSERVERS,
+    observers: Iterable[object] = (),
+    callbacks: Callbacks = NO_CALLBACKS,
 ) -> Run:
     """Train a run in memory: it has no folder, and nothing is written.
 
     Its weights are bit for bit those of `start`.
     """
     resolved = resolve(config, registry, objects)
-    training = prepare(resolved, _loaded(dataset, resolved.config, registry, observers))
+    following = _built(resolved.config, registry, observers)
+    training = prepare(resolved, _loaded(dataset, resolved.config, registry, callbacks))
+    training.observers = following
     with stream(resolved.config.training.seed, "training", device=training.device):
-        return _train(training, None, registry, observers, dataset)
+        return _train(training, None, registry, callbacks, dataset)
 
 
 @default_state()
@@ -101,21 +107,24 @@ def start(
     dataset: Dataset | None = None,
     objects: Objects = NONE,
     out: Path | None = None,
-    observers: Observers = NO_OBSERVERS,
+    observers: Iterable[object] = (),
+    callbacks: Callbacks = NO_CALLBACKS,
 ) -> Run:
     """Train a new run. Everything is resolved, loaded and built before the first file is written.
 
     The folder appears together with a checkpoint of the untrained model, so that a run can be resumed wherever it was
-    stopped.
+    stopped. `observers` are objects, next to those that the configuration names.
     """
     resolved = resolve(config, registry, objects)
     config = resolved.config
     folder = new_folder(config, out)
-    training = prepare(resolved, _loaded(dataset, config, registry, observers))
+    following = _built(config, registry, observers)
+    training = prepare(resolved, _loaded(dataset, config, registry, callbacks))
     with stream(config.training.seed, "training", device=training.device):
         made = create(folder, training.config.to_toml(), lambda aside: replace(training, keeper=InFolder(aside)).save())
-        with training_lock(made.path, observers.warn):
-            return _train(replace(training, keeper=InFolder(made)), made, registry, observers, dataset)
+        with training_lock(made.path, callbacks.warn):
+            training = replace(training, keeper=InFolder(made), observers=following)
+            return _train(training, made, registry, callbacks, dataset)
 
 
 @default_state()
@@ -125,15 +134,22 @@ def resume(
     *,
     dataset: Dataset | None = None,
     objects: Objects = NONE,
-    observers: Observers = NO_OBSERVERS,
+    named: Mapping[str, ComponentConfig] = MappingProxyType({}),
+    observers: Iterable[object] = (),
+    callbacks: Callbacks = NO_CALLBACKS,
 ) -> Run:
     """Resume a run from its newest intact checkpoint; the result is bit for bit that of an uninterrupted run.
 
     Newer checkpoints that cannot be used are reported and renamed. RunError if another process is training the run.
+
+    `named` and `observers` follow the run next to those that its configuration names. Of the latter, one that cannot be
+    built is reported and left out.
     """
     folder = RunFolder(path)
     stored = read_config(folder)
-    with training_lock(path, observers.warn):
+    following = observers_of({**stored.observers, **named}, registry, observers)
+    following.build(*named)
+    with training_lock(path, callbacks.warn):
         metrics = MetricsFile(folder.metrics)
 
         def usable(saved: Checkpoint) -> None:
@@ -143,49 +159,63 @@ def resume(
         newest = newest_intact(folder.checkpoints, usable)
         saved = newest.checkpoint
         for why in newest.skipped.values():
-            observers.warn(f"{why}; {newest.path.name}, the newest intact one, is used instead")
+            callbacks.warn(f"{why}; {newest.path.name}, the newest intact one, is used instead")
         resolved = resolve_stored(stored, registry, objects)
         config = resolved.config
-        training = prepare(resolved, _loaded(dataset, config, registry, observers), saved=saved.model)
-        training.keeper = InFolder(folder)
+        training = prepare(resolved, _loaded(dataset, config, registry, callbacks), saved=saved.model)
+        training.keeper, training.observers = InFolder(folder), following
         for sentence in other_versions(config.plugins, registry):
-            observers.warn(sentence)
+            callbacks.warn(sentence)
         changed = [
             *differences(saved.state["environment"], training.device),
             *configuration_changes(saved, folder, stored),
         ]
         if changed:
-            observers.warn(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
+            callbacks.warn(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
         with stream(config.training.seed, "training", device=training.device):
             training.load(saved)
             for unusable in newest.skipped:
-                observers.warn(f"{unusable.name} is kept as {checkpoints.set_aside(unusable)}")
+                callbacks.warn(f"{unusable.name} is kept as {checkpoints.set_aside(unusable)}")
             if training.finished:
                 done = f"all {config.training.epochs} epochs were done already"
                 if training.stopped_early:
                     done = f"the training stopped early already: {training.stopping}"
-                observers.warn(f"{done}; nothing was trained")
-            return _train(training, folder, registry, observers, dataset)
+                callbacks.warn(f"{done}; nothing was trained")
+            return _train(training, folder, registry, callbacks, dataset)
 
 
-def _loaded(dataset: Dataset | None, config: Config, registry: Registry, observers: Observers) -> Dataset:
+def _built(config: Config, registry: Registry, objects: Iterable[object]) -> Observers:
+    """The observers of a new run, all built. Raises as their factories do, before anything is written."""
+    observers = observers_of(config.observers, registry, objects)
+    observers.build(*config.observers)
+    return observers
+
+
+def _loaded(dataset: Dataset | None, config: Config, registry: Registry, callbacks: Callbacks) -> Dataset:
     data = dataset or load_data(config, registry)
-    observers.loaded(data)
+    callbacks.loaded(data)
     return data
 
 
 def _train(
-    training: Training, folder: RunFolder | None, registry: Registry, observers: Observers, given: Dataset | None
+    training: Training, folder: RunFolder | None, registry: Registry, callbacks: Callbacks, given: Dataset | None
 ) -> Run:
-    config = training.config
-    training.observer, training.stop_asked = observers.observer, observers.stop_asked
-    observers.started(config, folder, config.training.epochs * training.batches.steps_per_epoch)
+    config, observers = training.config, training.observers
+    training.display, training.stop_asked = callbacks.display, callbacks.stop_asked
+    steps, home = config.training.epochs * training.batches.steps_per_epoch, folder.path if folder else None
+    callbacks.started(config, folder, steps)
+    observers.run_started(settings(config), home, steps, training.batches.step, callbacks.warn)
     try:
         finished = training.run()
-    except RunError as error:
-        if folder is None:
+    except BaseException as error:
+        observers.run_ended(False, f"{type(error).__name__}: {error}")
+        if folder is None or not isinstance(error, RunError):
             raise
         raise RunError(f"{error}. {_as_it_is_left(folder)}") from error
+    observers.run_ended(finished, _reason(training))
+    if observers.stopped and not finished:
+        again = f"; resume it with aaeframe train --resume {home}" if home else ""
+        callbacks.warn(f"{observers.stopped}, at step {training.batches.step} of {steps}{again}")
     model = training.evaluated.eval()
     return Run(
         folder,
@@ -200,7 +230,15 @@ def _train(
         stopping=training.stopping,
         given=given,
         registry=registry,
+        reporting=Reporting(config, home, training.batches.step, finished, observers),
     )
+
+
+def _reason(training: Training) -> str:
+    """The reason of the end of a training, for observers."""
+    if training.stopped_early:
+        return "stopped early"
+    return "all epochs are done" if training.finished else training.observers.stopped or "stopped by the caller"
 
 
 def _as_it_is_left(folder: RunFolder) -> str:

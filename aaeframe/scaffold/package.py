@@ -62,6 +62,7 @@ STARTS: Final[Mapping[Kind, Start]] = {
     "metric": Start("the coverage of the prior by the codes", "radius=0.5"),
     "preset": Start("a small autoencoder of digits on a swiss roll", ""),
     "data-set": Start("two half moons in the plane", "noise=0.2"),
+    "observer": Start("the best epoch, in a file of the run", 'metric="seconds"'),
     "recipe": Start("adversarial autoencoding with the absolute error", "weight=2"),
 }
 

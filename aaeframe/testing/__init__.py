@@ -59,6 +59,15 @@ from aaeframe.testing.networks import (
     check_reconstruction,
     check_reconstruction_range,
 )
+from aaeframe.testing.observers import (
+    ObserverCase,
+    check_observer_calls,
+    check_observer_members,
+    check_observer_memory,
+    check_observer_output,
+    check_observer_random_state,
+    check_observer_resume,
+)
 from aaeframe.testing.plan import Check, checks_for, plan
 from aaeframe.testing.plugin import plugin_checks
 from aaeframe.testing.presets import PresetCase, check_about, check_configuration
@@ -87,6 +96,7 @@ __all__ = [
     "ImportCost",
     "MetricCase",
     "NetworkCase",
+    "ObserverCase",
     "PresetCase",
     "PriorCase",
     "RecipeCase",
@@ -124,6 +134,12 @@ __all__ = [
     "check_network_gradient",
     "check_network_rows",
     "check_network_state",
+    "check_observer_calls",
+    "check_observer_members",
+    "check_observer_memory",
+    "check_observer_output",
+    "check_observer_random_state",
+    "check_observer_resume",
     "check_options",
     "check_phases",
     "check_posterior",

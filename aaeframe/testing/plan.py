@@ -30,6 +30,7 @@ from aaeframe.testing import (
     labels,
     metrics,
     networks,
+    observers,
     presets,
     priors,
     recipes,
@@ -97,6 +98,14 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
     "data-set": {data_sets.check_rows: None, data_sets.check_same_rows: None},
     "metric": {metrics.check_value: None, metrics.check_same_value: None},
     "preset": {presets.check_configuration: None, presets.check_about: None},
+    "observer": {
+        observers.check_observer_members: None,
+        observers.check_observer_calls: None,
+        observers.check_observer_resume: None,
+        observers.check_observer_memory: None,
+        observers.check_observer_random_state: None,
+        observers.check_observer_output: None,
+    },
 }
 UNBUILT: Final[Mapping[Kind, Callable[[Callable[..., Any]], Any]]] = {
     "data-set": data_sets.DataSetCase,
@@ -173,6 +182,8 @@ def _cases(kind: Kind, factory: Callable[..., Any]) -> Sequence[Any]:
             return networks.network_cases(factory)
         case "recipe":
             return recipes.recipe_cases(factory)
+        case "observer":
+            return [observers.ObserverCase(factory)]
     raise ValueError(f"the checks of {kind} have other cases")
 
 
@@ -200,6 +211,7 @@ def _plan_case(case: Any, checks: Checks) -> Iterator[Check]:
             built = case.build()
     except Exception as error:
         refused = not isinstance(case, priors.PriorCase | recipes.RecipeCase) and isinstance(error, REFUSALS)
+        refused = refused or (isinstance(case, observers.ObserverCase) and observers.not_installed(error))
         yield builds._replace(inapplicable=f"refused: {error}") if refused else builds
         return
     yield builds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 from aaeframe.storage import checkpoint as checkpoints
@@ -26,8 +27,8 @@ class Keeper(Protocol):
     def append(self, row: MetricsRow) -> None:
         """Keep the metrics of an epoch."""
 
-    def write(self, step: int, checkpoint: Checkpoint, *, best: int | None = None) -> None:
-        """Keep a checkpoint. That of step `best` stays, however old."""
+    def write(self, step: int, checkpoint: Checkpoint, *, best: int | None = None) -> Path | None:
+        """Keep a checkpoint, and return its folder if it has one. That of step `best` stays, however old."""
 
     def best(self, step: int) -> Checkpoint:
         """The checkpoint of the best step; CheckpointError without it."""
@@ -61,9 +62,9 @@ class InFolder:
         """Append a row to the metrics file."""
         self.metrics.append(row)
 
-    def write(self, step: int, checkpoint: Checkpoint, *, best: int | None = None) -> None:
+    def write(self, step: int, checkpoint: Checkpoint, *, best: int | None = None) -> Path | None:
         """Write a checkpoint; the last two are kept, and that of step `best`."""
-        checkpoints.write(self.folder.checkpoints, step, checkpoint, keep=best)
+        return checkpoints.write(self.folder.checkpoints, step, checkpoint, keep=best)
 
     def best(self, step: int) -> Checkpoint:
         """Read and verify the checkpoint of the best step."""
@@ -87,12 +88,13 @@ class InMemory:
         """Keep a row."""
         self.rows.append(row)
 
-    def write(self, step: int, checkpoint: Checkpoint, *, best: int | None = None) -> None:
+    def write(self, step: int, checkpoint: Checkpoint, *, best: int | None = None) -> Path | None:
         """Keep a copy of the model if it is the best."""
         if step == best:
             self._best.clear()
             copied = {name: it.detach().to("cpu", copy=True) for name, it in checkpoint.model.items()}
             self._best[step] = replace(checkpoint, model=copied, optimizer={})
+        return None
 
     def best(self, step: int) -> Checkpoint:
         """The copy of the best step."""

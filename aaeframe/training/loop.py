@@ -29,6 +29,7 @@ from aaeframe.training.finiteness import FiniteCheck, check_finite
 from aaeframe.training.keeping import InMemory, Keeper
 from aaeframe.training.loss_weights import LossWeights
 from aaeframe.training.moving_average import MovingAverage
+from aaeframe.training.observers import Observers
 from aaeframe.training.optimizers import change, load_optimizer, optimizer_tensors, schedules
 from aaeframe.training.running_means import Sums
 
@@ -50,8 +51,8 @@ class Recipe(Protocol):
         """Train on one minibatch; detached scalars by name, the same names at every step."""
 
 
-class Observer(Protocol):
-    """Receives training progress."""
+class Display(Protocol):
+    """Shows the progress of a training to the caller."""
 
     def stepped(self, epoch: int, step: int) -> None:
         """Called after each step: `step` counts the steps of the whole run, `epoch` from 0."""
@@ -61,7 +62,7 @@ class Observer(Protocol):
 
 
 class Silent:
-    """An observer that does nothing."""
+    """A display that shows nothing."""
 
     def stepped(self, epoch: int, step: int) -> None:
         """Do nothing."""
@@ -87,7 +88,8 @@ class Training:
     data: Mapping[str, Any]
     """The properties of the data for checkpoints: its support, the classes learned, and its identity."""
     keeper: Keeper = field(default_factory=InMemory)
-    observer: Observer = field(default_factory=Silent)
+    display: Display = field(default_factory=Silent)
+    observers: Observers = field(default_factory=Observers)
     stop_asked: Callable[[], bool] = lambda: False
     versions: Mapping[str, str] = field(default_factory=dict)
     """Software versions for checkpoints: Python, and distributions by name."""
@@ -123,7 +125,9 @@ class Training:
         return self.model if self.average is None else self.average.model
 
     def run(self) -> bool:
-        """Train to the end, or until asked to stop, and save the last state. Returns whether the end was reached.
+        """Train to the end, or until the caller or an observer stops it, and save the last state.
+
+        Returns whether the end was reached.
 
         It advances torch's global generators. TrainingDiverged if a loss is not finite.
         """
@@ -131,19 +135,22 @@ class Training:
             return self._run()
 
     def _run(self) -> bool:
-        while not self.finished:
+        while not self.finished and self.observers.stopped is None:
             self._begin_epoch()
             epoch = self.batches.epoch
             while self.batches.epoch == epoch:
                 self._step()
-                if self.stop_asked():
+                if self._stops():
                     break
             if self.batches.epoch > epoch:
                 self._end_epoch(epoch)
-            if self.stop_asked():
+            if self._stops():
                 self.save()
-                return self.finished
-        return True
+                break
+        return self.finished
+
+    def _stops(self) -> bool:
+        return self.stop_asked() or self.observers.stopped is not None
 
     def _begin_epoch(self) -> None:
         epoch = self.batches.epoch
@@ -164,7 +171,8 @@ class Training:
             self.average.update(step)
         if (step + 1) % CHECK_EVERY == 0:
             self._check_losses()
-        self.observer.stepped(epoch, step + 1)
+        self.observers.stepped(step + 1, losses)
+        self.display.stepped(epoch, step + 1)
 
     def _check_losses(self) -> None:
         """TrainingDiverged if a loss was not finite; it names a prior whose samples are not."""
@@ -193,10 +201,11 @@ class Training:
         self.sums = Sums()
         warnings = self.monitor.observe(row)
         self.keeper.append({**row, "warnings": warnings} if warnings else row)
+        self.observers.epoch_ended(row, warnings)  # before the checkpoint: no resumed run leaves the epoch out
         is_best = self.stopping is not None and self.stopping.observe(row)
         if is_best or (epoch + 1) % self.config.training.checkpoint_every == 0 or self.finished:
             self.save()
-        self.observer.epoch_ended(row, warnings)
+        self.display.epoch_ended(row, warnings)
 
     def _validated(self, epoch: int) -> MetricsRow:
         """The validation metrics. TrainingDiverged if the model has weights or outputs that are not finite."""
@@ -218,8 +227,10 @@ class Training:
         self._check_losses()
         checkpoint = self._checkpoint()
         check_finite(step, {**checkpoint.model, **checkpoint.optimizer})
-        self.keeper.write(step, checkpoint, best=self.stopping.best_step if self.stopping else None)
+        path = self.keeper.write(step, checkpoint, best=self.stopping.best_step if self.stopping else None)
         self._saved_step = step
+        if path is not None:
+            self.observers.checkpoint_saved(path, step)
 
     def load(self, saved: Checkpoint) -> None:
         """Resume from a checkpoint; CheckpointError if it belongs to another model or other data."""

@@ -175,19 +175,18 @@ def test_a_run_has_the_samples_and_needs_the_file_no_more(moon, tmp_path, monkey
 
 def test_a_run_is_resumed_to_the_same_bits_without_the_file(moon, tmp_path):
     from aaeframe.data import from_arrays
-    from aaeframe.runs.start import NO_OBSERVERS, resume
+    from aaeframe.runs.start import resume
 
     prior = f'empirical(path="{moon}", smoothing=0.1)'
     whole = train(prior, tmp_path / "whole", epochs=2)
-    steps = iter([False] * 3 + [True] * 10)
-    stopped = train(
-        prior,
-        tmp_path / "stopped",
-        epochs=2,
-        observers=type(NO_OBSERVERS)(
-            NO_OBSERVERS.observer, lambda: next(steps), NO_OBSERVERS.started, NO_OBSERVERS.warn
-        ),
-    )
+
+    class Stops:
+        def stepped(self, step, losses):
+            if step == 4:
+                raise aaeframe.StopRun
+
+    with pytest.warns(UserWarning, match="the observer 'Stops' ended the run, at step 4"):
+        stopped = train(prior, tmp_path / "stopped", epochs=2, observers=[Stops()])
     assert not stopped.finished
     moon.unlink()
 
@@ -200,7 +199,7 @@ def test_a_run_is_resumed_to_the_same_bits_without_the_file(moon, tmp_path):
 
 def test_a_moving_average_of_the_weights_holds_the_samples_once(moon, tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr("aaeframe.runs.start._train", lambda training, home, observers, given: made.append(training))
+    monkeypatch.setattr("aaeframe.runs.start._train", lambda training, home, callbacks, given: made.append(training))
     train(f'empirical(path="{moon}")', tmp_path / "run", epochs=1, ema=0.9)
     [training] = made
     assert training.average.model is not training.model

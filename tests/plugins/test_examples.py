@@ -14,7 +14,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "plugins" / "examples"
 NAMES = sorted(path.name for path in EXAMPLES.glob("aaeframe-*"))
 SHORT = {name: name.removeprefix("aaeframe-") for name in NAMES}
-PRIORS = [short for short in SHORT.values() if short not in ("fourier", "wasserstein")]
+PRIORS = [short for short in SHORT.values() if short not in ("deadline", "fourier", "wasserstein")]
 TRAIN = """
 import json, sys, tempfile
 import aaeframe, numpy as np
@@ -76,8 +76,10 @@ def environment(new_environment, wheels):
     return environment
 
 
-def test_there_are_seven():
-    assert list(SHORT.values()) == ["dirichlet", "flow", "fourier", "hypersphere", "torus", "vamp", "wasserstein"]
+def test_there_are_eight():
+    assert list(SHORT.values()) == [
+        *("deadline", "dirichlet", "flow", "fourier", "hypersphere", "torus", "vamp", "wasserstein"),
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)

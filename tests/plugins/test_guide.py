@@ -54,7 +54,7 @@ data = np.random.default_rng(0).normal(size=(60, 5)).astype("float32"), np.arang
 small = {"network": "mlp(hidden=[16])", "discriminator": "mlp(hidden=[16])"}
 results = {}
 for offer in Registry.load().offers():
-    if offer.distribution == "aaeframe":
+    if offer.distribution == "aaeframe" or offer.name == "mlflow":  # MLflow is not installed: see test_mlflow.py
         continue
     outcomes = list(check_component(offer))
     failed = [str(it) for it in outcomes if it.verdict == "failed"]
@@ -63,6 +63,8 @@ for offer in Registry.load().offers():
         parts, source = dict(small), data
         if offer.kind == "data-set":
             source = offer.full_name
+        elif offer.kind == "observer":
+            parts["observers"] = [offer.full_name]
         elif offer.kind == "metric":
             parts["config"] = {"evaluation": {"metrics": [offer.full_name]}}
         else:
@@ -105,7 +107,7 @@ def test_every_block_is_held_to_something():
     assert [
         *("aaeframe_arcs", "aaeframe_cloud", "aaeframe_contractive", "aaeframe_dropped", "aaeframe_energy"),
         "aaeframe_laplace",
-        *("aaeframe_learned", "aaeframe_linear", "aaeframe_pinwheel"),
+        *("aaeframe_learned", "aaeframe_linear", "aaeframe_mlflow", "aaeframe_pinwheel"),
         *("aaeframe_quadratic", "aaeframe_ray", "aaeframe_spiral", "aaeframe_torus"),
     ] == PLUGINS
     assert list(TESTS) == ["test_torus.py"]
@@ -123,7 +125,7 @@ def test_a_script_runs(text, tmp_path, monkeypatch):
 def test_every_plugin_conforms_and_trains(environment):
     results = environment.ask(PROGRAM)
 
-    assert {name.partition(":")[0].replace("-", "_") for name in results} == set(PLUGINS)
+    assert {name.partition(":")[0].replace("-", "_") for name in results} == set(PLUGINS) - {"aaeframe_mlflow"}
     for name, result in results.items():
         assert (result["failed"], result["finished"]) == ([], True), name
 
@@ -176,7 +178,7 @@ def test_the_factories_get_what_the_code_gives(kind):
         assert found == positional(shown.args.args), offer.full_name
     assert len(shown.args.kwonlyargs) == 1
     assert ast.unparse(shown.returns) == RETURNS.get(kind, kind.capitalize())
-    in_manual = re.search(rf"^    {shown.name}\((.*)\) +-> aaeframe\.(?:\w+)\.(\w+)$", hookspecs.__doc__, re.M)
+    in_manual = re.search(rf"^    {shown.name}\((.*)\) +-> aaeframe\.(?:[\w.]+)\.(\w+)$", hookspecs.__doc__, re.M)
     assert in_manual[1].replace("*, ...", "").rstrip(", ") == ", ".join(
         f"{name}: {annotation}" for name, annotation in positional(shown.args.args).items()
     )
@@ -191,5 +193,5 @@ def test_the_public_modules_are_those_that_first_party_plugins_may_use():
     sentence = GUIDE.partition("Public are ")[2].partition(";")[0]
     named = re.findall(r"`(aaeframe[.\w]*)`", sentence)
     layers = (ROOT / "tests" / "test_layers.py").read_text()
-    found = (ast.literal_eval(it) for it in re.findall(r"(?:public|for_recipes) = (\{.*?\})", layers))
+    found = (ast.literal_eval(it) for it in re.findall(r"(?:public|for_recipes|for_observers) = (\{.*?\})", layers))
     assert set(named) == set().union(*found) | {"aaeframe.testing"}

@@ -68,6 +68,7 @@ def test_its_own_tests_pass(made):
         "discriminator my-discriminator: gradients reach the code and every parameter [labels]",
         "network my-network: the state_dicts have everything that features and reconstructions depend on [image]",
         "recipe my-recipe: every step returns detached, finite scalars of the same names [joint]",
+        "observer my-observer: every call of a run in a folder is accepted",
     ):
         assert f"tests/test_conformance.py::test_conformance[{expected}] PASSED" in out
     assert "warning" not in out
@@ -79,6 +80,7 @@ def test_it_passes_its_checks_and_trains_among_its_like(made, tmp_path):
     run = tmp_path / "run"
     options = {"prior": "radius=3", "encoder": "scale=0.5", "discriminator": "hidden=8", "network": "width=8"}
     options["recipe"] = "weight=2"
+    options["observer"] = 'metric="seconds"'
     parts = [f"--{kind}=my-{kind}({it})" for kind, it in options.items()]
     parts += ["--preset=my-preset", "--data=my-data-set(rows=200)", '--set=evaluation.metrics=["my-metric"]']
 

@@ -29,7 +29,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ import aaeframe.figures.gallery
 from aaeframe.cli import main as command_line
 from aaeframe.cli.progress import Lines
 from aaeframe.components.registry import Registry
-from aaeframe.runs.start import Observers, resume
+from aaeframe.configuration.schema import parse
+from aaeframe.runs.start import NO_CALLBACKS, resume, start
 from aaeframe.storage.checkpoint import paths
 from killing import CASES, EPOCHS, STEPS, Watch, die, differences, half_made, table
 
@@ -128,11 +129,11 @@ class Process:
                 ["--resume", str(self.run)] if begun else ["--config", str(self._file()), "--out", str(self.run)]
             )
             return
-        observers = Observers(self, lambda: False, lambda config, folder, steps: None, lambda sentence: None)
+        callbacks = replace(NO_CALLBACKS, display=self, warn=lambda sentence: None)
         if begun:
-            resume(self.run, Registry.load(), observers=observers)
+            resume(self.run, Registry.load(), callbacks=callbacks)
         else:
-            aaeframe.train("digits", config=table(self.case), out=self.run, observers=observers)
+            start(parse(table(self.case)), Registry.load(), out=self.run, callbacks=callbacks)
 
     def _file(self) -> Path:
         file = self.run.with_suffix(".toml")

@@ -15,13 +15,12 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import aaeframe
-from aaeframe.runs.start import Observers
 
 LIMIT_MIB = 20
 WARM_UP = EVERY = 1000
@@ -35,12 +34,9 @@ class Reading:
     def __init__(self) -> None:
         self.resident: dict[int, float] = {}
 
-    def stepped(self, epoch: int, step: int) -> None:
+    def stepped(self, step: int, losses: Mapping[str, float]) -> None:
         if step % EVERY == 0:
             self.resident[step] = round(resident(), 2)
-
-    def epoch_ended(self, row: dict[str, Any], warnings: list[str]) -> None:
-        pass
 
 
 def resident() -> float:
@@ -58,12 +54,11 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     reading, began = Reading(), time.monotonic()
-    observers = Observers(reading, lambda: False, lambda config, folder, steps: None, lambda sentence: None)
     with tempfile.TemporaryDirectory() as folder:
         run = aaeframe.train(
             "digits", prior="mixture", labels=100, network="mlp(hidden=[8])", discriminator="mlp(hidden=[8])",
             epochs=-(-asked.steps // STEPS_PER_EPOCH), batch_size=BATCH, labeled_batch_size=5, ema=0.9,
-            checkpoint_every=10, device="cpu", out=Path(folder) / "run", observers=observers,
+            checkpoint_every=10, device="cpu", out=Path(folder) / "run", observers=[reading],
         )  # fmt: skip
     growth = max(reading.resident.values()) - reading.resident[WARM_UP]
     record = {

@@ -44,6 +44,9 @@ class Second:
     @hookspec
     def aaeframe_recipes(self): ...
 
+    @hookspec
+    def aaeframe_observers(self): ...
+
 
 class Third(Second):
     """The hooks of an interface 3, in which the argument's old name is gone."""

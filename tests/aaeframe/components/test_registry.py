@@ -239,7 +239,7 @@ def test_blocking_by_distribution_entry_point_or_module(install, name):
 
 
 def test_blocking_by_the_environment_adds_to_the_argument(monkeypatch):
-    monkeypatch.setenv("AAEFRAME_NO_PLUGINS", "priors, networks, recipes")
+    monkeypatch.setenv("AAEFRAME_NO_PLUGINS", "priors, networks, recipes, observers")
 
     registry = Registry.load(blocked=["encoders"])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from aaeframe.components.registry import Registry
 from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
 from aaeframe.losses.reconstruction import reconstruction_loss
-from aaeframe.runs.start import NO_OBSERVERS, resume, start
+from aaeframe.runs.start import NO_CALLBACKS, resume, start
 from aaeframe.seeds import stream
 from aaeframe.storage.checkpoint import latest
 from aaeframe.storage.metrics_file import MetricsFile
@@ -231,7 +233,7 @@ class Killed(Exception):
 
 
 class Killing:
-    """An observer that kills the training after a step."""
+    """A display that kills the training after a step."""
 
     def __init__(self, at):
         self.at = at
@@ -269,9 +271,9 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path, registry, rows,
     config, data = parse(whole), from_arrays(rows.x, rows.labels)
 
     start(config, registry, dataset=data, out=tmp_path / "whole")
-    observers = type(NO_OBSERVERS)(Killing(at=27), NO_OBSERVERS.stop_asked, NO_OBSERVERS.started, NO_OBSERVERS.warn)
+    callbacks = replace(NO_CALLBACKS, display=Killing(at=27))
     with pytest.raises(Killed):
-        start(config, registry, dataset=data, out=tmp_path / "killed", observers=observers)
+        start(config, registry, dataset=data, out=tmp_path / "killed", callbacks=callbacks)
     assert len(MetricsFile(tmp_path / "killed" / "metrics.jsonl").rows()) == 3, "past the last checkpoint"
     assert resume(tmp_path / "killed", registry, dataset=data).finished
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 
 import aaeframe
-from aaeframe import cli
+from aaeframe import api, cli
 from aaeframe.data import from_arrays
-from aaeframe.runs.start import Observers, resume
+from aaeframe.runs.start import NO_CALLBACKS, Callbacks, resume
 
 LABELS = np.arange(100) % 10
 ROWS = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32) + LABELS[:, None]
@@ -21,13 +22,13 @@ STEPS = 4
 TRAINING = {"epochs": 2, "batch_size": 20, "device": "cpu"}
 
 
-def trained(out, rows=ROWS, *, config=None, observers=None, prior="gaussian", **training):
-    chosen = {} if observers is None else {"observers": observers}
-    return aaeframe.train(rows, prior=prior, config=config, out=out, **SMALL, **{**TRAINING, **training}, **chosen)
+def trained(out, rows=ROWS, *, config=None, callbacks=NO_CALLBACKS, prior="gaussian", **training):
+    with patch.object(api, "NO_CALLBACKS", callbacks):
+        return aaeframe.train(rows, prior=prior, config=config, out=out, **SMALL, **{**TRAINING, **training})
 
 
 def resumed(path, registry, told):
-    return resume(path, registry, dataset=from_arrays(ROWS), observers=told.observers)
+    return resume(path, registry, dataset=from_arrays(ROWS), callbacks=told.callbacks)
 
 
 class Telling:
@@ -38,8 +39,8 @@ class Telling:
         self.started, self.warn, self.steps = [], [], 0
 
     @property
-    def observers(self):
-        return Observers(self, lambda: self.steps == self.stop_after, self._start, self.warn.append)
+    def callbacks(self):
+        return Callbacks(self, lambda: self.steps == self.stop_after, self._start, self.warn.append)
 
     def _start(self, config, folder, steps):
         self.started.append((config.training.epochs, folder.path, steps))

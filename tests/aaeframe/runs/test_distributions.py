@@ -40,7 +40,7 @@ def made_with_a_plugin(folder, install):
     """A run of version 1.0 of a plugin, stopped before its end; the plugin is gone."""
     site, rows = install("aaeframe-toy", {"aaeframe_toy": TOY}), folder.with_suffix(".npy")
     np.save(rows, ROWS)
-    trained(folder, str(rows), prior="toy", observers=Telling(stop_after=3).observers)
+    trained(folder, str(rows), prior="toy", callbacks=Telling(stop_after=3).callbacks)
     shutil.rmtree(site)
     del sys.modules["aaeframe_toy"]  # not by monkeypatch, whose undoing would leave it to the tests after this one
     return folder
@@ -78,7 +78,7 @@ def test_a_distribution_of_another_version_is_told_in_words(tmp_path, install, m
     code, err = command(monkeypatch, capsys, "sample", folder)
     assert (code, err.splitlines()[0]) == (0, f"note: {OTHER}")
     told = Telling()
-    resume(folder, Registry.load(), observers=told.observers)
+    resume(folder, Registry.load(), callbacks=told.callbacks)
     assert told.warn == [OTHER]
     assert read(latest(runs.RunFolder(folder).checkpoints)).state["versions"]["aaeframe-toy"] == "2.0"
 

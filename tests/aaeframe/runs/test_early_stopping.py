@@ -67,7 +67,7 @@ def test_the_weights_of_the_best_epoch_are_kept_and_loaded(tmp_path, stopped):
     assert best.step == 4 * stopped.best_epoch
     assert (best.stopped_early, best.finished, best.best_epoch) == (True, True, stopped.best_epoch)
     told = Telling(stop_after=best.step)
-    assert same(best, trained(tmp_path / "run", config=JUMPY, observers=told.observers, **PATIENT))
+    assert same(best, trained(tmp_path / "run", config=JUMPY, callbacks=told.callbacks, **PATIENT))
 
 
 def test_the_best_is_kept_among_later_checkpoints(tmp_path):
@@ -78,7 +78,7 @@ def test_the_best_is_kept_among_later_checkpoints(tmp_path):
 
 def test_a_run_that_was_stopped_and_resumed_has_the_same_bits_and_the_same_end(tmp_path, stopped, registry):
     told = Telling(stop_after=4 * (stopped.best_epoch + 1) + 1)
-    half = trained(tmp_path / "run", config=JUMPY, observers=told.observers, **PATIENT)
+    half = trained(tmp_path / "run", config=JUMPY, callbacks=told.callbacks, **PATIENT)
     assert not half.finished
     assert half.best_epoch == stopped.best_epoch
     end = resumed(tmp_path / "run", registry, Telling())

@@ -39,7 +39,7 @@ def test_loading_leaves_the_callers_random_state_alone(finished):
 
 
 def test_a_stopped_run_is_loaded_as_unfinished(tmp_path):
-    run = trained(tmp_path / "run", observers=Telling(stop_after=3).observers)
+    run = trained(tmp_path / "run", callbacks=Telling(stop_after=3).callbacks)
     assert not run.finished
     assert not load(tmp_path / "run").finished
     assert_same_model(load(tmp_path / "run"), run)

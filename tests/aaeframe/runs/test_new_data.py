@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import aaeframe
-from aaeframe.errors import ConfigError, DataError
+from aaeframe.errors import DataError
 
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(-3, 1, (40, 3)), RNG.normal(0, 1, (40, 3)), RNG.normal(3, 1, (40, 3))])
@@ -125,11 +125,3 @@ def test_a_few_rows_without_a_label_take_no_row_from_training():
         for labels in (NAMES, few)
     ]
     assert steps[0] == steps[1]
-
-
-def test_a_bar_and_observers_are_not_shown_together(classified):
-    from aaeframe.runs.start import NO_OBSERVERS, Observers
-
-    mine = Observers(NO_OBSERVERS.observer, NO_OBSERVERS.stop_asked, NO_OBSERVERS.started, NO_OBSERVERS.warn)
-    with pytest.raises(ConfigError, match="progress=True is not used with observers"):
-        aaeframe.train(X, progress=True, observers=mine, **SMALL)

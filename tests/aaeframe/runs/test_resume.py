@@ -20,7 +20,7 @@ from aaeframe.storage.metrics_file import MetricsFile
 def test_a_finished_run_is_not_harmed(finished, registry):
     told = Telling()
     before = content(finished.folder.path)
-    again = resume(finished.folder.path, registry, dataset=from_arrays(ROWS), observers=told.observers)
+    again = resume(finished.folder.path, registry, dataset=from_arrays(ROWS), callbacks=told.callbacks)
     assert again.finished
     assert told.warn == ["all 2 epochs were done already; nothing was trained"]
     assert told.steps == 0
@@ -29,7 +29,7 @@ def test_a_finished_run_is_not_harmed(finished, registry):
 
 
 def test_changed_data_is_refused_and_nothing_touched(tmp_path, registry):
-    trained(tmp_path / "run", observers=Telling(stop_after=6).observers)
+    trained(tmp_path / "run", callbacks=Telling(stop_after=6).callbacks)
     metrics = tmp_path / "run" / "metrics.jsonl"
     metrics.write_bytes(metrics.read_bytes() + b'{"epoch": 2}\n')
     before = content(tmp_path / "run")
@@ -40,7 +40,7 @@ def test_changed_data_is_refused_and_nothing_touched(tmp_path, registry):
 
 def test_rows_after_the_checkpoint_are_written_anew(tmp_path, registry):
     whole = trained(tmp_path / "whole")
-    trained(tmp_path / "run", observers=Telling(stop_after=6).observers)
+    trained(tmp_path / "run", callbacks=Telling(stop_after=6).callbacks)
     metrics = MetricsFile(tmp_path / "run" / "metrics.jsonl")
     metrics.append({"epoch": 2, "of": "a process that was killed"})
     resume(tmp_path / "run", registry, dataset=from_arrays(ROWS))
@@ -73,11 +73,11 @@ def test_optimizers_that_do_not_fit_the_recipe_are_refused(copy, registry, old, 
 
 
 def test_another_number_of_threads_is_noted_in_words(tmp_path, registry):
-    trained(tmp_path / "run", observers=Telling(stop_after=6).observers)
+    trained(tmp_path / "run", callbacks=Telling(stop_after=6).callbacks)
     told, threads = Telling(), torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:
-        run = resume(tmp_path / "run", registry, dataset=from_arrays(ROWS), observers=told.observers)
+        run = resume(tmp_path / "run", registry, dataset=from_arrays(ROWS), callbacks=told.callbacks)
     finally:
         torch.set_num_threads(threads)
     assert run.finished
@@ -114,7 +114,7 @@ def test_a_checkpoint_of_a_version_that_kept_no_configuration_passes(copy, regis
 
 
 def test_resuming_leaves_the_callers_random_state_alone(tmp_path, registry):
-    trained(tmp_path / "run", observers=Telling(stop_after=6).observers)
+    trained(tmp_path / "run", callbacks=Telling(stop_after=6).callbacks)
     torch.rand(1)  # a state no run ends in
     before = torch.get_rng_state()
     resume(tmp_path / "run", registry, dataset=from_arrays(ROWS))
@@ -122,8 +122,8 @@ def test_resuming_leaves_the_callers_random_state_alone(tmp_path, registry):
 
 
 def test_in_the_same_environment_nothing_is_noted(tmp_path, registry):
-    trained(tmp_path / "run", observers=Telling(stop_after=6).observers)
+    trained(tmp_path / "run", callbacks=Telling(stop_after=6).callbacks)
     told = Telling()
-    resume(tmp_path / "run", registry, dataset=from_arrays(ROWS), observers=told.observers)
+    resume(tmp_path / "run", registry, dataset=from_arrays(ROWS), callbacks=told.callbacks)
     assert told.warn == []
     assert told.steps == 2

@@ -22,7 +22,7 @@ from aaeframe.storage.metrics_file import MetricsFile
 
 def test_a_run_is_told_and_leaves_its_folder(tmp_path):
     told = Telling()
-    run = trained(tmp_path / "run", observers=told.observers)
+    run = trained(tmp_path / "run", callbacks=told.callbacks)
     assert run.finished
     assert told.started == [(2, tmp_path / "run", 8)]
     assert told.warn == []
@@ -97,7 +97,7 @@ def test_evaluating_after_every_epoch_changes_no_weight(tmp_path):
         now.encode(ROWS, draws=2, generator=torch.Generator().manual_seed(0))
 
     watched = trained(
-        tmp_path / "watched", observers=Telling(look=look).observers, encoder="universal", checkpoint_every=1
+        tmp_path / "watched", callbacks=Telling(look=look).callbacks, encoder="universal", checkpoint_every=1
     )
     assert_same_model(watched, trained(tmp_path / "alone", encoder="universal", checkpoint_every=1))
 

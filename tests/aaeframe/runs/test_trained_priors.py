@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_runs import ROWS, SMALL, TRAINING, Telling, assert_same_model
+from small_runs import ROWS, SMALL, Telling, assert_same_model, trained
 from torch import nn
 from torch.distributions import (
     AffineTransform,
@@ -73,9 +73,8 @@ class Vamp(nn.Module):
         return -self.log_prob(code).mean()
 
 
-def train(prior, **settings):
-    given = {**SMALL, **TRAINING, "progress": False, "keep": False, **settings}
-    return aaeframe.train(ROWS, prior=prior, **given)
+def train(prior, *, out=None, **settings):
+    return trained(out, prior=prior, **{"progress": False, "keep": out is not None, **settings})
 
 
 RECIPES = pytest.mark.parametrize(
@@ -91,7 +90,7 @@ def test_a_prior_is_trained_and_resumed_to_the_same_bits(tmp_path, prior, recipe
     before = {name: it.clone() for name, it in Learned().state_dict().items()}
     whole = train(prior(), **settings, out=tmp_path / "whole", keep=True)
     told = Telling(stop_after=6)
-    train(prior(), **settings, out=tmp_path / "half", keep=True, observers=told.observers, progress=None)
+    train(prior(), **settings, out=tmp_path / "half", keep=True, callbacks=told.callbacks)
     end = aaeframe.resume(tmp_path / "half", data=ROWS, prior=prior(), progress=False)
     assert_same_model(end, whole)
     loaded = aaeframe.load(tmp_path / "whole", priors={"z": prior()})
@@ -194,7 +193,7 @@ def test_an_optimizer_of_priors_that_are_fixed_is_refused():
 
 def test_an_optimizer_that_was_removed_from_a_run_is_missed(tmp_path):
     told = Telling(stop_after=2)
-    train(Learned(), out=tmp_path / "run", keep=True, observers=told.observers, progress=None)
+    train(Learned(), out=tmp_path / "run", keep=True, callbacks=told.callbacks)
     stored = tmp_path / "run/config.toml"
     text = stored.read_text()
     at = text.index("[optimizers.prior]")

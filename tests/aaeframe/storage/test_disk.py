@@ -16,7 +16,7 @@ import aaeframe
 from aaeframe.components.registry import Registry
 from aaeframe.data import from_arrays
 from aaeframe.errors import RunError
-from aaeframe.runs.start import Observers, resume
+from aaeframe.runs.start import resume
 from aaeframe.storage.checkpoint import latest, paths, read
 from aaeframe.storage.metrics_file import MetricsFile
 from aaeframe.storage.run_folder import RunFolder
@@ -39,19 +39,13 @@ class At:
     """Does something at one step of a training."""
 
     def __init__(self, step, act, *, stop=False):
-        self.step, self.act, self.stop, self.now = step, act, stop, 0
+        self.step, self.act, self.stop = step, act, stop
 
-    @property
-    def observers(self):
-        return Observers(self, lambda: self.stop and self.now >= self.step, lambda *_: None, lambda sentence: None)
-
-    def stepped(self, epoch, step):
-        self.now = step
+    def stepped(self, step, losses):
         if step == self.step:
             self.act()
-
-    def epoch_ended(self, row, warnings):
-        pass
+            if self.stop:
+                raise aaeframe.StopRun
 
 
 def rows_of(run):
@@ -96,7 +90,7 @@ def test_a_disk_that_fills_up_under_a_run(tmp_path, whole, files_up_to, ends_wit
     full = files_up_to(size)
     try:
         with pytest.raises(RunError, match=rf"cannot write .*{file}: File too large.*free space") as caught:
-            aaeframe.train(ROWS, out=run, observers=At(3 * STEPS + 1, full.__enter__).observers, **SMALL)
+            aaeframe.train(ROWS, out=run, observers=[At(3 * STEPS + 1, full.__enter__)], **SMALL)
     finally:
         full.__exit__(None, None, None)
     assert f"The run was saved up to step-00000008; resume it with aaeframe train --resume {run}" in str(caught.value)
@@ -111,7 +105,7 @@ def test_a_folder_that_is_moved_under_a_run(tmp_path, ends_with_the_same_bits, s
     run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
     moved = At(3 * STEPS + 1, lambda: run.rename(elsewhere), stop=stop)
     with pytest.raises(RunError, match=rf"There is no folder {run}: if it was removed or moved meanwhile"):
-        aaeframe.train(ROWS, out=run, observers=moved.observers, **SMALL)
+        aaeframe.train(ROWS, out=run, observers=[moved], **SMALL)
     assert not run.exists()
     assert paths(elsewhere / "checkpoints")[-1].name == "step-00000008"
     ends_with_the_same_bits(elsewhere)
@@ -120,13 +114,13 @@ def test_a_folder_that_is_moved_under_a_run(tmp_path, ends_with_the_same_bits, s
 def test_a_folder_that_is_removed_under_a_run_leaves_nothing_behind(tmp_path):
     run = tmp_path / "run"
     with pytest.raises(RunError, match=rf"There is no folder {run}.* There is nothing left to resume from in {run}"):
-        aaeframe.train(ROWS, out=run, observers=At(6, lambda: shutil.rmtree(run), stop=True).observers, **SMALL)
+        aaeframe.train(ROWS, out=run, observers=[At(6, lambda: shutil.rmtree(run), stop=True)], **SMALL)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_checkpoints_that_are_removed_under_a_run_are_written_anew(tmp_path, whole):
     run = tmp_path / "run"
-    aaeframe.train(ROWS, out=run, observers=At(6, lambda: shutil.rmtree(run / "checkpoints")).observers, **SMALL)
+    aaeframe.train(ROWS, out=run, observers=[At(6, lambda: shutil.rmtree(run / "checkpoints"))], **SMALL)
     assert [path.name for path in paths(run / "checkpoints")] == ["step-00000008", "step-00000016"]
     assert rows_of(run) == rows_of(whole)
 
@@ -173,7 +167,8 @@ def test_a_run_that_is_read_only_is_refused_or_read_and_stays_as_it_is(
 ):
     np.save(tmp_path / "rows.npy", ROWS)
     run = tmp_path / "run"
-    aaeframe.train(tmp_path / "rows.npy", out=run, observers=At(6, lambda: None, stop=True).observers, **SMALL)
+    with pytest.warns(UserWarning, match="ended the run, at step 6 of 16"):
+        aaeframe.train(tmp_path / "rows.npy", out=run, observers=[At(6, lambda: None, stop=True)], **SMALL)
     before, folders = content(run), [path for path in (run, *run.rglob("*")) if path.is_dir()]
     for folder in folders:
         folder.chmod(0o555)

@@ -170,18 +170,15 @@ def test_a_folder_that_goes_away_takes_its_claim_along(run):
 TRAIN = """
 import sys
 import aaeframe
-from aaeframe.runs.start import Observers
-from aaeframe.training.loop import Silent
 
-class Waits(Silent):
-    def stepped(self, epoch, step):
+class Waits:
+    def stepped(self, step, losses):
         if step == 3:
-            print("trains", flush=True)
+            print("trains", file=sys.__stdout__, flush=True)
             sys.stdin.read()
 
-observers = Observers(Waits(), lambda: False, lambda *_: None, lambda sentence: None)
 aaeframe.train(
-    sys.argv[1], out=sys.argv[2], observers=observers, network="mlp(hidden=[8])", discriminator="mlp(hidden=[8])",
+    sys.argv[1], out=sys.argv[2], observers=[Waits()], network="mlp(hidden=[8])", discriminator="mlp(hidden=[8])",
     epochs=2, batch_size=20, device="cpu",
 )
 """

@@ -70,8 +70,8 @@ def resumed(training):
 
 def stopping(training, step):
     """The training, to be stopped after the step-th step."""
-    training.observer = Told()
-    training.stop_asked = lambda: len(training.observer.steps) >= step
+    training.display = Told()
+    training.stop_asked = lambda: len(training.display.steps) >= step
     return training
 
 
@@ -125,11 +125,11 @@ class Told:
 
 def test_every_epoch_has_its_steps_its_row_and_its_checkpoint(prepared):
     training = prepared()
-    training.observer = Told()
+    training.display = Told()
     trained(training)
     assert training.finished_by_run
     assert training.finished
-    assert training.observer.steps == [(step // STEPS, step + 1) for step in range(3 * STEPS)]
+    assert training.display.steps == [(step // STEPS, step + 1) for step in range(3 * STEPS)]
     rows = MetricsFile(training.keeper.folder.metrics).rows()
     assert [(row["epoch"], row["step"]) for row in rows] == [(1, 4), (2, 8), (3, 12)]
     assert [path.name for path in paths(training.keeper.folder.checkpoints)] == ["step-00000008", "step-00000012"]
@@ -140,17 +140,17 @@ def test_every_epoch_has_its_steps_its_row_and_its_checkpoint(prepared):
 
 def test_every_step_is_made_in_training_mode(prepared):
     training = prepared()
-    training.observer = Told(lambda: all(module.training for module in training.model.modules()))
+    training.display = Told(lambda: all(module.training for module in training.model.modules()))
     trained(training)
-    assert training.observer.looks == [True] * 3 * STEPS
+    assert training.display.looks == [True] * 3 * STEPS
 
 
 def test_checkpoints_come_as_often_as_asked_and_at_the_end(prepared):
     written = []
     training = prepared(epochs=5, checkpoint_every=3)
-    training.observer = Told(lambda: [path.name[-2:] for path in paths(training.keeper.folder.checkpoints)])
+    training.display = Told(lambda: [path.name[-2:] for path in paths(training.keeper.folder.checkpoints)])
     trained(training)
-    for found in [*training.observer.looks, [path.name[-2:] for path in paths(training.keeper.folder.checkpoints)]]:
+    for found in [*training.display.looks, [path.name[-2:] for path in paths(training.keeper.folder.checkpoints)]]:
         written += [name for name in found if name not in written]
     assert written == ["00", "12", "20"]
 
@@ -168,10 +168,10 @@ def test_a_row_holds_the_means_of_its_epoch(prepared):
 def test_what_the_monitor_says_stands_in_the_row_and_is_told(prepared):
     training = prepared(epochs=4)
     training.recipe = Wrapped(training.recipe, lambda _, it: {**it, "accuracy/gaussian": torch.tensor(0.99)})
-    training.observer = Told()
+    training.display = Told()
     rows = rows_of(trained(training))
     assert [sum("discriminator has separated" in it for it in row.get("warnings", [])) for row in rows] == [0, 0, 1, 0]
-    assert training.observer.warnings == [row.get("warnings", []) for row in rows]
+    assert training.display.warnings == [row.get("warnings", []) for row in rows]
 
 
 def test_looking_at_validation_data_changes_no_weight(prepared):
@@ -195,10 +195,10 @@ def test_validation_looks_at_the_average_where_there_is_one(prepared):
 
 def test_the_average_follows_every_step(prepared):
     training = prepared(ema=0.5)
-    training.observer = Told(lambda: bias_of(training.model))
+    training.display = Told(lambda: bias_of(training.model))
     average = bias_of(training.model)
     trained(training)
-    for step, value in enumerate(training.observer.looks):
+    for step, value in enumerate(training.display.looks):
         decay = min(0.5, (step + 1) / (step + 10))
         average = decay * average + (1 - decay) * value
     assert torch.allclose(bias_of(training.evaluated), average, atol=1e-6)
@@ -303,10 +303,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_the_last_good_checkpoint(pre
 
 def test_within_a_long_epoch_it_is_noticed_after_fifty_steps(prepared):
     training = with_nan(prepared(batch_size=1), 3)
-    training.observer = Told()
+    training.display = Told()
     with pytest.raises(TrainingDiverged, match="step 3:"):
         trained(training)
-    assert len(training.observer.steps) < 50
+    assert len(training.display.steps) < 50
 
 
 def test_asked_to_stop_after_a_bad_loss_nothing_bad_is_saved(prepared):
@@ -400,9 +400,9 @@ def test_each_phase_trains_at_the_rate_of_its_epoch(prepared):
         "generator": {"name": "adam", "lr": 0.2, "anneal_from": 0.0},
     }
     training = prepared(optimizers=optimizers)
-    training.observer = Told(lambda: {name: it.param_groups[0]["lr"] for name, it in training.optimizers.items()})
+    training.display = Told(lambda: {name: it.param_groups[0]["lr"] for name, it in training.optimizers.items()})
     trained(training)
-    looks = training.observer.looks[STEPS - 1 :: STEPS]
+    looks = training.display.looks[STEPS - 1 :: STEPS]
     assert [it["reconstruction"] for it in looks] == pytest.approx([0.1, 0.05, 0.05])
     assert [it["generator"] for it in looks] == pytest.approx([0.2, 0.4 / 3, 0.2 / 3])
     assert [it["discriminator"] for it in looks] == pytest.approx([0.001, 0.001, 0.001 * (1 / 3) / 0.5])

@@ -227,9 +227,9 @@ def test_what_diverged_is_tried_again_once_its_record_is_removed(cli, diverged, 
 def test_the_first_interrupt_stops_after_the_step_and_the_table_is_printed(cli, monkeypatch):
     real = work.starting.start
 
-    def start(config, registry, *, out, observers):
+    def start(config, registry, *, out, callbacks):
         signal.raise_signal(signal.SIGINT)
-        return real(config, registry, out=out, observers=observers)
+        return real(config, registry, out=out, callbacks=callbacks)
 
     monkeypatch.setattr(work.starting, "start", start)
     outcome = cli("reproduce", "clusters")
