@@ -41,6 +41,7 @@ _GIVEN: Mapping[Kind, tuple[str, ...]] = {
     "data-set": (),
     "preset": (),
     "metric": (),
+    "observer": (),
 }
 """The arguments of a factory that the run passes by position."""
 
