@@ -57,6 +57,14 @@ def register(constraint: type[Constraint], rule: Rule) -> None:
     _rules[constraint] = rule
 
 
+def _remedy(constraint: type[Constraint]) -> str:
+    """Advice for a constraint without a rule."""
+    kind, derived = constraint.__name__, ""
+    if _package(constraint) == "torch":
+        kind, derived = "Mine", f"derive class Mine({kind}), and "
+    return f"{derived}add it with aaeframe.supports.register({kind}, lambda constraint, event_shape: Support(...))."
+
+
 def _package(defined: Any) -> str:
     """The top-level package in which a class or a function is defined."""
     while isinstance(defined, functools.partial):
@@ -193,7 +201,7 @@ def _unmapped(constraint: Constraint, reason: str) -> str:
     return (
         f"no encoder head maps into the support {described(constraint)}: {reason}. "
         f"Supported are {', '.join(sorted(k.__name__.strip('_') for k in _rules))}, and all that transform_to maps to; "
-        f"add it with aaeframe.supports.register({kind.__name__}, lambda constraint, event_shape: Support(...))."
+        f"{_remedy(kind)}"
     )
 
 

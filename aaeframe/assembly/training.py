@@ -161,7 +161,8 @@ def _some_rows(model: Autoencoder, batches: Batches) -> torch.Tensor | None:
     if not any(isinstance(prior, SupportsBinding) for prior in model.priors.values()):
         return None
     rows = batches.unlabeled
-    chosen = rows[torch.linspace(0, len(rows) - 1, min(len(rows), MOST_BOUND)).round().long()]
+    places = torch.linspace(0, len(rows) - 1, min(len(rows), MOST_BOUND), dtype=torch.float64)  # exact for all counts
+    chosen = rows[places.round().long()]
     return model.scale(batches.rows[chosen])
 
 

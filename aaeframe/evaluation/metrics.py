@@ -6,11 +6,12 @@ that returns a number, or numbers by name.
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -24,6 +25,7 @@ from aaeframe.data import Dataset, Split
 from aaeframe.errors import AaeframeError, BrokenComponent, ConfigError
 from aaeframe.global_state import guarded
 from aaeframe.model.autoencoder import Autoencoder, sample
+from aaeframe.model.priors import fixed_priors
 from aaeframe.seeds import stream
 
 
@@ -32,7 +34,7 @@ class Evaluated:
     """A model and the rows on which it is evaluated."""
 
     model: Autoencoder
-    """In evaluation mode. A metric must leave it as it is."""
+    """In evaluation mode. Each metric has a copy, and must leave it as it is."""
     dataset: Dataset
     """All splits of the data, for a metric that is fitted to other rows than it measures."""
     split: str
@@ -51,13 +53,19 @@ class Evaluated:
     def labels(self) -> Tensor | None:
         """The classes (N,) of the rows, int64, -1 where there is none; None for data without labels."""
         labels = self.rows.labels
-        return None if labels is None else torch.from_numpy(labels)
+        return None if labels is None else torch.from_numpy(labels.copy())
 
     @cached_property
     def prior_samples(self) -> Mapping[str, Tensor]:
         """As many samples of the prior as there are codes, (N, *event_shape), by block. All metrics see the same."""
         with stream(self.seed, "metrics", "prior", device=self.model.device):
             return {name: sample(self.model.priors[name], len(z), z.device) for name, z in self.codes.items()}
+
+    def apart(self) -> Evaluated:
+        """The same with copies of the model and the codes, so that a metric changes nothing for others."""
+        shared = {id(it): it for it in fixed_priors(self.model.priors)}
+        codes = {name: z.clone() for name, z in self.codes.items()}
+        return replace(self, model=copy.deepcopy(self.model, shared), codes=codes)
 
 
 Metric: TypeAlias = Callable[[Evaluated], Any]
@@ -81,7 +89,12 @@ def named_metrics(
     gone fails when it is measured.
     """
     found = [_kept(text, registry) for text in stored] + [_named(it, registry) for it in asked]
-    return list({it.key: it for it in found}.values())
+    unique: dict[str, NamedMetric] = {}
+    for it, text in zip(found, [*stored, *asked], strict=True):
+        if it.key in unique and not isinstance(text, str):
+            raise ConfigError(f"two metrics are called {it.key!r}: give the function another __name__")
+        unique[it.key] = it
+    return list(unique.values())
 
 
 def measure(metrics: Sequence[NamedMetric], evaluated: Evaluated) -> dict[str, Any]:
@@ -94,9 +107,11 @@ def measure(metrics: Sequence[NamedMetric], evaluated: Evaluated) -> dict[str, A
     errors: dict[str, str] = {}
     for it in metrics:
         try:
-            own = stream(evaluated.seed, "metric", it.key, device=evaluated.model.device)
-            with redirect_stdout(sys.stderr), guarded() as changed, _unchanged(evaluated.model), own:
-                value = numbers(it.build()(evaluated))
+            given, own = evaluated.apart(), stream(evaluated.seed, "metric", it.key, device=evaluated.model.device)
+            with redirect_stdout(sys.stderr), guarded() as changed, own:
+                value = numbers(it.build()(given))
+            if names := _changed(given.model, evaluated.model):
+                raise RuntimeError(f"it changed the model, which was restored: {', '.join(names[:3])}")
             if changed:
                 raise RuntimeError(f"it changed what all code shares, which was restored: {', '.join(changed)}")
             values[it.key] = value
@@ -155,23 +170,15 @@ def _failing(key: str, error: AaeframeError) -> NamedMetric:
     return NamedMetric(key, build)
 
 
-@contextmanager
-def _unchanged(model: Autoencoder) -> Iterator[None]:
-    """Restore the weights, buffers and mode of a model that the block changes; RuntimeError names what it changed."""
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    changed = []
-    try:
-        yield
-    finally:
-        for name, value in model.state_dict().items():
-            if not _same(value, before[name]):
-                changed.append(name)
-                with torch.no_grad():
-                    value.copy_(before[name])
-        model.eval()
-    if changed:
-        raise RuntimeError(f"it changed the model, which was restored: {', '.join(changed[:3])}")
+def _changed(model: Autoencoder, before: Autoencoder) -> list[str]:
+    """The names of the tensors that a model does not have as before."""
+    mine, theirs = model.state_dict(), before.state_dict()
+    both = mine.keys() & theirs.keys()
+    differ = [name for name in theirs if name in both and not _same(mine[name], theirs[name])]
+    return [*sorted(mine.keys() ^ theirs.keys()), *differ]
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
     return torch.equal(a, b) or bool(((a == b) | ((a != a) & (b != b))).all())  # NaN is not equal to itself

@@ -81,7 +81,9 @@ class Autoencoder(nn.Module):
         for name, prior in self.priors.items():
             if isinstance(prior, SupportsBinding):
                 prior.bind(Posterior(self.encoder, name), data, rows)
-                checked_bound(name, prior, self.encoder)
+                if isinstance(prior, nn.Module):
+                    prior.to(self.device)  # with parameters that it has made now
+                checked_bound(name, prior, self.encoder, drawn=rows is not None)
 
     @property
     def device(self) -> torch.device:

@@ -27,7 +27,11 @@ class FunctionPrior:
         self._who = f"the prior of block {block!r}, the function {getattr(function, '__name__', function)},"
         self._function = function
         found = getattr(function, "event_shape", None)
-        self.event_shape = self._found_shape() if found is None else torch.Size(found)
+        try:
+            self.event_shape = self._found_shape() if found is None else torch.Size(found)
+        except TypeError as error:
+            raise ConfigError(f"{self._who} has event_shape {found!r}; it must be a tuple, such as (2,)") from error
+        self._check_seed()
         real = constraints.independent(constraints.real, len(self.event_shape))
         self.support: Constraint = getattr(function, "support", real)
 
@@ -54,6 +58,18 @@ class FunctionPrior:
                 f"{tuple(shapes[1])} for n={_COUNTS[1]}; it must return (n, *event_shape)"
             )
         return shapes[0]
+
+    def _check_seed(self) -> None:
+        """ConfigError if the samples do not depend on torch's random state alone: no run could repeat them."""
+        drawn = []
+        for _ in range(2):
+            with torch.random.fork_rng(devices=[]):
+                drawn.append(self.sample(torch.Size([_COUNTS[0]])))
+        if not torch.equal(*drawn):
+            raise ConfigError(
+                f"{self._who} draws from another generator than torch's, which a run does not seed; use torch.randn, "
+                "torch.rand and the like"
+            )
 
     def _require(self, count: int, samples: object, event_shape: torch.Size | None) -> None:
         """ConfigError if these are no `count` samples (of this shape, if it is known)."""

@@ -76,19 +76,32 @@ def checked_prior(name: str, prior: Prior) -> Prior:
     return prior
 
 
-def checked_bound(name: str, prior: SupportsBinding, encoder: torch.nn.Module) -> None:
-    """ConfigError if a prior that was bound to an encoder cannot be sampled, or holds modules of the encoder."""
+def checked_bound(name: str, prior: SupportsBinding, encoder: torch.nn.Module, *, drawn: bool) -> None:
+    """ConfigError if a prior that was bound to an encoder holds modules of the encoder, or cannot be sampled.
+
+    It is sampled if `drawn`: on load its parameters may have any values until its state is there.
+    """
     if isinstance(prior, torch.nn.Module) and set(prior.modules()) & set(encoder.modules()):
         raise ConfigError(
             f"the prior of block {name!r}, of type {type(prior).__name__}, has modules of the encoder as its own: they "
             "would be trained and saved twice. Keep the function that `bind` is given, not the module behind it"
         )
-    _check_sample(name, cast(Prior, prior))
+    if drawn:
+        _check_sample(name, cast(Prior, prior))
 
 
 def is_trained(prior: Prior) -> bool:
     """Whether the prior has parameters to be trained."""
     return isinstance(prior, torch.nn.Module) and any(it.requires_grad for it in prior.parameters())
+
+
+def fixed_priors(priors: Mapping[str, Prior]) -> list[Prior]:
+    """The priors that a copy of the model shares with it, such as an averaged model.
+
+    They would not change, and may be large or impossible to copy. A prior that follows codes also counts as fixed: it
+    is an average itself. A prior bound to the encoder is copied with it.
+    """
+    return [prior for prior in priors.values() if not (is_trained(prior) or isinstance(prior, SupportsBinding))]
 
 
 def check_objectives(priors: Mapping[str, Prior], recipe: str, objective: str | None) -> None:
@@ -244,4 +257,4 @@ def _check_sample(name: str, prior: Prior) -> None:
             "more"
         )
     if not bool(sample.isfinite().all()):
-        raise ConfigError(f"{who} gave samples that are not finite: {sample[:1].tolist()}; mend it, or choose another")
+        raise ConfigError(f"{who} gave samples that are not finite: {sample[:1].tolist()}; fix it, or choose another")

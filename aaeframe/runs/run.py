@@ -35,6 +35,7 @@ from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Prog
 from aaeframe.evaluation.metrics import Metric, named_metrics
 from aaeframe.evaluation.resumable import Keep
 from aaeframe.model.autoencoder import Autoencoder, Rows
+from aaeframe.model.priors import fixed_priors
 from aaeframe.protocols import ClassMetric, Code, Needs, SupportsLabels
 from aaeframe.runs.new_data import Loaded, load_new, with_classes
 from aaeframe.runs.observing import Reporting
@@ -43,7 +44,7 @@ from aaeframe.storage.run_folder import RunFolder
 from aaeframe.torch_state import default_state, exclusive
 from aaeframe.training.early_stopping import EarlyStopping
 from aaeframe.training.keeping import Keeper
-from aaeframe.training.loop import load_model, untrained_priors
+from aaeframe.training.loop import load_model
 
 
 def warn(sentence: str) -> None:
@@ -108,7 +109,7 @@ class Run:
             )
         step = self.stopping.best_step
         saved = self.keeper.best(step)
-        model = copy.deepcopy(self.model, {id(it): it for it in untrained_priors(self.model)})
+        model = copy.deepcopy(self.model, {id(it): it for it in fixed_priors(self.model.priors)})
         load_model(model, saved.model, "model." if self.raw_weights else "ema.")
         return replace(self, model=model.eval(), step=step)
 

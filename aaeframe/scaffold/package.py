@@ -177,6 +177,13 @@ def use(kind: Kind, component: str) -> str:
     return f"aaeframe {COMMANDS.get(kind, f'train --{kind}')} {component}"
 
 
+def _try(kind: Kind, component: str) -> str:
+    """The command that tries a component in a short training."""
+    if kind == "metric":
+        return f"aaeframe train --epochs 1 --out run && aaeframe evaluate run --metric {component}"
+    return f"{use(kind, component)} --epochs 1"
+
+
 def suffix(kind: Kind) -> str:
     """The suffix of the file that is the component."""
     return "toml" if kind == "preset" else "py"
@@ -208,6 +215,7 @@ def _package_words(names: Names, kind: Kind, summary: str, author: Author) -> di
     return {
         "description_toml": tomli_w.dumps({"description": description}).strip(),
         "use": use(kind, names.component),
+        "try": _try(kind, names.component),
         "use_changed": use(kind, f'"{names.component}({option})"' if option else f"{names.component} --epochs 2"),
         "api": str(API),
         "versions": f">={__version__},<{int(__version__.partition('.')[0]) + 1}",

@@ -224,6 +224,6 @@ def _plan_case(case: Any, checks: Checks) -> Iterator[Check]:
 def _offers(component: Any, capability: type) -> bool:
     if capability is SupportsHead:
         return supports_head(component)
-    if capability is SupportsLoss and is_trained(component):  # whose loss may be missing
-        return True
+    if capability is SupportsLoss:  # of a prior with parameters it may be missing; without, it is not used
+        return is_trained(component)
     return isinstance(component, capability)

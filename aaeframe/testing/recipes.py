@@ -68,6 +68,28 @@ class TinyDiscriminator(nn.Module):
         return logit
 
 
+class TinyPrior(nn.Module):
+    """A Gaussian in the plane with parameters, which the recipe must train if it trains priors."""
+
+    event_shape, support = torch.Size([2]), constraints.independent(constraints.real, 1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loc = nn.Parameter(torch.zeros(2))
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+        """Samples (*sample_shape, 2)."""
+        return self.loc.detach() + torch.randn(*sample_shape, 2, device=self.loc.device)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-density in nats: (..., 2) -> (...)."""
+        return Independent(Normal(self.loc, 1.0, validate_args=False), 1, validate_args=False).log_prob(value)
+
+    def loss(self, code: Tensor) -> Tensor:
+        """The negative log-density of codes (N, 2), a scalar."""
+        return -self.log_prob(code).mean()
+
+
 @dataclass(frozen=True)
 class RecipeCase:
     """A recipe under one of its schedules."""
@@ -87,7 +109,8 @@ class RecipeCase:
         missing = [name for name in REQUIRED if not hasattr(recipe, name)]
         require(not missing, f"the recipe has no {', '.join(missing)}: make it a subclass of aaeframe.recipes.Recipe")
         needs, device = recipe.needs, "cuda" if torch.cuda.is_available() else "cpu"
-        priors: dict[str, Prior] = {"z": Independent(Normal(torch.zeros(2), 1.0), 1)}
+        trained = needs.prior_objective is not None
+        priors: dict[str, Prior] = {"z": TinyPrior() if trained else Independent(Normal(torch.zeros(2), 1.0), 1)}
         if needs.class_block:
             priors["y"] = OneHotCategorical(torch.full((CLASSES,), 1 / CLASSES))
         blocks = {name: block_spec(prior) for name, prior in priors.items()}
@@ -102,16 +125,16 @@ class RecipeCase:
             {name: TinyDiscriminator(block) for name, block in blocks.items()} if needs.adversarial else {},
             class_block=y,
         ).to(device)
-        parameters = recipe.parameters(model)
+        parameters = {**recipe.parameters(model), "prior": list(model.prior_modules.parameters())}
         optimizers = {
             phase: torch.optim.Adam(parameters[phase], lr=1e-2, fused=True, capturable=device == "cuda")
-            for phase in recipe.phases[self.schedule]
+            for phase in (*recipe.phases[self.schedule], *(("prior",) if trained else ()))
             if phase != "classification" or needs.labels in LABELED
         }
         shared = SharedSettings(
             schedule=self.schedule,
             corruption=Corruption(noise=0.1),
-            adversary=Adversary(model) if needs.adversarial else None,
+            adversary=Adversary(model, prior_optimizer=optimizers.get("prior")) if needs.adversarial else None,
             label_free=LabelFree(mutual_information=0.1) if needs.class_block else LabelFree(),
         )
         return model, optimizers, shared

@@ -16,8 +16,8 @@ from aaeframe.configuration.schema import Config
 from aaeframe.data.identity import changes
 from aaeframe.errors import CheckpointError, DataError, TrainingDiverged
 from aaeframe.model.autoencoder import Autoencoder
-from aaeframe.model.priors import is_trained
-from aaeframe.protocols import Batch, Needs, Prior, SupportsBinding
+from aaeframe.model.priors import fixed_priors, is_trained
+from aaeframe.protocols import Batch, Needs, Prior
 from aaeframe.storage.checkpoint import Checkpoint, tensors_below
 from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.training.batches import Batches
@@ -98,7 +98,7 @@ class Training:
 
     def __post_init__(self) -> None:
         decay = self.config.training.ema
-        shared = untrained_priors(self.model)
+        shared = fixed_priors(self.model.priors)
         self.average = MovingAverage(self.model, decay, shared) if decay else None
         self._schedules = schedules(self.config)
         self.monitor = Monitor()
@@ -164,7 +164,11 @@ class Training:
         step, epoch = self.batches.step, self.batches.epoch
         with arithmetic(self.config.training.precision, self.device):
             take = self.recipe.step if self._graphed is None else self._graphed
-            losses = take(self.batches.next())
+            try:
+                losses = take(self.batches.next())
+            except (ValueError, RuntimeError):
+                self._check_losses()  # numbers that are not finite explain it
+                raise
         self.watch.observe(step, losses)
         self.sums.add(losses)
         if self.average is not None:
@@ -180,10 +184,8 @@ class Training:
             self.watch.check()
         except TrainingDiverged as error:
             for name, prior in self.model.priors.items():
-                with torch.random.fork_rng(devices=[]):
-                    finite = bool(prior.sample(torch.Size([1000])).isfinite().all())
-                if not finite:
-                    advice = "lower optimizers.prior.lr" if is_trained(prior) else "mend it, or choose another"
+                if not _samples_are_finite(prior):
+                    advice = "lower optimizers.prior.lr" if is_trained(prior) else "fix it, or choose another"
                     raise TrainingDiverged(
                         f"the prior of block {name!r}, of type {type(prior).__name__}, gives samples that are not "
                         f"finite: {advice} ({error})"
@@ -263,7 +265,10 @@ class Training:
 
     def _load_tensors(self, tensors: Mapping[str, Tensor], summed_steps: int) -> None:
         """Restore optimizers, sums and random states."""
+        trained = (self.batches.step - 1) // self.batches.steps_per_epoch  # the epoch of the last step
         for phase, optimizer in self.optimizers.items():
+            if trained >= 0:
+                change(optimizer, self._schedules[phase](trained))
             load_optimizer(optimizer, tensors, f"optimizer.{phase}.")
         sums = tensors_below("sums.", tensors)
         if any(total.dim() for total in sums.values()):
@@ -297,13 +302,13 @@ class Training:
         return Checkpoint(model, optimizer, state)
 
 
-def untrained_priors(model: Autoencoder) -> list[Prior]:
-    """The priors that a copy of the model shares with it, such as an averaged model.
-
-    They would not change, and may be large or impossible to copy. A prior that follows codes also counts as not
-    trained: it is an average itself. A prior bound to the encoder is copied with it.
-    """
-    return [prior for prior in model.priors.values() if not (is_trained(prior) or isinstance(prior, SupportsBinding))]
+def _samples_are_finite(prior: Prior) -> bool:
+    """Whether a prior can be sampled, and the samples are finite. Torch refuses parameters that are not a number."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return bool(prior.sample(torch.Size([1000])).isfinite().all())
+    except (ValueError, RuntimeError):
+        return False
 
 
 def load_model(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:

@@ -104,12 +104,15 @@ def load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], prefix: 
 
 
 def _state_shapes(optimizer: Optimizer, parameter: Tensor) -> dict[str, torch.Size]:
-    """The shapes of the state that an optimizer of this kind and these settings keeps for a parameter, by one step."""
-    kind = type(optimizer)
-    taken = inspect.signature(kind).parameters.keys() & optimizer.defaults.keys()
+    """The shapes of the state that an optimizer of this kind and these settings keeps for a parameter, by one step.
+
+    The settings are those of now: a scheduler may have given momentum to an optimizer that began without.
+    """
+    kind, settings = type(optimizer), optimizer.param_groups[0]
+    taken = inspect.signature(kind).parameters.keys() & settings.keys() - {"params"}
     like = torch.zeros_like(parameter, requires_grad=True)
     like.grad = torch.zeros_like(like)
-    fresh = kind([like], **{name: optimizer.defaults[name] for name in taken})
+    fresh = kind([like], **{name: settings[name] for name in taken})
     fresh.step()
     return {name: it.shape for name, it in fresh.state[like].items()}
 

@@ -199,11 +199,7 @@ def test_a_run_is_resumed_to_the_same_bits_without_the_file(moon, tmp_path):
 
 def test_a_moving_average_of_the_weights_holds_the_samples_once(moon, tmp_path, monkeypatch):
     made = []
-<<<<<<< HEAD
-    monkeypatch.setattr("aaeframe.runs.start._train", lambda training, home, callbacks, given: made.append(training))
-=======
     monkeypatch.setattr("aaeframe.runs.start._train", lambda training, *others: made.append(training))
->>>>>>> 99f10a6 (Follow the arguments of _train in a test; tell what minibatch discrimination costs)
     train(f'empirical(path="{moon}")', tmp_path / "run", epochs=1, ema=0.9)
     [training] = made
     assert training.average.model is not training.model
