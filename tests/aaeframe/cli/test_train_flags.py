@@ -81,7 +81,7 @@ def test_every_flag_reaches_the_configuration(done):
     assert config.encoder.component == "aaeframe:gaussian"
     assert config.network.component == "aaeframe:conv"
     assert config.discriminator.component == "aaeframe:spectral"
-    assert (config.data.source, config.data.label_key, config.data.labels) == ("mnist", "y", 7)
+    assert (config.data.source, config.data.label_key, config.data.labels) == ("aaeframe:mnist", "y", 7)
     training = config.training
     assert (training.schedule, training.epochs, training.batch_size) == ("joint", 3, 9)
     assert (config.recipe.component, config.recipe.options) == ("aaeframe:unsupervised", {"entropy_weight": 0.5})

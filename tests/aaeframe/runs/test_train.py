@@ -36,11 +36,11 @@ def test_runs_that_start_in_one_second_have_a_folder_each(tmp_path, monkeypatch)
     monkeypatch.setattr("time.strftime", lambda form: "20250101-000000")
     load_data, others = runs.load_data, []
 
-    def load_slowly(config):
+    def load_slowly(config, registry):
         if not others:  # while this run loads its data, another of the same name starts and ends
             others.append(None)
             others[0] = aaeframe.train(data, epochs=1, **SMALL)
-        return load_data(config)
+        return load_data(config, registry)
 
     data = tmp_path / "rows.npy"
     np.save(data, ROWS)
