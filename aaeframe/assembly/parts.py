@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from torch import Tensor, nn
@@ -26,7 +27,8 @@ def build_prior(name: str, prior: ResolvedComponent, saved: Saved = None) -> Pri
 
 def build_network(network: ResolvedComponent, data: DataSpec, code_size: int, saved: Saved = None) -> Network:
     """The network for this data. BrokenComponent if it lacks a member."""
-    built: Network = _built(network, saved, "", data, code_size)
+    own = replace(data, mean=data.mean.clone(), std=data.std.clone())  # a factory must not change the model's
+    built: Network = _built(network, saved, "", own, code_size)
     _require(network, built, "encoder", "decoder", "num_features")
     for name in ("encoder", "decoder"):
         _require_module(network, getattr(built, name), f", whose {name}")

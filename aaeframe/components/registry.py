@@ -247,7 +247,7 @@ def _load(plugin: Plugin, interface: Interface, taken: Sequence[InstalledCompone
         if strict:
             raise
         status: Status = "incompatible" if isinstance(error, IncompatiblePlugin) else "broken"
-        return replace(plugin, status=status, error=_described(error), location=_location(error))
+        return replace(plugin, status=status, error=_described(error), location=location(error))
     return replace(plugin, offers=offers, api=found.api, warnings=found.warnings, notes=found.notes)
 
 
@@ -264,7 +264,7 @@ def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _location(error: BaseException) -> str | None:
+def location(error: BaseException) -> str | None:
     """`file:line` of the innermost frame outside the import system, pluggy and aaeframe."""
     own = {"importlib", "pluggy", "aaeframe"}
     places = [

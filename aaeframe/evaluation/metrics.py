@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aaeframe.components.options import resolve_component
 from aaeframe.components.registry import Registry
@@ -63,7 +63,9 @@ class Evaluated:
 
     def apart(self) -> Evaluated:
         """The same with copies of the model and the codes, so that a metric changes nothing for others."""
-        shared = {id(it): it for it in fixed_priors(self.model.priors)}
+        shared: dict[int, Any] = {}  # fixed priors may be large: of modules the buffers, of others the whole
+        for prior in fixed_priors(self.model.priors):
+            shared |= {id(it): it for it in (prior.buffers() if isinstance(prior, nn.Module) else [prior])}
         codes = {name: z.clone() for name, z in self.codes.items()}
         return replace(self, model=copy.deepcopy(self.model, shared), codes=codes)
 

@@ -80,7 +80,7 @@ class Autoencoder(nn.Module):
         data = DataSpec(self.data_shape, self._support, self.mean, self.std)
         for name, prior in self.priors.items():
             if isinstance(prior, SupportsBinding):
-                prior.bind(Posterior(self.encoder, name), data, rows)
+                prior.bind(Posterior(self.encoder, name), data, None if rows is None else rows.clone())
                 if isinstance(prior, nn.Module):
                     prior.to(self.device)  # with parameters that it has made now
                 checked_bound(name, prior, self.encoder, drawn=rows is not None)

@@ -138,6 +138,15 @@ def check_encoder_state(case: EncoderCase) -> None:
 
 
 @seeded
+def check_decoder_kept(case: EncoderCase) -> None:
+    """Building the encoder leaves the decoder of the network as it is."""
+    network, z = TinyNetwork(), _data()
+    before = network.decoder(z)
+    case.build_on(network)
+    require(torch.equal(network.decoder(z), before), "an encoder must leave the decoder of its network as it is")
+
+
+@seeded
 def check_encoder_device(case: EncoderCase) -> str | None:
     """An encoder that was moved to another device draws its noise and computes its codes there."""
     encoder = require_module(case.build(), "an encoder").eval()

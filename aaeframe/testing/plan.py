@@ -68,6 +68,7 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         encoders.check_code_noise: None,
         encoders.check_encoder_state: None,
         encoders.check_encoder_device: None,
+        encoders.check_decoder_kept: None,
         encoders.check_encoder_rows: None,
         encoders.check_posterior: SupportsPosterior,
     },

@@ -192,7 +192,10 @@ def check_prior_state(case: PriorCase) -> None:
 def check_bind(case: PriorCase) -> None:
     """A prior that is bound again without rows, and given its state, samples the same; the encoder is no part of it."""
     first, second = case.factory(), case.factory()
-    encoder = bound(first, torch.randn(ROWS, *SHAPE))
+    rows = torch.randn(ROWS, *SHAPE)
+    shown = rows.clone()
+    encoder = bound(first, rows)
+    require(torch.equal(rows, shown), "bind must leave the rows that it is given as they are")
     bound(second, None, encoder)
     for prior in (first, second):
         owned = set(prior.modules()) & set(encoder.modules()) if isinstance(prior, nn.Module) else set()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from aaeframe.components.registry import InstalledComponent, Plugin
+from aaeframe.components.registry import InstalledComponent, Plugin, location
 from aaeframe.testing.hook_module import check_hook_module
 from aaeframe.testing.plan import Check
 from aaeframe.testing.plugin import check_active, offer_checks
@@ -58,5 +58,6 @@ def _outcome(check: Check) -> Outcome:
     except AssertionError as error:
         return Outcome(check.id, "failed", str(error))
     except Exception as error:
-        return Outcome(check.id, "failed", f"{type(error).__name__}: {error}")
+        where = location(error)
+        return Outcome(check.id, "failed", f"{type(error).__name__}: {error}" + (f" (at {where})" if where else ""))
     return Outcome(check.id, "passed") if reason is None else Outcome(check.id, "inapplicable", reason)

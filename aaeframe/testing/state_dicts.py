@@ -91,4 +91,6 @@ def require_independent_rows(function: Callable[..., Tensor], *inputs: Tensor, n
     together = function(*inputs)
     for row in range(len(together)):
         alone = function(*(value[row : row + 1] for value in inputs))
-        require_equal(alone, together[row : row + 1], f"{name} of a row depends on the rest of its batch")
+        require_equal(
+            alone, together[row : row + 1], f"in evaluation mode, {name} of a row depends on the rest of its batch"
+        )

@@ -146,6 +146,11 @@ class Sphere(constraints.Constraint):
         return (value.norm(dim=-1) - 1).abs() < 1e-5
 
 
+def test_a_constraint_of_torch_without_a_rule_is_to_be_derived():
+    with pytest.raises(ConfigError, match=r"derive class Mine\(_\w+\), and add it with .*register\(Mine"):
+        supports.resolve(constraints.nonnegative_integer, torch.Size([2]))
+
+
 @pytest.mark.parametrize("owned", [type(constraints.real), type(constraints.one_hot), constraints.Constraint])
 def test_a_rule_for_the_constraint_of_others_is_refused(owned):
     before = dict(supports._rules)

@@ -190,6 +190,37 @@ def test_a_failing_metric_is_a_warning_and_a_missing_number(run, report, counts)
     assert not run.model.training
 
 
+def test_metrics_change_nothing_for_each_other(evaluated):
+    def zeros(it):
+        for part in (*it.codes.values(), *it.prior_samples.values()):
+            part.zero_()
+        return 0.0
+
+    def doubles(it):
+        it.model.double()
+        return 0.0
+
+    def cuts(it):
+        it.model.decoder = torch.nn.Identity()
+        return 0.0
+
+    def sizes(it):
+        return float(sum(z.abs().sum() for z in (*it.codes.values(), *it.prior_samples.values())))
+
+    before = {name: value.clone() for name, value in evaluated.model.state_dict().items()}
+    found = measure(named_metrics([zeros, doubles, cuts, sizes], Registry.load()), evaluated)
+    assert found["metrics"]["sizes"] == sizes(evaluated) > 0
+    assert found["metric_errors"].keys() == {"doubles", "cuts"}
+    after = evaluated.model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_two_functions_of_one_name_are_refused():
+    with pytest.raises(ConfigError, match=r"two metrics are called '<lambda>'"):
+        named_metrics([lambda it: 1.0, lambda it: 2.0], Registry.load())
+
+
 def test_a_stored_metric_whose_plugin_is_gone_is_missing(evaluated):
     found = measure(named_metrics(["mmd"], Registry.load(), stored=["aaeframe-gone:rows(scale=2.0)"]), evaluated)
 

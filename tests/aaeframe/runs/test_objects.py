@@ -6,9 +6,10 @@ import functools
 import re
 import threading
 
+import numpy as np
 import pytest
 import torch
-from small_runs import ROWS, Telling, assert_same_model, command
+from small_runs import ROWS, assert_same_model, command
 from torch import nn
 from torch.distributions import constraints
 
@@ -86,8 +87,13 @@ def test_a_configuration_names_objects_and_their_options(kept):
 
 def test_a_run_of_objects_is_loaded_and_resumed_with_them(kept, tmp_path):
     assert_same_model(aaeframe.load(kept.folder.path, **OBJECTS), kept)
-    stopping = Telling(stop_after=1)
-    assert not trained(tmp_path / "run", **OBJECTS, observers=stopping.observers).finished
+
+    class Stopping:
+        def stepped(self, step, losses):
+            raise aaeframe.StopRun
+
+    with pytest.warns(UserWarning, match="the observer 'Stopping' ended the run, at step 1"):
+        assert not trained(tmp_path / "run", **OBJECTS, observers=[Stopping()]).finished
     with pytest.raises(ConfigError, match=re.escape("encoder=..., network=..., discriminator=..., recipe=...")):
         aaeframe.resume(tmp_path / "run", data=ROWS)
     assert_same_model(aaeframe.resume(tmp_path / "run", data=ROWS, **OBJECTS), kept)
@@ -301,6 +307,7 @@ def test_a_function_that_returns_samples_is_a_prior(tmp_path):
         (lambda n: [0.0] * n, "found list for n=3"),
         (lambda n: torch.randn(n), "has event_shape ()"),
         (lambda n: torch.randn(n, 2, rows=n), "cannot be sampled: TypeError"),
+        (lambda n: torch.from_numpy(np.random.default_rng().normal(size=(n, 2))), "draws from another generator than"),
         (broken, "the function broken, cannot be sampled: RuntimeError: no such luck"),
     ],
 )

@@ -140,6 +140,50 @@ def test_a_prior_bound_to_an_encoder_without_a_density_is_refused():
         train(Vamp(), encoder="deterministic")
 
 
+def test_a_bound_prior_is_not_sampled_before_its_state_is_loaded(tmp_path):
+    class Scaled(Vamp):
+        def bind(self, posterior, data, rows):
+            super().bind(posterior, data, rows)
+            self.register_buffer("scale", torch.zeros(2) if rows is None else torch.ones(2))
+
+        def sample(self, sample_shape=torch.Size()):
+            return super().sample(sample_shape) + Normal(torch.zeros(2), self.scale).sample(sample_shape)
+
+    run = train(Scaled(), encoder="gaussian", out=tmp_path / "run", keep=True)
+    assert_same_model(aaeframe.load(tmp_path / "run", prior=Scaled()), run)
+
+
+def test_each_prior_has_rows_of_its_own():
+    class Keeping(Vamp):
+        def bind(self, posterior, data, rows):
+            self.posterior, self.inputs = posterior, nn.Parameter(rows[:5])
+
+    run = train({"a": Keeping(), "b": Keeping()}, encoder="gaussian", epochs=1)
+    first, second = (run.model.priors[name].inputs for name in ("a", "b"))
+    assert first.data_ptr() != second.data_ptr()
+
+
+def test_a_prior_that_is_bound_without_rows_is_moved_to_the_model(tmp_path):
+    run = train(Vamp(), encoder="gaussian", epochs=1)
+    model = run.model.to("meta")
+    prior = Vamp()
+    model.priors["z"] = prior
+    model.bind_priors()
+    assert prior.inputs.device.type == "meta"
+
+
+def test_parameters_that_are_not_a_number_are_told_as_the_priors():
+    class Exploding(Learned):
+        def distribution(self):
+            return Independent(Normal(self.loc, self.log_scale.exp()), 1)  # validated by torch
+
+        def loss(self, code):
+            return self.loc.sum() * torch.inf
+
+    with pytest.raises(TrainingDiverged, match=r"prior of block 'z', of type Exploding, .*lower optimizers\.prior\.lr"):
+        train(Exploding())
+
+
 def test_an_encoder_inside_the_prior_is_refused():
     class Absorbing(Vamp):
         def bind(self, posterior, data, rows):

@@ -69,6 +69,14 @@ class Misremembered(Drawing):
         return {**code, "style": self.sign * code["style"]}
 
 
+class Grasping(Drawing):
+    """Changes the decoder, which is not its own."""
+
+    def __init__(self, network, blocks):
+        super().__init__(network, blocks)
+        nn.init.zeros_(network.decoder.weight)
+
+
 class Idle(Drawing):
     """A parameter that no code depends on."""
 
@@ -142,6 +150,9 @@ REJECTED = {
         (taking(lambda x, noise: (x.cpu(), noise)), "Cannot copy out of meta tensor"),
         (coding(lambda code: {**code, "y": torch.zeros(8, 3)}), "gives tensors on cpu: make tensors with device=x.dev"),
         (taking(lambda x, noise: (x * x.mean().item(), noise)), "cannot be called on meta tensors"),
+    ],
+    "check_decoder_kept": [
+        (testing.EncoderCase(Grasping), "an encoder must leave the decoder of its network as it is"),
     ],
     "check_encoder_rows": [
         (coding(lambda code: {**code, "y": code["y"].cumsum(0)}), "the code of a row depends on the rest of its batch"),

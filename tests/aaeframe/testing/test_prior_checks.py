@@ -125,6 +125,15 @@ class Closing(Bound):
         self.posterior = lambda x: posterior(x)
 
 
+class Wiping(Bound):
+    """Changes the rows that it is given."""
+
+    def bind(self, posterior, data, rows):
+        super().bind(posterior, data, rows)
+        if rows is not None:
+            rows.zero_()
+
+
 class Used(Blobs):
     """A number that moves by use, and that no state_dict holds."""
 
@@ -301,6 +310,7 @@ REJECTED = {
     ],
     "check_bind": [
         (testing.PriorCase(Absorbing), "the encoder must not be a submodule of the prior"),
+        (testing.PriorCase(Wiping), "bind must leave the rows"),
         (testing.PriorCase(Unkept), "a second instance must sample the same"),
         (testing.PriorCase(Closing), "a copy of the prior must use the copy's encoder"),
     ],
@@ -347,6 +357,11 @@ def test_a_broken_prior_is_rejected(check, case, message):
     with pytest.raises(AssertionError) as raised:
         getattr(testing, check)(case)
     assert message in str(raised.value)
+
+
+def test_a_loss_that_trains_nothing_is_no_matter():
+    fixed = {check.id: check.inapplicable for check in testing.plan("prior", lambda: Learned().requires_grad_(False))}
+    assert fixed["prior-loss"] == "has no parameters to train"
 
 
 def test_every_check_of_a_prior_has_a_broken_one_to_reject():

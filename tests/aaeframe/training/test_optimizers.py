@@ -123,6 +123,14 @@ def test_a_scheduler_resumes_to_the_same_bits(prepared, name):
         assert_same_bits(stopped_and_resumed(prepared, optimizer), run(whole))
 
 
+def test_momentum_that_a_scheduler_gives_is_resumed(prepared):
+    cycled = {"name": "OneCycleLR", "max_lr": 0.1, "total_steps": 3}
+    optimizer = {"name": "sgd", "momentum": 0.0, "scheduler": cycled}
+    whole = run(prepared("whole", optimizer))
+    assert any(key.endswith("momentum_buffer") for key in whole.optimizer)
+    assert_same_bits(stopped_and_resumed(prepared, optimizer), whole)
+
+
 @pytest.mark.parametrize("name", [it for it in known.optimizers() if it not in OPTIMIZERS])
 def test_a_refused_optimizer_cannot_train_a_linear_layer(name):
     layer = nn.Linear(3, 2)
