@@ -16,9 +16,10 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
@@ -27,7 +28,7 @@ from typing import Any, Literal
 
 from aaeframe.components.api_version import CURRENT, IncompatiblePlugin, Interface
 from aaeframe.components.discovery import KINDS, Kind, contents_of, words
-from aaeframe.errors import AmbiguousComponent, BrokenComponent, PluginError, UnknownComponent
+from aaeframe.errors import AmbiguousComponent, BrokenComponent, PluginError, PluginWarning, UnknownComponent
 from aaeframe.hookspecs import GROUP, Component
 
 __all__ = ["KINDS", "InstalledComponent", "Kind", "Plugin", "Registry", "Status"]
@@ -65,7 +66,7 @@ class InstalledComponent:
             return self._text
         module, _, attribute = self.component.factory.partition(":")
         try:
-            with redirect_stdout(sys.stderr):
+            with redirect_stdout(sys.stderr), _guarded(f"importing {self}"):
                 factory: Callable[..., Any] = attrgetter(attribute)(importlib.import_module(module))
         except (Exception, SystemExit) as error:
             where = self.component.factory
@@ -208,6 +209,21 @@ class Registry:
             "see `aaeframe plugins list`",
         ]
         return "\n  ".join(filter(None, lines))
+
+
+@contextmanager
+def _guarded(doing: str) -> Iterator[None]:
+    """Restore what all code shares after the block, and warn of a change; if torch was imported before."""
+    if "torch" not in sys.modules:
+        yield
+        return
+    from aaeframe.global_state import guarded
+
+    with guarded() as changed:
+        yield
+    if changed:
+        sentence = f"{doing} changed what all code shares, and it was restored: {', '.join(changed)}"
+        warnings.warn(sentence, PluginWarning, stacklevel=3)
 
 
 def normalized(distribution: str) -> str:

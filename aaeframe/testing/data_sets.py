@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,8 @@ def _load(case: DataSetCase) -> Dataset:
         raise _Unavailable(f"the data is not available: {error}") from error
     except Exception as error:
         raise AssertionError(f"the factory fails with default options: {type(error).__name__}: {error}") from error
+    if isinstance(value, Path) and not value.expanduser().exists():
+        raise _Unavailable(f"the data is not available: there is no {value}")
     try:
         check_value(value, "the factory")
         return load(NamedData("the data set", value))

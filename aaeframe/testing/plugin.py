@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -10,7 +11,7 @@ from typing import Any
 from aaeframe.components.options import resolve_component
 from aaeframe.components.registry import InstalledComponent, Plugin, Registry
 from aaeframe.configuration.shorthand import parse_component
-from aaeframe.errors import BrokenComponent, PluginError
+from aaeframe.errors import BrokenComponent, PluginError, PluginWarning
 from aaeframe.testing.case import require
 from aaeframe.testing.factories import needed_options
 from aaeframe.testing.hook_module import check_hook_module
@@ -43,8 +44,10 @@ def offer_checks(offer: InstalledComponent, options: Mapping[str, Any] = Mapping
     are missing. OptionError if the options do not fit.
     """
     try:
-        factory = offer.factory()
-    except BrokenComponent as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", PluginWarning)
+            factory = offer.factory()
+    except (BrokenComponent, PluginWarning) as error:
         yield Check("factory", _failure(str(error)))
         return
     if options:

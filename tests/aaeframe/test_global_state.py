@@ -121,6 +121,26 @@ def test_a_factory_that_changes_it_is_named_and_harms_no_training(install):
     assert all(torch.equal(it, other) for it, other in zip(harmful, weights("good"), strict=True))
 
 
+def test_a_module_that_changes_it_on_import_is_named(install):
+    from aaeframe.components.registry import Registry
+    from aaeframe.testing.plugin import offer_checks
+
+    hook = """
+from aaeframe import Component, hookimpl
+
+@hookimpl
+def aaeframe_priors():
+    return [Component("harmful", "aaeframe_importing_harm:good", "...")]
+"""
+    harm = "import torch\ntorch.set_default_dtype(torch.float64)\ndef good(): ..."
+    install("aaeframe-importing", {"aaeframe_importing": hook, "aaeframe_importing_harm": harm})
+    offer = next(it for it in Registry.load().offers("prior") if it.full_name == "aaeframe-importing:harmful")
+    (check,) = offer_checks(offer)
+    with pytest.raises(AssertionError, match=r"importing the prior 'harmful'.* the default dtype"):
+        check()
+    assert torch.get_default_dtype() == torch.float32
+
+
 def test_a_check_fails_and_the_next_component_is_not_spoilt(install):
     from importlib import import_module
 
