@@ -64,6 +64,6 @@ def _require_shape(role: str, value: object, expected: tuple[int, ...]) -> None:
     found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
     if found != expected:
         raise BrokenComponent(
-            f"the {role} must give a tensor of shape {expected} for {expected[0]} rows, found {found}; mend it, and "
+            f"the {role} must give a tensor of shape {expected} for {expected[0]} rows, found {found}; fix it, and "
             "see what `aaeframe plugins check` says of the component"
         )
