@@ -29,7 +29,7 @@ def find_data_set(source: Any, registry: Registry | None = None) -> ResolvedComp
     factory that cannot be imported.
     """
     name = source.partition("(")[0].strip() if isinstance(source, str) else ""
-    if not _NAME.fullmatch(name) or (source.strip() != name and not source.rstrip().endswith(")")):
+    if not _NAME.fullmatch(name) or re.search(r"\)[^()]*[^()\s]$", source):
         return None  # such as "mnist(1).csv", which is a file
     registry = registry or Registry.load()
     if not registry.has("data-set", name):

@@ -83,6 +83,12 @@ def test_a_dataset_is_taken_as_it_is_and_options_for_reading_come_too_late(moons
         load("ready", held_out=[1, 1])
 
 
+def test_a_file_that_a_browser_has_numbered_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits(1).csv").write_text("a,b\n" + "1,2\n3,4\n" * 10)
+    assert load("digits(1).csv").columns == ("a", "b")
+
+
 @pytest.mark.parametrize(
     ("source", "error", "message"),
     [
