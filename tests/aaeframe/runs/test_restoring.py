@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_runs import ROWS, Telling, assert_same_model
+from small_runs import ROWS, assert_same_model
 
 import aaeframe
 from aaeframe.components.objects import ObjectComponent
@@ -19,6 +19,14 @@ from aaeframe_plugins.encoders.deterministic import Deterministic
 from aaeframe_plugins.networks.mlp import MLP
 
 SMALL = {"epochs": 1, "batch_size": 20, "device": "cpu", "prior": "gaussian"}
+
+
+class Stopping:
+    """Ends a run at its second step."""
+
+    def stepped(self, step, losses):
+        if step == 2:
+            raise aaeframe.StopRun
 
 
 def read(path):
@@ -86,8 +94,8 @@ def parts(file):
 
 def test_a_run_is_loaded_and_resumed_without_the_file(file, tmp_path):
     whole = aaeframe.train(ROWS, **SMALL, **parts(file), out=tmp_path / "whole")
-    stopping = Telling(stop_after=2)
-    aaeframe.train(ROWS, **SMALL, **parts(file), out=tmp_path / "stopped", observers=stopping.observers)
+    with pytest.warns(UserWarning, match="the observer 'Stopping' ended the run, at step 2"):
+        aaeframe.train(ROWS, **SMALL, **parts(file), out=tmp_path / "stopped", observers=[Stopping()])
     file.unlink()
 
     assert_same_model(aaeframe.load(tmp_path / "whole", **parts(file)), whole)
