@@ -124,7 +124,7 @@ def check_head(case: DiscriminatorCase) -> None:
 
 @seeded
 def check_discriminator_state(case: DiscriminatorCase) -> None:
-    """The state_dict has everything that a logit depends on, for `from_state` too."""
+    """The state_dict has everything that a logit depends on; `from_state` builds the same."""
     first = _built(case)
     for _ in range(USES):
         first(case.codes(), case.labels())

@@ -126,7 +126,7 @@ def check_code_noise(case: EncoderCase) -> None:
 
 @seeded
 def check_encoder_state(case: EncoderCase) -> None:
-    """The state_dict has everything that a code depends on, for `from_state` too."""
+    """The state_dict has everything that a code depends on; `from_state` builds the same."""
     first = require_module(case.build(), "an encoder")
     for _ in range(USES):
         first(_data())

@@ -99,7 +99,7 @@ def check_network_gradient(case: NetworkCase) -> None:
 
 @seeded
 def check_network_state(case: NetworkCase) -> None:
-    """The state_dicts have everything that features and reconstructions depend on, for `from_state` too."""
+    """The state_dicts have everything that features and reconstructions depend on; `from_state` builds the same."""
     first = case.build()
     state: dict[str, Tensor] = {}
     values = {"encoder": case.data(), "decoder": torch.randn(ROWS, CODE_SIZE)}
