@@ -12,7 +12,7 @@ import pytest
 
 import aaeframe
 
-mlflow = pytest.importorskip("mlflow")
+mlflow = pytest.importorskip("mlflow", reason="no extra 'integrations'")
 
 GUIDE = (Path(__file__).parents[2] / "plugins/README.md").read_text()
 ROWS = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)

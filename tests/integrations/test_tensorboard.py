@@ -7,7 +7,9 @@ import pytest
 
 import aaeframe
 
-reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+reading = pytest.importorskip(
+    "tensorboard.backend.event_processing.event_accumulator", reason="no extra 'integrations'"
+)
 
 ROWS = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
 SMALL = {"network": "mlp(hidden=[8])", "discriminator": "mlp(hidden=[8])", "batch_size": 20, "device": "cpu"}
