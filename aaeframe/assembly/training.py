@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -56,6 +58,7 @@ def prepare(
         refuse_uncapturable(config)
     num_classes = _classes(config, recipe.needs, dataset)
     batches = _batches(config, recipe.needs, dataset, device)
+    resolved = _with_epochs(resolved, batches)
     with stream(settings.seed, "initialization"):
         priors = build_priors(resolved, saved=saved)
         model = build_model(resolved, dataset.spec, num_classes, priors, saved=saved).to(device)
@@ -154,6 +157,15 @@ def _classes(config: Config, needs: Needs, dataset: Dataset) -> int | None:
             "have none; use a recipe that needs few labels, such as semi-supervised, or leave these rows out"
         )
     return dataset.num_classes
+
+
+def _with_epochs(resolved: ResolvedRun, batches: Batches) -> ResolvedRun:
+    """The run with as many epochs as its number of steps takes, if it has one."""
+    steps = batches.steps = resolved.config.training.steps
+    if steps is None:
+        return resolved
+    training = resolved.config.training.model_copy(update={"epochs": math.ceil(steps / batches.steps_per_epoch)})
+    return replace(resolved, config=resolved.config.model_copy(update={"training": training}))
 
 
 def _some_rows(model: Autoencoder, batches: Batches) -> torch.Tensor | None:

@@ -44,6 +44,7 @@ def compose(
     single, whole_prior = _settings(settings)
     composed = configuration.parse(merged(table, single, replace_prior=whole_prior))
     _check_discriminator(composed, arguments, single)
+    _check_length(arguments, single)
     return composed
 
 
@@ -89,6 +90,14 @@ def _optimizer(below: Any, above: Any) -> Any:
     return over
 
 
+def _training(below: Any, above: Any) -> Any:
+    """Settings of the training over others: epochs alone replace a number of steps."""
+    over = _keys(below, above)
+    if isinstance(above, Mapping) and "epochs" in above and "steps" not in above:
+        return {key: value for key, value in over.items() if key != "steps"}
+    return over
+
+
 def _each(form: Merge) -> Merge:
     """Apply a merge to each entry of a table, by block or by phase."""
 
@@ -106,6 +115,7 @@ _FORMS: Mapping[str, Merge] = {
     "network": _component,
     "discriminator": _component,
     "recipe": _component,
+    "training": _training,
     "optimizers": _each(_optimizer),
     "observers": _each(_component),
 }
@@ -155,6 +165,13 @@ def _value(text: str) -> Any:
         parts = [part.strip() for part in names[1].split(",")] if names else []
         return [_value(part) for part in parts] if parts and all(parts) else text
     return parsed["value"] if parsed.keys() == {"value"} else text
+
+
+def _check_length(*layers: Mapping[str, Any]) -> None:
+    """Refuse epochs beside steps. A file may have both, because every config.toml of such a run does."""
+    given = {key for layer in layers for key in layer.get("training", ())}
+    if {"epochs", "steps"} <= given:
+        raise ConfigError("training.epochs and training.steps both say how long to train; leave one of them out")
 
 
 def _check_discriminator(config: Config, *layers: Mapping[str, Any]) -> None:

@@ -313,7 +313,8 @@ class Run:
         """
         data, seed = dataset or self.dataset(), self.config.training.seed
         scaled = data.spec.support is constraints.unit_interval
-        validation = np.arange(min(VALIDATION_ROWS, len(data.validation)))
+        held = data.split("validation")
+        validation = held.rows(np.arange(min(VALIDATION_ROWS, len(held))))
         rows = self._rows_of(data, split)
         keep = self._keep({"split": rows, "samples": samples, "seed": seed, "chunk": CHUNK}) if store else None
         if keep is None or not keep.found:  # a resumed estimate was logged already
@@ -321,7 +322,7 @@ class Run:
         found = estimate(
             self._judged(data, data.split(split).array()),
             Decoded(self.model, samples, seed, scaled),
-            validation=self._judged(data, data.validation.rows(validation)),
+            validation=self._judged(data, validation),
             keep=keep,
             progress=progress,
         )

@@ -202,7 +202,7 @@ def _train(
 ) -> Run:
     config, observers = training.config, training.observers
     training.display, training.stop_asked = callbacks.display, callbacks.stop_asked
-    steps, home = config.training.epochs * training.batches.steps_per_epoch, folder.path if folder else None
+    steps, home = training.steps, folder.path if folder else None
     callbacks.started(config, folder, steps)
     observers.run_started(settings(config), home, steps, training.batches.step, callbacks.warn)
     try:
