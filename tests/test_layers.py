@@ -256,6 +256,7 @@ LATER = {
     ("aaeframe.components.registry", "aaeframe.global_state"): "listing components does not need torch",
     ("aaeframe.configuration.optimizers", "torch"): "a configuration without optimizers is read without torch",
     ("aaeframe.runs.run", "aaeframe.figures.gallery"): "matplotlib takes a second to import",
+    ("aaeframe.runs.run", "aaeframe.runs.in_memory"): "it rebuilds runs, for which it imports `Run`",
     ("aaeframe.benchmarking.compiling", "torch._dynamo"): "it takes a second to import",
     ("aaeframe.benchmarking.compiling", "torch._dynamo.utils"): "it takes a second to import",
     ("aaeframe.reproduce.experiments", "aaeframe.reproduce.rivals"): "the command line lists columns without torch",

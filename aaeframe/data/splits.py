@@ -30,8 +30,9 @@ class Cuts:
 def shuffled(count: int, where: str, held_out: tuple[int, int] | None = None) -> Cuts:
     """Split into a tenth for the test, a tenth for validation and the rest for training; or by `held_out` rows.
 
-    `held_out` is (validation, test); (0, 0) leaves every row for training. The permutation is `numpy.random.default_rng(0).permutation(count)`: first the
-    test rows, then the validation rows. Within a split they keep the order of the file.
+    `held_out` is (validation, test); (0, 0) leaves every row for training. The permutation is
+    `numpy.random.default_rng(0).permutation(count)`: first the test rows, then the validation rows. Within a split
+    they keep the order of the file.
     """
     if held_out is None:
         _at_least(count, LEAST, where)

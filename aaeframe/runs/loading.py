@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from aaeframe.assembly.training import data_spec, early_stopping
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
 from aaeframe.configuration.changes import changes
+from aaeframe.configuration.objects import NONE, Objects
 from aaeframe.configuration.resolve import resolve_stored
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import ConfigError
@@ -30,7 +32,7 @@ from aaeframe.storage.checkpoint_state import check_state
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.torch_state import default_state
 from aaeframe.training.device import pick
-from aaeframe.training.keeping import InFolder
+from aaeframe.training.keeping import InFolder, Keeper
 from aaeframe.training.loop import load_model
 
 
@@ -70,9 +72,6 @@ def load(
     folder = RunFolder(Path(path))
     stored = read_config(folder)
     saved = newest_or_raise(folder.checkpoints)
-    check_state(saved.state)
-    known = saved.state["data"]
-    registry = registry or Registry.load()
     if prior is not None and priors is not None:
         raise ConfigError("prior= and priors= are two names of one argument; give one of them")
     objects = read_objects(
@@ -82,6 +81,30 @@ def load(
         discriminator=discriminator,
         recipe=recipe,
     )
+    registry = registry or Registry.load()
+    changed = configuration_changes(saved, folder, stored)
+    for sentence in (*other_versions(stored.plugins, registry), *changed):
+        warn(sentence)
+    keeper = InFolder(folder)
+    run = rebuild(stored, saved, keeper, registry, home=folder, objects=objects, device=device, raw_weights=raw_weights)
+    run = replace(run, given=given(data, run.config))
+    return run.best() if best else run
+
+
+def rebuild(
+    stored: Config,
+    saved: Checkpoint,
+    keeper: Keeper,
+    registry: Registry,
+    *,
+    home: RunFolder | None = None,
+    objects: Objects = NONE,
+    device: str = "auto",
+    raw_weights: bool = False,
+) -> Run:
+    """A run from its configuration and a checkpoint, in its folder or in memory. Raises as `load` does."""
+    check_state(saved.state)
+    known = saved.state["data"]
     resolved = resolve_stored(stored, registry, objects)
     config = resolved.config
     # As in training: random numbers that a prior draws when it is built need not be in the checkpoint.
@@ -90,17 +113,16 @@ def load(
         spec = data_spec(known, saved.model)
         model = build_model(resolved, spec, known["num_classes"], built, saved=saved.model)
         model.bind_priors()
-    for sentence in (*other_versions(config.plugins, registry), *configuration_changes(saved, folder, stored)):
-        warn(sentence)
     averaged = config.training.ema > 0 and not raw_weights
     load_model(model, saved.model, "ema." if averaged else "model.")
-    keeper, stopping = InFolder(folder), early_stopping(config, resolved.recipe_class.needs)
+    stopping = early_stopping(config, resolved.recipe_class.needs)
     if stopping is not None:
         stopping.observe_all(keeper.rows, saved.state["step"])
     finished = saved.state["batches"]["epoch"] >= config.training.epochs or bool(stopping and stopping.exhausted)
     model = model.to(pick(device)).eval()
-    run = Run(
-        folder,
+    path = None if home is None else home.path
+    return Run(
+        home,
         config,
         resolved.recipe_class.needs,
         model,
@@ -110,13 +132,9 @@ def load(
         data=known,
         keeper=keeper,
         stopping=stopping,
-        given=given(data, config),
         registry=registry,
-        reporting=Reporting(
-            config, folder.path, saved.state["step"], finished, observers_of(config.observers, registry)
-        ),
+        reporting=Reporting(config, path, saved.state["step"], finished, observers_of(config.observers, registry)),
     )
-    return run.best() if best else run
 
 
 def configuration_changes(saved: Checkpoint, folder: RunFolder, config: Config) -> list[str]:

@@ -95,6 +95,12 @@ class Run:
         """The epoch of the best validation criterion, from 1; None without `training.patience` or before one ended."""
         return self.stopping.best_epoch or None if self.stopping is not None else None
 
+    def save(self, path: str | Path) -> Run:
+        """Write a run in memory to a new folder, and return the run in it: see `aaeframe.runs.in_memory.save`."""
+        from aaeframe.runs.in_memory import save  # which imports this module
+
+        return save(self, path)
+
     def best(self) -> Run:
         """The run with the weights of its best epoch by the validation criterion.
 
@@ -117,7 +123,7 @@ class Run:
     def folder(self) -> RunFolder:
         """Its folder. RunError for a run in memory."""
         if self.home is None:
-            raise RunError("this run is in memory and has no folder; train it with `out` to keep it")
+            raise RunError("this run is in memory and has no folder; write it to one with save(path)")
         return self.home
 
     @property
@@ -204,7 +210,7 @@ class Run:
     def new_rows(self, source: Any, *, label_key: str | None = None, ids: str | None = None) -> AllRows:
         """All rows of a source that the run has not seen, read as its training data was: see `load_new`."""
         found = self._load_new(datasets.load_rows, source, label_key, ids)
-        self._check_range(found.rows, name_of(source))
+        self.check_range(found.rows, name_of(source))
         return found
 
     def new_data(self, source: Any, *, label_key: str | None = None, ids: str | None = None) -> Dataset:
@@ -213,7 +219,7 @@ class Run:
 
     def _load_new(self, load: Callable[..., Loaded], source: Any, label_key: str | None, ids: str | None) -> Loaded:
         source = opened(source, self.registry)
-        return load_new(load, source, self.config, self.data, self._means, label_key=label_key, ids=ids)
+        return load_new(load, source, self.config, self.data, self.means, label_key=label_key, ids=ids)
 
     def unseen(self, source: Any, *, label_key: str | None = None, data_changed: bool = False) -> Dataset:
         """The data of the training, with all rows of another source, never seen, as its test rows."""
@@ -222,10 +228,11 @@ class Run:
         return replace(known, name=name_of(source), test=rows, reading=found.reading)
 
     @property
-    def _means(self) -> np.ndarray:
+    def means(self) -> np.ndarray:
+        """(*shape) the mean of each feature over the training rows, in the user's units."""
         return np.asarray(self.model.mean.cpu().numpy())
 
-    def _check_range(self, rows: Split, where: str) -> None:
+    def check_range(self, rows: Split, where: str) -> None:
         """DataError for rows far outside [0, 1] in the units of a model of pixels: they have another scale."""
         if self.data["support"] != "unit_interval":
             return
@@ -239,7 +246,7 @@ class Run:
                 "0 to 1; bring them to the scale of the training data"
             )
 
-    def _own_classes(self, dataset: Dataset) -> Dataset:
+    def own_classes(self, dataset: Dataset) -> Dataset:
         """A data set with the class indices of the run. DataError for a class that the run does not have."""
         names = self.class_names
         if names is None or dataset.class_names in (None, names):
@@ -274,7 +281,7 @@ class Run:
             data, split = self.unseen(data), "test"
         asked, stored = metrics, self.config.evaluation.metrics
         wanted = named_metrics(asked, self.registry or Registry.load(), stored=stored) if asked or stored else []
-        data, labels = self._own_classes(data or self.dataset()), self.config.data.labels
+        data, labels = self.own_classes(data or self.dataset()), self.config.data.labels
         rows = self._rows_of(data, split)
         self._log_access(rows, "evaluate", warn)
         report = evaluate(
@@ -402,7 +409,7 @@ class Run:
         informed = [name for name, prior in self.model.priors.items() if isinstance(prior, SupportsLabels)]
         paths = plot_gallery(
             self.model,
-            self._own_classes(dataset or self.dataset()),
+            self.own_classes(dataset or self.dataset()),
             split,
             self.metrics,
             target,

@@ -143,14 +143,14 @@ def remove_leftovers(folder: Path) -> None:
 
 def _encoded(checkpoint: Checkpoint) -> dict[str, bytes]:
     tensors = dict(zip(_FILES, (checkpoint.model, checkpoint.optimizer), strict=True))
-    files = {name: save_tensors({k: _copied(v) for k, v in part.items()}) for name, part in tensors.items()}
+    files = {name: save_tensors({k: copied(v) for k, v in part.items()}) for name, part in tensors.items()}
     digests = {name: _digest(data) for name, data in files.items()}
     state = {"format": FORMAT, **checkpoint.state, "digests": digests}
     state["digest"] = _digest(_canonical(state))
     return {**files, "state.json": _written(state)}
 
 
-def _copied(tensor: Tensor) -> Tensor:
+def copied(tensor: Tensor) -> Tensor:
     """A copy on the CPU: safetensors refuses tensors that share memory, such as tied weights."""
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
