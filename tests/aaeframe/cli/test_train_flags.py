@@ -221,7 +221,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
         main()
 
 
-def test_a_run_starts_from_another(done, refused, table, tmp_path):
+def test_a_run_starts_from_another(done, cli, refused, table, tmp_path):
     first = tmp_path / "first"
     parts = ("--prior", "mixture(components=3)", *SMALL[:4])
     done("train", "--data", table, *parts, "--epochs", 1, "--out", first)
@@ -229,7 +229,7 @@ def test_a_run_starts_from_another(done, refused, table, tmp_path):
     config = read(tmp_path / "second/config.toml")
     assert config["prior"]["mixture"]["options"]["components"] == 3
     assert config["training"]["initial"] == str(first)
-    assert "is not a run" in refused("train", "--data", table, "--initial", tmp_path / "none", "--epochs", 1).err
+    refused(cli("train", "--data", table, "--initial", tmp_path / "none", "--epochs", 1), "is not a run")
 
 
 def test_every_row_is_trained_on_for_a_number_of_steps(done, table, tmp_path):
