@@ -29,7 +29,9 @@ class Gaussian:
     std: np.ndarray
     """(F,) the standard deviation of each feature, at least `FLAT`."""
     whitening: np.ndarray
-    """(K, F) the axes of the covariance of (x - mean) / std, each divided by its standard deviation."""
+    """(K, F) the axes of the covariance of (x - mean) / std, each divided by its standard deviation.
+
+    A feature that hardly varies is an axis of its own."""
     axes: np.ndarray
     """(K,) the standard deviation along each axis."""
     rest: float
@@ -57,7 +59,8 @@ class Gaussian:
 def fit_gaussian(x: np.ndarray) -> Gaussian:
     """Fit mean and covariance to rows (N, F), then `ROUNDS` times to the `KEPT` share of least distance.
 
-    A covariance that is not of full rank is shrunk towards a multiple of the identity, by Ledoit and Wolf's rule.
+    A covariance that is not of full rank is shrunk towards a multiple of the identity, by Ledoit and Wolf's rule. A
+    feature whose standard deviation is below `FLAT` is independent of the others, with that standard deviation.
     Raises DataError for fewer than two rows.
     """
     if len(x) < 2:
@@ -70,16 +73,24 @@ def fit_gaussian(x: np.ndarray) -> Gaussian:
 
 
 def _fit(x: np.ndarray) -> Gaussian:
-    mean, std = x.mean(0, dtype=np.float64), np.maximum(x.std(0, dtype=np.float64), FLAT)
-    u = (x - mean) / std
+    mean, spread = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
+    std, varying = np.maximum(spread, FLAT), spread > FLAT
+    axes, deviations, rest = _axes(((x - mean) / std)[:, varying])
+    flat = np.flatnonzero(~varying)
+    whitening = np.zeros((len(axes) + len(flat), len(mean)))
+    whitening[: len(axes), varying] = axes / deviations[:, None]
+    whitening[np.arange(len(axes), len(whitening)), flat] = 1
+    return Gaussian(mean, std, whitening, np.concatenate([deviations, np.ones(len(flat))]), rest)
+
+
+def _axes(u: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """The axes (K, F) of centered rows, the standard deviation (K,) along each, and the variance beyond them."""
     variances, axes = _principal(u)
-    total = float(np.einsum("nf,nf->", u, u)) / len(u)
-    shrinkage, average = 0.0, total / u.shape[1]
-    if len(variances) < u.shape[1] or variances[0] <= SINGULAR * variances[-1]:
-        shrinkage = float(ledoit_wolf_shrinkage(u, assume_centered=True))
-    least = max(shrinkage * average, SINGULAR)
-    spread = np.sqrt(np.maximum((1 - shrinkage) * variances + shrinkage * average, least))
-    return Gaussian(mean, std, axes / spread[:, None], spread, least)
+    if len(variances) == u.shape[1] and (variances > SINGULAR * variances.max(initial=0)).all():
+        return axes, np.sqrt(variances), 0.0
+    shrinkage = float(ledoit_wolf_shrinkage(u, assume_centered=True))
+    floor = max(shrinkage * float(np.einsum("nf,nf->", u, u)) / u.size, SINGULAR)
+    return axes, np.sqrt((1 - shrinkage) * variances + floor), floor
 
 
 def _principal(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
