@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from aaeframe import data as datasets
+from aaeframe.anomaly import Density, Kind, Reasons
 from aaeframe.components.objects import PYTHON
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import obstacles
@@ -30,6 +31,7 @@ from aaeframe.data.identity import digest, identity
 from aaeframe.data.named import opened
 from aaeframe.data.read import name_of
 from aaeframe.errors import DataError, ReadOnly, RunError, TrainingWarning
+from aaeframe.evaluation.class_reports import decoder_labels
 from aaeframe.evaluation.evaluate import evaluate, misses
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
 from aaeframe.evaluation.metrics import Metric, named_metrics
@@ -37,6 +39,7 @@ from aaeframe.evaluation.resumable import Keep
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.model.priors import fixed_priors
 from aaeframe.protocols import ClassMetric, Code, Needs, SupportsLabels
+from aaeframe.runs.anomaly import AnomalyScorer
 from aaeframe.runs.new_data import Loaded, load_new, with_classes
 from aaeframe.runs.observing import Reporting
 from aaeframe.storage.metrics_file import MetricsRow
@@ -84,6 +87,8 @@ class Run:
     """The installed plugins, by which data sets are found; loaded when needed if not given."""
     reporting: Reporting | None = field(default=None, repr=False)
     """Tells the observers of the run about evaluations and figures."""
+    densities: dict[str, Density] = field(default_factory=dict, repr=False)
+    """The densities of anomaly scores in memory, by the digest of the weights."""
 
     @property
     def stopped_early(self) -> bool:
@@ -148,10 +153,33 @@ class Run:
 
         A decoder that takes labels is given those of x, unless `labels` are given.
         """
+        return self.model.reconstruct(*self.rows_and_labels(x, labels))
+
+    def scores(
+        self, x: Any, *, kind: Kind = "density", labels: Tensor | None = None, warn: Callable[[str], None] = warn
+    ) -> np.ndarray:
+        """The anomaly score (N,) of each row; higher is odder. x and `labels` are as for `reconstruct`.
+
+        Kinds are "density", "reconstruction", "prior" and "discriminator": see `aaeframe.anomaly.scores`. The density
+        is fitted to the training rows when it is first needed, and kept in the run's folder, if it has one; `warn` is
+        called if it cannot be. ConfigError for a kind that the model does not give.
+        """
+        return AnomalyScorer(self, warn).scores(x, kind, labels)
+
+    def reasons(
+        self, x: Any, count: int = 3, *, labels: Tensor | None = None, warn: Callable[[str], None] = warn
+    ) -> Reasons:
+        """The columns of each row that deviate most from what the model expects; otherwise as for `scores`."""
+        return AnomalyScorer(self, warn).reasons(x, count, labels)
+
+    def rows_and_labels(self, x: Any, labels: Tensor | None) -> tuple[Rows, Tensor | None]:
+        """Rows in the form of the model, and the labels for its decoder: those given, or those of x. None without."""
         rows, found = self._rows(x)
-        if labels is None and found is not None and self.model.representation.takes_labels:
-            labels = torch.from_numpy(found)
-        return self.model.reconstruct(rows, labels)
+        if labels is None and self.model.representation.takes_labels:
+            if isinstance(rows, Split):
+                return rows, decoder_labels(self.model, rows)
+            labels = None if found is None else torch.from_numpy(found)
+        return rows, labels
 
     def _rows(self, x: Any) -> tuple[Rows, np.ndarray | None]:
         """Rows in the form of the model, and their labels, if there are any, as classes of the run."""
@@ -172,6 +200,14 @@ class Run:
         """The names of the classes in the data of the training; None if it had no labels."""
         names = self.data["class_names"]
         return None if names is None else tuple(names)
+
+    def weights_digest(self) -> str:
+        """The digest of all weights and buffers of the model, hexadecimal."""
+        digest = hashlib.sha256()
+        for name, value in self.model.state_dict().items():
+            it = value.detach().cpu().contiguous().flatten().view(torch.uint8)
+            digest.update(name.encode() + it.numpy().tobytes())
+        return digest.hexdigest()
 
     @property
     def category_names(self) -> tuple[str, ...] | None:
@@ -379,7 +415,7 @@ class Run:
         """The file for resuming an estimate; None in memory, or with objects from Python, which nothing identifies."""
         if self.home is None or places(self.config):
             return None
-        return Keep(self.home.path / "likelihood", {**estimate, "weights": _digest(self.model)})
+        return Keep(self.home.path / "likelihood", {**estimate, "weights": self.weights_digest()})
 
     def _judged(self, data: Dataset, x: np.ndarray) -> Tensor:
         """Rows in the units of the likelihood. Pixels stay uint8, which the kernel reads as numbers in [0, 1]."""
@@ -454,11 +490,3 @@ def load_data(config: Config, registry: Registry | None = None) -> Dataset:
     if lacking:
         raise DataError("\n  ".join([f"the data of this run are {source!r}, which no active plugin offers", *lacking]))
     return datasets.load(source, config.data.reading, registry=registry)
-
-
-def _digest(model: Autoencoder) -> str:
-    """The digest of all weights and buffers."""
-    digest = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        digest.update(name.encode() + value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
