@@ -25,7 +25,7 @@ ROOMS = (
     *("recipes", "training", "evaluation", "anomaly", "testing"),
     *("assembly", "figures"),
     *("runs", "benchmarking"),
-    *("api", "reproduce"),
+    *("api", "sklearn", "reproduce"),
     *("aaeframe", "cli", "__main__"),
 )
 """From the ground up: a room imports from rooms before it. "aaeframe" is the package's own `__init__`."""

@@ -23,11 +23,16 @@ _ARRAYS: Final = ("mean", "std", "whitening", "axes", "rest", "training")
 
 def write(path: Path, density: Density, weights: str) -> None:
     """Write a density with the digest (hex) of its weights. RunError if it cannot be written."""
+    write_atomically(path, to_bytes(density, weights))
+
+
+def to_bytes(density: Density, weights: str) -> bytes:
+    """A density with the digest (hex) of its weights, as safetensors."""
     it = density.gaussian
-    arrays = (it.mean, it.std, it.whitening, it.axes, np.array(it.rest), density.training)
+    arrays = (it.mean, it.std, it.whitening, it.axes, np.array([it.rest]), density.training)
     tensors = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in zip(_ARRAYS, arrays, strict=True)}
     tensors["weights"] = _bytes(weights)
-    write_atomically(path, save({**tensors, "digest": _bytes(_digest(tensors))}))
+    return save({**tensors, "digest": _bytes(_digest(tensors))})
 
 
 def read(path: Path, weights: str, size: int) -> Density | None:
@@ -38,20 +43,25 @@ def read(path: Path, weights: str, size: int) -> Density | None:
     if not path.exists():
         return None
     try:
-        tensors = decoded(read_safetensors(path))
+        return from_bytes(read_safetensors(path), weights, size)
     except (ValueError, OSError) as error:
-        raise _damaged(path, str(error)) from error
+        raise CheckpointError(f"{path} cannot be used: {error}. Remove it; the next score fits it again") from error
+
+
+def from_bytes(content: bytes, weights: str, size: int) -> Density | None:
+    """The density that `to_bytes` stored; None if it belongs to other weights. ValueError if it is damaged."""
+    tensors = decoded(content)
     digest = tensors.pop("digest", None)
     if digest is None or tensors.keys() != {*_ARRAYS, "weights"} or not torch.equal(digest, _bytes(_digest(tensors))):
-        raise _damaged(path, "its digest is not that of its content")
+        raise ValueError("its digest is not that of its content")
     if not torch.equal(tensors["weights"], _bytes(weights)):
         return None
     mean, std, whitening, axes, rest, training = (tensors[name].numpy() for name in _ARRAYS)
     shapes = (mean.shape, std.shape, whitening.shape, rest.shape)
-    fits = shapes == ((mean.size,), (mean.size,), (len(axes), mean.size), ()) and mean.size >= size
+    fits = shapes == ((mean.size,), (mean.size,), (len(axes), mean.size), (1,)) and mean.size >= size
     if not fits or any(tensors[name].dtype != torch.float64 for name in _ARRAYS):
-        raise _damaged(path, f"its tensors do not fit together: {shapes} for rows of {size} values")
-    return Density(Gaussian(mean, std, whitening, axes, float(rest)), training)
+        raise ValueError(f"its tensors do not fit together: {shapes} for rows of {size} values")
+    return Density(Gaussian(mean, std, whitening, axes, float(rest[0])), training)
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
@@ -63,7 +73,3 @@ def _digest(tensors: dict[str, Tensor]) -> str:
 
 def _bytes(digest: str) -> Tensor:
     return torch.tensor(list(bytes.fromhex(digest)), dtype=torch.uint8)
-
-
-def _damaged(path: Path, why: str) -> CheckpointError:
-    return CheckpointError(f"{path} cannot be used: {why}. Remove it; the next score fits it again")

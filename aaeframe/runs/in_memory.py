@@ -10,6 +10,7 @@ from typing import Any
 
 from safetensors.torch import save as save_tensors
 
+from aaeframe.anomaly import kept
 from aaeframe.components.registry import Registry
 from aaeframe.configuration import schema
 from aaeframe.configuration.objects import NONE, Objects
@@ -37,6 +38,8 @@ def save(run: Run, path: str | Path) -> Run:
         for step, checkpoint in sorted(keeper.checkpoints.items()):
             state = {**checkpoint.state, "metrics_bytes": aside.metrics.stat().st_size}
             InFolder(aside).write(step, replace(checkpoint, state=state))
+        for weights, density in run.densities.items():
+            kept.write(aside.anomaly, density, weights)
 
     home = create(new_folder(run.config, Path(path)), run.config.to_toml(), fill)
     return replace(run, home=home, keeper=InFolder(home))
@@ -45,8 +48,10 @@ def save(run: Run, path: str | Path) -> Run:
 def to_bytes(run: Run) -> dict[str, str | bytes]:
     """The last weights of a run in memory with all that `from_bytes` needs: TOML, JSON and safetensors."""
     keeper = _memory_of(run)
-    last = keeper.checkpoints[max(keeper.checkpoints)]
+    last, weights = keeper.checkpoints[max(keeper.checkpoints)], run.weights_digest()
+    density = {"density": kept.to_bytes(run.densities[weights], weights)} if weights in run.densities else {}
     return {
+        **density,
         "config": run.config.to_toml(),
         "state": json.dumps(last.state),
         "metrics": _lines(keeper).decode(),
@@ -63,7 +68,12 @@ def from_bytes(stored: Mapping[str, Any], registry: Registry | None = None, *, o
     except (LookupError, TypeError, ValueError) as error:
         raise UnusableCheckpoint(f"the stored run cannot be read: {error}") from error
     keeper = InMemory(rows, checkpoints={checkpoint.state["step"]: checkpoint})
-    return rebuild(config, checkpoint, keeper, registry or Registry.load(), objects=objects)
+    run = rebuild(config, checkpoint, keeper, registry or Registry.load(), objects=objects)
+    if "density" in stored:
+        weights = run.weights_digest()
+        density = kept.from_bytes(stored["density"], weights, run.model.data_shape.numel())
+        run.densities.update({} if density is None else {weights: density})
+    return run
 
 
 def _lines(keeper: InMemory) -> bytes:

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from aaeframe.runs.objects import DiscriminatorObject, EncoderObject, NetworkObject, PriorObject
 from aaeframe.runs.run import Run
 from aaeframe.sklearn.base import FLOATS, AdversarialEstimator
+from aaeframe.sklearn.batches import scores
 
 
 class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstimator):
@@ -62,7 +63,7 @@ class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on rows (N, D). y is ignored."""
-        self._train(self._rows(X, reset=True), prior=self.prior, recipe="unsupervised")
+        self._train(self._training_rows(X), prior=self.prior, recipe="unsupervised")
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -95,7 +96,8 @@ class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
         Twice the logarithm of a Gaussian density of residual and code, up to a constant: see `aaeframe.anomaly`.
         """
-        return -self.run_.scores(self._rows(X))
+        rows = self._rows(X)
+        return -scores(self.run_, rows)
 
     def _measure(self, run: Run, x: np.ndarray) -> None:
         run.scores(x[:1])  # fits the density, for which the training rows are needed

@@ -20,6 +20,7 @@ from aaeframe.runs.loading import load
 from aaeframe.runs.objects import DiscriminatorObject, EncoderObject, NetworkObject, read_objects
 from aaeframe.runs.run import Run
 from aaeframe.sklearn.attributes import pack, unpack
+from aaeframe.sklearn.batches import codes
 
 FLOATS = (np.float32, np.float64)
 COMPONENTS = ("prior", "encoder", "network", "discriminator")
@@ -154,16 +155,17 @@ class AdversarialEstimator(BaseEstimator):
     def _take(self, run: Run) -> None:
         self.run_, self.n_iter_, self.n_features_in_ = run, run.step, run.model.data_shape.numel()
 
-    def _rows(self, x: Any, *, reset: bool = False) -> np.ndarray:
+    def _rows(self, x: Any) -> np.ndarray:
         """Rows (N, D), checked by scikit-learn: float32 or float64."""
-        if not reset:
-            check_is_fitted(self)
-        return cast(np.ndarray, validate_data(self, x, dtype=FLOATS, reset=reset))
+        check_is_fitted(self)
+        return cast(np.ndarray, validate_data(self, x, dtype=FLOATS, reset=False))
+
+    def _training_rows(self, x: Any) -> np.ndarray:
+        return cast(np.ndarray, validate_data(self, x, dtype=FLOATS, ensure_min_samples=2))
 
     def _codes(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """The codes of rows by block, each (N, size) and of the type of x."""
-        codes = self.run_.encode(x)
-        return {name: z.flatten(1).cpu().numpy().astype(x.dtype, copy=False) for name, z in codes.items()}
+        return {name: z.astype(x.dtype, copy=False) for name, z in codes(self.run_, x).items()}
 
     def _objects(self) -> dict[str, Any]:
         """The components that are objects from Python."""

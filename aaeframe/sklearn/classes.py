@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from aaeframe.errors import RunError
 from aaeframe.runs.objects import PriorObject
 from aaeframe.runs.run import Run
+from aaeframe.sklearn.batches import codes
 
 CLASS: Final = "class"
 STYLE: Final = "style"
@@ -22,13 +23,13 @@ def product(count: int, style: str | PriorObject) -> dict[str, str | PriorObject
 
 def probabilities(run: Run, x: np.ndarray) -> np.ndarray:
     """The probability of each class (N, K), float64."""
-    y = run.encode(x)[class_block(run)].double().cpu().numpy()
+    y = codes(run, x)[class_block(run)].astype(np.float64)
     return np.asarray(y / y.sum(1, keepdims=True))
 
 
-def style_codes(run: Run, codes: Mapping[str, np.ndarray]) -> np.ndarray:
+def style_codes(run: Run, every: Mapping[str, np.ndarray]) -> np.ndarray:
     """The codes of all other blocks, side by side (N, n)."""
-    return np.concatenate([z for name, z in codes.items() if name != class_block(run)], axis=1)
+    return np.concatenate([z for name, z in every.items() if name != class_block(run)], axis=1)
 
 
 def class_block(run: Run) -> str:
@@ -43,10 +44,3 @@ def values_of(names: tuple[str, ...]) -> np.ndarray:
     """Classes by their names: whole numbers if all names are, otherwise texts."""
     numbers = all(name.removeprefix("-").isdecimal() for name in names)
     return np.array([int(name) for name in names]) if numbers else np.array(names)
-
-
-def check_n(**counts: Any) -> None:
-    """ValueError unless each of these parameters is a whole number from 1."""
-    for name, value in counts.items():
-        if not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name}={value!r} must be a whole number from 1")

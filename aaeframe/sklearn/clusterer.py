@@ -67,7 +67,7 @@ class AdversarialClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transf
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on rows (N, D). y is ignored."""
-        self._train(self._rows(X, reset=True), prior=product(self.n_clusters, self.style), recipe="clustering")
+        self._train(self._training_rows(X), prior=product(self.n_clusters, self.style), recipe="clustering")
         return self
 
     def predict(self, X: Any) -> np.ndarray:

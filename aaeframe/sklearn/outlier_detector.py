@@ -13,6 +13,7 @@ from aaeframe.anomaly import Kind
 from aaeframe.runs.objects import DiscriminatorObject, EncoderObject, NetworkObject, PriorObject
 from aaeframe.runs.run import Run
 from aaeframe.sklearn.base import AdversarialEstimator
+from aaeframe.sklearn.batches import scores
 
 
 class AdversarialOutlierDetector(OutlierMixin, AdversarialEstimator):
@@ -71,13 +72,13 @@ class AdversarialOutlierDetector(OutlierMixin, AdversarialEstimator):
         """Train on rows (N, D), outliers among them or not. y is ignored. ValueError for a wrong `contamination`."""
         if not 0 < self.contamination <= 0.5:
             raise ValueError(f"contamination={self.contamination!r} must be in (0, 0.5]")
-        self._train(self._rows(X, reset=True), prior=self.prior, recipe="unsupervised")
+        self._train(self._training_rows(X), prior=self.prior, recipe="unsupervised")
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
         """How usual each row is (N,): minus its anomaly score."""
         rows = self._rows(X)
-        return self._usual(self.run_, rows)
+        return -scores(self.run_, rows, self.kind)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """The result of `score_samples` less `offset_`: negative for outliers."""
@@ -87,11 +88,8 @@ class AdversarialOutlierDetector(OutlierMixin, AdversarialEstimator):
         """-1 for outliers, 1 for the others, (N,)."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    def _usual(self, run: Run, x: np.ndarray) -> np.ndarray:
-        return -run.scores(x, kind=self.kind)
-
     def _measure(self, run: Run, x: np.ndarray) -> None:
-        self.offset_ = float(np.percentile(self._usual(run, x), 100 * self.contamination))
+        self.offset_ = float(np.percentile(-scores(run, x, self.kind), 100 * self.contamination))
 
     def _adopt(self, run: Run) -> None:
         self._measure(run, run.dataset().train.array())

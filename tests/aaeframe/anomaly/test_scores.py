@@ -110,7 +110,11 @@ def test_one_hot_blocks_are_no_part_of_density_and_prior():
 @pytest.mark.parametrize(
     ("kind", "priors", "words"),
     [
-        ("prior", {"roll": SwissRoll()}, r"no density \(log_prob\) in block 'roll' \(SwissRoll\); use kind \"density\""),
+        (
+            "prior",
+            {"roll": SwissRoll()},
+            r"no density \(log_prob\) in block 'roll' \(SwissRoll\); use kind \"density\"",
+        ),
         ("prior", {"y": OneHotCategorical(torch.ones(2))}, "all blocks are one-hot"),
         ("discriminator", None, "has no discriminator"),
         ("densty", None, "there is no kind of score 'densty'; kinds are density, reconstruction, prior, discriminator"),
