@@ -24,7 +24,7 @@ _ARRAYS: Final = ("mean", "std", "whitening", "axes", "rest", "training")
 def write(path: Path, density: Density, weights: str) -> None:
     """Write a density with the digest (hex) of its weights. RunError if it cannot be written."""
     it = density.gaussian
-    arrays = (it.mean, it.std, it.whitening, it.axes, np.array(it.rest), density.training)
+    arrays = (it.mean, it.std, it.whitening, it.axes, np.array([it.rest]), density.training)
     tensors = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in zip(_ARRAYS, arrays, strict=True)}
     tensors["weights"] = _bytes(weights)
     write_atomically(path, save({**tensors, "digest": _bytes(_digest(tensors))}))
@@ -48,10 +48,10 @@ def read(path: Path, weights: str, size: int) -> Density | None:
         return None
     mean, std, whitening, axes, rest, training = (tensors[name].numpy() for name in _ARRAYS)
     shapes = (mean.shape, std.shape, whitening.shape, rest.shape)
-    fits = shapes == ((mean.size,), (mean.size,), (len(axes), mean.size), ()) and mean.size >= size
+    fits = shapes == ((mean.size,), (mean.size,), (len(axes), mean.size), (1,)) and mean.size >= size
     if not fits or any(tensors[name].dtype != torch.float64 for name in _ARRAYS):
         raise _damaged(path, f"its tensors do not fit together: {shapes} for rows of {size} values")
-    return Density(Gaussian(mean, std, whitening, axes, float(rest)), training)
+    return Density(Gaussian(mean, std, whitening, axes, float(rest[0])), training)
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
