@@ -34,6 +34,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 
 import aaeframe
+from aaeframe.anomaly import KINDS
 from aaeframe.anomaly.density import features
 from aaeframe.anomaly.gaussian import fit_gaussian
 from aaeframe.data import from_arrays, load
@@ -71,25 +72,29 @@ def mahalanobis(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
     return fit_gaussian(train).distances(test)
 
 
-STEPS, BATCH, NOISES = 1500, 64, (0.5, 1.0)
-"""Our setting: training steps, rows of a minibatch, and the input noise of each of the averaged runs."""
-DENSITY, AVERAGED, JOINED = "aaeframe density", "aaeframe density, two runs", "aaeframe density, with the row"
-OURS = (AVERAGED, DENSITY, JOINED, "aaeframe reconstruction", "aaeframe prior", "aaeframe discriminator")
+STEPS, EPOCHS, BATCH, NOISE = 1500, 3, 64, 0.5
+"""Our setting: training steps and epochs, rows of a minibatch, and the input noise in standard deviations."""
+WITH_ROW = "aaeframe density, with the row"
+"""One Gaussian on the row, its residual and its code: not a kind of score, but what it would be."""
 
 
-def trained(train: np.ndarray, seed: int, noise: float) -> Run:
-    """A run on all training rows. The code has a third as many numbers as the row, 2 to 8."""
+def trained(train: np.ndarray, seed: int) -> Run:
+    """A run on all training rows. The code has a third as many numbers as the row, 2 to 8.
+
+    An epoch has the rows several times: validation after each pass would take longer than the steps.
+    """
     data = from_arrays(train, scale="none")
-    data = replace(data, train=replace(data.train, index=np.arange(len(train))))
+    passes = max(1, round(STEPS * BATCH / EPOCHS / len(train)))
+    data = replace(data, train=replace(data.train, index=np.tile(np.arange(len(train)), passes)))
     return aaeframe.train(
         data,
         prior=f"gaussian(size={max(2, min(8, train.shape[1] // 3))})",
         network="mlp(hidden=[64, 32])",
         discriminator="mlp(hidden=[64, 64])",
         schedule="joint",
-        epochs=max(1, round(STEPS / -(-len(train) // BATCH))),
+        epochs=EPOCHS,
         batch_size=BATCH,
-        input_noise=noise,
+        input_noise=NOISE,
         seed=seed,
         keep=False,
         progress=False,
@@ -97,18 +102,12 @@ def trained(train: np.ndarray, seed: int, noise: float) -> Run:
 
 
 def ours(train: np.ndarray, test: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """All our scores, of one run for each of NOISES. Two densities are averaged by their logarithms."""
-    runs = [trained(train, seed, noise) for noise in NOISES]
-    densities = [run.scores(test) for run in runs]
-    first = runs[0].model
-    with_row = [np.concatenate([np.concatenate([*features(first, x)]), x], axis=1) for x in (train, test)]
+    """Every kind of score of one run, and the density with the row."""
+    run = trained(train, seed)
+    whole = [np.concatenate([np.concatenate([*features(run.model, x)]), x], axis=1) for x in (train, test)]
     return {
-        AVERAGED: np.log(densities).mean(0),
-        DENSITY: densities[0],
-        JOINED: fit_gaussian(with_row[0]).distances(with_row[1]),
-        **{
-            f"aaeframe {kind}": runs[0].scores(test, kind=kind) for kind in ("reconstruction", "prior", "discriminator")
-        },
+        **{f"aaeframe {kind}": run.scores(test, kind=kind) for kind in KINDS},
+        WITH_ROW: fit_gaussian(whole[0]).distances(whole[1]),
     }
 
 
@@ -177,7 +176,7 @@ def fill(file: Path, cells: Iterable[tuple[str, int, str, Callable[[], Rows]]]) 
     found = json.loads(file.read_text()) if file.exists() else {"cells": []}
     for name, seed, method, rows in cells:
         known = {(it["set"], it["seed"], it["method"]) for it in found["cells"]}
-        if (name, seed, OURS[0] if method == "aaeframe" else method) in known:
+        if (name, seed, f"aaeframe {KINDS[0]}" if method == "aaeframe" else method) in known:
             continue
         new = [{"set": name, "seed": seed, **it} for it in measured(method, rows(), seed)]
         found = {"date": time.strftime("%Y-%m-%d"), "device": device(), "cells": [*found["cells"], *new]}
