@@ -22,7 +22,19 @@ if TYPE_CHECKING:
     from aaeframe.runs.loading import load
     from aaeframe.runs.run import Run
 
-__all__ = ["Component", "Run", "StopRun", "data", "errors", "hookimpl", "load", "resume", "sklearn", "supports", "train"]
+__all__ = [
+    "Component",
+    "Run",
+    "StopRun",
+    "data",
+    "errors",
+    "hookimpl",
+    "load",
+    "resume",
+    "sklearn",
+    "supports",
+    "train",
+]
 
 _HOMES = {
     "Component": "aaeframe.hookspecs",

@@ -39,11 +39,13 @@ def reasons(
     """
     if len(model.data_shape) != 1:
         raise ConfigError(
-            f"reasons are columns of a table, and rows of shape {tuple(model.data_shape)} have none; leave them out"
+            f"reasons are columns of a table; rows of shape {tuple(model.data_shape)} have none: leave --reasons out"
         )
     width = model.data_shape.numel()
     if not 1 <= count <= width:
-        raise ConfigError(f"{count} reasons were asked for; a row has {width} columns")
+        raise ConfigError(
+            f"{count} reasons were asked for (--reasons), and a row has {width} columns; give 1 to {width}"
+        )
     names = np.array(columns or [f"x_{k + 1}" for k in range(width)])
     places, values = [], []
     for batch in density.deviations(model, x, labels):

@@ -57,7 +57,7 @@ def check_kind(model: Autoencoder, kind: str) -> None:
         raise ConfigError(f"the prior has samples but no density (log_prob) in block {kinds}; {_INSTEAD}")
 
 
-_INSTEAD: Final = 'use kind "density" or "reconstruction"'
+_INSTEAD: Final = 'use --kind density or reconstruction, in Python kind="density"'
 
 
 def _reconstruction(model: Autoencoder, x: Rows, labels: Tensor | None) -> Iterator[Tensor]:

@@ -46,7 +46,9 @@ class AnomalyScorer:
     def threshold(self, contamination: float, kind: Kind = "density") -> float:
         """The score that the share `contamination` of the training rows exceeds. ConfigError outside (0, 0.5]."""
         if not 0 < contamination <= 0.5:
-            raise ConfigError(f"contamination is the share of anomalies, in (0, 0.5], found {contamination:g}")
+            raise ConfigError(
+                f"--contamination is the share of anomalies, in (0, 0.5], found {contamination:g}; give 0.05"
+            )
         check_kind(self.run.model, kind)
         found = self.density().training if kind == "density" else self.scores(self._some_training_rows(), kind)
         return float(np.quantile(found, 1 - contamination))

@@ -1,4 +1,4 @@
-"""The Gaussian: scikit-learn's numbers of the same rows, odd rows left out, and covariances that are not of full rank."""
+"""The Gaussian: scikit-learn's numbers of the same rows, odd rows left out, covariances of lower rank."""
 
 from __future__ import annotations
 
