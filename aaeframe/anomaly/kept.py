@@ -53,7 +53,8 @@ def read(path: Path, weights: str, size: int) -> Density | None:
 def from_bytes(content: bytes, weights: str, size: int) -> Density | None:
     """The density that `to_bytes` stored; None if it belongs to other weights. ValueError if it is damaged."""
     tensors = decoded(content)
-    if tensors.keys() != {*_ARRAYS, *_DIGESTS} or any(tensors[it].dtype != torch.float64 for it in _ARRAYS):
+    types = {**dict.fromkeys(_ARRAYS, torch.float64), **dict.fromkeys(_DIGESTS, torch.uint8)}
+    if {name: it.dtype for name, it in tensors.items()} != types:
         raise ValueError("its tensors are not those of a density")
     digest = tensors.pop("digest")
     if digest.tolist() != _bytes(_digest(tensors)).tolist():
