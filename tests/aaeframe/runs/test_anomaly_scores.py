@@ -140,3 +140,12 @@ def test_reasons_name_the_columns(folder):
     assert found.columns.shape == found.deviations.shape == (3, 2)
     assert found.columns[1, 0] == "x_3"
     assert found.deviations[1, 0] < -5
+
+
+def test_labels_0_and_1_are_anomalies_without_being_asked_for():
+    x = np.random.default_rng(0).normal(size=(80, 4)).astype(np.float32)
+    odd = np.arange(80) % 8 == 0
+    run = aaeframe.train((x, odd.astype(int)), keep=False, steps=20, network="mlp(hidden=[8])", scale="none")
+    assert run.evaluate(split="train")["metrics"]["anomaly"].keys() == {"auroc", "average_precision"}
+    other = aaeframe.train((x, odd.astype(int) + 1), keep=False, steps=20, network="mlp(hidden=[8])", scale="none")
+    assert "metrics" not in other.evaluate(split="train")
