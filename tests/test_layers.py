@@ -19,7 +19,17 @@ PACKAGES = {
     "aaeframe_kernels": ROOT / "kernels/aaeframe_kernels",
 }
 ROOMS = (
-    *("errors", "hookspecs", "protocols", "torch_state", "global_state", "seeds", "version", "aaeframe_kernels"),
+    *(
+        "errors",
+        "hookspecs",
+        "protocols",
+        "torch_state",
+        "patches",
+        "global_state",
+        "seeds",
+        "version",
+        "aaeframe_kernels",
+    ),
     *("supports", "storage", "components", "configuration"),
     *("data", "losses", "model", "scaffold"),
     *("recipes", "training", "evaluation", "testing"),

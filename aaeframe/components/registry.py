@@ -254,7 +254,8 @@ def _blocked_names(blocked: Iterable[str], installed: Sequence[Plugin]) -> tuple
 def _load(plugin: Plugin, interface: Interface, taken: Sequence[InstalledComponent], strict: bool) -> Plugin:
     """Load one plugin. A failure becomes its status and error. `taken` are the components of other plugins."""
     try:
-        found = contents_of(plugin.module, plugin.distribution, plugin.name, interface)
+        with _guarded(f"loading the plugin {plugin.distribution} {plugin.version}"):
+            found = contents_of(plugin.module, plugin.distribution, plugin.name, interface)
         offers = tuple(
             InstalledComponent(*it, plugin.distribution, plugin.version, plugin.name) for it in found.components
         )
