@@ -44,7 +44,7 @@ TORCH_FREE = {
     *("aaeframe", "aaeframe.hookspecs", "aaeframe.errors", "aaeframe.version", "aaeframe.cli", "aaeframe.scaffold"),
     *(
         f"aaeframe.components.{it}"
-        for it in ("api_version", "discovery", "options", "registry", "requirements", "source_tree")
+        for it in ("api_version", "discovery", "guard", "options", "registry", "requirements", "source_tree")
     ),
     *("aaeframe.components.objects", "aaeframe.configuration.objects"),
     *(
@@ -263,7 +263,7 @@ def test_loop_and_recipes_know_nothing_of_each_others_surroundings(start, forbid
 LATER = {
     ("aaeframe_plugins.observers.tensorboard", "torch.utils.tensorboard"): "it needs an extra",
     ("aaeframe.components.options", "aaeframe.global_state"): "listing components does not need torch",
-    ("aaeframe.components.registry", "aaeframe.global_state"): "listing components does not need torch",
+    ("aaeframe.components.guard", "aaeframe.global_state"): "listing components does not need torch",
     ("aaeframe.configuration.optimizers", "torch"): "a configuration without optimizers is read without torch",
     ("aaeframe.runs.run", "aaeframe.figures.gallery"): "matplotlib takes a second to import",
     ("aaeframe.benchmarking.compiling", "torch._dynamo"): "it takes a second to import",
