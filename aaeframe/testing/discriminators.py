@@ -12,6 +12,7 @@ from torch.distributions import constraints
 
 from aaeframe.protocols import BlockSpec
 from aaeframe.testing.case import USES, instances, require, seeded
+from aaeframe.testing.repeats import Call
 from aaeframe.testing.state_dicts import (
     hand_over_state,
     require_device,
@@ -52,6 +53,10 @@ class DiscriminatorCase:
     def labels(self) -> Tensor | None:
         """Labels (N,) in which every class and "unlabeled" occur; None without classes."""
         return None if self.num_classes is None else torch.arange(ROWS) % (self.num_classes + 1)
+
+    def calls(self, built: Any) -> list[Call]:
+        """Logits, with labels if there are classes."""
+        return [Call("the discriminator", built, (self.codes(), self.labels()))]
 
 
 def discriminator_cases(factory: Callable[..., Any]) -> tuple[DiscriminatorCase, ...]:

@@ -13,6 +13,7 @@ from torch.distributions.constraints import Constraint
 
 from aaeframe.protocols import DataSpec
 from aaeframe.testing.case import USES, instances, require, seeded
+from aaeframe.testing.repeats import Call
 from aaeframe.testing.state_dicts import (
     hand_over_state,
     require_device,
@@ -47,6 +48,14 @@ class NetworkCase:
     def data(self) -> Tensor:
         """Scaled data (N, *shape)."""
         return torch.rand(ROWS, *self.shape)
+
+    def calls(self, built: Any) -> list[Call]:
+        """Features and reconstructions."""
+        representation = torch.randn(ROWS, CODE_SIZE)
+        return [
+            Call("the encoder", built.encoder, (self.data(),)),
+            Call("the decoder", built.decoder, (representation,)),
+        ]
 
 
 def network_cases(factory: Callable[..., Any]) -> tuple[NetworkCase, ...]:

@@ -34,6 +34,7 @@ from aaeframe.testing import (
     presets,
     priors,
     recipes,
+    repeats,
 )
 from aaeframe.testing.case import REFUSALS
 from aaeframe.testing.factories import check_builds, check_options, check_serves
@@ -108,6 +109,14 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         observers.check_observer_output: None,
     },
 }
+REPEATS: Final[Checks] = {
+    repeats.check_inputs_kept: None,
+    repeats.check_many_calls: None,
+    repeats.check_instances: None,
+    repeats.check_surroundings: None,
+}
+ONCE: Final[Mapping[Kind, Checks]] = dict.fromkeys(("prior", "encoder", "discriminator", "network"), REPEATS)
+"""The checks of the first case that is served, because they take hundreds of calls."""
 UNBUILT: Final[Mapping[Kind, Callable[[Callable[..., Any]], Any]]] = {
     "data-set": data_sets.DataSetCase,
     "metric": metrics.MetricCase,
@@ -167,8 +176,11 @@ def plan(kind: Kind, factory: Callable[..., Any]) -> Iterator[Check]:
     yield Check("options", partial(check_options, cases[0]))
     if kind in ("network", "encoder", "discriminator"):
         yield Check("serves", partial(check_serves, cases))
+    once = ONCE.get(kind, {})
     for case in cases:
-        yield from _plan_case(case, _checks(kind, case))
+        planned = list(_plan_case(case, {**_checks(kind, case), **once}))
+        yield from planned
+        once = {} if len(planned) > 1 else once
 
 
 def _cases(kind: Kind, factory: Callable[..., Any]) -> Sequence[Any]:

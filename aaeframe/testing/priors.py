@@ -13,9 +13,11 @@ from torch.distributions.constraints import Constraint
 
 from aaeframe import supports
 from aaeframe.errors import ConfigError
-from aaeframe.protocols import Prior, SupportsBinding, SupportsLogProb, SupportsLoss
+from aaeframe.model.priors import is_trained
+from aaeframe.protocols import Prior, SupportsBinding, SupportsLabels, SupportsLogProb, SupportsLoss
 from aaeframe.testing.binding import ROWS, SHAPE, bound
 from aaeframe.testing.case import USES, instances, require, seeded
+from aaeframe.testing.repeats import Call
 from aaeframe.testing.state_dicts import hand_over_state
 
 SHAPES: Final = (torch.Size(), torch.Size([5]), torch.Size([2, 3]))
@@ -43,6 +45,17 @@ class PriorCase:
         """A new instance, and the encoder that it is bound to: one of the same weights each time."""
         prior = self.factory()
         return prior, bound(prior, torch.randn(ROWS, *SHAPE)) if isinstance(prior, SupportsBinding) else None
+
+    def calls(self, built: Any) -> list[Call]:
+        """Samples, and the density and the loss of them."""
+        found = [Call("sample", lambda: built.sample(torch.Size([5])))]
+        if isinstance(built, SupportsLabels):
+            found.append(Call("sample_labeled", lambda: built.sample_labeled(torch.Size([5]))))
+        if isinstance(built, SupportsLogProb):
+            found.append(Call("log_prob", built.log_prob, (built.sample(torch.Size([5])).detach(),)))
+        if is_trained(built) and isinstance(built, SupportsLoss):
+            found.append(Call("loss", built.loss, (built.sample(torch.Size([5])).detach(),)))
+        return found
 
 
 @seeded
