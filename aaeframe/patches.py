@@ -67,17 +67,27 @@ class Functions:
     functions: Sequence[FunctionType]
     code: Sequence[tuple[Any, ...]]
     """The code and the default arguments of each function, which can be exchanged, too."""
+    modules: int
+    """The number of imported modules."""
 
     @classmethod
     def now(cls) -> Functions:
         """The meanings now, in all watched modules that are imported."""
         _WATCHED.extend()
         functions = tuple(_WATCHED.functions)
-        return cls([(it, vars(it).copy()) for it in _WATCHED.owners], functions, list(map(_CODE, functions)))
+        return cls(
+            [(it, vars(it).copy()) for it in _WATCHED.owners], functions, list(map(_CODE, functions)), len(sys.modules)
+        )
 
     def changes(self) -> list[Patch]:
-        """The names that have stood for something else since then. New names count where they hide inherited ones."""
+        """The names that have stood for something else since then. New names count where they hide inherited ones.
+
+        Where modules were imported, names count that stood for functions and classes: zuko, for one, turns off the
+        validation of all distributions when it is imported.
+        """
         found = [patch for owner, before in self.names for patch in _patches(owner, before)]
+        if len(sys.modules) != self.modules:
+            found = [it for it in found if callable(it.old) or it.old is ABSENT]
         code = list(map(_CODE, self.functions))
         if not _same(code, self.code):
             for function, before, now in zip(self.functions, self.code, code, strict=True):

@@ -36,8 +36,9 @@ from aaeframe.testing import (
     recipes,
     repeats,
 )
-from aaeframe.testing.case import REFUSALS
+from aaeframe.testing.case import REFUSALS, refusal
 from aaeframe.testing.factories import check_builds, check_options, check_serves
+from aaeframe.testing.variants import variant
 
 Checks: TypeAlias = Mapping[Callable[..., str | None], type | None]
 """The checks of a kind, each with the capability it requires or None."""
@@ -117,6 +118,8 @@ REPEATS: Final[Checks] = {
 }
 ONCE: Final[Mapping[Kind, Checks]] = dict.fromkeys(("prior", "encoder", "discriminator", "network"), REPEATS)
 """The checks of the first case that is served, because they take hundreds of calls."""
+VARIED: Final = frozenset({"prior", "encoder", "discriminator", "network"})
+"""The kinds that are checked with other options than the defaults, too."""
 UNBUILT: Final[Mapping[Kind, Callable[[Callable[..., Any]], Any]]] = {
     "data-set": data_sets.DataSetCase,
     "metric": metrics.MetricCase,
@@ -181,6 +184,17 @@ def plan(kind: Kind, factory: Callable[..., Any]) -> Iterator[Check]:
         planned = list(_plan_case(case, {**_checks(kind, case), **once}))
         yield from planned
         once = {} if len(planned) > 1 else once
+    if kind in VARIED and (other := variant(factory)) is not None:
+        yield from _plan_variant(kind, *other)
+
+
+def _plan_variant(kind: Kind, words: str, factory: Callable[..., Any]) -> Iterator[Check]:
+    """The checks of a component with other options than the defaults; none of a case that refuses them."""
+    for case in _cases(kind, factory):
+        if refusal(case) is None:
+            for check in _plan_case(case, _checks(kind, case)):
+                name, _, label = check.id.rstrip("]").partition("[")
+                yield check._replace(id=f"{name}[{', '.join(filter(None, (label, words)))}]")
 
 
 def _cases(kind: Kind, factory: Callable[..., Any]) -> Sequence[Any]:

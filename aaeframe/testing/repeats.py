@@ -56,9 +56,7 @@ def check_many_calls(case: CallableCase) -> None:
     for _ in range(CALLS):
         for call in case.calls(built):
             call.function(*call.inputs)
-    with torch.no_grad():
-        for part in _modules(built):
-            part.load_state_dict({**state[id(part)]})
+    _restore(built, state)
     _require_same(first, outputs(case, built), f"after {CALLS} calls, the same state and torch seed give other values")
 
 
@@ -98,10 +96,13 @@ def check_surroundings(case: CallableCase) -> None:
 
 
 def outputs(case: CallableCase, built: Any) -> list[tuple[str, Tensor]]:
-    """The tensors that all calls give, each with its call, under one seed."""
+    """The tensors that all calls give, each with its call, under one seed; the state stays as it is."""
+    state = _state(built)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(1)
-        return [(it.name, value) for it in case.calls(built) for value in _flat(it.function(*it.inputs))]
+        found = [(it.name, value) for it in case.calls(built) for value in _flat(it.function(*it.inputs))]
+    _restore(built, state)
+    return found
 
 
 def _outputs_or_none(case: CallableCase) -> list[tuple[str, Tensor]] | None:
@@ -148,3 +149,9 @@ def _tensors(built: Any) -> list[Tensor]:
 
 def _state(built: Any) -> dict[int, dict[str, Tensor]]:
     return {id(it): {name: value.clone() for name, value in it.state_dict().items()} for it in _modules(built)}
+
+
+def _restore(built: Any, state: Mapping[int, Mapping[str, Tensor]]) -> None:
+    with torch.no_grad():
+        for it in _modules(built):
+            it.load_state_dict({**state[id(it)]})
