@@ -136,6 +136,17 @@ SETTINGS: Final = {
 }
 """Each part of the state by its name in messages."""
 
+PATCHABLE: Final = {
+    name: SETTINGS[name]
+    for name in (
+        "the modes of torch",
+        "global hooks of torch",
+        "registries of torch.distributions",
+        "functions that others call",
+    )
+}
+"""The code of others that runs in all components, which is guarded around each epoch of a training."""
+
 IMPORTING: Final = frozenset({"the filters of warnings", "environment variables"})
 """The parts to which many libraries add when they are imported; these additions stay."""
 

@@ -78,6 +78,16 @@ def check_features(case: NetworkCase) -> None:
 
 
 @seeded
+def check_data_kept(case: NetworkCase) -> None:
+    """Building the network leaves the mean and the standard deviation of the data as they are."""
+    data, size = case.arguments()
+    case.factory(data, size)
+    expected, _ = case.arguments()
+    same = torch.equal(data.mean, expected.mean) and torch.equal(data.std, expected.std)
+    require(same, "a network must leave the mean and std that it is given as they are: the model scales by them")
+
+
+@seeded
 def check_reconstruction(case: NetworkCase) -> None:
     """The decoder maps (N, code_size) to finite float32 data (N, *shape)."""
     decoder = require_module(case.build().decoder, "a network's decoder")

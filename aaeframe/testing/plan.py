@@ -84,6 +84,7 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         discriminators.check_head: SupportsHead,
     },
     "network": {
+        networks.check_data_kept: None,
         networks.check_features: None,
         networks.check_reconstruction: None,
         networks.check_reconstruction_range: None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -48,13 +49,14 @@ class PriorCase:
 
     def calls(self, built: Any) -> list[Call]:
         """Samples, and the density and the loss of them."""
-        found = [Call("sample", lambda: built.sample(torch.Size([5])))]
+        five, draw = torch.Size([5]), built.sample
+        found = [Call("sample", lambda: draw(five))]
         if isinstance(built, SupportsLabels):
-            found.append(Call("sample_labeled", lambda: built.sample_labeled(torch.Size([5]))))
+            found.append(Call("sample_labeled", partial(built.sample_labeled, five)))
         if isinstance(built, SupportsLogProb):
-            found.append(Call("log_prob", built.log_prob, (built.sample(torch.Size([5])).detach(),)))
+            found.append(Call("log_prob", built.log_prob, (draw(five).detach(),)))
         if is_trained(built) and isinstance(built, SupportsLoss):
-            found.append(Call("loss", built.loss, (built.sample(torch.Size([5])).detach(),)))
+            found.append(Call("loss", built.loss, (draw(five).detach(),)))
         return found
 
 

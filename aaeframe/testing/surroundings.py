@@ -82,7 +82,7 @@ def variable(name: str, value: str) -> Iterator[None]:
 def read_variables() -> Iterator[list[str]]:
     """The list that is yielded gets the names of the variables of the environment that the block reads."""
     names: list[str] = []
-    read, contains = os._Environ.__getitem__, os._Environ.__contains__  # type: ignore[attr-defined]
+    read, contains = os._Environ.__getitem__, os._Environ.__contains__
 
     def note(key: Any) -> None:
         if isinstance(key, str) and not key.startswith(OTHERS) and key not in names:
@@ -96,7 +96,7 @@ def read_variables() -> Iterator[list[str]]:
         note(key)
         return contains(self, key)
 
-    with patch.object(os._Environ, "__getitem__", getitem), patch.object(os._Environ, "__contains__", contained):  # type: ignore[attr-defined]
+    with patch.object(os._Environ, "__getitem__", getitem), patch.object(os._Environ, "__contains__", contained):
         yield names
 
 
