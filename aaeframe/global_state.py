@@ -20,6 +20,7 @@ from torch.utils._device import DeviceContext
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from aaeframe import patches
+from aaeframe.errors import PluginWarning
 from aaeframe.torch_state import exclusive
 
 
@@ -178,3 +179,13 @@ def guarded(settings: Mapping[str, _Setting] = SETTINGS) -> Iterator[list[str]]:
                 setting.restore(before[name])
                 if not (imported and name == "the random state of Python"):
                     changed.append(f"{name} ({', '.join(parts[:MOST_NAMED])})" if parts else name)
+
+
+@contextmanager
+def restoring(who: str) -> Iterator[None]:
+    """Restore what all code shares after the block; PluginWarning that begins with `who` if it changed."""
+    with guarded() as changed:
+        yield
+    if changed:
+        sentence = f"{who} changed what all code shares, and it was restored: {', '.join(changed)}"
+        warnings.warn(sentence, PluginWarning, stacklevel=3)

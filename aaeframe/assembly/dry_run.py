@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from aaeframe.errors import AaeframeError, BrokenComponent, PluginWarning
-from aaeframe.global_state import guarded
+from aaeframe.errors import AaeframeError, BrokenComponent
+from aaeframe.global_state import restoring
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.model.priors import labeled_blocks
 from aaeframe.protocols import Code
@@ -27,8 +26,6 @@ def dry_run(model: Autoencoder, x: Tensor, told_classes: int | None, seed: int) 
     are told of, or None.
     """
     with stream(seed, "dry run", device=model.device), torch.no_grad(), frozen(model):
-        for name, prior in model.priors.items():
-            _run(f"prior of block {name!r}", prior, prior.sample, torch.Size([len(x)]))
         code = _encoded(model, x)
         labels = torch.zeros(len(x), dtype=torch.long, device=x.device)
         representation = model.representation(code, labels if model.representation.takes_labels else None)
@@ -58,15 +55,12 @@ def _run(role: str, part: object, function: Callable[..., Any], *inputs: Any) ->
     before = [it.clone() if isinstance(it, Tensor) else it for it in inputs]
     called = f"the {role} ({type(part).__name__})"
     try:
-        with guarded() as changed:
+        with restoring(called):
             result = function(*inputs)
     except AaeframeError:
         raise
     except Exception as error:  # it is someone else's code
         raise BrokenComponent(f"{called} fails on the first rows: {type(error).__name__}: {error}") from error
-    if changed:
-        sentence = f"{called} changed what all code shares, and it was restored: {', '.join(changed)}"
-        warnings.warn(sentence, PluginWarning, stacklevel=2)
     for was, now in zip(before, inputs, strict=True):
         if isinstance(now, Tensor) and not torch.equal(was, now):
             raise BrokenComponent(f"{called} changes its input in place, which other parts use, too; fix it")

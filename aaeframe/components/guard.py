@@ -6,7 +6,6 @@ If torch is not imported yet, the guard begins when the plugin has imported it, 
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.abc import MetaPathFinder
@@ -15,8 +14,6 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from aaeframe.errors import PluginWarning
-
 
 @contextmanager
 def guarded_import(doing: str) -> Iterator[None]:
@@ -24,24 +21,15 @@ def guarded_import(doing: str) -> Iterator[None]:
     with ExitStack() as stack:
 
         def begin() -> None:
-            stack.enter_context(_restored(doing))
+            from aaeframe.global_state import restoring  # which imports torch
+
+            stack.enter_context(restoring(doing))
 
         if "torch" in sys.modules:
             begin()
         else:
             stack.enter_context(_after_import("torch", begin))
         yield
-
-
-@contextmanager
-def _restored(doing: str) -> Iterator[None]:
-    from aaeframe.global_state import guarded  # which imports torch
-
-    with guarded() as changed:
-        yield
-    if changed:
-        sentence = f"{doing} changed what all code shares, and it was restored: {', '.join(changed)}"
-        warnings.warn(sentence, PluginWarning, stacklevel=2)
 
 
 @contextmanager

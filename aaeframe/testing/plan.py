@@ -117,7 +117,10 @@ REPEATS: Final[Checks] = {
     repeats.check_instances: None,
     repeats.check_surroundings: None,
 }
-ONCE: Final[Mapping[Kind, Checks]] = dict.fromkeys(("prior", "encoder", "discriminator", "network"), REPEATS)
+ONCE: Final[Mapping[Kind, Checks]] = {
+    **dict.fromkeys(("prior", "encoder", "discriminator", "network"), REPEATS),
+    "recipe": {recipes.check_resumed_step: None},
+}
 """The checks of the first case that is served, because they take hundreds of calls."""
 VARIED: Final = frozenset({"prior", "encoder", "discriminator", "network"})
 """The kinds that are checked with other options than the defaults, too."""
