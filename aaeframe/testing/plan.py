@@ -122,8 +122,26 @@ ONCE: Final[Mapping[Kind, Checks]] = {
     "recipe": {recipes.check_resumed_step: None},
 }
 """The checks of the first case that is served, because they take hundreds of calls."""
-VARIED: Final = frozenset({"prior", "encoder", "discriminator", "network"})
-"""The kinds that are checked with other options than the defaults, too."""
+VARIED: Final[Mapping[Kind, Checks]] = {
+    "prior": CHECKS["prior"],
+    "encoder": {
+        encoders.check_code_blocks: None,
+        encoders.check_code_support: None,
+        encoders.check_code_noise: None,
+        encoders.check_encoder_state: None,
+        encoders.check_posterior: SupportsPosterior,
+    },
+    "discriminator": {
+        discriminators.check_logit: None,
+        discriminators.check_discriminator_state: None,
+    },
+    "network": {
+        networks.check_features: None,
+        networks.check_reconstruction: None,
+        networks.check_network_state: None,
+    },
+}
+"""The checks of the first case that is served with other options than the defaults."""
 UNBUILT: Final[Mapping[Kind, Callable[[Callable[..., Any]], Any]]] = {
     "data-set": data_sets.DataSetCase,
     "metric": metrics.MetricCase,
@@ -196,9 +214,10 @@ def _plan_variant(kind: Kind, words: str, factory: Callable[..., Any]) -> Iterat
     """The checks of a component with other options than the defaults; none of a case that refuses them."""
     for case in _cases(kind, factory):
         if refusal(case) is None:
-            for check in _plan_case(case, _checks(kind, case)):
-                name, _, label = check.id.rstrip("]").partition("[")
-                yield check._replace(id=f"{name}[{', '.join(filter(None, (label, words)))}]")
+            for check in _plan_case(case, VARIED[kind]):
+                name = check.id.partition("[")[0]
+                yield check._replace(id=f"{name}[{words}]")
+            return
 
 
 def _cases(kind: Kind, factory: Callable[..., Any]) -> Sequence[Any]:
