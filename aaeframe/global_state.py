@@ -182,9 +182,9 @@ def guarded(settings: Mapping[str, _Setting] = SETTINGS) -> Iterator[list[str]]:
 
 
 @contextmanager
-def restoring(who: str) -> Iterator[None]:
-    """Restore what all code shares after the block; PluginWarning that begins with `who` if it changed."""
-    with guarded() as changed:
+def restoring(who: str, settings: Mapping[str, _Setting] = SETTINGS) -> Iterator[None]:
+    """Restore these parts of the state after the block; PluginWarning that begins with `who` if one changed."""
+    with guarded(settings) as changed:
         yield
     if changed:
         sentence = f"{who} changed what all code shares, and it was restored: {', '.join(changed)}"

@@ -312,7 +312,7 @@ def test_the_registry_needs_hook_specifications_and_errors_alone():
     ours = {name for name in runtime("aaeframe.components.registry") if name.startswith("aaeframe")}
     assert ours == {
         *("aaeframe", "aaeframe.version", "aaeframe.errors", "aaeframe.hookspecs", "aaeframe.components"),
-        *("aaeframe.components.discovery", "aaeframe.components.api_version"),
+        *("aaeframe.components.discovery", "aaeframe.components.api_version", "aaeframe.components.guard"),
     }
 
 

@@ -65,7 +65,7 @@ def check_hook_module(module: str) -> ImportCost:
 
 
 def changes_by_import(module: str) -> list[str]:
-    """What changes in what all code shares when a module and its package are imported anew; it is restored."""
+    """Changes of what all code shares, by importing a module and its package anew; they are restored."""
     package = module.partition(".")[0]
 
     def own() -> dict[str, ModuleType]:

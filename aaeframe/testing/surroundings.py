@@ -17,7 +17,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 SECONDS: Final = 400 * 86_400 + 20_601
-"""By this much it is later: another year, month, weekday, hour and second."""
+"""The time by which it is later: another year, month, weekday, hour and second."""
 OTHERS: Final = ("AAEFRAME_", "CUDA", "CUBLAS", "KINETO", "MKL", "OMP", "PYTHON", "PYTORCH", "TORCH", "TRITON")
 """Beginnings of variables that torch, Python and this package read themselves."""
 

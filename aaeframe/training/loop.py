@@ -15,7 +15,7 @@ from aaeframe.configuration.changes import as_saved
 from aaeframe.configuration.schema import Config
 from aaeframe.data.identity import changes
 from aaeframe.errors import CheckpointError, DataError, TrainingDiverged
-from aaeframe.global_state import PATCHABLE, guarded
+from aaeframe.global_state import PATCHABLE, guarded, restoring
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.model.priors import fixed_priors, is_trained
 from aaeframe.protocols import Batch, Needs, Prior
@@ -133,7 +133,7 @@ class Training:
 
         It advances torch's global generators. TrainingDiverged if a loss is not finite.
         """
-        with current(self.device):
+        with current(self.device), restoring("a component of this run", PATCHABLE):
             return self._run()
 
     def _run(self) -> bool:
