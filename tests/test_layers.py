@@ -19,7 +19,17 @@ PACKAGES = {
     "aaeframe_kernels": ROOT / "kernels/aaeframe_kernels",
 }
 ROOMS = (
-    *("errors", "hookspecs", "protocols", "torch_state", "global_state", "seeds", "version", "aaeframe_kernels"),
+    *(
+        "errors",
+        "hookspecs",
+        "protocols",
+        "torch_state",
+        "patches",
+        "global_state",
+        "seeds",
+        "version",
+        "aaeframe_kernels",
+    ),
     *("supports", "storage", "components", "configuration"),
     *("data", "losses", "model", "scaffold"),
     *("recipes", "training", "evaluation", "anomaly", "testing"),
@@ -34,7 +44,7 @@ TORCH_FREE = {
     *("aaeframe", "aaeframe.hookspecs", "aaeframe.errors", "aaeframe.version", "aaeframe.cli", "aaeframe.scaffold"),
     *(
         f"aaeframe.components.{it}"
-        for it in ("api_version", "discovery", "options", "registry", "requirements", "source_tree")
+        for it in ("api_version", "discovery", "guard", "options", "registry", "requirements", "source_tree")
     ),
     *("aaeframe.components.objects", "aaeframe.configuration.objects"),
     *(
@@ -253,7 +263,7 @@ def test_loop_and_recipes_know_nothing_of_each_others_surroundings(start, forbid
 LATER = {
     ("aaeframe_plugins.observers.tensorboard", "torch.utils.tensorboard"): "it needs an extra",
     ("aaeframe.components.options", "aaeframe.global_state"): "listing components does not need torch",
-    ("aaeframe.components.registry", "aaeframe.global_state"): "listing components does not need torch",
+    ("aaeframe.components.guard", "aaeframe.global_state"): "listing components does not need torch",
     ("aaeframe.configuration.optimizers", "torch"): "a configuration without optimizers is read without torch",
     ("aaeframe.runs.run", "aaeframe.figures.gallery"): "matplotlib takes a second to import",
     ("aaeframe.runs.run", "aaeframe.runs.in_memory"): "it rebuilds runs, for which it imports `Run`",
@@ -303,7 +313,7 @@ def test_the_registry_needs_hook_specifications_and_errors_alone():
     ours = {name for name in runtime("aaeframe.components.registry") if name.startswith("aaeframe")}
     assert ours == {
         *("aaeframe", "aaeframe.version", "aaeframe.errors", "aaeframe.hookspecs", "aaeframe.components"),
-        *("aaeframe.components.discovery", "aaeframe.components.api_version"),
+        *("aaeframe.components.discovery", "aaeframe.components.api_version", "aaeframe.components.guard"),
     }
 
 

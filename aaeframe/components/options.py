@@ -13,7 +13,6 @@ import inspect
 import json
 import sys
 import typing
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from aaeframe.components.registry import InstalledComponent, Kind
-from aaeframe.errors import AaeframeError, BrokenComponent, CheckpointError, OptionError, PluginWarning
+from aaeframe.errors import AaeframeError, BrokenComponent, CheckpointError, OptionError
 from aaeframe.storage.problems import sentence
 
 REQUIRED = inspect.Parameter.empty
@@ -183,18 +182,11 @@ class ResolvedComponent:
             inspect.signature(factory).bind(*positional, **self.options)
         except TypeError as error:
             raise BrokenComponent(f"{self.offer} cannot be called as {name}({', '.join(given)}): {error}") from error
-        from aaeframe.global_state import guarded  # which imports torch, as what is built here does
+        from aaeframe.global_state import restoring  # which imports torch, as what is built here does
 
         try:
-            with guarded() as changed:
-                built = factory(*positional, **self.options)
-            if changed:
-                warnings.warn(
-                    f"{self.offer} changed what all code shares, and it was restored: {', '.join(changed)}",
-                    PluginWarning,
-                    stacklevel=2,
-                )
-            return built
+            with restoring(str(self.offer)):
+                return factory(*positional, **self.options)
         except AaeframeError:
             raise
         except (ValueError, TypeError) as error:

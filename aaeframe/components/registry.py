@@ -16,10 +16,9 @@ import os
 import re
 import sys
 import traceback
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
@@ -28,7 +27,8 @@ from typing import Any, Literal
 
 from aaeframe.components.api_version import CURRENT, IncompatiblePlugin, Interface
 from aaeframe.components.discovery import KINDS, Kind, contents_of, words
-from aaeframe.errors import AmbiguousComponent, BrokenComponent, PluginError, PluginWarning, UnknownComponent
+from aaeframe.components.guard import guarded_import
+from aaeframe.errors import AmbiguousComponent, BrokenComponent, PluginError, UnknownComponent
 from aaeframe.hookspecs import GROUP, Component
 
 __all__ = ["KINDS", "InstalledComponent", "Kind", "Plugin", "Registry", "Status"]
@@ -66,7 +66,7 @@ class InstalledComponent:
             return self._text
         module, _, attribute = self.component.factory.partition(":")
         try:
-            with redirect_stdout(sys.stderr), _guarded(f"importing {self}"):
+            with redirect_stdout(sys.stderr), guarded_import(f"importing {self}"):
                 factory: Callable[..., Any] = attrgetter(attribute)(importlib.import_module(module))
         except (Exception, SystemExit) as error:
             where = self.component.factory
@@ -211,21 +211,6 @@ class Registry:
         return "\n  ".join(filter(None, lines))
 
 
-@contextmanager
-def _guarded(doing: str) -> Iterator[None]:
-    """Restore what all code shares after the block, and warn of a change; if torch was imported before."""
-    if "torch" not in sys.modules:
-        yield
-        return
-    from aaeframe.global_state import guarded
-
-    with guarded() as changed:
-        yield
-    if changed:
-        sentence = f"{doing} changed what all code shares, and it was restored: {', '.join(changed)}"
-        warnings.warn(sentence, PluginWarning, stacklevel=3)
-
-
 def normalized(distribution: str) -> str:
     """The canonical spelling of a distribution's name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
@@ -254,7 +239,8 @@ def _blocked_names(blocked: Iterable[str], installed: Sequence[Plugin]) -> tuple
 def _load(plugin: Plugin, interface: Interface, taken: Sequence[InstalledComponent], strict: bool) -> Plugin:
     """Load one plugin. A failure becomes its status and error. `taken` are the components of other plugins."""
     try:
-        found = contents_of(plugin.module, plugin.distribution, plugin.name, interface)
+        with guarded_import(f"loading the plugin {plugin.distribution} {plugin.version}"):
+            found = contents_of(plugin.module, plugin.distribution, plugin.name, interface)
         offers = tuple(
             InstalledComponent(*it, plugin.distribution, plugin.version, plugin.name) for it in found.components
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.distributions import Distribution
 from aaeframe.data import Split
 from aaeframe.data.dataset import row_type
 from aaeframe.errors import ConfigError, DataError
+from aaeframe.global_state import restoring
 from aaeframe.model.priors import checked_bound
 from aaeframe.model.representation import Representation, WithLabel
 from aaeframe.protocols import (
@@ -80,10 +82,20 @@ class Autoencoder(nn.Module):
         data = DataSpec(self.data_shape, self._support, self.mean, self.std)
         for name, prior in self.priors.items():
             if isinstance(prior, SupportsBinding):
-                prior.bind(Posterior(self.encoder, name), data, None if rows is None else rows.clone())
+                self._bind(name, prior, data, rows)
                 if isinstance(prior, nn.Module):
                     prior.to(self.device)  # with parameters that it has made now
                 checked_bound(name, prior, self.encoder, drawn=rows is not None)
+
+    def _bind(self, name: str, prior: SupportsBinding, data: DataSpec, rows: Tensor | None) -> None:
+        """Bind a prior. ConfigError if it changes the encoder."""
+        before = {key: value.clone() for key, value in self.encoder.state_dict().items()}
+        who = f"the prior of block {name!r}, of type {type(prior).__name__},"
+        own = replace(data, mean=data.mean.clone(), std=data.std.clone())
+        with restoring(f"{who} in bind"):
+            prior.bind(Posterior(self.encoder, name), own, None if rows is None else rows.clone())
+        if any(not torch.equal(value, before[key]) for key, value in self.encoder.state_dict().items()):
+            raise ConfigError(f"{who} changes the encoder in bind, which others train; fix it, or choose another")
 
     @property
     def device(self) -> torch.device:

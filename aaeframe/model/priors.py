@@ -13,6 +13,7 @@ from torch.distributions.constraints import Constraint
 
 from aaeframe import supports
 from aaeframe.errors import AaeframeError, ConfigError
+from aaeframe.global_state import guarded, restoring
 from aaeframe.model.function_prior import FunctionPrior
 from aaeframe.protocols import (
     BlockSpec,
@@ -180,7 +181,7 @@ def has_density(prior: Prior) -> bool:
     if not isinstance(prior, SupportsLogProb):
         return False
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), guarded():
             prior.log_prob(prior.sample(torch.Size([2])))
     except NotImplementedError:
         return False
@@ -242,7 +243,7 @@ def _check_sample(name: str, prior: Prior) -> None:
     count = next(it for it in itertools.count(3) if it not in prior.event_shape)
     who = f"the prior of block {name!r}, of type {type(prior).__name__},"
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), restoring(who.rstrip(",")):
             sample = prior.sample(torch.Size([count]))
     except AaeframeError:  # of the encoder that it is bound to
         raise

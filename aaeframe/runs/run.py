@@ -36,6 +36,7 @@ from aaeframe.evaluation.evaluate import evaluate, misses
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
 from aaeframe.evaluation.metrics import Metric, named_metrics
 from aaeframe.evaluation.resumable import Keep
+from aaeframe.global_state import PATCHABLE, restoring
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.model.priors import fixed_priors
 from aaeframe.protocols import ClassMetric, Code, Needs, SupportsLabels
@@ -296,6 +297,7 @@ class Run:
         )
 
     @default_state()
+    @restoring("a component of the run", PATCHABLE)
     def evaluate(
         self,
         data: Any = None,
@@ -340,6 +342,7 @@ class Run:
         return report
 
     @default_state()
+    @restoring("a component of the run", PATCHABLE)
     def likelihood(
         self,
         dataset: Dataset | None = None,
@@ -434,6 +437,7 @@ class Run:
         return rows if pixels else self.model.scale(rows)
 
     @default_state()
+    @restoring("a component of the run", PATCHABLE)
     def plot_figures(
         self,
         dataset: Dataset | None = None,

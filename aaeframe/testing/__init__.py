@@ -52,6 +52,7 @@ from aaeframe.testing.labels import check_label_classes, check_label_marginal, c
 from aaeframe.testing.metrics import MetricCase, check_same_value, check_value
 from aaeframe.testing.networks import (
     NetworkCase,
+    check_data_kept,
     check_features,
     check_network_device,
     check_network_gradient,
@@ -87,7 +88,15 @@ from aaeframe.testing.priors import (
     check_sample_support,
     check_support_reachable,
 )
-from aaeframe.testing.recipes import RecipeCase, check_captured_step, check_losses, check_phases, check_waiting
+from aaeframe.testing.recipes import (
+    RecipeCase,
+    check_captured_step,
+    check_losses,
+    check_phases,
+    check_resumed_step,
+    check_waiting,
+)
+from aaeframe.testing.repeats import check_inputs_kept, check_instances, check_many_calls, check_surroundings
 
 __all__ = [
     "Check",
@@ -111,6 +120,7 @@ __all__ = [
     "check_code_noise",
     "check_code_support",
     "check_configuration",
+    "check_data_kept",
     "check_decoder_kept",
     "check_discriminator_device",
     "check_discriminator_rows",
@@ -122,6 +132,8 @@ __all__ = [
     "check_follow",
     "check_head",
     "check_hook_module",
+    "check_inputs_kept",
+    "check_instances",
     "check_label_classes",
     "check_label_marginal",
     "check_labels",
@@ -132,6 +144,7 @@ __all__ = [
     "check_logit_labels",
     "check_logit_range",
     "check_losses",
+    "check_many_calls",
     "check_network_device",
     "check_network_gradient",
     "check_network_rows",
@@ -149,6 +162,7 @@ __all__ = [
     "check_prior_state",
     "check_reconstruction",
     "check_reconstruction_range",
+    "check_resumed_step",
     "check_rows",
     "check_same_rows",
     "check_same_value",
@@ -160,6 +174,7 @@ __all__ = [
     "check_sample_support",
     "check_serves",
     "check_support_reachable",
+    "check_surroundings",
     "check_value",
     "check_waiting",
     "checks_for",

@@ -13,6 +13,7 @@ from aaeframe import supports
 from aaeframe.model.autoencoder import Posterior
 from aaeframe.model.priors import block_spec
 from aaeframe.protocols import BlockSpec, DataSpec
+from aaeframe.testing.case import require
 
 SHAPE: Final = torch.Size([6])
 DATA: Final = DataSpec(SHAPE, constraints.real, torch.zeros(SHAPE), torch.ones(SHAPE))
@@ -42,5 +43,7 @@ def bound(prior: Any, rows: Tensor | None, encoder: SmallEncoder | None = None) 
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
             encoder = SmallEncoder(block_spec(prior))
+    before = encoder.loc.weight.detach().clone()
     prior.bind(Posterior(encoder, "z"), DATA, rows)
+    require(torch.equal(encoder.loc.weight, before), "bind must leave the encoder as it is, which others train")
     return encoder

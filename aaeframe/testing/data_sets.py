@@ -17,6 +17,7 @@ from aaeframe.data.identity import changes, identity
 from aaeframe.data.named import NamedData, check_value
 from aaeframe.errors import BrokenComponent, DataError
 from aaeframe.testing.case import require, seeded
+from aaeframe.testing.surroundings import elsewhere
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,13 @@ def check_rows(case: DataSetCase) -> str | None:
 
 @seeded
 def check_same_rows(case: DataSetCase) -> str | None:
-    """The rows are the same each time, whatever the random states of Python, NumPy and torch.
+    """The rows are the same each time, whatever the time, the machine and the random states of Python, NumPy and torch.
 
     A run refuses data that changed, so a factory that draws random numbers draws them from a seed of its own.
     """
     try:
         first = _load(case)
-        with _other_seeds():
+        with _other_seeds(), elsewhere(case.factory):
             second = _load(case)
     except _Unavailable as error:
         return str(error)
@@ -65,7 +66,7 @@ def check_same_rows(case: DataSetCase) -> str | None:
     require(
         not found,
         f"loaded twice, the data set has {'; '.join(found)}: draw random numbers from a generator with a seed of its "
-        "own, an option of the factory",
+        "own, an option of the factory, and read no clock",
     )
     return None
 

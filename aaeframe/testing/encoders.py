@@ -14,6 +14,7 @@ from aaeframe import supports
 from aaeframe.protocols import BlockSpec, Code
 from aaeframe.testing.case import FALSE_ALARM, USES, instances, refusal, require, seeded
 from aaeframe.testing.goodness_of_fit import two_sample_p_value
+from aaeframe.testing.repeats import Call
 from aaeframe.testing.state_dicts import (
     hand_over_state,
     require_device,
@@ -60,6 +61,11 @@ class EncoderCase:
     def build_on(self, network: TinyNetwork) -> Any:
         """A new instance on this network."""
         return self.factory(network, self.blocks)
+
+    def calls(self, built: Any) -> list[Call]:
+        """Codes of noise that is given, and of noise that the encoder draws."""
+        x = _data()
+        return [Call("the encoder", built, (x, _noise(built, len(x)))), Call("the encoder without noise", built, (x,))]
 
 
 def encoder_cases(factory: Callable[..., Any]) -> tuple[EncoderCase, ...]:

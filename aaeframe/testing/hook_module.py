@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import subprocess
 import sys
+from types import ModuleType
 from typing import Final, NamedTuple
 
+from aaeframe.global_state import guarded
 from aaeframe.testing.case import require
 
 SLOWEST: Final = 0.5
@@ -46,7 +50,7 @@ def import_cost(module: str) -> ImportCost:
 def check_hook_module(module: str) -> ImportCost:
     """Importing the hook module does not import torch, and takes less than half a second of processor time.
 
-    Returns the cost.
+    Where torch is imported already, it changes nothing that all code shares. Returns the cost.
     """
     cost = import_cost(module)
     advice = "name factories by string, and import what is heavy in their modules"
@@ -55,7 +59,29 @@ def check_hook_module(module: str) -> ImportCost:
         cost.seconds < SLOWEST,
         f"importing {module} takes {cost.seconds:.2f} s of processor time, more than {SLOWEST} s: {advice}",
     )
+    changed = changes_by_import(module)
+    require(not changed, f"importing {module} changes what all code shares: {', '.join(changed)}")
     return cost
+
+
+def changes_by_import(module: str) -> list[str]:
+    """Changes of what all code shares, by importing a module and its package anew; they are restored."""
+    package = module.partition(".")[0]
+
+    def own() -> dict[str, ModuleType]:
+        return {name: it for name, it in sys.modules.items() if name.partition(".")[0] == package}
+
+    before = own()
+    for name in before:
+        del sys.modules[name]
+    try:
+        with contextlib.redirect_stdout(sys.stderr), guarded() as changed:
+            importlib.import_module(module)
+    finally:
+        for name in own():
+            del sys.modules[name]
+        sys.modules.update(before)
+    return changed
 
 
 def _import_once(module: str) -> ImportCost:

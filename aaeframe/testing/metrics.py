@@ -16,6 +16,7 @@ from aaeframe.recipes.clustering import Clustering
 from aaeframe.seeds import generator, stream
 from aaeframe.testing.case import require, seeded
 from aaeframe.testing.recipes import CLASSES, WIDTH, RecipeCase
+from aaeframe.testing.surroundings import elsewhere
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def _data() -> Dataset:
 
 @seeded
 def check_value(case: MetricCase) -> str | None:
-    """The metric returns a finite number or a mapping of names to them, and leaves the model as it is.
+    """The metric returns a finite number or a mapping of names to them, and leaves model, codes and rows as they are.
 
     Not tested if it refuses the rows or the model with ValueError.
     """
@@ -59,7 +60,9 @@ def check_value(case: MetricCase) -> str | None:
 @seeded
 def check_same_value(case: MetricCase) -> str | None:
     """The metric returns the same numbers for the same model, rows and seed."""
-    (first, reason), (second, _) = _measured(case), _measured(case)
+    first, reason = _measured(case)
+    with elsewhere(case.factory):
+        second, _ = _measured(case)
     require(
         first == second,
         f"measured twice, it returns {first} and {second}: draw random numbers from torch's generator, or from one "
@@ -71,10 +74,14 @@ def check_same_value(case: MetricCase) -> str | None:
 def _measured(case: MetricCase) -> tuple[Any, str | None]:
     """The value, or the reason why the metric refuses to measure."""
     refusals: list[ValueError] = []
+    changed: set[str] = set()
 
     def watched(metric: Metric, evaluated: Evaluated) -> Any:
+        before = _given(evaluated)
         try:
-            return metric(evaluated)
+            value = metric(evaluated)
+            changed.update(name for name, it in _given(evaluated).items() if not torch.equal(it, before[name]))
+            return value
         except ValueError as error:
             refusals.append(error)
             raise
@@ -82,5 +89,12 @@ def _measured(case: MetricCase) -> tuple[Any, str | None]:
     found = measure([NamedMetric("it", lambda: partial(watched, case.build()))], case.evaluated())
     if refusals:
         return None, f"refused: {refusals[0]}"
+    require(not changed, f"the metric must leave the {', '.join(sorted(changed))} as they are: compute on a copy")
     require("metric_errors" not in found, f"the metric fails: {found.get('metric_errors', {}).get('it')}")
     return found["metrics"]["it"], None
+
+
+def _given(evaluated: Evaluated) -> dict[str, torch.Tensor]:
+    """Copies of what a metric is given beside the model."""
+    codes = torch.cat([z.flatten(1) for z in evaluated.codes.values()], dim=1)
+    return {"codes": codes, "rows": torch.from_numpy(evaluated.rows.array()).clone()}

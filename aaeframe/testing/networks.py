@@ -13,6 +13,7 @@ from torch.distributions.constraints import Constraint
 
 from aaeframe.protocols import DataSpec
 from aaeframe.testing.case import USES, instances, require, seeded
+from aaeframe.testing.repeats import Call
 from aaeframe.testing.state_dicts import (
     hand_over_state,
     require_device,
@@ -48,6 +49,14 @@ class NetworkCase:
         """Scaled data (N, *shape)."""
         return torch.rand(ROWS, *self.shape)
 
+    def calls(self, built: Any) -> list[Call]:
+        """Features and reconstructions."""
+        representation = torch.randn(ROWS, CODE_SIZE)
+        return [
+            Call("the encoder", built.encoder, (self.data(),)),
+            Call("the decoder", built.decoder, (representation,)),
+        ]
+
 
 def network_cases(factory: Callable[..., Any]) -> tuple[NetworkCase, ...]:
     """The data on which a network is checked."""
@@ -66,6 +75,16 @@ def check_features(case: NetworkCase) -> None:
     network = case.build()
     encoder = require_module(network.encoder, "a network's encoder")
     require_tensor(encoder(case.data()), (ROWS, network.num_features), "the features")
+
+
+@seeded
+def check_data_kept(case: NetworkCase) -> None:
+    """Building the network leaves the mean and the standard deviation of the data as they are."""
+    data, size = case.arguments()
+    case.factory(data, size)
+    expected, _ = case.arguments()
+    same = torch.equal(data.mean, expected.mean) and torch.equal(data.std, expected.std)
+    require(same, "a network must leave the mean and std that it is given as they are: the model scales by them")
 
 
 @seeded

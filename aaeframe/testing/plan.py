@@ -34,9 +34,11 @@ from aaeframe.testing import (
     presets,
     priors,
     recipes,
+    repeats,
 )
-from aaeframe.testing.case import REFUSALS
+from aaeframe.testing.case import REFUSALS, refusal
 from aaeframe.testing.factories import check_builds, check_options, check_serves
+from aaeframe.testing.variants import variant
 
 Checks: TypeAlias = Mapping[Callable[..., str | None], type | None]
 """The checks of a kind, each with the capability it requires or None."""
@@ -82,6 +84,7 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         discriminators.check_head: SupportsHead,
     },
     "network": {
+        networks.check_data_kept: None,
         networks.check_features: None,
         networks.check_reconstruction: None,
         networks.check_reconstruction_range: None,
@@ -108,6 +111,37 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         observers.check_observer_output: None,
     },
 }
+REPEATS: Final[Checks] = {
+    repeats.check_inputs_kept: None,
+    repeats.check_many_calls: None,
+    repeats.check_instances: None,
+    repeats.check_surroundings: None,
+}
+ONCE: Final[Mapping[Kind, Checks]] = {
+    **dict.fromkeys(("prior", "encoder", "discriminator", "network"), REPEATS),
+    "recipe": {recipes.check_resumed_step: None},
+}
+"""The checks of the first case that is served, because they take hundreds of calls."""
+VARIED: Final[Mapping[Kind, Checks]] = {
+    "prior": CHECKS["prior"],
+    "encoder": {
+        encoders.check_code_blocks: None,
+        encoders.check_code_support: None,
+        encoders.check_code_noise: None,
+        encoders.check_encoder_state: None,
+        encoders.check_posterior: SupportsPosterior,
+    },
+    "discriminator": {
+        discriminators.check_logit: None,
+        discriminators.check_discriminator_state: None,
+    },
+    "network": {
+        networks.check_features: None,
+        networks.check_reconstruction: None,
+        networks.check_network_state: None,
+    },
+}
+"""The checks of the first case that is served with other options than the defaults."""
 UNBUILT: Final[Mapping[Kind, Callable[[Callable[..., Any]], Any]]] = {
     "data-set": data_sets.DataSetCase,
     "metric": metrics.MetricCase,
@@ -167,8 +201,23 @@ def plan(kind: Kind, factory: Callable[..., Any]) -> Iterator[Check]:
     yield Check("options", partial(check_options, cases[0]))
     if kind in ("network", "encoder", "discriminator"):
         yield Check("serves", partial(check_serves, cases))
+    once = ONCE.get(kind, {})
     for case in cases:
-        yield from _plan_case(case, _checks(kind, case))
+        planned = list(_plan_case(case, {**_checks(kind, case), **once}))
+        yield from planned
+        once = {} if len(planned) > 1 else once
+    if kind in VARIED and (other := variant(factory)) is not None:
+        yield from _plan_variant(kind, *other)
+
+
+def _plan_variant(kind: Kind, words: str, factory: Callable[..., Any]) -> Iterator[Check]:
+    """The checks of a component with other options than the defaults; none of a case that refuses them."""
+    for case in _cases(kind, factory):
+        if refusal(case) is None:
+            for check in _plan_case(case, VARIED[kind]):
+                name = check.id.partition("[")[0]
+                yield check._replace(id=f"{name}[{words}]")
+            return
 
 
 def _cases(kind: Kind, factory: Callable[..., Any]) -> Sequence[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -13,9 +14,11 @@ from torch.distributions.constraints import Constraint
 
 from aaeframe import supports
 from aaeframe.errors import ConfigError
-from aaeframe.protocols import Prior, SupportsBinding, SupportsLogProb, SupportsLoss
+from aaeframe.model.priors import is_trained
+from aaeframe.protocols import Prior, SupportsBinding, SupportsLabels, SupportsLogProb, SupportsLoss
 from aaeframe.testing.binding import ROWS, SHAPE, bound
 from aaeframe.testing.case import USES, instances, require, seeded
+from aaeframe.testing.repeats import Call
 from aaeframe.testing.state_dicts import hand_over_state
 
 SHAPES: Final = (torch.Size(), torch.Size([5]), torch.Size([2, 3]))
@@ -43,6 +46,18 @@ class PriorCase:
         """A new instance, and the encoder that it is bound to: one of the same weights each time."""
         prior = self.factory()
         return prior, bound(prior, torch.randn(ROWS, *SHAPE)) if isinstance(prior, SupportsBinding) else None
+
+    def calls(self, built: Any) -> list[Call]:
+        """Samples, and the density and the loss of them."""
+        five, draw = torch.Size([5]), built.sample
+        found = [Call("sample", lambda: draw(five))]
+        if isinstance(built, SupportsLabels):
+            found.append(Call("sample_labeled", partial(built.sample_labeled, five)))
+        if isinstance(built, SupportsLogProb):
+            found.append(Call("log_prob", built.log_prob, (draw(five).detach(),)))
+        if is_trained(built) and isinstance(built, SupportsLoss):
+            found.append(Call("loss", built.loss, (draw(five).detach(),)))
+        return found
 
 
 @seeded

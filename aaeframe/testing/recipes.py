@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,13 @@ from aaeframe.model.priors import block_spec
 from aaeframe.protocols import Batch, BlockSpec, Code, DataSpec, Prior, RecipeClass
 from aaeframe.recipes import Adversary, Corruption, Recipe, SharedSettings
 from aaeframe.testing.case import require, seeded
+from aaeframe.testing.surroundings import elsewhere
 from aaeframe.training.cuda_graph import WARM_UP, GraphedStep
 
 ROWS: Final = 12
 WIDTH: Final = 5
+STEPS: Final = 200
+"""The number of steps after which a recipe must still be what it was."""
 CLASSES: Final = 3
 DATA: Final = DataSpec(torch.Size([WIDTH]), constraints.real, torch.zeros(WIDTH), torch.ones(WIDTH))
 REQUIRED: Final = ("needs", "phases", "parameters", "representation", "draw", "step")
@@ -168,9 +172,13 @@ def recipe_cases(factory: Callable[..., Any]) -> Sequence[RecipeCase]:
 
 @seeded
 def check_losses(case: RecipeCase) -> None:
-    """Every step returns detached, finite scalars of the same names."""
+    """Every step returns detached, finite scalars of the same names, and leaves its minibatch as it is."""
     recipe = case.build()
-    steps = [dict(recipe.step(case.batch(recipe))) for _ in range(3)]
+    batches = [case.batch(recipe) for _ in range(3)]
+    rows = [it.x.clone() for it in batches]
+    steps = [dict(recipe.step(it)) for it in batches]
+    kept = all(torch.equal(it.x, before) for it, before in zip(batches, rows, strict=True))
+    require(kept, "a step must leave the minibatch as it is: compute new tensors")
     for losses in steps:
         require(
             losses.keys() == steps[0].keys(), f"every step must return the same losses: {[sorted(it) for it in steps]}"
@@ -206,6 +214,36 @@ def check_phases(case: RecipeCase) -> None:
         last = now
     left = [name for name, value in tensors.items() if not torch.equal(value, last[name])]
     require(not left, f"{', '.join(left)} moved outside the phases, after the last")
+
+
+@seeded
+def check_resumed_step(case: RecipeCase) -> None:
+    """After hundreds of steps, a new recipe with the state of the first takes the same step, at a later time, too."""
+    first = case.build()
+    for _ in range(STEPS):
+        first.step(case.batch(first))
+    rates = [group["lr"] for it in first.optimizers.values() for group in it.param_groups]
+    with elsewhere(case.factory):
+        second = case.build()
+        kept = [group["lr"] for it in second.optimizers.values() for group in it.param_groups]
+        second.model.load_state_dict(first.model.state_dict())
+        for phase, optimizer in second.optimizers.items():
+            optimizer.load_state_dict(copy.deepcopy(first.optimizers[phase].state_dict()))
+        found = [_one_step(case, it) for it in (first, second)]
+    same = rates == kept and all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+    require(
+        same,
+        f"after {STEPS} steps, a new recipe with the state of the first takes another step: keep what changes in "
+        "buffers of the model, and leave the learning rates alone, so that a run resumes to the same bits",
+    )
+
+
+def _one_step(case: RecipeCase, recipe: Recipe) -> list[Tensor]:
+    """The losses and the parameters after a step under one seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(1)
+        losses = recipe.step(case.batch(recipe))
+    return [*losses.values(), *recipe.model.parameters()]
 
 
 @seeded

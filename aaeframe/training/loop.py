@@ -15,6 +15,7 @@ from aaeframe.configuration.changes import as_saved
 from aaeframe.configuration.schema import Config
 from aaeframe.data.identity import changes
 from aaeframe.errors import CheckpointError, DataError, TrainingDiverged
+from aaeframe.global_state import PATCHABLE, guarded, restoring
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.model.priors import fixed_priors, is_trained
 from aaeframe.protocols import Batch, Needs, Prior
@@ -108,6 +109,7 @@ class Training:
         self._graphed = GraphedStep(self.recipe) if graphed else None
         self._clock, self._summed = time.monotonic(), 0
         self._saved_step = -1
+        self._patched: list[str] = []
 
     @property
     def finished(self) -> bool:
@@ -136,17 +138,19 @@ class Training:
 
         It advances torch's global generators. TrainingDiverged if a loss is not finite.
         """
-        with current(self.device):
+        with current(self.device), restoring("a component of this run", PATCHABLE):
             return self._run()
 
     def _run(self) -> bool:
         while not self.finished and self.observers.stopped is None:
             self._begin_epoch()
             epoch = self.batches.epoch
-            while self.batches.epoch == epoch:
-                self._step()
-                if self._stops():
-                    break
+            with guarded(PATCHABLE) as patched:
+                while self.batches.epoch == epoch:
+                    self._step()
+                    if self._stops():
+                        break
+            self._patched += patched
             if self.batches.epoch > epoch:
                 self._end_epoch(epoch)
             if self._stops():
@@ -206,7 +210,8 @@ class Training:
         check_finite(self.batches.step, row)
         row |= {"seconds": round(seconds, 3), "steps_per_second": round(rate, 3)}
         self.sums = Sums()
-        warnings = self.monitor.observe(row)
+        warnings = [*self.monitor.observe(row), *map(_harmed, self._patched)]
+        self._patched.clear()
         self.keeper.append({**row, "warnings": warnings} if warnings else row)
         self.observers.epoch_ended(row, warnings)  # before the checkpoint: no resumed run leaves the epoch out
         is_best = self.stopping is not None and self.stopping.observe(row)
@@ -305,6 +310,13 @@ class Training:
             "versions": dict(self.versions),
         }
         return Checkpoint(model, optimizer, state)
+
+
+def _harmed(changed: str) -> str:
+    return (
+        f"a component of this run changed {changed} during the epoch. It was restored after it, but these numbers may "
+        "be wrong. Find the component with: aaeframe plugins check NAME"
+    )
 
 
 def _samples_are_finite(prior: Prior) -> bool:

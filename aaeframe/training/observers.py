@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from aaeframe.errors import BrokenComponent, StopRun
-from aaeframe.global_state import OF_TORCH, guarded
+from aaeframe.global_state import OF_TORCH, SETTINGS, guarded
 
 
 class Observer(Protocol):
@@ -95,14 +95,14 @@ class StepLosses(Mapping[str, float]):
 
 
 @contextmanager
-def unseen() -> Iterator[None]:
-    """Run foreign code that leaves no trace on a training: the state of torch is restored, its random numbers too.
+def unseen(settings: Mapping[str, Any] = SETTINGS) -> Iterator[None]:
+    """Run foreign code that leaves no trace on a training: what all code shares is restored, its random numbers too.
 
     Standard output is standard error meanwhile.
     """
     states = torch.get_rng_state(), torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
     try:
-        with guarded(OF_TORCH), redirect_stdout(sys.stderr):
+        with guarded(settings), redirect_stdout(sys.stderr):
             yield
     finally:
         torch.set_rng_state(states[0])
@@ -137,6 +137,7 @@ class Observers:
         self._members: dict[str, dict[str, Callable[..., object]]] = {}
         self._warn: Callable[[str], None] = lambda sentence: None
         self._trains = False
+        self._called: set[tuple[str, str]] = set()
         self.stopped: str | None = None
         """A sentence on the observer that ended the training; None if none did."""
 
@@ -199,8 +200,11 @@ class Observers:
 
     def _guard(self, name: str, doing: str, call: Callable[[], object]) -> None:
         """Call an observer. It is left out from then on if it fails, unless by StopRun during a training."""
+        first = (name, doing) not in self._called
+        self._called.add((name, doing))
         try:
-            with unseen():
+            # To look for patches takes milliseconds, too long for each step; a step after the first may yet patch.
+            with unseen(OF_TORCH if doing == "stepped" and not first else SETTINGS):
                 call()
         except (Exception, SystemExit) as error:
             if isinstance(error, StopRun) and self._trains:

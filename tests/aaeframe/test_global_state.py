@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import importlib
+import os
 import random
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
+from torch.distributions import Normal
+from torch.distributions.kl import register_kl
+from torch.nn.modules.module import register_module_forward_hook
+from torch.overrides import TorchFunctionMode
 
 import aaeframe
 from aaeframe.errors import PluginWarning
-from aaeframe.global_state import SETTINGS, guarded
+from aaeframe.global_state import IMPORTING, SETTINGS, guarded
 from aaeframe.testing import checks_for
+
+
+class Doubled(TorchFunctionMode):
+    """Doubles every result of torch."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return 2 * func(*args, **(kwargs or {}))
+
 
 HARM = {
     "the default dtype": lambda: torch.set_default_dtype(torch.float64),
@@ -26,17 +40,25 @@ HARM = {
     "the seed of torch": lambda: torch.manual_seed(12345),
     "the random state of numpy": lambda: np.random.seed(0),
     "the random state of Python": lambda: random.seed(0),
+    "the backends of torch": lambda: torch.set_autocast_enabled("cpu", True),
+    "the modes of torch": lambda: Doubled().__enter__(),
+    "the errors of numpy": lambda: np.seterr(divide="raise"),
+    "the working folder": lambda: os.chdir(os.sep),
+    "environment variables": lambda: os.environ.update(AAEFRAME_DATA="elsewhere"),
+    "global hooks of torch": lambda: register_module_forward_hook(lambda module, x, y: 2 * y),
+    "registries of torch.distributions": lambda: register_kl(Normal, Normal)(lambda p, q: p.loc),
+    "functions that others call": lambda: setattr(torch, "relu", torch.sigmoid),
     "the filters of warnings": lambda: warnings.simplefilter("ignore"),
 }
 
 
 def state():
-    return {name: it.seen(it.read()) for name, it in SETTINGS.items()}
+    return {name: it.read() for name, it in SETTINGS.items()}
 
 
-def without_filters():
-    """The state but for filters, which libraries add when they are imported."""
-    return {name: it for name, it in state().items() if "filters" not in name}
+def changes(before, *free):
+    """The names of the parts that changed, but for some that may."""
+    return [name for name, it in SETTINGS.items() if name not in free and it.changes(before[name]) is not None]
 
 
 def test_every_setting_has_its_harm():
@@ -49,9 +71,68 @@ def test_a_change_is_restored_and_named(name):
     with guarded() as changed:
         HARM[name]()
         assert changed == []
-    assert state()[name] == before[name]
+    assert changes(before, *(IMPORTING - {name})) == []  # to make torch deterministic imports more of it
     assert torch.equal(torch.get_rng_state(), drawn)
     assert [it.partition(" (")[0] for it in changed] == [name]
+
+
+PATCHES = {
+    "torch.nn.functional.relu": lambda: setattr(torch.nn.functional, "relu", torch.sigmoid),
+    "torch.Tensor.mean": lambda: setattr(torch.Tensor, "mean", torch.Tensor.sum),
+    "torch.nn.modules.linear.Linear.forward": lambda: setattr(torch.nn.Linear, "forward", torch.nn.Module.forward),
+    "torch.nn.modules.linear.Linear.__call__": lambda: setattr(torch.nn.Linear, "__call__", lambda self, x: 2 * x),
+    "torch.optim.adam.Adam.step": lambda: delattr(torch.optim.Adam, "step"),
+    "torch.optim.adam.Adam.__init__.__defaults__": lambda: setattr(torch.optim.Adam.__init__, "__defaults__", (1.0,)),
+    "torch.distributions.distribution.Distribution._validate_args": lambda: Normal.set_default_validate_args(False),
+    "numpy.random.default_rng": lambda: setattr(np.random, "default_rng", np.random.RandomState),
+    "aaeframe.seeds.derive.__code__": lambda: setattr(aaeframe.seeds.derive, "__code__", (lambda seed: 0).__code__),
+}
+
+
+@pytest.mark.parametrize("name", PATCHES)
+def test_a_patch_is_undone_and_named(name):
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # torch wraps the step of each kind of optimizer once
+    before = state()
+    with guarded() as changed:
+        PATCHES[name]()
+    assert changes(before) == []
+    assert changed == [f"functions that others call ({name})"]
+
+
+def test_what_torch_wraps_by_itself_is_no_patch():
+    """It wraps the step of each kind of optimizer when the first is made."""
+    with guarded() as changed:
+        assert not hasattr(torch.optim.Rprop.step, "hooked")
+        torch.optim.Rprop([torch.zeros(1, requires_grad=True)])
+    assert changed == []
+    assert torch.optim.Rprop.step.hooked
+
+
+def test_a_rule_for_a_class_of_a_plugin_is_no_patch():
+    class Own(Normal):
+        pass
+
+    with guarded() as changed:
+        register_kl(Own, Own)(lambda p, q: p.loc)
+    assert changed == []
+    assert torch.distributions.kl_divergence(Own(1.0, 1.0), Own(0.0, 1.0)) == 1.0
+
+
+def test_another_thread_that_guards_waits():
+    """Or what one thread changes, the other one would restore or take for its own."""
+    with ThreadPoolExecutor(1) as pool:
+        with guarded() as changed:
+            torch.set_default_dtype(torch.float64)
+            later = pool.submit(changes_of_another_thread)
+            assert not later.done()
+        assert [it.partition(" (")[0] for it in changed] == ["the default dtype"]
+        assert later.result() == (torch.float32, [])
+
+
+def changes_of_another_thread():
+    with guarded() as changed:
+        kind = torch.get_default_dtype()
+    return kind, changed
 
 
 def test_it_is_restored_after_an_error():
@@ -62,7 +143,7 @@ def test_it_is_restored_after_an_error():
     before = state()
     with pytest.raises(ValueError, match="its own"), guarded() as changed:
         harm()
-    assert state() == before
+    assert changes(before) == []
     assert changed == ["the default dtype (torch.float32 to torch.float64)"]
 
 
@@ -146,13 +227,13 @@ def test_a_check_fails_and_the_next_component_is_not_spoilt(install):
 
     install("aaeframe-harmful", {"aaeframe_harmful": PRIOR})
     module = import_module("aaeframe_harmful")
-    before = without_filters()
+    before = state()
     for _, check in checks_for("prior", module.harmful):
         try:
             check()
         except AssertionError as error:
             assert "must leave what all code shares as it is, and changed the default dtype" in str(error)  # noqa: PT017
-    assert without_filters() == before
+    assert changes(before, *IMPORTING) == []
     for _, check in checks_for("prior", module.good):
         check()
 

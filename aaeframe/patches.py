@@ -1,0 +1,224 @@
+"""Patches of what all code calls: functions and classes of torch, numpy, Python and aaeframe, and torch's global hooks.
+
+A plugin that replaces one of them changes the numbers of components that are healthy. `Functions.now()` remembers what
+each name stands for; `changes` compares this with a later time, and `undo` puts it back.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import torch
+from torch.distributions import biject_to, kl, transform_to
+from torch.nn.modules import module as hooks_of_modules
+from torch.optim import optimizer as hooks_of_optimizers
+
+MODULES: Final = frozenset(
+    {
+        *("torch", "torch.functional", "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.nn.parameter"),
+        *("torch._tensor", "torch._C._nn", "torch.random", "torch.linalg", "torch.autograd", "torch.autograd.function"),
+        *("numpy", "numpy.random", "numpy.linalg", "random", "math", "builtins", "time"),
+    }
+)
+PACKAGES: Final = (
+    *("torch.nn.modules", "torch.nn.utils", "torch.optim", "torch.distributions"),
+    *("aaeframe", "aaeframe_plugins", "aaeframe_kernels"),
+)
+"""The packages whose modules and classes are watched, as far as they are imported."""
+COMPILED: Final = frozenset({"torch", "numpy", "builtins"})
+"""The modules whose classes are written in C."""
+ABSENT: Final = object()
+
+Owner: TypeAlias = ModuleType | type
+
+
+class Patch(NamedTuple):
+    """A name that stands for something else than before."""
+
+    owner: Any
+    """A module, a class or a function."""
+    name: str
+    old: Any
+    """The earlier value, or `ABSENT`."""
+
+    def __str__(self) -> str:
+        within = getattr(self.owner, "__qualname__", "")
+        return ".".join(filter(None, (getattr(self.owner, "__module__", ""), within or self.owner.__name__, self.name)))
+
+    def undo(self) -> None:
+        """Give the name its earlier value."""
+        if self.old is ABSENT:
+            delattr(self.owner, self.name)
+        else:
+            setattr(self.owner, self.name, self.old)
+
+
+@dataclass(frozen=True, slots=True)
+class Functions:
+    """The meaning of the names in modules and classes at one time; read in a few milliseconds."""
+
+    names: Sequence[tuple[Owner, Mapping[str, Any]]]
+    functions: Sequence[FunctionType]
+    code: Sequence[tuple[Any, ...]]
+    """The code and the default arguments of each function, which can be exchanged, too."""
+    modules: int
+    """The number of imported modules."""
+
+    @classmethod
+    def now(cls) -> Functions:
+        """The meanings now, in all watched modules that are imported."""
+        _WATCHED.extend()
+        functions = tuple(_WATCHED.functions)
+        return cls(
+            [(it, vars(it).copy()) for it in _WATCHED.owners], functions, list(map(_CODE, functions)), len(sys.modules)
+        )
+
+    def changes(self) -> list[Patch]:
+        """The names that have stood for something else since then. New names count where they hide inherited ones.
+
+        Where modules were imported, names count that stood for functions and classes: zuko, for one, turns off the
+        validation of all distributions when it is imported.
+        """
+        found = [patch for owner, before in self.names for patch in _patches(owner, before)]
+        if len(sys.modules) != self.modules:
+            found = [it for it in found if callable(it.old) or it.old is ABSENT]
+        code = list(map(_CODE, self.functions))
+        if not _same(code, self.code):
+            for function, before, now in zip(self.functions, self.code, code, strict=True):
+                changed = (it for it in zip(_PARTS, before, now, strict=True) if not _same(it[1], it[2]))
+                found += [Patch(function, name, old) for name, old, _ in changed]
+        return found
+
+    def restore(self) -> None:
+        """Give these names their earlier values."""
+        for patch in self.changes():
+            patch.undo()
+
+
+_PARTS: Final = ("__code__", "__defaults__", "__kwdefaults__")
+_CODE: Final = attrgetter(*_PARTS)
+
+
+class _Watched:
+    """The modules, classes and functions that are watched; more when more is imported."""
+
+    def __init__(self) -> None:
+        self.owners: list[Owner] = []
+        self.functions: list[FunctionType] = []
+        self._seen: set[str] = set()
+        self._modules = 0
+
+    def extend(self) -> None:
+        """Add what was imported since the last call."""
+        if len(sys.modules) == self._modules:
+            return
+        self._modules = len(sys.modules)
+        for name, module in list(sys.modules.items()):
+            if name not in self._seen and isinstance(module, ModuleType) and _is_watched(name):
+                self._seen.add(name)
+                own: list[Owner] = [
+                    module,
+                    *(it for it in list(vars(module).values()) if isinstance(it, type) and _lives(it, name)),
+                ]
+                self.owners += own
+                self.functions += [it for owner in own for it in vars(owner).values() if isinstance(it, FunctionType)]
+        self.owners, self.functions = list(dict.fromkeys(self.owners)), list(dict.fromkeys(self.functions))
+
+
+_WATCHED: Final = _Watched()
+_HOME_OF_TORCH: Final = str(Path(torch.__file__).parent)
+
+
+def _is_watched(name: str) -> bool:
+    return name in MODULES or name.startswith(tuple(f"{it}." for it in PACKAGES)) or name in PACKAGES
+
+
+def _lives(kind: type, module: str) -> bool:
+    """Whether a class is written in this module. Those of C cannot be patched, but for `torch.Tensor`, a subclass."""
+    return kind is torch.Tensor or (module not in COMPILED and kind.__module__ == module)
+
+
+def _patches(owner: Owner, before: Mapping[str, Any]) -> Iterator[Patch]:
+    now = vars(owner)
+    if _same(now, before):
+        return
+    for name, old in before.items():
+        new = now.get(name, ABSENT)
+        if new is not old and not _is_free(owner, name, old, new):
+            yield Patch(owner, name, old)
+    if isinstance(owner, type):
+        for name in now.keys() - before.keys():
+            hides = any(name in vars(base) for base in owner.__mro__[1:])
+            if hides and (callable(now[name]) or hasattr(now[name], "__get__")):
+                yield Patch(owner, name, ABSENT)
+
+
+def _same(now: Any, before: Any) -> bool:
+    try:
+        return bool(now == before)
+    except Exception:  # values without a truth, such as arrays, were exchanged
+        return False
+
+
+def _is_free(owner: Owner, name: str, old: Any, new: Any) -> bool:
+    """Whether a name may change: private ones of modules are memories, and torch wraps some functions of its own."""
+    if isinstance(owner, ModuleType) and name.startswith("_"):
+        return True
+    if name.startswith("__") and not callable(old):
+        return True
+    code = getattr(new, "__code__", None)
+    by_torch = code is not None and code.co_filename.startswith(_HOME_OF_TORCH)
+    return by_torch and old in (getattr(new, "__wrapped__", None), getattr(new, "_torchdynamo_orig_callable", None))
+
+
+def global_hooks() -> dict[str, Any]:
+    """The hooks that torch calls for every module and optimizer: copies of its registries, by name."""
+    return {name: dict(it) if isinstance(it, Mapping) else it for name, it in _hooks().items()}
+
+
+def restore_global_hooks(before: Mapping[str, Any]) -> None:
+    """Bring torch's global hooks back."""
+    for name, now in _hooks().items():
+        if isinstance(now, dict):
+            now.clear()
+            now.update(before[name])
+        else:
+            setattr(hooks_of_modules, name, before[name])
+
+
+def _hooks() -> dict[str, Any]:
+    places = vars(hooks_of_modules), vars(hooks_of_optimizers)
+    return {
+        name: it for place in places for name, it in place.items() if name.startswith("_global_") and not callable(it)
+    }
+
+
+REGISTRIES: Final[Mapping[str, dict[Any, Any]]] = {
+    "kl_divergence": kl._KL_REGISTRY,
+    "biject_to": biject_to._registry,
+    "transform_to": transform_to._registry,
+}
+"""The registries of torch.distributions. A plugin may add to them, and must leave what they have."""
+
+
+def registries() -> dict[str, dict[Any, Any]]:
+    """Copies of the registries of torch.distributions."""
+    return {name: dict(it) for name, it in REGISTRIES.items()}
+
+
+def replaced_entries(before: Mapping[str, Mapping[Any, Any]]) -> list[str]:
+    """The registries of torch.distributions of which an entry was replaced or removed since then."""
+    return [name for name, it in REGISTRIES.items() if any(it.get(key) is not old for key, old in before[name].items())]
+
+
+def restore_registries(before: Mapping[str, Mapping[Any, Any]]) -> None:
+    """Bring the replaced entries back, and keep new ones."""
+    for name, it in REGISTRIES.items():
+        it.update(before[name])
+    kl._KL_MEMOIZE.clear()

@@ -1,0 +1,121 @@
+"""Other surroundings for a component: a later time, another machine, other variables; and what it reads of them."""
+
+from __future__ import annotations
+
+import builtins
+import datetime
+import functools
+import io
+import os
+import platform
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+from unittest.mock import patch
+
+SECONDS: Final = 400 * 86_400 + 20_601
+"""The time by which it is later: another year, month, weekday, hour and second."""
+OTHERS: Final = ("AAEFRAME_", "CUDA", "CUBLAS", "KINETO", "MKL", "OMP", "PYTHON", "PYTORCH", "TORCH", "TRITON")
+"""Beginnings of variables that torch, Python and this package read themselves."""
+
+
+class _LaterTime(datetime.datetime):
+    """The time of later."""
+
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> Any:
+        return super().now(tz) + datetime.timedelta(seconds=SECONDS)
+
+
+class _LaterDate(datetime.date):
+    """The date of later."""
+
+    @classmethod
+    def today(cls) -> Any:
+        return super().today() + datetime.timedelta(seconds=SECONDS)
+
+
+def _clocks() -> Iterator[tuple[Any, str, Any]]:
+    """Each clock, and each name of the machine, with what stands for it elsewhere."""
+    for name in ("time", "monotonic", "perf_counter"):
+        seconds, nanoseconds = getattr(time, name), getattr(time, f"{name}_ns")
+        yield time, name, lambda read=seconds: read() + SECONDS
+        yield time, f"{name}_ns", lambda read=nanoseconds: read() + SECONDS * 10**9
+    now = time.time
+    for name in ("localtime", "gmtime"):
+        split = getattr(time, name)
+        yield time, name, lambda at=None, split=split: split(now() + SECONDS if at is None else at)
+    yield datetime, "datetime", _LaterTime
+    yield datetime, "date", _LaterDate
+    pid = os.getpid()
+    yield os, "getpid", lambda: pid + 1
+    yield socket, "gethostname", lambda: "elsewhere"
+    yield platform, "node", lambda: "elsewhere"
+
+
+@contextmanager
+def elsewhere(factory: Callable[..., Any]) -> Iterator[None]:
+    """Run the block at a later time and on another machine, also for names that the factory's package has imported."""
+    package = _module_of(factory).partition(".")[0]
+    modules = [it for name, it in list(sys.modules.items()) if name.partition(".")[0] == package]
+    with ExitStack() as stack:
+        for home, name, other in list(_clocks()):
+            original = getattr(home, name)
+            stack.enter_context(patch.object(home, name, other))
+            for module in modules:
+                for own in [it for it, value in vars(module).items() if value is original]:
+                    stack.enter_context(patch.object(module, own, other))
+        yield
+
+
+@contextmanager
+def variable(name: str, value: str) -> Iterator[None]:
+    """Give a variable of the environment another value inside the block."""
+    with patch.dict(os.environ, {name: value}):
+        yield
+
+
+@contextmanager
+def read_variables() -> Iterator[list[str]]:
+    """The list that is yielded gets the names of the variables of the environment that the block reads."""
+    names: list[str] = []
+    read, contains = os._Environ.__getitem__, os._Environ.__contains__
+
+    def note(key: Any) -> None:
+        if isinstance(key, str) and not key.startswith(OTHERS) and key not in names:
+            names.append(key)
+
+    def getitem(self: Any, key: Any) -> Any:
+        note(key)
+        return read(self, key)
+
+    def contained(self: Any, key: Any) -> Any:
+        note(key)
+        return contains(self, key)
+
+    with patch.object(os._Environ, "__getitem__", getitem), patch.object(os._Environ, "__contains__", contained):
+        yield names
+
+
+@contextmanager
+def opened_files() -> Iterator[list[str]]:
+    """The list that is yielded gets the names of the files that the block opens by `open`, but for Python's own."""
+    names: list[str] = []
+    original = io.open
+
+    def opening(file: Any, *arguments: Any, **options: Any) -> Any:
+        if not str(file).endswith((".py", ".pyc")):
+            names.append(str(file))
+        return original(file, *arguments, **options)
+
+    with patch.object(builtins, "open", opening), patch.object(io, "open", opening):
+        yield names
+
+
+def _module_of(factory: Any) -> str:
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    return str(getattr(factory, "__module__", ""))

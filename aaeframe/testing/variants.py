@@ -1,0 +1,61 @@
+"""Options other than the defaults, within their types and bounds, with which a component is checked, too."""
+
+from __future__ import annotations
+
+import functools
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import ValidationError
+from pydantic.errors import PydanticUserError
+from pydantic_core import PydanticSerializationError
+
+from aaeframe.components.options import Option, options_of, parse
+
+
+def variant(factory: Callable[..., Any]) -> tuple[str, Callable[..., Any]] | None:
+    """The factory with every option moved away from its default that can be, and these options in words.
+
+    A truth value is negated, a number moves to one nearby, a choice to another. None if no option can be moved, or if
+    some are bound already by `functools.partial`: then these are what is to be checked.
+    """
+    if isinstance(factory, functools.partial):
+        return None
+    try:
+        options = options_of(factory)
+    except (NameError, TypeError, ValueError):  # which the check "options" reports
+        return None
+    moved = {it.name: value for it in options for value in _first(it)}
+    if not moved:
+        return None
+    return ", ".join(f"{name}={value!r}" for name, value in moved.items()), functools.partial(factory, **moved)
+
+
+def _first(option: Option) -> Iterator[Any]:
+    """The first other value that fits the option, if there is one."""
+    for value in _others(option):
+        try:
+            parsed: Mapping[str, Any] = parse([option], {option.name: value})
+        except (ValidationError, PydanticUserError, PydanticSerializationError, TypeError, ValueError):
+            continue
+        yield parsed[option.name]
+        return
+
+
+def _others(option: Option) -> Iterator[Any]:
+    default = option.default
+    if isinstance(default, bool):
+        yield not default
+    elif isinstance(default, int):
+        yield from (default + 1, default - 1)
+    elif isinstance(default, float):
+        yield from (1.5 * default, 0.5 * default, default + 0.5, default - 0.5)
+    elif isinstance(default, str):
+        yield from (it for it in _choices(option.annotation) if it != default)
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    if typing.get_origin(annotation) is Annotated:
+        annotation = typing.get_args(annotation)[0]
+    return typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
