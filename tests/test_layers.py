@@ -22,7 +22,7 @@ ROOMS = (
     *("errors", "hookspecs", "protocols", "torch_state", "global_state", "seeds", "version", "aaeframe_kernels"),
     *("supports", "storage", "components", "configuration"),
     *("data", "losses", "model", "scaffold"),
-    *("recipes", "training", "evaluation", "testing"),
+    *("recipes", "training", "evaluation", "export", "testing"),
     *("assembly", "figures"),
     *("runs", "benchmarking"),
     *("api", "reproduce"),

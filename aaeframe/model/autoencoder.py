@@ -120,7 +120,7 @@ class Autoencoder(nn.Module):
                 evaluation mode, where the result is that of `reconstruct`.
         """
         if noise is None and not self.training:
-            noise = self._noise(len(x), 0, None)
+            noise = self._noise(x.shape[0], 0, None)  # not len(x), which a trace takes for a constant
         return self.unscale(self.decoder(self.representation(self.encoder(self.scale(x), noise), labels)))
 
     @torch.no_grad()

@@ -34,9 +34,11 @@ from aaeframe.evaluation.evaluate import evaluate, misses
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
 from aaeframe.evaluation.metrics import Metric, named_metrics
 from aaeframe.evaluation.resumable import Keep
+from aaeframe.export.folder import export_onnx
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.model.priors import fixed_priors
 from aaeframe.protocols import ClassMetric, Code, Needs, SupportsLabels
+from aaeframe.runs.exporting import about, rows_for_check
 from aaeframe.runs.new_data import Loaded, load_new, with_classes
 from aaeframe.runs.observing import Reporting
 from aaeframe.storage.metrics_file import MetricsRow
@@ -131,7 +133,7 @@ class Run:
         x is whatever `aaeframe.train` takes, read with the options of the training: a data frame is brought to its
         columns. Arrays and tensors (N, *shape) in the form of the model are taken as they are.
         """
-        return self.model.encode(self._rows(x)[0], draws=draws, generator=generator)
+        return self.model.encode(self.rows(x)[0], draws=draws, generator=generator)
 
     def decode(self, code: Code, labels: Tensor | None = None) -> Tensor:
         """Decode codes: see `Autoencoder.decode`."""
@@ -142,12 +144,12 @@ class Run:
 
         A decoder that takes labels is given those of x, unless `labels` are given.
         """
-        rows, found = self._rows(x)
+        rows, found = self.rows(x)
         if labels is None and found is not None and self.model.representation.takes_labels:
             labels = torch.from_numpy(found)
         return self.model.reconstruct(rows, labels)
 
-    def _rows(self, x: Any) -> tuple[Rows, np.ndarray | None]:
+    def rows(self, x: Any) -> tuple[Rows, np.ndarray | None]:
         """Rows in the form of the model, and their labels, if there are any, as classes of the run."""
         shape = tuple(self.model.data_shape)
         plain = isinstance(x, np.ndarray) or (isinstance(x, Tensor) and x.layout == torch.strided)
@@ -339,6 +341,21 @@ class Run:
             keep.remove()
         self._report(name, report, warn)
         return report
+
+    @default_state()
+    def export(self, path: Path | str, *, part: str | Sequence[str] = (), data: Any = None) -> list[Path]:
+        """Write the parts of the model as ONNX files into a new folder: see `aaeframe.export.folder.export_onnx`.
+
+        Args:
+            path: the new folder.
+            part: "encoder" or "decoder", or several; all by default.
+            data: rows for the check of the files, as for `encode`; by default validation rows of the training data.
+
+        Returns the paths, that of the manifest last.
+        """
+        parts = [part] if isinstance(part, str) else list(part)
+        rows, origin = rows_for_check(self, data)
+        return export_onnx(self.model, rows, Path(path), parts=parts, about=about(self), origin=origin)
 
     def _report(self, name: str, report: Mapping[str, Any], warn: Callable[[str], None]) -> None:
         """Tell the observers of an evaluation."""
