@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from aaeframe.cli import options
 from aaeframe.errors import ConfigError
+
+FORMATS: Final = ("onnx", "archive")
 
 
 def export(
@@ -16,9 +18,16 @@ def export(
     run: options.RunArgument,
     out: Annotated[
         Path,
-        typer.Option(parser=options.folder, metavar="FOLDER", help="New folder for the files.", show_default=False),
+        typer.Option(
+            parser=options.folder,
+            metavar="PATH",
+            help="New folder for ONNX files; for an archive, a file .zip.",
+            show_default=False,
+        ),
     ],
-    form: Annotated[str, typer.Option("--format", metavar="NAME", help="Format: onnx.")] = "onnx",
+    form: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="onnx, or archive: the run in one file for `load`.")
+    ] = "onnx",
     part: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Part to write: encoder or decoder. May be repeated. Default: all."),
@@ -34,26 +43,28 @@ def export(
     best: options.Best = False,
     json: options.Json = False,
 ) -> None:
-    """Write encoder and decoder as ONNX files, with a manifest. Scaling is inside; x is in the units of the data.
+    """Write a trained model for other programs (onnx), or for other people (archive).
 
-    Each file is run in onnxruntime on 64 rows, and is written only if it gives what the model gives.
+    ONNX files have the scaling inside: x is in the units of the data. Each is run in onnxruntime on 64 rows, and is
+    written only if it gives what the model gives. An archive holds weights, configuration, numbers and a model card.
     """
     from aaeframe.cli.console import print_json, say
     from aaeframe.export.onnx import require_packages
+    from aaeframe.storage.archive import SUFFIX
 
-    _check_format(form)
-    require_packages()
+    if form not in FORMATS:
+        why = " (torch's .pt2 holds a pickle, which runs code when it is opened)" if form.endswith("pt2") else ""
+        raise ConfigError(f"--format {form} is not a format of this command{why}; give {' or '.join(FORMATS)}")
+    if form == "archive" and (part or data):
+        raise ConfigError("--part and --data are for --format onnx; an archive holds the whole model. Leave them out")
+    if form == "onnx":
+        require_packages()
+    else:
+        options.output(out, [SUFFIX], json=json)
     opened = options.load_run(context, run, device, raw_weights, best)
-    paths = opened.export(out, part=part or (), data=data)
+    paths = opened.export(out, part=part or (), data=data) if form == "onnx" else [opened.to_archive(out)]
     if json:
         print_json({"files": [str(path) for path in paths]})
         return
     for path in paths:
         say(str(path))
-
-
-def _check_format(form: str) -> None:
-    if form == "onnx":
-        return
-    why = " (torch's .pt2 holds a pickle, which runs code when it is opened)" if form.endswith("pt2") else ""
-    raise ConfigError(f"--format {form} is not a format of this command{why}; give onnx")

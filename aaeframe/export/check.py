@@ -65,8 +65,9 @@ def _difference(part: Part, name: str, want: np.ndarray, whole: np.ndarray, sing
     if not share <= MOST:  # not a number, too
         raise ExportError(
             f"the exported {part.title} is not the model: its {name!r} differs by up to {largest:.3g} on "
-            f"{len(want) - 1} rows, which is {share:.2g} of the range, where at most {MOST:g} is accepted; the file was "
-            "not written. A model with values that are not finite cannot be exported; if these are finite, please report it"
+            f"{len(want) - 1} rows, which is {share:.2g} of the range, where at most {MOST:g} is accepted; the file "
+            "was not written. A model with values that are not finite cannot be exported; if these are finite, please "
+            "report it"
         )
     return Difference(name, largest, share)
 

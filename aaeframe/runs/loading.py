@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.training import data_spec, early_stopping
@@ -13,7 +16,8 @@ from aaeframe.components.requirements import other_versions
 from aaeframe.configuration.changes import changes
 from aaeframe.configuration.resolve import resolve_stored
 from aaeframe.configuration.schema import Config
-from aaeframe.errors import ConfigError
+from aaeframe.errors import ConfigError, RunError
+from aaeframe.runs.archive import read_run
 from aaeframe.runs.objects import (
     DiscriminatorObject,
     EncoderObject,
@@ -30,7 +34,7 @@ from aaeframe.storage.checkpoint_state import check_state
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.torch_state import default_state
 from aaeframe.training.device import pick
-from aaeframe.training.keeping import InFolder
+from aaeframe.training.keeping import InFolder, Keeper
 from aaeframe.training.loop import load_model
 
 
@@ -50,10 +54,10 @@ def load(
     priors: Mapping[str, PriorObject] | None = None,
     warn: Callable[[str], None] = warn,
 ) -> Run:
-    """A run from its folder, with the weights of its newest checkpoint, or of its best one.
+    """A run from its folder, with the weights of its newest checkpoint, or of its best one; or from its archive.
 
     Args:
-        path: the run's folder.
+        path: the run's folder, or a file of `Run.to_archive`, whose run is in memory.
         registry: the installed components; loaded if not given.
         data: the data of the training, if it was passed in from Python, for `evaluate` and figures.
         device: see `aaeframe.training.device.pick`.
@@ -67,11 +71,7 @@ def load(
     Raises RunError, DeviceError and ComponentError. Raises CheckpointError if the newest checkpoint is damaged, because
     an older one would give different results.
     """
-    folder = RunFolder(Path(path))
-    stored = read_config(folder)
-    saved = newest_or_raise(folder.checkpoints)
-    check_state(saved.state)
-    known = saved.state["data"]
+    stored = _from_archive(Path(path), raw_weights) if Path(path).is_file() else _from_folder(Path(path), raw_weights)
     registry = registry or Registry.load()
     if prior is not None and priors is not None:
         raise ConfigError("prior= and priors= are two names of one argument; give one of them")
@@ -82,41 +82,100 @@ def load(
         discriminator=discriminator,
         recipe=recipe,
     )
-    resolved = resolve_stored(stored, registry, objects)
+    resolved = resolve_stored(stored.config, registry, objects)
     config = resolved.config
     # As in training: random numbers that a prior draws when it is built need not be in the checkpoint.
     with default_state(), stream(config.training.seed, "initialization"):
-        built = build_priors(resolved, saved=saved.model)
-        spec = data_spec(known, saved.model)
-        model = build_model(resolved, spec, known["num_classes"], built, saved=saved.model)
+        built = build_priors(resolved, saved=stored.tensors)
+        spec = data_spec(stored.data, stored.tensors)
+        model = build_model(resolved, spec, stored.data["num_classes"], built, saved=stored.tensors)
         model.bind_priors()
-    for sentence in (*other_versions(config.plugins, registry), *configuration_changes(saved, folder, stored)):
+    for sentence in (*other_versions(config.plugins, registry), *stored.warnings):
         warn(sentence)
-    averaged = config.training.ema > 0 and not raw_weights
-    load_model(model, saved.model, "ema." if averaged else "model.")
-    keeper, stopping = InFolder(folder), early_stopping(config, resolved.recipe_class.needs)
+    load_model(model, stored.tensors, stored.prefix)
+    stopping = early_stopping(config, resolved.recipe_class.needs)
     if stopping is not None:
-        stopping.observe_all(keeper.rows, saved.state["step"])
-    finished = saved.state["batches"]["epoch"] >= config.training.epochs or bool(stopping and stopping.exhausted)
-    model = model.to(pick(device)).eval()
+        stopping.observe_all(stored.keeper.rows, stored.step)
+    finished = stored.finished or bool(stopping and stopping.exhausted)
     run = Run(
-        folder,
+        stored.folder,
         config,
         resolved.recipe_class.needs,
-        model,
+        model.to(pick(device)).eval(),
         finished,
-        saved.state["step"],
-        raw_weights=not averaged,
-        data=known,
-        keeper=keeper,
+        stored.step,
+        raw_weights=stored.raw_weights,
+        data=stored.data,
+        keeper=stored.keeper,
         stopping=stopping,
         given=given(data, config),
         registry=registry,
-        reporting=Reporting(
-            config, folder.path, saved.state["step"], finished, observers_of(config.observers, registry)
-        ),
+        reporting=stored.folder and _reporting(stored.folder, stored.step, finished, config, registry),
     )
     return run.best() if best else run
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What a folder or an archive holds of a run."""
+
+    folder: RunFolder | None
+    config: Config
+    tensors: Mapping[str, Tensor]
+    prefix: str
+    """The beginning of the names of the weights to use."""
+    raw_weights: bool
+    data: Mapping[str, Any]
+    step: int
+    finished: bool
+    keeper: Keeper
+    warnings: Sequence[str] = ()
+
+
+def _from_folder(path: Path, raw_weights: bool) -> _Stored:
+    folder = RunFolder(path)
+    config = read_config(folder)
+    saved = newest_or_raise(folder.checkpoints)
+    state = saved.state
+    check_state(state)
+    averaged = config.training.ema > 0 and not raw_weights
+    return _Stored(
+        folder,
+        config,
+        saved.model,
+        "ema." if averaged else "model.",
+        not averaged,
+        state["data"],
+        state["step"],
+        state["batches"]["epoch"] >= config.training.epochs,
+        InFolder(folder),
+        configuration_changes(saved, folder, config),
+    )
+
+
+def _from_archive(path: Path, raw_weights: bool) -> _Stored:
+    found = read_run(path)
+    state = found.state
+    if raw_weights and not state["raw_weights"]:
+        raise RunError(
+            f"{path} holds the moving average of the weights alone; write it anew from the run for the others: "
+            "aaeframe export RUN --format archive --raw-weights --out model.zip"
+        )
+    return _Stored(
+        None,
+        found.config,
+        found.tensors,
+        "model.",
+        state["raw_weights"],
+        state["data"],
+        state["step"],
+        state["finished"],
+        found.keeper,
+    )
+
+
+def _reporting(folder: RunFolder, step: int, finished: bool, config: Config, registry: Registry) -> Reporting:
+    return Reporting(config, folder.path, step, finished, observers_of(config.observers, registry))
 
 
 def configuration_changes(saved: Checkpoint, folder: RunFolder, config: Config) -> list[str]:

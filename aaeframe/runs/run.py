@@ -38,6 +38,7 @@ from aaeframe.export.folder import export_onnx
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.model.priors import fixed_priors
 from aaeframe.protocols import ClassMetric, Code, Needs, SupportsLabels
+from aaeframe.runs.archive import write_run
 from aaeframe.runs.exporting import about, rows_for_check
 from aaeframe.runs.new_data import Loaded, load_new, with_classes
 from aaeframe.runs.observing import Reporting
@@ -110,6 +111,8 @@ class Run:
                 f"this run has no best epoch: {found}; use its last weights, or train with --set training.patience=N"
             )
         step = self.stopping.best_step
+        if step == self.step:
+            return self
         saved = self.keeper.best(step)
         model = copy.deepcopy(self.model, {id(it): it for it in fixed_priors(self.model.priors)})
         load_model(model, saved.model, "model." if self.raw_weights else "ema.")
@@ -126,6 +129,11 @@ class Run:
     def metrics(self) -> Sequence[MetricsRow]:
         """The metrics of the training, one row an epoch."""
         return self.keeper.rows
+
+    @property
+    def evaluations(self) -> Mapping[str, Any]:
+        """The stored reports by split; none for a run in memory."""
+        return self.keeper.evaluations
 
     def encode(self, x: Any, *, draws: int = 0, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """The codes of x, in the user's units: see `Autoencoder.encode`.
@@ -356,6 +364,13 @@ class Run:
         parts = [part] if isinstance(part, str) else list(part)
         rows, origin = rows_for_check(self, data)
         return export_onnx(self.model, rows, Path(path), parts=parts, about=about(self), origin=origin)
+
+    def to_archive(self, path: Path | str) -> Path:
+        """Write the run into one .zip file, for `aaeframe.load`: these weights, configuration, numbers, a model card.
+
+        It holds no data and no optimizer: it can be used and not resumed. Returns the path.
+        """
+        return write_run(self, path)
 
     def _report(self, name: str, report: Mapping[str, Any], warn: Callable[[str], None]) -> None:
         """Tell the observers of an evaluation."""

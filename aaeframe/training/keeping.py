@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.checkpoint import Checkpoint
@@ -19,6 +19,10 @@ class Keeper(Protocol):
     @property
     def rows(self) -> Sequence[MetricsRow]:
         """The metrics, one row an epoch."""
+
+    @property
+    def evaluations(self) -> Mapping[str, Any]:
+        """The stored reports by split."""
 
     @property
     def metrics_bytes(self) -> int:
@@ -54,6 +58,11 @@ class InFolder:
         return self.metrics.rows()
 
     @property
+    def evaluations(self) -> Mapping[str, Any]:
+        """The reports in the run's folder."""
+        return self.folder.read_evaluation()
+
+    @property
     def metrics_bytes(self) -> int:
         """The size of the metrics file."""
         return self.metrics.size
@@ -82,6 +91,8 @@ class InMemory:
 
     rows: list[MetricsRow] = field(default_factory=list)
     metrics_bytes: int = 0
+    evaluations: Mapping[str, Any] = field(default_factory=dict)
+    """None are kept."""
     _best: dict[int, Checkpoint] = field(default_factory=dict, repr=False)
 
     def append(self, row: MetricsRow) -> None:
