@@ -75,6 +75,7 @@ class EncoderPart(Part):
     """x, and noise for a stochastic encoder -> the blocks of the code."""
 
     title = "encoder"
+    encoder: nn.Module
 
     def __init__(self, model: Autoencoder, dtype: np.dtype) -> None:
         names = block_names(model)
@@ -117,6 +118,8 @@ class DecoderPart(Part):
     """The blocks of a code, and labels for a decoder that takes them -> x_hat."""
 
     title = "decoder"
+    decoder: nn.Module
+    representation: nn.Module
 
     def __init__(self, model: Autoencoder) -> None:
         names = block_names(model)

@@ -110,7 +110,7 @@ def load(
         stopping=stopping,
         given=given(data, config),
         registry=registry,
-        reporting=stored.folder and _reporting(stored.folder, stored.step, finished, config, registry),
+        reporting=_reporting(stored, finished, config, registry),
     )
     return run.best() if best else run
 
@@ -174,8 +174,12 @@ def _from_archive(path: Path, raw_weights: bool) -> _Stored:
     )
 
 
-def _reporting(folder: RunFolder, step: int, finished: bool, config: Config, registry: Registry) -> Reporting:
-    return Reporting(config, folder.path, step, finished, observers_of(config.observers, registry))
+def _reporting(stored: _Stored, finished: bool, config: Config, registry: Registry) -> Reporting | None:
+    """The observers of a run in a folder; nobody follows one in an archive."""
+    if stored.folder is None:
+        return None
+    following = observers_of(config.observers, registry)
+    return Reporting(config, stored.folder.path, stored.step, finished, following)
 
 
 def configuration_changes(saved: Checkpoint, folder: RunFolder, config: Config) -> list[str]:

@@ -65,8 +65,8 @@ class RunFolder:
         """RunError if this is not a run, or if a part of it lies outside the folder."""
         if self.path.is_file():
             raise RunError(
-                f"{self.path} is a file, and the folder of a run is needed here. The archive of a run can be loaded, not "
-                "resumed or changed"
+                f"{self.path} is a file, and the folder of a run is needed here. The archive of a run can be loaded, "
+                "not resumed or changed"
             )
         if not self.config.is_file():
             raise RunError(f"{self.path} is not a run: it has no config.toml. {_runs_beside(self.path)}")

@@ -30,7 +30,8 @@ def code(text: str) -> str:
     """The text as code in a table of Markdown, which shows it as it is."""
     line = plain(" ".join(text.split()))
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
-    return f"{fence} {line} {fence}".replace("|", r"\|")
+    space = " " if "`" in line else ""
+    return f"{fence}{space}{line}{space}{fence}".replace("|", r"\|")
 
 
 def plural(count: int, noun: str) -> str:
