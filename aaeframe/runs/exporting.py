@@ -27,9 +27,7 @@ def rows_for_check(run: Run, data: Any = None) -> tuple[np.ndarray, str]:
         try:
             dataset = run.dataset()
         except DataError as error:
-            raise DataError(
-                f"{error}. Or give other rows of its kind for the check: --data, in Python data="
-            ) from error
+            raise DataError(f"{error}. Or check the files on other rows: --data, in Python data=") from error
         name = "validation" if len(dataset.validation) else "train"
         return _first(dataset.split(name)), f"{name} rows of {_name(dataset.name)}"
     rows, _ = run.rows(data)
