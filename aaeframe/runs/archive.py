@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from aaeframe.configuration import schema as configuration
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import CheckpointError, RunError
 from aaeframe.runs.card import card
+from aaeframe.runs.exporting import without_folders
 from aaeframe.storage.archive import SUFFIX, read_archive, write_archive
 from aaeframe.storage.checkpoint import Checkpoint, decoded, encoded
 from aaeframe.storage.checkpoint_state import Count, DataProperties, StateTable
@@ -63,8 +64,9 @@ class Archived:
 def write_run(run: Run, path: Path | str) -> Path:
     """Write a run as an archive: see `Run.to_archive`."""
     output = Output.named(path, [SUFFIX])
-    state = {"step": run.step, "finished": run.finished, "raw_weights": run.raw_weights, "data": dict(run.data)}
-    evaluations = run.evaluations
+    data = {**run.data, "name": without_folders(run.data["name"])}
+    state = {"step": run.step, "finished": run.finished, "raw_weights": run.raw_weights, "data": data}
+    evaluations = _evaluations(run)
     files = {
         "README.md": card(run, evaluations).encode(),
         "config.toml": _shared(run.config).to_toml().encode(),
@@ -80,10 +82,17 @@ def write_run(run: Run, path: Path | str) -> Path:
 
 def _shared(config: Config) -> Config:
     """The configuration without the folders of this machine: data in a file is named by its name alone."""
-    source = PurePath(config.data.source)
-    if not source.is_absolute():
-        return config
-    return config.model_copy(update={"data": config.data.model_copy(update={"source": source.name})})
+    source = without_folders(config.data.source)
+    return config.model_copy(update={"data": config.data.model_copy(update={"source": source})})
+
+
+def _evaluations(run: Run) -> dict[str, Any]:
+    """The stored reports by split; the data they are of is named without folders."""
+    return {
+        without_folders(name): {**it, "split": without_folders(str(it.get("split", name)))}
+        for name, it in run.evaluations.items()
+        if isinstance(it, Mapping)
+    }
 
 
 def read_run(path: Path) -> Archived:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from aaeframe.components.requirements import lines
 from aaeframe.configuration.schema import ComponentConfig
 from aaeframe.configuration.shorthand import write_component
+from aaeframe.runs.exporting import without_folders
 from aaeframe.storage.text import code, literal, plural
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def card(run: Run, evaluations: Mapping[str, Any]) -> str:
     Names from files of the user are escaped, so that they show as text. Numbers are those of these weights; reports on
     other weights are counted and left out.
     """
-    name = literal(PurePath(run.data["name"]).name)
+    name = literal(without_folders(run.data["name"]))
     own = {split: it for split, it in evaluations.items() if isinstance(it, Mapping) and _is_of(it, run)}
     parts = [
         f"# Adversarial autoencoder of {name}\n",
@@ -94,7 +94,9 @@ def _last_epoch(run: Run) -> list[str]:
 
 
 def _left_out(count: int) -> list[str]:
-    return [f"{count} stored reports are of other weights, and are left out.\n"] if count else []
+    verb = "is" if count == 1 else "are"
+    found = f"{plural(count, 'stored report')} {verb} of other weights, and {verb} left out.\n"
+    return [found] if count else []
 
 
 def _needs(run: Run) -> str:

@@ -29,12 +29,12 @@ def rows_for_check(run: Run, data: Any = None) -> tuple[np.ndarray, str]:
         except DataError as error:
             raise DataError(f"{error}. Or check the files on other rows: --data, in Python data=") from error
         name = "validation" if len(dataset.validation) else "train"
-        return _first(dataset.split(name)), f"{name} rows of {_name(dataset.name)}"
+        return _first(dataset.split(name)), f"{name} rows of {without_folders(dataset.name)}"
     rows, _ = run.rows(data)
     if isinstance(rows, Split):
-        return _first(rows), f"rows of {_name(name_of(data))}"
+        return _first(rows), f"rows of {without_folders(name_of(data))}"
     rows = rows[:ROWS].cpu().numpy() if isinstance(rows, torch.Tensor) else np.asarray(rows[:ROWS])
-    return rows.astype(row_type(rows.dtype)), f"rows of {_name(name_of(data))}"
+    return rows.astype(row_type(rows.dtype)), f"rows of {without_folders(name_of(data))}"
 
 
 def about(run: Run) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def about(run: Run) -> dict[str, Any]:
             "raw_weights": run.raw_weights,
         },
         "data": {
-            "name": _name(run.data["name"]),
+            "name": without_folders(run.data["name"]),
             "columns": run.data["columns"],
             "classes": run.category_names,
         },
@@ -61,6 +61,7 @@ def _first(split: Split) -> np.ndarray:
     return split.rows(np.arange(min(ROWS, len(split))))
 
 
-def _name(name: str) -> str:
-    """The name of a data set without the folders of this machine."""
-    return PurePath(name).name or name
+def without_folders(name: str) -> str:
+    """The name of a data set, or of a split of one, without the folders of this machine."""
+    before, of, path = name.rpartition(" of ")
+    return f"{before}{of}{PurePath(path).name if PurePath(path).is_absolute() else path}"

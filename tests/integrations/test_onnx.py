@@ -37,9 +37,6 @@ def trained(data=TABLE, **options):
 
 def examples():
     """The priors of all example packages in one product, and the recipe and the discriminator of two others."""
-    for folder in EXAMPLES.iterdir():
-        if folder.name.startswith("aaeframe-"):
-            sys.path.append(str(folder))
     made = {
         "dirichlet": import_module("aaeframe_dirichlet").dirichlet,
         "flow": import_module("aaeframe_flow.flow").Flow,
@@ -86,6 +83,15 @@ CASES = {
     "names of the exporter's own": (TABLE, {"prior": "linear=gaussian+noise=gaussian", "encoder": "gaussian"}, ()),
     "numbers far from zero": (TABLE.astype(np.float64) + 1e7, {}, ()),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def importable():
+    """The example packages, in place."""
+    with pytest.MonkeyPatch.context() as patched:
+        for folder in EXAMPLES.glob("aaeframe-*"):
+            patched.syspath_prepend(folder)
+        yield
 
 
 @pytest.fixture(scope="module", params=CASES.values(), ids=CASES)
