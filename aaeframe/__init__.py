@@ -15,14 +15,26 @@ from typing import TYPE_CHECKING, Any
 from aaeframe.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from aaeframe import data, errors, supports
+    from aaeframe import data, errors, sklearn, supports
     from aaeframe.api import resume, train
     from aaeframe.errors import StopRun
     from aaeframe.hookspecs import Component, hookimpl
     from aaeframe.runs.loading import load
     from aaeframe.runs.run import Run
 
-__all__ = ["Component", "Run", "StopRun", "data", "errors", "hookimpl", "load", "resume", "supports", "train"]
+__all__ = [
+    "Component",
+    "Run",
+    "StopRun",
+    "data",
+    "errors",
+    "hookimpl",
+    "load",
+    "resume",
+    "sklearn",
+    "supports",
+    "train",
+]
 
 _HOMES = {
     "Component": "aaeframe.hookspecs",
@@ -33,7 +45,7 @@ _HOMES = {
     "resume": "aaeframe.api",
     "train": "aaeframe.api",
 }
-_MODULES = ("data", "errors", "supports")
+_MODULES = ("data", "errors", "sklearn", "supports")
 
 
 def __getattr__(name: str) -> Any:

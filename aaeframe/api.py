@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -19,6 +20,7 @@ from aaeframe.configuration.shorthand import expand
 from aaeframe.data import Dataset
 from aaeframe.data.read import name_of
 from aaeframe.errors import ConfigError
+from aaeframe.runs.initial import as_run, name_of_initial, read_for
 from aaeframe.runs.objects import (
     DiscriminatorObject,
     EncoderObject,
@@ -49,6 +51,7 @@ def train(
     labels: int | Literal["all"] | None = None,
     preset: str | None = None,
     config: str | Path | Mapping[str, Any] | None = None,
+    initial: Run | str | Path | None = None,
     out: str | Path | None = None,
     keep: bool = True,
     blocked: tuple[str, ...] = (),
@@ -80,6 +83,10 @@ def train(
     (`aaeframe.configuration.reading.ReadOptions`), and keys of the configuration's [training] table: epochs,
     batch_size, seed, schedule, device, precision, ...
 
+    `initial` is a run, or the folder of one, to start from: its components and its options for reading are the
+    defaults, and the training goes on from its weights, on `data` in the scale of its own data. `data` must have its
+    columns and shape. Optimizers start anew.
+
     The run is kept in the new folder `out`, by default runs/<time>-<prior>-<encoder>; with keep=False it is in memory
     alone, and nothing is written.
 
@@ -89,30 +96,50 @@ def train(
     `progress` shows a bar; None shows it on a terminal or in a notebook. Warnings about the training are Python
     warnings of the class `aaeframe.errors.TrainingWarning`.
 
-    Arguments override `config` (a TOML file or a table), which overrides `preset`, which overrides defaults. The
+    Arguments override `config` (a TOML file or a table), which overrides `preset`, which overrides `initial`. The
     caller's random state is left as it was. While one thread trains, evaluates or samples, others that want to wait:
     to train at the same time, use processes. Raises AaeframeError for whatever is wrong with the arguments.
     """
     parts = read_parts(prior=prior, encoder=encoder, network=network, discriminator=discriminator, recipe=recipe)
     names, following = _observers(observers)
+    registry = Registry.load(blocked)
+    first = None if initial is None else as_run(initial, registry)
     arguments = {
         "data": {"source": _source(data), "labels": labels, **{k: v for k, v in settings.items() if k in READING}},
         **parts.table,
         "observers": expand({"observers": names})["observers"],
-        "training": {key: value for key, value in settings.items() if key not in READING},
+        "training": {
+            **{key: value for key, value in settings.items() if key not in READING},
+            "initial": None if first is None else name_of_initial(first),
+        },
     }
-    registry = Registry.load(blocked)
     file = Path(config) if isinstance(config, str) else config
-    whole = parts.complete(compose(preset, file, without_none(arguments), registry=registry))
+    whole = parts.complete(
+        compose(
+            preset,
+            file,
+            without_none(arguments),
+            registry=registry,
+            initial=None if first is None else first.config.model_dump(exclude_none=True),
+        )
+    )
     if not keep and out is not None:
         raise ConfigError(f"out={str(out)!r} is not used with keep=False, which writes nothing; leave one of them out")
     folder = None if out is None else Path(out)
-    dataset = _as_dataset(data, whole.data.reading)
+    if first is None or isinstance(data, Dataset):
+        dataset = _as_dataset(data, whole.data.reading)
+    else:
+        dataset = read_for(first, data, whole, registry)
+    begin = partial(start, out=folder) if keep else fit
     with _shown(progress) as it:
-        if not keep:
-            return fit(whole, registry, dataset=dataset, objects=parts.objects, observers=following, callbacks=it)
-        return start(
-            whole, registry, dataset=dataset, objects=parts.objects, out=folder, observers=following, callbacks=it
+        return begin(
+            whole,
+            registry,
+            dataset=dataset,
+            objects=parts.objects,
+            initial=first,
+            observers=following,
+            callbacks=it,
         )
 
 

@@ -22,10 +22,10 @@ ROOMS = (
     *("errors", "hookspecs", "protocols", "torch_state", "global_state", "seeds", "version", "aaeframe_kernels"),
     *("supports", "storage", "components", "configuration"),
     *("data", "losses", "model", "scaffold"),
-    *("recipes", "training", "evaluation", "export", "testing"),
+    *("recipes", "training", "evaluation", "anomaly", "export", "testing"),
     *("assembly", "figures"),
     *("runs", "benchmarking"),
-    *("api", "reproduce"),
+    *("api", "sklearn", "reproduce"),
     *("aaeframe", "cli", "__main__"),
 )
 """From the ground up: a room imports from rooms before it. "aaeframe" is the package's own `__init__`."""
@@ -256,6 +256,7 @@ LATER = {
     ("aaeframe.components.registry", "aaeframe.global_state"): "listing components does not need torch",
     ("aaeframe.configuration.optimizers", "torch"): "a configuration without optimizers is read without torch",
     ("aaeframe.runs.run", "aaeframe.figures.gallery"): "matplotlib takes a second to import",
+    ("aaeframe.runs.run", "aaeframe.runs.in_memory"): "it rebuilds runs, for which it imports `Run`",
     ("aaeframe.benchmarking.compiling", "torch._dynamo"): "it takes a second to import",
     ("aaeframe.benchmarking.compiling", "torch._dynamo.utils"): "it takes a second to import",
     ("aaeframe.reproduce.experiments", "aaeframe.reproduce.rivals"): "the command line lists columns without torch",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -42,10 +44,12 @@ def prepare(
     dataset: Dataset,
     *,
     saved: Mapping[str, torch.Tensor] | None = None,
+    initial: Mapping[str, torch.Tensor] | None = None,
 ) -> Training:
     """Build all parts of a run; nothing is written.
 
-    `saved` holds the model tensors of the checkpoint to resume from.
+    `saved` holds the model tensors of the checkpoint to resume from; `initial` those of a model to start from.
+    ConfigError if the latter do not fit.
     """
     config, settings = resolved.config, resolved.config.training
     recipe = cast(type[Recipe], resolved.recipe.factory)
@@ -56,9 +60,12 @@ def prepare(
         refuse_uncapturable(config)
     num_classes = _classes(config, recipe.needs, dataset)
     batches = _batches(config, recipe.needs, dataset, device)
+    resolved = _with_epochs(resolved, batches)
     with stream(settings.seed, "initialization"):
         priors = build_priors(resolved, saved=saved)
         model = build_model(resolved, dataset.spec, num_classes, priors, saved=saved).to(device)
+        if initial is not None and saved is None:
+            _start_from(initial, model)
         model.bind_priors(_some_rows(model, batches) if saved is None else None)
     resolved = with_prior_phase(resolved, model.priors, resumed=saved is not None)
     config = resolved.config
@@ -154,6 +161,26 @@ def _classes(config: Config, needs: Needs, dataset: Dataset) -> int | None:
             "have none; use a recipe that needs few labels, such as semi-supervised, or leave these rows out"
         )
     return dataset.num_classes
+
+
+def _start_from(initial: Mapping[str, torch.Tensor], model: Autoencoder) -> None:
+    """Give a model the weights of another. ConfigError if it has other ones."""
+    try:
+        model.load_state_dict(initial)
+    except RuntimeError as error:
+        raise ConfigError(
+            "the weights of the initial run do not fit this model; start from it without another prior, encoder, "
+            f"network, discriminator, recipe or number of classes: {error}"
+        ) from error
+
+
+def _with_epochs(resolved: ResolvedRun, batches: Batches) -> ResolvedRun:
+    """The run with as many epochs as its number of steps takes, if it has one."""
+    steps = batches.steps = resolved.config.training.steps
+    if steps is None:
+        return resolved
+    training = resolved.config.training.model_copy(update={"epochs": math.ceil(steps / batches.steps_per_epoch)})
+    return replace(resolved, config=resolved.config.model_copy(update={"training": training}))
 
 
 def _some_rows(model: Autoencoder, batches: Batches) -> torch.Tensor | None:

@@ -55,8 +55,11 @@ def export(
     if form not in FORMATS:
         why = " (torch's .pt2 holds a pickle, which runs code when it is opened)" if form.endswith("pt2") else ""
         raise ConfigError(f"--format {form} is not a format of this command{why}; give {' or '.join(FORMATS)}")
-    if form == "archive" and (part or data):
-        raise ConfigError("--part and --data are for --format onnx; an archive holds the whole model. Leave them out")
+    if form == "archive" and (part or data or raw_weights):
+        raise ConfigError(
+            "--part, --data and --raw-weights are for --format onnx; an archive holds the whole model, with all of its "
+            "weights. Leave them out"
+        )
     if form == "onnx":
         require_packages()
     else:

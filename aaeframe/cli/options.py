@@ -186,6 +186,14 @@ class RunOptions:
         str | None, _shown("Configuration", "NAME", "Start from a preset of `aaeframe presets list`.")
     ] = None
     config: Annotated[Path | None, _shown("Configuration", "FILE", "TOML file; overrides the preset.")] = None
+    initial: Annotated[
+        Path | None,
+        _shown(
+            "Configuration",
+            "RUN",
+            "Start from the weights of this run; its components are the defaults, below the preset.",
+        ),
+    ] = None
     settings: Annotated[
         list[str] | None,
         _shown(
@@ -200,7 +208,14 @@ class RunOptions:
     def compose(self, registry: Registry) -> Config:
         """The configuration: defaults, preset, file, options and --set, each overriding those before it."""
         from aaeframe.configuration.compose import compose, without_none
+        from aaeframe.configuration.schema import read
         from aaeframe.configuration.shorthand import expand
+        from aaeframe.storage.run_folder import RunFolder
+
+        initial = None
+        if self.initial is not None:
+            RunFolder(self.initial).check()
+            initial = read(RunFolder(self.initial).config)
 
         given = {
             "data": {
@@ -211,9 +226,12 @@ class RunOptions:
             },
             **{kind: getattr(self, kind) for kind in ("prior", "encoder", "network", "discriminator", "recipe")},
             "observers": expand({"observers": self.observer or ()})["observers"],
-            "training": {key: getattr(self, key) for key in _TRAINING},
+            "training": {
+                **{key: getattr(self, key) for key in _TRAINING},
+                "initial": None if self.initial is None else str(self.initial),
+            },
         }
-        return compose(self.preset, self.config, without_none(given), self.settings or (), registry)
+        return compose(self.preset, self.config, without_none(given), self.settings or (), registry, initial)
 
 
 def _number_or_name(text: str | None) -> int | str | None:

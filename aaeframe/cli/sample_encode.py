@@ -47,7 +47,7 @@ def sample(
     """
     from aaeframe.storage.results import Results
 
-    output = _output(out, run / "samples.npz", form, json)
+    output = output_of(out, run / "samples.npz", form, json)
     opened = options.load_run(context, run, device, raw_weights, best)
     code, labels = opened.model.sample_code(
         count, seed=seed, label=None if label is None else opened.class_index(label)
@@ -60,7 +60,7 @@ def sample(
         class_names=opened.class_names,
         flat=len(opened.model.data_shape) == 1,
     )
-    _write(output, results, json)
+    write(output, results, json)
 
 
 @options.with_row_options
@@ -91,16 +91,16 @@ def encode(
 
     from aaeframe.storage.results import Results
 
-    output = _output(out, run / "codes.npz", form, json)
+    output = output_of(out, run / "codes.npz", form, json)
     opened = options.load_run(context, run, device, raw_weights, best)
     found = asked.load(opened)
     codes = opened.encode(found.rows, draws=draws, generator=torch.Generator().manual_seed(seed))
     arrays = {name: z.cpu().numpy() for name, z in codes.items()}
     if representation:
-        arrays["representation"] = _represented(opened, codes, _decoder_labels(opened, found), draws).cpu().numpy()
+        arrays["representation"] = _represented(opened, codes, decoder_labels_of(opened, found), draws).cpu().numpy()
     block, names = opened.model.class_block, opened.category_names
     columns = {} if block is None or names is None else {block: names}
-    _write(output, Results(arrays, list(arrays), columns, **_known(found), draws=draws), json)
+    write(output, Results(arrays, list(arrays), columns, **known(found), draws=draws), json)
 
 
 @options.with_row_options
@@ -122,18 +122,18 @@ def reconstruct(
     from aaeframe.storage.npz import Chunked
     from aaeframe.storage.results import Results
 
-    output = _output(out, run / "reconstructions.npz", form, json)
+    output = output_of(out, run / "reconstructions.npz", form, json)
     opened = options.load_run(context, run, device, raw_weights, best)
     found = asked.load(opened)
     rows = found.rows
-    x_hat = _decoded(opened, opened.encode(rows), _decoder_labels(opened, found))
+    x_hat = _decoded(opened, opened.encode(rows), decoder_labels_of(opened, found))
     arrays = {"x": Chunked((len(rows), *rows.shape), rows.dtype, rows.chunks(opened.model.batch_size)), "x_hat": x_hat}
     columns = {"x_hat": opened.data["columns"] or ()}
     flat = len(rows.shape) == 1
-    _write(output, Results(arrays, ["x_hat"], columns, **_known(found), flat=flat), json)
+    write(output, Results(arrays, ["x_hat"], columns, **known(found), flat=flat), json)
 
 
-def _known(found: datasets.AllRows) -> dict[str, Any]:
+def known(found: datasets.AllRows) -> dict[str, Any]:
     """The labels, class names and ids of rows."""
     return {"labels": found.rows.labels, "class_names": found.class_names, "ids": found.rows.ids}
 
@@ -157,7 +157,7 @@ def _decoded(run: Run, code: Mapping[str, Tensor], labels: Tensor | None) -> Sto
     return Chunked((count, *run.model.data_shape), np.dtype(exact), chunks())
 
 
-def _decoder_labels(run: Run, found: datasets.AllRows) -> Tensor | None:
+def decoder_labels_of(run: Run, found: datasets.AllRows) -> Tensor | None:
     """The labels that the decoder needs, if any, as classes of the run. DataError for a class that it does not have."""
     from aaeframe.evaluation.class_reports import decoder_labels
     from aaeframe.runs.new_data import with_classes
@@ -175,7 +175,7 @@ def _represented(run: Run, codes: Mapping[str, Tensor], labels: Tensor | None, d
     return torch.stack([run.model.represent(code, labels) for code in each])
 
 
-def _output(out: str | None, default: Path, form: str | None, json: bool) -> Output:
+def output_of(out: str | None, default: Path, form: str | None, json: bool) -> Output:
     """The file to write, checked before any work; without a name, the one in the folder of the run."""
     from aaeframe.storage.output import Output
     from aaeframe.storage.results import SUFFIXES
@@ -187,12 +187,12 @@ def _output(out: str | None, default: Path, form: str | None, json: bool) -> Out
     return Output(default, ".npz", follows=False)
 
 
-def _write(output: Output, results: Results, json: bool) -> None:
+def write(output: Output, results: Results, json: bool) -> None:
     """Write the results or nothing, and print what was written and where."""
     from aaeframe.cli.console import beside, note, print_json, say
-    from aaeframe.storage.results import write
+    from aaeframe.storage import results as storage
 
-    suffix = write(output, results)
+    suffix = storage.write(output, results)
     left = results.left_out(suffix)
     if left:
         note(f"{output}: {suffix} is without {', '.join(left)}; .npz has all")

@@ -31,10 +31,13 @@ def finish(run: Run, *, json: bool) -> None:
     figures: list[Path] = []
     with _put_off(failures, "evaluate", "figures"):
         dataset = run.dataset()
-        with _put_off(failures, "evaluate"):
-            report = run.evaluate(dataset, split=SPLIT, warn=note)
-        with _put_off(failures, "figures"):
-            figures = run.plot_figures(dataset, split=SPLIT, warn=note)
+        if not len(dataset.validation):
+            note("no rows were held out, so nothing is evaluated; evaluate others by aaeframe evaluate RUN --data FILE")
+        else:
+            with _put_off(failures, "evaluate"):
+                report = run.evaluate(dataset, split=SPLIT, warn=note)
+            with _put_off(failures, "figures"):
+                figures = run.plot_figures(dataset, split=SPLIT, warn=note)
     if run.stopping is not None and run.best_epoch is not None:
         waited = f"stopped early after {run.stopping.waited} epochs without improvement; " if run.stopped_early else ""
         note(f"{waited}{run.stopping}. These are the last weights; use those of the best epoch by --best")

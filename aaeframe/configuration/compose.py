@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from aaeframe.components.registry import Registry
 from aaeframe.configuration import schema as configuration
 from aaeframe.configuration.presets import read_preset
+from aaeframe.configuration.reading import ReadOptions
 from aaeframe.configuration.schema import Config, Table
 from aaeframe.configuration.shorthand import expand, shown
 from aaeframe.errors import ConfigError
@@ -25,6 +26,7 @@ def compose(
     arguments: Mapping[str, Any],
     settings: Sequence[str] = (),
     registry: Registry | None = None,
+    initial: Mapping[str, Any] | None = None,
 ) -> Config:
     """Merge defaults, preset, `config`, `arguments` and `settings`, and validate the result.
 
@@ -32,8 +34,12 @@ def compose(
     replaces the whole product. `settings` are texts `key.path=value`. Each sets one key, and together they are one
     layer: whatever their order, a longer path changes a part of what a shorter one sets. ConfigError if a discriminator
     among arguments or settings is used by no block. The preset is one of ours or, with a registry, of a plugin.
+
+    `initial` is the configuration of a run to start from: its components and its options for reading are defaults.
     """
     layers: list[Mapping[str, Any]] = [Config().model_dump(exclude_none=True)]
+    if initial is not None:
+        layers.append(_of_initial(initial))
     if preset is not None:
         layers.append(read_preset(preset, registry))
     if config is not None:
@@ -44,7 +50,20 @@ def compose(
     single, whole_prior = _settings(settings)
     composed = configuration.parse(merged(table, single, replace_prior=whole_prior))
     _check_discriminator(composed, arguments, single)
+    _check_length(arguments, single)
     return composed
+
+
+def _of_initial(config: Mapping[str, Any]) -> Table:
+    """The part of a run's configuration that one which starts from it shares."""
+    table: Table = {kind: config[kind] for kind in _COMPONENTS if kind in config}
+    class_block = config.get("training", {}).get("class_block")
+    data = config.get("data", {})
+    table["data"] = {key: data[key] for key in ReadOptions.model_fields if data.get(key) is not None}
+    return table if class_block is None else {**table, "training": {"class_block": class_block}}
+
+
+_COMPONENTS = ("prior", "encoder", "network", "discriminator", "recipe")
 
 
 def without_none(table: Mapping[str, Any]) -> Table:
@@ -89,6 +108,14 @@ def _optimizer(below: Any, above: Any) -> Any:
     return over
 
 
+def _training(below: Any, above: Any) -> Any:
+    """Settings of the training over others: epochs alone replace a number of steps."""
+    over = _keys(below, above)
+    if isinstance(above, Mapping) and "epochs" in above and "steps" not in above:
+        return {key: value for key, value in over.items() if key != "steps"}
+    return over
+
+
 def _each(form: Merge) -> Merge:
     """Apply a merge to each entry of a table, by block or by phase."""
 
@@ -106,6 +133,7 @@ _FORMS: Mapping[str, Merge] = {
     "network": _component,
     "discriminator": _component,
     "recipe": _component,
+    "training": _training,
     "optimizers": _each(_optimizer),
     "observers": _each(_component),
 }
@@ -155,6 +183,13 @@ def _value(text: str) -> Any:
         parts = [part.strip() for part in names[1].split(",")] if names else []
         return [_value(part) for part in parts] if parts and all(parts) else text
     return parsed["value"] if parsed.keys() == {"value"} else text
+
+
+def _check_length(*layers: Mapping[str, Any]) -> None:
+    """Refuse epochs beside steps. A file may have both, because every config.toml of such a run does."""
+    given = {key for layer in layers for key in layer.get("training", ())}
+    if {"epochs", "steps"} <= given:
+        raise ConfigError("training.epochs and training.steps both say how long to train; leave one of them out")
 
 
 def _check_discriminator(config: Config, *layers: Mapping[str, Any]) -> None:

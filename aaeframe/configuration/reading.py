@@ -72,8 +72,11 @@ class ReadOptions(Strict):
         description="pixels, standardize, none, or the two values that become 0 and 1; found from type and range if "
         "not given",
     )
-    held_out: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
-        None, strict=False, description="validation and test rows of a file without a split; a tenth each if not given"
+    held_out: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = Field(
+        None,
+        strict=False,
+        description="validation and test rows of a file without a split; a tenth each if not given, 0 and 0: train on "
+        "every row",
     )
 
     @property

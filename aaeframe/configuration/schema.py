@@ -138,7 +138,11 @@ class TrainingConfig(Strict):
         None, description="the order of updates: alternating (the paper's) or joint; the recipe's first if not given"
     )
     epochs: int = Field(100, ge=1, description="passes over the unlabeled training set")
+    steps: int | None = Field(
+        None, ge=1, description="minibatches of the whole run, in place of epochs, which become as many as they take"
+    )
     batch_size: int = Field(100, ge=1)
+    initial: str | None = Field(None, description="the run whose weights and scale are those at the start")
     labeled_batch_size: int | None = Field(None, ge=1, description="labeled examples a step; batch_size if not given")
     seed: int = Field(0, ge=0, lt=2**63)
     device: str = Field("auto", description="cpu, cuda, cuda:1 ..., or auto: the first GPU, else the CPU")

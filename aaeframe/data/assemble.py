@@ -97,8 +97,8 @@ def assemble(
         name,
         spec,
         train,
-        _rows(whole, cuts.validation, name),
-        _rows(whole, cuts.test, name),
+        _rows(whole, cuts.validation, name, may_be_empty=options.held_out is not None),
+        _rows(whole, cuts.test, name, may_be_empty=options.held_out is not None),
         None if class_names is None else len(class_names),
         class_names,
         raw.columns,
@@ -178,13 +178,13 @@ def _cuts(name: str, raw: RawData, held_out: tuple[int, int] | None) -> splits.C
     return raw.cuts or _default_cuts(sizes, name)
 
 
-def _rows(whole: Sequence[Split], cut: splits.PartRows, name: str) -> Split:
-    """The rows of one split."""
+def _rows(whole: Sequence[Split], cut: splits.PartRows, name: str, *, may_be_empty: bool = False) -> Split:
+    """The rows of one split. DataError if it is empty and may not be."""
     part, rows = whole[cut[0]], cut[1]
     labels, ids = (None if it is None else it[rows] for it in (part.labels, part.ids))
     data, index = (part.data[rows], None) if isinstance(rows, slice) else (part.data, rows)
     split = Split(data, index, labels, ids, part.is_single)
-    if len(split) == 0:
+    if len(split) == 0 and not may_be_empty:
         raise DataError(f"{name}: a split is empty. Training, validation and test need at least one row each.")
     return split
 

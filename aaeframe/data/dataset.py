@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 
 from aaeframe.data.sparse import SparseRows
+from aaeframe.errors import DataError
 from aaeframe.protocols import DataSpec
 
 
@@ -123,9 +124,18 @@ class Dataset:
     reading: Reading = Reading()
 
     def split(self, name: str) -> Split:
-        """The split "train", "validation", "test", or "all": every row once, in the order of the file, if any."""
+        """The split "train", "validation", "test", or "all": every row once, in the order of the file, if any.
+
+        DataError if it is empty.
+        """
         if name != "all":
-            return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+            found = {"train": self.train, "validation": self.validation, "test": self.test}[name]
+            if not len(found):
+                raise DataError(
+                    f"{self.name} has no {name} rows, as data.held_out left none; use rows of another source (--data), "
+                    "another split, or train with rows held out"
+                )
+            return found
         parts = (self.train, self.validation, self.test)
         labels, ids = joined_labels(parts), joined([part.ids for part in parts])
         index = [part.index for part in parts if part.index is not None and part.data is self.train.data]

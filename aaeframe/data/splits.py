@@ -30,15 +30,18 @@ class Cuts:
 def shuffled(count: int, where: str, held_out: tuple[int, int] | None = None) -> Cuts:
     """Split into a tenth for the test, a tenth for validation and the rest for training; or by `held_out` rows.
 
-    `held_out` is (validation, test). The permutation is `numpy.random.default_rng(0).permutation(count)`: first the
-    test rows, then the validation rows. Within a split they keep the order of the file.
+    `held_out` is (validation, test); (0, 0) leaves every row for training. The permutation is
+    `numpy.random.default_rng(0).permutation(count)`: first the test rows, then the validation rows. Within a split
+    they keep the order of the file.
     """
-    _at_least(count, LEAST, where)
-    validation, test = held_out or (count // 10, count // 10)
-    if min(validation, test) < 1 or validation + test >= count:
+    if held_out is None:
+        _at_least(count, LEAST, where)
+        held_out = count // 10, count // 10
+    validation, test = held_out
+    if min(held_out) < 0 or validation + test >= count:
         raise DataError(
-            f"{where}: {validation} validation and {test} test rows were requested from {count} rows. Hold out at "
-            "least one of each, and leave some for training."
+            f"{where}: {validation} validation and {test} test rows were requested from {count} rows. Hold out 0 or "
+            "more of each, and leave some for training."
         )
     order = np.random.default_rng(0).permutation(count)
     parts = (np.sort(rows) for rows in np.split(order, [test, test + validation]))

@@ -31,7 +31,7 @@ class Validation:
         self._seed, self._device, self._class_metric = seed, device, class_metric
 
     def __call__(self, model: Autoencoder, epoch: int) -> dict[str, float]:
-        """The metrics of one epoch by name.
+        """The metrics of one epoch by name; none without validation rows.
 
         "validation/reconstruction" and "mean_image_error" are reconstruction errors. Each block has "mismatch", the
         sliced Wasserstein distance of codes and prior samples, and "mismatch_floor", that of two sets of prior samples.
@@ -41,6 +41,8 @@ class Validation:
         "validation/error" is the share of wrong classes, if there are labels and a class block. Clusters are assigned
         to classes on these rows themselves.
         """
+        if not len(self._x):
+            return {}
         with torch.no_grad(), stream(self._seed, "validation", epoch, device=self._device):
             codes = one_draw(model, self._x, generator(self._seed, "validation", "noise", epoch))
             labels = self._labels if model.representation.takes_labels else None

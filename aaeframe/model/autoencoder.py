@@ -136,7 +136,7 @@ class Autoencoder(nn.Module):
         codes: dict[str, Tensor] = {}
         for drawn in range(max(draws, 1)):
             start = 0
-            for rows in self._batches(x, batch_size or self.batch_size):
+            for rows in self.batches(x, batch_size):
                 found = self.encoder(self.scale(rows), self._noise(len(rows), draws, generator))
                 for name in self.priors:
                     if name not in codes:
@@ -245,7 +245,12 @@ class Autoencoder(nn.Module):
         with exclusive() if generator is None else nullcontext():
             return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu").to(self.device)
 
-    def _batches(self, x: Rows, batch_size: int) -> Iterator[Tensor]:
+    def batches(self, x: Rows, batch_size: int | None = None) -> Iterator[Tensor]:
+        """Rows (N, *shape) in batches, as tensors on the model's device, in the user's units.
+
+        DataError if they are not of the model's shape, or not finite.
+        """
+        batch_size = batch_size or self.batch_size
         if isinstance(x, np.ma.MaskedArray):
             raise DataError("masked arrays would lose their masks; give rows without masked values")
         if not isinstance(x, Split | Tensor):

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-from torch import Tensor
-
+from aaeframe.anomaly import kept
 from aaeframe.configuration import schema as configuration
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import CheckpointError, RunError
@@ -18,36 +16,14 @@ from aaeframe.runs.card import card
 from aaeframe.runs.exporting import without_folders
 from aaeframe.storage.archive import SUFFIX, read_archive, write_archive
 from aaeframe.storage.checkpoint import Checkpoint, decoded, encoded
-from aaeframe.storage.checkpoint_state import Count, DataProperties, StateTable
+from aaeframe.storage.checkpoint_state import check_state
 from aaeframe.storage.formats import loads_json, loads_toml
 from aaeframe.storage.metrics_file import read_rows
 from aaeframe.storage.output import Output
-from aaeframe.storage.problems import problems
 from aaeframe.training.keeping import InMemory
 
 if TYPE_CHECKING:
     from aaeframe.runs.run import Run
-
-
-class ArchiveState(StateTable):
-    """The content of state.json in an archive."""
-
-    step: Count
-    finished: bool
-    raw_weights: bool
-    data: DataProperties
-
-
-@dataclass(frozen=True)
-class FromArchive(InMemory):
-    """Keeps the numbers of a run that was loaded from an archive, and no checkpoint."""
-
-    def best(self, step: int) -> Checkpoint:
-        """Raise a CheckpointError: an archive holds the weights of one step."""
-        raise CheckpointError(
-            f"an archive holds one set of weights, and these are not those of the best epoch, step {step}; write it "
-            "anew from the run: aaeframe export RUN --format archive --best --out model.zip"
-        )
 
 
 @dataclass(frozen=True)
@@ -55,35 +31,54 @@ class Archived:
     """The content of an archive, read and verified."""
 
     config: Config
-    tensors: Mapping[str, Tensor]
-    """The weights and buffers of the model, named "model.NAME"."""
-    state: Mapping[str, Any]
-    keeper: FromArchive
+    checkpoint: Checkpoint
+    keeper: InMemory
+    finished: bool
+    density: bytes | None
+    """The density of anomaly scores, as safetensors, if it was fitted."""
 
 
 def write_run(run: Run, path: Path | str) -> Path:
     """Write a run as an archive: see `Run.to_archive`."""
     output = Output.named(path, [SUFFIX])
-    data = {**run.data, "name": without_folders(run.data["name"])}
-    state = {"step": run.step, "finished": run.finished, "raw_weights": run.raw_weights, "data": data}
-    evaluations = _evaluations(run)
+    metrics = b"".join(json.dumps(row).encode() + b"\n" for row in run.metrics)
+    saved, evaluations, density = run.keeper.best(run.step), _evaluations(run), _density(run)
     files = {
         "README.md": card(run, evaluations).encode(),
         "config.toml": _shared(run.config).to_toml().encode(),
-        "state.json": json.dumps(state, indent=1).encode(),
-        "metrics.jsonl": b"".join(json.dumps(row).encode() + b"\n" for row in run.metrics),
-        "model.safetensors": encoded({f"model.{name}": it for name, it in run.model.state_dict().items()}),
+        "state.json": json.dumps(_state(run, saved.state, len(metrics)), indent=1).encode(),
+        "metrics.jsonl": metrics,
+        "model.safetensors": encoded(saved.model),
+        **({"evaluation.json": json.dumps(evaluations, indent=1).encode()} if evaluations else {}),
+        **({} if density is None else {"anomaly.safetensors": density}),
     }
-    if evaluations:
-        files["evaluation.json"] = json.dumps(evaluations, indent=1).encode()
     write_archive(output, files)
     return Path(path)
 
 
+def _state(run: Run, saved: Mapping[str, Any], metrics_bytes: int) -> dict[str, Any]:
+    """The state of the checkpoint without what only a resumed training needs."""
+    needed = ("step", "batches", "summed_steps", "monitor", "data", "environment", "versions")
+    state = {key: saved[key] for key in needed if key in saved}
+    state["data"] = {**state["data"], "name": without_folders(state["data"]["name"])}
+    return {**state, "metrics_bytes": metrics_bytes, "finished": run.finished}
+
+
+def _density(run: Run) -> bytes | None:
+    weights, size = run.weights_digest(), run.model.data_shape.numel()
+    found = run.densities.get(weights)
+    if found is None and run.home is not None:
+        found = kept.read(run.home.anomaly, weights, size)
+    return None if found is None else kept.to_bytes(found, weights)
+
+
 def _shared(config: Config) -> Config:
-    """The configuration without the folders of this machine: data in a file is named by its name alone."""
-    source = without_folders(config.data.source)
-    return config.model_copy(update={"data": config.data.model_copy(update={"source": source})})
+    """The configuration without the folders of this machine and without observers, which write there."""
+    data = config.data.model_copy(update={"source": without_folders(config.data.source)})
+    initial = config.training.initial
+    initial = None if initial is None else without_folders(initial)
+    training = config.training.model_copy(update={"initial": initial})
+    return config.model_copy(update={"data": data, "training": training, "observers": {}})
 
 
 def _evaluations(run: Run) -> dict[str, Any]:
@@ -101,14 +96,27 @@ def read_run(path: Path) -> Archived:
     try:
         config = configuration.parse(loads_toml(files["config.toml"].decode()))
         state = loads_json(files["state.json"])
-        ArchiveState.model_validate(state)
+        check_state(state)
         rows = read_rows(files["metrics.jsonl"])
         evaluations = loads_json(files.get("evaluation.json", b"{}"))
         if not isinstance(evaluations, dict):
             raise ValueError("evaluation.json holds no reports by split")
-        tensors = decoded(files["model.safetensors"])
-    except ValidationError as error:
-        raise RunError(f"{path}: state.json is not valid: {'; '.join(problems(error))}") from error
-    except ValueError as error:
+        checkpoint = Checkpoint(decoded(files["model.safetensors"]), {}, state)
+    except (ValueError, CheckpointError) as error:
         raise RunError(f"{path} cannot be used as the archive of a run: {error}") from error
-    return Archived(config, tensors, state, FromArchive(rows, evaluations=evaluations))
+    keeper = InMemory(rows, evaluations=evaluations, checkpoints={state["step"]: checkpoint})
+    finished = state.get("finished") is True
+    # Observers write next to a run, and this one has no folder.
+    config = config.model_copy(update={"observers": {}})
+    return Archived(config, checkpoint, keeper, finished, files.get("anomaly.safetensors"))
+
+
+def use_density(run: Run, content: bytes) -> None:
+    """Give a run the density of its archive. RunError if it is damaged."""
+    weights = run.weights_digest()
+    try:
+        density = kept.from_bytes(content, weights, run.model.data_shape.numel())
+    except ValueError as error:
+        raise RunError(f"anomaly.safetensors of the archive cannot be used: {error}") from error
+    if density is not None:
+        run.densities[weights] = density

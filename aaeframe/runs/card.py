@@ -66,7 +66,7 @@ def _facts(run: Run, name: str) -> Iterator[tuple[str, str]]:
         if names:
             more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
             yield title, ", ".join(map(literal, names[:MOST_NAMES])) + more
-    kind = "as trained" if run.raw_weights else f"their moving average, decay {config.training.ema:g}"
+    kind = f"their moving average, decay {config.training.ema:g}" if config.training.ema else "as trained"
     yield "weights", f"of step {run.step:,}, {kind}"
     end = "finished" if run.finished else "not finished"
     yield "training", f"{plural(config.training.epochs, 'epoch')}, {end}; seed {config.training.seed}"
@@ -106,7 +106,7 @@ def _needs(run: Run) -> str:
 
 
 def _is_of(report: Mapping[str, Any], run: Run) -> bool:
-    return report.get("step") == run.step and report.get("raw_weights") == run.raw_weights
+    return report.get("step") == run.step and report.get("raw_weights") == (not run.config.training.ema)
 
 
 def _component(part: ComponentConfig) -> str:

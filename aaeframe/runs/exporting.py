@@ -30,7 +30,7 @@ def rows_for_check(run: Run, data: Any = None) -> tuple[np.ndarray, str]:
             raise DataError(f"{error}. Or check the files on other rows: --data, in Python data=") from error
         name = "validation" if len(dataset.validation) else "train"
         return _first(dataset.split(name)), f"{name} rows of {without_folders(dataset.name)}"
-    rows, _ = run.rows(data)
+    rows, _ = run.rows_and_labels(data, None)
     if isinstance(rows, Split):
         return _first(rows), f"rows of {without_folders(name_of(data))}"
     rows = rows[:ROWS].cpu().numpy() if isinstance(rows, torch.Tensor) else np.asarray(rows[:ROWS])

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.training import data_spec, early_stopping
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
 from aaeframe.configuration.changes import changes
+from aaeframe.configuration.objects import NONE, Objects
 from aaeframe.configuration.resolve import resolve_stored
 from aaeframe.configuration.schema import Config
-from aaeframe.errors import ConfigError, RunError
-from aaeframe.runs.archive import read_run
+from aaeframe.errors import ConfigError
+from aaeframe.runs.archive import read_run, use_density
 from aaeframe.runs.objects import (
     DiscriminatorObject,
     EncoderObject,
@@ -71,8 +70,7 @@ def load(
     Raises RunError, DeviceError and ComponentError. Raises CheckpointError if the newest checkpoint is damaged, because
     an older one would give different results.
     """
-    stored = _from_archive(Path(path), raw_weights) if Path(path).is_file() else _from_folder(Path(path), raw_weights)
-    registry = registry or Registry.load()
+    stored = _from_archive(Path(path)) if Path(path).is_file() else _from_folder(RunFolder(Path(path)))
     if prior is not None and priors is not None:
         raise ConfigError("prior= and priors= are two names of one argument; give one of them")
     objects = read_objects(
@@ -82,104 +80,94 @@ def load(
         discriminator=discriminator,
         recipe=recipe,
     )
-    resolved = resolve_stored(stored.config, registry, objects)
-    config = resolved.config
-    # As in training: random numbers that a prior draws when it is built need not be in the checkpoint.
-    with default_state(), stream(config.training.seed, "initialization"):
-        built = build_priors(resolved, saved=stored.tensors)
-        spec = data_spec(stored.data, stored.tensors)
-        model = build_model(resolved, spec, stored.data["num_classes"], built, saved=stored.tensors)
-        model.bind_priors()
-    for sentence in (*other_versions(config.plugins, registry), *stored.warnings):
+    registry = registry or Registry.load()
+    for sentence in (*other_versions(stored.config.plugins, registry), *stored.changes):
         warn(sentence)
-    load_model(model, stored.tensors, stored.prefix)
-    stopping = early_stopping(config, resolved.recipe_class.needs)
-    if stopping is not None:
-        stopping.observe_all(stored.keeper.rows, stored.step)
-    finished = stored.finished or bool(stopping and stopping.exhausted)
-    run = Run(
-        stored.folder,
-        config,
-        resolved.recipe_class.needs,
-        model.to(pick(device)).eval(),
-        finished,
-        stored.step,
-        raw_weights=stored.raw_weights,
-        data=stored.data,
-        keeper=stored.keeper,
-        stopping=stopping,
-        given=given(data, config),
-        registry=registry,
-        reporting=_reporting(stored, finished, config, registry),
+    run = rebuild(
+        stored.config,
+        stored.checkpoint,
+        stored.keeper,
+        registry,
+        home=stored.home,
+        objects=objects,
+        device=device,
+        raw_weights=raw_weights,
     )
+    run = replace(run, given=given(data, run.config), finished=run.finished or stored.finished)
+    if stored.density is not None:
+        use_density(run, stored.density)
     return run.best() if best else run
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """What a folder or an archive holds of a run."""
+    """A run as its folder or its archive holds it."""
 
-    folder: RunFolder | None
+    home: RunFolder | None
     config: Config
-    tensors: Mapping[str, Tensor]
-    prefix: str
-    """The beginning of the names of the weights to use."""
-    raw_weights: bool
-    data: Mapping[str, Any]
-    step: int
-    finished: bool
+    checkpoint: Checkpoint
     keeper: Keeper
-    warnings: Sequence[str] = ()
+    finished: bool = False
+    """Whether it is finished whatever the epochs of the checkpoint, as one of the best epoch is."""
+    changes: Sequence[str] = ()
+    density: bytes | None = None
 
 
-def _from_folder(path: Path, raw_weights: bool) -> _Stored:
-    folder = RunFolder(path)
+def _from_folder(folder: RunFolder) -> _Stored:
     config = read_config(folder)
     saved = newest_or_raise(folder.checkpoints)
-    state = saved.state
-    check_state(state)
-    averaged = config.training.ema > 0 and not raw_weights
-    return _Stored(
-        folder,
-        config,
-        saved.model,
-        "ema." if averaged else "model.",
-        not averaged,
-        state["data"],
-        state["step"],
-        state["batches"]["epoch"] >= config.training.epochs,
-        InFolder(folder),
-        configuration_changes(saved, folder, config),
-    )
+    return _Stored(folder, config, saved, InFolder(folder), changes=configuration_changes(saved, folder, config))
 
 
-def _from_archive(path: Path, raw_weights: bool) -> _Stored:
+def _from_archive(path: Path) -> _Stored:
     found = read_run(path)
-    state = found.state
-    if raw_weights and not state["raw_weights"]:
-        raise RunError(
-            f"{path} holds the moving average of the weights alone; write it anew from the run for the others: "
-            "aaeframe export RUN --format archive --raw-weights --out model.zip"
-        )
-    return _Stored(
-        None,
-        found.config,
-        found.tensors,
-        "model.",
-        state["raw_weights"],
-        state["data"],
-        state["step"],
-        state["finished"],
-        found.keeper,
+    return _Stored(None, found.config, found.checkpoint, found.keeper, found.finished, density=found.density)
+
+
+def rebuild(
+    stored: Config,
+    saved: Checkpoint,
+    keeper: Keeper,
+    registry: Registry,
+    *,
+    home: RunFolder | None = None,
+    objects: Objects = NONE,
+    device: str = "auto",
+    raw_weights: bool = False,
+) -> Run:
+    """A run from its configuration and a checkpoint, in its folder or in memory. Raises as `load` does."""
+    check_state(saved.state)
+    known = saved.state["data"]
+    resolved = resolve_stored(stored, registry, objects)
+    config = resolved.config
+    # As in training: random numbers that a prior draws when it is built need not be in the checkpoint.
+    with default_state(), stream(config.training.seed, "initialization"):
+        built = build_priors(resolved, saved=saved.model)
+        spec = data_spec(known, saved.model)
+        model = build_model(resolved, spec, known["num_classes"], built, saved=saved.model)
+        model.bind_priors()
+    averaged = config.training.ema > 0 and not raw_weights
+    load_model(model, saved.model, "ema." if averaged else "model.")
+    stopping = early_stopping(config, resolved.recipe_class.needs)
+    if stopping is not None:
+        stopping.observe_all(keeper.rows, saved.state["step"])
+    finished = saved.state["batches"]["epoch"] >= config.training.epochs or bool(stopping and stopping.exhausted)
+    model = model.to(pick(device)).eval()
+    path = None if home is None else home.path
+    return Run(
+        home,
+        config,
+        resolved.recipe_class.needs,
+        model,
+        finished,
+        saved.state["step"],
+        raw_weights=not averaged,
+        data=known,
+        keeper=keeper,
+        stopping=stopping,
+        registry=registry,
+        reporting=Reporting(config, path, saved.state["step"], finished, observers_of(config.observers, registry)),
     )
-
-
-def _reporting(stored: _Stored, finished: bool, config: Config, registry: Registry) -> Reporting | None:
-    """The observers of a run in a folder; nobody follows one in an archive."""
-    if stored.folder is None:
-        return None
-    following = observers_of(config.observers, registry)
-    return Reporting(config, stored.folder.path, stored.step, finished, following)
 
 
 def configuration_changes(saved: Checkpoint, folder: RunFolder, config: Config) -> list[str]:

@@ -15,19 +15,25 @@ from aaeframe.storage.text import plain
 
 def summary(row: Mapping[str, Any]) -> str:
     """The numbers of an epoch on one line."""
-    parts = [f"rec {row['reconstruction']:.3f} (val {row['validation/reconstruction']:.3f})"]
+    held_out = row.get("validation/reconstruction")
+    parts = [f"rec {row['reconstruction']:.3f}" + ("" if held_out is None else f" (val {held_out:.3f})")]
     if "validation/error" in row:
         parts.append(f"error {row['validation/error']:.1%}")
     for key in row:
         phase, _, block = key.partition("/")
         if phase == "divergence":
-            parts.append(f"{block}: KL {row[key]:.3f} mismatch {row[f'mismatch/{block}']:.3f}")
+            parts.append(f"{block}: KL {row[key]:.3f}{_mismatch(row, block)}")
         if phase == "discriminator":
             parts.append(
                 f"{block}: D {row[key]:.3f} G {row[f'generator/{block}']:.3f} "
-                f"acc {row[f'accuracy/{block}']:.2f} mismatch {row[f'mismatch/{block}']:.3f}"
+                f"acc {row[f'accuracy/{block}']:.2f}{_mismatch(row, block)}"
             )
     return "  ".join([*parts, f"{row['steps_per_second']:.0f} steps/s"])
+
+
+def _mismatch(row: Mapping[str, Any], block: str) -> str:
+    found = row.get(f"mismatch/{block}")
+    return "" if found is None else f" mismatch {found:.3f}"
 
 
 class Bar:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from aaeframe import data as datasets
+from aaeframe.anomaly import Density, Kind, Reasons
 from aaeframe.components.objects import PYTHON
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import obstacles
@@ -30,6 +31,7 @@ from aaeframe.data.identity import digest, identity
 from aaeframe.data.named import opened
 from aaeframe.data.read import name_of
 from aaeframe.errors import DataError, ReadOnly, RunError, TrainingWarning
+from aaeframe.evaluation.class_reports import decoder_labels
 from aaeframe.evaluation.evaluate import evaluate, misses
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
 from aaeframe.evaluation.metrics import Metric, named_metrics
@@ -38,6 +40,7 @@ from aaeframe.export.folder import export_onnx
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.model.priors import fixed_priors
 from aaeframe.protocols import ClassMetric, Code, Needs, SupportsLabels
+from aaeframe.runs.anomaly import AnomalyScorer
 from aaeframe.runs.archive import write_run
 from aaeframe.runs.exporting import about, rows_for_check
 from aaeframe.runs.new_data import Loaded, load_new, with_classes
@@ -87,6 +90,8 @@ class Run:
     """The installed plugins, by which data sets are found; loaded when needed if not given."""
     reporting: Reporting | None = field(default=None, repr=False)
     """Tells the observers of the run about evaluations and figures."""
+    densities: dict[str, Density] = field(default_factory=dict, repr=False)
+    """The densities of anomaly scores in memory, by the digest of the weights."""
 
     @property
     def stopped_early(self) -> bool:
@@ -97,6 +102,12 @@ class Run:
     def best_epoch(self) -> int | None:
         """The epoch of the best validation criterion, from 1; None without `training.patience` or before one ended."""
         return self.stopping.best_epoch or None if self.stopping is not None else None
+
+    def save(self, path: str | Path) -> Run:
+        """Write a run in memory to a new folder, and return the run in it: see `aaeframe.runs.in_memory.save`."""
+        from aaeframe.runs.in_memory import save  # which imports this module
+
+        return save(self, path)
 
     def best(self) -> Run:
         """The run with the weights of its best epoch by the validation criterion.
@@ -122,7 +133,7 @@ class Run:
     def folder(self) -> RunFolder:
         """Its folder. RunError for a run in memory."""
         if self.home is None:
-            raise RunError("this run is in memory and has no folder; train it with `out` to keep it")
+            raise RunError("this run is in memory and has no folder; write it to one with save(path)")
         return self.home
 
     @property
@@ -141,7 +152,7 @@ class Run:
         x is whatever `aaeframe.train` takes, read with the options of the training: a data frame is brought to its
         columns. Arrays and tensors (N, *shape) in the form of the model are taken as they are.
         """
-        return self.model.encode(self.rows(x)[0], draws=draws, generator=generator)
+        return self.model.encode(self._rows(x)[0], draws=draws, generator=generator)
 
     def decode(self, code: Code, labels: Tensor | None = None) -> Tensor:
         """Decode codes: see `Autoencoder.decode`."""
@@ -152,12 +163,35 @@ class Run:
 
         A decoder that takes labels is given those of x, unless `labels` are given.
         """
-        rows, found = self.rows(x)
-        if labels is None and found is not None and self.model.representation.takes_labels:
-            labels = torch.from_numpy(found)
-        return self.model.reconstruct(rows, labels)
+        return self.model.reconstruct(*self.rows_and_labels(x, labels))
 
-    def rows(self, x: Any) -> tuple[Rows, np.ndarray | None]:
+    def scores(
+        self, x: Any, *, kind: Kind = "density", labels: Tensor | None = None, warn: Callable[[str], None] = warn
+    ) -> np.ndarray:
+        """The anomaly score (N,) of each row; higher is odder. x and `labels` are as for `reconstruct`.
+
+        Kinds are "density", "reconstruction", "prior" and "discriminator": see `aaeframe.anomaly.scores`. The density
+        is fitted to the training rows when it is first needed, and kept in the run's folder, if it has one; `warn` is
+        called if it cannot be. ConfigError for a kind that the model does not give.
+        """
+        return AnomalyScorer(self, warn).scores(x, kind, labels)
+
+    def reasons(
+        self, x: Any, count: int = 3, *, labels: Tensor | None = None, warn: Callable[[str], None] = warn
+    ) -> Reasons:
+        """The columns of each row that deviate most from what the model expects; otherwise as for `scores`."""
+        return AnomalyScorer(self, warn).reasons(x, count, labels)
+
+    def rows_and_labels(self, x: Any, labels: Tensor | None) -> tuple[Rows, Tensor | None]:
+        """Rows in the form of the model, and the labels for its decoder: those given, or those of x. None without."""
+        rows, found = self._rows(x)
+        if labels is None and self.model.representation.takes_labels:
+            if isinstance(rows, Split):
+                return rows, decoder_labels(self.model, rows)
+            labels = None if found is None else torch.from_numpy(found)
+        return rows, labels
+
+    def _rows(self, x: Any) -> tuple[Rows, np.ndarray | None]:
         """Rows in the form of the model, and their labels, if there are any, as classes of the run."""
         shape = tuple(self.model.data_shape)
         plain = isinstance(x, np.ndarray) or (isinstance(x, Tensor) and x.layout == torch.strided)
@@ -176,6 +210,14 @@ class Run:
         """The names of the classes in the data of the training; None if it had no labels."""
         names = self.data["class_names"]
         return None if names is None else tuple(names)
+
+    def weights_digest(self) -> str:
+        """The digest of all weights and buffers of the model, hexadecimal."""
+        digest = hashlib.sha256()
+        for name, value in self.model.state_dict().items():
+            it = value.detach().cpu().contiguous().flatten().view(torch.uint8)
+            digest.update(name.encode() + it.numpy().tobytes())
+        return digest.hexdigest()
 
     @property
     def category_names(self) -> tuple[str, ...] | None:
@@ -214,7 +256,7 @@ class Run:
     def new_rows(self, source: Any, *, label_key: str | None = None, ids: str | None = None) -> AllRows:
         """All rows of a source that the run has not seen, read as its training data was: see `load_new`."""
         found = self._load_new(datasets.load_rows, source, label_key, ids)
-        self._check_range(found.rows, name_of(source))
+        self.check_range(found.rows, name_of(source))
         return found
 
     def new_data(self, source: Any, *, label_key: str | None = None, ids: str | None = None) -> Dataset:
@@ -223,7 +265,7 @@ class Run:
 
     def _load_new(self, load: Callable[..., Loaded], source: Any, label_key: str | None, ids: str | None) -> Loaded:
         source = opened(source, self.registry)
-        return load_new(load, source, self.config, self.data, self._means, label_key=label_key, ids=ids)
+        return load_new(load, source, self.config, self.data, self.means, label_key=label_key, ids=ids)
 
     def unseen(self, source: Any, *, label_key: str | None = None, data_changed: bool = False) -> Dataset:
         """The data of the training, with all rows of another source, never seen, as its test rows."""
@@ -232,10 +274,11 @@ class Run:
         return replace(known, name=name_of(source), test=rows, reading=found.reading)
 
     @property
-    def _means(self) -> np.ndarray:
+    def means(self) -> np.ndarray:
+        """(*shape) the mean of each feature over the training rows, in the user's units."""
         return np.asarray(self.model.mean.cpu().numpy())
 
-    def _check_range(self, rows: Split, where: str) -> None:
+    def check_range(self, rows: Split, where: str) -> None:
         """DataError for rows far outside [0, 1] in the units of a model of pixels: they have another scale."""
         if self.data["support"] != "unit_interval":
             return
@@ -249,7 +292,7 @@ class Run:
                 "0 to 1; bring them to the scale of the training data"
             )
 
-    def _own_classes(self, dataset: Dataset) -> Dataset:
+    def own_classes(self, dataset: Dataset) -> Dataset:
         """A data set with the class indices of the run. DataError for a class that the run does not have."""
         names = self.class_names
         if names is None or dataset.class_names in (None, names):
@@ -284,7 +327,7 @@ class Run:
             data, split = self.unseen(data), "test"
         asked, stored = metrics, self.config.evaluation.metrics
         wanted = named_metrics(asked, self.registry or Registry.load(), stored=stored) if asked or stored else []
-        data, labels = self._own_classes(data or self.dataset()), self.config.data.labels
+        data, labels = self.own_classes(data or self.dataset()), self.config.data.labels
         rows = self._rows_of(data, split)
         self._log_access(rows, "evaluate", warn)
         report = evaluate(
@@ -323,7 +366,8 @@ class Run:
         """
         data, seed = dataset or self.dataset(), self.config.training.seed
         scaled = data.spec.support is constraints.unit_interval
-        validation = np.arange(min(VALIDATION_ROWS, len(data.validation)))
+        held = data.split("validation")
+        validation = held.rows(np.arange(min(VALIDATION_ROWS, len(held))))
         rows = self._rows_of(data, split)
         keep = self._keep({"split": rows, "samples": samples, "seed": seed, "chunk": CHUNK}) if store else None
         if keep is None or not keep.found:  # a resumed estimate was logged already
@@ -331,7 +375,7 @@ class Run:
         found = estimate(
             self._judged(data, data.split(split).array()),
             Decoded(self.model, samples, seed, scaled),
-            validation=self._judged(data, data.validation.rows(validation)),
+            validation=self._judged(data, validation),
             keep=keep,
             progress=progress,
         )
@@ -403,7 +447,7 @@ class Run:
         """The file for resuming an estimate; None in memory, or with objects from Python, which nothing identifies."""
         if self.home is None or places(self.config):
             return None
-        return Keep(self.home.path / "likelihood", {**estimate, "weights": _digest(self.model)})
+        return Keep(self.home.path / "likelihood", {**estimate, "weights": self.weights_digest()})
 
     def _judged(self, data: Dataset, x: np.ndarray) -> Tensor:
         """Rows in the units of the likelihood. Pixels stay uint8, which the kernel reads as numbers in [0, 1]."""
@@ -433,7 +477,7 @@ class Run:
         informed = [name for name, prior in self.model.priors.items() if isinstance(prior, SupportsLabels)]
         paths = plot_gallery(
             self.model,
-            self._own_classes(dataset or self.dataset()),
+            self.own_classes(dataset or self.dataset()),
             split,
             self.metrics,
             target,
@@ -478,11 +522,3 @@ def load_data(config: Config, registry: Registry | None = None) -> Dataset:
     if lacking:
         raise DataError("\n  ".join([f"the data of this run are {source!r}, which no active plugin offers", *lacking]))
     return datasets.load(source, config.data.reading, registry=registry)
-
-
-def _digest(model: Autoencoder) -> str:
-    """The digest of all weights and buffers."""
-    digest = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        digest.update(name.encode() + value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -12,10 +12,11 @@ from aaeframe.assembly.training import prepare
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
 from aaeframe.configuration.objects import NONE, Objects
-from aaeframe.configuration.resolve import resolve, resolve_stored
+from aaeframe.configuration.resolve import ResolvedRun, resolve, resolve_stored
 from aaeframe.configuration.schema import ComponentConfig, Config
 from aaeframe.data import Dataset
 from aaeframe.errors import RunError
+from aaeframe.runs.initial import adopted, load_initial, read_for
 from aaeframe.runs.loading import configuration_changes
 from aaeframe.runs.observing import Reporting, observers_of, settings
 from aaeframe.runs.run import Run, load_data, read_config, warn, warn_of_training
@@ -84,6 +85,7 @@ def fit(
     *,
     dataset: Dataset | None = None,
     objects: Objects = NONE,
+    initial: Run | None = None,
     observers: Iterable[object] = (),
     callbacks: Callbacks = NO_CALLBACKS,
 ) -> Run:
@@ -93,7 +95,7 @@ def fit(
     """
     resolved = resolve(config, registry, objects)
     following = _built(resolved.config, registry, observers)
-    training = prepare(resolved, _loaded(dataset, resolved.config, registry, callbacks))
+    training = _prepared(resolved, dataset, registry, initial, callbacks)
     training.observers = following
     with stream(resolved.config.training.seed, "training", device=training.device):
         return _train(training, None, registry, callbacks, dataset)
@@ -106,6 +108,7 @@ def start(
     *,
     dataset: Dataset | None = None,
     objects: Objects = NONE,
+    initial: Run | None = None,
     out: Path | None = None,
     observers: Iterable[object] = (),
     callbacks: Callbacks = NO_CALLBACKS,
@@ -113,13 +116,14 @@ def start(
     """Train a new run. Everything is resolved, loaded and built before the first file is written.
 
     The folder appears together with a checkpoint of the untrained model, so that a run can be resumed wherever it was
-    stopped. `observers` are objects, next to those that the configuration names.
+    stopped. `observers` are objects, next to those that the configuration names. `initial` is the run to start from;
+    by default it is loaded if the configuration names one.
     """
     resolved = resolve(config, registry, objects)
     config = resolved.config
     folder = new_folder(config, out)
     following = _built(config, registry, observers)
-    training = prepare(resolved, _loaded(dataset, config, registry, callbacks))
+    training = _prepared(resolved, dataset, registry, initial, callbacks)
     with stream(config.training.seed, "training", device=training.device):
         made = create(folder, training.config.to_toml(), lambda aside: replace(training, keeper=InFolder(aside)).save())
         with training_lock(made.path, callbacks.warn):
@@ -160,6 +164,11 @@ def resume(
         saved = newest.checkpoint
         for why in newest.skipped.values():
             callbacks.warn(f"{why}; {newest.path.name}, the newest intact one, is used instead")
+        if not saved.optimizer:
+            raise RunError(
+                f"{path} was saved from memory, without the state of its optimizers, and cannot be resumed; start a "
+                "new run from its weights with --initial"
+            )
         resolved = resolve_stored(stored, registry, objects)
         config = resolved.config
         training = prepare(resolved, _loaded(dataset, config, registry, callbacks), saved=saved.model)
@@ -191,6 +200,20 @@ def _built(config: Config, registry: Registry, objects: Iterable[object]) -> Obs
     return observers
 
 
+def _prepared(
+    resolved: ResolvedRun, dataset: Dataset | None, registry: Registry, initial: Run | None, callbacks: Callbacks
+) -> Training:
+    """The training of a new run, from fresh weights or from those of another run."""
+    config = resolved.config
+    if initial is None and config.training.initial is not None:
+        initial = load_initial(config.training.initial, registry)
+    if initial is None:
+        return prepare(resolved, _loaded(dataset, config, registry, callbacks))
+    data = adopted(dataset or read_for(initial, config.data.source, config, registry), initial)
+    callbacks.loaded(data)
+    return prepare(resolved, data, initial=initial.model.state_dict())
+
+
 def _loaded(dataset: Dataset | None, config: Config, registry: Registry, callbacks: Callbacks) -> Dataset:
     data = dataset or load_data(config, registry)
     callbacks.loaded(data)
@@ -202,7 +225,7 @@ def _train(
 ) -> Run:
     config, observers = training.config, training.observers
     training.display, training.stop_asked = callbacks.display, callbacks.stop_asked
-    steps, home = config.training.epochs * training.batches.steps_per_epoch, folder.path if folder else None
+    steps, home = training.steps, folder.path if folder else None
     callbacks.started(config, folder, steps)
     observers.run_started(settings(config), home, steps, training.batches.step, callbacks.warn)
     try:

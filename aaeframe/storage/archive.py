@@ -29,6 +29,7 @@ MOST_BYTES: Final[Mapping[str, int]] = {
     "metrics.jsonl": 2**28,
     "evaluation.json": 2**28,
     "model.safetensors": 2**63,
+    "anomaly.safetensors": 2**63,
     MANIFEST: 2**20,
 }
 """The files of an archive, in their order, with the largest size of each in bytes."""

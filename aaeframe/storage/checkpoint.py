@@ -150,7 +150,7 @@ def _files_of(checkpoint: Checkpoint) -> dict[str, bytes]:
     return {**files, "state.json": _written(state)}
 
 
-def _copied(tensor: Tensor) -> Tensor:
+def copied(tensor: Tensor) -> Tensor:
     """A copy on the CPU: safetensors refuses tensors that share memory, such as tied weights."""
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
@@ -297,7 +297,7 @@ def decoded(content: bytes) -> dict[str, Tensor]:
 
 def encoded(tensors: Mapping[str, Tensor]) -> bytes:
     """The tensors as a safetensors file."""
-    return save_tensors({name: _copied(it) for name, it in tensors.items()})
+    return save_tensors({name: copied(it) for name, it in tensors.items()})
 
 
 def tensors_below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

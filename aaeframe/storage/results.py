@@ -29,7 +29,7 @@ class Results:
     """The arrays that a command writes, by name, and what is known of their rows."""
 
     arrays: Mapping[str, StoredArray]
-    """Each (N, ...), or (draws, N, ...) if `draws`."""
+    """Each (N, ...), or (draws, N, ...) if `draws`; numbers, or texts in an array in memory."""
     shown: Sequence[str]
     """The names of the arrays that a table holds, and .npy if it is one."""
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -180,8 +180,14 @@ def _write_csv(file: IO[bytes], results: Results) -> None:
     file.write(_line(map(_cell, header(results))))
     for piece in _pieces(results):
         first = [list(map(_cell, cells)) for cells in piece.known]
-        numbers = [part.astype(np.str_).T.tolist() for part in piece.parts]
-        file.write(b"".join(map(_line, zip(*first, *chain.from_iterable(numbers), strict=True))))
+        cells = [_texts(part) for part in piece.parts]
+        file.write(b"".join(map(_line, zip(*first, *chain.from_iterable(cells), strict=True))))
+
+
+def _texts(part: np.ndarray) -> list[list[str]]:
+    """The cells of each column of (n, D) numbers or texts."""
+    columns: list[list[str]] = part.astype(np.str_).T.tolist()
+    return [list(map(_cell, it)) for it in columns] if part.dtype.kind == "U" else columns
 
 
 def _line(cells: Iterable[str]) -> bytes:
@@ -212,7 +218,8 @@ def _write_parquet(output: Output, results: Results) -> None:
     ]
     for name in results.shown:
         width = prod(_row_shape(results, name))
-        fields += [pyarrow.from_numpy_dtype(results.arrays[name].dtype)] * width
+        dtype = results.arrays[name].dtype
+        fields += [pyarrow.string() if dtype.kind == "U" else pyarrow.from_numpy_dtype(dtype)] * width
     schema = pyarrow.schema(list(zip(names, fields, strict=True)))
     # In a file of its own first, as a pipe cannot tell the position that the format asks for.
     with TemporaryFile() as whole:

@@ -51,6 +51,11 @@ class RunFolder:
         return self.path / "evaluation.json"
 
     @property
+    def anomaly(self) -> Path:
+        """The path of the density that anomaly scores are computed with."""
+        return self.path / "anomaly.safetensors"
+
+    @property
     def test_accesses(self) -> Path:
         """The path of the log with a line for each time that test rows were measured or plotted."""
         return self.path / "test_accesses.jsonl"

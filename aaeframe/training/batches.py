@@ -52,6 +52,8 @@ class Batches:
     epoch: int = 0
     position: int = 0
     """The number of the next batch within the epoch."""
+    steps: int | None = None
+    """The number of all batches; the last epoch ends with it."""
     _orders: dict[tuple[str, int], Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -67,7 +69,8 @@ class Batches:
     @property
     def step(self) -> int:
         """The number of batches given so far."""
-        return self.epoch * self.steps_per_epoch + self.position
+        given = self.epoch * self.steps_per_epoch + self.position
+        return given if self.steps is None else min(given, self.steps)
 
     def next(self) -> Batch:
         """The batch at the current position; the position then advances by one."""
@@ -77,7 +80,7 @@ class Batches:
         labels = None if self.row_labels is None else self.row_labels[index].to(self.rows.device, non_blocking=True)
         batch = Batch(self.rows[index], labels, index, self._labeled_batch())
         self.position += 1
-        if self.position == self.steps_per_epoch:
+        if self.position == self.steps_per_epoch or self.step == self.steps:
             self.epoch, self.position = self.epoch + 1, 0
         return batch
 

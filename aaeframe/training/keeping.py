@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from aaeframe.errors import CheckpointError
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.checkpoint import Checkpoint
 from aaeframe.storage.metrics_file import MetricsFile, MetricsRow
@@ -87,29 +88,38 @@ class InFolder:
 
 @dataclass(frozen=True)
 class InMemory:
-    """Keeps the metrics in memory, and no checkpoint but the best: the training ends with its process."""
+    """Keeps the metrics in memory, and of checkpoints the models of the last and the best, without optimizers."""
 
     rows: list[MetricsRow] = field(default_factory=list)
     metrics_bytes: int = 0
-    evaluations: Mapping[str, Any] = field(default_factory=dict)
-    """None are kept."""
-    _best: dict[int, Checkpoint] = field(default_factory=dict, repr=False)
+    evaluations: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Those of an archive; evaluations in memory are not stored."""
+    checkpoints: dict[int, Checkpoint] = field(default_factory=dict, repr=False)
+    """By step. The tensors of the last one are those of the model itself, which no longer change after the training."""
 
     def append(self, row: MetricsRow) -> None:
         """Keep a row."""
         self.rows.append(row)
 
     def write(self, step: int, checkpoint: Checkpoint, *, best: int | None = None) -> Path | None:
-        """Keep a copy of the model if it is the best."""
+        """Keep the model: a copy if it is the best."""
+        for old in self.checkpoints.keys() - {best}:
+            del self.checkpoints[old]
+        model = checkpoint.model
         if step == best:
-            self._best.clear()
-            copied = {name: it.detach().to("cpu", copy=True) for name, it in checkpoint.model.items()}
-            self._best[step] = replace(checkpoint, model=copied, optimizer={})
+            model = {name: it.detach().to("cpu", copy=True) for name, it in model.items()}
+        self.checkpoints[step] = replace(checkpoint, model=model, optimizer={})
         return None
 
     def best(self, step: int) -> Checkpoint:
         """The copy of the best step."""
-        return self._best[step]
+        if step not in self.checkpoints:
+            kept = ", ".join(map(str, self.checkpoints)) or "none"
+            raise CheckpointError(
+                f"there are no weights of step {step} here; kept are those of step {kept}. An archive holds one step: "
+                "write it anew with aaeframe export RUN --format archive --best --out model.zip"
+            )
+        return self.checkpoints[step]
 
     def resume(self, metrics_bytes: int) -> None:
         """Do nothing: there is no checkpoint to resume from."""

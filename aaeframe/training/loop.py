@@ -115,6 +115,11 @@ class Training:
         return self.batches.epoch >= self.config.training.epochs or self.stopped_early
 
     @property
+    def steps(self) -> int:
+        """The number of steps of the whole run."""
+        return self.batches.steps or self.config.training.epochs * self.batches.steps_per_epoch
+
+    @property
     def stopped_early(self) -> bool:
         """Whether the validation criterion has not improved for as long as `training.patience` allows."""
         return self.stopping is not None and self.stopping.exhausted

@@ -26,4 +26,7 @@ def aaeframe_metrics() -> list[Component]:
             "share of codes in their class's component of a labeled prior",
         ),
         Component("clusters", f"{_NAMED}:clusters_metric", "agreement of the class block, as clusters, with classes"),
+        Component(
+            "anomaly", "aaeframe.anomaly.metric:anomaly_metric", "AUROC of anomalies by a score, if classes are 0/1"
+        ),
     ]

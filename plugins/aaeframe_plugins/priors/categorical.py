@@ -55,7 +55,7 @@ class FollowingCategorical(nn.Module):
 
 def categorical(
     *,
-    classes: Annotated[int, Field(gt=1, description="classes or clusters")] = 10,
+    classes: Annotated[int, Field(ge=1, description="classes or clusters")] = 10,
     probs: Annotated[
         tuple[Share, ...] | None,
         Field(description="class probabilities, normalized; uniform by default"),

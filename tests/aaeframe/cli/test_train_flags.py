@@ -219,3 +219,21 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["aaeframe", "config", "show"])
     with pytest.raises(ZeroDivisionError):
         main()
+
+
+def test_a_run_starts_from_another(done, cli, refused, table, tmp_path):
+    first = tmp_path / "first"
+    parts = ("--prior", "mixture(components=3)", *SMALL[:4])
+    done("train", "--data", table, *parts, "--epochs", 1, "--out", first)
+    done("train", "--data", table, "--initial", first, "--epochs", 1, "--out", tmp_path / "second")
+    config = read(tmp_path / "second/config.toml")
+    assert config["prior"]["mixture"]["options"]["components"] == 3
+    assert config["training"]["initial"] == str(first)
+    refused(cli("train", "--data", table, "--initial", tmp_path / "none", "--epochs", 1), "is not a run")
+
+
+def test_every_row_is_trained_on_for_a_number_of_steps(done, table, tmp_path):
+    settings = ("--set", "data.held_out=[0,0]", "--set", "training.steps=3")
+    outcome = done("train", "--data", table, *SMALL[:4], *settings, "--out", tmp_path / "r")
+    assert "no rows were held out, so nothing is evaluated" in outcome.err
+    assert json.loads((tmp_path / "r/metrics.jsonl").read_text().splitlines()[-1])["step"] == 3

@@ -42,7 +42,13 @@ def test_as_many_rows_as_asked_for_are_held_out():
     np.testing.assert_array_equal(np.sort(np.concatenate(rows)), np.arange(100))
 
 
-@pytest.mark.parametrize("held_out", [(50, 50), (0, 10), (10, 0), (200, 1)])
+@pytest.mark.parametrize("held_out", [(50, 50), (0, 100), (-1, 10), (200, 1)])
 def test_held_out_rows_leave_some_for_training(held_out):
-    with pytest.raises(DataError, match=r"from 100 rows\. Hold out at least one of each, and leave some for training"):
+    with pytest.raises(DataError, match=r"from 100 rows\. Hold out 0 or more of each, and leave some for training"):
         splits.shuffled(100, "x", held_out=held_out)
+
+
+def test_every_row_may_be_for_training():
+    cuts = splits.shuffled(3, "x", held_out=(0, 0))
+    np.testing.assert_array_equal(cuts.train[1], [0, 1, 2])
+    assert len(cuts.validation[1]) == len(cuts.test[1]) == 0

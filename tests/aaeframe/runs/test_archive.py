@@ -63,14 +63,26 @@ def test_a_run_in_memory_can_be_written(tmp_path):
     assert loaded.class_names == tuple("0123456789")
 
 
-def test_weights_are_those_that_were_loaded(finished, archived, tmp_path):
+def test_trained_weights_and_their_average_are_in_it(finished, archived, tmp_path):
     raw = aaeframe.load(finished.folder.path, raw_weights=True)
-    written = raw.to_archive(tmp_path / "raw.zip")
 
-    assert_same_model(aaeframe.load(written), raw)
-    assert_same_model(aaeframe.load(written, raw_weights=True), raw)
-    with pytest.raises(RunError, match="holds the moving average of the weights alone; write it anew"):
-        aaeframe.load(archived, raw_weights=True)
+    assert_same_model(aaeframe.load(archived, raw_weights=True), raw)
+    assert raw.to_archive(tmp_path / "raw.zip").read_bytes() == archived.read_bytes()
+
+
+def test_it_can_be_kept_as_a_folder(archived, tmp_path):
+    run = aaeframe.load(archived)
+    run.save(tmp_path / "run")
+
+    assert_same_model(aaeframe.load(tmp_path / "run"), run)
+
+
+def test_anomaly_scores_need_no_data(tmp_path):
+    run = trained(tmp_path / "run")
+    scores = run.scores(ROWS)
+    loaded = aaeframe.load(run.to_archive(tmp_path / "model.zip"))
+
+    np.testing.assert_array_equal(loaded.scores(ROWS), scores)
 
 
 def test_the_best_epoch_can_be_shared(tmp_path):
@@ -81,7 +93,9 @@ def test_the_best_epoch_can_be_shared(tmp_path):
 
     assert_same_model(loaded, best)
     assert (loaded.best_epoch, loaded.step, loaded.finished) == (1, STEPS, True)
-    with pytest.raises(CheckpointError, match="one set of weights, and these are not those of the best epoch, step 4"):
+    with pytest.raises(
+        CheckpointError, match="no weights of step 4 here; kept are those of step 8"
+    ):
         aaeframe.load(run.to_archive(tmp_path / "last.zip"), best=True)
 
 
@@ -132,7 +146,8 @@ def test_names_in_the_card_are_text(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"state__json": b"{}"}, "state.json is not valid: "),
+        ({"state__json": b"{}"}, "state.json of the checkpoint is not a valid training state"),
+        ({"anomaly__safetensors": b"x"}, "anomaly.safetensors of the archive cannot be used"),
         ({"state__json": b"[1"}, "cannot be used as the archive of a run"),
         ({"config__toml": b"= 1"}, "cannot be used as the archive of a run"),
         ({"config__toml": b"\xff"}, "cannot be used as the archive of a run"),
@@ -186,7 +201,7 @@ def test_the_command_writes_it(finished, archived, tmp_path, monkeypatch, capsys
     [
         (["--format", "pt2"], "torch's .pt2 holds a pickle, which runs code when it is opened); give onnx or archive"),
         (["--format", "zip"], "--format zip is not a format of this command; give onnx or archive"),
-        (["--format", "archive", "--part", "encoder"], "--part and --data are for --format onnx"),
+        (["--format", "archive", "--part", "encoder"], "--part, --data and --raw-weights are for --format onnx"),
         (["--format", "archive"], "has no suffix, which is no format here; give a file that ends in .zip"),
     ],
 )

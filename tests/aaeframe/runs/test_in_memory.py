@@ -36,7 +36,7 @@ def test_a_run_in_memory_is_used_like_any_other(tmp_path, monkeypatch):
 
 def test_what_needs_a_folder_says_so():
     run = aaeframe.train(ROWS, keep=False, **SMALL)
-    with pytest.raises(RunError, match="is in memory and has no folder; train it with `out`"):
+    with pytest.raises(RunError, match="is in memory and has no folder; write it to one with save\\(path\\)"):
         run.plot_figures(aaeframe.data.from_arrays(ROWS))
     with pytest.raises(ConfigError, match="out='x' is not used with keep=False"):
         aaeframe.train(ROWS, keep=False, out="x", **SMALL)

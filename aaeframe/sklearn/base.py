@@ -1,0 +1,188 @@
+"""What the four estimators share: parameters, the training of a run in memory, pickling, and folders of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self, cast
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from aaeframe.api import train
+from aaeframe.data import from_arrays
+from aaeframe.errors import RunError
+from aaeframe.runs.in_memory import from_bytes, to_bytes
+from aaeframe.runs.loading import load
+from aaeframe.runs.objects import DiscriminatorObject, EncoderObject, NetworkObject, read_objects
+from aaeframe.runs.run import Run
+from aaeframe.sklearn.attributes import pack, unpack
+from aaeframe.sklearn.batches import codes
+
+FLOATS = (np.float32, np.float64)
+COMPONENTS = ("prior", "encoder", "network", "discriminator")
+
+
+class AdversarialEstimator(BaseEstimator):
+    """Base class: trains a run in memory, on every row of a table.
+
+    Parameters of all estimators:
+
+    Args:
+        encoder, network, discriminator: components, as for `aaeframe.train`.
+        steps: minibatches to train on. 2000 take a few seconds.
+        batch_size: rows of a minibatch; all rows if there are fewer.
+        scale: the scaling of the columns, "standardize" or another of `data.scale`.
+        config: a TOML file or a table of the configuration for everything else.
+        preset: the name of a preset, below `config`.
+        device: see `aaeframe.training.device.pick`.
+        warm_start: train on from the weights of the last `fit`, on data of the same columns and in its scale.
+        random_state: an int, a RandomState, or None for numpy's global one. The same int gives the same bits.
+        verbose: show a bar.
+
+    Attributes:
+        run_: the trained `aaeframe.Run`, in memory.
+        n_features_in_, feature_names_in_: the columns.
+        n_iter_: the number of steps.
+    """
+
+    run_: Run
+    n_features_in_: int
+
+    def __init__(
+        self,
+        *,
+        encoder: str | EncoderObject,
+        network: str | NetworkObject,
+        discriminator: str | DiscriminatorObject,
+        steps: int,
+        batch_size: int,
+        scale: str | tuple[float, float],
+        preset: str | None,
+        config: str | Path | Mapping[str, Any] | None,
+        device: str,
+        warm_start: bool,
+        random_state: int | np.random.RandomState | None,
+        verbose: bool,
+    ) -> None:
+        self.encoder = encoder
+        self.network = network
+        self.discriminator = discriminator
+        self.steps = steps
+        self.batch_size = batch_size
+        self.scale = scale
+        self.preset = preset
+        self.config = config
+        self.device = device
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @classmethod
+    def from_run(cls, path: str | Path, **parameters: Any) -> Self:
+        """A fitted estimator from the folder of a run on a table. `parameters` are those of the constructor.
+
+        RunError for a run whose recipe or data this estimator does not have.
+        """
+        made = cls(**parameters)
+        run = load(path, **made._objects())
+        if len(run.model.data_shape) != 1:
+            raise RunError(
+                f"{path} was trained on rows of shape {tuple(run.model.data_shape)}; estimators take tables, so use it "
+                "by aaeframe.load"
+            )
+        made._take(run)
+        if run.data["columns"] is not None:
+            made.feature_names_in_ = np.array(run.data["columns"], dtype=object)
+        made._adopt(run)
+        return made
+
+    def to_run(self, path: str | Path) -> Run:
+        """Write the trained run to a new folder, which `aaeframe.load` and the command line read."""
+        check_is_fitted(self)
+        return self.run_.save(path)
+
+    def _adopt(self, run: Run) -> None:
+        """Set the fitted attributes that a run of a folder gives. RunError if it is a run of another kind."""
+
+    def _train(
+        self,
+        x: np.ndarray,
+        classes: np.ndarray | None = None,
+        *,
+        prior: Any,
+        recipe: str,
+        class_names: tuple[str, ...] | None = None,
+        **settings: Any,
+    ) -> None:
+        """Train a run in memory on rows (N, D) with class indices (N,), and keep it without them as `run_`."""
+        seed = self.random_state
+        if not isinstance(seed, int | np.integer):
+            seed = check_random_state(seed).randint(2**31)
+        columns = list(getattr(self, "feature_names_in_", [])) or None
+        name = type(self).__name__
+        data = from_arrays(x, classes, columns=columns, name=name, held_out=(0, 0), scale=self.scale)
+        if class_names is not None:
+            data = replace(data, class_names=class_names)
+        run = train(
+            data,
+            prior=prior,
+            recipe=recipe,
+            encoder=self.encoder,
+            network=self.network,
+            discriminator=self.discriminator,
+            preset=self.preset,
+            config=self.config,
+            initial=getattr(self, "run_", None) if self.warm_start else None,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            checkpoint_every=2**31,  # only the last weights are kept
+            device=self.device,
+            seed=int(seed),
+            keep=False,
+            progress=bool(self.verbose),
+            **settings,
+        )
+        self._measure(run, x)
+        self._take(replace(run, given=None))
+
+    def _measure(self, run: Run, x: np.ndarray) -> None:
+        """Set the fitted attributes that need the training rows."""
+
+    def _take(self, run: Run) -> None:
+        self.run_, self.n_iter_, self.n_features_in_ = run, run.step, run.model.data_shape.numel()
+
+    def _rows(self, x: Any) -> np.ndarray:
+        """Rows (N, D), checked by scikit-learn: float32 or float64."""
+        check_is_fitted(self)
+        return cast(np.ndarray, validate_data(self, x, dtype=FLOATS, reset=False))
+
+    def _training_rows(self, x: Any) -> np.ndarray:
+        return cast(np.ndarray, validate_data(self, x, dtype=FLOATS, ensure_min_samples=2))
+
+    def _codes(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """The codes of rows by block, each (N, size) and of the type of x."""
+        return {name: z.astype(x.dtype, copy=False) for name, z in codes(self.run_, x).items()}
+
+    def _objects(self) -> dict[str, Any]:
+        """The components that are objects from Python."""
+        given = {name: getattr(self, name) for name in COMPONENTS if hasattr(self, name)}
+        return {name: it for name, it in given.items() if it is not None and not isinstance(it, str)}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Parameters, and fitted attributes as numbers, texts and bytes: the class is a pickle's only global."""
+        state = dict(super().__getstate__())
+        parameters = self.get_params(deep=False)
+        fitted = {name: value for name, value in state.items() if name not in parameters and name != "run_"}
+        packed = {"parameters": parameters, "fitted": {name: pack(it) for name, it in fitted.items()}}
+        return packed if "run_" not in state else {**packed, "run": to_bytes(self.run_)}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Restore what `__getstate__` gave."""
+        self.__dict__.update(state["parameters"])
+        self.__dict__.update({name: unpack(it) for name, it in state["fitted"].items()})
+        if "run" in state:
+            self.run_ = from_bytes(state["run"], objects=read_objects(**self._objects()))

@@ -1,0 +1,46 @@
+"""The class block of clusterers and classifiers: its prior, and its codes as probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from aaeframe.errors import RunError
+from aaeframe.runs.objects import PriorObject
+from aaeframe.runs.run import Run
+from aaeframe.sklearn.batches import codes
+
+CLASS: Final = "class"
+STYLE: Final = "style"
+
+
+def product(count: int, style: str | PriorObject) -> dict[str, str | PriorObject]:
+    """The product of a categorical prior of so many classes and the prior of the style."""
+    return {CLASS: f"categorical(classes={count})", STYLE: style}
+
+
+def probabilities(run: Run, x: np.ndarray) -> np.ndarray:
+    """The probability of each class (N, K), float64."""
+    y = codes(run, x)[class_block(run)].astype(np.float64)
+    return np.asarray(y / y.sum(1, keepdims=True))
+
+
+def style_codes(run: Run, every: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The codes of all other blocks, side by side (N, n)."""
+    return np.concatenate([z for name, z in every.items() if name != class_block(run)], axis=1)
+
+
+def class_block(run: Run) -> str:
+    """The name of the class block. RunError for a run that has none."""
+    block = run.model.class_block
+    if block is None:
+        raise RunError(f"the recipe {run.config.recipe.component!r} has no class block; clusterers and classifiers do")
+    return block
+
+
+def values_of(names: tuple[str, ...]) -> np.ndarray:
+    """Classes by their names: whole numbers if all names are, otherwise texts."""
+    numbers = all(name.removeprefix("-").isdecimal() for name in names)
+    return np.array([int(name) for name in names]) if numbers else np.array(names)

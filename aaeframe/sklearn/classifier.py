@@ -1,0 +1,101 @@
+"""Classes from few labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from aaeframe.runs.objects import DiscriminatorObject, EncoderObject, NetworkObject, PriorObject
+from aaeframe.runs.run import Run
+from aaeframe.sklearn.base import FLOATS, AdversarialEstimator
+from aaeframe.sklearn.classes import class_block, probabilities, product, values_of
+
+
+class AdversarialClassifier(ClassifierMixin, AdversarialEstimator):
+    """A classifier that also learns from rows without a label: the recipe `semi-supervised` (paper, section 5).
+
+    Args:
+        unlabeled: the value of y in rows without a label, such as -1; None: every row has one.
+        style: the prior of what is not the class.
+        Others: see `AdversarialEstimator`.
+
+    Attributes:
+        classes_: (K,) the classes, sorted.
+    """
+
+    classes_: np.ndarray
+
+    def __init__(
+        self,
+        *,
+        unlabeled: int | str | None = None,
+        style: str | PriorObject = "gaussian(size=2)",
+        encoder: str | EncoderObject = "deterministic",
+        network: str | NetworkObject = "mlp(hidden=[64, 32])",
+        discriminator: str | DiscriminatorObject = "mlp(hidden=[64, 64])",
+        steps: int = 2000,
+        batch_size: int = 64,
+        scale: str | tuple[float, float] = "standardize",
+        preset: str | None = None,
+        config: str | Path | Mapping[str, Any] | None = None,
+        device: str = "auto",
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(
+            encoder=encoder,
+            network=network,
+            discriminator=discriminator,
+            steps=steps,
+            batch_size=batch_size,
+            scale=scale,
+            preset=preset,
+            config=config,
+            device=device,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.unlabeled = unlabeled
+        self.style = style
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train on rows (N, D) with classes y (N,). ValueError if y is not of classes, or no row has a label."""
+        X, y = validate_data(self, X, y, dtype=FLOATS)
+        check_classification_targets(y)
+        known = np.ones(len(y), bool) if self.unlabeled is None else y != self.unlabeled
+        if not known.any():
+            raise ValueError(f"no row of y has a label: every one is unlabeled={self.unlabeled!r}")
+        self.classes_, told = np.unique(y[known], return_inverse=True)
+        labels = np.full(len(y), -1)
+        labels[known] = told
+        self._train(
+            X,
+            labels,
+            prior=product(len(self.classes_), self.style),
+            recipe="semi-supervised",
+            labels="all",
+            class_names=tuple(map(str, self.classes_)),
+        )
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The class of each row (N,)."""
+        found = self.predict_proba(X).argmax(1)
+        return np.asarray(self.classes_[found])
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The probability of each class (N, K), in the order of `classes_`."""
+        rows = self._rows(X)
+        return probabilities(self.run_, rows)
+
+    def _adopt(self, run: Run) -> None:
+        size = run.model.priors[class_block(run)].event_shape[0]
+        self.classes_ = values_of(run.category_names or tuple(map(str, range(size))))
