@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
 from aaeframe.cli import options
 from aaeframe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from aaeframe.anomaly.scores import Kind
 
 FORMATS: Final = ("onnx", "archive")
 
@@ -30,7 +33,14 @@ def export(
     ] = "onnx",
     part: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Part to write: encoder or decoder. May be repeated. Default: all."),
+        typer.Option(metavar="NAME", help="Part: encoder, decoder or score. May be repeated. Default: the first two."),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Kind of score for --part score: density, reconstruction, prior or discriminator. Default: density.",
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -48,24 +58,30 @@ def export(
     ONNX files have the scaling inside: x is in the units of the data. Each is run in onnxruntime on 64 rows, and is
     written only if it gives what the model gives. An archive holds weights, configuration, numbers and a model card.
     """
-    from aaeframe.cli.console import print_json, say
+    from aaeframe.cli.console import note, print_json, say
     from aaeframe.export.onnx import require_packages
     from aaeframe.storage.archive import SUFFIX
 
     if form not in FORMATS:
         why = " (torch's .pt2 holds a pickle, which runs code when it is opened)" if form.endswith("pt2") else ""
         raise ConfigError(f"--format {form} is not a format of this command{why}; give {' or '.join(FORMATS)}")
-    if form == "archive" and (part or data or raw_weights):
+    if form == "archive" and (part or kind or data or raw_weights):
         raise ConfigError(
-            "--part, --data and --raw-weights are for --format onnx; an archive holds the whole model, with all of its "
-            "weights. Leave them out"
+            "--part, --kind, --data and --raw-weights are for --format onnx; an archive holds the whole model, with "
+            "all of its weights. Leave them out"
         )
+    if kind and "score" not in (part or ()):
+        raise ConfigError(f"--kind {kind} is a kind of score, which is not exported; add --part score")
     if form == "onnx":
         require_packages()
     else:
         options.output(out, [SUFFIX], json=json)
     opened = options.load_run(context, run, device, raw_weights, best)
-    paths = opened.export(out, part=part or (), data=data) if form == "onnx" else [opened.to_archive(out)]
+    if form == "onnx":
+        chosen = cast("Kind", kind or "density")  # any other text is refused with the names of the kinds
+        paths = opened.export(out, part=part or (), kind=chosen, data=data, warn=note)
+    else:
+        paths = [opened.to_archive(out)]
     if json:
         print_json({"files": [str(path) for path in paths]})
         return

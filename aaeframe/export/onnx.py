@@ -53,7 +53,7 @@ def to_onnx(part: Part, feeds: list[np.ndarray]) -> bytes:
     except Exception as error:  # a component is someone else's code, and the exporter raises of any type
         raise ExportError(
             f"the {part.title} cannot be exported to ONNX: {_reason(error)}. Its components must be traceable by "
-            "torch.export: no branch on the values of a tensor, no numpy in `forward`"
+            "torch.export (no branch on the values of a tensor, no numpy) and use operators that ONNX has"
         ) from error
     assert program is not None
     _tidy(program.model, part)

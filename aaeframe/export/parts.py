@@ -128,7 +128,7 @@ class DecoderPart(Part):
             for name, prior in model.priors.items()
         ]
         if model.representation.takes_labels:
-            inputs.append(Port("labels", "int64", (), f"class indices from 0 to {(model.num_classes or 0) - 1}"))
+            inputs.append(labels_port(model))
         dtype = str(model.mean.dtype).removeprefix("torch.")
         outputs = [Port("x_hat", dtype, tuple(model.data_shape), f"reconstructions or samples, {UNITS}")]
         super().__init__(model, inputs, outputs, decoder=model.decoder, representation=model.representation)
@@ -172,10 +172,9 @@ def block_names(model: Autoencoder) -> Mapping[str, str]:
     return names
 
 
-def parts_of(model: Autoencoder, dtype: np.dtype) -> dict[str, Part]:
-    """The parts of a model by name, for rows of this type."""
-    parts: list[Part] = [EncoderPart(model, dtype), DecoderPart(model)]
-    return {part.title: part for part in parts}
+def labels_port(model: Autoencoder) -> Port:
+    """The input of labels. The file cannot check them: an index beyond the classes counts as no class."""
+    return Port("labels", "int64", (), f"class indices from 0 to {(model.num_classes or 0) - 1}")
 
 
 def _meaning_of(block: str, model: Autoencoder) -> str:

@@ -36,7 +36,7 @@ from aaeframe.evaluation.evaluate import evaluate, misses
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
 from aaeframe.evaluation.metrics import Metric, named_metrics
 from aaeframe.evaluation.resumable import Keep
-from aaeframe.export.folder import export_onnx
+from aaeframe.export.folder import Scoring, export_onnx
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.model.priors import fixed_priors
 from aaeframe.protocols import ClassMetric, Code, Needs, SupportsLabels
@@ -395,19 +395,33 @@ class Run:
         return report
 
     @default_state()
-    def export(self, path: Path | str, *, part: str | Sequence[str] = (), data: Any = None) -> list[Path]:
-        """Write the parts of the model as ONNX files into a new folder: see `aaeframe.export.folder.export_onnx`.
+    def export(
+        self,
+        path: Path | str,
+        *,
+        part: str | Sequence[str] = (),
+        kind: Kind = "density",
+        data: Any = None,
+        warn: Callable[[str], None] = warn,
+    ) -> list[Path]:
+        """Write parts of the model as ONNX files into a new folder: see `aaeframe.export.folder.export_onnx`.
 
         Args:
             path: the new folder.
-            part: "encoder" or "decoder", or several; all by default.
+            part: "encoder", "decoder" or "score", or several; by default encoder and decoder.
+            kind: the kind of score, as for `scores`.
             data: rows for the check of the files, as for `encode`; by default validation rows of the training data.
+            warn: as for `scores`.
 
         Returns the paths, that of the manifest last.
         """
         parts = [part] if isinstance(part, str) else list(part)
         rows, origin = rows_for_check(self, data)
-        return export_onnx(self.model, rows, Path(path), parts=parts, about=about(self), origin=origin)
+
+        def scoring() -> Scoring:
+            return Scoring(kind, AnomalyScorer(self, warn).density() if kind == "density" else None)
+
+        return export_onnx(self.model, rows, Path(path), parts=parts, scoring=scoring, about=about(self), origin=origin)
 
     def to_archive(self, path: Path | str) -> Path:
         """Write the run into one .zip file, for `aaeframe.load`: these weights, configuration, numbers, a model card.

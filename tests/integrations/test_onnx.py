@@ -216,6 +216,42 @@ def test_onnxruntime_alone_encodes_and_decodes(tmp_path):
         assert np.abs(found[name] - want.numpy()).max() <= 2 * largest + 1e-6  # a code of the file is decoded by it
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("density", {"prior": "mixture", "encoder": "gaussian"}),
+        ("density", {"recipe": "supervised"}),
+        ("reconstruction", {"encoder": "universal(hidden=[8])"}),
+        ("discriminator", {"prior": "categorical+gaussian"}),
+        ("prior", {"prior": "gaussian"}),
+    ],
+)
+def test_a_score_is_that_of_the_run(kind, options, tmp_path):
+    run = trained((TABLE, LABELS) if "recipe" in options else TABLE, **options)
+    path, manifest = run.export(tmp_path / "out", part="score", kind=kind)
+    labels = {"labels": LABELS[:9]} if "recipe" in options else {}
+    found = outputs(path, {"x": TABLE[:9], **labels})["score"]
+    want = run.scores(TABLE[:9], kind=kind, labels=torch.from_numpy(LABELS[:9]) if labels else None)
+
+    assert near(found, want)
+    entry = json.loads(manifest.read_text())["parts"]["score"]
+    assert entry["kind"] == kind
+    if kind == "density":
+        training = run.scores(
+            run.dataset().train.array(), labels=torch.from_numpy(run.dataset().train.labels) if labels else None
+        )
+        assert entry["training_quantiles"]["0.9"] == pytest.approx(np.quantile(training, 0.9), rel=1e-6)
+
+
+def test_a_density_that_onnx_cannot_compute_is_refused(tmp_path):
+    run = trained(prior="mixture")
+    with pytest.raises(ExportError, match=r"score cannot be exported to ONNX: .*linalg_solve_triangular"):
+        run.export(tmp_path / "out", part="score", kind="prior")
+    with pytest.raises(ConfigError, match="there is no kind of score 'density2'; kinds are density, "):
+        run.export(tmp_path / "out", part="score", kind="density2")
+    assert list(tmp_path.iterdir()) == []
+
+
 class Body(nn.Module):
     """An encoder's body that computes something else while it is exported, in a form that `wrong` decides."""
 
@@ -282,7 +318,7 @@ def test_weights_that_a_part_does_not_use_are_left_out(tmp_path):
 
 
 def test_what_is_asked_for_wrongly(tmp_path, finished_run):
-    with pytest.raises(ConfigError, match="--part head is not a part of this model; it has encoder, decoder"):
+    with pytest.raises(ConfigError, match="--part head is not a part of a model; parts are encoder, decoder and score"):
         finished_run.export(tmp_path / "out", part="head")
     with pytest.raises(RunError, match="exists already; an export is never overwritten"):
         finished_run.export(tmp_path)

@@ -93,9 +93,7 @@ def test_the_best_epoch_can_be_shared(tmp_path):
 
     assert_same_model(loaded, best)
     assert (loaded.best_epoch, loaded.step, loaded.finished) == (1, STEPS, True)
-    with pytest.raises(
-        CheckpointError, match="no weights of step 4 here; kept are those of step 8"
-    ):
+    with pytest.raises(CheckpointError, match="no weights of step 4 here; kept are those of step 8"):
         aaeframe.load(run.to_archive(tmp_path / "last.zip"), best=True)
 
 
@@ -201,7 +199,11 @@ def test_the_command_writes_it(finished, archived, tmp_path, monkeypatch, capsys
     [
         (["--format", "pt2"], "torch's .pt2 holds a pickle, which runs code when it is opened); give onnx or archive"),
         (["--format", "zip"], "--format zip is not a format of this command; give onnx or archive"),
-        (["--format", "archive", "--part", "encoder"], "--part, --data and --raw-weights are for --format onnx"),
+        (
+            ["--format", "archive", "--part", "encoder"],
+            "--part, --kind, --data and --raw-weights are for --format onnx",
+        ),
+        (["--kind", "prior"], "--kind prior is a kind of score, which is not exported; add --part score"),
         (["--format", "archive"], "has no suffix, which is no format here; give a file that ends in .zip"),
     ],
 )
