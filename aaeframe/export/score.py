@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from aaeframe.anomaly.density import Density, numeric_blocks
 from aaeframe.anomaly.scores import Kind, check_kind, scores
@@ -31,7 +35,8 @@ class ScorePart(Part):
         self.noise_shape, self.numeric = tuple(model.noise_shape), numeric_blocks(model)
         self.priors: dict[str, Prior] = {}
         if kind == "prior":
-            self.priors = {name: on_device(model.priors[name], torch.device("cpu")) for name in self.numeric}
+            cpu = torch.device("cpu")
+            self.priors = {name: _unchecked(on_device(model.priors[name], cpu)) for name in self.numeric}
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """The score (N,), float64."""
@@ -85,6 +90,18 @@ class Distance(nn.Module):
             return distance
         beyond = u.square().sum(1) - (along * self.axes).square().sum(1)
         return distance + beyond.clamp_min(0) / self.rest
+
+
+def _unchecked(prior: Any) -> Any:
+    """The prior; of a torch distribution a copy that does not check values, because a check cannot be traced."""
+    if not isinstance(prior, Distribution):
+        return prior
+    made = copy.copy(prior)
+    made._validate_args = False
+    for name, part in vars(prior).items():
+        if isinstance(part, Distribution):
+            setattr(made, name, _unchecked(part))
+    return made
 
 
 def _parts(model: Autoencoder, kind: Kind, density: Density | None) -> dict[str, nn.Module]:

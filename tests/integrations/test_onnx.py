@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -15,6 +16,7 @@ import torch
 from torch import nn
 
 import aaeframe
+import aaeframe.export
 from aaeframe.errors import ConfigError, DataError, ExportError, RunError
 
 onnx = pytest.importorskip("onnx", reason="no extra 'integrations'")
@@ -177,8 +179,8 @@ def test_a_part_holds_its_own_weights_and_no_paths(exported):
         assert not [it for it in (str(Path.cwd()), str(Path(torch.__file__).parent), ".py") if it.encode() in content]
 
 
-ALONE = """
-import importlib.abc, json, sys
+WITHOUT_TORCH = """
+import importlib.abc, sys
 
 class NoTorch(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
@@ -186,34 +188,27 @@ class NoTorch(importlib.abc.MetaPathFinder):
             raise ImportError(name)
 
 sys.meta_path.insert(0, NoTorch())
-import numpy as np
-import onnxruntime
-
-folder = sys.argv[1]
-manifest = json.load(open(f"{folder}/manifest.json"))
-values = {"x": np.load(f"{folder}/x.npy")}
-for name in ("encoder", "decoder"):
-    part = manifest["parts"][name]
-    session = onnxruntime.InferenceSession(f"{folder}/{part['file']}")
-    found = session.run(None, {it["name"]: values[it["name"]] for it in part["inputs"]})
-    values |= zip([it["name"] for it in part["outputs"]], found)
-np.savez(f"{folder}/found.npz", **values)
-assert not {"torch", "aaeframe"} & set(sys.modules)
 """
+PAGE = Path(aaeframe.export.__file__).with_name("README.md").read_text("utf-8")
 
 
-def test_onnxruntime_alone_encodes_and_decodes(tmp_path):
-    run = trained(prior="mixture")
-    run.export(tmp_path / "out")
-    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+def test_onnxruntime_alone_encodes_decodes_and_scores(tmp_path, monkeypatch):
+    """The program of the room's README, where torch cannot be imported."""
+    run = trained(prior="mixture", encoder="universal(hidden=[8])")
+    monkeypatch.chdir(tmp_path)
+    run.export("scored", part=["encoder", "decoder", "score"])
+    manifest = json.loads(Path("scored/manifest.json").read_text())
     x = run.dataset().validation.array()[:64]
-    np.save(tmp_path / "out/x.npy", x)
-    subprocess.run([sys.executable, "-c", ALONE, str(tmp_path / "out")], check=True)
-    found = np.load(tmp_path / "out/found.npz")
-    code = run.encode(x)
-    for name, want, part in (("mixture", code["mixture"], "encoder"), ("x_hat", run.decode(code), "decoder")):
-        largest = manifest["parts"][part]["difference"][name]["largest"]
-        assert np.abs(found[name] - want.numpy()).max() <= 2 * largest + 1e-6  # a code of the file is decoded by it
+    np.save("x.npy", x)
+    (program,) = re.findall(r"^```py\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    save = "np.savez('found.npz', **code, x_hat=x_hat, score=score)"
+    subprocess.run([sys.executable, "-c", f"{WITHOUT_TORCH}{program}{save}"], check=True)
+    found, code = np.load("found.npz"), run.encode(x)
+    wanted = {"encoder": code["mixture"], "decoder": run.decode(code), "score": run.scores(x)}
+    for (title, want), name in zip(wanted.items(), ("mixture", "x_hat", "score"), strict=True):
+        largest = manifest["parts"][title]["difference"][name]["largest"]
+        rounding = 1e-6 * np.abs(np.asarray(want)).max()  # the code that is decoded is that of the file
+        assert np.abs(found[name] - np.asarray(want)).max() <= 2 * largest + rounding
 
 
 @pytest.mark.parametrize(
