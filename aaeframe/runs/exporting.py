@@ -1,4 +1,4 @@
-"""What a run adds to an export of its model: rows for the check, and its own entries of the manifest."""
+"""The additions of a run to an export of its model: rows for the check, and its own entries of the manifest."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class InMemory:
     rows: list[MetricsRow] = field(default_factory=list)
     metrics_bytes: int = 0
     evaluations: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """Those of an archive; evaluations in memory are not stored."""
+    """Reports of an archive; evaluations in memory are not stored."""
     checkpoints: dict[int, Checkpoint] = field(default_factory=dict, repr=False)
     """By step. The tensors of the last one are those of the model itself, which no longer change after the training."""
 
