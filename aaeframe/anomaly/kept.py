@@ -19,6 +19,8 @@ from aaeframe.storage.checkpoint import decoded
 from aaeframe.storage.formats import read_safetensors
 
 _ARRAYS: Final = ("mean", "std", "whitening", "axes", "rest", "training")
+_DIGESTS: Final = ("weights", "digest")
+"""SHA-256 of the weights that it was fitted with, and of all that is above, as bytes."""
 
 
 def write(path: Path, density: Density, weights: str) -> None:
@@ -51,16 +53,19 @@ def read(path: Path, weights: str, size: int) -> Density | None:
 def from_bytes(content: bytes, weights: str, size: int) -> Density | None:
     """The density that `to_bytes` stored; None if it belongs to other weights. ValueError if it is damaged."""
     tensors = decoded(content)
-    digest = tensors.pop("digest", None)
-    if digest is None or tensors.keys() != {*_ARRAYS, "weights"} or not torch.equal(digest, _bytes(_digest(tensors))):
+    types = {**dict.fromkeys(_ARRAYS, torch.float64), **dict.fromkeys(_DIGESTS, torch.uint8)}
+    if {name: it.dtype for name, it in tensors.items()} != types:
+        raise ValueError("its tensors are not those of a density")
+    digest = tensors.pop("digest")
+    if digest.tolist() != _bytes(_digest(tensors)).tolist():
         raise ValueError("its digest is not that of its content")
-    if not torch.equal(tensors["weights"], _bytes(weights)):
+    if tensors["weights"].tolist() != _bytes(weights).tolist():
         return None
     mean, std, whitening, axes, rest, training = (tensors[name].numpy() for name in _ARRAYS)
-    shapes = (mean.shape, std.shape, whitening.shape, rest.shape)
-    fits = shapes == ((mean.size,), (mean.size,), (len(axes), mean.size), (1,)) and mean.size >= size
-    if not fits or any(tensors[name].dtype != torch.float64 for name in _ARRAYS):
-        raise ValueError(f"its tensors do not fit together: {shapes} for rows of {size} values")
+    shapes = (mean.shape, std.shape, whitening.shape, rest.shape, training.shape)
+    wanted = ((mean.size,), (mean.size,), (len(axes), mean.size), (1,), (training.size,))
+    if shapes != wanted or mean.size < size or not all(tensors[name].isfinite().all() for name in _ARRAYS):
+        raise ValueError(f"its tensors do not fit rows of {size} values")
     return Density(Gaussian(mean, std, whitening, axes, float(rest[0])), training)
 
 

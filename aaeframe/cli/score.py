@@ -60,6 +60,7 @@ def score(
     """
     import numpy as np
 
+    from aaeframe.anomaly.reasons import check_reasons
     from aaeframe.cli.console import note
     from aaeframe.cli.sample_encode import decoder_labels_of, known, output_of, write
     from aaeframe.runs.anomaly import AnomalyScorer
@@ -68,6 +69,8 @@ def score(
     output = output_of(out, run / "scores.npz", form, json)
     opened = options.load_run(context, run, device, raw_weights, best)
     scorer = AnomalyScorer(opened, note, asked.data_changed)
+    if reasons is not None:
+        check_reasons(opened.model, reasons)
     threshold = None if contamination is None else scorer.threshold(contamination, kind.value)
     found = asked.load(opened)
     labels = decoder_labels_of(opened, found)

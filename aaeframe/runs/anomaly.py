@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aaeframe.anomaly import kept
 from aaeframe.anomaly.density import Density, fit_density, thinned
-from aaeframe.anomaly.reasons import Reasons, reasons
+from aaeframe.anomaly.reasons import Reasons, check_reasons, reasons
 from aaeframe.anomaly.scores import Kind, check_kind, scores
 from aaeframe.data import Dataset
 from aaeframe.data.identity import changes, identity
@@ -56,6 +56,7 @@ class AnomalyScorer:
     @default_state()
     def reasons(self, x: Any, count: int = 3, labels: Tensor | None = None) -> Reasons:
         """The features of each row that deviate most from what the model expects: see `aaeframe.anomaly.reasons`."""
+        check_reasons(self.run.model, count)
         rows, labels = self.run.rows_and_labels(x, labels)
         return reasons(self.run.model, rows, self.density(), self.run.data["columns"], count, labels=labels)
 

@@ -321,13 +321,15 @@ class Run:
 
         `metrics` are measured besides those of the configuration: names with options as in "mmd", or functions of an
         `aaeframe.evaluation.Evaluated`. Adds the step and `raw_weights`. `warn` is called with a sentence for each
-        block that misses its prior, and for each metric that fails; by default it is a Python warning.
+        block that misses its prior, and for each metric that fails; by default it is a Python warning. Where classes
+        are 0 and 1, and nothing learned them, the metric "anomaly" of class 1 is measured, too.
         """
         if data is not None and not isinstance(data, Dataset):
             data, split = self.unseen(data), "test"
-        asked, stored = metrics, self.config.evaluation.metrics
-        wanted = named_metrics(asked, self.registry or Registry.load(), stored=stored) if asked or stored else []
         data, labels = self.own_classes(data or self.dataset()), self.config.data.labels
+        stored = self.config.evaluation.metrics
+        asked = [*metrics, *(["anomaly"] if self._has_anomalies(data.split(split)) else ())]
+        wanted = named_metrics(asked, self.registry or Registry.load(), stored=stored) if asked or stored else []
         rows = self._rows_of(data, split)
         self._log_access(rows, "evaluate", warn)
         report = evaluate(
@@ -424,11 +426,17 @@ class Run:
         return export_onnx(self.model, rows, Path(path), parts=parts, scoring=scoring, about=about(self), origin=origin)
 
     def to_archive(self, path: Path | str) -> Path:
-        """Write the run into one .zip file, for `aaeframe.load`: these weights, configuration, numbers, a model card.
+        """Write the run into one .zip file, for `aaeframe.load`: weights, configuration, numbers, a model card.
 
         It holds no data and no optimizer: it can be used and not resumed. Returns the path.
         """
         return write_run(self, path)
+
+    def _has_anomalies(self, rows: Split) -> bool:
+        """Whether the labels of rows say which are anomalies: 0 and 1 both occur, and the run does not learn them."""
+        if self.class_names != ("0", "1") or rows.labels is None or self._class_metric is not None:
+            return False
+        return not self.config.data.labels and {0, 1} <= set(rows.labels.tolist())
 
     def _report(self, name: str, report: Mapping[str, Any], warn: Callable[[str], None]) -> None:
         """Tell the observers of an evaluation."""

@@ -29,6 +29,14 @@ def test_columns_have_the_types_of_their_values(tmp_path):
     np.testing.assert_array_equal(np.stack([table["z_1"], table["z_2"]], axis=1), Z)
 
 
+def test_texts_are_texts(tmp_path):
+    found = Results({"z": Z, "why": np.array([["a"], ["b"], ["é"]])}, ["z", "why"])
+    write(Output.named(tmp_path / "a.parquet", SUFFIXES), found)
+    table = parquet.read_table(tmp_path / "a.parquet")
+    assert table.schema.field("why_1").type == pyarrow.string()
+    assert table["why_1"].to_pylist() == ["a", "b", "é"]
+
+
 def test_a_pipe_takes_it(tmp_path):
     pipe, found = tmp_path / "pipe", []
     os.mkfifo(pipe)

@@ -6,6 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from small_runs import LABELS, ROWS, SMALL, TRAINING
 
 import aaeframe
@@ -53,6 +55,20 @@ def test_a_damaged_file_is_an_error_and_not_another_score(folder):
         path.write_bytes(damaged)
         with pytest.raises(CheckpointError, match=r"anomaly.safetensors cannot be used: .* Remove it"):
             aaeframe.load(folder, data=ROWS).scores(ODD)
+
+
+def test_a_file_of_something_else_is_refused(folder):
+    run = aaeframe.load(folder, data=ROWS)
+    run.scores(ODD)
+    path = folder / "anomaly.safetensors"
+    with pytest.raises(CheckpointError, match="its tensors do not fit rows of 100 values"):
+        kept.read(path, run.weights_digest(), 100)
+    whole = load_file(path)
+    del whole["rest"]
+    for other in (whole, {**whole, "rest": torch.zeros(1)}):  # that of a density is float64
+        save_file(other, path)
+        with pytest.raises(CheckpointError, match="its tensors are not those of a density"):
+            kept.read(path, run.weights_digest(), 4)
 
 
 def test_a_density_that_cannot_be_kept_is_used_all_the_same(folder, monkeypatch):
@@ -124,3 +140,12 @@ def test_reasons_name_the_columns(folder):
     assert found.columns.shape == found.deviations.shape == (3, 2)
     assert found.columns[1, 0] == "x_3"
     assert found.deviations[1, 0] < -5
+
+
+def test_labels_0_and_1_are_anomalies_without_being_asked_for():
+    x = np.random.default_rng(0).normal(size=(80, 4)).astype(np.float32)
+    odd = np.arange(80) % 8 == 0
+    run = aaeframe.train((x, odd.astype(int)), keep=False, steps=20, network="mlp(hidden=[8])", scale="none")
+    assert run.evaluate(split="train")["metrics"]["anomaly"].keys() == {"auroc", "average_precision"}
+    other = aaeframe.train((x, odd.astype(int) + 1), keep=False, steps=20, network="mlp(hidden=[8])", scale="none")
+    assert "metrics" not in other.evaluate(split="train")

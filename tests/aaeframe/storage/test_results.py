@@ -137,3 +137,11 @@ def test_parquet_without_pyarrow_says_how_to_get_it(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"pip install 'aaeframe\[parquet\]'"):
         to(tmp_path / "a.parquet", coded())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_texts_are_cells_in_quotes_where_a_reader_could_mistake_them(tmp_path):
+    found = Results(
+        {"s": np.array([0.5, 2]), "why": np.array(["a,b", "c"])}, ["s", "why"], {"s": ["s"], "why": ["why"]}
+    )
+    to(tmp_path / "a.csv", found)
+    assert (tmp_path / "a.csv").read_bytes() == b's,why\n0.5,"a,b"\n2.0,c\n'
