@@ -48,6 +48,9 @@ def export(
             metavar="NAME|PATH", help="Rows for the check of the files; default: validation rows of the run's data."
         ),
     ] = None,
+    label_key: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column or array of --data that holds the labels.")
+    ] = None,
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     best: options.Best = False,
@@ -70,6 +73,8 @@ def export(
             "--part, --kind, --data and --raw-weights are for --format onnx; an archive holds the whole model, with "
             "all of its weights. Leave them out"
         )
+    if data is None and label_key is not None:
+        raise ConfigError("--label-key names the labels of --data, which is not given; leave it out")
     if kind and "score" not in (part or ()):
         raise ConfigError(f"--kind {kind} is a kind of score, which is not exported; add --part score")
     if form == "onnx":
@@ -79,7 +84,7 @@ def export(
     opened = options.load_run(context, run, device, raw_weights, best)
     if form == "onnx":
         chosen = cast("Kind", kind or "density")  # any other text is refused with the names of the kinds
-        paths = opened.export(out, part=part or (), kind=chosen, data=data, warn=note)
+        paths = opened.export(out, part=part or (), kind=chosen, data=data, label_key=label_key, warn=note)
     else:
         paths = [opened.to_archive(out)]
     if json:

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from aaeframe.runs.run import Run
 
 
-def rows_for_check(run: Run, data: Any = None) -> tuple[np.ndarray, str]:
+def rows_for_check(run: Run, data: Any = None, label_key: str | None = None) -> tuple[np.ndarray, str]:
     """Rows (M, *shape) of the type of the data, and their origin in words.
 
     They are the first rows of `data`; by default validation rows of the run, or training rows if there are none.
+    `label_key` names the labels of `data`, which are not used.
     """
     if data is None:
         try:
@@ -30,11 +31,11 @@ def rows_for_check(run: Run, data: Any = None) -> tuple[np.ndarray, str]:
             raise DataError(f"{error}. Or check the files on other rows: --data, in Python data=") from error
         name = "validation" if len(dataset.validation) else "train"
         return _first(dataset.split(name)), f"{name} rows of {without_folders(dataset.name)}"
-    rows, _ = run.rows_and_labels(data, None)
-    if isinstance(rows, Split):
-        return _first(rows), f"rows of {without_folders(name_of(data))}"
-    rows = rows[:ROWS].cpu().numpy() if isinstance(rows, torch.Tensor) else np.asarray(rows[:ROWS])
-    return rows.astype(row_type(rows.dtype)), f"rows of {without_folders(name_of(data))}"
+    origin = f"rows of {without_folders(name_of(data))}"
+    if isinstance(data, np.ndarray | torch.Tensor) and tuple(data.shape[1:]) == tuple(run.model.data_shape):
+        rows = data[:ROWS].cpu().numpy() if isinstance(data, torch.Tensor) else data[:ROWS]
+        return rows.astype(row_type(rows.dtype)), origin
+    return _first(run.new_rows(data, label_key=label_key).rows), origin
 
 
 def about(run: Run) -> dict[str, Any]:

@@ -81,8 +81,6 @@ def load(
         recipe=recipe,
     )
     registry = registry or Registry.load()
-    for sentence in (*other_versions(stored.config.plugins, registry), *stored.changes):
-        warn(sentence)
     run = rebuild(
         stored.config,
         stored.checkpoint,
@@ -93,6 +91,8 @@ def load(
         device=device,
         raw_weights=raw_weights,
     )
+    for sentence in (*other_versions(stored.config.plugins, registry), *stored.changes):
+        warn(sentence)
     run = replace(run, given=given(data, run.config), finished=run.finished or stored.finished)
     if stored.density is not None:
         use_density(run, stored.density)

@@ -404,6 +404,7 @@ class Run:
         part: str | Sequence[str] = (),
         kind: Kind = "density",
         data: Any = None,
+        label_key: str | None = None,
         warn: Callable[[str], None] = warn,
     ) -> list[Path]:
         """Write parts of the model as ONNX files into a new folder: see `aaeframe.export.folder.export_onnx`.
@@ -413,12 +414,13 @@ class Run:
             part: "encoder", "decoder" or "score", or several; by default encoder and decoder.
             kind: the kind of score, as for `scores`.
             data: rows for the check of the files, as for `encode`; by default validation rows of the training data.
+            label_key: the column or array of `data` that holds labels, if it has another name than in training.
             warn: as for `scores`.
 
         Returns the paths, that of the manifest last.
         """
         parts = [part] if isinstance(part, str) else list(part)
-        rows, origin = rows_for_check(self, data)
+        rows, origin = rows_for_check(self, data, label_key)
 
         def scoring() -> Scoring:
             return Scoring(kind, AnomalyScorer(self, warn).density() if kind == "density" else None)

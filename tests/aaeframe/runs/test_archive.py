@@ -203,6 +203,7 @@ def test_the_command_writes_it(finished, archived, tmp_path, monkeypatch, capsys
             ["--format", "archive", "--part", "encoder"],
             "--part, --kind, --data and --raw-weights are for --format onnx",
         ),
+        (["--label-key", "y"], "--label-key names the labels of --data, which is not given; leave it out"),
         (["--kind", "prior"], "--kind prior is a kind of score, which is not exported; add --part score"),
         (["--format", "archive"], "has no suffix, which is no format here; give a file that ends in .zip"),
     ],
