@@ -38,6 +38,8 @@ class Points:
     """The rows of the explorer with their codes."""
 
     x: Split
+    positions: np.ndarray
+    """(N,) the position of each row in its split."""
     codes: Mapping[str, Tensor]
     """Each block (N, D), on the CPU."""
     prior: Mapping[str, Tensor]
@@ -60,6 +62,7 @@ def explorer(subject: Subject) -> Json:
         "shape": list(points.look.shape),
         "columns": list(points.look.names),
         "rows": {"count": len(points.x), "of": len(subject.rows), "split": subject.split},
+        "positions": points.positions.tolist(),
         "ids": None if points.x.ids is None else [str(it) for it in points.x.ids],
         "blocks": [_block(model, name, points) for name in model.priors],
         "representation": _representation(model),
@@ -91,6 +94,7 @@ def _points(subject: Subject) -> Points:
         codes[REPRESENTATION], prior[REPRESENTATION] = model.represent(codes), model.represent(prior)
     return Points(
         x,
+        index,
         {name: z.flatten(1).cpu() for name, z in codes.items()},
         {name: z.flatten(1).cpu() for name, z in prior.items()},
         model.decode(codes, labels).cpu(),

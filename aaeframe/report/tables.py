@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aaeframe.configuration.changes import as_saved
 from aaeframe.configuration.schema import Config
 from aaeframe.report.subject import Subject
 
@@ -20,24 +19,41 @@ class Setting:
 
     key: str
     values: Cells
-    changed: bool
-    """Whether it is not the default in some run."""
+    is_default: bool
+    """Whether it has the default value in every run."""
     differs: bool
     """Whether runs have different values."""
 
 
 def settings(subjects: Sequence[Subject]) -> list[Setting]:
-    """Every key that some run has, in the order of the configuration."""
-    default = as_saved(Config())
-    each = [as_saved(it.config) for it in subjects]
-    keys = list(dict.fromkeys(key for it in each for key in it))
+    """Every key that some run has, in the order of the configuration; a component with its options is one line."""
+    default = dict(_lines(Config().model_dump(mode="json")))
+    each = [dict(_lines(it.config.model_dump(mode="json", exclude={"observers"}))) for it in subjects]
     found = []
-    for key in keys:
-        values = [_value(it.get(key)) for it in each]
-        if set(values) != {""}:
-            changed = any(it.get(key) != default.get(key) for it in each)
-            found.append(Setting(key, values, changed, len(set(values)) > 1))
+    for key in dict.fromkeys(key for it in each for key in it):
+        values = [it.get(key, "") for it in each]
+        if any(values):
+            found.append(Setting(key, values, set(values) == {default.get(key)}, len(set(values)) > 1))
     return found
+
+
+def _lines(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """The keys and values of a configuration in short form."""
+    if "component" in table:
+        yield above.removesuffix("."), _component(table)
+        table = {key: value for key, value in table.items() if key not in ("component", "options")}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _lines(value, f"{above}{key}.")
+        elif value is not None:
+            yield f"{above}{key}", _value(value)
+
+
+def _component(table: Mapping[str, Any]) -> str:
+    """A component as the command line takes it."""
+    given = ", ".join(f"{key}={_value(value)}" for key, value in table["options"].items() if value is not None)
+    name = str(table["component"]).removeprefix("aaeframe:")
+    return f"{name}({given})" if given else name
 
 
 def match_rows(subjects: Sequence[Subject]) -> list[Cells]:
@@ -113,8 +129,6 @@ def _number(value: float | None) -> str:
 
 
 def _value(value: Any) -> str:
-    if value is None:
-        return ""
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
+        return f"[{', '.join(map(_value, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -21,6 +21,7 @@ class Explorer {
     state.listen(() => this.show());
     this.refresh();
     this.choose(0);
+    this.showRow(0);
   }
 
   build() {

@@ -20,14 +20,15 @@ function reconstructionPanel(state) {
     buttons.forEach((it) => it.setAttribute("aria-pressed", String(it.textContent === name)));
     cards.replaceChildren(
       ...order.slice(0, SHOWN[state.look.kind]).map((row) => {
-        const pair = new PairView(state.look);
+        const pair = new PairView(state.look, true);
         pair.show(state, row);
-        return element("li", {}, pair.element, element("p", { class: "about-row" }, state.describe(row)));
+        return element("li", {}, pair.element, element("p", { class: "about-row" }, state.brief(row)));
       }),
     );
   };
   show("drawn at random", all);
-  return element("div", {}, element("div", { class: "chips" }, ...buttons), cards);
+  const hint = element("p", { class: "hint" }, "Originals, each with its reconstruction on the right.");
+  return element("div", {}, element("div", { class: "chips" }, ...buttons), ...(state.look.kind === "image" ? [hint] : []), cards);
 }
 
 /** The category of each row: its label where the decoder takes labels, or that of the class block. */

@@ -67,11 +67,12 @@ function paint(canvas, values, [channels, height, width]) {
   context.putImageData(image, 0, 0);
 }
 
-/** An image with a caption. */
+/** An image with a caption, which a plain one has for screen readers alone. */
 class ImageView {
-  constructor(caption) {
+  constructor(caption, isPlain = false) {
     this.canvas = element("canvas", { class: "picture", role: "img", "aria-label": caption });
-    this.element = element("figure", { class: "view image" }, this.canvas, element("figcaption", {}, caption));
+    this.element = element("figure", { class: "view image" }, this.canvas);
+    if (!isPlain) this.element.append(element("figcaption", { "aria-hidden": "true" }, caption));
   }
 
   show(values, shape) {
@@ -144,15 +145,14 @@ function viewOf(look, caption) {
 
 /** An original beside its reconstruction; tables and series have both in one picture. */
 class PairView {
-  constructor(look, caption = "") {
+  constructor(look, isPlain = false) {
     this.look = look;
     if (look.kind === "image") {
-      this.first = new ImageView("original");
-      this.second = new ImageView("reconstruction");
+      this.first = new ImageView("original", isPlain);
+      this.second = new ImageView("reconstruction", isPlain);
       this.element = element("div", { class: "pair" }, this.first.element, this.second.element);
     } else {
-      const legend = look.kind === "table" ? "bar: reconstruction, mark: original" : "dashed: original";
-      this.second = viewOf(look, caption || legend);
+      this.second = viewOf(look, look.kind === "table" ? "bar: reconstruction, mark: original" : "dashed: original");
       this.element = element("div", { class: "pair" }, this.second.element);
     }
   }

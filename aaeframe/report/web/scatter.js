@@ -54,12 +54,12 @@ class Scatter {
   resize() {
     const ratio = Math.min(2, devicePixelRatio || 1);
     const [width, height] = this.size();
-    const before = this.base.width / (this.ratio || 1);
-    this.ratio = ratio;
+    const before = this.width;
+    Object.assign(this, { ratio, width });
     for (const canvas of [this.base, this.overlay]) {
       Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
     }
-    if (before > 1) this.scale *= width / before;
+    if (before && this.home) this.scale *= width / before;
     else if (this.home) this.fit(...this.home);
     this.draw();
   }
@@ -101,7 +101,7 @@ class Scatter {
 
   /** Draw all points into one picture; the time for it in milliseconds is kept. */
   draw() {
-    if (!this.home || !this.background) return;
+    if (!this.home || !this.background || !this.width) return;
     const began = performance.now();
     const { width, height } = this.base;
     const context = this.base.getContext("2d");
@@ -195,7 +195,7 @@ class Scatter {
 
   /** Draw path, pins, the hovered row and the cursor over the points. */
   drawOverlay() {
-    if (!this.home || !this.ink) return;
+    if (!this.home || !this.ink || !this.width) return;
     const context = this.overlay.getContext("2d");
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.clearRect(0, 0, ...this.size());

@@ -177,14 +177,24 @@ class State {
     return found;
   }
 
-  /** A row in words. */
+  /** A row in words: its name, its classes and its reconstruction error. */
   describe(index) {
     const parts = this.colors
-      .filter((it) => !it.group)
-      .slice(0, 3)
+      .filter((it) => it.type === "class" || it.name === "reconstruction error")
       .map((it) => `${it.name} ${this.valueOf(it, index)}`);
-    const id = this.data.ids ? this.data.ids[index] : `row ${index + 1}`;
-    return [id, ...parts].join(" · ");
+    return [this.nameOf(index), ...parts].join(" · ");
+  }
+
+  /** A row in few words. */
+  brief(index) {
+    const [first] = this.colors.filter((it) => it.type === "class");
+    const error = this.colors.find((it) => it.name === "reconstruction error");
+    const known = first ? this.valueOf(first, index) : this.nameOf(index);
+    return `${known} · error ${this.valueOf(error, index)}`;
+  }
+
+  nameOf(index) {
+    return this.data.ids ? this.data.ids[index] : `row ${this.data.positions[index] + 1}`;
   }
 
   valueOf(color, index) {
