@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from aaeframe.configuration.schema import Config
 from aaeframe.report.subject import Subject
 
 TOO_FEW: Final = "too few rows"
-Cells = Sequence[str]
+Cells: TypeAlias = Sequence[str]
+_BLOCK: Final = re.compile(r"^prior\.[^.]+\.")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ def settings(subjects: Sequence[Subject]) -> list[Setting]:
     for key in dict.fromkeys(key for it in each for key in it):
         values = [it.get(key, "") for it in each]
         if any(values):
-            found.append(Setting(key, values, set(values) == {default.get(key)}, len(set(values)) > 1))
+            usual = default.get(_BLOCK.sub("prior.gaussian.", key))
+            found.append(Setting(key, values, set(values) == {usual}, len(set(values)) > 1))
     return found
 
 

@@ -13,10 +13,12 @@ from aaeframe.training.diagnosis import Monitor, failures
 Outcome: TypeAlias = Literal["good", "unfinished", "failed"]
 
 HEADLINES: Final[Mapping[Outcome, str]] = {
-    "good": "Codes follow the prior, and rows are reconstructed.",
+    "good": "No failure was found.",
     "unfinished": "This run has not trained all its epochs.",
     "failed": "This run failed.",
 }
+CLOSE: Final = 0.6
+"""The accuracy of the two-sample test below which codes are said to follow the prior; half is a perfect match."""
 CURVES: Final = {
     "discriminator_won": ("accuracy",),
     "discriminator_blind": ("accuracy", "mismatch"),
@@ -52,20 +54,30 @@ def verdict(subject: Subject) -> Verdict:
     """The outcome of a run: what the training's monitor warned of, and what the evaluation found."""
     found = tuple(_failures(subject))
     outcome: Outcome = "failed" if found else "good" if subject.finished else "unfinished"
-    return Verdict(outcome, HEADLINES[outcome], found, tuple(_facts(subject)), tuple(_passed(subject)))
+    headline = _matching(subject) if outcome == "good" else HEADLINES[outcome]
+    return Verdict(outcome, headline, found, tuple(_facts(subject)), tuple(_passed(subject)))
+
+
+def _matching(subject: Subject) -> str:
+    """The match of the worst block with its prior in words, for a run that did not fail."""
+    accuracies = [it["two_sample"] for it in subject.evaluation["blocks"].values() if it["two_sample"] is not None]
+    if not accuracies:
+        return HEADLINES["good"]
+    how = "follow the prior" if max(accuracies) < CLOSE else "follow the prior in part"
+    return f"Codes {how}, and rows are reconstructed."
 
 
 def _failures(subject: Subject) -> Iterator[Failure]:
     for key, sentence in failures(subject.metrics).items():
         rule, _, block = key.partition("/")
         keys = CURVES.get(rule, ())
-        yield Failure(sentence, tuple(f"{it}/{block}" if block else it for it in keys))
+        yield Failure(_capitalized(sentence), tuple(f"{it}/{block}" if block else it for it in keys))
     for name, sentence in _misses(subject.evaluation):
-        yield Failure(sentence, (f"mismatch/{name}", f"accuracy/{name}"))
+        yield Failure(_capitalized(sentence), (f"mismatch/{name}", f"accuracy/{name}"))
     ratio = subject.evaluation["reconstruction"]["ratio"]
     if ratio is not None and ratio >= 1:
         yield Failure(
-            f"the reconstruction error is {ratio:.0%} of that of the mean row: the decoder does not use the codes",
+            f"The reconstruction error is {ratio:.0%} of that of the mean row: the decoder does not use the codes.",
             CURVES["reconstruction_stuck"],
         )
 
@@ -113,3 +125,8 @@ def _still(sentence: str, last: set[str]) -> bool:
     """Whether a failure that stands at the end is the same one, with newer numbers."""
     begin = sentence[:40]
     return any(it.startswith(begin) for it in last)
+
+
+def _capitalized(sentence: str) -> str:
+    """A sentence of the command line as one of a page."""
+    return f"{sentence[:1].upper()}{sentence[1:]}{'' if sentence.endswith('.') else '.'}"

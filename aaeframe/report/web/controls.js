@@ -44,7 +44,13 @@ function blockSliders(state, block) {
     };
     state.listen(update);
     update();
-    return element("div", { class: "slider" }, element("span", { "aria-hidden": "true" }, String(k + 1)), slider, value);
+    return element(
+      "div",
+      { class: "slider" },
+      element("span", { "aria-hidden": "true" }, String(k + 1)),
+      slider,
+      value,
+    );
   });
   const first = rows.slice(0, OPEN_SLIDERS);
   const rest = rows.slice(OPEN_SLIDERS);

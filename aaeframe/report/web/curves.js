@@ -14,6 +14,12 @@ function ticks(low, high, count) {
   return found;
 }
 
+/** The label of a tick, with as many digits as its steps need. */
+function tickText(value, step) {
+  const digits = clamp(-Math.floor(Math.log10(step) + 1e-9), 0, 6);
+  return Math.abs(value) >= 1e5 ? value.toExponential(0) : value.toFixed(digits).replace("-", "−");
+}
+
 /** A panel of curves with a readout that follows the pointer or the arrow keys. */
 class Chart {
   constructor(panel, runs) {
@@ -66,7 +72,11 @@ class Chart {
       const y = this.y(value);
       this.picture.append(
         drawn("line", { x1: EDGE.left, x2: WIDTH - EDGE.right, y1: y, y2: y, class: "grid" }),
-        drawn("text", { x: EDGE.left - 6, y: y + 3.5, class: "tick end" }, short(value)),
+        drawn(
+          "text",
+          { x: EDGE.left - 6, y: y + 3.5, class: "tick end" },
+          tickText(value, this.isLog ? value : marks[1] - marks[0] || 1),
+        ),
       );
     }
     const last = this.epochs[this.epochs.length - 1];
@@ -100,8 +110,18 @@ class Chart {
       .filter((part) => part.length)
       .map((part) =>
         part.length > 1
-          ? drawn("polyline", { points: part.map((it) => it.map((v) => v.toFixed(1)).join(",")).join(" "), class: kind, ...stroke })
-          : drawn("circle", { cx: part[0][0], cy: part[0][1], r: 3, class: "dot", ...(series.color ? { fill: css(series.color) } : {}) }),
+          ? drawn("polyline", {
+              points: part.map((it) => it.map((v) => v.toFixed(1)).join(",")).join(" "),
+              class: kind,
+              ...stroke,
+            })
+          : drawn("circle", {
+              cx: part[0][0],
+              cy: part[0][1],
+              r: 3,
+              class: "dot",
+              ...(series.color ? { fill: css(series.color) } : {}),
+            }),
       );
   }
 

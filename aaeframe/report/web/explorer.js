@@ -30,12 +30,17 @@ class Explorer {
     const side = element(
       "div",
       { class: "side" },
-      element("div", { class: "now" }, this.decoded.element),
-      element("div", { class: "under" }, this.pair.element, this.about),
+      element(
+        "div",
+        { class: `rows-now ${state.look.kind}` },
+        element("div", { class: "now" }, this.decoded.element),
+        element("div", { class: "under" }, this.pair.element, this.about),
+      ),
       ...codeControls(state),
     );
     const { count, of, split } = state.data.rows;
-    const some = count === of ? `${count.toLocaleString("en")}` : `${count.toLocaleString("en")} of ${of.toLocaleString("en")}`;
+    const some =
+      count === of ? `${count.toLocaleString("en")}` : `${count.toLocaleString("en")} of ${of.toLocaleString("en")}`;
     const note = state.decoder.exact
       ? `${some} ${split} rows. The decoder runs in this page, with weights in float16.`
       : `${some} ${split} rows. The page holds a precomputed grid of decoded codes and blends the nearest: ` +
@@ -46,13 +51,11 @@ class Explorer {
       "Move: decode. Click: pin. Drag: pan. Click, then scroll, or pinch: zoom. Keys: arrows move the cursor, " +
         "Enter pins, + and − zoom, 0 resets, n and p go from row to row.",
     );
-    this.element = element(
-      "div",
-      { class: "explorer" },
-      this.toolbar(),
-      element("div", { class: "stage" }, element("div", { class: "main" }, scatter.element, this.legend, help), side),
-      element("p", { class: "hint decoder-note" }, note),
-      element("div", { class: "below" }, element("div", {}, ...walkButtons(state, this.walker, this.pins)), this.walker.element),
+    const foot = element("div", { class: "foot" }, this.legend, this.walker.element);
+    foot.append(...walkButtons(state, this.walker, this.pins), help, element("p", { class: "hint" }, note));
+    this.element = element("div", { class: "explorer" }, this.toolbar());
+    this.element.append(
+      element("div", { class: "stage" }, scatter.element, foot, side),
       element("h3", {}, "Pinned"),
       this.pins.element,
     );
@@ -67,9 +70,21 @@ class Explorer {
     };
     const tools = element("div", { class: "toolbar", role: "group", "aria-label": "View" });
     if (state.data.maps.length > 1) {
-      tools.append(pick("Map", state.data.maps.map(({ key }) => [key, key]), (key) => this.setMap(key)));
+      tools.append(
+        pick(
+          "Map",
+          state.data.maps.map(({ key }) => [key, key]),
+          (key) => this.setMap(key),
+        ),
+      );
     }
-    tools.append(pick("Color by", state.colors.map(({ name }, k) => [k, name]), (k) => this.choose(Number(k))));
+    tools.append(
+      pick(
+        "Color by",
+        state.colors.map(({ name }, k) => [k, name]),
+        (k) => this.choose(Number(k)),
+      ),
+    );
     if (state.look.kind === "image") {
       const tiles = button("Decoded images", () => {
         scatter.tiles = scatter.tiles ? null : new Map();

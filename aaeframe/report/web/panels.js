@@ -28,7 +28,13 @@ function reconstructionPanel(state) {
   };
   show("drawn at random", all);
   const hint = element("p", { class: "hint" }, "Originals, each with its reconstruction on the right.");
-  return element("div", {}, element("div", { class: "chips" }, ...buttons), ...(state.look.kind === "image" ? [hint] : []), cards);
+  return element(
+    "div",
+    {},
+    element("div", { class: "chips" }, ...buttons),
+    ...(state.look.kind === "image" ? [hint] : []),
+    cards,
+  );
 }
 
 /** The category of each row: its label where the decoder takes labels, or that of the class block. */

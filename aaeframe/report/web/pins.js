@@ -5,7 +5,11 @@ const MOST_PINS = 8;
 class Pins {
   constructor(state, scatter) {
     Object.assign(this, { state, scatter, pinned: [], listeners: [] });
-    this.empty = element("p", { class: "hint" }, "Click a point, or any place of the plane, to pin it here and compare.");
+    this.empty = element(
+      "p",
+      { class: "hint" },
+      "Click a point, or any place of the plane, to pin it here and compare.",
+    );
     this.list = element("ul", { class: "pins" });
     this.element = element("div", {}, this.empty, this.list);
   }

@@ -185,7 +185,7 @@ class Scatter {
         missing ||= !tile;
         if (!tile) continue;
         const [x, y] = this.toScreen(place).map((it) => it * this.ratio);
-        const fit = size / Math.max(tile.width, tile.height);
+        const fit = (size - this.ratio) / Math.max(tile.width, tile.height);
         const [across, down] = [tile.width * fit, tile.height * fit];
         context.drawImage(tile, x - across / 2, y - down / 2, across, down);
       }
@@ -205,7 +205,10 @@ class Scatter {
       context.beginPath();
       for (const place of this.path) context.lineTo(...this.toScreen(place));
       context.lineJoin = "round";
-      for (const style of [[5, paper], [2, ink]]) {
+      for (const style of [
+        [5, paper],
+        [2, ink],
+      ]) {
         line(...style);
         context.stroke();
       }
@@ -214,7 +217,10 @@ class Scatter {
       const [x, y] = this.toScreen(place);
       context.beginPath();
       context.arc(x, y, radius, 0, 7);
-      for (const style of [[4, paper], [2, ink]]) {
+      for (const style of [
+        [4, paper],
+        [2, ink],
+      ]) {
         line(...style);
         context.stroke();
       }
@@ -233,11 +239,19 @@ class Scatter {
     ring(this.cursor, 4);
     const [x, y] = this.toScreen(this.cursor);
     context.beginPath();
-    for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+    for (const [dx, dy] of [
+      [1, 0],
+      [-1, 0],
+      [0, 1],
+      [0, -1],
+    ]) {
       context.moveTo(x + 8 * dx, y + 8 * dy);
       context.lineTo(x + 15 * dx, y + 15 * dy);
     }
-    for (const style of [[4, paper], [1.5, ink]]) {
+    for (const style of [
+      [4, paper],
+      [1.5, ink],
+    ]) {
       line(...style);
       context.stroke();
     }

@@ -58,7 +58,7 @@ function principal(codes) {
 class Walker {
   constructor(state, scatter) {
     Object.assign(this, { state, scatter, stops: null, playing: 0 });
-    this.title = element("p", { class: "hint" }, "Choose a walk: its codes are decoded one after another.");
+    this.title = element("p", { class: "hint", hidden: true });
     this.position = element("input", {
       type: "range",
       min: 0,
@@ -89,11 +89,13 @@ class Walker {
       this.lengths.push(this.lengths[k - 1] + Math.max(step, 1e-9));
     }
     this.title.textContent = title;
+    this.title.hidden = false;
     this.player.hidden = false;
     this.scatter.path = places;
     this.position.value = 0;
     this.fillFilm();
     this.goTo(0);
+    this.scatter.element.scrollIntoView({ block: "nearest", behavior: isCalm() ? "auto" : "smooth" });
     announce(`${title}. Play, or move the position.`);
     if (!isCalm()) this.start();
   }
@@ -144,7 +146,7 @@ class Walker {
     this.scatter.redrawOverlay();
     this.player.hidden = true;
     this.film.replaceChildren();
-    this.title.textContent = "Choose a walk: its codes are decoded one after another.";
+    this.title.hidden = true;
   }
 
   /** Decoded rows at even steps, for a look at the whole walk at once; images only. */
@@ -165,7 +167,9 @@ class Walker {
 function walkButtons(state, walker, pins) {
   const chips = state.paths
     .filter((path) => state.decoder.exact || path.block === state.map.key)
-    .map((path) => button(path.label, () => walker.take(`Walk ${path.label}`, walkAlong(state, path)), { class: "chip" }));
+    .map((path) =>
+      button(path.label, () => walker.take(`Walk ${path.label}`, walkAlong(state, path)), { class: "chip" }),
+    );
   const between = button("between the last two pins", () => {
     const [first, second] = pins.pinned.slice(-2);
     walker.take("Walk between two pins", walkBetween(state, first, second));
