@@ -30,7 +30,7 @@ NEUTRAL: Final = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout)
 """Modules that change no value in evaluation mode."""
 
 
-class NotDense(Exception):  # noqa: N818  a reason, not an error: the page gets a grid instead
+class NotDense(Exception):
     """A decoder that a page cannot compute, with the reason."""
 
 

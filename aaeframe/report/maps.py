@@ -60,7 +60,9 @@ def map_of(key: str, codes: Tensor, prior: Tensor) -> LatentMap:
         share = variance[::-1] / max(variance.sum(), np.finfo(float).tiny)
         axes = vectors[:, :-3:-1].T
         which = ("first", "second")
-        names = tuple(f"{it} principal axis ({part:.0%} of the variance)" for it, part in zip(which, share, strict=False))
+        names = tuple(
+            f"{it} principal axis ({part:.0%} of the variance)" for it, part in zip(which, share, strict=False)
+        )
     flat = np.concatenate([(it - mean) @ axes.T for it in (z, samples)])
     low, high = np.quantile(flat, [0.005, 0.995], axis=0)
     if size == 1:

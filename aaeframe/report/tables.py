@@ -111,7 +111,9 @@ def _measures(report: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("clusters: used", f"{clusters['clusters_used']} of {len(clusters['names'])}"),
         ]
     for name, it in report.get("leakage", {}).items():
-        found.append((f"class read from {name!r} by a linear probe", f"{it['accuracy']:.1%} (chance {it['chance']:.1%})"))
+        found.append(
+            (f"class read from {name!r} by a linear probe", f"{it['accuracy']:.1%} (chance {it['chance']:.1%})")
+        )
     for name, block in report["blocks"].items():
         if "classes" in block:
             agreement = block["classes"]["agreement"]

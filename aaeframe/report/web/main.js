@@ -7,6 +7,7 @@ let explorer = null;
 /** Show the rows of one run: its explorer, reconstructions and categories. */
 async function showRun(index) {
   const state = await State.open(page.runs[index]);
+  explorer?.walker.stop();
   explorer = new Explorer(state);
   byId("explorer-body").replaceChildren(explorer.element);
   byId("rows-body").replaceChildren(reconstructionPanel(state));
