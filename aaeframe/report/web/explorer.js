@@ -64,7 +64,7 @@ class Explorer {
   toolbar() {
     const { state, scatter } = this;
     const pick = (label, options, action) => {
-      const select = element("select", { onchange: () => action(select.value) });
+      const select = element("select", { "aria-label": label, onchange: () => action(select.value) });
       for (const [value, text] of options) select.append(element("option", { value }, text));
       return element("label", {}, `${label} `, select);
     };
