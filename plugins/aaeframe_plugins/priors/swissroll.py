@@ -51,7 +51,7 @@ class SwissRoll:
         return self.sample_labeled(sample_shape).value
 
     def curve(self, count: int) -> Tensor:
-        """Codes (count, 2) along the middle of the roll, from the center outwards, at equal shares of the samples."""
-        root = torch.linspace(0, 1, count).sqrt()
+        """Codes (count, 2) along the middle of the roll, from the center outwards, at equal angles."""
+        root = torch.linspace(0, 1, count)
         angle = 2 * math.pi * self.turns * root
         return self.radius * root.unsqueeze(-1) * torch.stack([angle.cos(), angle.sin()], dim=-1)
