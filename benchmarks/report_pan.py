@@ -60,7 +60,9 @@ def main() -> None:
         drawn, frames = zip(*page.evaluate(PAN, PANS), strict=True)
         browser.close()
     for name, times in (("draw", drawn), ("frame", frames)):
-        print(f"{name}: median {statistics.median(times):.1f} ms, slowest {max(times):.1f} ms ({asked.points:,} points)")
+        print(
+            f"{name}: median {statistics.median(times):.1f} ms, slowest {max(times):.1f} ms ({asked.points:,} points)"
+        )
 
 
 if __name__ == "__main__":

@@ -59,10 +59,8 @@ def map_of(key: str, codes: Tensor, prior: Tensor) -> LatentMap:
         variance, vectors = np.linalg.eigh((z - mean).T @ (z - mean))  # ascending
         share = variance[::-1] / max(variance.sum(), np.finfo(float).tiny)
         axes = vectors[:, :-3:-1].T
-        which = ("first", "second")
-        names = tuple(
-            f"{it} principal axis ({part:.0%} of the variance)" for it, part in zip(which, share, strict=False)
-        )
+        shares = [f"principal axis ({part:.0%} of the variance)" for part in share[:2]]
+        names = (f"first {shares[0]}", f"second {shares[1]}")
     flat = np.concatenate([(it - mean) @ axes.T for it in (z, samples)])
     low, high = np.quantile(flat, [0.005, 0.995], axis=0)
     if size == 1:

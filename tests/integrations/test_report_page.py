@@ -116,7 +116,12 @@ def plane(page):
 
 def pixels(page, selector, index=0):
     """The gray levels of a picture, row by row."""
-    read = """(canvas) => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"""
+    read = """(shown) => {
+      const copy = Object.assign(document.createElement("canvas"), { width: shown.width, height: shown.height });
+      const context = copy.getContext("2d", { willReadFrequently: true });
+      context.drawImage(shown, 0, 0);
+      return [...context.getImageData(0, 0, copy.width, copy.height).data];
+    }"""
     return np.array(page.locator(selector).nth(index).evaluate(read)).reshape(-1, 4)[:, 0]
 
 
