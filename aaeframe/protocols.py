@@ -171,6 +171,10 @@ class SupportsLabels(Protocol):
 class SupportsCurve(Protocol):
     """A prior along a curve, such as the swiss roll: the explorer of a report walks along it."""
 
+    @property
+    def event_shape(self) -> torch.Size:
+        """The shape of one sample."""
+
     def curve(self, count: int) -> Tensor:
         """Codes (count, *event_shape) along the middle of the prior, from one end to the other."""
 

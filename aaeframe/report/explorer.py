@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from aaeframe.data import Split
+from aaeframe.errors import PluginError
 from aaeframe.evaluation.class_reports import decoder_labels
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.model.representation import ClusterHeads
@@ -210,6 +211,18 @@ def _paths(subject: Subject) -> Iterator[Json]:
     """The curves of the priors that have one."""
     for name, prior in subject.model.priors.items():
         if isinstance(prior, SupportsCurve):
-            codes = prior.curve(CURVE).detach().flatten(1).float().cpu().numpy()
+            codes = _curve(name, prior)
             kind = subject.config.prior[name].component.rpartition(":")[2]
             yield {"block": name, "label": f"along the {kind}", "codes": packed(codes)}
+
+
+def _curve(block: str, prior: SupportsCurve) -> np.ndarray:
+    """The codes (CURVE, D) along a prior's curve. PluginError if they are not finite codes of the block."""
+    codes, wanted = prior.curve(CURVE), (CURVE, *torch.Size(prior.event_shape))
+    if not isinstance(codes, Tensor) or tuple(codes.shape) != wanted or not codes.isfinite().all():
+        found = tuple(codes.shape) if isinstance(codes, Tensor) else type(codes).__name__
+        raise PluginError(
+            f"the prior of block {block!r} has a curve for the report: curve({CURVE}) must give a finite tensor of shape "
+            f"{wanted}, found {found}; fix the plugin, or remove its curve"
+        )
+    return np.asarray(codes.detach().flatten(1).float().cpu().numpy())

@@ -8,6 +8,7 @@ import pytest
 import torch
 from reported_runs import LABELS, ROWS, subject_of, trained
 
+from aaeframe.errors import PluginError
 from aaeframe.report.explorer import REPRESENTATION, explorer
 from aaeframe.report.maps import map_of
 from aaeframe.report.pictures import MOST_POINTS
@@ -46,6 +47,15 @@ def test_a_roll_has_a_walk_along_it(digits):
     radius, turned = np.hypot(*z.T), np.unwrap(np.arctan2(z[:, 1], z[:, 0])[1:])
     assert (np.diff(radius) > 0).all()
     assert turned[-1] - turned[0] == pytest.approx(2 * math.pi * 2, rel=0.1)
+
+
+@pytest.mark.parametrize("bad", [torch.zeros(3, 2), torch.full((240, 2), math.nan), [[0.0, 0.0]]])
+def test_a_curve_that_is_none_of_the_blocks_codes_is_refused(digits, monkeypatch, bad):
+    prior = digits.model.priors["swissroll"]
+    monkeypatch.setattr(type(prior), "curve", lambda self, count: bad)
+
+    with pytest.raises(PluginError, match=r"block 'swissroll' .* must give a finite tensor of shape \(240, 2\)"):
+        explorer(subject_of(digits, points=5))
 
 
 def test_dense_decoders_come_with_the_page_and_others_as_a_grid(digits):
