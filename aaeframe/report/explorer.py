@@ -222,7 +222,7 @@ def _curve(block: str, prior: SupportsCurve) -> np.ndarray:
     if not isinstance(codes, Tensor) or tuple(codes.shape) != wanted or not codes.isfinite().all():
         found = tuple(codes.shape) if isinstance(codes, Tensor) else type(codes).__name__
         raise PluginError(
-            f"the prior of block {block!r} has a curve for the report: curve({CURVE}) must give a finite tensor of shape "
-            f"{wanted}, found {found}; fix the plugin, or remove its curve"
+            f"the prior of block {block!r} has a curve for the report: curve({CURVE}) must give a finite tensor of "
+            f"shape {wanted}, found {found}; fix the plugin, or remove its curve"
         )
     return np.asarray(codes.detach().flatten(1).float().cpu().numpy())

@@ -473,7 +473,7 @@ class Run:
         split: str = "validation",
         points: int | None = None,
         data_changed: bool = False,
-        warn: Callable[[str], None] = warn,
+        warn: Callable[[str], None] = warn_of_training,
     ) -> Path:
         """Write the run's report with the latent explorer, one HTML file, and return its path.
 

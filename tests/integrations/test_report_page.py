@@ -126,7 +126,7 @@ def pixels(page, selector, index=0):
 
 
 def decoded_in(page, codes, label=None):
-    """What the page decodes codes to, each a mapping from blocks to numbers."""
+    """The rows to which the page decodes codes, each a mapping from blocks to numbers."""
     script = "([codes, label]) => codes.map((code) => [...aaeframe.explorer.state.decode(code, label)])"
     return np.array(page.evaluate(script, [codes, label]))
 

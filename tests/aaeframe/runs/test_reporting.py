@@ -15,7 +15,6 @@ def run(tmp_path, finished):
     return aaeframe.load(shutil.copytree(finished.folder.path, tmp_path / "my run"), data=ROWS)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_report_is_one_file_named_after_the_run(run, tmp_path):
     path = run.report(points=5)
 
