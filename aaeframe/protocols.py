@@ -168,6 +168,18 @@ class SupportsLabels(Protocol):
 
 
 @runtime_checkable
+class SupportsCurve(Protocol):
+    """A prior along a curve, such as the swiss roll: the explorer of a report walks along it."""
+
+    @property
+    def event_shape(self) -> torch.Size:
+        """The shape of one sample."""
+
+    def curve(self, count: int) -> Tensor:
+        """Codes (count, *event_shape) along the middle of the prior, from one end to the other."""
+
+
+@runtime_checkable
 class SupportsLoss(Protocol):
     """A prior with parameters to be trained, such as a flow: a `torch.nn.Module`."""
 

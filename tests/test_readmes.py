@@ -85,7 +85,7 @@ def aaeframe(folder, capsys):
 def test_the_front_page_is_one_page():
     assert len(FRONT.read_bytes()) <= 10_000
     assert len(text(FRONT).splitlines()) <= 200
-    assert text(FRONT).count("![") == 1
+    assert text(FRONT).count("![") == 2
 
 
 def test_the_two_commands_are_found_as_ci_finds_them():

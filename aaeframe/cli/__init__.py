@@ -19,6 +19,7 @@ from aaeframe.cli.evaluate import evaluate, figures
 from aaeframe.cli.export import export
 from aaeframe.cli.new_plugin import new
 from aaeframe.cli.parzen import parzen
+from aaeframe.cli.report import report
 from aaeframe.cli.reproduce import reproduce
 from aaeframe.cli.sample_encode import encode, reconstruct, sample
 from aaeframe.cli.score import score
@@ -35,9 +36,10 @@ app.add_typer(presets.app, name="presets", help="List and show presets, which ar
 app.add_typer(config_app, name="config", help="Show configurations.")
 plugins.app.command()(new)
 app.command(cls=RunCommand)(train)
-for command in (data, sample, encode, reconstruct, score, evaluate, compare, figures, export):
-    app.command()(command)
-for command in (parzen, doctor, bench, reproduce):
+for command in (
+    *(data, sample, encode, reconstruct, score, evaluate, compare, figures, report, export),
+    *(parzen, doctor, bench, reproduce),
+):
     app.command()(command)
 
 

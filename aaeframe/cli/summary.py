@@ -87,3 +87,4 @@ def _print(run: Run, report: dict[str, Any] | None, figures: list[str], json: bo
     say(f"run       {run.folder.path}")
     for path in figures:
         say(f"figure    {path}")
+    say(f"look      {shlex.join(['aaeframe', 'report', str(run.folder.path)])}")

@@ -67,7 +67,7 @@ def loss_curves(
     The horizontal axis is "epoch". DataError if there is nothing to plot.
     """
     keys = sorted({key for row in rows for key in row})
-    panels = [panel for panel in _panels(keys, informed, loss) if panel.curves]
+    panels = [panel for panel in metric_panels(keys, informed, loss) if panel.curves]
     if not panels:
         raise DataError(f"no metric to draw in {len(rows)} rows with the keys {keys}")
     across = min(2, len(panels))
@@ -78,7 +78,8 @@ def loss_curves(
     return figure
 
 
-def _panels(keys: Sequence[str], informed: Collection[str], loss: str) -> list[Panel]:
+def metric_panels(keys: Sequence[str], informed: Collection[str] = (), loss: str = "bce") -> list[Panel]:
+    """The panels of `loss_curves` for metrics of these keys; those without curves are empty."""
     prefixes = ("discriminator", "generator", "accuracy", "mismatch", "divergence")
     blocks = sorted({name for key in keys for prefix, _, name in [key.partition("/")] if prefix in prefixes})
     colors = dict(zip(blocks, class_colors(len(blocks)), strict=True))

@@ -502,7 +502,6 @@ class Run:
 
         target = out or self.folder.figures
         self._log_access(split, "figures", warn)
-        informed = [name for name, prior in self.model.priors.items() if isinstance(prior, SupportsLabels)]
         paths = plot_gallery(
             self.model,
             self.own_classes(dataset or self.dataset()),
@@ -510,13 +509,51 @@ class Run:
             self.metrics,
             target,
             seed=self.config.training.seed,
-            informed=informed if self.config.data.labels else (),
+            informed=self.informed,
             loss=self.config.training.loss,
             knows_classes=self.category_names is not None,
         )
         if self.reporting is not None:
             self.reporting.drawn(paths, warn)
         return paths
+
+    @default_state()
+    def report(
+        self,
+        out: Path | str | None = None,
+        *,
+        split: str = "validation",
+        points: int | None = None,
+        data_changed: bool = False,
+        warn: Callable[[str], None] = warn_of_training,
+    ) -> Path:
+        """Write the run's report with the latent explorer, one HTML file, and return its path.
+
+        Args:
+            out: the file; by default report.html in the folder of the run.
+            split: the rows that it shows: "validation", "test" or "train". Test rows count as an access.
+            points: the largest number of rows in the explorer; by default 5,000, or fewer if they are large.
+            data_changed: use the data even if it is no longer that of the training.
+            warn: called with sentences of the evaluation; by default they are Python warnings.
+        """
+        from aaeframe.runs.reporting import default_output, write_report
+        from aaeframe.storage.output import Output
+
+        target = default_output([self]) if out is None else Output.named(out, [".html"], option="out=")
+        write_report({self.name: self}, target, split=split, points=points, data_changed=data_changed, warn=warn)
+        return target.path
+
+    @property
+    def name(self) -> str:
+        """The name of its folder; of a run in memory "run in memory"."""
+        return "run in memory" if self.home is None else self.home.path.resolve().name
+
+    @property
+    def informed(self) -> tuple[str, ...]:
+        """The blocks whose discriminator takes labels."""
+        if not self.config.data.labels:
+            return ()
+        return tuple(name for name, prior in self.model.priors.items() if isinstance(prior, SupportsLabels))
 
 
 def read_config(folder: RunFolder) -> Config:

@@ -46,7 +46,7 @@ class Monitor:
         and "classes/<block>".
         """
         self._rows = [*self._rows, _finite(row)][-WINDOW:]
-        found = {key: text for rule in RULES for key, text in rule(self._rows).items()}
+        found = failures(self._rows)
         new = [text for key, text in found.items() if key not in self._standing]
         self._standing = set(found)
         return new
@@ -59,6 +59,12 @@ class Monitor:
         """Restore a `state_dict`."""
         self._rows = [dict(row) for row in state["rows"]]
         self._standing = set(state["standing"])
+
+
+def failures(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The failures that stand at the end of these epochs, oldest first: a warning for each, by rule and block."""
+    finite = [_finite(row) for row in rows[-WINDOW:]]
+    return {key: text for rule in RULES for key, text in rule(finite).items()} if finite else {}
 
 
 def discriminator_won(rows: Sequence[FiniteRow]) -> dict[str, str]:

@@ -49,3 +49,9 @@ class SwissRoll:
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
         """Samples (*sample_shape, 2) of the whole roll."""
         return self.sample_labeled(sample_shape).value
+
+    def curve(self, count: int) -> Tensor:
+        """Codes (count, 2) along the middle of the roll, from the center outwards, at equal angles."""
+        root = torch.linspace(0, 1, count)
+        angle = 2 * math.pi * self.turns * root
+        return self.radius * root.unsqueeze(-1) * torch.stack([angle.cos(), angle.sin()], dim=-1)

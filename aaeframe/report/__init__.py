@@ -1,0 +1,1 @@
+"""The HTML report of runs, with the latent explorer."""

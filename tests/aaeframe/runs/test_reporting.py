@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from small_runs import ROWS
+
+import aaeframe
+from aaeframe.errors import ConfigError, RunError
+
+
+@pytest.fixture
+def run(tmp_path, finished):
+    """A copy of a run on rows from Python."""
+    return aaeframe.load(shutil.copytree(finished.folder.path, tmp_path / "my run"), data=ROWS)
+
+
+def test_a_report_is_one_file_named_after_the_run(run, tmp_path):
+    path = run.report(points=5)
+
+    assert path == run.folder.path / "report.html"
+    assert "<h1>my run</h1>" in path.read_text()
+    assert run.report(tmp_path / "again.html", points=5).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"split": "all"}, "found split='all'"),
+        ({"points": 0}, "found points=0"),
+        ({"out": "page.txt"}, "out= page.txt"),
+    ],
+    ids=["split", "points", "out"],
+)
+def test_what_a_report_cannot_show_is_refused(run, given, words):
+    with pytest.raises(ConfigError, match=words):
+        run.report(**given)
+
+    assert not (run.folder.path / "report.html").exists()
+
+
+def test_a_run_in_memory_needs_a_place():
+    run = aaeframe.train(
+        ROWS, network="mlp(hidden=[8])", discriminator="mlp(hidden=[8])", epochs=1, batch_size=20, keep=False
+    )
+
+    with pytest.raises(RunError, match="this run is in memory and has no folder"):
+        run.report()
