@@ -75,8 +75,7 @@ STEPS, BATCH, NOISE = 1500, 64, 0.5
 """Our setting: training steps, rows of a minibatch, and the input noise in standard deviations of a column."""
 RUNS = 3
 """The number of runs whose scores are averaged."""
-WITH_ROW = "aaeframe density, with the row"
-"""One Gaussian on the row, its residual and its code: not a kind of score, but what it would be."""
+MEAN = f"aaeframe density, mean of {RUNS} runs"
 
 
 def trained(train: np.ndarray, seed: int) -> Run:
@@ -98,19 +97,27 @@ def trained(train: np.ndarray, seed: int) -> Run:
     )
 
 
+def with_row(run: Run, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """The distance under one Gaussian on residual, code and row together."""
+    whole = [np.concatenate([np.concatenate([*features(run.model, x)]), x], axis=1) for x in (train, test)]
+    return fit_gaussian(whole[0]).distances(whole[1])
+
+
 def ours(train: np.ndarray, test: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """Every kind of score of one run, and the density with the row."""
     run = trained(train, seed)
-    whole = [np.concatenate([np.concatenate([*features(run.model, x)]), x], axis=1) for x in (train, test)]
-    return {
-        **{f"aaeframe {kind}": run.scores(test, kind=kind) for kind in KINDS},
-        WITH_ROW: fit_gaussian(whole[0]).distances(whole[1]),
+    kinds = {f"aaeframe {kind}": run.scores(test, kind=kind) for kind in KINDS}
+    return {**kinds, "aaeframe density, with the row": with_row(run, train, test)}
+
+
+def averaged(train: np.ndarray, test: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """The logarithms of the distances, averaged over RUNS runs that differ in their seed alone."""
+    runs = [trained(train, seed + 100 * k) for k in range(RUNS)]
+    found = {
+        MEAN: [run.scores(test) for run in runs],
+        f"{MEAN}, with the row": [with_row(it, train, test) for it in runs],
     }
-
-
-def averaged(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
-    """The logarithm of the density's distance, averaged over RUNS runs that differ in their seed alone."""
-    return np.mean([np.log(trained(train, seed + 100 * k).scores(test)) for k in range(RUNS)], axis=0)
+    return {name: np.log(it).mean(0) for name, it in found.items()}
 
 
 DEEP = {
@@ -126,7 +133,7 @@ OTHERS = {
     "pyod LOF": pyod("lof", "LOF"),
     "Mahalanobis, trimmed": mahalanobis,
 }
-METHODS: dict[str, Scores] = {"aaeframe": ours, f"aaeframe density, mean of {RUNS} runs": averaged, **OTHERS, **DEEP}
+METHODS: dict[str, Scores] = {"aaeframe": ours, MEAN: averaged, **OTHERS, **DEEP}
 IMAGE_METHODS = ("aaeframe", "pyod KNN", "pyod IForest")
 
 
@@ -217,15 +224,14 @@ def image_cells(seeds: int, methods: Sequence[str], digits: Sequence[str]) -> Ce
 
 
 def table(cells: Sequence[Mapping[str, Any]], sets: Sequence[str], key: str) -> list[str]:
-    """Lines of Markdown: the mean over seeds of each set, times 100, and the mean of the sets; best first."""
-    methods = dict.fromkeys(it["method"] for it in cells)
+    """Lines of Markdown: the mean of each set over the seeds that all sets have, times 100; the best method first."""
+    found = {(it["method"], it["set"], it["seed"]): it[key] for it in cells}
     lines = []
-    for method in methods:
-        values = [[it[key] for it in cells if (it["method"], it["set"]) == (method, name)] for name in sets]
-        if all(values):
-            means = [100 * float(np.mean(it)) for it in values]
-            seeds = min(map(len, values))
-            row = f"| {method} | {' | '.join(f'{it:.1f}' for it in means)} | {np.mean(means):.1f} | {seeds} |"
+    for method in dict.fromkeys(it["method"] for it in cells):
+        of_set = [{seed for known, its_set, seed in found if (known, its_set) == (method, name)} for name in sets]
+        if seeds := set.intersection(*of_set):
+            means = [100 * float(np.mean([found[method, name, seed] for seed in seeds])) for name in sets]
+            row = f"| {method} | {' | '.join(f'{it:.1f}' for it in means)} | {np.mean(means):.1f} | {len(seeds)} |"
             lines.append((np.mean(means), row))
     head = [f"| {key} | {' | '.join(sets)} | mean | seeds |", "| --- " * (len(sets) + 3) + "|"]
     return [*head, *(row for _, row in sorted(lines, reverse=True))]
