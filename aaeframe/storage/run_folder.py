@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import re
-import secrets
-import shutil
 import stat
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from aaeframe.errors import CheckpointError, RunError
-from aaeframe.storage.atomic import append_whole, contents, flush_folder, leads_out, write_atomically, writing
+from aaeframe.storage.atomic import append_whole, contents, leads_out, write_atomically
 from aaeframe.storage.formats import loads_json, read_bounded
-from aaeframe.storage.locks import creation_lock, is_abandoned, lock
+from aaeframe.storage.locks import lock
+from aaeframe.storage.new_folder import new_folder
 
 
 @dataclass(frozen=True)
@@ -74,6 +68,11 @@ class RunFolder:
 
     def check(self) -> None:
         """RunError if this is not a run, or if a part of it lies outside the folder."""
+        if self.path.is_file():
+            raise RunError(
+                f"{self.path} is a file, and the folder of a run is needed here. The archive of a run can be loaded, "
+                "not resumed or changed"
+            )
         if not self.config.is_file():
             raise RunError(f"{self.path} is not a run: it has no config.toml. {_runs_beside(self.path)}")
         self._check_closed()
@@ -114,61 +113,13 @@ class RunFolder:
 
 
 def create(folder: RunFolder, config: str, fill: Callable[[RunFolder], None]) -> RunFolder:
-    """Make the folder with its config.toml and what `fill` adds: completely or not at all.
+    """Make the folder with its config.toml and what `fill` adds: completely or not at all, see `new_folder`."""
 
-    It is made under a temporary name, given to `fill`, and then renamed. If a generated name is taken, the next number
-    is appended. RunError if the folder cannot be made or the name is taken. On an error, nothing is left.
-    """
-    parent = folder.path.parent
-    missing = [path for path in folder.path.parents if not path.exists()]
-    aside = RunFolder(parent / f".{folder.path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with writing(folder.path):
-            if not parent.exists():
-                parent.mkdir(parents=True, exist_ok=True)
-            _remove_leftovers(folder)
-            aside.path.mkdir()
-        with creation_lock(aside.path):
-            write_atomically(aside.config, config.encode())
-            fill(aside)
-            with writing(folder.path):
-                made = _renamed(aside, folder)
-    except BaseException:
-        shutil.rmtree(aside.path, ignore_errors=True)
-        for path in missing:
-            with suppress(OSError):  # it may contain another run by now
-                path.rmdir()
-        raise
-    with suppress(OSError):  # the run is complete; at worst, a power cut undoes the renaming
-        flush_folder(parent)
-    return made
+    def fill_all(aside: Path) -> None:
+        write_atomically(RunFolder(aside).config, config.encode())
+        fill(RunFolder(aside))
 
-
-def _renamed(aside: RunFolder, folder: RunFolder) -> RunFolder:
-    """Rename the folder. Processes that ask for the same name each get a folder of their own."""
-    for number in count(1):
-        path = folder.path if number == 1 else folder.path.with_name(f"{folder.path.name}-{number}")
-        try:
-            if path.exists():  # otherwise rename would replace an empty folder
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-            aside.path.rename(path)
-        except OSError as error:
-            if not folder.may_be_numbered or error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-        else:
-            break
-    return RunFolder(path)
-
-
-def _remove_leftovers(folder: RunFolder) -> None:
-    """Remove folders left by an interrupted `create` of this name, or of any generated name."""
-    name = r"\d{8}-\d{6}-.+" if folder.may_be_numbered else re.escape(folder.path.name)
-    form = re.compile(rf"\.{name}\.[0-9a-f]+\.tmp")
-    for path in folder.path.parent.iterdir():
-        if form.fullmatch(path.name):
-            with is_abandoned(path) as left:
-                if left:
-                    shutil.rmtree(path, ignore_errors=True)
+    return RunFolder(new_folder(folder.path, fill_all, may_be_numbered=folder.may_be_numbered))
 
 
 def _runs_beside(path: Path) -> str:

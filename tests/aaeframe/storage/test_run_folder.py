@@ -174,7 +174,7 @@ def test_a_run_that_has_its_name_stands_though_its_folder_cannot_be_flushed(tmp_
     def refuse(folder):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("aaeframe.storage.run_folder.flush_folder", refuse)
+    monkeypatch.setattr("aaeframe.storage.new_folder.flush_folder", refuse)
     assert read_config(create(RunFolder(tmp_path / "a" / "run"), CONFIG.to_toml(), nothing)) == CONFIG
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["run"]
 
