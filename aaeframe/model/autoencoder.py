@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TypeAlias, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from aaeframe.data import Split
 from aaeframe.data.dataset import row_type
 from aaeframe.errors import ConfigError, DataError
 from aaeframe.global_state import restoring
+from aaeframe.model.posterior import Posterior
 from aaeframe.model.priors import checked_bound
 from aaeframe.model.representation import Representation, WithLabel
 from aaeframe.protocols import (
@@ -26,7 +26,6 @@ from aaeframe.protocols import (
     Prior,
     SupportsBinding,
     SupportsLabels,
-    SupportsPosterior,
 )
 from aaeframe.seeds import stream
 from aaeframe.torch_state import exclusive
@@ -44,7 +43,7 @@ class Autoencoder(nn.Module):
     """Encoder, decoder, priors and discriminators of one run.
 
     `encode`, `decode`, `reconstruct` and `sample` take and return the user's units. They work in batches, without
-    gradient and in evaluation mode. Training uses the submodules directly.
+    gradient and in evaluation mode. Training uses the submodules directly. Calling the module reconstructs one batch.
     """
 
     mean: Tensor
@@ -117,11 +116,24 @@ class Autoencoder(nn.Module):
 
         Data of type float64 is centered and scaled in float64: its offset may be large.
         """
-        return ((x.to(self.mean.dtype) - self.mean) / self.std).float()
+        return scaled(x, self.mean, self.std)
 
     def unscale(self, x: Tensor) -> Tensor:
         """Convert from the model's units to the user's, float32, or float64 if the data is."""
-        return x.to(self.mean.dtype) * self.std + self.mean
+        return unscaled(x, self.mean, self.std)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+        """Reconstruct one batch x (N, *shape) -> (N, *shape), in the user's units, with gradients; nothing is checked.
+
+        Args:
+            x: rows on the device of the model.
+            labels: (N,) class indices, for a decoder that takes labels.
+            noise: (N, *noise_shape), for a stochastic encoder. By default it is drawn in training mode, and zero in
+                evaluation mode, where the result is that of `reconstruct`.
+        """
+        if noise is None and not self.training:
+            noise = self._noise(x.shape[0], 0, None)  # not len(x), which a trace takes for a constant
+        return self.unscale(self.decoder(self.representation(self.encoder(self.scale(x), noise), labels)))
 
     @torch.no_grad()
     def encode(
@@ -274,41 +286,18 @@ class Autoencoder(nn.Module):
             yield rows
 
 
-class Posterior:
-    """q(z | x) of one block for scaled rows x (K, *shape), by an encoder in evaluation mode.
-
-    An object and no closure, so that a copy of the model has priors that use the copy's encoder.
-    """
-
-    def __init__(self, encoder: nn.Module, block: str) -> None:
-        self._encoder, self._block = encoder, block
-
-    def __call__(self, x: Tensor) -> Distribution:
-        """The distribution, of batch_shape (K,). ConfigError if the encoder has no density for the block."""
-        with _evaluating(self._encoder):
-            known = self._encoder.posterior(x) if isinstance(self._encoder, SupportsPosterior) else {}
-        if self._block not in known:
-            raise ConfigError(
-                f"the prior of block {self._block!r} needs the density q(z|x) of its block, and "
-                f"{type(self._encoder).__name__} has none; use --encoder gaussian, and a support of real numbers"
-            )
-        return known[self._block]
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Inside, the module is in evaluation mode; batch norm counts no rows."""
-    training = [part for part in module.modules() if part.training]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part in training:
-            part.training = True
-
-
 def _sliced(x: Tensor | np.ndarray, size: int) -> Iterator[Tensor | np.ndarray]:
     return (x[start : start + size] for start in range(0, len(x), size))
+
+
+def scaled(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Convert from the user's units to the model's: see `Autoencoder.scale`."""
+    return ((x.to(mean.dtype) - mean) / std).float()
+
+
+def unscaled(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Convert from the model's units to the user's: see `Autoencoder.unscale`."""
+    return x.to(mean.dtype) * std + mean
 
 
 def sample(prior: Prior, count: int, device: torch.device) -> Tensor:

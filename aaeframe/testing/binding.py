@@ -10,7 +10,7 @@ from torch.distributions import Distribution, Independent, Normal, TransformedDi
 from torch.distributions.transforms import Transform
 
 from aaeframe import supports
-from aaeframe.model.autoencoder import Posterior
+from aaeframe.model.posterior import Posterior
 from aaeframe.model.priors import block_spec
 from aaeframe.protocols import BlockSpec, DataSpec
 from aaeframe.testing.case import require
