@@ -17,6 +17,7 @@
     │   └── CheckpointError             a checkpoint is missing, or not for this installation
     │       └── UnusableCheckpoint      it is truncated or altered, or a file that it needs is lost
     ├── DeviceError                     the device does not exist
+    ├── ExportError                     a model cannot be exported, or its file does not give what the model gives
     └── TrainingDiverged                a loss is no longer finite      (ArithmeticError)
 
 A message says what was asked, what was found, what is available and what to do. The command line prints it
@@ -100,6 +101,12 @@ class UnusableCheckpoint(CheckpointError):
 
 class DeviceError(AaeframeError):
     """The device asked for is not on this machine."""
+
+
+class ExportError(AaeframeError):
+    """A model cannot be written in a format, or the file does not give what the model gives."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class TrainingDiverged(AaeframeError, ArithmeticError):

@@ -32,7 +32,7 @@ ROOMS = (
     ),
     *("supports", "storage", "components", "configuration"),
     *("data", "losses", "model", "scaffold"),
-    *("recipes", "training", "evaluation", "anomaly", "testing"),
+    *("recipes", "training", "evaluation", "anomaly", "export", "testing"),
     *("assembly", "figures"),
     *("runs", "benchmarking"),
     *("api", "sklearn", "reproduce"),
@@ -279,6 +279,7 @@ LATER = {
 def test_imports_stand_at_the_top_of_a_file():
     """Rule 5. But in the command line, which must start quickly, and for optional or slow packages."""
     optional = {"triton", "pykeops", "pythae", "pyarrow", "sklearn", "matplotlib", "PIL", "scipy", "pooch", "requests"}
+    optional |= {"onnxruntime", "onnx_ir"}
     optional.add("pytest")  # needed by `conformance_cases` alone
     inner = {
         (module, home(it))
