@@ -16,6 +16,7 @@ from aaeframe.cli.config import config_app
 from aaeframe.cli.data import data
 from aaeframe.cli.doctor import doctor
 from aaeframe.cli.evaluate import evaluate, figures
+from aaeframe.cli.export import export
 from aaeframe.cli.new_plugin import new
 from aaeframe.cli.parzen import parzen
 from aaeframe.cli.reproduce import reproduce
@@ -34,7 +35,9 @@ app.add_typer(presets.app, name="presets", help="List and show presets, which ar
 app.add_typer(config_app, name="config", help="Show configurations.")
 plugins.app.command()(new)
 app.command(cls=RunCommand)(train)
-for command in (data, sample, encode, reconstruct, score, evaluate, compare, figures, parzen, doctor, bench, reproduce):
+for command in (data, sample, encode, reconstruct, score, evaluate, compare, figures, export):
+    app.command()(command)
+for command in (parzen, doctor, bench, reproduce):
     app.command()(command)
 
 

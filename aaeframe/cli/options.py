@@ -53,7 +53,9 @@ def folder(text: str) -> Path:
 
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
-RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
+RunArgument: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder of a run, or its archive.", show_default=False)
+]
 Device: TypeAlias = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 ...")]
 RawWeights: TypeAlias = Annotated[
     bool, typer.Option("--raw-weights", help="Use the trained weights instead of their moving average.")
@@ -357,7 +359,9 @@ def kind(name: str) -> Kind:
 
 
 def check_writable(folder: Path) -> None:
-    """ReadOnly, before any work is done, if this user cannot write into an existing folder."""
+    """ReadOnly, before any work is done, if this user cannot write into an existing folder; nor into an archive."""
+    if folder.is_file():
+        raise ReadOnly(f"{folder} is an archive, into which nothing is written; name another place by --out")
     if folder.is_dir() and not os.access(folder, os.W_OK):
         raise ReadOnly(f"{folder} is read-only, and the result would be written there; name another place by --out")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from aaeframe.configuration.objects import NONE, Objects
 from aaeframe.configuration.resolve import resolve_stored
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import ConfigError
+from aaeframe.runs.archive import read_run, use_density
 from aaeframe.runs.objects import (
     DiscriminatorObject,
     EncoderObject,
@@ -52,10 +53,10 @@ def load(
     priors: Mapping[str, PriorObject] | None = None,
     warn: Callable[[str], None] = warn,
 ) -> Run:
-    """A run from its folder, with the weights of its newest checkpoint, or of its best one.
+    """A run from its folder, with the weights of its newest checkpoint, or of its best one; or from its archive.
 
     Args:
-        path: the run's folder.
+        path: the run's folder, or a file of `Run.to_archive`, whose run is in memory.
         registry: the installed components; loaded if not given.
         data: the data of the training, if it was passed in from Python, for `evaluate` and figures.
         device: see `aaeframe.training.device.pick`.
@@ -69,9 +70,7 @@ def load(
     Raises RunError, DeviceError and ComponentError. Raises CheckpointError if the newest checkpoint is damaged, because
     an older one would give different results.
     """
-    folder = RunFolder(Path(path))
-    stored = read_config(folder)
-    saved = newest_or_raise(folder.checkpoints)
+    stored = _from_archive(Path(path)) if Path(path).is_file() else _from_folder(RunFolder(Path(path)))
     if prior is not None and priors is not None:
         raise ConfigError("prior= and priors= are two names of one argument; give one of them")
     objects = read_objects(
@@ -82,13 +81,47 @@ def load(
         recipe=recipe,
     )
     registry = registry or Registry.load()
-    changed = configuration_changes(saved, folder, stored)
-    for sentence in (*other_versions(stored.plugins, registry), *changed):
+    run = rebuild(
+        stored.config,
+        stored.checkpoint,
+        stored.keeper,
+        registry,
+        home=stored.home,
+        objects=objects,
+        device=device,
+        raw_weights=raw_weights,
+    )
+    for sentence in (*other_versions(stored.config.plugins, registry), *stored.changes):
         warn(sentence)
-    keeper = InFolder(folder)
-    run = rebuild(stored, saved, keeper, registry, home=folder, objects=objects, device=device, raw_weights=raw_weights)
-    run = replace(run, given=given(data, run.config))
+    run = replace(run, given=given(data, run.config), finished=run.finished or stored.finished)
+    if stored.density is not None:
+        use_density(run, stored.density)
     return run.best() if best else run
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A run as its folder or its archive holds it."""
+
+    home: RunFolder | None
+    config: Config
+    checkpoint: Checkpoint
+    keeper: Keeper
+    finished: bool = False
+    """Whether it is finished whatever the epochs of the checkpoint, as one of the best epoch is."""
+    changes: Sequence[str] = ()
+    density: bytes | None = None
+
+
+def _from_folder(folder: RunFolder) -> _Stored:
+    config = read_config(folder)
+    saved = newest_or_raise(folder.checkpoints)
+    return _Stored(folder, config, saved, InFolder(folder), changes=configuration_changes(saved, folder, config))
+
+
+def _from_archive(path: Path) -> _Stored:
+    found = read_run(path)
+    return _Stored(None, found.config, found.checkpoint, found.keeper, found.finished, density=found.density)
 
 
 def rebuild(

@@ -36,11 +36,14 @@ from aaeframe.evaluation.evaluate import evaluate, misses
 from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
 from aaeframe.evaluation.metrics import Metric, named_metrics
 from aaeframe.evaluation.resumable import Keep
+from aaeframe.export.folder import Scoring, export_onnx
 from aaeframe.global_state import PATCHABLE, restoring
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.model.priors import fixed_priors
 from aaeframe.protocols import ClassMetric, Code, Needs, SupportsLabels
 from aaeframe.runs.anomaly import AnomalyScorer
+from aaeframe.runs.archive import write_run
+from aaeframe.runs.exporting import about, rows_for_check
 from aaeframe.runs.new_data import Loaded, load_new, with_classes
 from aaeframe.runs.observing import Reporting
 from aaeframe.storage.metrics_file import MetricsRow
@@ -120,6 +123,8 @@ class Run:
                 f"this run has no best epoch: {found}; use its last weights, or train with --set training.patience=N"
             )
         step = self.stopping.best_step
+        if step == self.step:
+            return self
         saved = self.keeper.best(step)
         model = copy.deepcopy(self.model, {id(it): it for it in fixed_priors(self.model.priors)})
         load_model(model, saved.model, "model." if self.raw_weights else "ema.")
@@ -136,6 +141,11 @@ class Run:
     def metrics(self) -> Sequence[MetricsRow]:
         """The metrics of the training, one row an epoch."""
         return self.keeper.rows
+
+    @property
+    def evaluations(self) -> Mapping[str, Any]:
+        """The stored reports by split; none for a run in memory."""
+        return self.keeper.evaluations
 
     def encode(self, x: Any, *, draws: int = 0, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """The codes of x, in the user's units: see `Autoencoder.encode`.
@@ -388,6 +398,44 @@ class Run:
             keep.remove()
         self._report(name, report, warn)
         return report
+
+    @default_state()
+    def export(
+        self,
+        path: Path | str,
+        *,
+        part: str | Sequence[str] = (),
+        kind: Kind = "density",
+        data: Any = None,
+        label_key: str | None = None,
+        warn: Callable[[str], None] = warn,
+    ) -> list[Path]:
+        """Write parts of the model as ONNX files into a new folder: see `aaeframe.export.folder.export_onnx`.
+
+        Args:
+            path: the new folder.
+            part: "encoder", "decoder" or "score", or several; by default encoder and decoder.
+            kind: the kind of score, as for `scores`.
+            data: rows for the check of the files, as for `encode`; by default validation rows of the training data.
+            label_key: the column or array of `data` that holds labels, if it has another name than in training.
+            warn: as for `scores`.
+
+        Returns the paths, that of the manifest last.
+        """
+        parts = [part] if isinstance(part, str) else list(part)
+        rows, origin = rows_for_check(self, data, label_key)
+
+        def scoring() -> Scoring:
+            return Scoring(kind, AnomalyScorer(self, warn).density() if kind == "density" else None)
+
+        return export_onnx(self.model, rows, Path(path), parts=parts, scoring=scoring, about=about(self), origin=origin)
+
+    def to_archive(self, path: Path | str) -> Path:
+        """Write the run into one .zip file, for `aaeframe.load`: weights, configuration, numbers, a model card.
+
+        It holds no data and no optimizer: it can be used and not resumed. Returns the path.
+        """
+        return write_run(self, path)
 
     def _has_anomalies(self, rows: Split) -> bool:
         """Whether the labels of rows say which are anomalies: 0 and 1 both occur, and the run does not learn them."""

@@ -70,7 +70,7 @@ def write(folder: Path, step: int, checkpoint: Checkpoint, *, keep: int | None =
         remove_leftovers(folder)
         try:
             aside.mkdir()
-            for name, data in _encoded(checkpoint).items():
+            for name, data in _files_of(checkpoint).items():
                 _write_flushed(aside / name, data)
             flush_folder(aside)
             aside.rename(path)
@@ -141,9 +141,9 @@ def remove_leftovers(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _encoded(checkpoint: Checkpoint) -> dict[str, bytes]:
+def _files_of(checkpoint: Checkpoint) -> dict[str, bytes]:
     tensors = dict(zip(_FILES, (checkpoint.model, checkpoint.optimizer), strict=True))
-    files = {name: save_tensors({k: copied(v) for k, v in part.items()}) for name, part in tensors.items()}
+    files = {name: encoded(part) for name, part in tensors.items()}
     digests = {name: _digest(data) for name, data in files.items()}
     state = {"format": FORMAT, **checkpoint.state, "digests": digests}
     state["digest"] = _digest(_canonical(state))
@@ -293,6 +293,11 @@ def decoded(content: bytes) -> dict[str, Tensor]:
     except (ValueError, LookupError, TypeError, AssertionError, RuntimeError, OverflowError) as error:
         # the library checks types and sizes by lookups and assertions
         raise ValueError(f"its tensors cannot be read: {type(error).__name__}: {error}") from error
+
+
+def encoded(tensors: Mapping[str, Tensor]) -> bytes:
+    """The tensors as a safetensors file."""
+    return save_tensors({name: copied(it) for name, it in tensors.items()})
 
 
 def tensors_below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

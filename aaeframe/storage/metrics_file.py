@@ -61,13 +61,18 @@ class MetricsFile:
         if not self.path.exists():
             return []
         try:
-            *lines, last = read_bounded(self.path).split(b"\n")
-            torn = not last or last.startswith(b"{")
-            return [_row(line) for line in (lines if torn else [*lines, last])]
+            return read_rows(read_bounded(self.path))
         except ValueError as error:
             raise RunError(
                 f"{self.path} is not a table of metrics: {error}; restore it, or remove the run's folder"
             ) from error
+
+
+def read_rows(content: bytes) -> list[MetricsRow]:
+    """All complete rows, without a last one cut off; ValueError if a line is not a JSON object."""
+    *lines, last = content.split(b"\n")
+    torn = not last or last.startswith(b"{")
+    return [_row(line) for line in (lines if torn else [*lines, last])]
 
 
 def _row(line: bytes) -> MetricsRow:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from aaeframe.errors import CheckpointError
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.checkpoint import Checkpoint
 from aaeframe.storage.metrics_file import MetricsFile, MetricsRow
@@ -19,6 +20,10 @@ class Keeper(Protocol):
     @property
     def rows(self) -> Sequence[MetricsRow]:
         """The metrics, one row an epoch."""
+
+    @property
+    def evaluations(self) -> Mapping[str, Any]:
+        """The stored reports by split."""
 
     @property
     def metrics_bytes(self) -> int:
@@ -54,6 +59,11 @@ class InFolder:
         return self.metrics.rows()
 
     @property
+    def evaluations(self) -> Mapping[str, Any]:
+        """The reports in the run's folder."""
+        return self.folder.read_evaluation()
+
+    @property
     def metrics_bytes(self) -> int:
         """The size of the metrics file."""
         return self.metrics.size
@@ -82,6 +92,8 @@ class InMemory:
 
     rows: list[MetricsRow] = field(default_factory=list)
     metrics_bytes: int = 0
+    evaluations: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Reports of an archive; evaluations in memory are not stored."""
     checkpoints: dict[int, Checkpoint] = field(default_factory=dict, repr=False)
     """By step. The tensors of the last one are those of the model itself, which no longer change after the training."""
 
@@ -101,6 +113,12 @@ class InMemory:
 
     def best(self, step: int) -> Checkpoint:
         """The copy of the best step."""
+        if step not in self.checkpoints:
+            kept = ", ".join(map(str, self.checkpoints)) or "none"
+            raise CheckpointError(
+                f"there are no weights of step {step} here; kept are those of step {kept}. An archive holds one step: "
+                "write it anew with aaeframe export RUN --format archive --best --out model.zip"
+            )
         return self.checkpoints[step]
 
     def resume(self, metrics_bytes: int) -> None:

@@ -1,0 +1,215 @@
+"""Runs as archives: the same model elsewhere, its card, and what an archive cannot do."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from small_runs import LABELS, ROWS, SMALL, STEPS, TRAINING, assert_same_model, command, trained
+
+import aaeframe
+from aaeframe.errors import CheckpointError, DataError, RunError
+from aaeframe.storage.archive import read_archive, write_archive
+from aaeframe.storage.output import Output
+
+
+@pytest.fixture(scope="session")
+def archived(finished, tmp_path_factory):
+    """The archive of a run with a moving average, and with a report of these weights and one of others."""
+    report = {"split": "validation", "rows": 10, "reconstruction": {"error": 0.123456}, "raw_weights": False}
+    finished.folder.write_evaluation("validation", {**report, "step": finished.step})
+    finished.folder.write_evaluation("test", {**report, "step": 3})
+    return aaeframe.load(finished.folder.path, data=ROWS).to_archive(tmp_path_factory.mktemp("archives") / "model.zip")
+
+
+def altered(archive, path, **changes):
+    """An archive with other content in some files, and the digests that go with it."""
+    files = read_archive(archive)
+    write_archive(
+        Output.named(path, [".zip"]), {**files, **{k.replace("__", "."): change for k, change in changes.items()}}
+    )
+    return path
+
+
+def test_the_run_is_the_same_elsewhere(finished, archived):
+    run = aaeframe.load(archived)
+
+    assert_same_model(run, finished)
+    assert (run.home, run.step, run.finished, run.raw_weights) == (None, finished.step, True, False)
+    assert run.metrics == finished.metrics
+    assert run.config == finished.config
+    assert run.evaluations.keys() == {"validation", "test"}
+    assert torch.equal(run.sample(5, seed=1), finished.sample(5, seed=1))
+    assert torch.equal(run.encode(ROWS)["gaussian"], finished.encode(ROWS)["gaussian"])
+    assert len(aaeframe.load(archived, data=ROWS).dataset().train) == 80  # the data of the training, by its digest
+
+
+def test_an_archive_of_an_archive_is_equal(archived, tmp_path):
+    again = aaeframe.load(archived).to_archive(tmp_path / "again.zip")
+
+    assert again.read_bytes() == archived.read_bytes()
+
+
+def test_a_run_in_memory_can_be_written(tmp_path):
+    run = aaeframe.train((ROWS, LABELS), prior="mixture", recipe="supervised", keep=False, **SMALL, **TRAINING)
+    loaded = aaeframe.load(run.to_archive(tmp_path / "model.zip"))
+
+    assert_same_model(loaded, run)
+    assert loaded.class_names == tuple("0123456789")
+
+
+def test_trained_weights_and_their_average_are_in_it(finished, archived, tmp_path):
+    raw = aaeframe.load(finished.folder.path, raw_weights=True)
+
+    assert_same_model(aaeframe.load(archived, raw_weights=True), raw)
+    assert raw.to_archive(tmp_path / "raw.zip").read_bytes() == archived.read_bytes()
+
+
+def test_it_can_be_kept_as_a_folder(archived, tmp_path):
+    run = aaeframe.load(archived)
+    run.save(tmp_path / "run")
+
+    assert_same_model(aaeframe.load(tmp_path / "run"), run)
+
+
+def test_anomaly_scores_need_no_data(tmp_path):
+    run = trained(tmp_path / "run")
+    scores = run.scores(ROWS)
+    loaded = aaeframe.load(run.to_archive(tmp_path / "model.zip"))
+
+    np.testing.assert_array_equal(loaded.scores(ROWS), scores)
+
+
+def test_the_best_epoch_can_be_shared(tmp_path):
+    still = {phase: {"lr": 1e-30} for phase in ("reconstruction", "generator")}  # no epoch is better than the first
+    run = trained(tmp_path / "run", epochs=6, patience=1, config={"optimizers": still})
+    best = aaeframe.load(tmp_path / "run", best=True)
+    loaded = aaeframe.load(best.to_archive(tmp_path / "best.zip"), best=True)
+
+    assert_same_model(loaded, best)
+    assert (loaded.best_epoch, loaded.step, loaded.finished) == (1, STEPS, True)
+    with pytest.raises(CheckpointError, match="no weights of step 4 here; kept are those of step 8"):
+        aaeframe.load(run.to_archive(tmp_path / "last.zip"), best=True)
+
+
+def test_paths_of_this_machine_stay_here(tmp_path):
+    np.save(tmp_path / "secret.npy", ROWS)
+    run = trained(tmp_path / "run", str(tmp_path / "secret.npy"))
+    name = f"test of {tmp_path}/other.npy"
+    run.folder.write_evaluation(name, {"split": name, "step": run.step, "raw_weights": True})
+    path = run.to_archive(tmp_path / "model.zip")
+
+    assert str(tmp_path).encode() not in path.read_bytes()
+    loaded = aaeframe.load(path)
+    assert loaded.evaluations["test of other.npy"]["split"] == "test of other.npy"
+    with pytest.raises(DataError, match=r"secret\.npy"):
+        loaded.dataset()
+    assert torch.equal(loaded.sample(3, seed=0), run.sample(3, seed=0))
+
+
+def test_the_card_has_the_numbers_of_the_run(finished, archived):
+    with zipfile.ZipFile(archived) as it:
+        card = it.read("README.md").decode()
+
+    assert "| validation | reconstruction / error | 0.1235 |" in card
+    assert f"| weights | of step {finished.step:,}, their moving average, decay 0.9 |" in card
+    assert "| prior of block gaussian | `aaeframe:gaussian(size=2, scale=1.0)` |" in card
+    assert f"| parameters | {sum(it.numel() for it in finished.model.parameters()):,} |" in card
+    assert "80 training, 10 validation, 10 test" in card
+    assert f"| reconstruction | {finished.metrics[-1]['reconstruction']:.4g} |" in card
+    assert "1 stored report is of other weights, and is left out." in card
+    assert "aaeframe==0.1.0" in card
+
+
+def test_names_in_the_card_are_text(tmp_path):
+    names = ["<b>x</b>", "a|b", "[link](http://x)", "line\nbreak", "`code`", "\x1b[31mred"]
+    classes = np.array(names)[LABELS % 6]
+    run = aaeframe.train((ROWS, classes), keep=False, **SMALL, **TRAINING)
+    path = run.to_archive(tmp_path / "model.zip")
+    with zipfile.ZipFile(path) as it:
+        (line,) = (line for line in it.read("README.md").decode().splitlines() if line.startswith("| classes"))
+
+    assert re.search(r"(?<!\\)[<>\[\]`]", line) is None
+    assert len(re.findall(r"(?<!\\)\|", line)) == 3
+    assert "\x1b" not in line
+    assert r"\<b\>x\</b\>" in line
+    assert "line break" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"state__json": b"{}"}, "state.json of the checkpoint is not a valid training state"),
+        ({"anomaly__safetensors": b"x"}, "anomaly.safetensors of the archive cannot be used"),
+        ({"state__json": b"[1"}, "cannot be used as the archive of a run"),
+        ({"config__toml": b"= 1"}, "cannot be used as the archive of a run"),
+        ({"config__toml": b"\xff"}, "cannot be used as the archive of a run"),
+        ({"model__safetensors": b"pickle"}, "cannot be used as the archive of a run"),
+        ({"metrics__jsonl": b"3\n"}, "is not a JSON object"),
+        ({"evaluation__json": b"[]"}, "evaluation.json holds no reports by split"),
+    ],
+)
+def test_content_that_is_not_valid_is_named(changes, message, archived, tmp_path):
+    with pytest.raises(RunError, match=re.escape(message)):
+        aaeframe.load(altered(archived, tmp_path / "other.zip", **changes))
+
+
+def test_weights_of_another_model_are_refused(archived, tmp_path):
+    state = json.loads(read_archive(archived)["state.json"])
+    state["data"]["shape"] = [7]
+    with pytest.raises(CheckpointError, match=r"mean and std of data of shape \(7,\)"):
+        aaeframe.load(altered(archived, tmp_path / "other.zip", state__json=json.dumps(state).encode()))
+
+
+def test_a_file_that_is_no_archive(tmp_path):
+    (tmp_path / "model.zip").write_bytes(b"no zip")
+    with pytest.raises(RunError, match=r"model\.zip cannot be used as the archive of a run: File is not a zip file"):
+        aaeframe.load(tmp_path / "model.zip")
+
+
+def test_commands_take_an_archive_and_write_nothing_into_it(archived, tmp_path, monkeypatch, capsys):
+    path, before = shutil.copy(archived, tmp_path / "model.zip"), archived.read_bytes()
+
+    assert command(monkeypatch, capsys, "sample", path, "--out", tmp_path / "samples.npy")[0] == 0
+    assert np.load(tmp_path / "samples.npy").shape == (64, 4)
+    for arguments in (["sample", path], ["evaluate", path], ["figures", path]):
+        code, err = command(monkeypatch, capsys, *arguments)
+        assert code == 2
+        assert "passed in from Python" in err or "is an archive, into which nothing is written; name another" in err
+    code, err = command(monkeypatch, capsys, "train", "--resume", path)
+    assert (code, "can be loaded, not resumed or changed" in err) == (2, True)
+    assert path.read_bytes() == before
+    assert {it.name for it in tmp_path.iterdir()} == {"model.zip", "samples.npy"}
+
+
+def test_the_command_writes_it(finished, archived, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "new" / "model.zip"
+    code, _ = command(monkeypatch, capsys, "export", finished.folder.path, "--format", "archive", "--out", path)
+
+    assert (code, path.read_bytes()) == (0, archived.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "pt2"], "torch's .pt2 holds a pickle, which runs code when it is opened); give onnx or archive"),
+        (["--format", "zip"], "--format zip is not a format of this command; give onnx or archive"),
+        (
+            ["--format", "archive", "--part", "encoder"],
+            "--part, --kind, --data and --raw-weights are for --format onnx",
+        ),
+        (["--label-key", "y"], "--label-key names the labels of --data, which is not given; leave it out"),
+        (["--kind", "prior"], "--kind prior is a kind of score, which is not exported; add --part score"),
+        (["--format", "archive"], "has no suffix, which is no format here; give a file that ends in .zip"),
+    ],
+)
+def test_what_the_command_refuses(arguments, message, finished, tmp_path, monkeypatch, capsys):
+    code, err = command(monkeypatch, capsys, "export", finished.folder.path, "--out", tmp_path / "out", *arguments)
+
+    assert (code, message in err) == (2, True), err
+    assert list(tmp_path.iterdir()) == []
