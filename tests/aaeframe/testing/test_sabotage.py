@@ -370,6 +370,8 @@ def test_an_observer_that_patches_leaves_its_own_training_alone(healthy):
     assert equal(weights(observers=[Meddling()])[1], healthy)
 
 
+@pytest.mark.filterwarnings("ignore:a component of this run:aaeframe.errors.PluginWarning")
+@pytest.mark.filterwarnings("ignore:epoch 1. a component")
 def test_a_prior_that_patches_is_named_at_its_first_call():
     with pytest.warns(aaeframe.errors.PluginWarning, match=r"the prior of block .* Patching changed .*relu"):
         weights(prior=Patching())
