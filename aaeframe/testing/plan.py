@@ -201,12 +201,13 @@ def plan(kind: Kind, factory: Callable[..., Any]) -> Iterator[Check]:
     yield Check("options", partial(check_options, cases[0]))
     if kind in ("network", "encoder", "discriminator"):
         yield Check("serves", partial(check_serves, cases))
-    once = ONCE.get(kind, {})
+    once, served = ONCE.get(kind, {}), False
     for case in cases:
         planned = list(_plan_case(case, {**_checks(kind, case), **once}))
         yield from planned
-        once = {} if len(planned) > 1 else once
-    if kind in VARIED and (other := variant(factory)) is not None:
+        if len(planned) > 1:
+            once, served = {}, True
+    if served and kind in VARIED and (other := variant(factory)) is not None:
         yield from _plan_variant(kind, *other)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from aaeframe.components.registry import InstalledComponent, Plugin, location
 from aaeframe.testing.hook_module import check_hook_module
 from aaeframe.testing.plan import Check
 from aaeframe.testing.plugin import check_active, offer_checks
+
+NEED_SAMPLES: Final = ("sample-", "log-prob-", "inputs-kept", "many-calls", "instances", "surroundings")
+"""The beginnings of the checks that a prior cannot pass without samples of the right shape."""
 
 
 class Outcome(NamedTuple):
@@ -27,7 +30,7 @@ def check_component(offer: InstalledComponent, options: Mapping[str, Any] = Mapp
     """
     misshapen = False
     for check in offer_checks(offer, options):
-        if misshapen and check.inapplicable is None and check.id.startswith(("sample-", "log-prob-")):
+        if misshapen and check.inapplicable is None and check.id.startswith(NEED_SAMPLES):
             check = check._replace(inapplicable="samples do not have the shape they must have")
         outcome = _outcome(check)
         misshapen = misshapen or (check.id == "sample-shape" and outcome.verdict == "failed")

@@ -11,7 +11,7 @@ from torch.distributions import Independent, Normal
 from aaeframe import testing
 from aaeframe.components.registry import InstalledComponent, Plugin
 from aaeframe.hookspecs import Component
-from aaeframe.testing.plan import CHECKS, LABEL_CHECKS
+from aaeframe.testing.plan import CHECKS, LABEL_CHECKS, ONCE
 from aaeframe.testing.run_checks import check_component, check_plugin
 
 
@@ -114,7 +114,7 @@ def test_checks_that_do_not_apply_are_planned_with_the_reason_and_not_given():
 def test_every_public_check_is_held_against_broken_components():
     """The checks of each kind are covered by the tests of that kind, which compare their tables with CHECKS."""
     public = {name for name in testing.__all__ if name.startswith("check_")}
-    of_kinds = {check.__name__ for checks in (*CHECKS.values(), LABEL_CHECKS) for check in checks}
+    of_kinds = {check.__name__ for checks in (*CHECKS.values(), *ONCE.values(), LABEL_CHECKS) for check in checks}
     here = {"check_options", "check_builds", "check_serves", "check_hook_module"}
 
     assert public == of_kinds | here

@@ -95,10 +95,16 @@ def refusing(data, code_size):
     raise ValueError("only sounds")
 
 
+def rescaling(data, code_size):
+    data.std.mul_(2)
+    return Net(data, code_size)
+
+
 REJECTED = {
     "check_serves": [
         ([testing.NetworkCase(refusing)], "the component must serve one of these cases at least: table: only sounds"),
     ],
+    "check_data_kept": [(testing.NetworkCase(rescaling), "a network must leave the mean and std")],
     "check_features": [
         (image(replacing(num_features=7)), "the features must have shape (4, 7), not (4, 16)"),
         (image(replacing(encoder=torch.flatten)), "a network's encoder must be an nn.Module"),

@@ -21,6 +21,7 @@ import aaeframe
 from aaeframe import supports
 from aaeframe.recipes.unsupervised import Unsupervised
 from aaeframe.testing import checks_for
+from aaeframe.testing.plugin import plugin_checks
 from aaeframe.testing.variants import variant
 
 REAL = constraints.independent(constraints.real, 1)
@@ -370,6 +371,8 @@ def test_an_observer_that_patches_leaves_its_own_training_alone(healthy):
     assert equal(weights(observers=[Meddling()])[1], healthy)
 
 
+@pytest.mark.filterwarnings("ignore:a component of this run:aaeframe.errors.PluginWarning")
+@pytest.mark.filterwarnings("ignore:epoch 1. a component")
 def test_a_prior_that_patches_is_named_at_its_first_call():
     with pytest.warns(aaeframe.errors.PluginWarning, match=r"the prior of block .* Patching changed .*relu"):
         weights(prior=Patching())
@@ -378,3 +381,26 @@ def test_a_prior_that_patches_is_named_at_its_first_call():
 def test_a_part_that_changes_its_input_is_refused():
     with pytest.raises(aaeframe.errors.BrokenComponent, match=r"discriminator of block .* changes its input in place"):
         weights(discriminator=Clamping)
+
+
+def test_a_hook_module_that_patches_only_where_torch_is_imported_fails_its_check(install):
+    source = """
+import sys
+from aaeframe import Component, hookimpl
+
+if torch := sys.modules.get("torch"):
+    torch.nn.functional.relu = torch.sigmoid
+
+@hookimpl
+def aaeframe_priors():
+    return [Component("round", "aaeframe_patching:Round", "...")]
+
+class Round: ...
+"""
+    install("aaeframe-patching", {"aaeframe_patching": source})
+    relu = torch.nn.functional.relu
+    with pytest.warns(aaeframe.errors.PluginWarning, match=r"loading the plugin aaeframe-patching 1.0 changed .*relu"):
+        checks = {it.id: it for it in plugin_checks("aaeframe-patching")}
+    with pytest.raises(AssertionError, match=r"importing aaeframe_patching changes what all code shares: .*relu"):
+        checks["hook-module"]()
+    assert torch.nn.functional.relu is relu
