@@ -93,7 +93,8 @@ class Autoencoder(nn.Module):
         own = replace(data, mean=data.mean.clone(), std=data.std.clone())
         with restoring(f"{who} in bind"):
             prior.bind(Posterior(self.encoder, name), own, None if rows is None else rows.clone())
-        if any(not torch.equal(value, before[key]) for key, value in self.encoder.state_dict().items()):
+        now = {} if self.mean.is_meta else self.encoder.state_dict()  # on the device meta there are no values
+        if any(not torch.equal(value, before[key]) for key, value in now.items()):
             raise ConfigError(f"{who} changes the encoder in bind, which others train; fix it, or choose another")
 
     @property

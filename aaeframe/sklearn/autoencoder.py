@@ -92,7 +92,7 @@ class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return self.run_.sample(n_samples, seed=state.randint(2**31)).cpu().numpy()
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """How usual each row is (N,), higher for rows like those of the training: minus the score "density".
+        """The usualness (N,) of rows, higher for those like the rows of the training: minus the score "density".
 
         Twice the logarithm of a Gaussian density of residual and code, up to a constant: see `aaeframe.anomaly`.
         """

@@ -1,4 +1,4 @@
-"""What the four estimators share: parameters, the training of a run in memory, pickling, and folders of runs."""
+"""The base class of the four estimators: parameters, the training of a run in memory, pickling, folders of runs."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class AdversarialOutlierDetector(OutlierMixin, AdversarialEstimator):
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """How usual each row is (N,): minus its anomaly score."""
+        """The usualness (N,) of rows: minus their anomaly scores."""
         rows = self._rows(X)
         return -scores(self.run_, rows, self.kind)
 

@@ -95,7 +95,7 @@ class InMemory:
     evaluations: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Reports of an archive; evaluations in memory are not stored."""
     checkpoints: dict[int, Checkpoint] = field(default_factory=dict, repr=False)
-    """By step. The tensors of the last one are those of the model itself, which no longer change after the training."""
+    """Checkpoints by step. The tensors of the last are those of the model itself, which no longer change afterwards."""
 
     def append(self, row: MetricsRow) -> None:
         """Keep a row."""
