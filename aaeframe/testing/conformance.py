@@ -27,7 +27,8 @@ def conformance_cases(name: str, *also: str, expected_failures: Mapping[str, str
         name: The distribution, entry point or module of an installed plugin.
         also: Components with options, which are checked besides the default options.
         expected_failures: The reason for each known gap. The key is a check as `aaeframe plugins check` prints it, such
-            as "log-prob-fit", which means all components and cases; or one case by its id.
+            as "log-prob-fit", which means all components and cases. "prior:torus:log-prob-fit" means all cases of one
+            component; the id of a case means that case.
 
     Raises:
         PluginError: No installed plugin has the name, or no check has the name of an expected failure.
@@ -54,8 +55,9 @@ def _is_broken(checks: Sequence[Check]) -> bool:
 
 def _names(check: Check) -> tuple[str, ...]:
     """The names by which an expected failure may mean this check."""
-    name = check.id.rpartition(":")[2]
-    return name.partition("[")[0], name, check.id, _sentence(check)
+    component, colon, name = check.id.rpartition(":")
+    of_all_cases = name.partition("[")[0]
+    return of_all_cases, name, f"{component}{colon}{of_all_cases}", check.id, _sentence(check)
 
 
 def _check_known(distribution: str, expected: Mapping[str, str], checks: Sequence[Check]) -> None:

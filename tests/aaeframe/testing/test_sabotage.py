@@ -383,7 +383,7 @@ def test_a_part_that_changes_its_input_is_refused():
         weights(discriminator=Clamping)
 
 
-def test_a_hook_module_that_patches_only_where_torch_is_imported_fails_its_check(install):
+def test_a_hook_module_that_patches_only_where_torch_is_imported_fails_its_check(install, monkeypatch):
     source = """
 import sys
 from aaeframe import Component, hookimpl
@@ -397,7 +397,7 @@ def aaeframe_priors():
 
 class Round: ...
 """
-    install("aaeframe-patching", {"aaeframe_patching": source})
+    monkeypatch.setenv("PYTHONPATH", str(install("aaeframe-patching", {"aaeframe_patching": source})))
     relu = torch.nn.functional.relu
     with pytest.warns(aaeframe.errors.PluginWarning, match=r"loading the plugin aaeframe-patching 1.0 changed .*relu"):
         checks = {it.id: it for it in plugin_checks("aaeframe-patching")}
