@@ -120,7 +120,7 @@ def train(
             file,
             without_none(arguments),
             registry=registry,
-            initial=None if first is None else first.config.model_dump(exclude_none=True),
+            initial=None if first is None else _shared(first, read_already=isinstance(data, Dataset)),
         )
     )
     if not keep and out is not None:
@@ -211,6 +211,11 @@ class _Showing:
         """Show the numbers of the epoch."""
         self._bars[0].epoch_ended(row, [])
         self._warn(row, warnings)
+
+
+def _shared(initial: Run, *, read_already: bool) -> dict[str, Any]:
+    """The configuration of an initial run; without options for reading for data that is read already."""
+    return initial.config.model_dump(exclude_none=True, exclude={"data"} if read_already else None)
 
 
 def _as_dataset(data: Any, reading: ReadOptions) -> Dataset | None:

@@ -28,6 +28,7 @@ from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.protocols import DataSpec, Needs, SupportsBinding
 from aaeframe.recipes import Recipe
 from aaeframe.seeds import derive, stream
+from aaeframe.storage.checkpoint import tensors_below
 from aaeframe.training.batches import Batches, ResidentRows, split_labels
 from aaeframe.training.device import check_precision, pick
 from aaeframe.training.early_stopping import EarlyStopping
@@ -62,11 +63,12 @@ def prepare(
     batches = _batches(config, recipe.needs, dataset, device)
     resolved = _with_epochs(resolved, batches)
     with stream(settings.seed, "initialization"):
-        priors = build_priors(resolved, saved=saved)
-        model = build_model(resolved, dataset.spec, num_classes, priors, saved=saved).to(device)
+        known = initial if saved is None else saved
+        priors = build_priors(resolved, saved=known)
+        model = build_model(resolved, dataset.spec, num_classes, priors, saved=known).to(device)
+        model.bind_priors(_some_rows(model, batches) if known is None else None)
         if initial is not None and saved is None:
             _start_from(initial, model)
-        model.bind_priors(_some_rows(model, batches) if saved is None else None)
     resolved = with_prior_phase(resolved, model.priors, resumed=saved is not None)
     config = resolved.config
     _check_batch_norm(model, batches)
@@ -166,7 +168,7 @@ def _classes(config: Config, needs: Needs, dataset: Dataset) -> int | None:
 def _start_from(initial: Mapping[str, torch.Tensor], model: Autoencoder) -> None:
     """Give a model the weights of another. ConfigError if it has other ones."""
     try:
-        model.load_state_dict(initial)
+        model.load_state_dict(tensors_below("model.", initial))
     except RuntimeError as error:
         raise ConfigError(
             "the weights of the initial run do not fit this model; start from it without another prior, encoder, "

@@ -32,7 +32,7 @@ def finish(run: Run, *, json: bool) -> None:
     with _put_off(failures, "evaluate", "figures"):
         dataset = run.dataset()
         if not len(dataset.validation):
-            note("no rows were held out, so nothing is evaluated; evaluate others by aaeframe evaluate RUN --data FILE")
+            note("no validation rows were held out, so nothing is evaluated; aaeframe evaluate RUN --data FILE does it")
         else:
             with _put_off(failures, "evaluate"):
                 report = run.evaluate(dataset, split=SPLIT, warn=note)

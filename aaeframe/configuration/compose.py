@@ -51,6 +51,8 @@ def compose(
     composed = configuration.parse(merged(table, single, replace_prior=whole_prior))
     _check_discriminator(composed, arguments, single)
     _check_length(arguments, single)
+    if initial is not None and any("scale" in layer.get("data", ()) for layer in (arguments, single)):
+        raise ConfigError("data.scale is that of the initial run; leave it out, or train without --initial")
     return composed
 
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from aaeframe import data as datasets
 from aaeframe.assembly.training import data_spec
 from aaeframe.components.objects import PYTHON
 from aaeframe.components.registry import Registry
+from aaeframe.configuration.reading import ReadOptions
 from aaeframe.configuration.schema import Config
 from aaeframe.data import Dataset
+from aaeframe.data.columns import Known
 from aaeframe.data.named import opened
 from aaeframe.errors import ConfigError, DataError
+from aaeframe.protocols import DataSpec
 from aaeframe.runs.loading import load
-from aaeframe.runs.new_data import load_new
-from aaeframe.runs.run import Run
+from aaeframe.runs.new_data import classes_as, load_new
+from aaeframe.runs.run import Run, checked_source
 from aaeframe.torch_state import exclusive
 
 
@@ -47,28 +53,60 @@ def load_initial(name: str, registry: Registry) -> Run:
 
 def read_for(initial: Run, source: Any, config: Config, registry: Registry) -> Dataset:
     """A source read with the options of a new run, its columns brought to those of the initial one."""
-    with exclusive(), torch.random.fork_rng(devices=[]):
-        return load_new(datasets.load, opened(source, registry), config, initial.data, initial.means)
+    return _read(source, config, initial.data, initial.means, registry)
+
+
+def read_again(config: Config, known: Mapping[str, Any], tensors: Mapping[str, Tensor], registry: Registry) -> Dataset:
+    """The data of a run that started from another: `known` and `tensors` are of its checkpoint.
+
+    The columns, classes and the scale are those of the initial run, as at the first time. Raises as `load_data` does.
+    """
+    spec = data_spec(known, tensors)
+    dataset = _read(checked_source(config, registry), config, known, spec.mean.numpy(), registry)
+    return in_scale(dataset, known, spec)
 
 
 def adopted(dataset: Dataset, initial: Run) -> Dataset:
     """The data set with the scale and the class indices of the initial run.
 
-    DataError for rows of another shape, other columns or pixels of another scale. Classes that are not all known to
-    the initial run keep their own indices.
+    DataError for rows of another shape, other columns or pixels of another scale, and for classes that the initial run
+    has learned others in place of. Classes that nothing learned keep their own indices if they are other ones.
     """
     known = initial.data
     columns = None if dataset.columns is None else list(dataset.columns)
-    if list(dataset.spec.shape) != known["shape"] or columns != known["columns"]:
-        what = "the columns" if list(dataset.spec.shape) == known["shape"] else "rows of shape"
-        found, wanted = (columns, known["columns"]) if what == "the columns" else (dataset.spec.shape, known["shape"])
+    shape = list(dataset.spec.shape)
+    if (shape, columns) != (known["shape"], known["columns"]):
+        other = shape != known["shape"]
+        wanted = f"rows of shape {known['shape']}" if other else f"the columns {known['columns']}"
         raise DataError(
-            f"{dataset.name}: the initial run was trained on {what} {wanted}, found {found}; start from a run of such "
-            "data, or train anew"
+            f"{dataset.name}: the initial run was trained on {wanted}, found {shape if other else columns}; start from "
+            "a run of such data, or train anew"
         )
     initial.check_range(dataset.train, dataset.name)
+    learned = initial.category_names
+    if learned is not None and dataset.class_names is not None and not set(dataset.class_names) <= set(learned):
+        raise DataError(
+            f"{dataset.name}: the initial run has learned the classes {', '.join(learned[:12])}, found "
+            f"{', '.join(dataset.class_names[:12])}; start from a run of these classes, or train anew"
+        )
     tensors = {f"model.{name}": getattr(initial.model, name).cpu() for name in ("mean", "std")}
+    return in_scale(dataset, known, data_spec(known, tensors))
+
+
+def _read(source: Any, config: Config, known: Mapping[str, Any], means: np.ndarray, registry: Registry) -> Dataset:
+    def load(source: Any, options: ReadOptions, *, known: Known) -> Dataset:
+        options = options.model_copy(update={"held_out": config.data.held_out})
+        return datasets.load(source, options, known=known)
+
+    with exclusive(), torch.random.fork_rng(devices=[]):
+        return load_new(load, opened(source, registry), config, known, means)
+
+
+def in_scale(dataset: Dataset, known: Mapping[str, Any], spec: DataSpec) -> Dataset:
+    """The data set in the units and, if it has no others, with the class indices that are known."""
     reading = replace(dataset.reading, scale="that of the initial run")
-    dataset = replace(dataset, spec=data_spec(known, tensors), reading=reading)
-    names = initial.class_names
-    return initial.own_classes(dataset) if names and set(dataset.class_names or ()) <= set(names) else dataset
+    dataset = replace(dataset, spec=spec, reading=reading)
+    names = known["class_names"]
+    if not names or not set(dataset.class_names or ()) <= set(names):
+        return dataset
+    return classes_as(dataset, tuple(names))

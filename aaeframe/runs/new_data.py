@@ -70,6 +70,19 @@ def with_classes(rows: Split, names: Sequence[str] | None, class_names: Sequence
     return replace(rows, labels=places[rows.labels])
 
 
+def classes_as(dataset: Dataset, class_names: tuple[str, ...]) -> Dataset:
+    """A data set with the class indices of a run. DataError for a class that the run does not have."""
+    if dataset.class_names in (None, class_names):
+        return dataset
+    train, validation, test = (
+        with_classes(it, dataset.class_names, class_names, dataset.name)
+        for it in (dataset.train, dataset.validation, dataset.test)
+    )
+    return replace(
+        dataset, train=train, validation=validation, test=test, num_classes=len(class_names), class_names=class_names
+    )
+
+
 def _load(
     load: Callable[..., Loaded], source: Any, options: ReadOptions, known: Known, optional: Sequence[str]
 ) -> Loaded:

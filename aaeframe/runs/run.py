@@ -44,7 +44,7 @@ from aaeframe.protocols import ClassMetric, Code, Needs, SupportsLabels
 from aaeframe.runs.anomaly import AnomalyScorer
 from aaeframe.runs.archive import write_run
 from aaeframe.runs.exporting import about, rows_for_check
-from aaeframe.runs.new_data import Loaded, load_new, with_classes
+from aaeframe.runs.new_data import Loaded, classes_as, load_new, with_classes
 from aaeframe.runs.observing import Reporting
 from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.storage.run_folder import RunFolder
@@ -244,7 +244,9 @@ class Run:
         different, if it is no longer the data of the training: another order or number of rows would make training rows
         test rows. `data_changed` allows it.
         """
-        dataset = self.given or load_data(self.config, self.registry)
+        dataset = self.given or self._reread()
+        if self.config.training.initial is not None and set(dataset.class_names or ()) <= set(self.class_names or ()):
+            dataset = self.own_classes(dataset)  # their indices are those of the initial run
         found = changes_of_data(self.data, identity(dataset))
         if found and not data_changed:
             raise DataError(
@@ -253,6 +255,14 @@ class Run:
                 "--data-changed"
             )
         return dataset
+
+    def _reread(self) -> Dataset:
+        if self.config.training.initial is None:
+            return load_data(self.config, self.registry)
+        from aaeframe.runs.initial import read_again  # which imports this module
+
+        tensors = {f"model.{name}": getattr(self.model, name).cpu() for name in ("mean", "std")}
+        return read_again(self.config, self.data, tensors, self.registry or Registry.load())
 
     def new_rows(self, source: Any, *, label_key: str | None = None, ids: str | None = None) -> AllRows:
         """All rows of a source that the run has not seen, read as its training data was: see `load_new`."""
@@ -295,16 +305,7 @@ class Run:
 
     def own_classes(self, dataset: Dataset) -> Dataset:
         """A data set with the class indices of the run. DataError for a class that the run does not have."""
-        names = self.class_names
-        if names is None or dataset.class_names in (None, names):
-            return dataset
-        train, validation, test = (
-            with_classes(it, dataset.class_names, names, dataset.name)
-            for it in (dataset.train, dataset.validation, dataset.test)
-        )
-        return replace(
-            dataset, train=train, validation=validation, test=test, num_classes=len(names), class_names=names
-        )
+        return dataset if self.class_names is None else classes_as(dataset, self.class_names)
 
     @default_state()
     @restoring("a component of the run", PATCHABLE)
@@ -575,15 +576,20 @@ def read_given(data: Any, options: ReadOptions) -> Dataset:
 
 def load_data(config: Config, registry: Registry | None = None) -> Dataset:
     """The data that a configuration names; DataError if it was passed in from Python, or its plugin is missing."""
+    registry = registry or Registry.load()
+    return datasets.load(checked_source(config, registry), config.data.reading, registry=registry)
+
+
+def checked_source(config: Config, registry: Registry) -> str:
+    """The name or path of the data. DataError if it was passed in from Python, or its plugin is missing."""
     source = config.data.source
     if source.startswith(PYTHON):
         raise DataError(
             "this run was trained on data passed in from Python, which no file holds: pass the same data again, as "
             "in aaeframe.load(path, data=x)"
         )
-    registry = registry or Registry.load()
     made_with = {name: version for name, version in config.plugins.items() if source.startswith(f"{name}:")}
     lacking = obstacles(made_with, registry) if made_with and find_data_set(source, registry) is None else []
     if lacking:
         raise DataError("\n  ".join([f"the data of this run are {source!r}, which no active plugin offers", *lacking]))
-    return datasets.load(source, config.data.reading, registry=registry)
+    return source

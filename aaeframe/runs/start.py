@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from aaeframe.assembly.training import prepare
+from aaeframe.assembly.training import data_spec, prepare
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
 from aaeframe.configuration.objects import NONE, Objects
@@ -16,10 +16,10 @@ from aaeframe.configuration.resolve import ResolvedRun, resolve, resolve_stored
 from aaeframe.configuration.schema import ComponentConfig, Config
 from aaeframe.data import Dataset
 from aaeframe.errors import RunError
-from aaeframe.runs.initial import adopted, load_initial, read_for
+from aaeframe.runs.initial import adopted, in_scale, load_initial, read_again, read_for
 from aaeframe.runs.loading import configuration_changes
 from aaeframe.runs.observing import Reporting, observers_of, settings
-from aaeframe.runs.run import Run, load_data, read_config, warn, warn_of_training
+from aaeframe.runs.run import Run, checked_source, load_data, read_config, warn, warn_of_training
 from aaeframe.seeds import stream
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.checkpoint import Checkpoint, newest_intact
@@ -95,7 +95,7 @@ def fit(
     """
     resolved = resolve(config, registry, objects)
     following = _built(resolved.config, registry, observers)
-    training = _prepared(resolved, dataset, registry, initial, callbacks)
+    training, dataset = _prepared(resolved, dataset, registry, initial, callbacks)
     training.observers = following
     with stream(resolved.config.training.seed, "training", device=training.device):
         return _train(training, None, registry, callbacks, dataset)
@@ -123,7 +123,7 @@ def start(
     config = resolved.config
     folder = new_folder(config, out)
     following = _built(config, registry, observers)
-    training = _prepared(resolved, dataset, registry, initial, callbacks)
+    training, dataset = _prepared(resolved, dataset, registry, initial, callbacks)
     with stream(config.training.seed, "training", device=training.device):
         made = create(folder, training.config.to_toml(), lambda aside: replace(training, keeper=InFolder(aside)).save())
         with training_lock(made.path, callbacks.warn):
@@ -171,6 +171,11 @@ def resume(
             )
         resolved = resolve_stored(stored, registry, objects)
         config = resolved.config
+        if config.training.initial is not None:
+            known = saved.state["data"]
+            if dataset is None:
+                dataset = read_again(config, known, saved.model, registry)
+            dataset = in_scale(dataset, known, data_spec(known, saved.model))
         training = prepare(resolved, _loaded(dataset, config, registry, callbacks), saved=saved.model)
         training.keeper, training.observers = InFolder(folder), following
         for sentence in other_versions(config.plugins, registry):
@@ -202,16 +207,17 @@ def _built(config: Config, registry: Registry, objects: Iterable[object]) -> Obs
 
 def _prepared(
     resolved: ResolvedRun, dataset: Dataset | None, registry: Registry, initial: Run | None, callbacks: Callbacks
-) -> Training:
-    """The training of a new run, from fresh weights or from those of another run."""
+) -> tuple[Training, Dataset | None]:
+    """The training of a new run, from fresh weights or from those of another run, and its data if it was given."""
     config = resolved.config
     if initial is None and config.training.initial is not None:
         initial = load_initial(config.training.initial, registry)
     if initial is None:
-        return prepare(resolved, _loaded(dataset, config, registry, callbacks))
-    data = adopted(dataset or read_for(initial, config.data.source, config, registry), initial)
+        return prepare(resolved, _loaded(dataset, config, registry, callbacks)), dataset
+    data = adopted(dataset or read_for(initial, checked_source(config, registry), config, registry), initial)
     callbacks.loaded(data)
-    return prepare(resolved, data, initial=initial.model.state_dict())
+    weights = {f"model.{name}": it for name, it in initial.model.state_dict().items()}
+    return prepare(resolved, data, initial=weights), None if dataset is None else data
 
 
 def _loaded(dataset: Dataset | None, config: Config, registry: Registry, callbacks: Callbacks) -> Dataset:

@@ -10,13 +10,11 @@ Packed = dict[str, Any]
 
 
 def pack(value: Any) -> Packed:
-    """A number, a text, None or an array as plain values. TypeError for anything else."""
+    """An array, or a number of numpy, as plain values; anything else as it is."""
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or isinstance(value, bool | int | float | str):
-        return {"value": value}
     if not isinstance(value, np.ndarray):
-        raise TypeError(f"a fitted attribute of type {type(value).__name__} cannot be stored")
+        return {"value": value}
     if value.dtype.kind in "OU":
         return {"list": value.tolist(), "dtype": value.dtype.str}
     return {"bytes": value.tobytes(), "dtype": value.dtype.str, "shape": value.shape}

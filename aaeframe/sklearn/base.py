@@ -21,6 +21,7 @@ from aaeframe.runs.objects import DiscriminatorObject, EncoderObject, NetworkObj
 from aaeframe.runs.run import Run
 from aaeframe.sklearn.attributes import pack, unpack
 from aaeframe.sklearn.batches import codes
+from aaeframe.sklearn.blocks import STYLE
 
 FLOATS = (np.float32, np.float64)
 COMPONENTS = ("prior", "encoder", "network", "discriminator")
@@ -41,7 +42,7 @@ class AdversarialEstimator(BaseEstimator):
         device: see `aaeframe.training.device.pick`.
         warm_start: train on from the weights of the last `fit`, on data of the same columns and in its scale.
         random_state: an int, a RandomState, or None for numpy's global one. The same int gives the same bits.
-        verbose: show a bar.
+        verbose: show a progress bar.
 
     Attributes:
         run_: the trained `aaeframe.Run`, in memory.
@@ -51,6 +52,8 @@ class AdversarialEstimator(BaseEstimator):
 
     run_: Run
     n_features_in_: int
+    _inherits = False
+    """Whether the components of the run are not those of the parameters, as it came from a folder."""
 
     def __init__(
         self,
@@ -88,13 +91,19 @@ class AdversarialEstimator(BaseEstimator):
         RunError for a run whose recipe or data this estimator does not have.
         """
         made = cls(**parameters)
-        run = load(path, **made._objects())
+        run = load(path, device=made.device, **made._objects())
         if len(run.model.data_shape) != 1:
             raise RunError(
                 f"{path} was trained on rows of shape {tuple(run.model.data_shape)}; estimators take tables, so use it "
                 "by aaeframe.load"
             )
+        if not made._fits(run):
+            raise RunError(
+                f"{path} is a run of the recipe {run.config.recipe.component!r}, which is no {cls.__name__}; use it by "
+                "aaeframe.load"
+            )
         made._take(run)
+        made._inherits = True
         if run.data["columns"] is not None:
             made.feature_names_in_ = np.array(run.data["columns"], dtype=object)
         made._adopt(run)
@@ -105,8 +114,12 @@ class AdversarialEstimator(BaseEstimator):
         check_is_fitted(self)
         return self.run_.save(path)
 
+    def _fits(self, run: Run) -> bool:
+        """Whether a run is of the kind that this estimator trains."""
+        return run.model.class_block is None and not run.model.representation.takes_labels
+
     def _adopt(self, run: Run) -> None:
-        """Set the fitted attributes that a run of a folder gives. RunError if it is a run of another kind."""
+        """Set the fitted attributes that a run of a folder gives."""
 
     def _train(
         self,
@@ -127,16 +140,15 @@ class AdversarialEstimator(BaseEstimator):
         data = from_arrays(x, classes, columns=columns, name=name, held_out=(0, 0), scale=self.scale)
         if class_names is not None:
             data = replace(data, class_names=class_names)
+        parts = {"prior": prior, "recipe": recipe, "preset": self.preset, "config": self.config}
+        parts |= {"encoder": self.encoder, "network": self.network, "discriminator": self.discriminator}
+        initial = getattr(self, "run_", None) if self.warm_start else None
+        self._inherits = initial is not None and self._inherits
+        if self._inherits:  # the components are those of a folder, and not the parameters
+            parts = {}
         run = train(
             data,
-            prior=prior,
-            recipe=recipe,
-            encoder=self.encoder,
-            network=self.network,
-            discriminator=self.discriminator,
-            preset=self.preset,
-            config=self.config,
-            initial=getattr(self, "run_", None) if self.warm_start else None,
+            initial=initial,
             steps=self.steps,
             batch_size=self.batch_size,
             checkpoint_every=2**31,  # only the last weights are kept
@@ -144,6 +156,7 @@ class AdversarialEstimator(BaseEstimator):
             seed=int(seed),
             keep=False,
             progress=bool(self.verbose),
+            **parts,
             **settings,
         )
         self._measure(run, x)
@@ -170,19 +183,22 @@ class AdversarialEstimator(BaseEstimator):
     def _objects(self) -> dict[str, Any]:
         """The components that are objects from Python."""
         given = {name: getattr(self, name) for name in COMPONENTS if hasattr(self, name)}
+        if hasattr(self, "style"):
+            given["prior"] = {STYLE: self.style}
+        for name, it in given.items():
+            if isinstance(it, Mapping):
+                given[name] = {block: part for block, part in it.items() if not isinstance(part, str)} or None
         return {name: it for name, it in given.items() if it is not None and not isinstance(it, str)}
 
     def __getstate__(self) -> dict[str, Any]:
         """Parameters, and fitted attributes as numbers, texts and bytes: the class is a pickle's only global."""
         state = dict(super().__getstate__())
-        parameters = self.get_params(deep=False)
-        fitted = {name: value for name, value in state.items() if name not in parameters and name != "run_"}
-        packed = {"parameters": parameters, "fitted": {name: pack(it) for name, it in fitted.items()}}
-        return packed if "run_" not in state else {**packed, "run": to_bytes(self.run_)}
+        run = state.pop("run_", None)
+        packed = {"attributes": {name: pack(value) for name, value in state.items()}}
+        return packed if run is None else {**packed, "run": to_bytes(run)}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Restore what `__getstate__` gave."""
-        self.__dict__.update(state["parameters"])
-        self.__dict__.update({name: unpack(it) for name, it in state["fitted"].items()})
+        self.__dict__.update({name: unpack(it) for name, it in state["attributes"].items()})
         if "run" in state:
-            self.run_ = from_bytes(state["run"], objects=read_objects(**self._objects()))
+            self.run_ = from_bytes(state["run"], objects=read_objects(**self._objects()), device=self.device)

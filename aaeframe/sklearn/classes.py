@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 import numpy as np
 
@@ -11,9 +10,7 @@ from aaeframe.errors import RunError
 from aaeframe.runs.objects import PriorObject
 from aaeframe.runs.run import Run
 from aaeframe.sklearn.batches import codes
-
-CLASS: Final = "class"
-STYLE: Final = "style"
+from aaeframe.sklearn.blocks import CLASS, STYLE
 
 
 def product(count: int, style: str | PriorObject) -> dict[str, str | PriorObject]:
@@ -40,7 +37,12 @@ def class_block(run: Run) -> str:
     return block
 
 
+def class_metric(run: Run) -> str | None:
+    """The measure of a run's class block: "classification", "clustering", or None without."""
+    return run.needs.class_metric(run.config.data.labels)
+
+
 def values_of(names: tuple[str, ...]) -> np.ndarray:
-    """Classes by their names: whole numbers if all names are, otherwise texts."""
-    numbers = all(name.removeprefix("-").isdecimal() for name in names)
-    return np.array([int(name) for name in names]) if numbers else np.array(names)
+    """Classes by their names, sorted: whole numbers if all names are written so, otherwise texts."""
+    numbers = all(name.removeprefix("-").isdecimal() and str(int(name)) == name for name in names)
+    return np.sort(np.array([int(name) for name in names]) if numbers else np.array(names))

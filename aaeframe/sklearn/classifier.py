@@ -14,7 +14,7 @@ from sklearn.utils.validation import validate_data
 from aaeframe.runs.objects import DiscriminatorObject, EncoderObject, NetworkObject, PriorObject
 from aaeframe.runs.run import Run
 from aaeframe.sklearn.base import FLOATS, AdversarialEstimator
-from aaeframe.sklearn.classes import class_block, probabilities, product, values_of
+from aaeframe.sklearn.classes import class_metric, probabilities, product, values_of
 
 
 class AdversarialClassifier(ClassifierMixin, AdversarialEstimator):
@@ -94,8 +94,11 @@ class AdversarialClassifier(ClassifierMixin, AdversarialEstimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of each class (N, K), in the order of `classes_`."""
         rows = self._rows(X)
-        return probabilities(self.run_, rows)
+        names = self.run_.category_names or ()
+        return probabilities(self.run_, rows)[:, [names.index(str(it)) for it in self.classes_]]
+
+    def _fits(self, run: Run) -> bool:
+        return class_metric(run) == "classification"
 
     def _adopt(self, run: Run) -> None:
-        size = run.model.priors[class_block(run)].event_shape[0]
-        self.classes_ = values_of(run.category_names or tuple(map(str, range(size))))
+        self.classes_ = values_of(run.category_names or ())

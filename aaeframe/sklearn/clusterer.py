@@ -13,7 +13,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transfor
 from aaeframe.runs.objects import DiscriminatorObject, EncoderObject, NetworkObject, PriorObject
 from aaeframe.runs.run import Run
 from aaeframe.sklearn.base import AdversarialEstimator
-from aaeframe.sklearn.classes import class_block, probabilities, product, style_codes
+from aaeframe.sklearn.classes import class_block, class_metric, probabilities, product, style_codes
 
 
 class AdversarialClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, AdversarialEstimator):
@@ -25,7 +25,7 @@ class AdversarialClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transf
         Others: see `AdversarialEstimator`.
 
     Attributes:
-        labels_: (N,) the cluster of each training row, from 0.
+        labels_: (N,) the cluster of each training row, from 0; not after `from_run`.
     """
 
     labels_: np.ndarray
@@ -86,6 +86,9 @@ class AdversarialClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transf
 
     def _measure(self, run: Run, x: np.ndarray) -> None:
         self.labels_ = probabilities(run, x).argmax(1)
+
+    def _fits(self, run: Run) -> bool:
+        return class_metric(run) == "clustering"
 
     def _adopt(self, run: Run) -> None:
         self.n_clusters = run.model.priors[class_block(run)].event_shape[0]

@@ -10,8 +10,9 @@ import numpy as np
 from sklearn.base import OutlierMixin
 
 from aaeframe.anomaly import Kind
+from aaeframe.runs.anomaly import AnomalyScorer
 from aaeframe.runs.objects import DiscriminatorObject, EncoderObject, NetworkObject, PriorObject
-from aaeframe.runs.run import Run
+from aaeframe.runs.run import Run, warn
 from aaeframe.sklearn.base import AdversarialEstimator
 from aaeframe.sklearn.batches import scores
 
@@ -92,4 +93,4 @@ class AdversarialOutlierDetector(OutlierMixin, AdversarialEstimator):
         self.offset_ = float(np.percentile(-scores(run, x, self.kind), 100 * self.contamination))
 
     def _adopt(self, run: Run) -> None:
-        self._measure(run, run.dataset().train.array())
+        self.offset_ = -AnomalyScorer(run, warn).threshold(self.contamination, self.kind)

@@ -261,6 +261,11 @@ class Training:
         if self.average is not None:
             load_model(self.average.model, saved.model, "ema.")
         self.batches.load_state_dict(state["batches"])
+        if self.batches.step != state["step"]:
+            raise CheckpointError(
+                f"the checkpoint is of step {state['step']}, at which its training.steps ended an epoch early: bring "
+                "training.steps back to what it was, or start a new run with --initial"
+            )
         self.monitor.load_state_dict(state["monitor"])
         try:
             self._load_tensors(saved.optimizer, state["summed_steps"])

@@ -235,5 +235,5 @@ def test_a_run_starts_from_another(done, cli, refused, table, tmp_path):
 def test_every_row_is_trained_on_for_a_number_of_steps(done, table, tmp_path):
     settings = ("--set", "data.held_out=[0,0]", "--set", "training.steps=3")
     outcome = done("train", "--data", table, *SMALL[:4], *settings, "--out", tmp_path / "r")
-    assert "no rows were held out, so nothing is evaluated" in outcome.err
+    assert "no validation rows were held out, so nothing is evaluated" in outcome.err
     assert json.loads((tmp_path / "r/metrics.jsonl").read_text().splitlines()[-1])["step"] == 3

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import aaeframe
-from aaeframe.errors import ConfigError, DataError, RunError
+from aaeframe.errors import CheckpointError, ConfigError, DataError, RunError
 
 ROWS = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
 OTHER = 3 + 2 * np.random.default_rng(1).normal(size=(40, 4)).astype(np.float32)
@@ -84,8 +84,37 @@ def test_a_run_in_memory_is_saved_later_and_loaded(first, tmp_path):
         aaeframe.resume(tmp_path / "saved", data=OTHER)
     with pytest.raises(RunError, match="exists already"):
         run.save(tmp_path / "saved")
-    with pytest.raises(RunError, match=r"is in the folder .*saved already"):
-        loaded.save(tmp_path / "again")
+    best = run.best().save(tmp_path / "best")
+    assert aaeframe.load(tmp_path / "best").step == best.step == run.best().step
+
+
+def test_every_row_is_held_or_not_as_the_new_run_says(first):
+    run = aaeframe.train(OTHER, initial=first, held_out=(0, 0), keep=False, epochs=1, **SMALL)
+    assert run.data["rows"]["training"] == 40
+    with pytest.raises(ConfigError, match=r"data\.scale is that of the initial run"):
+        aaeframe.train(OTHER, initial=first, scale="none", keep=False, epochs=1, **SMALL)
+
+
+def test_data_with_other_classes_and_columns_is_the_run_s_own_afterwards(tmp_path):
+    labels = np.arange(60) % 3
+    first = aaeframe.train((ROWS, labels), keep=False, epochs=1, **PARTS, **SMALL)
+    file = tmp_path / "two.npz"
+    np.savez(file, x=OTHER, labels=2 * (np.arange(40) % 2))
+    run = aaeframe.train(file, initial=first, out=tmp_path / "run", epochs=1, label_key="labels", **SMALL)
+    assert run.class_names == ("0", "1", "2")
+    assert run.evaluate()["rows"] == 4
+    assert aaeframe.load(tmp_path / "run").evaluate() == run.evaluate()
+    with pytest.warns(UserWarning, match="nothing was trained"):
+        assert aaeframe.resume(tmp_path / "run").finished
+
+
+def test_steps_are_not_added_after_an_epoch_that_ended_early(tmp_path):
+    aaeframe.train(ROWS, out=tmp_path / "run", steps=6, **PARTS, **SMALL)
+    file = tmp_path / "run/config.toml"
+    file.write_text(file.read_text().replace("steps = 6", "steps = 20"))
+    early = r"is of step 6, at which its training\.steps ended an epoch early"
+    with pytest.warns(UserWarning, match="was 6, is 20"), pytest.raises(CheckpointError, match=early):
+        aaeframe.resume(tmp_path / "run", data=ROWS)
 
 
 class _Stops:

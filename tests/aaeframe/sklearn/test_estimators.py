@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from torch.distributions import Independent, Laplace
 
 import aaeframe
-from aaeframe.errors import RunError, UnknownComponent
+from aaeframe.errors import DataError, RunError, UnknownComponent
 from aaeframe.sklearn import (
     AdversarialAutoencoder,
     AdversarialClassifier,
@@ -139,7 +139,7 @@ def test_a_run_becomes_an_estimator_and_an_estimator_a_run(detector, tmp_path):
     np.testing.assert_allclose(-run.scores(X), detector.score_samples(X), rtol=1e-5)
     back = AdversarialAutoencoder.from_run(tmp_path / "run")
     np.testing.assert_allclose(back.score_samples(X), detector.score_samples(X))
-    with pytest.raises(RunError, match="has no class block"):
+    with pytest.raises(RunError, match="is a run of the recipe 'aaeframe:unsupervised', which is no AdversarialClas"):
         AdversarialClassifier.from_run(tmp_path / "run")
     with pytest.raises(NotFittedError):
         AdversarialAutoencoder().to_run(tmp_path / "other")
@@ -153,13 +153,54 @@ def test_classes_come_back_from_a_folder(tmp_path):
     np.testing.assert_array_equal(back.predict(BLOBS), classifier.predict(BLOBS))
 
 
-def test_a_prior_from_python_is_pickled_with_the_estimator():
+def test_objects_and_settings_of_scikit_learn_are_pickled_with_the_estimator(again):
     prior = Independent(Laplace(torch.zeros(2), 1.0), 1)
-    coder = AdversarialAutoencoder(prior=prior, steps=3).fit(X)
-    stored = io.BytesIO()
-    joblib.dump(coder, stored)
-    stored.seek(0)
-    np.testing.assert_array_equal(joblib.load(stored).transform(X), coder.transform(X))
+    of_blocks = AdversarialAutoencoder(prior={"a": prior, "b": "gaussian(size=1)"}, steps=3).fit(X)
+    np.testing.assert_array_equal(again(of_blocks).transform(X), of_blocks.transform(X))
+    clusterer = AdversarialClusterer(3, style=prior, steps=3).fit(X).set_output(transform="pandas")
+    np.testing.assert_array_equal(again(clusterer).predict(X), clusterer.labels_)
+
+
+def test_an_estimator_of_a_folder_is_pickled_written_and_trained_on(coder, again, tmp_path):
+    coder.to_run(tmp_path / "run")
+    back = AdversarialAutoencoder.from_run(tmp_path / "run", warm_start=True, steps=10)
+    np.testing.assert_array_equal(again(back).transform(X), coder.transform(X))
+    back.to_run(tmp_path / "copy")
+    assert aaeframe.load(tmp_path / "copy").step == coder.n_iter_
+    back.fit(X)
+    assert back.run_.config.prior["mixture"].options["components"] == 3
+    assert back.n_iter_ == 10
+
+
+def test_a_threshold_comes_back_from_a_folder(detector, tmp_path):
+    detector.to_run(tmp_path / "run")
+    back = AdversarialOutlierDetector.from_run(tmp_path / "run", contamination=0.05)
+    assert back.offset_ == pytest.approx(detector.offset_)
+
+
+def test_classes_that_only_look_like_numbers_stay_texts(tmp_path):
+    classifier = AdversarialClassifier(steps=3).fit(BLOBS, np.array(["01", "1", "2"])[TRUTH])
+    classifier.to_run(tmp_path / "run")
+    assert AdversarialClassifier.from_run(tmp_path / "run").classes_.tolist() == ["01", "1", "2"]
+
+
+def test_a_warm_start_needs_the_classes_of_the_first_fit():
+    classifier = AdversarialClassifier(steps=3, warm_start=True).fit(BLOBS, TRUTH)
+    with pytest.raises(DataError, match="has learned the classes 0, 1, 2, found 1, 2, 3"):
+        classifier.fit(BLOBS, TRUTH + 1)
+
+
+@pytest.fixture
+def again():
+    """An estimator after a pickle."""
+
+    def through(estimator):
+        stored = io.BytesIO()
+        joblib.dump(estimator, stored)
+        stored.seek(0)
+        return joblib.load(stored)
+
+    return through
 
 
 def test_a_warm_start_goes_on_from_the_last_weights():
