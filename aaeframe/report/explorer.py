@@ -68,6 +68,7 @@ def explorer(subject: Subject) -> Json:
         "blocks": [_block(model, name, points) for name in model.priors],
         "representation": _representation(model),
         "categories": categories,
+        "labels": _labels(model, points),
         "codes": {it.key: packed(it.codes.astype(np.float32)) for it in maps} | _one_hot_codes(model, points, maps),
         "prior": {it.key: packed(points.prior[it.key].numpy()) for it in maps},
         "maps": [it.as_dict() for it in maps],
@@ -165,6 +166,13 @@ def _categories(subject: Subject) -> Json | None:
     return {"block": model.class_block, "what": "cluster", "names": list(map(str, range(count))), "meaning": meaning}
 
 
+def _labels(model: Autoencoder, points: Points) -> Json | None:
+    """The labels of the rows and their number of classes, where the decoder takes labels."""
+    if points.labels is None:
+        return None
+    return {"count": model.num_classes, "values": packed(points.labels.numpy().astype(np.int32))}
+
+
 def _heads(model: Autoencoder, look: Look, categories: Json | None) -> Json | None:
     """Each category decoded with every other block at the middle of its prior."""
     if categories is None:
@@ -179,20 +187,25 @@ def _heads(model: Autoencoder, look: Look, categories: Json | None) -> Json | No
 
 
 def _colors(subject: Subject, points: Points, categories: Json | None) -> Iterator[Json]:
-    """The values by which points may be colored: classes first, then numbers."""
+    """The values by which points may be colored: classes first, then numbers.
+
+    The page finds its own by their key, as a column may have any name.
+    """
     x, names = points.x, subject.dataset.class_names
     if x.labels is not None and names is not None and (x.labels >= 0).any():
-        yield {"name": "class", "type": "class", "names": list(names), "values": packed(x.labels.astype(np.int32))}
+        values = packed(x.labels.astype(np.int32))
+        yield {"name": "class", "key": "class", "type": "class", "names": list(names), "values": values}
     block = None if categories is None else categories["block"]
     if categories is not None and block is not None:
         chosen = points.codes[block].argmax(1).numpy().astype(np.int32)
         called = {"names": categories["names"], "meaning": categories.get("meaning")}
-        yield {"name": f"{categories['what']} by {block}", "type": "class", **called, "values": packed(chosen)}
+        name = f"{categories['what']} by {block}"
+        yield {"name": name, "key": "category", "type": "class", **called, "values": packed(chosen)}
     model = subject.model
     gap = (model.scale(_rows(x)) - model.scale(points.x_hat)).flatten(1) if model.device.type == "cpu" else None
     if gap is None:
         gap = (model.scale(_rows(x).to(model.device)) - model.scale(points.x_hat.to(model.device))).flatten(1).cpu()
-    yield _number("reconstruction error", 0.5 * gap.double().square().sum(1).numpy())
+    yield {**_number("reconstruction error", 0.5 * gap.double().square().sum(1).numpy()), "key": "error"}
     for name in model.priors:
         if not is_one_hot(model.priors[name].support):
             for k, values in enumerate(points.codes[name].T[:MOST_CATEGORIES]):

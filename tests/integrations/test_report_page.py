@@ -466,3 +466,15 @@ def test_series_are_shown_as_lines(opened, tmp_path):
 
     assert page.locator(".now polyline").count() == 2
     assert page.locator(".under polyline.original").count() == 2
+
+
+def test_a_column_may_have_the_name_of_a_class_or_of_an_error(opened, tmp_path):
+    rows = np.random.default_rng(0).normal(size=(120, 4)).astype(np.float32)
+    data = dataclasses.replace(from_arrays(rows), columns=("class", "reconstruction error", "cluster by y", "d"))
+    prior, options = "y=categorical(classes=2)+z=gaussian(size=2)", {"network": "mlp(hidden=[8])", "batch_size": 40}
+    run = aaeframe.train(data, prior=prior, recipe="clustering", keep=False, **options, **SMALL)
+    page = opened(written(tmp_path, run=run))
+
+    told = page.locator("#categories-body p.hint").all_inner_texts()
+    assert sum(int(re.match(r"(\d+) rows, [\d.]+ %$", it)[1]) for it in told) == len(run.dataset().test)
+    assert re.fullmatch(r"row \d+ · cluster by y \d · reconstruction error [\d.]+", page.evaluate("() => aaeframe.explorer.state.describe(0)"))

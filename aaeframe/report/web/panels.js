@@ -5,7 +5,7 @@ const MEMBERS = 8;
 
 /** Rows with their reconstructions: the first, those with the largest error, those with the smallest. */
 function reconstructionPanel(state) {
-  const error = state.colors.find((it) => it.name === "reconstruction error").values;
+  const error = state.color("error").values;
   const all = Array.from({ length: state.count }, (_, k) => k);
   const orders = {
     "drawn at random": all,
@@ -40,15 +40,14 @@ function reconstructionPanel(state) {
 /** The category of each row: its label where the decoder takes labels, or that of the class block. */
 function memberships(state) {
   const { categories } = state.data;
-  const name = categories.block === null ? "class" : `${categories.what} by ${categories.block}`;
-  return state.colors.find((it) => it.name === name).values;
+  return categories.block === null ? state.labels : state.color("category").values;
 }
 
 /** Each category: what it decodes to, how many rows it has, their classes, and some of them. */
 function categoryPanel(state) {
   const { categories } = state.data;
   const members = memberships(state);
-  const classes = state.colors.find((it) => it.name === "class");
+  const classes = state.color("class");
   const items = categories.names.map((name, k) => {
     const rows = [];
     members.forEach((it, row) => it === k && rows.push(row));

@@ -14,6 +14,7 @@ class State {
     made.prior = {};
     for (const [key, packed] of Object.entries(data.prior)) made.prior[key] = unpack(packed);
     made.colors = data.colors.map((it) => ({ ...it, values: unpack(it.values) }));
+    made.labels = data.labels && unpack(data.labels.values);
     made.paths = data.paths.map((it) => ({ ...it, codes: unpack(it.codes) }));
     made.headWeights = data.representation && unpack(data.representation.heads);
     if (data.decoder.kind === "dense") {
@@ -63,11 +64,14 @@ class State {
     return Object.fromEntries(this.data.blocks.map(({ name }) => [name, Float32Array.from(this.part(name, index))]));
   }
 
+  /** The color of this key, which no column has: "class", "category" or "error". */
+  color(key) {
+    return this.colors.find((it) => it.key === key);
+  }
+
   /** The label of a row where the decoder takes labels. */
   labelOfRow(index) {
-    const { categories } = this.data;
-    const labels = this.colors.find((it) => it.name === "class");
-    return categories && categories.block === null ? labels.values[index] : null;
+    return this.labels && this.labels[index];
   }
 
   /** The category of the current code: the label, or the most probable category of the class block. */
@@ -83,10 +87,7 @@ class State {
   /** The input of the decoder for a code and a label. */
   input(code, label) {
     const parts = this.data.blocks.flatMap(({ name }) => [...code[name]]);
-    const { categories } = this.data;
-    if (label !== null && categories && categories.block === null) {
-      parts.push(...categories.names.map((_, k) => Number(k === label)));
-    }
+    if (this.labels) for (let k = 0; k < this.data.labels.count; k++) parts.push(Number(k === label));
     return parts;
   }
 
@@ -180,7 +181,7 @@ class State {
   /** A row in words: its name, its classes and its reconstruction error. */
   describe(index) {
     const parts = this.colors
-      .filter((it) => it.type === "class" || it.name === "reconstruction error")
+      .filter((it) => it.type === "class" || it.key === "error")
       .map((it) => `${it.name} ${this.valueOf(it, index)}`);
     return [this.nameOf(index), ...parts].join(" · ");
   }
@@ -188,7 +189,7 @@ class State {
   /** A row in few words. */
   brief(index) {
     const [first] = this.colors.filter((it) => it.type === "class");
-    const error = this.colors.find((it) => it.name === "reconstruction error");
+    const error = this.color("error");
     const known = first ? this.valueOf(first, index) : this.nameOf(index);
     return `${known} · error ${this.valueOf(error, index)}`;
   }
