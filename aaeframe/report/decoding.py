@@ -13,7 +13,7 @@ from torch import Tensor
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.report.dense import Layer, NotDense, dense_layers
 from aaeframe.report.maps import LatentMap
-from aaeframe.report.pictures import MOST_PIXELS, MOST_VALUES, Json, Look, packed
+from aaeframe.report.pictures import MOST_CATEGORIES, MOST_PIXELS, MOST_VALUES, Json, Look, packed
 from aaeframe.supports import is_one_hot
 
 SIDES: Final = (6, 48)
@@ -72,14 +72,26 @@ def _layer(layer: Layer) -> Json:
 
 
 def _grid(model: Autoencoder, look: Look, plane: LatentMap, codes: Mapping[str, Tensor], share: float) -> Json:
-    """Decoded codes over a map for each category, with other blocks at their mean; row by row from the lowest."""
-    each = model.num_classes or 1
-    budget = share * (MOST_PIXELS if look.kind == "image" else MOST_VALUES) / each
+    """Decoded codes over a map for each category, with other blocks at their mean; row by row from the lowest.
+
+    Of many categories it has the first, as many as fit; the page says so.
+    """
+    budget = share * (MOST_PIXELS if look.kind == "image" else MOST_VALUES)
     size = math.prod(look.shape[1:]) if look.kind == "image" else math.prod(look.shape)
-    side = int(np.clip(math.isqrt(int(budget / size)), *SIDES))
+    total = _categories_over(model, plane)
+    each = min(total, max(MOST_CATEGORIES, int(budget / (SIDES[0] ** 2 * size))))
+    side = int(np.clip(math.isqrt(int(budget / each / size)), *SIDES))
     places = np.stack(np.meshgrid(*(np.linspace(plane.low[k], plane.high[k], side) for k in (0, 1))), -1).reshape(-1, 2)
     decoded = [_decoded(model, plane, places, codes, k) for k in range(each)]
-    return {"key": plane.key, "side": side, "categories": each, "pictures": look.gallery(torch.cat(decoded))}
+    return {"key": plane.key, "side": side, "categories": each, "of": total, "pictures": look.gallery(torch.cat(decoded))}
+
+
+def _categories_over(model: Autoencoder, plane: LatentMap) -> int:
+    """The number of categories between which a map's pictures differ: 1 where a place of the map tells the category."""
+    if plane.key not in model.priors or model.num_classes is None:
+        return 1
+    by_block = model.class_block not in (None, plane.key) and is_one_hot(model.priors[model.class_block].support)
+    return model.num_classes if by_block or model.representation.takes_labels else 1
 
 
 def _decoded(

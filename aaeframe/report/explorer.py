@@ -18,7 +18,7 @@ from aaeframe.model.representation import ClusterHeads
 from aaeframe.protocols import SupportsCurve
 from aaeframe.report.decoding import decoding
 from aaeframe.report.maps import LatentMap, map_of
-from aaeframe.report.pictures import MOST_POINTS, Json, Look, look_of, packed
+from aaeframe.report.pictures import MOST_CATEGORIES, MOST_POINTS, Json, Look, look_of, packed
 from aaeframe.report.subject import Subject
 from aaeframe.seeds import derive, generator, stream
 from aaeframe.supports import is_one_hot
@@ -26,8 +26,6 @@ from aaeframe.supports import is_one_hot
 PRIOR_SAMPLES: Final = 2000
 CURVE: Final = 240
 """The number of codes along a prior's curve."""
-MOST_CATEGORIES: Final = 64
-"""The largest number of categories that get buttons, and a picture each."""
 RANGE: Final = (0.005, 0.995)
 """The quantiles of codes and prior samples between which a slider moves."""
 REPRESENTATION: Final = "W y + z"
@@ -74,7 +72,7 @@ def explorer(subject: Subject) -> Json:
         "maps": [it.as_dict() for it in maps],
         "colors": list(_colors(subject, points, categories)),
         "originals": points.look.gallery(_rows(points.x)),
-        "heads": _heads(model, points.look, categories),
+        "heads": _heads(model, points, categories),
         "paths": list(_paths(subject)),
         "decoder": decoding(model, points.look, maps, points.codes, points.labels, points.x_hat),
     }
@@ -152,9 +150,9 @@ def _representation(model: Autoencoder) -> Json | None:
 
 
 def _categories(subject: Subject) -> Json | None:
-    """The categories of the model, with buttons: those of its class block, or of labels that its decoder takes."""
+    """The categories of the model: those of its class block, or of labels that its decoder takes."""
     model, count = subject.model, subject.model.num_classes
-    if count is None or count > MOST_CATEGORIES:
+    if count is None:
         return None
     if model.representation.takes_labels:
         known = subject.dataset.class_names
@@ -173,17 +171,31 @@ def _labels(model: Autoencoder, points: Points) -> Json | None:
     return {"count": model.num_classes, "values": packed(points.labels.numpy().astype(np.int32))}
 
 
-def _heads(model: Autoencoder, look: Look, categories: Json | None) -> Json | None:
-    """Each category decoded with every other block at the middle of its prior."""
-    if categories is None:
+def _heads(model: Autoencoder, points: Points, categories: Json | None) -> Json | None:
+    """Each category decoded with every other block at the middle of its prior; None for too many categories."""
+    if categories is None or len(categories["names"]) > MOST_CATEGORIES:
         return None
     count, block = len(categories["names"]), categories["block"]
-    code = {}
-    for name, prior in model.priors.items():
-        shape = (count, *prior.event_shape)
-        middle = 1 / shape[-1] if is_one_hot(prior.support) else 0.0
-        code[name] = torch.eye(count) if name == block else torch.full(shape, middle)
-    return look.gallery(model.decode(code, torch.arange(count) if block is None else None))
+    code = {
+        name: torch.eye(count) if name == block else _middle(model, name, points).expand(count, *prior.event_shape)
+        for name, prior in model.priors.items()
+    }
+    return points.look.gallery(model.decode(code, torch.arange(count) if block is None else None))
+
+
+def _middle(model: Autoencoder, name: str, points: Points) -> Tensor:
+    """The middle of a block's prior (*event_shape): equal shares if it is one-hot, else 0.
+
+    Where the prior has no 0, as on a circle or of positive numbers, it is the sample nearest to the samples' mean.
+    """
+    prior, samples = model.priors[name], points.prior[name]
+    shape = torch.Size(prior.event_shape)
+    if is_one_hot(prior.support):
+        return torch.full(shape, 1 / shape[-1])
+    if prior.support.check(torch.zeros(shape)).all():
+        return torch.zeros(shape)
+    nearest = (samples - samples.mean(0)).square().sum(1).argmin()
+    return samples[nearest].reshape(shape)
 
 
 def _colors(subject: Subject, points: Points, categories: Json | None) -> Iterator[Json]:

@@ -32,6 +32,8 @@ MOST_COLUMNS: Final = 64
 """The largest number of columns of a table that are shown."""
 MOST_POINTS: Final = 5000
 """The number of rows in the explorer unless another one is asked for."""
+MOST_CATEGORIES: Final = 64
+"""The largest number of categories that get buttons, and a picture each. More are a list to choose from."""
 
 
 def packed(array: np.ndarray) -> Json:

@@ -2,10 +2,31 @@
 
 const OPEN_SLIDERS = 6;
 
-/** Buttons for the categories of a model. */
+const MOST_BUTTONS = 64;
+
+/** Buttons for the categories of a model, or a list of many. */
+function categoryControl(state) {
+  const { categories } = state.data;
+  if (!categories) return null;
+  const name = categories.block === null ? categories.what : `${categories.what}, block ${categories.block}`;
+  return group(name, categories.names.length > MOST_BUTTONS ? categoryList(state, name) : categoryButtons(state));
+}
+
+/** A list of the categories that the page can decode. */
+function categoryList(state, name) {
+  const list = element("select", { "aria-label": name, onchange: () => state.setCategory(Number(list.value)) });
+  const names = state.data.categories.names.slice(0, state.decoder.exact ? undefined : state.decoder.held);
+  names.forEach((it, k) => list.append(element("option", { value: k }, it)));
+  const update = () => {
+    list.value = String(state.category);
+  };
+  state.listen(update);
+  update();
+  return list;
+}
+
 function categoryButtons(state) {
   const { categories } = state.data;
-  if (!categories || (!state.decoder.exact && state.decoder.grids.get(state.map.key).categories < 2)) return null;
   const buttons = categories.names.map((name, k) => {
     const meaning = categories.meaning ? ` (${categories.meaning[k]})` : "";
     return button(`${name}${meaning}`, () => state.setCategory(k), { class: "chip" });
@@ -13,8 +34,7 @@ function categoryButtons(state) {
   const update = () => buttons.forEach((it, k) => it.setAttribute("aria-pressed", String(state.category === k)));
   state.listen(update);
   update();
-  const name = categories.block === null ? categories.what : `${categories.what}, block ${categories.block}`;
-  return group(name, element("div", { class: "chips" }, ...buttons));
+  return element("div", { class: "chips" }, ...buttons);
 }
 
 /** A titled group of controls. */
@@ -62,7 +82,7 @@ function blockSliders(state, block) {
 
 /** All controls of the code of a run. */
 function codeControls(state) {
-  const parts = [categoryButtons(state)];
+  const parts = [categoryControl(state)];
   if (state.decoder.exact) {
     for (const block of state.data.blocks) if (!block.one_hot) parts.push(blockSliders(state, block));
     const own = state.data.categories && state.data.categories.block;

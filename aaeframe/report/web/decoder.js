@@ -27,6 +27,7 @@ class DenseDecoder {
     let values = Float32Array.from(input);
     for (const { weight, bias, scale, activate, slope } of this.layers) {
       const size = values.length;
+      if (weight.length !== size * bias.length) throw new Error(`a layer with other weights than for ${size} inputs`);
       const found = new Float32Array(bias.length);
       for (let row = 0; row < found.length; row++) {
         let sum = 0;
@@ -52,10 +53,17 @@ class GridDecoder {
     return made;
   }
 
-  /** The row at a place of a map, in the units of its axes. */
+  /** The number of categories that every map can decode. */
+  get held() {
+    return Math.min(...[...this.grids.values()].map((it) => (it.categories < it.of ? it.categories : Infinity)));
+  }
+
+  /** The row at a place of a map, in the units of its axes; without values for a category that has no pictures. */
   at(map, place, category) {
-    const { side, categories, gallery } = this.grids.get(map.key);
-    const first = clamp(category ?? 0, 0, categories - 1) * side * side;
+    const { side, categories, of, gallery } = this.grids.get(map.key);
+    const chosen = of > 1 ? (category ?? 0) : 0;
+    if (chosen >= categories) return new Float32Array(gallery.shape.reduce((a, b) => a * b)).fill(NaN);
+    const first = chosen * side * side;
     const [x, y] = [0, 1].map((k) =>
       clamp(((place[k] - map.low[k]) / (map.high[k] - map.low[k])) * (side - 1), 0, side - 1),
     );

@@ -44,7 +44,7 @@ class Explorer {
     const note = state.decoder.exact
       ? `${some} ${split} rows. The decoder runs in this page, with weights in float16.`
       : `${some} ${split} rows. The page holds a precomputed grid of decoded codes and blends the nearest: ` +
-        `${state.data.decoder.reason}.`;
+        `${state.data.decoder.reason}.${this.missing()}`;
     const help = element(
       "p",
       { id: "plane-help", class: "hint" },
@@ -59,6 +59,14 @@ class Explorer {
       element("h3", {}, "Pinned"),
       this.pins.element,
     );
+  }
+
+  /** A sentence on the categories of which the page has no pictures. */
+  missing() {
+    const { categories } = this.state.data;
+    const { held } = this.state.decoder;
+    if (!Number.isFinite(held)) return "";
+    return ` It has the first ${held} of ${categories.names.length}: codes of the others are not decoded.`;
   }
 
   toolbar() {

@@ -12,8 +12,8 @@ async function showRun(index) {
   byId("explorer-body").replaceChildren(explorer.element);
   byId("rows-body").replaceChildren(reconstructionPanel(state));
   const { categories } = state.data;
-  byId("categories").hidden = !categories;
-  if (categories) {
+  byId("categories").hidden = !state.heads;
+  if (state.heads) {
     byId("categories-title").textContent = categories.what === "class" ? "Classes of the model" : "Clusters";
     byId("categories-body").replaceChildren(categoryPanel(state));
   }

@@ -48,10 +48,14 @@ function imageShape(values, look, gallery) {
   return values.length === size ? look.shape : gallery.shape;
 }
 
-/** Paint an image (C, H, W) with values from 0 to 1. Channels that are not colors are averaged. */
+/** Paint an image (C, H, W) with values from 0 to 1, or none. Channels that are not colors are averaged. */
 function paint(canvas, values, [channels, height, width]) {
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d");
+  if (Number.isNaN(values[0])) {
+    context.clearRect(0, 0, width, height);
+    return;
+  }
   const image = context.createImageData(width, height);
   const area = height * width;
   for (let k = 0; k < area; k++) {

@@ -9,6 +9,8 @@ import torch
 from reported_runs import LABELS, ROWS, subject_of, trained
 
 from aaeframe.errors import PluginError
+from aaeframe.report.decoding import decoding
+from aaeframe.report.dense import NotDense
 from aaeframe.report.explorer import REPRESENTATION, explorer
 from aaeframe.report.maps import map_of
 from aaeframe.report.pictures import MOST_POINTS
@@ -19,6 +21,17 @@ TWO = "y=categorical(classes=2)+z=gaussian(size=3)"
 def unpacked(found):
     dtype = np.dtype(found["type"]).newbyteorder("<")
     return np.frombuffer(base64.b64decode(found["data"]), dtype).reshape(found["shape"])
+
+
+def as_a_grid(*given):
+    """The decoder of a page, as if no layers were dense."""
+
+    def refused(*_):
+        raise NotDense("it is a test")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aaeframe.report.decoding.dense_layers", refused)
+        return decoding(*given)
 
 
 def test_points_are_rows_of_the_split_with_their_codes(digits):
@@ -114,6 +127,51 @@ def test_labels_of_a_decoder_are_its_categories():
     found = explorer(subject_of(trained(recipe="supervised"), points=20))
 
     assert found["categories"] == {"block": None, "what": "class", "names": ["0", "1"]}
+
+
+@pytest.fixture(scope="module")
+def many():
+    """A run whose decoder takes labels of 100 classes."""
+    return trained((np.repeat(ROWS, 2, axis=0), np.arange(400) % 100), recipe="supervised")
+
+
+def test_many_labels_have_names_and_no_pictures_and_stay_labels_of_the_decoder(many):
+    found = explorer(subject_of(many, points=20))
+
+    assert (len(found["categories"]["names"]), found["heads"]) == (100, None)
+    assert found["labels"]["count"] == 100
+    expected = many.dataset().train.labels[found["positions"]]
+    assert unpacked(found["labels"]["values"]).tolist() == expected.tolist()
+    assert found["decoder"]["layers"][0]["weight"]["shape"][1] == found["blocks"][0]["size"] + 100
+
+
+def test_a_grid_has_as_many_categories_as_fit(many, monkeypatch):
+    monkeypatch.setattr("aaeframe.report.explorer.decoding", as_a_grid)
+    monkeypatch.setattr("aaeframe.report.decoding.MOST_VALUES", 70 * 6 * 6**2)
+
+    (grid,) = explorer(subject_of(many, points=20))["decoder"]["grids"]
+
+    assert (grid["categories"], grid["of"], grid["side"]) == (70, 100, 6)
+    assert len(unpacked(grid["pictures"]["values"])) == 70 * 6**2
+
+
+def test_a_map_that_tells_the_category_has_one_finer_grid(monkeypatch):
+    run = trained(prior=TWO, recipe="reduction", labels=20)
+    monkeypatch.setattr("aaeframe.report.explorer.decoding", as_a_grid)
+    monkeypatch.setattr("aaeframe.report.decoding.MOST_VALUES", 2 * 3200 * 2)
+
+    whole, style = explorer(subject_of(run, points=20))["decoder"]["grids"]
+
+    assert (whole["key"], whole["categories"], whole["of"]) == (REPRESENTATION, 1, 1)
+    assert (style["key"], style["categories"], style["of"]) == ("z", 2, 2)
+    assert whole["side"] == 32
+    assert style["side"] == 23
+
+
+def test_categories_are_decoded_where_the_prior_of_the_style_has_codes(many):
+    found = explorer(subject_of(trained(prior="uniform(low=2, high=4)", recipe="supervised"), points=20))
+
+    assert found["heads"]["values"]["shape"] == [2, 6]
 
 
 def test_the_same_run_gives_the_same_page(digits):
