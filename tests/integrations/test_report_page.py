@@ -477,4 +477,66 @@ def test_a_column_may_have_the_name_of_a_class_or_of_an_error(opened, tmp_path):
 
     told = page.locator("#categories-body p.hint").all_inner_texts()
     assert sum(int(re.match(r"(\d+) rows, [\d.]+ %$", it)[1]) for it in told) == len(run.dataset().test)
-    assert re.fullmatch(r"row \d+ · cluster by y \d · reconstruction error [\d.]+", page.evaluate("() => aaeframe.explorer.state.describe(0)"))
+    assert re.fullmatch(
+        r"row \d+ · cluster by y \d · reconstruction error [\d.]+",
+        page.evaluate("() => aaeframe.explorer.state.describe(0)"),
+    )
+
+
+@pytest.fixture(scope="module")
+def many():
+    """A run whose decoder takes labels of 100 classes."""
+    rows, labels = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32), np.arange(400) % 100
+    options = {"network": "mlp(hidden=[8])", "batch_size": 40, "keep": False}
+    return aaeframe.train((rows + labels[:, None] / 20, labels), recipe="supervised", **options, **SMALL)
+
+
+def test_a_decoder_with_many_labels_takes_the_chosen_one(opened, many, tmp_path):
+    page = opened(written(tmp_path, many=many))
+    z = torch.randn(9, 2, generator=torch.Generator().manual_seed(0))
+
+    found = decoded_in(page, [{"gaussian": it} for it in z.tolist()], label=77)
+
+    expected = many.decode({"gaussian": z}, torch.full((9,), 77))
+    assert (np.abs(found - expected.numpy()) / many.model.std.numpy()).max() < GRAY
+    page.get_by_label("class", exact=True).select_option("99")
+    assert page.evaluate("() => [aaeframe.explorer.state.label, aaeframe.explorer.state.category]") == [99, 99]
+    assert page.locator("#categories").is_hidden()
+    short = "() => { try { aaeframe.explorer.state.decoder.decode([0, 0]); } catch (error) { return error.message; } }"
+    assert page.evaluate(short) == "a layer with other weights than for 2 inputs"
+
+
+def test_a_grid_of_some_labels_decodes_no_other(opened, many, tmp_path, monkeypatch):
+    monkeypatch.setattr("aaeframe.report.dense.MOST_WEIGHTS", 1)
+    monkeypatch.setattr("aaeframe.report.decoding.MOST_VALUES", 70 * 6 * 6**2)
+    page = opened(written(tmp_path, many=many))
+    low = page.evaluate("() => aaeframe.explorer.state.map.low")
+
+    found = decoded_in(page, [{"gaussian": low}], label=69)[0]
+
+    expected = many.decode({"gaussian": torch.tensor([low])}, torch.tensor([69]))[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    other = "(low) => [...aaeframe.explorer.state.decode({ gaussian: low }, 70)].every(Number.isNaN)"
+    assert page.evaluate(other, low)
+    assert page.get_by_label("class", exact=True).locator("option").count() == 70
+    assert "It has the first 70 of 100" in page.locator(".foot").inner_text()
+
+
+def test_of_two_choices_of_a_run_the_last_is_shown(opened, digits, table, tmp_path):
+    page = opened(written(tmp_path, first=digits, second=table))
+    held = """() => {
+      const { decode } = HTMLImageElement.prototype;
+      const wait = new Promise((done) => { window.release = done; });
+      HTMLImageElement.prototype.decode = async function () { await wait; await decode.call(this); window.opened = 1; };
+    }"""
+    page.evaluate(held)
+    choice = page.get_by_label("Run", exact=True)
+    choice.dispatch_event("change")  # the first run, whose images wait
+    choice.select_option("second")  # a table has none
+    page.wait_for_selector("html[data-ready='1']")
+    page.evaluate("() => window.release()")
+    until(page, "window.opened")
+    settle(page)
+
+    assert page.locator("html").get_attribute("data-ready") == "1"
+    assert page.evaluate("() => aaeframe.explorer.state.data.name") == "second"

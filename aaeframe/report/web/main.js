@@ -3,10 +3,13 @@
 const page = JSON.parse(byId("data").textContent);
 const names = page.runs.map((it) => it.name);
 let explorer = null;
+let wanted = 0;
 
-/** Show the rows of one run: its explorer, reconstructions and categories. */
+/** Show the rows of one run: its explorer, reconstructions and categories. Of several choices the last counts. */
 async function showRun(index) {
+  wanted = index;
   const state = await State.open(page.runs[index]);
+  if (wanted !== index) return; // another run was chosen while this one was opened
   explorer?.walker.stop();
   explorer = new Explorer(state);
   byId("explorer-body").replaceChildren(explorer.element);

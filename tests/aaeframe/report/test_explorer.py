@@ -168,10 +168,18 @@ def test_a_map_that_tells_the_category_has_one_finer_grid(monkeypatch):
     assert style["side"] == 23
 
 
-def test_categories_are_decoded_where_the_prior_of_the_style_has_codes(many):
-    found = explorer(subject_of(trained(prior="uniform(low=2, high=4)", recipe="supervised"), points=20))
+def test_categories_are_decoded_at_a_code_that_the_prior_can_have(monkeypatch):
+    run = trained(prior=TWO, recipe="clustering")
+    uniform = torch.distributions.Uniform(torch.full((3,), 2.0), torch.full((3,), 4.0))
+    monkeypatch.setitem(run.model.priors, "z", torch.distributions.Independent(uniform, 1))
 
-    assert found["heads"]["values"]["shape"] == [2, 6]
+    found = explorer(subject_of(run, points=20))
+
+    samples = unpacked(found["prior"]["z"])
+    assert samples.min() >= 2
+    z = samples[np.linalg.norm(samples - samples.mean(0), axis=1).argmin()]
+    expected = run.decode({"y": torch.eye(2), "z": torch.from_numpy(z.copy()).expand(2, 3)})
+    np.testing.assert_allclose(unpacked(found["heads"]["values"]), expected, rtol=1e-5)
 
 
 def test_the_same_run_gives_the_same_page(digits):
