@@ -83,7 +83,13 @@ def _grid(model: Autoencoder, look: Look, plane: LatentMap, codes: Mapping[str, 
     side = int(np.clip(math.isqrt(int(budget / each / size)), *SIDES))
     places = np.stack(np.meshgrid(*(np.linspace(plane.low[k], plane.high[k], side) for k in (0, 1))), -1).reshape(-1, 2)
     decoded = [_decoded(model, plane, places, codes, k) for k in range(each)]
-    return {"key": plane.key, "side": side, "categories": each, "of": total, "pictures": look.gallery(torch.cat(decoded))}
+    return {
+        "key": plane.key,
+        "side": side,
+        "categories": each,
+        "of": total,
+        "pictures": look.gallery(torch.cat(decoded)),
+    }
 
 
 def _categories_over(model: Autoencoder, plane: LatentMap) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from aaeframe.data import Dataset, Split
+from aaeframe.errors import ConfigError
 from aaeframe.figures.images import pixels
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.protocols import DataSpec
@@ -26,6 +27,8 @@ SPRITE: Final = 64
 """The longest side of an image in a sheet, in pixels; larger images are reduced."""
 MOST_PIXELS: Final = 4_200_000
 """The largest number of pixels of a sheet."""
+MOST_SIDE: Final = 16_383
+"""The longest side of a sheet, in pixels: the limit of WebP."""
 MOST_VALUES: Final = 600_000
 """The largest number of values of tables or series."""
 MOST_COLUMNS: Final = 64
@@ -115,12 +118,26 @@ def look_of(model: Autoencoder, dataset: Dataset, rows: Split, example: Tensor) 
     return Look("series", (channels, length), None, [f"channel {k + 1}" for k in range(channels)])
 
 
+def require_points(shape: Sequence[int], points: int) -> None:
+    """ConfigError if a page has no room for this number of rows (*shape): images must fit in one sheet."""
+    if len(shape) not in (3, 4):
+        return
+    height, width = _reduced(shape[-2:])
+    most = (MOST_SIDE // height) * (MOST_SIDE // width)
+    if points > most:
+        raise ConfigError(
+            f"a report has room for {most:,} of these images ({height} x {width} pixels each), found {points:,} to "
+            f"show; ask for fewer: --points {most}, in Python points={most}"
+        )
+
+
 def sheet(images: np.ndarray) -> Json:
     """Images (N, C, H, W) in [0, 1] as one picture, row by row, for the page."""
     colors = np.round(pixels(images) * 255).astype(np.uint8)
     height, width = _reduced(images.shape[2:])
     gray = images.shape[1] not in (3, 4)
-    across = max(1, math.ceil(math.sqrt(len(images) * height / width)))
+    across = min(max(1, math.ceil(math.sqrt(len(images) * height / width))), MOST_SIDE // width)
+    across = max(across, math.ceil(len(images) / (MOST_SIDE // height)))
     mode = "L" if gray else {3: "RGB", 4: "RGBA"}[images.shape[1]]
     whole = Image.new(mode, (across * width, math.ceil(len(images) / across) * height))
     for k, image in enumerate(colors):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from aaeframe.errors import ConfigError
 from aaeframe.report.page import render
+from aaeframe.report.pictures import require_points
 from aaeframe.report.subject import Subject
 from aaeframe.runs.run import Run
 from aaeframe.storage.metrics_file import MetricsFile
@@ -32,7 +33,7 @@ def write_report(
         warn: called with sentences of the evaluation.
 
     Raises:
-        ConfigError: the split or the number of points is none of these.
+        ConfigError: the split or the number of points is none of these, or so many images do not fit.
         DataError: the data of a run is missing, or not what it was.
         RunError: the file cannot be written.
     """
@@ -55,6 +56,8 @@ def _subject(
     name: str, run: Run, split: str, points: int | None, data_changed: bool, warn: Callable[[str], None]
 ) -> Subject:
     dataset = run.dataset(data_changed=data_changed)
+    if points is not None:
+        require_points(run.model.data_shape, min(points, len(dataset.split(split))))
     return Subject(
         name,
         run.config,

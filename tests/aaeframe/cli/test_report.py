@@ -87,3 +87,11 @@ def test_training_names_the_command(done, quick, tmp_path, table):
     out = done("train", "--data", table, "--epochs", "1", *small, "--out", tmp_path / "a run").out
 
     assert f"look      aaeframe report '{tmp_path / 'a run'}'\n" in out
+
+
+def test_more_images_than_a_page_takes_are_refused_before_work(cli, refused, run, monkeypatch):
+    monkeypatch.setattr("aaeframe.report.pictures.MOST_SIDE", 16)
+
+    refused(
+        cli("report", run, "--points", "9"), "room for 4 of these images (8 x 8 pixels each), found 9", "--points 4"
+    )

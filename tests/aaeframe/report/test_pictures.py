@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from reported_runs import trained
 
-from aaeframe.report.pictures import MOST_COLUMNS, look_of, packed, sheet
+from aaeframe.errors import ConfigError
+from aaeframe.report.pictures import MOST_COLUMNS, look_of, packed, require_points, sheet
 
 
 def opened(found):
@@ -97,3 +98,30 @@ def test_series_are_shown_by_channel():
     _, found = look(np.random.default_rng(0).normal(size=(40, 2, 9)).astype(np.float32))
 
     assert (found.kind, found.shape, list(found.names)) == ("series", (2, 9), ["channel 1", "channel 2"])
+
+
+def test_the_most_images_of_a_sheet_fill_it_and_no_more_are_taken(monkeypatch):
+    monkeypatch.setattr("aaeframe.report.pictures.MOST_SIDE", 20)
+    images = np.random.default_rng(0).integers(0, 256, (6 * 2, 1, 3, 7)) / 255  # 6 below each other, 2 side by side
+
+    require_points((1, 3, 7), 12)
+
+    np.testing.assert_array_equal(opened(sheet(images))[..., 0], np.round(images[:, 0] * 255))
+    with pytest.raises(ConfigError, match=r"room for 12 of these images \(3 x 7 .*found 13 .*--points 12, in Python"):
+        require_points((1, 3, 7), 13)
+
+
+def test_more_images_than_webp_takes_are_refused():
+    require_points((3, 128, 128), 255**2)
+    with pytest.raises(ConfigError, match="room for 65,025 of these images"):
+        require_points((3, 128, 128), 255**2 + 1)
+
+
+@pytest.mark.parametrize("count", range(1, 13))
+def test_no_sheet_is_longer_than_its_limit(monkeypatch, count):
+    monkeypatch.setattr("aaeframe.report.pictures.MOST_SIDE", 20)
+
+    found = sheet(np.ones((count, 1, 3, 7)))
+
+    image = Image.open(io.BytesIO(base64.b64decode(found["src"].partition(",")[2])))
+    assert max(image.size) <= 20
