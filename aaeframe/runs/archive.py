@@ -13,7 +13,7 @@ from aaeframe.configuration import schema as configuration
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import CheckpointError, RunError
 from aaeframe.runs.card import card
-from aaeframe.runs.exporting import without_folders
+from aaeframe.runs.exporting import split_without_folders, without_folders
 from aaeframe.storage.archive import SUFFIX, read_archive, write_archive
 from aaeframe.storage.checkpoint import Checkpoint, decoded, encoded
 from aaeframe.storage.checkpoint_state import check_state
@@ -84,7 +84,7 @@ def _shared(config: Config) -> Config:
 def _evaluations(run: Run) -> dict[str, Any]:
     """The stored reports by split; the data they are of is named without folders."""
     return {
-        without_folders(name): {**it, "split": without_folders(str(it.get("split", name)))}
+        split_without_folders(name): {**it, "split": split_without_folders(str(it.get("split", name)))}
         for name, it in run.evaluations.items()
         if isinstance(it, Mapping)
     }

@@ -13,7 +13,9 @@ import torch
 from small_runs import LABELS, ROWS, SMALL, STEPS, TRAINING, assert_same_model, command, trained
 
 import aaeframe
+from aaeframe import cli
 from aaeframe.errors import CheckpointError, DataError, RunError
+from aaeframe.runs.exporting import split_without_folders, without_folders
 from aaeframe.storage.archive import read_archive, write_archive
 from aaeframe.storage.output import Output
 
@@ -112,6 +114,23 @@ def test_paths_of_this_machine_stay_here(tmp_path):
     assert torch.equal(loaded.sample(3, seed=0), run.sample(3, seed=0))
 
 
+@pytest.mark.parametrize(
+    ("name", "shared"),
+    [
+        ("/home/me/pictures of birds/train.npz", "train.npz"),
+        ("/home/me/pictures of /birds", "birds"),
+        ("pictures of birds/train.npz", "train.npz"),
+        ("~/me/train.npz", "train.npz"),
+        ("test of birds.npz", "test of birds.npz"),
+        ("digits", "digits"),
+    ],
+)
+def test_a_name_is_left_without_folders(name, shared):
+    assert without_folders(name) == shared
+    assert split_without_folders(f"validation of {name}") == f"validation of {shared}"
+    assert split_without_folders("validation") == "validation"
+
+
 def test_the_card_has_the_numbers_of_the_run(finished, archived):
     with zipfile.ZipFile(archived) as it:
         card = it.read("README.md").decode()
@@ -194,6 +213,19 @@ def test_the_command_writes_it(finished, archived, tmp_path, monkeypatch, capsys
     assert (code, path.read_bytes()) == (0, archived.read_bytes())
 
 
+def test_on_standard_output_is_nothing_else(finished, archived, tmp_path, monkeypatch, capfdbinary):
+    arguments = ["export", str(finished.folder.path), "--format", "archive", "--out", "-"]
+    monkeypatch.setattr("sys.argv", ["aaeframe", *arguments])
+    with pytest.raises(SystemExit, match="0"):
+        cli.main()
+    told = capfdbinary.readouterr()
+    (tmp_path / "model.zip").write_bytes(told.out)
+
+    assert not told.out.endswith(b"\n")
+    assert read_archive(tmp_path / "model.zip") == read_archive(archived)
+    assert told.err == b"standard output\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -205,6 +237,10 @@ def test_the_command_writes_it(finished, archived, tmp_path, monkeypatch, capsys
         ),
         (["--label-key", "y"], "--label-key names the labels of --data, which is not given; leave it out"),
         (["--kind", "prior"], "--kind prior is a kind of score, which is not exported; add --part score"),
+        (
+            ["--format", "archive", "--json", "--out", "-"],
+            "--json and --out - both write to standard output; leave one of them out",
+        ),
         (["--format", "archive"], "has no suffix, which is no format here; give a file that ends in .zip"),
     ],
 )
