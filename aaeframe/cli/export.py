@@ -24,7 +24,7 @@ def export(
         typer.Option(
             parser=options.folder,
             metavar="PATH",
-            help="New folder for ONNX files; for an archive, a file .zip.",
+            help="New folder for ONNX files; for an archive, a file .zip, or - for standard output.",
             show_default=False,
         ),
     ],
@@ -61,7 +61,7 @@ def export(
     ONNX files have the scaling inside: x is in the units of the data. Each is run in onnxruntime on 64 rows, and is
     written only if it gives what the model gives. An archive holds weights, configuration, numbers and a model card.
     """
-    from aaeframe.cli.console import note, print_json, say
+    from aaeframe.cli.console import beside, note, print_json, say
     from aaeframe.export.onnx import require_packages
     from aaeframe.storage.archive import SUFFIX
 
@@ -79,8 +79,7 @@ def export(
         raise ConfigError(f"--kind {kind} is a kind of score, which is not exported; add --part score")
     if form == "onnx":
         require_packages()
-    else:
-        options.output(out, [SUFFIX], json=json)
+    output = None if form == "onnx" else options.output(out, [SUFFIX], json=json)
     opened = options.load_run(context, run, device, raw_weights, best)
     if form == "onnx":
         chosen = cast("Kind", kind or "density")  # any other text is refused with the names of the kinds
@@ -91,4 +90,4 @@ def export(
         print_json({"files": [str(path) for path in paths]})
         return
     for path in paths:
-        say(str(path))
+        say(str(output or path), beside(output))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LARGEST_SEED: Final = 2**63 - 1
 """The largest seed of torch. The seed of a training is checked with its configuration."""
 
-BINARY: Final = (".npz", ".npy", ".parquet", ".png")
+BINARY: Final = (".npz", ".npy", ".parquet", ".png", ".zip")
 """The formats that a terminal cannot show."""
 
 

@@ -137,7 +137,7 @@ class ResolvedComponent:
         Raises OptionError for a path that does not exist. Raises BrokenComponent for a value that is not JSON-like.
         """
         try:
-            return {name: to_jsonable_python(_from_the_root(value)) for name, value in self.options.items()}
+            return {name: storable_value(value) for name, value in self.options.items()}
         except RuntimeError as error:  # raised by pathlib for a home folder that does not exist
             raise OptionError(f"{self.offer} has a path that cannot be resolved: {error}") from error
         except PydanticSerializationError as error:
@@ -230,8 +230,9 @@ def _checked(offer: InstalledComponent, given: Mapping[str, Any]) -> dict[str, A
     return values
 
 
-def _from_the_root(value: Any) -> Any:
-    return value.expanduser().absolute() if isinstance(value, Path) else value
+def storable_value(value: Any) -> Any:
+    """The value of an option, JSON-like; a path is absolute."""
+    return to_jsonable_python(value.expanduser().absolute() if isinstance(value, Path) else value)
 
 
 def _unknown(offer: InstalledComponent, name: str, options: Mapping[str, Option]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from aaeframe.components.objects import PYTHON
 from aaeframe.components.options import ResolvedComponent, resolve_component
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.shorthand import parse_component, write_component
@@ -20,6 +21,12 @@ def data_sets(registry: Registry | None = None) -> dict[str, str]:
     """The names of the installed data sets, each as short as is unambiguous, with a line on each."""
     registry = registry or Registry.load()
     return {registry.shortest_name(it): it.component.summary for it in registry.offers("data-set")}
+
+
+def is_full_name(source: str) -> bool:
+    """Whether a source has the form of a full name, by which a run stores a data set; its paths are absolute."""
+    name = source.partition("(")[0].strip()
+    return ":" in name and _NAME.fullmatch(name) is not None and not source.startswith(PYTHON)
 
 
 def find_data_set(source: Any, registry: Registry | None = None) -> ResolvedComponent | None:

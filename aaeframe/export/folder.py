@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from aaeframe.anomaly.density import Density
 from aaeframe.anomaly.scores import Kind
-from aaeframe.errors import ConfigError, RunError
+from aaeframe.errors import ConfigError, DataError, RunError
 from aaeframe.export.check import ROWS, check
 from aaeframe.export.onnx import NEEDED, OPSET, require_packages, to_onnx
 from aaeframe.export.parts import DecoderPart, EncoderPart, Part
@@ -22,6 +22,7 @@ from aaeframe.export.score import ScorePart
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.storage.atomic import write_atomically
 from aaeframe.storage.new_folder import new_folder
+from aaeframe.version import __version__
 
 FORMAT: Final = 1
 """The version of the manifest."""
@@ -61,8 +62,9 @@ def export_onnx(
     """Write parts of a model as ONNX files into a new folder, with a manifest; returns the paths, the manifest last.
 
     Args:
-        model: the model; it is not changed.
-        rows: (M, *shape) in the user's units, of which the first 64 check the files. Their type is that of the input.
+        model: the model. It is put into evaluation mode, as by `encode`, and not changed otherwise.
+        rows: (M, *shape) in the user's units, of which the first 64 check the files. M is at least 1. Their type is
+            that of the input.
         path: the new folder.
         parts: names of parts, "encoder", "decoder" or "score".
         scoring: called for the part "score" alone; by default it is the reconstruction error.
@@ -70,8 +72,8 @@ def export_onnx(
         origin: the origin of the rows, for the manifest.
 
     Nothing is written unless every file gives what the model gives, to 1e-4 of the range of each output. ConfigError
-    without the extra `export`, or for an unknown part. ExportError if a part cannot be exported. RunError if the folder
-    exists.
+    without the extra `export`, or for an unknown part. DataError without a row. ExportError if a part cannot be
+    exported. RunError if the folder exists.
     """
     require_packages()
     unknown = [name for name in parts if name not in (*PARTS, ScorePart.title)]
@@ -79,6 +81,8 @@ def export_onnx(
         raise ConfigError(f"--part {unknown[0]} is not a part of a model; parts are encoder, decoder and score")
     if path.exists():
         raise RunError(f"{path} exists already; an export is never overwritten. Choose another --out, or remove it")
+    if not len(rows):
+        raise DataError(f"{origin}: there are none to check the files on; give at least one")
     scored = (scoring or _reconstruction)() if ScorePart.title in parts else _reconstruction()
     make: dict[str, Callable[[], Part]] = {
         "encoder": lambda: EncoderPart(model, rows.dtype),
@@ -92,7 +96,7 @@ def export_onnx(
     manifest = {
         "format": FORMAT,
         **(about or {}),
-        "versions": {name: version(name) for name in ("aaeframe", "torch", *NEEDED)},
+        "versions": {"aaeframe": __version__, **{name: _version(name) for name in ("torch", *NEEDED)}},
         "check": {"rows": min(ROWS, len(rows)), "of": origin, "against": f"torch on {model.device.type}"},
         "parts": {part.title: entry for part, (_, entry) in zip(chosen, made, strict=True)},
     }
@@ -105,6 +109,11 @@ def export_onnx(
 
     folder = new_folder(path, fill)
     return [folder / name for name in files]
+
+
+def _version(module: str) -> str:
+    """The version of a module: its distribution may have another name, as onnxruntime-gpu."""
+    return str(import_module(module).__version__)
 
 
 def _reconstruction() -> Scoring:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aaeframe.anomaly import kept
+from aaeframe.components.registry import Registry
 from aaeframe.configuration import schema as configuration
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import CheckpointError, RunError
 from aaeframe.runs.card import card
-from aaeframe.runs.exporting import without_folders
+from aaeframe.runs.exporting import split_without_folders, without_folders
+from aaeframe.runs.portable import portable
 from aaeframe.storage.archive import SUFFIX, read_archive, write_archive
 from aaeframe.storage.checkpoint import Checkpoint, decoded, encoded
 from aaeframe.storage.checkpoint_state import check_state
@@ -38,14 +40,25 @@ class Archived:
     """The density of anomaly scores, as safetensors, if it was fitted."""
 
 
+ADVICE: Final = (
+    "is a path{of}. {what}: train with that part passed in from Python, as functools.partial(Network, path=Path(...)), "
+    "of which only the name is stored"
+)
+SENT: Final = ADVICE.format(of=" of this machine", what="An archive holds none")
+OPENED: Final = ADVICE.format(
+    of=", and those of an archive are never opened", what="Ask for an archive without it, whose author can"
+)
+
+
 def write_run(run: Run, path: Path | str) -> Path:
     """Write a run as an archive: see `Run.to_archive`."""
     output = Output.named(path, [SUFFIX])
+    run = replace(run, config=portable(run.config, run.registry or Registry.load(), SENT))
     metrics = b"".join(json.dumps(row).encode() + b"\n" for row in run.metrics)
     saved, evaluations, density = run.keeper.best(run.step), _evaluations(run), _density(run)
     files = {
         "README.md": card(run, evaluations).encode(),
-        "config.toml": _shared(run.config).to_toml().encode(),
+        "config.toml": run.config.to_toml().encode(),
         "state.json": json.dumps(_state(run, saved.state, len(metrics)), indent=1).encode(),
         "metrics.jsonl": metrics,
         "model.safetensors": encoded(saved.model),
@@ -72,29 +85,21 @@ def _density(run: Run) -> bytes | None:
     return None if found is None else kept.to_bytes(found, weights)
 
 
-def _shared(config: Config) -> Config:
-    """The configuration without the folders of this machine and without observers, which write there."""
-    data = config.data.model_copy(update={"source": without_folders(config.data.source)})
-    initial = config.training.initial
-    initial = None if initial is None else without_folders(initial)
-    training = config.training.model_copy(update={"initial": initial})
-    return config.model_copy(update={"data": data, "training": training, "observers": {}})
-
-
 def _evaluations(run: Run) -> dict[str, Any]:
     """The stored reports by split; the data they are of is named without folders."""
     return {
-        without_folders(name): {**it, "split": without_folders(str(it.get("split", name)))}
+        split_without_folders(name): {**it, "split": split_without_folders(str(it.get("split", name)))}
         for name, it in run.evaluations.items()
         if isinstance(it, Mapping)
     }
 
 
-def read_run(path: Path) -> Archived:
-    """The content of an archive. RunError if it is none, or a part of it is not valid."""
+def read_run(path: Path, registry: Registry) -> Archived:
+    """The content of an archive. RunError if it is none, or a part of it is not valid, or an option is a path."""
     files = read_archive(path)
     try:
         config = configuration.parse(loads_toml(files["config.toml"].decode()))
+        config = portable(config, registry, OPENED)
         state = loads_json(files["state.json"])
         check_state(state)
         rows = read_rows(files["metrics.jsonl"])
@@ -106,8 +111,6 @@ def read_run(path: Path) -> Archived:
         raise RunError(f"{path} cannot be used as the archive of a run: {error}") from error
     keeper = InMemory(rows, evaluations=evaluations, checkpoints={state["step"]: checkpoint})
     finished = state.get("finished") is True
-    # Observers write next to a run, and this one has no folder.
-    config = config.model_copy(update={"observers": {}})
     return Archived(config, checkpoint, keeper, finished, files.get("anomaly.safetensors"))
 
 

@@ -63,6 +63,11 @@ def _first(split: Split) -> np.ndarray:
 
 
 def without_folders(name: str) -> str:
-    """The name of a data set, or of a split of one, without the folders of this machine."""
-    before, of, path = name.rpartition(" of ")
-    return f"{before}{of}{PurePath(path).name if PurePath(path).is_absolute() else path}"
+    """The name of a data set without the folders of this machine: the last part of a path."""
+    return PurePath(name).name
+
+
+def split_without_folders(name: str) -> str:
+    """The name of a split in reports, as "test of cells.npz", without the folders of this machine."""
+    split, of, data = name.partition(" of ")  # the name of a split has no such word, that of a folder may have
+    return f"{split}{of}{without_folders(data)}"

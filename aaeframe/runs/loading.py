@@ -70,7 +70,8 @@ def load(
     Raises RunError, DeviceError and ComponentError. Raises CheckpointError if the newest checkpoint is damaged, because
     an older one would give different results.
     """
-    stored = _from_archive(Path(path)) if Path(path).is_file() else _from_folder(RunFolder(Path(path)))
+    registry = registry or Registry.load()
+    stored = _from_archive(Path(path), registry) if Path(path).is_file() else _from_folder(RunFolder(Path(path)))
     if prior is not None and priors is not None:
         raise ConfigError("prior= and priors= are two names of one argument; give one of them")
     objects = read_objects(
@@ -80,7 +81,6 @@ def load(
         discriminator=discriminator,
         recipe=recipe,
     )
-    registry = registry or Registry.load()
     run = rebuild(
         stored.config,
         stored.checkpoint,
@@ -119,8 +119,8 @@ def _from_folder(folder: RunFolder) -> _Stored:
     return _Stored(folder, config, saved, InFolder(folder), changes=configuration_changes(saved, folder, config))
 
 
-def _from_archive(path: Path) -> _Stored:
-    found = read_run(path)
+def _from_archive(path: Path, registry: Registry) -> _Stored:
+    found = read_run(path, registry)
     return _Stored(None, found.config, found.checkpoint, found.keeper, found.finished, density=found.density)
 
 

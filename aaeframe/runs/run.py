@@ -21,7 +21,7 @@ from aaeframe.components.objects import PYTHON
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import obstacles
 from aaeframe.configuration import schema as configuration
-from aaeframe.configuration.data_sets import find_data_set
+from aaeframe.configuration.data_sets import find_data_set, is_full_name
 from aaeframe.configuration.objects import places
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.configuration.schema import Config
@@ -585,11 +585,11 @@ def checked_source(config: Config, registry: Registry) -> str:
     source = config.data.source
     if source.startswith(PYTHON):
         raise DataError(
-            "this run was trained on data passed in from Python, which no file holds: pass the same data again, as "
-            "in aaeframe.load(path, data=x)"
+            "this run was trained on data passed in from Python, which no file holds, or shared without its place "
+            f"({source.removeprefix(PYTHON)}): pass the same data again, as in aaeframe.load(path, data=x)"
         )
     made_with = {name: version for name, version in config.plugins.items() if source.startswith(f"{name}:")}
-    lacking = obstacles(made_with, registry) if made_with and find_data_set(source, registry) is None else []
-    if lacking:
+    if is_full_name(source) and find_data_set(source, registry) is None:
+        lacking = obstacles(made_with, registry)
         raise DataError("\n  ".join([f"the data of this run are {source!r}, which no active plugin offers", *lacking]))
     return source

@@ -7,7 +7,9 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from importlib import import_module
+from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,10 @@ from torch import nn
 import aaeframe
 import aaeframe.export
 from aaeframe.errors import ConfigError, DataError, ExportError, RunError
+from aaeframe.export.check import check
+from aaeframe.export.folder import export_onnx
+from aaeframe.export.onnx import to_onnx
+from aaeframe.export.parts import Part, Port
 
 onnx = pytest.importorskip("onnx", reason="no extra 'integrations'")
 pytest.importorskip("onnxscript", reason="no extra 'integrations'")
@@ -291,6 +297,54 @@ def test_values_that_are_not_finite_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+class Shifted(Part):
+    """A part whose file is off by a constant from what is expected."""
+
+    title = "encoder"
+
+    def __init__(self, off):
+        nn.Module.__init__(self)
+        self.inputs, self.outputs, self.off = [Port("x", "float32", (1,), "")], [Port("z", "float32", (1,), "")], off
+
+    def forward(self, *inputs):
+        return (inputs[0] + self.off,)
+
+    def expected(self, model, feeds):
+        return feeds
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "rows", "off", "refused"),
+    [
+        (1000, 1005, 20, 0.09, True),  # 1.8 % of the range
+        (1000, 1005, 20, 1e-3, False),  # 1e-6 of the magnitude, as rounding is
+        (1000, 1000, 20, 0.09, True),
+        (1000, 1000, 1, 0.09, False),  # the range of one number is its magnitude
+        (0, 0, 20, 1e-3, True),
+    ],
+)
+def test_a_difference_is_compared_with_the_range_far_from_zero_too(low, high, rows, off, refused):
+    part, feeds = Shifted(off), [np.linspace(low, high, rows, dtype=np.float32).reshape(-1, 1)]
+    with pytest.raises(ExportError, match="'z' differs by up to") if refused else nullcontext():
+        check(part, to_onnx(part, feeds), None, feeds)
+
+
+def test_packages_of_another_distribution_name_are_enough(tmp_path, finished_run, monkeypatch):
+    """onnxruntime-gpu brings the module onnxruntime, and no distribution of that name."""
+    known = Distribution.from_name
+
+    def renamed(name):
+        if name in ("aaeframe", "onnxruntime", "torch"):
+            raise PackageNotFoundError(name)
+        return known(name)
+
+    monkeypatch.setattr(Distribution, "from_name", renamed)
+    *_, manifest = finished_run.export(tmp_path / "out", part="decoder", data=TABLE)
+    versions = json.loads(manifest.read_text())["versions"]
+    assert (versions["aaeframe"], versions["onnxruntime"]) == (aaeframe.__version__, onnxruntime.__version__)
+    assert versions["torch"] == torch.__version__
+
+
 class Whole(nn.Module):
     """An encoder that holds the whole network, decoder and all."""
 
@@ -317,6 +371,8 @@ def test_what_is_asked_for_wrongly(tmp_path, finished_run):
         finished_run.export(tmp_path / "out", part="head")
     with pytest.raises(RunError, match="exists already; an export is never overwritten"):
         finished_run.export(tmp_path)
+    with pytest.raises(DataError, match="the given rows: there are none to check the files on; give at least one"):
+        export_onnx(finished_run.model, TABLE[:0], tmp_path / "out")
     with pytest.raises(DataError, match=r"passed in from Python.* Or check the files on other rows: --data"):
         aaeframe.load(finished_run.folder.path).export(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

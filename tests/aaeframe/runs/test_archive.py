@@ -13,7 +13,9 @@ import torch
 from small_runs import LABELS, ROWS, SMALL, STEPS, TRAINING, assert_same_model, command, trained
 
 import aaeframe
+from aaeframe import cli
 from aaeframe.errors import CheckpointError, DataError, RunError
+from aaeframe.runs.exporting import split_without_folders, without_folders
 from aaeframe.storage.archive import read_archive, write_archive
 from aaeframe.storage.output import Output
 
@@ -112,6 +114,117 @@ def test_paths_of_this_machine_stay_here(tmp_path):
     assert torch.equal(loaded.sample(3, seed=0), run.sample(3, seed=0))
 
 
+@pytest.mark.parametrize(
+    ("name", "shared"),
+    [
+        ("/home/me/pictures of birds/train.npz", "train.npz"),
+        ("/home/me/pictures of /birds", "birds"),
+        ("pictures of birds/train.npz", "train.npz"),
+        ("~/me/train.npz", "train.npz"),
+        ("test of birds.npz", "test of birds.npz"),
+        ("digits", "digits"),
+    ],
+)
+def test_a_name_is_left_without_folders(name, shared):
+    assert without_folders(name) == shared
+    assert split_without_folders(f"validation of {name}") == f"validation of {shared}"
+    assert split_without_folders("validation") == "validation"
+
+
+FILE = """
+from pathlib import Path
+import numpy as np
+from aaeframe import Component, hookimpl
+from aaeframe_plugins.networks.mlp import MLP
+
+class Network(MLP):
+    def __init__(self, data, code_size, *, weights: Path | None = None, own: Path = Path(__file__), text: str = ""):
+        for path in (weights, text, own):
+            if path:
+                open(path).close()
+        super().__init__(data, code_size, hidden=[8])
+
+def mine(*, file: Path):
+    return np.load(file)
+
+@hookimpl
+def aaeframe_networks():
+    return [Component("backbone", "aaeframe_file:Network", "with a file")]
+
+@hookimpl
+def aaeframe_data_sets():
+    return [Component("mine", "aaeframe_file:mine", "from a file")]
+"""
+
+
+@pytest.fixture
+def installed(install):
+    install("aaeframe-file", {"aaeframe_file": FILE})
+
+
+@pytest.mark.parametrize("option", ["weights", "text"])
+def test_a_path_of_a_component_is_neither_sent_nor_opened(option, installed, tmp_path):
+    path = tmp_path / "secret.bin"
+    path.write_bytes(b"x")
+    small = {**TRAINING, "epochs": 1, "keep": False, "discriminator": SMALL["discriminator"], "prior": "gaussian"}
+    run = aaeframe.train(ROWS, network=f'backbone({option}="{path}")', **small)
+    words = rf'network\.{option}=".*secret\.bin" is a path of this machine.*functools\.partial'
+    with pytest.raises(RunError, match=words):
+        run.to_archive(tmp_path / "model.zip")
+    assert list(tmp_path.glob("*.zip")) == []
+
+    run = aaeframe.train(ROWS, network="backbone", **small)  # its own file is a default
+    archive = run.to_archive(tmp_path / "model.zip")
+    assert str(tmp_path).encode() not in archive.read_bytes()
+    assert_same_model(aaeframe.load(archive), run)
+    config = read_archive(archive)["config.toml"].decode()
+    changed = re.sub(r'^text = ""\n', "", config, flags=re.MULTILINE)
+    changed = changed.replace("[network.options]\n", f'[network.options]\n{option} = "{tmp_path}/absent.bin"\n')
+    with pytest.raises(
+        RunError, match=rf'network\.{option}=".*absent\.bin" is a path, and those of an archive are never'
+    ):
+        aaeframe.load(altered(archive, tmp_path / "other.zip", config__toml=changed.encode()))
+
+
+def test_the_path_of_a_data_set_stays_here(installed, tmp_path):
+    np.save(tmp_path / "secret.npy", ROWS)
+    run = trained(tmp_path / "run", f'mine(file="{tmp_path}/secret.npy")')
+    archive = run.to_archive(tmp_path / "model.zip")
+    assert str(tmp_path).encode() not in archive.read_bytes()
+    with pytest.raises(DataError, match=r"shared without its place \(mine\): pass the same data again"):
+        aaeframe.load(archive).dataset()
+
+
+@pytest.mark.parametrize("source", ["{0}/rows.npy", "rows.npy", "absent:rows", 'aaeframe-file:mine(file="rows.npy")'])
+def test_the_data_that_an_archive_names_are_not_opened(source, archived, installed, tmp_path, monkeypatch):
+    np.save(tmp_path / "rows.npy", ROWS)
+    shutil.copy(tmp_path / "rows.npy", tmp_path / "absent:rows")
+    monkeypatch.chdir(tmp_path)
+    config = (
+        read_archive(archived)["config.toml"].decode().replace('"python:numpy.ndarray"', repr(source.format(tmp_path)))
+    )
+    other = altered(archived, tmp_path / "other.zip", config__toml=config.encode())
+    for run in (aaeframe.load(other), _kept(other, tmp_path / "run")):
+        with pytest.raises(DataError, match=r"pass the same data again|which no active plugin offers"):
+            run.dataset()
+
+
+def _kept(archive, folder):
+    aaeframe.load(archive).save(folder)
+    return aaeframe.load(folder)
+
+
+def test_the_initial_run_and_metrics_with_paths_stay_here(archived, tmp_path):
+    config = read_archive(archived)["config.toml"].decode()
+    metric = 'metrics = ["x:y(path=\\"/home/me/w\\")", "x:z(size=3)"]'
+    config = config.replace("[training]", '[training]\ninitial = "/home/me/run"').replace("metrics = []", metric)
+    loaded = aaeframe.load(altered(archived, tmp_path / "other.zip", config__toml=config.encode()))
+    assert loaded.config.training.initial == "python:run"
+    assert loaded.config.evaluation.metrics == ("x:z(size=3)",)
+    loaded.to_archive(tmp_path / "again.zip")
+    assert read_archive(tmp_path / "again.zip")["config.toml"].decode().count('initial = "python:run"') == 1
+
+
 def test_the_card_has_the_numbers_of_the_run(finished, archived):
     with zipfile.ZipFile(archived) as it:
         card = it.read("README.md").decode()
@@ -194,6 +307,19 @@ def test_the_command_writes_it(finished, archived, tmp_path, monkeypatch, capsys
     assert (code, path.read_bytes()) == (0, archived.read_bytes())
 
 
+def test_on_standard_output_is_nothing_else(finished, archived, tmp_path, monkeypatch, capfdbinary):
+    arguments = ["export", str(finished.folder.path), "--format", "archive", "--out", "-"]
+    monkeypatch.setattr("sys.argv", ["aaeframe", *arguments])
+    with pytest.raises(SystemExit, match="0"):
+        cli.main()
+    told = capfdbinary.readouterr()
+    (tmp_path / "model.zip").write_bytes(told.out)
+
+    assert not told.out.endswith(b"\n")
+    assert read_archive(tmp_path / "model.zip") == read_archive(archived)
+    assert told.err == b"standard output\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -205,6 +331,10 @@ def test_the_command_writes_it(finished, archived, tmp_path, monkeypatch, capsys
         ),
         (["--label-key", "y"], "--label-key names the labels of --data, which is not given; leave it out"),
         (["--kind", "prior"], "--kind prior is a kind of score, which is not exported; add --part score"),
+        (
+            ["--format", "archive", "--json", "--out", "-"],
+            "--json and --out - both write to standard output; leave one of them out",
+        ),
         (["--format", "archive"], "has no suffix, which is no format here; give a file that ends in .zip"),
     ],
 )
