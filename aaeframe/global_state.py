@@ -132,7 +132,7 @@ SETTINGS: Final = {
         patches.registries, patches.restore_registries, compare=patches.replaced_entries
     ),
     "functions that others call": _Setting(
-        patches.Functions.now, patches.Functions.restore, compare=patches.Functions.changes
+        patches.Functions.start, patches.Functions.restore, compare=patches.Functions.changes
     ),
 }
 """Each part of the state by its name in messages."""

@@ -7,7 +7,8 @@ each name stands for; `changes` compares this with a later time, and `undo` puts
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -28,9 +29,10 @@ MODULES: Final = frozenset(
 )
 PACKAGES: Final = (
     *("torch.nn.modules", "torch.nn.utils", "torch.optim", "torch.distributions"),
-    *("aaeframe", "aaeframe_plugins", "aaeframe_kernels"),
+    *(f"aaeframe.{it}" for it in ("assembly", "evaluation", "losses", "model", "recipes", "seeds", "training")),
+    *("aaeframe.supports", "aaeframe.torch_state", "aaeframe_plugins", "aaeframe_kernels"),
 )
-"""The packages whose modules and classes are watched, as far as they are imported."""
+"""The packages that decide the numbers of a training. Their modules and classes are watched, as far as imported."""
 COMPILED: Final = frozenset({"torch", "numpy", "builtins"})
 """The modules whose classes are written in C."""
 ABSENT: Final = object()
@@ -79,13 +81,27 @@ class Functions:
             [(it, vars(it).copy()) for it in _WATCHED.owners], functions, list(map(_CODE, functions)), len(sys.modules)
         )
 
+    @classmethod
+    def start(cls) -> Functions:
+        """The meanings at the start of a guard: inside `steady`, those of before as long as nothing is imported."""
+        if _STEADY and len(sys.modules) == _STEADY[-1].modules:
+            return _STEADY[-1]
+        found = cls.now()
+        if _STEADY:
+            _STEADY[-1] = found
+        return found
+
     def changes(self) -> list[Patch]:
         """The names that have stood for something else since then. New names count where they hide inherited ones.
 
         Where modules were imported, names count that stood for functions and classes: zuko, for one, turns off the
         validation of all distributions when it is imported.
         """
-        found = [patch for owner, before in self.names for patch in _patches(owner, before)]
+        try:
+            suspects: Iterable[tuple[Owner, Mapping[str, Any]]] = [it for it in self.names if vars(it[0]) != it[1]]
+        except Exception:  # values without a truth, such as arrays, were exchanged
+            suspects = self.names
+        found = [patch for owner, before in suspects for patch in _patches(owner, before)]
         if len(sys.modules) != self.modules:
             found = [it for it in found if callable(it.old) or it.old is ABSENT]
         code = list(map(_CODE, self.functions))
@@ -99,6 +115,22 @@ class Functions:
         """Give these names their earlier values."""
         for patch in self.changes():
             patch.undo()
+
+
+_STEADY: Final[list[Functions]] = []
+
+
+@contextmanager
+def steady() -> Iterator[None]:
+    """Read the meanings once for all guards of the block, in which nothing else patches.
+
+    To read them takes as long as to compare them, and a small training has dozens of guards.
+    """
+    _STEADY.append(Functions.start())
+    try:
+        yield
+    finally:
+        _STEADY.pop()
 
 
 _PARTS: Final = ("__code__", "__defaults__", "__kwdefaults__")
@@ -146,8 +178,6 @@ def _lives(kind: type, module: str) -> bool:
 
 def _patches(owner: Owner, before: Mapping[str, Any]) -> Iterator[Patch]:
     now = vars(owner)
-    if _same(now, before):
-        return
     for name, old in before.items():
         new = now.get(name, ABSENT)
         if new is not old and not _is_free(owner, name, old, new):

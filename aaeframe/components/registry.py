@@ -66,8 +66,10 @@ class InstalledComponent:
             return self._text
         module, _, attribute = self.component.factory.partition(":")
         try:
-            with redirect_stdout(sys.stderr), guarded_import(f"importing {self}"):
-                factory: Callable[..., Any] = attrgetter(attribute)(importlib.import_module(module))
+            if module not in sys.modules:  # to guard what was imported already would take milliseconds each time
+                with redirect_stdout(sys.stderr), guarded_import(f"importing {self}"):
+                    importlib.import_module(module)
+            factory: Callable[..., Any] = attrgetter(attribute)(sys.modules[module])
         except (Exception, SystemExit) as error:
             where = self.component.factory
             raise BrokenComponent(f"{self} cannot be loaded from {where}: {_described(error)}") from error

@@ -11,14 +11,14 @@ from aaeframe.version import __version__
 if TYPE_CHECKING:
     from aaeframe.components.registry import Registry
 
-_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.!+_-]*[A-Za-z0-9])?")
 _TRUST: Final = "A plugin is code: install it only if you trust who made it"
 
 
 def check_name(name: str) -> str:
     """The name of a distribution, unchanged. ValueError if pip or a shell could read it as something else."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not a valid name of a distribution")
     return name
 

@@ -9,17 +9,15 @@ Nothing of it is imported.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from aaeframe.components.requirements import NAME
 from aaeframe.errors import PluginError
 from aaeframe.hookspecs import GROUP
-
-_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ class SourceTree:
         """Read pyproject.toml. PluginError if it is missing or damaged, or names no plugin or no module in the tree."""
         project = _project(folder)
         name, version = project.get("name"), project.get("version", "0")
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             raise PluginError(f"{folder / 'pyproject.toml'} gives no valid name under [project]: {name!r}")
         tree = cls(folder, name, str(version), _entry_points(folder, project))
         for module in tree.entry_points.values():

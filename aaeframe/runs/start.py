@@ -16,6 +16,7 @@ from aaeframe.configuration.resolve import ResolvedRun, resolve, resolve_stored
 from aaeframe.configuration.schema import ComponentConfig, Config
 from aaeframe.data import Dataset
 from aaeframe.errors import RunError
+from aaeframe.patches import steady
 from aaeframe.runs.initial import adopted, in_scale, load_initial, read_again, read_for
 from aaeframe.runs.loading import configuration_changes
 from aaeframe.runs.observing import Reporting, observers_of, settings
@@ -79,6 +80,7 @@ NO_CALLBACKS = Callbacks(Warns(), lambda: False, lambda config, folder, steps: N
 
 
 @default_state()
+@steady()
 def fit(
     config: Config,
     registry: Registry,
@@ -102,6 +104,7 @@ def fit(
 
 
 @default_state()
+@steady()
 def start(
     config: Config,
     registry: Registry,
@@ -132,6 +135,7 @@ def start(
 
 
 @default_state()
+@steady()
 def resume(
     path: Path,
     registry: Registry,

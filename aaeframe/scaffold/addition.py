@@ -115,8 +115,8 @@ def _has_conformance_test(tests: Path) -> bool:
 
 
 def _text(path: Path) -> str:
-    """The text of a source file, with its line endings."""
+    """The text of a source file, with its line endings, without the mark of UTF-8 that some editors put first."""
     try:
-        return path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PackageError(f"{path} is not UTF-8: {error}") from error

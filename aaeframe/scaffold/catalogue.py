@@ -47,6 +47,8 @@ def with_record(source: str, record: Record, new_hook: str) -> str:
         PackageError: The hook does not return a list in place, or offers a component of this name already.
     """
     if not has_hook(source, record.hook):
+        if record.hook in _bound_names(_parsed(source)):  # in an `if`, or by an import: one more would hide it
+            raise _not_ours_to_change(record)
         newline = _newline(source)
         source = source.rstrip() + newline + new_hook.replace("\n", newline)
     module = _parsed(source)
@@ -68,6 +70,18 @@ def _parsed(source: str) -> ast.Module:
         return ast.parse(source)
     except SyntaxError as error:
         raise PackageError(f"the hook module is not valid Python: {error}; correct it first") from error
+
+
+def _bound_names(module: ast.Module) -> set[str]:
+    """The names that are defined, assigned or imported anywhere in a module."""
+    found: set[str] = set()
+    for it in ast.walk(module):
+        match it:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+            case ast.alias(name=name, asname=other):
+                found.add(other or name)
+    return found
 
 
 def _hook(module: ast.Module, hook: str) -> ast.FunctionDef | None:

@@ -18,6 +18,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
 
 import aaeframe
+from aaeframe import patches
 from aaeframe.errors import PluginWarning
 from aaeframe.global_state import IMPORTING, SETTINGS, guarded
 from aaeframe.testing import checks_for
@@ -249,3 +250,15 @@ def test_drawing_from_numpy_or_python_fails_the_check():
     checks = dict(checks_for("prior", Drawing))
     with pytest.raises(AssertionError, match="the random state of numpy"):
         checks["sample-shape"]()
+
+
+def test_inside_a_steady_block_every_guard_finds_its_own_patch():
+    relu, sigmoid = torch.relu, torch.sigmoid
+    found = []
+    with patches.steady():
+        for name, value in (("relu", sigmoid), ("sigmoid", relu)):
+            with guarded() as changed:
+                setattr(torch, name, value)
+            found += changed
+    assert found == ["functions that others call (torch.relu)", "functions that others call (torch.sigmoid)"]
+    assert (torch.relu, torch.sigmoid) == (relu, sigmoid)

@@ -397,7 +397,10 @@ def test_a_package_without_conformance_tests_gets_them(done, package):
 
 
 COMPUTED = HOOKS.format(returned="list(map(Component, ()))")
+INDENTED = HEALTHY.replace("@hookimpl\ndef", "if True:\n  @hookimpl\n  def").replace("    return", "      return")
 REFUSED = {
+    "in an if": ({"hooks": INDENTED}, "add by hand: Component("),
+    "imported": ({"hooks": "from aaeframe_own.hooks import aaeframe_priors\n"}, "add by hand: Component("),
     "computed": ({"hooks": COMPUTED}, 'add by hand: Component(name="knot", factory="aaeframe_own.knot:Knot", summary='),
     "qualified": (
         {"hooks": COMPUTED.replace("from aaeframe import Component, hookimpl", "Component = hookimpl = print")},
@@ -425,6 +428,13 @@ def test_what_cannot_be_added_to_is_refused_and_stays(cli, refused, package, wri
     refused(add(cli), message)
 
     assert texts(folder) == before
+
+
+def test_a_mark_of_utf_8_is_no_error(done, package):
+    """Some editors put it first in a file."""
+    _, hooks = package("\ufeff" + HEALTHY)
+    add(done)
+    assert [it[0] for it in records(hooks)["prior"]] == ["a", "b", "knot"]
 
 
 def test_of_several_hook_modules_that_with_the_hook_is_meant(done, package):
