@@ -6,6 +6,7 @@ each name stands for; `changes` compares this with a later time, and `undo` puts
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,7 +133,8 @@ class _Watched:
 
 
 _WATCHED: Final = _Watched()
-_HOME_OF_TORCH: Final = str(Path(torch.__file__).parent)
+_HOME_OF_TORCH: Final = f"{Path(torch.__file__).parent}{os.sep}"
+_HOME_OF_COMPILE: Final = f"{_HOME_OF_TORCH}_dynamo{os.sep}"
 
 
 def _is_watched(name: str) -> bool:
@@ -155,7 +157,8 @@ def _patches(owner: Owner, before: Mapping[str, Any]) -> Iterator[Patch]:
     if isinstance(owner, type):
         for name in now.keys() - before.keys():
             hides = any(name in vars(base) for base in owner.__mro__[1:])
-            if hides and (callable(now[name]) or hasattr(now[name], "__get__")):
+            shown = callable(now[name]) or hasattr(now[name], "__get__")
+            if hides and shown and not _is_wrapped_by_torch(_inherited(owner, name), now[name]):
                 yield Patch(owner, name, ABSENT)
 
 
@@ -172,9 +175,23 @@ def _is_free(owner: Owner, name: str, old: Any, new: Any) -> bool:
         return True
     if name.startswith("__") and not callable(old):
         return True
-    code = getattr(new, "__code__", None)
-    by_torch = code is not None and code.co_filename.startswith(_HOME_OF_TORCH)
-    return by_torch and old in (getattr(new, "__wrapped__", None), getattr(new, "_torchdynamo_orig_callable", None))
+    return _is_wrapped_by_torch(old, new)
+
+
+def _inherited(kind: type, name: str) -> Any:
+    """The value of the nearest base class, without what torch.compile has put around it."""
+    value = next(vars(base)[name] for base in kind.__mro__[1:] if name in vars(base))
+    return getattr(value, "_torchdynamo_orig_callable", value)
+
+
+def _is_wrapped_by_torch(old: Any, new: Any) -> bool:
+    """Whether torch put its own function around the old one, as torch.compile does with the constructor of modules."""
+    if not isinstance(new, FunctionType) or not new.__code__.co_filename.startswith(_HOME_OF_TORCH):
+        return False
+    if old in (getattr(new, "__wrapped__", None), getattr(new, "_torchdynamo_orig_callable", None)):
+        return True
+    compiles = new.__code__.co_filename.startswith(_HOME_OF_COMPILE)
+    return compiles and any(cell.cell_contents is old for cell in new.__closure__ or ())
 
 
 def global_hooks() -> dict[str, Any]:

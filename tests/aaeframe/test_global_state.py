@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import random
+import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -106,6 +107,32 @@ def test_what_torch_wraps_by_itself_is_no_patch():
         torch.optim.Rprop([torch.zeros(1, requires_grad=True)])
     assert changed == []
     assert torch.optim.Rprop.step.hooked
+
+
+COMPILES = """
+import torch
+from aaeframe.global_state import guarded
+
+torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
+with guarded() as changed:
+    torch.compile(torch.nn.Linear(3, 3), backend="eager")(torch.zeros(2, 3))
+    assert "mutation_guard" in torch.nn.Module.__init__.__code__.co_filename
+    assert torch.optim.AdamW._init_group is not torch.optim.Adam._init_group
+assert changed == [], changed
+assert "mutation_guard" in torch.nn.Module.__init__.__code__.co_filename
+torch.compile(torch.nn.Linear(3, 3), backend="eager")(torch.zeros(2, 3))
+with guarded() as changed:
+    inner = torch.nn.Module.__init__
+    torch.nn.Module.__init__ = torch.compiler.disable(lambda self, *args, **kwargs: inner(self, *args, **kwargs))
+assert changed == ["functions that others call (torch.nn.modules.module.Module.__init__)"], changed
+assert torch.nn.Module.__init__ is inner
+"""
+
+
+def test_the_first_torch_compile_is_no_patch():
+    """It wraps the constructor of modules and some methods of optimizers, once in a process."""
+    ended = subprocess.run([sys.executable, "-c", COMPILES], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_a_rule_for_a_class_of_a_plugin_is_no_patch():
