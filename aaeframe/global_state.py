@@ -138,15 +138,18 @@ SETTINGS: Final = {
 """Each part of the state by its name in messages."""
 
 PATCHABLE: Final = {
-    name: SETTINGS[name]
-    for name in (
-        "the modes of torch",
-        "global hooks of torch",
-        "registries of torch.distributions",
-        "functions that others call",
-    )
+    **{
+        name: SETTINGS[name]
+        for name in ("the modes of torch", "registries of torch.distributions", "functions that others call")
+    },
+    "global hooks of torch": _Setting(
+        patches.global_hooks, patches.remove_hooks_of_plugins, compare=patches.hooks_of_plugins
+    ),
 }
-"""The code of others that runs in all components, which is guarded around each epoch of a training."""
+"""The code of others that runs in all components, which is guarded around each epoch of a training.
+
+Hooks that other threads register meanwhile stay.
+"""
 
 IMPORTING: Final = frozenset({"the filters of warnings", "environment variables"})
 """The parts to which many libraries add when they are imported; these additions stay."""

@@ -10,6 +10,8 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import entry_points, packages_distributions
 from operator import attrgetter
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -19,6 +21,8 @@ import torch
 from torch.distributions import biject_to, kl, transform_to
 from torch.nn.modules import module as hooks_of_modules
 from torch.optim import optimizer as hooks_of_optimizers
+
+from aaeframe.hookspecs import GROUP
 
 MODULES: Final = frozenset(
     {
@@ -207,6 +211,67 @@ def restore_global_hooks(before: Mapping[str, Any]) -> None:
             now.update(before[name])
         else:
             setattr(hooks_of_modules, name, before[name])
+
+
+class PluginHook(NamedTuple):
+    """A hook that a plugin has put into one of torch's registries."""
+
+    key: int
+    old: Any
+    """The earlier hook of this key, or `ABSENT`."""
+    where: str
+    """The name of the hook in its module."""
+
+    def __str__(self) -> str:
+        return self.where
+
+
+def hooks_of_plugins(before: Mapping[str, Any]) -> list[PluginHook]:
+    """The hooks registered since then whose code is in the distribution of a plugin; others stay where they are.
+
+    Other threads may register their own meanwhile, as profilers do.
+    """
+    added = [
+        (key, before[name].get(key, ABSENT), hook)
+        for name, hooks in _hooks().items()
+        if isinstance(hooks, dict)
+        for key, hook in list(hooks.items())
+        if callable(hook) and hook is not before[name].get(key)
+    ]
+    packages = _packages_of_plugins() if added else frozenset()
+    modules = [(_module_of(hook), key, old, hook) for key, old, hook in added]
+    return [
+        PluginHook(key, old, f"{module}.{getattr(hook, '__qualname__', type(hook).__qualname__)}")
+        for module, key, old, hook in modules
+        if module.partition(".")[0] in packages
+    ]
+
+
+def remove_hooks_of_plugins(before: Mapping[str, Any]) -> None:
+    """Remove the hooks that plugins have registered since then."""
+    for key, old, _ in hooks_of_plugins(before):
+        for hooks in _hooks().values():
+            if isinstance(hooks, dict) and key in hooks:
+                if old is ABSENT:
+                    del hooks[key]
+                else:
+                    hooks[key] = old
+    if not hooks_of_modules._global_backward_hooks:  # then torch allows both of its two kinds again
+        hooks_of_modules._global_is_full_backward_hook = before["_global_is_full_backward_hook"]
+
+
+def _module_of(hook: Any) -> str:
+    while isinstance(hook, partial):
+        hook = hook.func
+    return str(getattr(hook, "__module__", ""))
+
+
+def _packages_of_plugins() -> frozenset[str]:
+    """The packages of all distributions with a plugin."""
+    entries = entry_points(group=GROUP)
+    distributions = {it.dist.name for it in entries if it.dist}
+    installed = {name for name, owners in packages_distributions().items() if distributions.intersection(owners)}
+    return frozenset(installed.union(it.module.partition(".")[0] for it in entries))
 
 
 def _hooks() -> dict[str, Any]:
