@@ -8,13 +8,13 @@ import time
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Distribution, Normal, constraints
+from torch.distributions import Distribution, MultivariateNormal, Normal, constraints
 from torch.nn.modules.module import register_module_forward_hook
 
 import aaeframe
@@ -270,6 +270,47 @@ class Meddling:
         torch.nn.functional.mse_loss = torch.nn.functional.l1_loss
 
 
+class Correlated(nn.Module):
+    """A healthy prior with a covariance and an order of its dimensions as buffers, which few values are."""
+
+    event_shape, support = torch.Size([2]), REAL
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("covariance", torch.tensor([[1.0, 0.5], [0.5, 1.0]]))
+        self.register_buffer("order", torch.tensor([1, 0]))
+
+    def sample(self, sample_shape=()):
+        if self.order.sort().values.tolist() != [0, 1]:
+            raise ValueError("no permutation")
+        z = MultivariateNormal(torch.zeros(2), self.covariance).sample(sample_shape)
+        return z[..., self.order]
+
+
+class SharingCovariance(Correlated):
+    """The same, with one covariance for all instances."""
+
+    shared = torch.tensor([[1.0, 0.5], [0.5, 1.0]])
+
+    def __init__(self):
+        super().__init__()
+        self.covariance = self.shared
+
+
+class Growing(Round):
+    """Gives one tensor more in later instances."""
+
+    made: ClassVar[list] = []
+
+    def __init__(self):
+        self.made.append(1)
+        self.many = len(self.made) > 1
+
+    def sample(self, sample_shape=()):
+        z = torch.randn(*sample_shape, 2)
+        return (z, z) if self.many else z
+
+
 SABOTAGES = {
     ("prior", Hourly): ("surroundings", "at another time, or on another machine"),
     ("prior", Slowly): ("surroundings", "at another time, or on another machine"),
@@ -282,6 +323,7 @@ SABOTAGES = {
     ("prior", Sized): ("log-prob-fit[size=3]", "samples do not follow log_prob"),
     ("prior", Patching): ("sample-shape", "functions that others call (torch.nn.functional.relu)"),
     ("prior", Trusting): ("sample-shape", "Distribution._validate_args"),
+    ("prior", SharingCovariance): ("instances", "what changes one instance changes"),
     ("encoder", Hooking): ("builds", "global hooks of torch"),
     ("encoder", Remembering): ("many-calls", "after 250 calls"),
     ("network", Rescaling): ("data-kept[table]", "must leave the mean and std"),
@@ -309,6 +351,17 @@ def test_a_sabotage_fails_the_check_that_names_it(kind, sabotage):
 @pytest.mark.parametrize(("kind", "healthy"), [("prior", Round), ("encoder", Encoder), ("network", Network)])
 def test_the_healthy_ones_pass(kind, healthy):
     for _, check in checks_for(kind, healthy):
+        check()
+
+
+def test_a_component_whose_state_allows_few_values_shares_nothing():
+    dict(checks_for("prior", Correlated))["instances"]()
+
+
+def test_another_number_of_tensors_fails_the_check():
+    check = dict(checks_for("prior", Growing))["instances"]
+    Growing.made.clear()
+    with pytest.raises(AssertionError, match=r"sample: built twice under one torch seed, two instances give other"):
         check()
 
 
