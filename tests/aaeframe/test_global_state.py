@@ -8,7 +8,9 @@ import random
 import subprocess
 import sys
 import warnings
+from collections import UserDict
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -160,6 +162,59 @@ def changes_of_another_thread():
     with guarded() as changed:
         kind = torch.get_default_dtype()
     return kind, changed
+
+
+def test_a_working_folder_that_is_deleted_stops_nothing(tmp_path, monkeypatch):
+    folder = tmp_path / "deleted"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with guarded() as changed:
+        pass
+    assert changed == []
+    with guarded() as changed:  # there is nothing to go back to
+        os.chdir(tmp_path)
+    assert changed == [f"the working folder (None to {tmp_path})"]
+    assert Path.cwd() == tmp_path
+
+
+def test_a_working_folder_that_is_deleted_meanwhile_is_named(tmp_path, monkeypatch):
+    folder = tmp_path / "deleted"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with guarded() as changed:
+        folder.rmdir()
+    assert changed == [f"the working folder ({folder} to None)"]
+
+
+class Recording(UserDict):
+    """An environment that records the names which are set or deleted."""
+
+    def __init__(self, variables):
+        self.touched = []
+        super().__init__(variables)
+        self.touched.clear()
+
+    def __setitem__(self, name, value):
+        self.touched.append(name)
+        super().__setitem__(name, value)
+
+    def __delitem__(self, name):
+        self.touched.append(name)
+        super().__delitem__(name)
+
+
+def test_only_variables_that_changed_are_restored(monkeypatch):
+    """Other threads read the others meanwhile."""
+    environment = Recording({"KEPT": "1", "CHANGED": "1", "DELETED": "1"})
+    monkeypatch.setattr(os, "environ", environment)
+    with guarded({"environment variables": SETTINGS["environment variables"]}) as changed:
+        environment.update(CHANGED="2", ADDED="1")
+        del environment["DELETED"]
+        environment.touched.clear()
+    assert changed == ["environment variables (ADDED, CHANGED, DELETED)"]
+    assert dict(environment) == {"KEPT": "1", "CHANGED": "1", "DELETED": "1"}
+    assert sorted(environment.touched) == ["ADDED", "CHANGED", "DELETED"]
 
 
 def test_it_is_restored_after_an_error():
