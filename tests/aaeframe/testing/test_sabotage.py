@@ -378,11 +378,58 @@ def optional(
 
 
 def test_a_variant_moves_every_option_that_can_be():
-    words, factory = variant(optional)
+    words, factory = variant(optional, lambda it: True)
     assert words == "size=3, most=11, spread=1.5, bent=True, shape='square'"
     assert factory.keywords == {"size": 3, "most": 11, "spread": 1.5, "bent": True, "shape": "square"}
-    assert variant(partial(optional, size=3)) is None
-    assert variant(Round) is None
+    assert variant(partial(optional, size=3), lambda it: True) is None
+    assert variant(Round, lambda it: True) is None
+
+
+def related(*, low: int = 2, high: int = 3, even: int = 4, fixed: int = 5):
+    """A factory whose options do not fit each other when all of them move."""
+    if low >= high or even % 2 or fixed != 5:
+        raise ValueError("refused")
+
+
+def test_a_variant_moves_options_one_by_one_and_keeps_those_that_build():
+    def builds(factory):
+        try:
+            factory()
+        except ValueError:
+            return False
+        return True
+
+    words, factory = variant(related, builds)
+    assert words == "low=1, high=4"
+    assert factory.keywords == {"low": 1, "high": 4}
+    assert variant(partial(related, fixed=5), builds) is None
+
+
+def pretrained(
+    *, pretrained: bool = False, download_missing: bool = False, weights_only: bool = True, offline: bool = True
+): ...
+
+
+def test_a_variant_downloads_nothing():
+    words, factory = variant(pretrained, lambda it: True)
+    assert words == "weights_only=False"
+    assert factory.keywords == {"weights_only": False}
+
+
+class Pair(Round):
+    """A prior whose options bound each other."""
+
+    def __init__(self, *, low: float = 0.5, high: float = 0.625):
+        if low >= high or low + high > 1.2:
+            raise ValueError("low must be below high, and their sum at most 1.2")
+
+    def log_prob(self, value):
+        return Normal(0.0, 1.0).log_prob(value).sum(-1)
+
+
+def test_a_component_whose_options_are_related_is_checked_with_others():
+    (name,) = [it for it, _ in checks_for("prior", Pair) if it.startswith("log-prob-fit[")]
+    assert name == "log-prob-fit[low=0.25, high=0.9375]"
 
 
 ROWS = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
