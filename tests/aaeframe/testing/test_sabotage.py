@@ -385,6 +385,24 @@ def test_a_variant_moves_every_option_that_can_be():
     assert variant(Round, lambda it: True) is None
 
 
+class Caching(Round):
+    """A healthy prior that makes a folder for its cache, where the environment says."""
+
+    def __init__(self):
+        cache = os.environ.get("XDG_CACHE_HOME") or os.environ.get("HF_HOME") or os.environ["HOME"]
+        folder = Path(os.environ.get("ROUND_CACHE", cache), "round")
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def test_a_check_makes_no_folders_where_it_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("HF_HOME", raising=False)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    dict(checks_for("prior", Caching))["surroundings"]()
+    assert list(Path().iterdir()) == []
+
+
 def related(*, low: int = 2, high: int = 3, even: int = 4, fixed: int = 5):
     """A factory whose options do not fit each other when all of them move."""
     if low >= high or even % 2 or fixed != 5:
