@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -88,12 +89,30 @@ def _leave_modes(before: tuple[Any, ...]) -> None:
 
 
 def _restore_environment(variables: Mapping[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(variables)
+    """Bring the variables back one by one: other threads may read the others meanwhile."""
+    for name in _changed_variables(variables):
+        if name in variables:
+            os.environ[name] = variables[name]
+        else:
+            os.environ.pop(name, None)
 
 
 def _changed_variables(before: Mapping[str, str]) -> list[str]:
     return sorted(it for it in before.keys() | os.environ.keys() if before.get(it) != os.environ.get(it))
+
+
+def _working_folder() -> Path | None:
+    """The working folder; None if it was deleted."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
+def _restore_working_folder(folder: Path | None) -> None:
+    """Return to the folder unless it was deleted."""
+    if folder is not None and folder.is_dir():
+        os.chdir(folder)
 
 
 _DEVICES: Final = ("cpu", "cuda")
@@ -125,7 +144,7 @@ SETTINGS: Final = {
     ),
     "the random state of Python": _Setting(random.getstate, random.setstate, shown=False),
     "the errors of numpy": _Setting(np.geterr, lambda it: np.seterr(**it)),
-    "the working folder": _Setting(os.getcwd, os.chdir),
+    "the working folder": _Setting(_working_folder, _restore_working_folder),
     "environment variables": _Setting(lambda: dict(os.environ), _restore_environment, compare=_changed_variables),
     "global hooks of torch": _Setting(patches.global_hooks, patches.restore_global_hooks, shown=False),
     "registries of torch.distributions": _Setting(
@@ -138,15 +157,18 @@ SETTINGS: Final = {
 """Each part of the state by its name in messages."""
 
 PATCHABLE: Final = {
-    name: SETTINGS[name]
-    for name in (
-        "the modes of torch",
-        "global hooks of torch",
-        "registries of torch.distributions",
-        "functions that others call",
-    )
+    **{
+        name: SETTINGS[name]
+        for name in ("the modes of torch", "registries of torch.distributions", "functions that others call")
+    },
+    "global hooks of torch": _Setting(
+        patches.global_hooks, patches.remove_hooks_of_plugins, compare=patches.hooks_of_plugins
+    ),
 }
-"""The code of others that runs in all components, which is guarded around each epoch of a training."""
+"""The code of others that runs in all components, which is guarded around each epoch of a training.
+
+Hooks that other threads register meanwhile stay.
+"""
 
 IMPORTING: Final = frozenset({"the filters of warnings", "environment variables"})
 """The parts to which many libraries add when they are imported; these additions stay."""

@@ -6,10 +6,13 @@ each name stands for; `changes` compares this with a later time, and `undo` puts
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import entry_points, packages_distributions
 from operator import attrgetter
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -19,6 +22,8 @@ import torch
 from torch.distributions import biject_to, kl, transform_to
 from torch.nn.modules import module as hooks_of_modules
 from torch.optim import optimizer as hooks_of_optimizers
+
+from aaeframe.hookspecs import GROUP
 
 MODULES: Final = frozenset(
     {
@@ -164,7 +169,8 @@ class _Watched:
 
 
 _WATCHED: Final = _Watched()
-_HOME_OF_TORCH: Final = str(Path(torch.__file__).parent)
+_HOME_OF_TORCH: Final = f"{Path(torch.__file__).parent}{os.sep}"
+_HOME_OF_COMPILE: Final = f"{_HOME_OF_TORCH}_dynamo{os.sep}"
 
 
 def _is_watched(name: str) -> bool:
@@ -185,7 +191,8 @@ def _patches(owner: Owner, before: Mapping[str, Any]) -> Iterator[Patch]:
     if isinstance(owner, type):
         for name in now.keys() - before.keys():
             hides = any(name in vars(base) for base in owner.__mro__[1:])
-            if hides and (callable(now[name]) or hasattr(now[name], "__get__")):
+            shown = callable(now[name]) or hasattr(now[name], "__get__")
+            if hides and shown and not _is_wrapped_by_torch(_inherited(owner, name), now[name]):
                 yield Patch(owner, name, ABSENT)
 
 
@@ -202,9 +209,23 @@ def _is_free(owner: Owner, name: str, old: Any, new: Any) -> bool:
         return True
     if name.startswith("__") and not callable(old):
         return True
-    code = getattr(new, "__code__", None)
-    by_torch = code is not None and code.co_filename.startswith(_HOME_OF_TORCH)
-    return by_torch and old in (getattr(new, "__wrapped__", None), getattr(new, "_torchdynamo_orig_callable", None))
+    return _is_wrapped_by_torch(old, new)
+
+
+def _inherited(kind: type, name: str) -> Any:
+    """The value of the nearest base class, without what torch.compile has put around it."""
+    value = next(vars(base)[name] for base in kind.__mro__[1:] if name in vars(base))
+    return getattr(value, "_torchdynamo_orig_callable", value)
+
+
+def _is_wrapped_by_torch(old: Any, new: Any) -> bool:
+    """Whether torch put its own function around the old one, as torch.compile does with the constructor of modules."""
+    if not isinstance(new, FunctionType) or not new.__code__.co_filename.startswith(_HOME_OF_TORCH):
+        return False
+    if old in (getattr(new, "__wrapped__", None), getattr(new, "_torchdynamo_orig_callable", None)):
+        return True
+    compiles = new.__code__.co_filename.startswith(_HOME_OF_COMPILE)
+    return compiles and any(cell.cell_contents is old for cell in new.__closure__ or ())
 
 
 def global_hooks() -> dict[str, Any]:
@@ -220,6 +241,67 @@ def restore_global_hooks(before: Mapping[str, Any]) -> None:
             now.update(before[name])
         else:
             setattr(hooks_of_modules, name, before[name])
+
+
+class PluginHook(NamedTuple):
+    """A hook that a plugin has put into one of torch's registries."""
+
+    key: int
+    old: Any
+    """The earlier hook of this key, or `ABSENT`."""
+    where: str
+    """The name of the hook in its module."""
+
+    def __str__(self) -> str:
+        return self.where
+
+
+def hooks_of_plugins(before: Mapping[str, Any]) -> list[PluginHook]:
+    """The hooks registered since then whose code is in the distribution of a plugin; others stay where they are.
+
+    Other threads may register their own meanwhile, as profilers do.
+    """
+    added = [
+        (key, before[name].get(key, ABSENT), hook)
+        for name, hooks in _hooks().items()
+        if isinstance(hooks, dict)
+        for key, hook in list(hooks.items())
+        if callable(hook) and hook is not before[name].get(key)
+    ]
+    packages = _packages_of_plugins() if added else frozenset()
+    modules = [(_module_of(hook), key, old, hook) for key, old, hook in added]
+    return [
+        PluginHook(key, old, f"{module}.{getattr(hook, '__qualname__', type(hook).__qualname__)}")
+        for module, key, old, hook in modules
+        if module.partition(".")[0] in packages
+    ]
+
+
+def remove_hooks_of_plugins(before: Mapping[str, Any]) -> None:
+    """Remove the hooks that plugins have registered since then."""
+    for key, old, _ in hooks_of_plugins(before):
+        for hooks in _hooks().values():
+            if isinstance(hooks, dict) and key in hooks:
+                if old is ABSENT:
+                    del hooks[key]
+                else:
+                    hooks[key] = old
+    if not hooks_of_modules._global_backward_hooks:  # then torch allows both of its two kinds again
+        hooks_of_modules._global_is_full_backward_hook = before["_global_is_full_backward_hook"]
+
+
+def _module_of(hook: Any) -> str:
+    while isinstance(hook, partial):
+        hook = hook.func
+    return str(getattr(hook, "__module__", ""))
+
+
+def _packages_of_plugins() -> frozenset[str]:
+    """The packages of all distributions with a plugin."""
+    entries = entry_points(group=GROUP)
+    distributions = {it.dist.name for it in entries if it.dist}
+    installed = {name for name, owners in packages_distributions().items() if distributions.intersection(owners)}
+    return frozenset(installed.union(it.module.partition(".")[0] for it in entries))
 
 
 def _hooks() -> dict[str, Any]:

@@ -18,12 +18,12 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from aaeframe.components.api_version import CURRENT, IncompatiblePlugin, Interface
 from aaeframe.components.discovery import KINDS, Kind, contents_of, words
@@ -34,6 +34,9 @@ from aaeframe.hookspecs import GROUP, Component
 __all__ = ["KINDS", "InstalledComponent", "Kind", "Plugin", "Registry", "Status"]
 
 Status = Literal["active", "blocked", "broken", "incompatible"]
+
+OWN: Final = "aaeframe"
+"""The distribution of this package. Its plugins are not guarded: a guard takes milliseconds at each load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +243,9 @@ def _blocked_names(blocked: Iterable[str], installed: Sequence[Plugin]) -> tuple
 
 def _load(plugin: Plugin, interface: Interface, taken: Sequence[InstalledComponent], strict: bool) -> Plugin:
     """Load one plugin. A failure becomes its status and error. `taken` are the components of other plugins."""
+    doing = f"loading the plugin {plugin.distribution} {plugin.version}"
     try:
-        with guarded_import(f"loading the plugin {plugin.distribution} {plugin.version}"):
+        with nullcontext() if plugin.distribution == OWN else guarded_import(doing):
             found = contents_of(plugin.module, plugin.distribution, plugin.name, interface)
         offers = tuple(
             InstalledComponent(*it, plugin.distribution, plugin.version, plugin.name) for it in found.components

@@ -207,8 +207,13 @@ def plan(kind: Kind, factory: Callable[..., Any]) -> Iterator[Check]:
         yield from planned
         if len(planned) > 1:
             once, served = {}, True
-    if served and kind in VARIED and (other := variant(factory)) is not None:
+    if served and kind in VARIED and (other := variant(factory, partial(_builds, kind))) is not None:
         yield from _plan_variant(kind, *other)
+
+
+def _builds(kind: Kind, factory: Callable[..., Any]) -> bool:
+    """Whether a factory serves one of the cases."""
+    return any(refusal(it) is None for it in _cases(kind, factory))
 
 
 def _plan_variant(kind: Kind, words: str, factory: Callable[..., Any]) -> Iterator[Check]:

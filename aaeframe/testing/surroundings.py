@@ -12,7 +12,8 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -20,6 +21,8 @@ SECONDS: Final = 400 * 86_400 + 20_601
 """The time by which it is later: another year, month, weekday, hour and second."""
 OTHERS: Final = ("AAEFRAME_", "CUDA", "CUBLAS", "KINETO", "MKL", "OMP", "PYTHON", "PYTORCH", "TORCH", "TRITON")
 """Beginnings of variables that torch, Python and this package read themselves."""
+PLACES: Final = ("HF_", "HOME", "HUGGINGFACE_", "LANG", "LC_", "PATH", "TEMP", "TMP", "USERPROFILE", "XDG_")
+"""Beginnings of variables that name folders and languages, of which each machine has its own."""
 
 
 class _LaterTime(datetime.datetime):
@@ -73,8 +76,11 @@ def elsewhere(factory: Callable[..., Any]) -> Iterator[None]:
 
 @contextmanager
 def variable(name: str, value: str) -> Iterator[None]:
-    """Give a variable of the environment another value inside the block."""
-    with patch.dict(os.environ, {name: value}):
+    """Give a variable of the environment another value inside the block, in an empty working folder.
+
+    A value may be taken for the name of a folder.
+    """
+    with TemporaryDirectory() as folder, chdir(folder), patch.dict(os.environ, {name: value}):
         yield
 
 
@@ -85,7 +91,7 @@ def read_variables() -> Iterator[list[str]]:
     read, contains = os._Environ.__getitem__, os._Environ.__contains__
 
     def note(key: Any) -> None:
-        if isinstance(key, str) and not key.startswith(OTHERS) and key not in names:
+        if isinstance(key, str) and not key.startswith((*OTHERS, *PLACES)) and key not in names:
             names.append(key)
 
     def getitem(self: Any, key: Any) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ValidationError
 from pydantic.errors import PydanticUserError
@@ -13,11 +14,17 @@ from pydantic_core import PydanticSerializationError
 
 from aaeframe.components.options import Option, options_of, parse
 
+DOWNLOADING: Final = ("download", "offline", "pretrained")
+"""Parts of the names of options that may decide on a download. They keep their defaults."""
 
-def variant(factory: Callable[..., Any]) -> tuple[str, Callable[..., Any]] | None:
+
+def variant(
+    factory: Callable[..., Any], builds: Callable[[Callable[..., Any]], bool]
+) -> tuple[str, Callable[..., Any]] | None:
     """The factory with every option moved away from its default that can be, and these options in words.
 
-    A truth value is negated, a number moves to one nearby, a choice to another. None if no option can be moved, or if
+    A truth value is negated, a number moves to one nearby, a choice to another. Options move one after another, to the
+    first value with which the factory `builds` beside those that moved before. None if no option can be moved, or if
     some are bound already by `functools.partial`: then these are what is to be checked.
     """
     if isinstance(factory, functools.partial):
@@ -26,21 +33,24 @@ def variant(factory: Callable[..., Any]) -> tuple[str, Callable[..., Any]] | Non
         options = options_of(factory)
     except (NameError, TypeError, ValueError):  # which the check "options" reports
         return None
-    moved = {it.name: value for it in options for value in _first(it)}
+    moved: dict[str, Any] = {}
+    for option in options:
+        if not any(part in option.name for part in DOWNLOADING):
+            found = (it for it in _fitting(option) if builds(functools.partial(factory, **moved, **{option.name: it})))
+            moved.update((option.name, it) for it in itertools.islice(found, 1))
     if not moved:
         return None
     return ", ".join(f"{name}={value!r}" for name, value in moved.items()), functools.partial(factory, **moved)
 
 
-def _first(option: Option) -> Iterator[Any]:
-    """The first other value that fits the option, if there is one."""
+def _fitting(option: Option) -> Iterator[Any]:
+    """Other values of the option, within its type and bounds."""
     for value in _others(option):
         try:
             parsed: Mapping[str, Any] = parse([option], {option.name: value})
         except (ValidationError, PydanticUserError, PydanticSerializationError, TypeError, ValueError):
             continue
         yield parsed[option.name]
-        return
 
 
 def _others(option: Option) -> Iterator[Any]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import random
+import subprocess
 import sys
 import warnings
+from collections import UserDict
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,6 +112,32 @@ def test_what_torch_wraps_by_itself_is_no_patch():
     assert torch.optim.Rprop.step.hooked
 
 
+COMPILES = """
+import torch
+from aaeframe.global_state import guarded
+
+torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
+with guarded() as changed:
+    torch.compile(torch.nn.Linear(3, 3), backend="eager")(torch.zeros(2, 3))
+    assert "mutation_guard" in torch.nn.Module.__init__.__code__.co_filename
+    assert torch.optim.AdamW._init_group is not torch.optim.Adam._init_group
+assert changed == [], changed
+assert "mutation_guard" in torch.nn.Module.__init__.__code__.co_filename
+torch.compile(torch.nn.Linear(3, 3), backend="eager")(torch.zeros(2, 3))
+with guarded() as changed:
+    inner = torch.nn.Module.__init__
+    torch.nn.Module.__init__ = torch.compiler.disable(lambda self, *args, **kwargs: inner(self, *args, **kwargs))
+assert changed == ["functions that others call (torch.nn.modules.module.Module.__init__)"], changed
+assert torch.nn.Module.__init__ is inner
+"""
+
+
+def test_the_first_torch_compile_is_no_patch():
+    """It wraps the constructor of modules and some methods of optimizers, once in a process."""
+    ended = subprocess.run([sys.executable, "-c", COMPILES], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_a_rule_for_a_class_of_a_plugin_is_no_patch():
     class Own(Normal):
         pass
@@ -134,6 +163,59 @@ def changes_of_another_thread():
     with guarded() as changed:
         kind = torch.get_default_dtype()
     return kind, changed
+
+
+def test_a_working_folder_that_is_deleted_stops_nothing(tmp_path, monkeypatch):
+    folder = tmp_path / "deleted"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with guarded() as changed:
+        pass
+    assert changed == []
+    with guarded() as changed:  # there is nothing to go back to
+        os.chdir(tmp_path)
+    assert changed == [f"the working folder (None to {tmp_path})"]
+    assert Path.cwd() == tmp_path
+
+
+def test_a_working_folder_that_is_deleted_meanwhile_is_named(tmp_path, monkeypatch):
+    folder = tmp_path / "deleted"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with guarded() as changed:
+        folder.rmdir()
+    assert changed == [f"the working folder ({folder} to None)"]
+
+
+class Recording(UserDict):
+    """An environment that records the names which are set or deleted."""
+
+    def __init__(self, variables):
+        self.touched = []
+        super().__init__(variables)
+        self.touched.clear()
+
+    def __setitem__(self, name, value):
+        self.touched.append(name)
+        super().__setitem__(name, value)
+
+    def __delitem__(self, name):
+        self.touched.append(name)
+        super().__delitem__(name)
+
+
+def test_only_variables_that_changed_are_restored(monkeypatch):
+    """Other threads read the others meanwhile."""
+    environment = Recording({"KEPT": "1", "CHANGED": "1", "DELETED": "1"})
+    monkeypatch.setattr(os, "environ", environment)
+    with guarded({"environment variables": SETTINGS["environment variables"]}) as changed:
+        environment.update(CHANGED="2", ADDED="1")
+        del environment["DELETED"]
+        environment.touched.clear()
+    assert changed == ["environment variables (ADDED, CHANGED, DELETED)"]
+    assert dict(environment) == {"KEPT": "1", "CHANGED": "1", "DELETED": "1"}
+    assert sorted(environment.touched) == ["ADDED", "CHANGED", "DELETED"]
 
 
 def test_it_is_restored_after_an_error():

@@ -2,12 +2,19 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
+from threading import Thread
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from torch.distributions import constraints
+from torch.nn.modules.module import _global_forward_hooks, register_module_forward_hook
+from torch.utils.hooks import RemovableHandle
 
 import aaeframe
+from aaeframe.errors import PluginWarning
 from aaeframe.seeds import stream
 
 ROWS = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
@@ -57,6 +64,85 @@ def test_draws_of_another_thread_wait(run):
         assert later.result()["gaussian"].shape == (2, 60, 2)
     with stream(0, "first"):
         assert all(torch.equal(it, torch.rand(3)) for it in during)
+
+
+class Acting:
+    """A prior that lets another thread act when it is sampled."""
+
+    event_shape = torch.Size([2])
+    support = constraints.independent(constraints.real, 1)
+    acts: ClassVar[list] = []
+
+    def sample(self, sample_shape=()):
+        while self.acts:
+            thread = Thread(target=self.acts.pop())
+            thread.start()
+            thread.join()
+        return torch.randn(*sample_shape, 2)
+
+
+class InStep:
+    """An observer that lets another thread act in the third step."""
+
+    def stepped(self, step, losses):
+        if step == 2:
+            Acting.acts.append(hook)
+
+
+def hook():
+    HANDLES.append(register_module_forward_hook(lambda module, x, y: None))
+
+
+HANDLES: list[RemovableHandle] = []
+
+
+@pytest.fixture
+def hooks():
+    yield _global_forward_hooks
+    while HANDLES:
+        HANDLES.pop().remove()
+
+
+@pytest.mark.filterwarnings("error::aaeframe.errors.PluginWarning")
+def test_a_hook_of_another_thread_stays(hooks):
+    run = aaeframe.train(
+        ROWS, prior=Acting(), observers=[InStep()], epochs=1, batch_size=20, keep=False, progress=False
+    )
+    assert HANDLES[0].id in hooks
+    Acting.acts.append(hook)
+    run.evaluate(split="train")
+    assert HANDLES[1].id in hooks
+
+
+HOOKING = """
+import torch
+from torch.distributions import constraints
+from torch.nn.modules.module import register_module_forward_hook
+from aaeframe import Component, hookimpl
+
+@hookimpl
+def aaeframe_priors():
+    return [Component("hooking", "aaeframe_hooking:Hooking", "...")]
+
+class Hooking:
+    event_shape, support = torch.Size([2]), constraints.independent(constraints.real, 1)
+    trusted = False
+
+    def sample(self, sample_shape=()):
+        if self.trusted:
+            register_module_forward_hook(lambda module, x, y: None)
+        return torch.randn(*sample_shape, 2)
+"""
+
+
+def test_a_hook_of_a_plugin_is_removed(install, hooks, monkeypatch):
+    install("aaeframe-hooking", {"aaeframe_hooking": HOOKING})
+    run = aaeframe.train(ROWS, prior="hooking", epochs=1, batch_size=20, keep=False, progress=False)
+    before = dict(hooks)
+    monkeypatch.setattr(import_module("aaeframe_hooking").Hooking, "trusted", True)
+    with pytest.warns(PluginWarning, match=r"component of the run .*global hooks of torch \(aaeframe_hooking\.Hooking"):
+        run.evaluate(split="train")
+    assert hooks == before
 
 
 def drawn():

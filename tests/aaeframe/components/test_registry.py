@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 
 import pytest
 
+from aaeframe.components import registry
 from aaeframe.components.registry import KINDS, Registry
 from aaeframe.errors import AmbiguousComponent, BrokenComponent, PluginError, UnknownComponent
 from aaeframe.hookspecs import API
@@ -58,6 +60,15 @@ def test_a_stranger_is_found_by_short_and_full_name_with_its_provenance(install)
     assert offer.full_name == "aaeframe-torus:torus"
     assert offer.factory() is sys.modules["aaeframe_torus"].Torus
     assert registry.find_all("torus") == (offer,)
+
+
+def test_only_plugins_of_others_are_guarded_while_they_load(install, monkeypatch):
+    """A guard takes milliseconds, and this distribution brings many plugins."""
+    guards = []
+    monkeypatch.setattr(registry, "guarded_import", lambda doing: nullcontext(guards.append(doing)))
+    install("aaeframe-stranger", {"aaeframe_stranger": ""})
+    assert len(Registry.load().plugins) > 1
+    assert guards == ["loading the plugin aaeframe-stranger 1.0"]
 
 
 def test_a_name_held_by_several_kinds_gives_one_of_each():

@@ -8,13 +8,13 @@ import time
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Distribution, Normal, constraints
+from torch.distributions import Distribution, MultivariateNormal, Normal, constraints
 from torch.nn.modules.module import register_module_forward_hook
 
 import aaeframe
@@ -270,6 +270,47 @@ class Meddling:
         torch.nn.functional.mse_loss = torch.nn.functional.l1_loss
 
 
+class Correlated(nn.Module):
+    """A healthy prior with a covariance and an order of its dimensions as buffers, which few values are."""
+
+    event_shape, support = torch.Size([2]), REAL
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("covariance", torch.tensor([[1.0, 0.5], [0.5, 1.0]]))
+        self.register_buffer("order", torch.tensor([1, 0]))
+
+    def sample(self, sample_shape=()):
+        if self.order.sort().values.tolist() != [0, 1]:
+            raise ValueError("no permutation")
+        z = MultivariateNormal(torch.zeros(2), self.covariance).sample(sample_shape)
+        return z[..., self.order]
+
+
+class SharingCovariance(Correlated):
+    """The same, with one covariance for all instances."""
+
+    shared = torch.tensor([[1.0, 0.5], [0.5, 1.0]])
+
+    def __init__(self):
+        super().__init__()
+        self.covariance = self.shared
+
+
+class Growing(Round):
+    """Gives one tensor more in later instances."""
+
+    made: ClassVar[list] = []
+
+    def __init__(self):
+        self.made.append(1)
+        self.many = len(self.made) > 1
+
+    def sample(self, sample_shape=()):
+        z = torch.randn(*sample_shape, 2)
+        return (z, z) if self.many else z
+
+
 SABOTAGES = {
     ("prior", Hourly): ("surroundings", "at another time, or on another machine"),
     ("prior", Slowly): ("surroundings", "at another time, or on another machine"),
@@ -282,6 +323,7 @@ SABOTAGES = {
     ("prior", Sized): ("log-prob-fit[size=3]", "samples do not follow log_prob"),
     ("prior", Patching): ("sample-shape", "functions that others call (torch.nn.functional.relu)"),
     ("prior", Trusting): ("sample-shape", "Distribution._validate_args"),
+    ("prior", SharingCovariance): ("instances", "what changes one instance changes"),
     ("encoder", Hooking): ("builds", "global hooks of torch"),
     ("encoder", Remembering): ("many-calls", "after 250 calls"),
     ("network", Rescaling): ("data-kept[table]", "must leave the mean and std"),
@@ -312,6 +354,17 @@ def test_the_healthy_ones_pass(kind, healthy):
         check()
 
 
+def test_a_component_whose_state_allows_few_values_shares_nothing():
+    dict(checks_for("prior", Correlated))["instances"]()
+
+
+def test_another_number_of_tensors_fails_the_check():
+    check = dict(checks_for("prior", Growing))["instances"]
+    Growing.made.clear()
+    with pytest.raises(AssertionError, match=r"sample: built twice under one torch seed, two instances give other"):
+        check()
+
+
 def optional(
     *,
     size: int = 2,
@@ -325,11 +378,76 @@ def optional(
 
 
 def test_a_variant_moves_every_option_that_can_be():
-    words, factory = variant(optional)
+    words, factory = variant(optional, lambda it: True)
     assert words == "size=3, most=11, spread=1.5, bent=True, shape='square'"
     assert factory.keywords == {"size": 3, "most": 11, "spread": 1.5, "bent": True, "shape": "square"}
-    assert variant(partial(optional, size=3)) is None
-    assert variant(Round) is None
+    assert variant(partial(optional, size=3), lambda it: True) is None
+    assert variant(Round, lambda it: True) is None
+
+
+class Caching(Round):
+    """A healthy prior that makes a folder for its cache, where the environment says."""
+
+    def __init__(self):
+        cache = os.environ.get("XDG_CACHE_HOME") or os.environ.get("HF_HOME") or os.environ["HOME"]
+        folder = Path(os.environ.get("ROUND_CACHE", cache), "round")
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def test_a_check_makes_no_folders_where_it_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("HF_HOME", raising=False)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    dict(checks_for("prior", Caching))["surroundings"]()
+    assert list(Path().iterdir()) == []
+
+
+def related(*, low: int = 2, high: int = 3, even: int = 4, fixed: int = 5):
+    """A factory whose options do not fit each other when all of them move."""
+    if low >= high or even % 2 or fixed != 5:
+        raise ValueError("refused")
+
+
+def test_a_variant_moves_options_one_by_one_and_keeps_those_that_build():
+    def builds(factory):
+        try:
+            factory()
+        except ValueError:
+            return False
+        return True
+
+    words, factory = variant(related, builds)
+    assert words == "low=1, high=4"
+    assert factory.keywords == {"low": 1, "high": 4}
+    assert variant(partial(related, fixed=5), builds) is None
+
+
+def pretrained(
+    *, pretrained: bool = False, download_missing: bool = False, weights_only: bool = True, offline: bool = True
+): ...
+
+
+def test_a_variant_downloads_nothing():
+    words, factory = variant(pretrained, lambda it: True)
+    assert words == "weights_only=False"
+    assert factory.keywords == {"weights_only": False}
+
+
+class Pair(Round):
+    """A prior whose options bound each other."""
+
+    def __init__(self, *, low: float = 0.5, high: float = 0.625):
+        if low >= high or low + high > 1.2:
+            raise ValueError("low must be below high, and their sum at most 1.2")
+
+    def log_prob(self, value):
+        return Normal(0.0, 1.0).log_prob(value).sum(-1)
+
+
+def test_a_component_whose_options_are_related_is_checked_with_others():
+    (name,) = [it for it, _ in checks_for("prior", Pair) if it.startswith("log-prob-fit[")]
+    assert name == "log-prob-fit[low=0.25, high=0.9375]"
 
 
 ROWS = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
