@@ -88,5 +88,5 @@ def _changed(config: Config, change: Change) -> Config:
         changed: BlockConfig = change(f"prior.{name}", "prior", part)
         return changed.model_copy(update={"discriminator": own})
 
-    parts = {kind: change(kind, kind, getattr(config, kind)) for kind in _KINDS}
+    parts: dict[str, ComponentConfig] = {kind: change(kind, kind, getattr(config, kind)) for kind in _KINDS}
     return config.model_copy(update={"prior": {name: block(name, it) for name, it in config.prior.items()}, **parts})
