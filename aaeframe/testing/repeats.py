@@ -7,6 +7,7 @@ are.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -18,6 +19,8 @@ from aaeframe.testing.surroundings import elsewhere, opened_files, read_variable
 
 CALLS: Final = 250
 """The number of calls after which outputs must be what they were."""
+SECONDS: Final = 10
+"""The most processor time for these calls; a slow component is called less often."""
 VALUES: Final = ("0", "1", "3")
 """The values that are given to a variable of the environment that a component reads."""
 REMEDY: Final = "make it depend on its inputs, its options, its state_dict and torch's random numbers alone"
@@ -54,12 +57,14 @@ def check_many_calls(case: CallableCase) -> None:
     """After hundreds of calls, the same state and seed give the same outputs."""
     built = _built(case)
     state, first = _state(built), outputs(case, built)
-    for count in range(CALLS):
+    calls, end, count = case.calls(built), time.process_time() + SECONDS, 0
+    while count < CALLS and time.process_time() < end:
         with torch.set_grad_enabled(count < USES):  # without gradients it takes half the time
-            for call in case.calls(built):
+            for call in calls:
                 call.function(*call.inputs)
+        count += 1
     _restore(built, state)
-    _require_same(first, outputs(case, built), f"after {CALLS} calls, the same state and torch seed give other values")
+    _require_same(first, outputs(case, built), f"after {count} calls, the same state and torch seed give other values")
 
 
 @seeded
