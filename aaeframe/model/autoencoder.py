@@ -94,7 +94,7 @@ class Autoencoder(nn.Module):
         with restoring(f"{who} in bind"):
             prior.bind(Posterior(self.encoder, name), own, None if rows is None else rows.clone())
         now = {} if self.mean.is_meta else self.encoder.state_dict()  # on the device meta there are no values
-        if any(not torch.equal(value, before[key]) for key, value in now.items()):
+        if any(not _same(value, before[key]) for key, value in now.items()):
             raise ConfigError(f"{who} changes the encoder in bind, which others train; fix it, or choose another")
 
     @property
@@ -315,3 +315,8 @@ def sample_labeled(prior: SupportsLabels, count: int, device: torch.device) -> L
 def _moved(samples: Tensor, device: torch.device) -> Tensor:
     # Not waiting for the device is safe: torch has read the samples from pageable memory before it returns.
     return samples.detach().to(device, torch.float32, non_blocking=True)
+
+
+def _same(value: Tensor, before: Tensor) -> bool:
+    """Whether all entries are the same. Two that are not a number are the same."""
+    return value.shape == before.shape and bool(((value == before) | (value.isnan() & before.isnan())).all())

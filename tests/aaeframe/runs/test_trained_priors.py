@@ -130,6 +130,26 @@ def test_the_prior_is_bound_to_scaled_rows_and_its_loss_leaves_the_encoder_alone
     assert not any("encoder" in name for name in prior.state_dict())
 
 
+def test_a_buffer_of_the_encoder_that_is_not_a_number_is_no_change():
+    model = train(Vamp(), encoder="gaussian", epochs=1).model
+    model.encoder.register_buffer("last_loss", torch.tensor(torch.nan))
+    model.bind_priors(torch.zeros(80, 4))
+    assert model.encoder.last_loss.isnan()
+
+
+def test_a_prior_that_changes_the_encoder_in_bind_is_refused():
+    class Spoiling(Vamp):
+        def bind(self, posterior, data, rows):
+            super().bind(posterior, data, rows)
+            posterior._encoder.last_loss.fill_(torch.nan)
+
+    model = train(Vamp(), encoder="gaussian", epochs=1).model
+    model.encoder.register_buffer("last_loss", torch.zeros(()))
+    model.priors["z"] = Spoiling()
+    with pytest.raises(ConfigError, match=r"block 'z', of type Spoiling, changes the encoder in bind"):
+        model.bind_priors(torch.zeros(80, 4))
+
+
 def test_the_average_of_a_bound_prior_uses_the_averaged_encoder():
     run = train(Vamp(), encoder="gaussian", epochs=1, ema=0.9)
     assert run.model.priors["z"].posterior._encoder is run.model.encoder
