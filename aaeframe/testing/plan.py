@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from aaeframe.components.registry import Kind
+from aaeframe.errors import ConfigError
 from aaeframe.global_state import guarded
-from aaeframe.model.priors import is_trained
+from aaeframe.model.priors import checked_prior, is_trained
 from aaeframe.protocols import (
     SupportsBinding,
     SupportsFollowing,
@@ -212,8 +213,15 @@ def plan(kind: Kind, factory: Callable[..., Any]) -> Iterator[Check]:
 
 
 def _builds(kind: Kind, factory: Callable[..., Any]) -> bool:
-    """Whether a factory serves one of the cases."""
-    return any(refusal(it) is None for it in _cases(kind, factory))
+    """Whether a factory serves one of the cases. A prior that every run refuses, as one of a batch_shape, does not."""
+    served = [it for it in _cases(kind, factory) if refusal(it) is None]
+    if kind != "prior" or not served:
+        return bool(served)
+    try:
+        checked_prior("z", served[0].build())
+    except ConfigError:
+        return False
+    return True
 
 
 def _plan_variant(kind: Kind, words: str, factory: Callable[..., Any]) -> Iterator[Check]:
