@@ -267,6 +267,7 @@ LATER = {
     ("aaeframe.configuration.optimizers", "torch"): "a configuration without optimizers is read without torch",
     ("aaeframe.runs.run", "aaeframe.figures.gallery"): "matplotlib takes a second to import",
     ("aaeframe.runs.run", "aaeframe.runs.in_memory"): "it rebuilds runs, for which it imports `Run`",
+    ("aaeframe.runs.run", "aaeframe.runs.initial"): "it loads runs, for which it imports `Run`",
     ("aaeframe.runs.run", "aaeframe.runs.reporting"): "it imports matplotlib, and the run",
     ("aaeframe.runs.run", "aaeframe.storage.output"): "a report alone needs it",
     ("aaeframe.benchmarking.compiling", "torch._dynamo"): "it takes a second to import",
