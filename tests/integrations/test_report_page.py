@@ -354,6 +354,7 @@ def test_a_phone_needs_no_scrolling_sideways(opened, request, which):
 
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 360
     assert plane(page).bounding_box()["width"] > 300
+    assert page.get_by_role("link", name="Explorer", exact=True).bounding_box()["height"] < 30  # on one line
 
 
 def test_a_finger_decodes_and_two_zoom(opened, page_of_digits):
