@@ -67,14 +67,23 @@ def _restore_filters(filters: tuple[Any, ...]) -> None:
 
 
 def _backends() -> tuple[Any, ...]:
-    return torch.backends.cudnn.allow_tf32, torch.backends.mkldnn.enabled, *map(torch.is_autocast_enabled, _DEVICES)
+    # Not allow_tf32: it cannot be read where the operations of a backend have different precisions.
+    precisions = tuple(it.fp32_precision for it in _PRECISE)
+    return precisions, torch.backends.mkldnn.enabled, *map(torch.is_autocast_enabled, _DEVICES)
 
 
 def _restore_backends(value: tuple[Any, ...]) -> None:
-    torch.backends.cudnn.allow_tf32 = value[0]
+    for backend, precision in zip(_PRECISE, value[0], strict=True):
+        if backend.fp32_precision != precision:
+            backend.fp32_precision = precision
     torch.backends.mkldnn.set_flags(value[1])
     for device, enabled in zip(_DEVICES, value[2:], strict=True):
         torch.set_autocast_enabled(device, enabled)
+
+
+_BACKENDS: Final[Any] = torch.backends  # its types lack some of these
+_PRECISE: Final = (_BACKENDS.cudnn.conv, _BACKENDS.cudnn.rnn, _BACKENDS.mkldnn.conv, _BACKENDS.mkldnn.rnn)
+"""The operations with a precision of their own; that of matrix products is a setting by itself."""
 
 
 def _modes() -> tuple[Any, ...]:

@@ -65,6 +65,19 @@ def changes(before, *free):
     return [name for name, it in SETTINGS.items() if name not in free and it.changes(before[name]) is not None]
 
 
+def test_operations_may_have_precisions_of_their_own():
+    conv = torch.backends.cudnn.conv
+    before, conv.fp32_precision = conv.fp32_precision, "ieee"  # that of rnn stays: allow_tf32 cannot be read then
+    try:
+        with guarded() as changed:
+            conv.fp32_precision = "tf32"
+        assert conv.fp32_precision == "ieee"
+    finally:
+        conv.fp32_precision = before
+    (name,) = changed
+    assert name.startswith("the backends of torch")
+
+
 def test_every_setting_has_its_harm():
     assert HARM.keys() == SETTINGS.keys()
 
