@@ -43,7 +43,7 @@ def test_nothing_else_can_be_given_with_resume(monkeypatch, capsys, finished, fl
     [
         (lambda path: None, "is not a run: it has no config.toml"),
         (lambda path: path.mkdir(), "is not a run: it has no config.toml"),
-        (lambda path: path.write_text(""), "is not a run: it has no config.toml"),
+        (lambda path: path.write_text(""), "is a file, and the folder of a run is needed here"),
     ],
     ids=["missing", "empty", "file"],
 )
