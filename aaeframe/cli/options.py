@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, get_type_hints
+from zipfile import is_zipfile
 
 import typer
 
@@ -360,7 +361,7 @@ def kind(name: str) -> Kind:
 
 def check_writable(folder: Path) -> None:
     """ReadOnly, before any work is done, if this user cannot write into an existing folder; nor into an archive."""
-    if folder.is_file():
+    if is_zipfile(folder):
         raise ReadOnly(f"{folder} is an archive, into which nothing is written; name another place by --out")
     if folder.is_dir() and not os.access(folder, os.W_OK):
         raise ReadOnly(f"{folder} is read-only, and the result would be written there; name another place by --out")

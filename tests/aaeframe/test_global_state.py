@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.distributions import Normal
+from torch.distributions import Distribution, Normal
 from torch.distributions.kl import register_kl
 from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
@@ -32,6 +32,12 @@ class Doubled(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         return 2 * func(*args, **(kwargs or {}))
+
+
+@pytest.fixture(autouse=True)
+def validating(monkeypatch):
+    """The validation of distributions is on, whatever a library that other tests import has turned off."""
+    monkeypatch.setattr(Distribution, "_validate_args", True)
 
 
 HARM = {

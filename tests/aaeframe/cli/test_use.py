@@ -156,7 +156,7 @@ def test_a_run_is_used_from_another_folder_than_it_was_trained_in(done, table, t
         (["sample", "{run}", "--device", "cuda:99"], "the device 'cuda:99' is not on this machine"),
         (["sample", "{tmp}"], "is not a run: it has no config.toml"),
         (["sample", "{tmp}/none"], "is not a run"),
-        (["encode", "{tmp}/wide.npy"], "is not a run"),
+        (["encode", "{tmp}/wide.npy"], "cannot be used as the archive of a run: File is not a zip file"),
         (["sample", "{run}", "--out", "{tmp}/wide.npy/x.npz"], "cannot write"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -131,6 +131,12 @@ class Patching(Round):
         return z
 
 
+@pytest.fixture(autouse=True)
+def validating(monkeypatch):
+    """The validation of distributions is on, whatever a library that other tests import has turned off."""
+    monkeypatch.setattr(Distribution, "_validate_args", True)
+
+
 class Trusting(Round):
     """Turns off the validation of all distributions."""
 
