@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from operator import attrgetter
+from threading import RLock
 from typing import Any, Final, Literal
 
 from aaeframe.components.api_version import CURRENT, IncompatiblePlugin, Interface
@@ -34,6 +35,9 @@ from aaeframe.hookspecs import GROUP, Component
 __all__ = ["KINDS", "InstalledComponent", "Kind", "Plugin", "Registry", "Status"]
 
 Status = Literal["active", "blocked", "broken", "incompatible"]
+
+IMPORTING: Final = RLock()
+"""Held while a plugin is imported, as the guard and the redirected standard output are of the whole process."""
 
 OWN: Final = "aaeframe"
 """The distribution of this package. Its plugins are not guarded: a guard takes milliseconds at each load."""
@@ -69,10 +73,11 @@ class InstalledComponent:
             return self._text
         module, _, attribute = self.component.factory.partition(":")
         try:
-            if module not in sys.modules:  # to guard what was imported already would take milliseconds each time
-                with redirect_stdout(sys.stderr), guarded_import(f"importing {self}"):
-                    importlib.import_module(module)
-            factory: Callable[..., Any] = attrgetter(attribute)(sys.modules[module])
+            # To guard what was imported already would take milliseconds each time.
+            guard = nullcontext() if module in sys.modules else guarded_import(f"importing {self}")
+            with IMPORTING, redirect_stdout(sys.stderr), guard:
+                imported = importlib.import_module(module)  # waits for another thread that is importing it
+            factory: Callable[..., Any] = attrgetter(attribute)(imported)
         except (Exception, SystemExit) as error:
             where = self.component.factory
             raise BrokenComponent(f"{self} cannot be loaded from {where}: {_described(error)}") from error
@@ -84,7 +89,7 @@ class InstalledComponent:
         """The TOML of the preset."""
         package, _, path = self.component.factory.partition(":")
         try:
-            with redirect_stdout(sys.stderr):
+            with IMPORTING, redirect_stdout(sys.stderr):
                 return (files(package) / path).read_text("utf-8")
         except (Exception, SystemExit) as error:
             where = self.component.factory
@@ -245,7 +250,7 @@ def _load(plugin: Plugin, interface: Interface, taken: Sequence[InstalledCompone
     """Load one plugin. A failure becomes its status and error. `taken` are the components of other plugins."""
     doing = f"loading the plugin {plugin.distribution} {plugin.version}"
     try:
-        with nullcontext() if plugin.distribution == OWN else guarded_import(doing):
+        with IMPORTING, nullcontext() if plugin.distribution == OWN else guarded_import(doing):
             found = contents_of(plugin.module, plugin.distribution, plugin.name, interface)
         offers = tuple(
             InstalledComponent(*it, plugin.distribution, plugin.version, plugin.name) for it in found.components

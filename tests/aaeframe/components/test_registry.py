@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import importlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from threading import Event
 
 import pytest
 
@@ -307,3 +310,22 @@ def test_a_factory_that_fails_on_use_names_the_component_and_its_plugin(install,
     with pytest.raises(BrokenComponent, match=r"^the prior 'torus' of aaeframe-torus 1\.0") as raised:
         offer.factory()
     assert message in str(raised.value)
+
+
+def test_a_factory_that_another_thread_is_importing_is_waited_for(install, monkeypatch):
+    class Gate:
+        reached, opened = Event(), Event()
+
+    monkeypatch.setitem(sys.modules, "gate", Gate)
+    slow = "import gate\ngate.reached.set()\nassert gate.opened.wait(60)\nclass Torus: ..."
+    hooks = TORUS.replace("class Torus: ...", "").replace("aaeframe_torus:Torus", "slow_torus:Torus")
+    install("aaeframe-torus", {"aaeframe_torus": hooks, "slow_torus": slow}, {"ring": "aaeframe_torus"})
+
+    with ThreadPoolExecutor(2) as pool:
+        importing = pool.submit(importlib.import_module, "slow_torus")
+        assert Gate.reached.wait(60)
+        loading = pool.submit(lambda: Registry.load().find("prior", "torus").factory())
+        with pytest.raises(TimeoutError):
+            loading.result(0.3)  # it waits; a load that does not has failed by now
+        Gate.opened.set()
+        assert loading.result(60) is importing.result(60).Torus
