@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from sklearn.covariance import ledoit_wolf_shrinkage
 
 from aaeframe.errors import DataError
 
@@ -88,6 +87,8 @@ def _axes(u: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     variances, axes = _principal(u)
     if len(variances) == u.shape[1] and (variances > SINGULAR * variances.max(initial=0)).all():
         return axes, np.sqrt(variances), 0.0
+    from sklearn.covariance import ledoit_wolf_shrinkage  # importing scikit-learn takes a second
+
     shrinkage = float(ledoit_wolf_shrinkage(u, assume_centered=True))
     floor = max(shrinkage * float(np.einsum("nf,nf->", u, u)) / u.size, SINGULAR)
     return axes, np.sqrt((1 - shrinkage) * variances + floor), floor

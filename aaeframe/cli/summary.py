@@ -35,7 +35,7 @@ def finish(run: Run, *, json: bool) -> None:
             note("no validation rows were held out, so nothing is evaluated; aaeframe evaluate RUN --data FILE does it")
         else:
             with _put_off(failures, "evaluate"):
-                report = run.evaluate(dataset, split=SPLIT, warn=note)
+                report = run.evaluate(dataset, split=SPLIT, two_sample=False, warn=note)
             with _put_off(failures, "figures"):
                 figures = run.plot_figures(dataset, split=SPLIT, warn=note)
     if run.stopping is not None and run.best_epoch is not None:
@@ -87,4 +87,6 @@ def _print(run: Run, report: dict[str, Any] | None, figures: list[str], json: bo
     say(f"run       {run.folder.path}")
     for path in figures:
         say(f"figure    {path}")
+    if report:
+        say(f"test      {shlex.join(['aaeframe', 'evaluate', str(run.folder.path), '--split', SPLIT])}")
     say(f"look      {shlex.join(['aaeframe', 'report', str(run.folder.path)])}")

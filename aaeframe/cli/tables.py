@@ -128,6 +128,8 @@ def _number(value: float | None, form: str = ".4g") -> str:
 
 
 def _accuracy(block: Mapping[str, Any], key: str) -> str:
+    if not block["tested"]:
+        return "not tested"
     if block[key] is None:
         return TOO_FEW_ROWS
     return f"{block[key]:.3f} ± {block[f'{key}_standard_error']:.3f}"

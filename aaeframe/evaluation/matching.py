@@ -46,6 +46,8 @@ class BlockMatch:
     sliced_wasserstein: float
     """In the units of the codes."""
     sliced_wasserstein_floor: float
+    prior_deviation: float
+    """The standard deviation of prior samples, averaged over directions: the scale of the distance."""
     mmd: float | None
     """Squared and unbiased; needs two rows."""
     mmd_floor: float | None
@@ -60,20 +62,22 @@ class BlockMatch:
     """The entropy of the mean prior sample, in nats."""
     uniform_entropy: float | None
     """The largest possible entropy, log K of K categories."""
+    tested: bool
+    """Whether the classifier two-sample test was asked for."""
 
-    def as_dict(self) -> dict[str, float | None]:
+    def as_dict(self) -> dict[str, float | bool | None]:
         """The numbers by name, for JSON."""
         return asdict(self)
 
 
-def match(codes: Tensor, prior: Prior, *, seed: int, draws: int = 50) -> BlockMatch:
+def match(codes: Tensor, prior: Prior, *, seed: int, draws: int = 50, two_sample: bool = True) -> BlockMatch:
     """Compare the codes (N, *event_shape) of one block with samples of its prior.
 
     Sliced Wasserstein: 200 directions, averaged over `draws` fresh sets of prior samples, each of as many as there are
     codes. The floor is averaged over as many pairs of sets. MMD: the same over five sets. The classifier: one set, with
-    its standard error. At most 10,000 codes are used, evenly spaced (MMD: 2,000, classifier: 5,000). The result depends
-    on the seed alone, and the caller's random state is not changed. DataError if the codes are not of the prior's
-    shape, or not finite.
+    its standard error, unless `two_sample` is false: it takes most of the time. At most 10,000 codes are used, evenly
+    spaced (MMD: 2,000, classifier: 5,000). The result depends on the seed alone, and the caller's random state is not
+    changed. DataError if the codes are not of the prior's shape, or not finite.
     """
     if codes.shape[1:] != prior.event_shape:
         raise DataError(
@@ -82,16 +86,16 @@ def match(codes: Tensor, prior: Prior, *, seed: int, draws: int = 50) -> BlockMa
         )
     rows = spread(as_rows(codes, "codes"), MAX_ROWS)
     with stream(seed, "match", device=codes.device):
-        return _measured(rows, prior, draws)
+        return _measured(rows, prior, draws, two_sample)
 
 
-def _measured(rows: Tensor, prior: Prior, draws: int) -> BlockMatch:
+def _measured(rows: Tensor, prior: Prior, draws: int, two_sample: bool) -> BlockMatch:
     # Priors draw from the global generator; all other random numbers do, too, to be independent of them.
     generator = torch.default_generator
-    distances, samples = _wasserstein(rows, prior, draws, generator)
+    distances, samples, deviation = _wasserstein(rows, prior, draws, generator)
     discrepancies = [(mmd(rows, a), mmd(a, b)) for a, b in samples] if len(rows) > 1 else []
     test = floor = None
-    if len(rows) >= FOLDS:
+    if two_sample and len(rows) >= FOLDS:
         test = classifier_two_sample(rows, samples[0][0], generator=generator)
         floor = classifier_two_sample(*samples[0], generator=generator)
     one_hot = is_one_hot(prior.support)
@@ -99,6 +103,7 @@ def _measured(rows: Tensor, prior: Prior, draws: int) -> BlockMatch:
         rows=len(rows),
         sliced_wasserstein=_mean([d for d, _ in distances]),
         sliced_wasserstein_floor=_mean([d for _, d in distances]),
+        prior_deviation=deviation,
         mmd=_mean([d for d, _ in discrepancies]) if discrepancies else None,
         mmd_floor=_mean([d for _, d in discrepancies]) if discrepancies else None,
         two_sample=test.accuracy if test else None,
@@ -108,6 +113,7 @@ def _measured(rows: Tensor, prior: Prior, draws: int) -> BlockMatch:
         entropy=_entropy(rows) if one_hot else None,
         prior_entropy=_entropy(torch.cat([a for a, _ in samples])) if one_hot else None,
         uniform_entropy=math.log(rows.shape[1]) if one_hot else None,
+        tested=two_sample,
     )
 
 
@@ -116,10 +122,11 @@ Pair = tuple[Tensor, Tensor]
 
 def _wasserstein(
     rows: Tensor, prior: Prior, draws: int, generator: torch.Generator
-) -> tuple[list[tuple[float, float]], list[Pair]]:
-    """The distances for each draw, of codes to a prior set and of this set to another, and the first few pairs of sets.
+) -> tuple[list[tuple[float, float]], list[Pair], float]:
+    """The distances for each draw, of codes to a prior set and of this set to another; the first few pairs of sets.
 
-    The directions are shared by all draws, so that codes and floor are compared along the same directions.
+    The third result is the standard deviation of a pair, averaged over directions. The directions are shared by all
+    draws, so that codes and floor are compared along the same directions.
     """
     directions = random_directions(PROJECTIONS, rows.shape[1], generator)
     of_codes = sorted_projections(rows, directions)
@@ -131,7 +138,8 @@ def _wasserstein(
         distances.append((wasserstein_of_sorted(of_codes, first), wasserstein_of_sorted(first, second)))
         if len(pairs) < MMD_DRAWS:
             pairs.append(pair)
-    return distances, pairs
+    samples = torch.cat([sorted_projections(it, directions) for it in pairs[0]], dim=1)
+    return distances, pairs, samples.std(dim=1).mean().item()
 
 
 def _sample(prior: Prior, count: int) -> Tensor:

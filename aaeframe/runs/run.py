@@ -315,6 +315,7 @@ class Run:
         *,
         split: str = "test",
         metrics: Sequence[str | Metric] = (),
+        two_sample: bool = True,
         warn: Callable[[str], None] = warn_of_training,
     ) -> dict[str, Any]:
         """Match, reconstruction and classes on a split: see `aaeframe.evaluation.evaluate`.
@@ -323,9 +324,10 @@ class Run:
         measured.
 
         `metrics` are measured besides those of the configuration: names with options as in "mmd", or functions of an
-        `aaeframe.evaluation.Evaluated`. Adds the step and `raw_weights`. `warn` is called with a sentence for each
-        block that misses its prior, and for each metric that fails; by default it is a Python warning. Where classes
-        are 0 and 1, and nothing learned them, the metric "anomaly" of class 1 is measured, too.
+        `aaeframe.evaluation.Evaluated`. `two_sample=False` leaves out the classifier test, which takes the longest.
+        Adds the step and `raw_weights`. `warn` is called with a sentence for each block that misses its prior, and for
+        each metric that fails; by default it is a Python warning. Where classes are 0 and 1, and nothing learned them,
+        the metric "anomaly" of class 1 is measured, too.
         """
         if data is not None and not isinstance(data, Dataset):
             data, split = self.unseen(data), "test"
@@ -343,6 +345,7 @@ class Run:
             num_labels=len(data.train.labeled) if labels == "all" else labels,
             class_metric=self._class_metric,
             metrics=wanted,
+            two_sample=two_sample,
         )
         for sentence in misses(report):
             warn(sentence)

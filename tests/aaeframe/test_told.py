@@ -32,8 +32,14 @@ def test_a_run_that_misses_its_prior_is_told_so():
 
 @pytest.mark.parametrize(("accuracy", "error", "count"), [(1.0, 0.0, 1), (0.9, 0.1, 0), (0.6, 0.0, 0), (None, None, 0)])
 def test_only_a_clear_miss_is_told(accuracy, error, count):
-    report = {"blocks": {"z": {"two_sample": accuracy, "two_sample_standard_error": error}}}
+    report = {"blocks": {"z": {"tested": True, "two_sample": accuracy, "two_sample_standard_error": error}}}
     assert len(misses(report)) == count
+
+
+@pytest.mark.parametrize(("distance", "count"), [(1.0, 1), (0.61, 1), (0.59, 0), (0.1, 0)])
+def test_without_a_test_a_clear_distance_is_told_in_deviations_of_the_prior(distance, count):
+    block = {"tested": False, "sliced_wasserstein_floor": 0.1, "prior_deviation": 2.0}
+    assert len(misses({"blocks": {"z": {**block, "sliced_wasserstein": distance}}})) == count
 
 
 @pytest.mark.parametrize(("progress", "shown"), [(True, True), (False, False), (None, False)])

@@ -15,7 +15,7 @@ def quick(monkeypatch):
     """Evaluations that take no time; what they measure is tested where they are."""
     seen = []
 
-    def evaluate(model, dataset, split, seed, *, num_labels, class_metric, metrics=()):
+    def evaluate(model, dataset, split, seed, *, num_labels, class_metric, metrics=(), two_sample=True):
         seen.append(split)
         return REPORT | {"split": split}
 
@@ -37,6 +37,7 @@ REPORT = {
             "two_sample_standard_error": 0.01,
             "two_sample_floor": 0.5,
             "two_sample_floor_standard_error": 0.02,
+            "tested": True,
             "entropy": 2.5,
             "prior_entropy": 2.25,
         },
@@ -49,6 +50,7 @@ REPORT = {
             "two_sample_standard_error": 0.01,
             "two_sample_floor": 0.5,
             "two_sample_floor_standard_error": 0.02,
+            "tested": True,
             "entropy": None,
             "classes": {"agreement": 0.875, "prior_agreement": 0.99, "chance": 0.1, "num_labels": 50},
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ from aaeframe.errors import DataError, RunError
 SMALL = ("--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])", "--epochs", "1")
 RANDOM = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
 DATA = {
-    "12 rows": (RANDOM[:12], {"mmd", "two_sample", "shuffled_error"}),
-    "40 rows": (RANDOM, {"two_sample"}),
-    "12 images": (np.abs(RANDOM[:12].repeat(16, 1).reshape(12, 1, 8, 8)) % 1, {"mmd", "two_sample", "shuffled_error"}),
+    "12 rows": (RANDOM[:12], {"mmd", "shuffled_error"}),
+    "40 rows": (RANDOM, set()),
+    "12 images": (np.abs(RANDOM[:12].repeat(16, 1).reshape(12, 1, 8, 8)) % 1, {"mmd", "shuffled_error"}),
     "constant": (np.full((60, 4), 3, np.float32), {"ratio"}),
     "constant images": (np.full((60, 1, 8, 8), 3, np.float32), {"ratio"}),
 }
@@ -33,7 +34,7 @@ def test_a_run_ends_well(done, data, tmp_path):
     result = done("train", "--data", path, *SMALL, "--out", tmp_path / "run", "--json").json
     report = result["evaluation"]
     numbers = {**report["blocks"]["gaussian"], **report["reconstruction"]}
-    tracked = {"mmd", "two_sample", "shuffled_error", "ratio", "sliced_wasserstein", "error"}
+    tracked = {"mmd", "shuffled_error", "ratio", "sliced_wasserstein", "error"}
     assert {name for name in tracked if numbers[name] is None} == absent
     assert {"codes-gaussian.png", "reconstructions.png", "samples.png", "losses.png"} <= {
         Path(path).name for path in result["figures"]
@@ -44,6 +45,8 @@ def test_it_is_printed_in_tables(done, data, tmp_path):
     path, absent = data
     printed = done("train", "--data", path, *SMALL, "--out", tmp_path / "run").out
     assert ("too few rows" in printed) == bool(absent - {"ratio"})
+    assert re.search(r"classifier two-sample accuracy │ +not tested │ +not tested │", printed)
+    assert f"test      aaeframe evaluate {tmp_path / 'run'} --split validation" in printed.splitlines()
     assert ("constant data" in printed) == ("ratio" in absent)
     assert f"run       {tmp_path / 'run'}" in printed.splitlines()
 

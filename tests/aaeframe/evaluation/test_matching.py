@@ -152,6 +152,14 @@ def test_codes_that_follow_the_prior_are_at_the_floor(good):
     assert abs(good.two_sample - 0.5) <= 3 * good.two_sample_standard_error
     assert good.entropy is None
     assert good.prior_entropy is None
+    assert good.prior_deviation == pytest.approx(1, abs=0.05)  # of 600 samples of a standard normal distribution
+
+
+def test_without_the_classifier_all_else_is_measured(good):
+    assert good.tested
+    untested = match(normal(300, 2, seed=1).float(), PRIOR, seed=3, two_sample=False)
+    absent = dict.fromkeys(key for key in good.as_dict() if key.startswith("two_sample"))
+    assert untested.as_dict() == {**good.as_dict(), **absent, "tested": False}
 
 
 def test_codes_that_do_not_are_above_it(good, bad):

@@ -19,6 +19,7 @@ BLOCK = {
     "two_sample_standard_error": 0.01,
     "two_sample_floor": 0.5,
     "two_sample_floor_standard_error": 0.02,
+    "tested": True,
 }
 EVALUATION = {"rows": 7, "reconstruction": {"error": 1.0, "mean_image_error": 4.0, "ratio": 0.25, "shuffled_error": 6}}
 
