@@ -14,13 +14,14 @@ from aaeframe.benchmarking.case import Alternative, BenchSettings, Case, Facts, 
 from aaeframe.benchmarking.inputs import decoder_like, digit_images
 from aaeframe.benchmarking.installed import unsupported_reason
 from aaeframe_kernels.parzen import ParzenState
-from aaeframe_kernels.parzen.compiled import kernels
+from aaeframe_kernels.parzen.bandwidth import default_bandwidths
+from aaeframe_kernels.parzen.compiled import distances
 from aaeframe_kernels.parzen.paths import Precision
 from aaeframe_kernels.parzen.reference import log_likelihood
 
 BANDWIDTH: Final = 0.2
-GRID: Final = tuple(torch.logspace(-1.0969, -0.5229, 20).tolist())
-"""20 bandwidths from 0.08 to 0.3, with equal ratios."""
+GRID: Final = tuple(default_bandwidths(torch.zeros(1, 1, dtype=torch.uint8)))
+"""The 20 bandwidths of the default grid for pixels."""
 TOLERANCE: Final = 0.01
 """The largest error of the mean log-likelihood against float64, in nats."""
 PRODUCTS: Final = {"int8x2": (2, "int8"), "fp16": (1, "fp16"), "fp32": (1, "fp32"), "float64": (1, "float64")}
@@ -130,7 +131,7 @@ class ParzenProblem:
             return Estimate(state.log_likelihood(), dict(state.paths))
 
         def check(result: Estimate) -> Facts:
-            made = {"epilogue": kernels(transposed="int8x2" in result.paths).reason} if compiled else {}
+            made = {"epilogue": distances(transposed="int8x2" in result.paths).reason} if compiled else {}
             return {**self.check(bandwidths, result), **made}
 
         return Alternative(name, lambda: estimate, check, self.work, ours=True)

@@ -15,8 +15,10 @@ from aaeframe_kernels.parzen.inputs import as_pixels, rows
 from aaeframe_kernels.parzen.paths import Precision
 from aaeframe_kernels.parzen.state import ParzenState
 
-LEAST, GREATEST, POINTS = 0.08, 0.3, 20
-"""The default grid for data in [0, 1]."""
+LEAST, POINTS = 0.08, 20
+"""The least bandwidth of the default grid for data in [0, 1], and the number of bandwidths."""
+RATIO: Final = 2**0.1
+"""The ratio of neighbors in that grid. Five later is sqrt(2) times as much: there an exponential is another's root."""
 MNIST_DEVIATION: Final = 0.26
 """The root mean square of the standard deviations of MNIST's pixels, for which that grid is made."""
 MOST_MOVES: Final = 5
@@ -52,8 +54,7 @@ class BandwidthChoice:
 
 
 def default_bandwidths(x: Tensor) -> list[float]:
-    """The default grid: 20 bandwidths with equal ratios from 0.08 to 0.3 for rows (N, *shape) in [0, 1], such as
-    pixels.
+    """The default grid: 20 bandwidths from 0.08 to 0.299 for rows (N, *shape) in [0, 1], such as pixels.
 
     For other rows it is scaled by the root mean square standard deviation of their features, relative to MNIST's.
     ValueError if they hold NaN.
@@ -65,7 +66,7 @@ def default_bandwidths(x: Tensor) -> list[float]:
         if math.isnan(deviation):
             raise ValueError("no bandwidths suit x, which holds NaN; drop those rows, or give bandwidths")
         scale = deviation / MNIST_DEVIATION or 1.0
-    return [scale * LEAST * (GREATEST / LEAST) ** (i / (POINTS - 1)) for i in range(POINTS)]
+    return [scale * LEAST * RATIO**i for i in range(POINTS)]
 
 
 def choose_bandwidth(state: ParzenState) -> BandwidthChoice:

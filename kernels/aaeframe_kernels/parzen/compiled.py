@@ -1,87 +1,155 @@
-"""The epilogue as generated C++: two small kernels, compiled once per process if there is a compiler."""
+"""Small kernels as generated C++, for digits and for the epilogue: compiled once per process if there is a compiler."""
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from aaeframe_kernels.parzen.engine import Partial
+from aaeframe_kernels.parzen.rounding import UNITS
 
 WORTH: Final = 1e10
 """The number of pairs times bandwidths from which compiling pays: it takes 4 to 15 s and saves up to 1 ns for each."""
+
+MOST_RATES: Final = 32
+"""The largest number of rates in one kernel, which has a few lines of code for each."""
+
+LEAST_ROOT: Final = 1e-17
+"""Replaces smaller numbers before they are squared: below 1e-38 arithmetic takes a hundred times as long."""
 
 _OPTIONS: Final[dict[str, Any]] = {"cpp.enable_floating_point_contract_flag": "fast"}
 """Allows fusing a multiplication and an addition into one instruction."""
 
 
-class Kernels(NamedTuple):
-    """The two kernels, or None twice and the reason."""
+class Generated:
+    """A function of tensors that is compiled at its first call.
 
-    distances: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] | None
-    kernel_sum: Callable[[Tensor, Tensor, Tensor], Tensor] | None
-    reason: str
-
-
-_made: Final[dict[bool, Kernels]] = {}
-"""The cached result of `kernels` for transposed products, and for others."""
-
-
-def kernels(*, transposed: bool) -> Kernels:
-    """The kernels for products that lie (N, C) in memory, or (C, N) if transposed; made on the first call.
-
-    If compiling fails, the reason is kept and plain operations are used.
+    It is compiled on an example, whose result must be that of the plain function. If anything fails, the reason is
+    kept, and calls return None. All sizes of an example differ and none is 1, because the compiler would specialize on
+    that. An example is large enough that the compiler uses several threads.
     """
-    if transposed not in _made:
-        _made[transposed] = _make(transposed)
-    return _made[transposed]
+
+    def __init__(self, plain: Callable[..., tuple[Tensor, ...]], example: Callable[[], tuple[Any, ...]]) -> None:
+        self._plain, self._example = plain, example
+        self._compiled: Callable[..., tuple[Tensor, ...]] | None = None
+        self._reason: str | None = None
+
+    def __call__(self, *arguments: Any) -> tuple[Tensor, ...] | None:
+        """The result; None if plain operations must be used.
+
+        Another number of threads compiles again; if that fails, it is not tried again.
+        """
+        if self._reason is None:
+            self._attempt(self._make)
+        if self._compiled is None:
+            return None
+        return self._attempt(functools.partial(self._compiled, *arguments))
+
+    @property
+    def reason(self) -> str:
+        """Whether it is compiled, or why not. It is compiled now if it has not been called."""
+        if self._reason is None:
+            self._attempt(self._make)
+        return str(self._reason)
+
+    def _attempt(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except Exception as failure:  # a compiler may fail in any way
+            self._compiled = None
+            self._reason = f"plain torch: torch.compile failed: {type(failure).__name__}: {str(failure)[:200]}"
+            return None
+
+    def _make(self) -> None:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the compiler's warnings about itself
+            compiled = torch.compile(self._plain, dynamic=True, options=_OPTIONS)
+            example = self._example()
+            error = max(map(_difference, compiled(*example), self._plain(*example)))
+        if error < 1e-4:
+            self._compiled, self._reason = compiled, "compiled by torch.compile"
+        else:
+            self._reason = f"plain torch: the compiled kernels are wrong here by {error:.1e}"
 
 
-def partial(products: Tensor, row: Tensor, column: Tensor, rates: Sequence[Tensor]) -> Partial | None:
+def _difference(found: Tensor, expected: Tensor) -> float:
+    """The largest difference, as a share of the largest value."""
+    return float((found.double() - expected.double()).abs().max() / expected.double().abs().max())
+
+
+@functools.cache
+def digits() -> Generated:
+    """Samples (C, D) in [0, 1], float32, to their digits and norms, as `int8.digits` says."""
+    return Generated(_digits, lambda: (torch.linspace(0, 1, 1200 * 260).reshape(1200, 260),))
+
+
+@functools.cache
+def distances(*, transposed: bool) -> Generated:
+    """Products (N, C), transposed in memory or not, |x|^2 and |s|^2 to squared distances and the nearest."""
+
+    def example() -> tuple[Tensor, ...]:
+        rows, samples = 1040, 1200
+        products = torch.linspace(0, 9, rows * samples).reshape((samples, rows) if transposed else (rows, samples))
+        return products.t() if transposed else products, torch.linspace(9, 10, rows), torch.linspace(0, 1, samples)
+
+    # A function of its own for each layout: the compiler keeps a limited number of variants of one.
+    return Generated(_transposed_distances if transposed else _distances, example)
+
+
+@functools.cache
+def kernel_sums(rates: int, octaves: int) -> Generated:
+    """Squared distances (N, C), the nearest (N,) and `rates` rates (1,) to sums (N,) for each rate times 1, 2, 4 ..."""
+
+    def plain(squared: Tensor, nearest: Tensor, *rates: Tensor) -> tuple[Tensor, ...]:
+        return tuple(total for rate in rates for total in _kernel_sums(squared, nearest, rate, octaves))
+
+    def example() -> tuple[Tensor, ...]:
+        squared = torch.linspace(0, 20, 1040 * 1200).reshape(1040, 1200)
+        return squared, squared.amin(1), *torch.linspace(0.5, 0.9, rates).split(1)
+
+    return Generated(plain, example)
+
+
+def octaves(rates: Tensor) -> int:
+    """The number of rates (S,), falling, in an octave: each rate is twice the one that many places later; S if none."""
+    count = len(rates)
+    for size in range(1, count // 2 + 1) if count <= MOST_RATES else ():
+        if count % size == 0 and torch.allclose(rates[:-size], 2 * rates[size:], rtol=1e-9, atol=0):
+            return size
+    return count
+
+
+def partial(products: Tensor, row: Tensor, column: Tensor, rates: Sequence[Tensor], octave: int) -> Partial | None:
     """The partial state of a chunk as in `Epilogue`, with products unchanged; None if plain operations must be used.
 
-    Another number of threads compiles again; if that fails, it is not tried again.
+    `octave` is the number of rates in an octave, whose exponentials are squared for the next one.
     """
-    transposed = not products.is_contiguous()
-    made = kernels(transposed=transposed)
-    if made.distances is None or made.kernel_sum is None:
+    found = distances(transposed=not products.is_contiguous())(products, row, column)
+    if found is None:
         return None
-    try:
-        squared, nearest = made.distances(products, row, column)
-        return Partial(nearest, torch.stack([made.kernel_sum(squared, nearest, rate) for rate in rates], dim=1))
-    except Exception as failure:  # as in _make
-        _made[transposed] = _failed(failure)
+    squared, nearest = found
+    count = len(rates) // octave
+    calls = [rates[-octave:]] if count > 1 else [[rate] for rate in rates]
+    made = [kernel_sums(len(some), count)(squared, nearest, *some) for some in calls]
+    if None in made:
         return None
+    sums = [total for some in made if some is not None for total in some]
+    # Those of one rate lie side by side, from the smallest; the largest is wanted first.
+    return Partial(nearest, torch.stack(sums, dim=1).unflatten(1, (-1, count)).flip(2).mT.flatten(1))
 
 
 def compiler() -> str | None:
     """The C++ compiler that torch.compile would use, None without one; it is not run."""
     names = (os.environ.get("CXX", "cl" if sys.platform == "win32" else "g++"), "clang++", "c++")
     return next(filter(None, map(shutil.which, names)), None)
-
-
-def _make(transposed: bool) -> Kernels:
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # the compiler's warnings about itself
-            distances = torch.compile(_distances, dynamic=True, options=_OPTIONS)
-            kernel_sum = torch.compile(_kernel_sum, dynamic=True, options=_OPTIONS)
-            error = _try(distances, kernel_sum, transposed)
-    except Exception as failure:  # a compiler may fail in any way
-        return _failed(failure)
-    if not error < 1e-4:
-        return Kernels(None, None, f"plain torch: the compiled kernels are wrong here by {error:.1e}")
-    return Kernels(distances, kernel_sum, "compiled by torch.compile")
-
-
-def _failed(failure: Exception) -> Kernels:
-    return Kernels(None, None, f"plain torch: torch.compile failed: {type(failure).__name__}: {str(failure)[:200]}")
 
 
 def exp_of_negative(u: Tensor) -> Tensor:
@@ -109,23 +177,20 @@ def _distances(products: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, T
     return squared, squared.amin(1)
 
 
-def _kernel_sum(squared: Tensor, nearest: Tensor, rate: Tensor) -> Tensor:
-    """The sums sum_j exp(-rate (squared_ij - nearest_i)), (N,); rate (1,)."""
-    return exp_of_negative((squared - nearest[:, None]) * rate).sum(1)
+def _transposed_distances(products: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
+    return _distances(products, row, column)
 
 
-def _try(distances: Any, kernel_sum: Any, transposed: bool) -> float:
-    """Compile by running an example; returns the largest error against plain operations.
+def _kernel_sums(squared: Tensor, nearest: Tensor, rate: Tensor, octaves: int) -> list[Tensor]:
+    """The sums sum_j exp(-r (squared_ij - nearest_i)), (N,) each, for r = rate, 2 rate, 4 rate, ...; rate (1,)."""
+    powers = [exp_of_negative((squared - nearest[:, None]) * rate)]
+    for _ in range(octaves - 1):
+        powers.append(powers[-1].clamp_min(LEAST_ROOT).square())
+    return [power.sum(1) for power in powers]
 
-    All sizes differ and none is 1, because the compiler would specialize on that. The example is large enough that the
-    compiler uses several threads.
-    """
-    rows, samples = 1040, 1200
-    products = torch.linspace(0, 9, rows * samples).reshape((samples, rows) if transposed else (rows, samples))
-    products = products.t() if transposed else products
-    row, column, rate = torch.linspace(9, 10, rows), torch.linspace(0, 1, samples), torch.tensor([0.5])
-    found, found_nearest = distances(products, row, column)
-    squared, nearest = _distances(products, row, column)
-    sums, expected = kernel_sum(squared, nearest, rate), torch.exp((nearest[:, None] - squared) * 0.5).sum(1)
-    errors = ((found - squared).abs().max(), (found_nearest - nearest).abs().max(), (sums / expected - 1).abs().max())
-    return max(float(error) for error in errors)
+
+def _digits(chunk: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    units = (chunk * UNITS).round()
+    whole, exact = units.to(torch.int32), units.double()
+    norms = (exact * (exact - UNITS * 256 / 255)).sum(1) / UNITS**2
+    return (whole >> 8).to(torch.uint8), (whole & 255).to(torch.uint8), norms.float()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aaeframe_kernels.dispatch import launches
-from aaeframe_kernels.parzen.compiled import partial
+from aaeframe_kernels.parzen import compiled as generated
 from aaeframe_kernels.parzen.engine import Partial
 from aaeframe_kernels.parzen.rounding import Centered
 
@@ -67,19 +67,20 @@ def concatenate(partials: Sequence[Partial]) -> Partial:
 class Epilogue:
     """Computes |x - s|^2 = row + column - products, and the partial state from it, for one block of rows.
 
-    row (N,) has the squared norms of the block, rates (S,) are 1 / (2 h^2). `compiled` requests the generated kernels
-    (float32 on the CPU). If they are not available or not requested, plain operations compute the same.
+    row (N,) has the squared norms of the block, rates (S,) are 1 / (2 h^2) in float64. `compiled` requests the
+    generated kernels (float32 on the CPU). If they are not available or not requested, plain operations compute the
+    same.
     """
 
     def __init__(self, row: Tensor, rates: Tensor, *, compiled: bool) -> None:
         self._row = row
-        self._rates = rates.split(1)
+        self._rates, self._octave = rates.to(row.dtype).split(1), generated.octaves(rates)
         self._wanted = compiled and row.device.type == "cpu" and row.dtype == torch.float32
 
     def __call__(self, products: Tensor, column: Tensor) -> Partial:
         """The partial state of a chunk: products (N, C) are 2 x.s and may be overwritten, column (C,) is |s|^2."""
         wanted = self._wanted and 1 not in products.shape
-        compiled = partial(products, self._row, column, self._rates) if wanted else None
+        compiled = generated.partial(products, self._row, column, self._rates, self._octave) if wanted else None
         return compiled or self._plain(products, column)
 
     def _plain(self, products: Tensor, column: Tensor) -> Partial:
@@ -110,11 +111,12 @@ class PortableEngine:
     @functools.cached_property
     def _blocks(self) -> list[tuple[Tensor, Epilogue]]:
         """Blocks of centered rows of x, times 2, each with its epilogue; made on first use."""
-        rates, norms = self._rates.to(self._dtype), self._centered.norms.to(self._dtype)
+        norms = self._centered.norms.to(self._dtype)
         size = rows_per_block(self._x, self._dtype)
         pairs = zip(row_blocks(self._x, size), row_blocks(norms, size), strict=True)
         return [
-            (2 * self._centered.rows(x, self._dtype), Epilogue(row, rates, compiled=self._compiled)) for x, row in pairs
+            (2 * self._centered.rows(x, self._dtype), Epilogue(row, self._rates, compiled=self._compiled))
+            for x, row in pairs
         ]
 
     def accepts(self, chunk: Tensor) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from aaeframe_kernels.dispatch import launches
+from aaeframe_kernels.parzen import compiled as generated
 from aaeframe_kernels.parzen.cpu import Epilogue, concatenate, row_blocks
 from aaeframe_kernels.parzen.engine import Partial
 from aaeframe_kernels.parzen.inputs import within_pixels
@@ -54,8 +55,8 @@ class Int8Engine:
     name = "int8x2"
 
     def __init__(self, pixels: Tensor, bandwidths: Tensor, *, compiled: bool, exacting: bool) -> None:
-        self._exacting, self._bandwidths = exacting, bandwidths
-        rates = (0.5 / bandwidths.double().square()).float()
+        self._exacting, self._bandwidths, self._compiled = exacting, bandwidths, compiled
+        rates = 0.5 / bandwidths.double().square()
         self._blocks = [_Block(block, rates, compiled) for block in row_blocks(pixels)]
 
     def accepts(self, chunk: Tensor) -> bool:
@@ -65,20 +66,30 @@ class Int8Engine:
     def partial(self, chunk: Tensor) -> Partial:
         """Nearest distances and kernel sums of one chunk."""
         launches["cpu/parzen_int8x2"] += 1
-        high, low = digits(chunk)
-        units = high.double().mul_(256)
-        if low is not None:
-            units += low
-        column = (torch.linalg.vecdot(units, units) / UNITS**2 - units.sum(1) * (2 * SHIFT / (255 * UNITS))).float()
+        high, low, column = digits(chunk, compiled=self._compiled)
         return concatenate([block.epilogue(block.products(high, low), column) for block in self._blocks])
 
 
-def digits(chunk: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Samples in [0, 1] as digits of round(65280 s) = 256 high + low, uint8 (C, D) each; no low digits for uint8."""
+def digits(chunk: Tensor, *, compiled: bool) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Samples in [0, 1] as digits of q = round(65280 s) = 256 high + low, uint8 (C, D) each; no low digits for uint8.
+
+    The third result (C,) is |s|^2 of the rounded samples, less the term 2 * 128/255 * sum(s) of the products.
+    """
     if chunk.dtype == torch.uint8:
-        return chunk, None
-    units = (chunk.float() * UNITS).round_().to(torch.int32)
-    return (units >> 8).to(torch.uint8), (units & 255).to(torch.uint8)
+        units = chunk.double().mul_(256)
+        return chunk, None, _norms(units)
+    samples = chunk.float()
+    found = generated.digits()(samples) if compiled and 1 not in samples.shape else None
+    if found is not None:
+        high, low, column = found
+        return high, low, column
+    units = (samples * UNITS).round_().to(torch.int32)
+    return (units >> 8).to(torch.uint8), (units & 255).to(torch.uint8), _norms(units.double())
+
+
+def _norms(units: Tensor) -> Tensor:
+    """The norms of `digits` for q (C, D) in float64."""
+    return (torch.linalg.vecdot(units, units) / UNITS**2 - units.sum(1) * (2 * SHIFT / (255 * UNITS))).float()
 
 
 class _Block:

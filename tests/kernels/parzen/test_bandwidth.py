@@ -54,10 +54,10 @@ def test_an_iterator_is_passed_over_once(pixels, samples):
     assert len(choice.bandwidths) == 20
 
 
-def test_the_default_grid_is_the_papers_for_data_in_the_unit_interval(pixels):
+def test_the_default_grid_for_data_in_the_unit_interval(pixels):
     for x in (pixels, pixels / 255, pixels / 254 * 0.9):
         grid = default_bandwidths(x)
-        assert (len(grid), grid[0], grid[-1]) == (20, pytest.approx(0.08), pytest.approx(0.3))
+        assert (len(grid), grid[0], grid[-1]) == (20, pytest.approx(0.08), pytest.approx(0.08 * 2**1.9))
 
 
 def test_the_default_grid_scales_with_other_data(generator):

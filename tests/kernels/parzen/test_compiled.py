@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from aaeframe_kernels.parzen import ParzenState, compiled, int8, parzen_log_likelihood
+from aaeframe_kernels.parzen.bandwidth import default_bandwidths
 from aaeframe_kernels.parzen.compiled import exp_of_negative
 
 BANDWIDTHS = [0.1, 0.15, 0.2, 0.3]
@@ -36,14 +37,42 @@ def test_it_agrees_with_plain_torch_for_any_sizes(generator, precision):
             state.update(samples)
             found[wanted] = state.log_likelihood()
         torch.testing.assert_close(found[True], found[False], rtol=0, atol=2e-3)
-    reason = compiled.kernels(transposed=precision == "int8x2").reason
+    reason = compiled.distances(transposed=precision == "int8x2").reason
     wanted = "compiled by torch.compile" if compiled.compiler() else "plain torch: torch.compile failed: "
     assert reason.startswith(wanted)
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("bandwidths", [default_bandwidths(torch.zeros(1, 1, dtype=torch.uint8)), [0.4, 0.2, 0.1, 0.3]])
+def test_many_bandwidths_agree_with_plain_torch_in_any_order(pixels, samples, precision, bandwidths):
+    found = [
+        parzen_log_likelihood(pixels, samples, bandwidths, precision=precision, compiled=it) for it in (True, False)
+    ]
+    torch.testing.assert_close(*found, rtol=0, atol=2e-3)
+
+
+def test_octaves_are_found_where_rates_double():
+    rates = 0.5 / torch.tensor(default_bandwidths(torch.rand(2, 2)), dtype=torch.float64).square()
+    assert compiled.octaves(rates) == 5
+    assert compiled.octaves(rates[:10]) == 5
+    assert compiled.octaves(rates[:12]) == 12  # not whole octaves
+    assert compiled.octaves(rates.flip(0)) == 20
+    assert compiled.octaves(torch.tensor([8.0, 4.0, 2.0])) == 1
+    assert compiled.octaves(torch.tensor([8.0, 4.0, 2.0001])) == 3
+    assert compiled.octaves(torch.tensor([1.0])) == 1
+
+
+def test_squared_exponentials_neither_underflow_nor_hide_nan():
+    far = torch.tensor([[0.0, 1e9, 3.0], [0.0, float("nan"), 1.0]])
+    sums = torch.stack(compiled._kernel_sums(far, torch.zeros(2), torch.tensor([0.5]), octaves=4), dim=1)
+    rates = 0.5 * 2 ** torch.arange(4)
+    torch.testing.assert_close(sums[0], 1 + torch.exp(-3 * rates), rtol=1e-4, atol=0)
+    assert sums[1].isnan().all()
+
+
 def test_it_is_compiled_only_where_it_pays(pixels, samples, monkeypatch):
     asked = []
-    monkeypatch.setattr(compiled, "kernels", lambda **_: asked.append(1) or NONE)
+    monkeypatch.setattr(compiled, "partial", lambda *_: asked.append(1))
     monkeypatch.setattr("aaeframe_kernels.parzen.state.WORTH", 300 * len(pixels))
     state = ParzenState(pixels, 0.2)
     counts = []
@@ -60,22 +89,19 @@ def test_what_fails_to_compile_again_is_done_without_from_then_on(pixels, sample
         calls.append(1)
         raise RuntimeError("no space left\n")
 
-    made = dict.fromkeys((False, True), compiled.Kernels(failing, failing, "compiled"))
-    monkeypatch.setattr(compiled, "_made", made)
+    made = compiled.Generated(failing, lambda: ())
+    made._compiled, made._reason = failing, "compiled"
+    monkeypatch.setattr(compiled, "distances", lambda **_: made)
     state = ParzenState(pixels, BANDWIDTHS, precision="fp32", compiled=True)
     for _ in range(2):
         state.update(samples)
 
     assert len(calls) == 1
-    assert [kernels.reason for kernels in made.values()].count(
-        "plain torch: torch.compile failed: RuntimeError: no space left\n"
-    ) == 1
+    assert made.reason == "plain torch: torch.compile failed: RuntimeError: no space left\n"
     torch.testing.assert_close(
         state.log_likelihood(), parzen_log_likelihood(pixels, samples, BANDWIDTHS, precision="fp32", compiled=False)
     )
 
-
-NONE = compiled.Kernels(None, None, "none in this test")
 
 PROGRAM = """
 import torch

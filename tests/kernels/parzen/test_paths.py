@@ -139,10 +139,13 @@ def test_an_unknown_precision_is_refused(pixels, samples, precision):
         served(pixels, samples, precision)
 
 
-def test_digits_make_up_the_rounded_samples():
-    values = torch.tensor([[0.0, 1.0, 1 / 255, 0.5, 0.123456]])
-    high, low = int8.digits(values)
-    torch.testing.assert_close((256 * high.double() + low) / 65280, values.double(), rtol=0, atol=0.5 / 65280 + 1e-8)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_digits_make_up_the_rounded_samples(compiled):
+    values = torch.tensor([[0.0, 1.0, 1 / 255, 0.5, 0.123456], [0.2, 0.4, 0.6, 0.8, 0.1]])
+    high, low, norms = int8.digits(values, compiled=compiled)
+    rounded = (256 * high.double() + low) / 65280
+    torch.testing.assert_close(rounded, values.double(), rtol=0, atol=0.5 / 65280 + 1e-8)
+    assert norms.tolist() == pytest.approx((rounded * (rounded - 256 / 255)).sum(1).tolist(), rel=1e-6)
     assert high[0, :3].tolist() == [0, 255, 1]
     assert low[0, :3].tolist() == [0, 0, 0]
 
