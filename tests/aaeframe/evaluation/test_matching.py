@@ -10,6 +10,8 @@ from torch.distributions import Independent, Normal, OneHotCategorical
 from aaeframe.errors import DataError
 from aaeframe.evaluation import classifier_two_sample, match, mmd, sliced_wasserstein
 
+pytestmark = pytest.mark.judged
+
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
