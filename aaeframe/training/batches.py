@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,10 +24,33 @@ class ResidentRows:
         self._x = torch.from_numpy(split.array()).to(device) if self.resident else None
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        """Rows (len(index), *shape) on the device, in the user's units; index is on the CPU."""
+        """Rows (len(index), *shape) on the device, in the user's units; index is where `placed` puts it."""
         if self._x is not None:
-            return self._x[index.to(self.device, non_blocking=True)]
+            return self._x[index]
         return torch.from_numpy(self._split.rows(index.numpy())).to(self.device, non_blocking=True)
+
+    def placed(self, index: Tensor) -> Tensor:
+        """An index where it is read: on the device if the rows are there, else on the CPU."""
+        return index.to(self.device) if self.resident else index
+
+
+class _Rows(NamedTuple):
+    """Rows of a pass, in order; minibatches are slices of it."""
+
+    chosen: Tensor
+    """(N,) rows of the training set, on the CPU."""
+    placed: Tensor
+    """The same where it is read."""
+    labels: Tensor | None
+    """(N,) their classes, on the device."""
+
+    def part(self, start: int, stop: int) -> _Rows:
+        labels = None if self.labels is None else self.labels[start:stop]
+        return _Rows(self.chosen[start:stop], self.placed[start:stop], labels)
+
+    def joined(self, other: _Rows) -> _Rows:
+        labels = None if self.labels is None or other.labels is None else torch.cat([self.labels, other.labels])
+        return _Rows(torch.cat([self.chosen, other.chosen]), torch.cat([self.placed, other.placed]), labels)
 
 
 @dataclass
@@ -54,7 +78,7 @@ class Batches:
     """The number of the next batch within the epoch."""
     steps: int | None = None
     """The number of all batches; the last epoch ends with it."""
-    _orders: dict[tuple[str, int], Tensor] = field(default_factory=dict, repr=False)
+    _passes: dict[tuple[str, int], _Rows] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.batch_size = min(self.batch_size, len(self.unlabeled))
@@ -75,10 +99,8 @@ class Batches:
     def next(self) -> Batch:
         """The batch at the current position; the position then advances by one."""
         start = self.position * self.batch_size
-        order = self._order("unlabeled", self.epoch, len(self.unlabeled))
-        index = self.unlabeled[order[start : start + self.batch_size]]
-        labels = None if self.row_labels is None else self.row_labels[index].to(self.rows.device, non_blocking=True)
-        batch = Batch(self.rows[index], labels, index, self._labeled_batch())
+        rows = self._pass("unlabeled", self.epoch).part(start, start + self.batch_size)
+        batch = self._batch(rows, self._labeled_batch())
         self.position += 1
         if self.position == self.steps_per_epoch or self.step == self.steps:
             self.epoch, self.position = self.epoch + 1, 0
@@ -97,19 +119,34 @@ class Batches:
             return None
         count, size = len(self.labeled), self.labeled_batch_size
         turn, start = divmod(self.step * size, count)
-        chosen = self._order("labeled", turn, count)[start : start + size]
-        if len(chosen) < size:  # the pass ends within the batch
-            chosen = torch.cat([chosen, self._order("labeled", turn + 1, count)[: size - len(chosen)]])
-        index = self.labeled[chosen]
-        return Batch(self.rows[index], self.labels[chosen].to(self.rows.device, non_blocking=True), index)
+        rows = self._pass("labeled", turn).part(start, start + size)
+        if lacking := size - len(rows.chosen):  # the pass ends within the batch
+            rows = rows.joined(self._pass("labeled", turn + 1).part(0, lacking))
+        return self._batch(rows)
 
-    def _order(self, name: str, turn: int, count: int) -> Tensor:
-        """The permutation of one pass; the last two are cached, because a batch may span two passes."""
+    def _batch(self, rows: _Rows, labeled: Batch | None = None) -> Batch:
+        return Batch(self.rows[rows.placed], rows.labels, rows.chosen, labeled)
+
+    def _pass(self, name: str, turn: int) -> _Rows:
+        """One pass over the unlabeled or the labeled rows; the last two are kept, because a batch may span two.
+
+        All of it is on the device from the start of the pass, so that a step copies nothing to it.
+        """
         key = (name, turn)
-        if key not in self._orders:
-            self._orders.pop((name, turn - 2), None)
-            self._orders[key] = torch.randperm(count, generator=generator(self.seed, "order", name, turn))
-        return self._orders[key]
+        if key not in self._passes:
+            self._passes.pop((name, turn - 2), None)
+            self._passes[key] = self._ordered(name, turn)
+        return self._passes[key]
+
+    def _ordered(self, name: str, turn: int) -> _Rows:
+        if name == "unlabeled":
+            rows, labels = self.unlabeled, None if self.row_labels is None else self.row_labels[self.unlabeled]
+        else:
+            assert self.labeled is not None
+            rows, labels = self.labeled, self.labels
+        order = torch.randperm(len(rows), generator=generator(self.seed, "order", name, turn))
+        chosen = rows[order]
+        return _Rows(chosen, self.rows.placed(chosen), None if labels is None else labels[order].to(self.rows.device))
 
 
 def split_labels(labels: np.ndarray, chosen: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:

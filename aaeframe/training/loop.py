@@ -26,16 +26,13 @@ from aaeframe.training.cuda_graph import GraphedStep
 from aaeframe.training.device import arithmetic, current, environment
 from aaeframe.training.diagnosis import Monitor
 from aaeframe.training.early_stopping import EarlyStopping
-from aaeframe.training.finiteness import FiniteCheck, check_finite
+from aaeframe.training.finiteness import check_finite
 from aaeframe.training.keeping import InMemory, Keeper
+from aaeframe.training.loss_log import EVERY, LossLog
 from aaeframe.training.loss_weights import LossWeights
 from aaeframe.training.moving_average import MovingAverage
 from aaeframe.training.observers import Observers
 from aaeframe.training.optimizers import change, load_optimizer, optimizer_tensors, schedules
-from aaeframe.training.running_means import Sums
-
-CHECK_EVERY = 50
-"""The number of steps between checks for finite losses; each check waits for the device."""
 
 
 class Recipe(Protocol):
@@ -103,8 +100,7 @@ class Training:
         self.average = MovingAverage(self.model, decay, shared) if decay else None
         self._schedules = schedules(self.config)
         self.monitor = Monitor()
-        self.sums = Sums()
-        self.watch = FiniteCheck(self.device)
+        self.losses = LossLog()
         graphed = self.device.type == "cuda" and self.config.training.cuda_graph
         self._graphed = GraphedStep(self.recipe) if graphed else None
         self._clock, self._summed = time.monotonic(), 0
@@ -167,7 +163,7 @@ class Training:
             change(optimizer, self._schedules[phase](epoch))
         self.weights.set(epoch)
         self.model.train()
-        self._clock, self._summed = time.monotonic(), self.sums.count
+        self._clock, self._summed = time.monotonic(), self.losses.count
 
     def _step(self) -> None:
         step, epoch = self.batches.step, self.batches.epoch
@@ -178,11 +174,10 @@ class Training:
             except (ValueError, RuntimeError):
                 self._check_losses()  # numbers that are not finite explain it
                 raise
-        self.watch.observe(step, losses)
-        self.sums.add(losses)
+        self.losses.add(step, losses)
         if self.average is not None:
             self.average.update(step)
-        if (step + 1) % CHECK_EVERY == 0:
+        if (step + 1) % EVERY == 0:
             self._check_losses()
         self.observers.stepped(step + 1, losses)
         self.display.stepped(epoch, step + 1)
@@ -190,7 +185,7 @@ class Training:
     def _check_losses(self) -> None:
         """TrainingDiverged if a loss was not finite; it names a prior whose samples are not."""
         try:
-            self.watch.check()
+            self.losses.collect()
         except TrainingDiverged as error:
             for name, prior in self.model.priors.items():
                 if not _samples_are_finite(prior):
@@ -204,12 +199,12 @@ class Training:
     def _end_epoch(self, epoch: int) -> None:
         self._check_losses()
         seconds = time.monotonic() - self._clock
-        rate = (self.sums.count - self._summed) / seconds if seconds else 0.0
-        row = {"epoch": epoch + 1, "step": self.batches.step, **self.sums.means()}
+        rate = (self.losses.count - self._summed) / seconds if seconds else 0.0
+        row = {"epoch": epoch + 1, "step": self.batches.step, **self.losses.means()}
         row |= self._validated(epoch)
         check_finite(self.batches.step, row)
         row |= {"seconds": round(seconds, 3), "steps_per_second": round(rate, 3)}
-        self.sums = Sums()
+        self.losses = LossLog()
         warnings = [*self.monitor.observe(row), *map(_harmed, self._patched)]
         self._patched.clear()
         self.keeper.append({**row, "warnings": warnings} if warnings else row)
@@ -285,10 +280,7 @@ class Training:
             if trained >= 0:
                 change(optimizer, self._schedules[phase](trained))
             load_optimizer(optimizer, tensors, f"optimizer.{phase}.")
-        sums = tensors_below("sums.", tensors)
-        if any(total.dim() for total in sums.values()):
-            raise ValueError("a sum of losses is not a number")
-        self.sums.load_state_dict(sums, summed_steps, self.device)
+        self.losses.load_state_dict(tensors_below("sums.", tensors), summed_steps)
         torch.set_rng_state(tensors["rng.cpu"])
         if "rng.cuda" in tensors and self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["rng.cuda"], self.device)
@@ -302,11 +294,11 @@ class Training:
             optimizer["rng.cuda"] = torch.cuda.get_rng_state(self.device)
         for phase, it in self.optimizers.items():
             optimizer |= {f"optimizer.{phase}.{k}": v for k, v in optimizer_tensors(it).items()}
-        optimizer |= {f"sums.{k}": v for k, v in self.sums.state_dict().items()}
+        optimizer |= {f"sums.{k}": v for k, v in self.losses.state_dict().items()}
         state = {
             "step": self.batches.step,
             "batches": self.batches.state_dict(),
-            "summed_steps": self.sums.count,
+            "summed_steps": self.losses.count,
             "monitor": self.monitor.state_dict(),
             "metrics_bytes": self.keeper.metrics_bytes,
             "data": dict(self.data),

@@ -3,54 +3,9 @@ from __future__ import annotations
 import json
 
 import pytest
-import torch
 
 from aaeframe.errors import RunError, UnusableCheckpoint
 from aaeframe.storage.metrics_file import MetricsFile
-from aaeframe.training.running_means import Sums
-
-CPU = torch.device("cpu")
-
-
-def losses(value):
-    return {"reconstruction": torch.tensor(value), "generator/z": torch.tensor(2 * value)}
-
-
-def test_means_are_over_the_steps():
-    sums = Sums()
-    for value in (1.0, 2.0, 6.0):
-        sums.add(losses(value))
-    assert sums.means() == {"reconstruction": 3.0, "generator/z": 6.0}
-    assert sums.count == 3
-
-
-def test_sums_do_not_lose_small_losses_to_large_ones():
-    sums = Sums()
-    sums.add({"loss": torch.tensor(1e8)})
-    for _ in range(999):
-        sums.add({"loss": torch.tensor(1.0)})
-    assert sums.means()["loss"] == pytest.approx((1e8 + 999) / 1000, abs=1e-6)
-
-
-def test_sums_do_not_change_the_losses_given():
-    first = {"loss": torch.tensor(1.0, dtype=torch.float64)}
-    sums = Sums()
-    sums.add(first)
-    sums.add(first)
-    assert first["loss"].item() == 1.0
-
-
-def test_restored_sums_go_on_to_the_same_bits():
-    values = torch.rand(20, generator=torch.Generator().manual_seed(0)).tolist()
-    whole, first, second = Sums(), Sums(), Sums()
-    for number, value in enumerate(values):
-        whole.add(losses(value))
-        if number < 7:
-            first.add(losses(value))
-    second.load_state_dict(first.state_dict(), first.count, CPU)
-    for value in values[7:]:
-        second.add(losses(value))
-    assert second.means() == whole.means()
 
 
 @pytest.fixture

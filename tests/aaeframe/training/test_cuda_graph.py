@@ -15,6 +15,8 @@ from aaeframe.errors import DeviceError
 from aaeframe.seeds import stream
 from aaeframe.training.cuda_graph import WARM_UP, GraphedStep
 
+from .operations import Operations
+
 LABELS = np.arange(300) % 10
 ROWS = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32) + LABELS[:, None]
 STEPS = WARM_UP + 4
@@ -36,8 +38,19 @@ def played(step):
 
 
 @pytest.fixture
-def recipe(tmp_path):
+def recipe(training):
     """Makes a recipe and its batches, the same each time."""
+
+    def make(*given):
+        made = training(*given)
+        return made.recipe, made.batches
+
+    return make
+
+
+@pytest.fixture
+def training():
+    """Makes a training, the same each time."""
 
     def make(prior, labels, schedule, encoder):
         table = {
@@ -49,8 +62,7 @@ def recipe(tmp_path):
             "training": {"batch_size": 30, "schedule": schedule, "device": "cpu"},
         }
         registry = Registry.load()
-        training = prepare(resolve(parse(table), registry), from_arrays(ROWS, LABELS))
-        return training.recipe, training.batches
+        return prepare(resolve(parse(table), registry), from_arrays(ROWS, LABELS))
 
     return make
 
@@ -146,3 +158,21 @@ def test_inputs_of_another_shape_than_was_captured_are_refused_and_not_repeated(
         DeviceError, match=r"captured .* \(30, 2\).*, now they are .*\(1, 2\).* another number of samples"
     ):
         trained(graphed, batches, GraphedStep(graphed, warm_up=ordinary, capture=played))
+
+
+SAMPLING = {"gaussian": 1, "mixture": 7, "swissroll": 14, "categorical+gaussian": 8}
+"""The operations of one draw from these priors, which are on the CPU."""
+
+
+@pytest.mark.parametrize(("prior", "sampling"), SAMPLING.items())
+def test_few_operations_are_left_around_a_graph(training, prior, sampling):
+    made = training(prior, 0, "alternating", "deterministic")
+    made._graphed = GraphedStep(made.recipe, warm_up=ordinary, capture=lambda step: (lambda: None, step()))
+    with stream(0, "training"):
+        for _ in range(WARM_UP + 1):
+            made._step()
+        with Operations() as operations:
+            made._step()
+    blocks = prior.count("+") + 1
+    copies = 1 + blocks  # the minibatch and the prior samples
+    assert len(operations.names) == 1 + sampling + copies + 1, operations.names  # one reads rows, one keeps the losses

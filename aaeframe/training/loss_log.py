@@ -1,0 +1,77 @@
+"""The losses of the steps: kept on the device without waiting, read from time to time, added up and checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from aaeframe.errors import TrainingDiverged
+
+EVERY: Final = 50
+"""The largest number of steps whose losses wait on the device."""
+
+
+class LossLog:
+    """The sums of each loss over steps, and a check that all are finite.
+
+    `add` is one operation on the device; it copies the losses, and waits for nothing. `collect` reads what has been
+    added, and waits for the device. Sums are in float64, in the order of the steps.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sums: dict[str, float] = {}
+        self._names: Sequence[str] = ()
+        self._kept = torch.empty(0)
+        self._steps: list[int] = []
+
+    def add(self, step: int, losses: Mapping[str, Tensor]) -> None:
+        """Add the losses of one step, scalars by name."""
+        if len(self._steps) == EVERY or (names := tuple(losses)) != self._names:
+            self.collect()
+            self._names = names = tuple(losses)
+            device = next(iter(losses.values())).device
+            self._kept = torch.empty(EVERY, len(names), dtype=torch.float64, device=device)
+        torch.stack([*losses.values()], out=self._kept[len(self._steps)])
+        self._steps.append(step)
+        self.count += 1
+
+    def collect(self) -> None:
+        """Read and add the losses of the last steps. TrainingDiverged, naming the first that is not finite."""
+        rows = self._kept[: len(self._steps)].tolist()
+        steps, self._steps = self._steps, []
+        for step, row in zip(steps, rows, strict=True):
+            for name, loss in zip(self._names, row, strict=True):
+                if not math.isfinite(loss):
+                    raise _diverged(step, name)
+                self._sums[name] = self._sums.get(name, 0.0) + loss
+
+    def means(self) -> dict[str, float]:
+        """The means so far."""
+        self.collect()
+        return {name: total / self.count for name, total in self._sums.items()}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The sums, as float64 scalars."""
+        self.collect()
+        return {name: torch.tensor(total, dtype=torch.float64) for name, total in self._sums.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor], count: int) -> None:
+        """Restore saved sums over `count` steps. ValueError if one is not a number."""
+        if any(total.dim() for total in state.values()):
+            raise ValueError("a sum of losses is not a number")
+        self._sums = {name: float(total) for name, total in state.items()}
+        self.count = count
+
+
+def _diverged(step: int, name: str) -> TrainingDiverged:
+    phase, _, block = name.partition("/")
+    where = f"the {phase} phase" + (f", block {block!r}" if block else "")
+    return TrainingDiverged(
+        f"step {step}: the loss of {where} is not finite. Lower the learning rate "
+        f"(--set optimizers.<phase>.lr=...) or use --precision fp32; the last checkpoint holds finite values"
+    )
