@@ -67,7 +67,8 @@ def test_its_own_tests_pass(made):
         "encoder my-encoder: codes lie in the relaxation of their block's support",
         "discriminator my-discriminator: gradients reach the code and every parameter [labels]",
         "network my-network: the state_dicts have everything that features and reconstructions depend on [image]",
-        "recipe my-recipe: every step returns detached, finite scalars of the same names [joint]",
+        "recipe my-recipe: a step never waits for the device: no `.item()`, no `bool` of a tensor, no mask as an index "
+        "[joint]",
         "observer my-observer: every call of a run in a folder is accepted",
     ):
         assert f"tests/test_conformance.py::test_conformance[{expected}] PASSED" in out
