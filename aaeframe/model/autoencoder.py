@@ -35,6 +35,8 @@ Rows: TypeAlias = "Tensor | np.ndarray | Split"
 
 MOST_AT_ONCE = 1000
 """The largest batch outside training, in rows."""
+MOST_ON_GPU = 10_000
+"""The same on a GPU, which small batches leave waiting for launches."""
 BYTES_AT_ONCE = 2**26
 """Memory limit for one batch outside training, in bytes of float32."""
 
@@ -105,7 +107,8 @@ class Autoencoder(nn.Module):
     @property
     def batch_size(self) -> int:
         """The batch size used outside training."""
-        return max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (4 * self.data_shape.numel())))
+        most = MOST_ON_GPU if self.device.type == "cuda" else MOST_AT_ONCE
+        return max(1, min(most, BYTES_AT_ONCE // (4 * self.data_shape.numel())))
 
     @property
     def noise_shape(self) -> torch.Size:
