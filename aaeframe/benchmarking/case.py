@@ -25,7 +25,7 @@ class Added:
     function: Callable[..., Any]
     """Called with the arguments of the suite, by position."""
     origin: str
-    """Its source: "--with", or "plugin" and the distribution."""
+    """Its source: "yours", or "plugin" with distribution and version."""
 
 
 @dataclass(frozen=True)

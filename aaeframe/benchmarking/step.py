@@ -7,10 +7,10 @@ One's own implementation is a function that is called once, and not timed:
 
     make(pixels (N, 1, side, side) uint8, networks, schedule) -> step
 
-`pixels` is the minibatch on the device. `networks` has "encoder", "decoder", which ends in a sigmoid, and
+`pixels` is the minibatch on the device. `networks` is a dictionary of "encoder", "decoder", which ends in a sigmoid, and
 "discriminator", modules on the device of flat rows, with fresh weights. `schedule` is "alternating" or "joint". The
 result is called without arguments at each step. It does one step in place, on pixels / 255, and returns the
-reconstruction loss, a tensor of shape (). The check asks that this loss has fallen, no more.
+reconstruction loss, a tensor of shape (). The check asks that this loss has fallen and that all networks have changed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from itertools import cycle
 from typing import Any, Final, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import constraints
 
 from aaeframe.assembly.model import build_model, build_priors
@@ -240,15 +240,24 @@ class Steps:
 
     def added(self, it: Added) -> Alternative:
         """An implementation from outside."""
+        before: dict[str, list[Tensor]] = {}
+        networks: dict[str, nn.Module] = {}
 
         def prepare() -> Callable[[], Any]:
-            networks = PlainEager(self.sizes, self.device).parts
-            step = it.function(self.pixels, networks, self.schedule)
+            networks.update(PlainEager(self.sizes, self.device).parts.items())
+            before.update({name: [p.detach().clone() for p in it.parameters()] for name, it in networks.items()})
+            step = it.function(self.pixels, dict(networks), self.schedule)
             if not callable(step):
                 raise IncorrectResult(f"it returned {type(step).__name__}; return a function that does one step")
             return Remembering(lambda: {"reconstruction": tensor_of(step(), (), "the reconstruction loss")})
 
-        return Alternative(it.name, prepare, learned, work=partial(self.work, "fp32"), origin=it.origin)
+        def check(result: Any) -> Facts:
+            for name, module in networks.items():
+                if all(map(torch.equal, before[name], module.parameters())):
+                    raise IncorrectResult(f"its steps leave the {name} as it was; train all networks in place")
+            return learned(result)
+
+        return Alternative(it.name, prepare, check, work=partial(self.work, "fp32"), origin=it.origin)
 
     def work(self, precision: str, result: Any) -> Work:
         """The products of our step, which computes nothing twice, and the optimizers' traffic."""

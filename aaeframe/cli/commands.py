@@ -57,7 +57,7 @@ class App(typer.Typer):
     """A typer application with commands of these classes."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(cls=Group, no_args_is_help=True, **settings)
+        super().__init__(**{"cls": Group, "no_args_is_help": True, **settings})
 
     def command(self, name: str | None = None, *, cls: Any = Command, **settings: Any) -> Callable[[Any], Any]:
         """Register a command."""
