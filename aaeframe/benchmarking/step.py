@@ -7,9 +7,9 @@ One's own implementation is a function that is called once, and not timed:
 
     make(pixels (N, 1, side, side) uint8, networks, schedule) -> step
 
-`pixels` is the minibatch on the device. `networks` is a dictionary of "encoder", "decoder", which ends in a sigmoid, and
-"discriminator", modules on the device of flat rows, with fresh weights. `schedule` is "alternating" or "joint". The
-result is called without arguments at each step. It does one step in place, on pixels / 255, and returns the
+`pixels` is the minibatch on the device. `networks` has "encoder", "decoder", which ends in a sigmoid, and
+"discriminator": float32 modules of flat rows on the device, with fresh weights. `schedule` is "alternating" or "joint".
+The result is called without arguments at each step. It does one step in place, on pixels / 255, and returns the
 reconstruction loss, a tensor of shape (). The check asks that this loss has fallen and that all networks have changed.
 """
 

@@ -60,7 +60,7 @@ def test_its_own_tests_pass(made):
 
     out = done.stdout
     assert done.returncode == 0, out + done.stderr
-    assert out.count("::test_it_trains PASSED") == len(KINDS)
+    assert out.count("::test_it_trains PASSED") == len(KINDS) - 1  # no training takes a benchmark
     assert out.count("::test_conformance[importing the hook module is cheap] PASSED") == len(KINDS)
     for expected in (
         "prior my-prior: samples lie in the support",
