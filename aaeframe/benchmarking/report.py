@@ -47,8 +47,8 @@ class BenchRow:
     fastest_ratio: float | None = None
     """The ratio of the fastest round to that of the baseline."""
     quantile_20: float | None = None
+    """The quantiles of the rounds, per call."""
     quantile_80: float | None = None
-    """Of the rounds, per call."""
     clock: str = "host"
     """The clock: the host's, or events of a GPU with a cold L2 cache."""
     memory: int | None = None

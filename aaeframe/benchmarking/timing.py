@@ -111,7 +111,7 @@ class ColdEvents:
 
     @classmethod
     def on(cls, device: torch.device) -> ColdEvents:
-        """Those of a CUDA device. To flush, a buffer of twice its L2 cache is written."""
+        """The stopwatch of a CUDA device. To flush, a buffer of twice its L2 cache is written."""
         size = 2 * torch.cuda.get_device_properties(device).L2_cache_size
         buffer = torch.empty(size, dtype=torch.uint8, device=device)
         return cls(buffer.zero_, lambda: torch.cuda.Event(enable_timing=True), synchronizer(device))
