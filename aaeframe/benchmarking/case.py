@@ -27,6 +27,15 @@ class Added:
     origin: str
     """Its source: "yours", or "plugin" with distribution and version."""
 
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function. IncorrectResult if it changes a tensor in place, which others get as well."""
+        tensors = [it for it in arguments if isinstance(it, torch.Tensor)]
+        versions = [it._version for it in tensors]
+        result = self.function(*arguments)
+        if versions != [it._version for it in tensors]:
+            raise IncorrectResult("it changes its arguments in place; compute on copies")
+        return result
+
 
 @dataclass(frozen=True)
 class BenchSettings:

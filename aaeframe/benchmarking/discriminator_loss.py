@@ -141,7 +141,7 @@ class LossProblem:
         """An implementation from outside."""
 
         def loss(inputs: Inputs) -> Tensor:
-            value = tensor_of(it.function(*inputs), (), "the loss")
+            value = tensor_of(it(*inputs), (), "the loss")
             if not value.requires_grad:
                 raise IncorrectResult("its loss has no gradient: compute it from features, weight and bias by autograd")
             return value

@@ -246,7 +246,7 @@ class Steps:
         def prepare() -> Callable[[], Any]:
             networks.update(PlainEager(self.sizes, self.device).parts.items())
             before.update({name: [p.detach().clone() for p in it.parameters()] for name, it in networks.items()})
-            step = it.function(self.pixels, dict(networks), self.schedule)
+            step = it(self.pixels, dict(networks), self.schedule)
             if not callable(step):
                 raise IncorrectResult(f"it returned {type(step).__name__}; return a function that does one step")
             return Remembering(lambda: {"reconstruction": tensor_of(step(), (), "the reconstruction loss")})
