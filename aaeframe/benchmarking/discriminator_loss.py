@@ -31,6 +31,7 @@ from aaeframe.benchmarking.case import (
     Work,
     tensor_of,
 )
+from aaeframe.benchmarking.compiling import limited
 from aaeframe.benchmarking.forced import forced
 from aaeframe_kernels import discriminator_loss
 from aaeframe_kernels.discriminator_loss.reference import Form, reference
@@ -146,7 +147,7 @@ class LossProblem:
                 raise IncorrectResult("its loss has no gradient: compute it from features, weight and bias by autograd")
             return value
 
-        return replace(self.alternative(it.name, loss), origin=it.origin)
+        return replace(self.alternative(it.name, loss), origin=it.origin, within=limited)
 
     @cached_property
     def inputs(self) -> Inputs:

@@ -73,7 +73,7 @@ class RecordedRun(BaseModel):
     @property
     def machine(self) -> str:
         """The identity of the machine: ratios of different ones do not compare."""
-        device = "" if self.device == "cpu" else f"{self.device}, "
+        device = "" if self.device.startswith("cpu") else f"{self.device}, "
         return f"{device}{self.processor}, threads={self.threads}"
 
     @property

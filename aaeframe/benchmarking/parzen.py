@@ -30,6 +30,7 @@ from aaeframe.benchmarking.case import (
     Work,
     tensor_of,
 )
+from aaeframe.benchmarking.compiling import limited
 from aaeframe.benchmarking.inputs import decoder_like, digit_images
 from aaeframe.benchmarking.installed import unsupported_reason
 from aaeframe.benchmarking.memory import lacking
@@ -209,7 +210,9 @@ class ParzenProblem:
         def estimate() -> Estimate:
             return Estimate(torch.stack([density(bandwidth) for bandwidth in bandwidths], dim=1), {})
 
-        return Alternative(it.name, lambda: estimate, partial(self.check, bandwidths), self.work, origin=it.origin)
+        return Alternative(
+            it.name, lambda: estimate, partial(self.check, bandwidths), self.work, within=limited, origin=it.origin
+        )
 
     def products(self) -> list[Alternative]:
         """The bare matrix product in float32 and, on a GPU, first in float16 on its tensor cores."""

@@ -41,7 +41,7 @@ from aaeframe.benchmarking.case import (
     Work,
     tensor_of,
 )
-from aaeframe.benchmarking.compiling import Compiling
+from aaeframe.benchmarking.compiling import Compiling, limited
 from aaeframe.benchmarking.counts import adam_traffic, count
 from aaeframe.benchmarking.forced import forced
 from aaeframe.benchmarking.inputs import digit_images
@@ -257,7 +257,7 @@ class Steps:
                     raise IncorrectResult(f"its steps leave the {name} as it was; train all networks in place")
             return learned(result)
 
-        return Alternative(it.name, prepare, check, work=partial(self.work, "fp32"), origin=it.origin)
+        return Alternative(it.name, prepare, check, work=partial(self.work, "fp32"), within=limited, origin=it.origin)
 
     def work(self, precision: str, result: Any) -> Work:
         """The products of our step, which computes nothing twice, and the optimizers' traffic."""

@@ -210,5 +210,5 @@ def test_a_benchmark_of_a_plugin_is_named_with_other_options(install):
     assert [(it.name, it(0, 0, 0)) for it in them] == [("right", 1.0), ("right(scale=2.0)", 2.0)]
     with pytest.raises(ConfigError, match=r"--with right is of the suite parzen, which is not measured; add --case p"):
         found("right", suites=("loss",), warn=lambda reason: None)
-    with pytest.raises(AaeframeError, match="must be built as an aaeframe.benchmarking.Benchmark"):
+    with pytest.raises(AaeframeError, match=r"must be built as an aaeframe\.benchmarking\.Benchmark"):
         found("none", warn=lambda reason: None)
