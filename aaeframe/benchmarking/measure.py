@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 import torch
 
 from aaeframe.benchmarking import SUITES
 from aaeframe.benchmarking.case import Added, Alternative, BenchSettings, Case
-from aaeframe.benchmarking.counts import costs as count_costs
+from aaeframe.benchmarking.counts import costs
 from aaeframe.benchmarking.limits import Limits, measure_limits
 from aaeframe.benchmarking.memory import peak
 from aaeframe.benchmarking.noise import company, scatter
@@ -65,36 +65,36 @@ def measure(
     return Report(date, command, settings.quick, machine, limits, reports, sizes.swept, noise)
 
 
-def measure_case(case: Case, settings: BenchSettings, limits: Limits, clock: Clock = time.perf_counter) -> CaseReport:
-    """Time the alternatives that can run here in one interleaved run, then check their results."""
+def measure_case(
+    case: Case,
+    settings: BenchSettings,
+    limits: Limits,
+    clock: Clock = time.perf_counter,
+    *,
+    with_costs: bool = True,
+) -> CaseReport:
+    """Time the alternatives that can run here in one interleaved run, then check their results.
+
+    Memory and counts take further calls, which come last: a profiler must not disturb the times. Without `with_costs`
+    they are left out.
+    """
     failed: dict[str, str] = {}
-    costs: dict[str, Costs] = {}
     contestants = [ready for it in case.alternatives if (ready := _ready(it, failed)) is not None]
-    for it in contestants:
-        with attempting(it.name, failed), it.within():
-            costs[it.name] = Costs(peak(it.call, settings.device), count_costs(it.call, settings.device))
     rounds = QUICK_ROUNDS if settings.quick else ROUNDS
-    able = [it for it in contestants if it.name not in failed]
-    timings = interleave(able, rounds=rounds, device=settings.device, failed=failed, clock=clock)
+    timings = interleave(contestants, rounds=rounds, device=settings.device, failed=failed, clock=clock)
+    calls = {it.name: it.call for it in contestants}
     rows: list[BenchRow] = []
-    for alternative in case.alternatives:
-        if alternative.name in timings:
-            with attempting(alternative.name, failed):
-                timing, cost = timings[alternative.name], costs[alternative.name]
-                rows.append(_checked_row(case, alternative, timing, cost, limits))
+    for it in case.alternatives:
+        if it.name in timings:
+            with attempting(it.name, failed), it.within():
+                row = _checked_row(case, it, timings[it.name], limits)
+                rows.append(_with_costs(row, calls[it.name], settings.device) if with_costs else row)
     baseline = case.alternatives[0].name
     rows = _with_ratios(rows, timings, baseline)
     missing = {it.name: it.unsupported_reason for it in case.alternatives if it.unsupported_reason is not None}
     return CaseReport(
         case.name, case.what, case.unit, baseline, rows, missing, failed, case.kind, case.sizes, scatter(rows)
     )
-
-
-class Costs(NamedTuple):
-    """The costs of one call that are not its time."""
-
-    memory: int | None
-    counts: Mapping[str, int]
 
 
 def _ready(it: Alternative, failed: dict[str, str]) -> Contestant | None:
@@ -108,7 +108,7 @@ def _ready(it: Alternative, failed: dict[str, str]) -> Contestant | None:
     return None
 
 
-def _checked_row(case: Case, it: Alternative, timing: Timing, cost: Costs, limits: Limits) -> BenchRow:
+def _checked_row(case: Case, it: Alternative, timing: Timing, limits: Limits) -> BenchRow:
     """The measurements of an alternative, without its ratios. IncorrectResult if its result is wrong."""
     facts = it.check(timing.result)
     work = None if it.work is None else it.work(timing.result)
@@ -129,10 +129,14 @@ def _checked_row(case: Case, it: Alternative, timing: Timing, cost: Costs, limit
         quantile_20=timing.quantile(QUANTILES[0]),
         quantile_80=timing.quantile(QUANTILES[1]),
         clock=timing.clock,
-        memory=cost.memory,
-        counts={**cost.counts, **({} if work is None else {"bytes": int(work.traffic)})},
+        counts={} if work is None else {"bytes": int(work.traffic)},
         origin=it.origin,
     )
+
+
+def _with_costs(row: BenchRow, call: Callable[[], Any], device: torch.device) -> BenchRow:
+    """The row with the memory and the counts of one more call each."""
+    return replace(row, memory=peak(call, device), counts={**costs(call, device), **row.counts})
 
 
 def _with_ratios(rows: Sequence[BenchRow], timings: Mapping[str, Timing], baseline: str) -> list[BenchRow]:

@@ -26,13 +26,13 @@ class Clock:
         return self.time
 
     def alternative(self, name, *seconds):
-        """Takes these seconds, in turn, from the first timed call on: three come before, two of them not timed."""
+        """Takes these seconds, in turn, from the first round on: two calls come before."""
         turns = cycle(seconds)
         calls = []
 
         def call():
             calls.append(name)
-            if len(calls) > 4:  # prepared, its memory, its counts, and the call that sets the repeats
+            if len(calls) > 2:  # that of preparing, and the one that sets the repeats
                 self.time += next(turns)
             else:
                 self.time += seconds[0]
