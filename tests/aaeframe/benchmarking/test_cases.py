@@ -163,8 +163,8 @@ def test_the_step_as_train_takes_it_is_the_step_of_the_training_loop(monkeypatch
     first, last = result_of(alternative("step", f"aaeframe {precision}, as train takes it"), calls=60)
 
     assert taken[0].config.training.precision == precision
-    assert len(taken) == taken[0].batches.step == taken[0].sums.count == 60
-    assert taken[0].sums.last["reconstruction"] == last
+    assert len(taken) == taken[0].batches.step == taken[0].losses.count == 60
+    assert taken[0].losses.last["reconstruction"] == last
     assert last < first
     assert list(tmp_path.iterdir()) == []
 
