@@ -25,6 +25,7 @@ the run knows by position, and its options by keyword:
     data_set(*, ...)                                                       -> aaeframe.data.Dataset
     metric(*, ...)                                                         -> aaeframe.evaluation.Metric
     observer(*, ...)                                                       -> aaeframe.training.observers.Observer
+    benchmark(*, ...)                                                      -> aaeframe.benchmarking.Benchmark
 
 Options are keyword-only, have defaults and JSON-like values (numbers, strings, lists, paths). Only an option without
 a sensible default, such as the path of a file, has none. Annotations are checked; `Annotated[float, Field(gt=0,
@@ -128,4 +129,10 @@ def aaeframe_metrics() -> Iterable[Component]:
 @hookspec
 def aaeframe_observers() -> Iterable[Component]:
     """Return the observers of runs this plugin offers. An observer acts only in a run that asks for it by name."""
+    raise NotImplementedError
+
+
+@hookspec
+def aaeframe_benchmarks() -> Iterable[Component]:
+    """Return the implementations of the work of `aaeframe bench` this plugin offers. Each joins a suite as a rival."""
     raise NotImplementedError

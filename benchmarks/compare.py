@@ -1,8 +1,11 @@
-"""Compare two stored measurements: python benchmarks/compare.py OLD.json NEW.json [--case NAME ...] [--strict].
+"""Compare two stored measurements: python benchmarks/compare.py OLD.json NEW.json [--case NAME ...] [options].
 
 Reads what `aaeframe bench` and `pytest benchmarks --benchmark-json` write. Times of different machines or hours cannot
 be compared. The ratio of an alternative to the baseline of its case, timed in the same run, can. Flags ratios of ours
 that are more than 15 % worse. Reports only; with --strict, a flag is exit code 1. Files that cannot be compared are 2.
+
+With --counts it holds the counts of a call, which are the same on every machine, in place of the ratios: FLOP,
+operations, launches, bytes. Any that differs or is missing in the new file is exit code 1.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Any, NamedTuple
 
 ALLOWED = 1.15
 """New ratio over old ratio from which on it is flagged."""
+WRITTEN = "what aaeframe bench --out or pytest --benchmark-json writes"
 
 
 class Key(NamedTuple):
@@ -36,8 +40,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("new", type=Path)
     parser.add_argument("--case", action="append", help="only cases whose names begin so; may be repeated")
     parser.add_argument("--strict", action="store_true", help="exit code 1 if a ratio is flagged")
+    parser.add_argument("--counts", action="store_true", help="compare counts, not ratios; exit code 1 if one differs")
     asked = parser.parse_args(arguments)
     try:
+        if asked.counts:
+            return hold_counts(asked.old, asked.new, asked.case)
         old, new = read(asked.old), read(asked.new)
         common = [key for key in old if key in new and chosen(key.case, asked.case)]
         if not common:
@@ -55,16 +62,53 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if asked.strict and flagged else 0
 
 
+def hold_counts(old: Path, new: Path, prefixes: list[str] | None) -> int:
+    """Print the counts that differ; 1 if there is any."""
+    wanted, found = counts(old, prefixes), counts(new, prefixes)
+    different = [key for key in wanted if found.get(key) != wanted[key]]
+    for key in different:
+        now = found.get(key, "not counted")
+        print(f"DIFFERENT {': '.join(key)}: {wanted[key]} -> {now}")
+    for key in found.keys() - wanted.keys():
+        print(f"only in {new}: {': '.join(key)}: {found[key]}")
+    print(f"{len(wanted)} counts compared, {len(different)} different")
+    return 1 if different else 0
+
+
+def counts(path: Path, prefixes: list[str] | None) -> dict[tuple[str, str, str], int]:
+    """The counts of a call by case, alternative and name, of implementations from outside not."""
+    try:
+        cases = [it for it in _content(path)["cases"] if chosen(it["name"], prefixes)]
+        found = {
+            (case["name"], row["alternative"], name): count
+            for case in cases
+            for row in case["rows"]
+            if row.get("origin") is None
+            for name, count in row["counts"].items()
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Uncomparable(f"{path} holds no counts of aaeframe bench --out: {error!r}; measure anew") from error
+    if not found:
+        raise Uncomparable(f"{path} holds no counts" + _of(prefixes))
+    return found
+
+
+def _content(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise Uncomparable(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise Uncomparable(f"{path} is not {WRITTEN}: {error}") from error
+
+
 def read(path: Path) -> dict[Key, float]:
     """The ratio to the baseline of each alternative of ours, by case; none where the baseline was not measured."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = _content(path)
         ratios = dict(_of_bench(content) if "cases" in content else _of_pytest(content))
-    except OSError as error:
-        raise Uncomparable(f"{path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        written = "what aaeframe bench --out or pytest --benchmark-json writes"
-        raise Uncomparable(f"{path} is not {written}: {type(error).__name__}: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise Uncomparable(f"{path} is not {WRITTEN}: {type(error).__name__}: {error}") from error
     if not ratios:
         raise Uncomparable(f"{path} holds no ratio of ours to a baseline")
     return ratios

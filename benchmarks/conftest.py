@@ -12,6 +12,8 @@ from aaeframe.benchmarking.case import BenchSettings, IncorrectResult
 from aaeframe.benchmarking.timing import synchronizer
 
 WARM_UP, ROUNDS, SLOW_ROUNDS = 3, 13, 3
+RATES = pytest.StashKey[list]()
+"""The throughputs, each with its case and its alternative."""
 no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
 
 
@@ -64,7 +66,10 @@ def timed(request, case, alternative, small, device):
             **alternative.check(result),
         }
         if benchmark.stats is not None:  # None under --benchmark-disable
-            benchmark.extra_info[f"{case.unit}_per_second"] = case.amount / benchmark.stats.stats.median
+            throughput = case.amount / benchmark.stats.stats.median
+            benchmark.extra_info[f"{case.unit}_per_second"] = throughput
+            rates = request.config.stash.setdefault(RATES, [])
+            rates.append((f"{case.name} ({device})", alternative.name, f"{throughput:,.4g} {case.unit}/s"))
 
     return run
 
@@ -76,15 +81,19 @@ def _warm(alternative):
     return call
 
 
+def pytest_terminal_summary(terminalreporter):
+    """The throughput of each alternative, below the plugin's table, whose columns are fixed."""
+    rates = terminalreporter.config.stash.get(RATES, [])
+    for case in dict.fromkeys(case for case, *_ in rates):
+        terminalreporter.section(f"throughput of {case}", sep="-")
+        for _, name, rate in (it for it in rates if it[0] == case):
+            terminalreporter.write_line(f"{name:<50} {rate:>20}")
+
+
 def _small(suite, device, quick):
     """The small case of the same kind as each: equal but for its sizes."""
-    small = {_kind(it.name): it for it in cases(suite, device, True)}
-    return [small[_kind(it.name)] for it in cases(suite, device, quick)]
-
-
-def _kind(name):
-    sizes = ("N=", "M=", "D=", "batch=", "pixels=", "width=", "code=", "rows=")
-    return " ".join(word for word in name.split() if not word.startswith(sizes))
+    small = {it.kind: it for it in cases(suite, device, True)}
+    return [small[it.kind] for it in cases(suite, device, quick)]
 
 
 def _check_small(small, name):

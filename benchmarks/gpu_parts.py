@@ -62,7 +62,7 @@ def measured(suite: str, begin: str, device: torch.device, quick: bool = False) 
     reports = []
     for case in SUITES[suite].load()(settings):
         if case.name.startswith(begin):
-            reports.append(asdict(measure_case(case, settings, limits)))
+            reports.append(asdict(measure_case(case, settings, limits, with_costs=False)))
             free(device)
     if not reports:
         raise Failed(f"the suite {suite} has no case whose name begins with {begin!r}")

@@ -18,11 +18,35 @@ class IncorrectResult(Exception):
 
 
 @dataclass(frozen=True)
+class Added:
+    """An implementation from outside this package, which joins every case of a suite."""
+
+    name: str
+    function: Callable[..., Any]
+    """Called with the arguments of the suite, by position."""
+    origin: str
+    """Its source: "yours", or "plugin" with distribution and version."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function. IncorrectResult if it changes a tensor in place, which others get as well."""
+        tensors = [it for it in arguments if isinstance(it, torch.Tensor)]
+        versions = [it._version for it in tensors]
+        result = self.function(*arguments)
+        if versions != [it._version for it in tensors]:
+            raise IncorrectResult("it changes its arguments in place; compute on copies")
+        return result
+
+
+@dataclass(frozen=True)
 class BenchSettings:
-    """The device, and whether sizes are small, which only shows that everything runs, not how fast."""
+    """The settings of a suite."""
 
     device: torch.device
     quick: bool = False
+    """Whether sizes are small, which only shows that everything runs, not how fast."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """The sizes that replace those of the suite, by the names in `Suite.sizes`."""
+    added: tuple[Added, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +84,8 @@ class Alternative:
     """Entered around preparing, warming up and timing, but not timed. Used to force a backend."""
     unsupported_reason: str | None = None
     """The reason why it cannot run here, and what to do; None if it can."""
+    origin: str | None = None
+    """The source of an implementation from outside this package; None for those of the suite."""
 
 
 @dataclass(frozen=True)
@@ -75,3 +101,17 @@ class Case:
     amount: float
     """The number of units in one call."""
     alternatives: tuple[Alternative, ...] = field(repr=False)
+    kind: str = ""
+    """The name without sizes, which is the same over a sweep."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """The sizes, by the names of their options."""
+
+
+def tensor_of(value: Any, shape: tuple[int, ...], what: str) -> torch.Tensor:
+    """The value if it is a floating-point tensor of this shape, else IncorrectResult. `what` names what is wanted."""
+    wanted = f"{what}, a floating-point tensor of shape {shape}"
+    if not isinstance(value, torch.Tensor):
+        raise IncorrectResult(f"it returned {type(value).__name__}; return {wanted}")
+    if tuple(value.shape) != shape or not value.is_floating_point():
+        raise IncorrectResult(f"it returned {value.dtype} of shape {tuple(value.shape)}; return {wanted}")
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,18 @@ from aaeframe.benchmarking.case import Facts, IncorrectResult
 LIMIT: Final = 64
 """Compilations of one function in a process. torch's own limit is 8, after which a function runs eager in silence. All
 alternatives share the functions of the script and of Adam, and need more."""
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """Inside, one compilation too many is an exception, if anything can have been compiled."""
+    if "torch._dynamo" not in sys.modules:
+        yield
+        return
+    from torch._dynamo import config
+
+    with config.patch(recompile_limit=LIMIT, fail_on_recompile_limit_hit=True):
+        yield
 
 
 class Compiling:
@@ -25,11 +38,9 @@ class Compiling:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Inside, compilations are counted, and one too many is an exception."""
-        from torch._dynamo import config
-
         before = _counted()
         try:
-            with config.patch(recompile_limit=LIMIT, fail_on_recompile_limit_hit=True):
+            with limited():
                 yield
         finally:
             self._found.update(_counted())

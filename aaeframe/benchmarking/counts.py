@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
+
+from aaeframe_kernels.dispatch import launches
 
 NO_WORK: Final = ("empty", "new_empty", "empty_like", "empty_strided", "new_empty_strided", "detach", "lift_fresh")
 """Operations that launch nothing on a device, apart from views."""
@@ -35,6 +40,32 @@ def count(call: Callable[[], Any]) -> Counts:
     with _Operations() as operations, FlopCounterMode(display=False) as flops:
         call()
     return Counts(flops.get_total_flops(), operations.found)
+
+
+def costs(call: Callable[[], Any], device: torch.device) -> Mapping[str, int]:
+    """Counts of one call, by name.
+
+    On a CPU "flops" and "operations" as in `Counts`, and "launches", the calls of our kernels. `torch.compile` is off
+    while it is counted. What other libraries compute without torch is not seen. On a GPU "kernels", the kernels that
+    ran, of graphs and of compiled code too.
+    """
+    if device.type == "cuda":
+        return {"kernels": kernels(call)}
+    before = launches.total()
+    # Nothing was compiled as long as Dynamo, which takes a second to import, is not there.
+    off = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+    with off:
+        counted = count(call)
+    return {"flops": counted.flops, "operations": counted.total, "launches": launches.total() - before}
+
+
+def kernels(call: Callable[[], Any], profiler: Callable[..., Any] = profile) -> int:
+    """The number of kernels that a call runs on a GPU, copies and fills of memory not included."""
+    with profiler(activities=[ProfilerActivity.CUDA]) as found:
+        call()
+        torch.cuda.synchronize()
+    on_device = [it.name for it in found.events() if it.device_type.name == "CUDA"]
+    return sum(not name.startswith(("Memcpy", "Memset")) for name in on_device)
 
 
 class _Operations(TorchDispatchMode):

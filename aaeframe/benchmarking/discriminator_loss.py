@@ -1,9 +1,19 @@
-"""Cases of the discriminator loss: forward and backward of the last linear layer with its cross-entropy."""
+"""Cases of the discriminator loss: forward and backward of the last linear layer with its cross-entropy.
+
+One's own implementation is a function of five float32 tensors on the device, by position, for R rows of H features:
+
+    loss(features (R, H), weight (1, H), bias (1,), target (R,), row_weight (R,)) -> Tensor ()
+
+It returns the sum of the rows' binary cross-entropies, each times its weight, of the logits
+`features @ weight.T + bias`. Half of the targets are 1, then half are 0. The gradients of features, weight and bias are
+taken by autograd, which is timed as well.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Final, NamedTuple, TypeAlias
 
@@ -11,7 +21,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, linear
 
-from aaeframe.benchmarking.case import Alternative, BenchSettings, Case, Facts, IncorrectResult, Work
+from aaeframe.benchmarking.case import (
+    Added,
+    Alternative,
+    BenchSettings,
+    Case,
+    Facts,
+    IncorrectResult,
+    Work,
+    tensor_of,
+)
+from aaeframe.benchmarking.compiling import limited
 from aaeframe.benchmarking.forced import forced
 from aaeframe_kernels import discriminator_loss
 from aaeframe_kernels.discriminator_loss.reference import Form, reference
@@ -50,13 +70,14 @@ class Inputs(NamedTuple):
 
 def cases(settings: BenchSettings) -> list[Case]:
     """The batches of the discriminator's step."""
-    if settings.quick:
-        return [_case(LossProblem(8, 32, settings.device))]
-    batches = GPU_BATCHES if settings.device.type == "cuda" else BATCHES
-    return [_case(LossProblem(batch, WIDTH, settings.device)) for batch in batches]
+    gpu = settings.device.type == "cuda"
+    batches, width = ((8,), 32) if settings.quick else (GPU_BATCHES if gpu else BATCHES, WIDTH)
+    batches = (settings.sizes["batch"],) if "batch" in settings.sizes else batches
+    width = settings.sizes.get("width", width)
+    return [_case(LossProblem(batch, width, settings.device), settings.added) for batch in batches]
 
 
-def _case(problem: LossProblem) -> Case:
+def _case(problem: LossProblem, added: Sequence[Added]) -> Case:
     ours = [problem.alternative("aaeframe, few torch operations", fused, "cpu")]
     if problem.device.type == "cuda":
         ours.append(problem.alternative("aaeframe, Triton", fused, "triton"))
@@ -69,7 +90,10 @@ def _case(problem: LossProblem) -> Case:
             problem.alternative("torch: Linear and BCE with logits", chain),
             problem.alternative("reference", composed),
             *ours,
+            *map(problem.added, added),
         ),
+        kind="loss",
+        sizes={"batch": problem.batch, "width": problem.width},
     )
 
 
@@ -113,6 +137,17 @@ class LossProblem:
             ours=backend is not None,
             within=nullcontext if backend is None else partial(forced, backend),
         )
+
+    def added(self, it: Added) -> Alternative:
+        """An implementation from outside."""
+
+        def loss(inputs: Inputs) -> Tensor:
+            value = tensor_of(it(*inputs), (), "the loss")
+            if not value.requires_grad:
+                raise IncorrectResult("its loss has no gradient: compute it from features, weight and bias by autograd")
+            return value
+
+        return replace(self.alternative(it.name, loss), origin=it.origin, within=limited)
 
     @cached_property
     def inputs(self) -> Inputs:

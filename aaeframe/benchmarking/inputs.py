@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
 from aaeframe import data as datasets
+
+CHUNK: Final = 100_000
+"""The number of samples made at once, so that many take little more memory than they are."""
 
 
 def digit_images(count: int, side: int, seed: int = 0) -> Tensor:
@@ -22,7 +27,11 @@ def digit_images(count: int, side: int, seed: int = 0) -> Tensor:
 
 def decoder_like(count: int, side: int, seed: int = 1) -> Tensor:
     """Images like a trained decoder's samples: blurred, off the pixel grid; (count, 1, side, side) in (0, 1)."""
-    generator = torch.Generator().manual_seed(seed)
-    x = avg_pool2d(digit_images(count, side, seed).float() / 255, 3, stride=1, padding=1)
-    noise = 0.02 * torch.rand(x.shape, generator=generator)
-    return 0.01 + 0.96 * x + noise
+    made = torch.empty(count, 1, side, side)
+    for start in range(0, count, CHUNK):
+        number = min(CHUNK, count - start)
+        generator = torch.Generator().manual_seed(seed + start)
+        x = avg_pool2d(digit_images(number, side, seed + start).float() / 255, 3, stride=1, padding=1)
+        noise = 0.02 * torch.rand(x.shape, generator=generator)
+        made[start : start + number] = 0.01 + 0.96 * x + noise
+    return made

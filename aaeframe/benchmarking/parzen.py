@@ -1,8 +1,18 @@
-"""Cases of the Parzen log-likelihood, against a matrix product of the same shape and against other estimators."""
+"""Cases of the Parzen log-likelihood, against a matrix product of the same shape and against other estimators.
+
+One's own implementation is a function that is called with tensors on the device and a number:
+
+    estimate(x (N, D) float32 in [0, 1], samples (M, D) float32, bandwidth: float) -> Tensor (N,)
+
+It returns in nats, in any floating-point type, the log density of each row of x under the mean of the Gaussians
+N(sample, bandwidth^2 I) of all samples. In the cases of 20 bandwidths it is called once for each of them.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Final, NamedTuple
 
@@ -10,9 +20,21 @@ import torch
 from torch import Tensor
 
 from aaeframe.benchmarking import estimators
-from aaeframe.benchmarking.case import Alternative, BenchSettings, Case, Facts, IncorrectResult, Work
+from aaeframe.benchmarking.case import (
+    Added,
+    Alternative,
+    BenchSettings,
+    Case,
+    Facts,
+    IncorrectResult,
+    Work,
+    tensor_of,
+)
+from aaeframe.benchmarking.compiling import limited
 from aaeframe.benchmarking.inputs import decoder_like, digit_images
 from aaeframe.benchmarking.installed import unsupported_reason
+from aaeframe.benchmarking.memory import lacking
+from aaeframe.errors import ConfigError
 from aaeframe_kernels.parzen import ParzenState
 from aaeframe_kernels.parzen.bandwidth import default_bandwidths
 from aaeframe_kernels.parzen.compiled import distances
@@ -31,14 +53,19 @@ CHECKED: Final = 500
 
 
 class Size(NamedTuple):
-    """The numbers of rows and samples, and the side of the square images."""
+    """The numbers of rows, of samples, and of features. The features are the first pixels of square images."""
 
     rows: int
     samples: int
-    side: int
+    features: int
+
+    @property
+    def side(self) -> int:
+        """The side of the smallest square image with so many pixels."""
+        return math.isqrt(self.features - 1) + 1
 
     def __str__(self) -> str:
-        return f"N={self.rows} M={self.samples} D={self.side**2}"
+        return f"N={self.rows} M={self.samples} D={self.features}"
 
 
 class Estimate(NamedTuple):
@@ -51,9 +78,21 @@ class Estimate(NamedTuple):
 def cases(settings: BenchSettings) -> list[Case]:
     """Cases of MNIST's shape: one bandwidth against the alternatives, then twenty against one."""
     gpu = settings.device.type == "cuda"
-    size = Size(40, 160, 8) if settings.quick else Size(10000, 100_000, 28) if gpu else Size(2000, 10000, 28)
+    size = Size(40, 160, 64) if settings.quick else Size(10000, 100_000, 784) if gpu else Size(2000, 10000, 784)
+    size = size._replace(**settings.sizes)
     problem = ParzenProblem(size, settings.device, compiled=not (gpu or settings.quick))  # compiling takes seconds
-    return [_one_bandwidth(problem), _many_bandwidths(problem, "auto"), _many_bandwidths(problem, "fp32")]
+    problem.require_memory()
+    made = [_one_bandwidth(problem), _many_bandwidths(problem, "auto"), _many_bandwidths(problem, "fp32")]
+    return [
+        _with_added(case, problem, settings.added, GRID if number else (BANDWIDTH,)) for number, case in enumerate(made)
+    ]
+
+
+def _with_added(case: Case, problem: ParzenProblem, added: Sequence[Added], bandwidths: Sequence[float]) -> Case:
+    theirs = (problem.added(it, bandwidths) for it in added)
+    kind = " ".join(("parzen", *case.name.removeprefix(f"parzen {problem.size}").split()))
+    sizes = problem.size._asdict()
+    return replace(case, alternatives=(*case.alternatives, *theirs), kind=kind, sizes=sizes)
 
 
 def _one_bandwidth(problem: ParzenProblem) -> Case:
@@ -101,18 +140,30 @@ class ParzenProblem:
 
     @cached_property
     def x(self) -> Tensor:
-        """The images (N, 1, side, side) uint8."""
-        return digit_images(self.size.rows, self.size.side).to(self.device)
+        """The images (N, D) uint8."""
+        return self._columns(digit_images(self.size.rows, self.size.side))
 
     @cached_property
     def samples(self) -> Tensor:
-        """The samples (M, 1, side, side) float32 in (0, 1)."""
-        return decoder_like(self.size.samples, self.size.side).to(self.device)
+        """The samples (M, D) float32 in (0, 1)."""
+        return self._columns(decoder_like(self.size.samples, self.size.side))
 
     @cached_property
     def flat(self) -> tuple[Tensor, Tensor]:
         """Images and samples for other estimators: (N, D) and (M, D) float32."""
-        return self.x.flatten(1).float() / 255, self.samples.flatten(1)
+        return self.x.float() / 255, self.samples
+
+    def _columns(self, images: Tensor) -> Tensor:
+        """The features of images, (count, D), on the device."""
+        return images.flatten(1)[:, : self.size.features].contiguous().to(self.device)
+
+    def require_memory(self) -> None:
+        """ConfigError if the inputs need more memory than there is; they are made on the CPU."""
+        rows, samples, features = self.size
+        needed = 4 * features * (2 * rows + samples)
+        for device in dict.fromkeys((torch.device("cpu"), self.device)):
+            if (reason := lacking(needed, device)) is not None:
+                raise ConfigError(f"the inputs of parzen {self.size} do not fit on {device}: {reason}")
 
     def ours(
         self,
@@ -146,7 +197,22 @@ class ParzenProblem:
 
         check = partial(self.check, (BANDWIDTH,))
         missing = None if needs is None else unsupported_reason(needs)
+        if missing is None and estimator is estimators.torch_cdist:
+            missing = lacking(3 * self._pairs_bytes, self.device)  # distances, their squares, and what is summed
         return Alternative(name, lambda: estimate, check, self.work, every=every, unsupported_reason=missing)
+
+    def added(self, it: Added, bandwidths: Sequence[float]) -> Alternative:
+        """An implementation from outside, called once for each bandwidth."""
+
+        def density(bandwidth: float) -> Tensor:
+            return tensor_of(it(*self.flat, bandwidth), (self.size.rows,), "the log density of each row")
+
+        def estimate() -> Estimate:
+            return Estimate(torch.stack([density(bandwidth) for bandwidth in bandwidths], dim=1), {})
+
+        return Alternative(
+            it.name, lambda: estimate, partial(self.check, bandwidths), self.work, within=limited, origin=it.origin
+        )
 
     def products(self) -> list[Alternative]:
         """The bare matrix product in float32 and, on a GPU, first in float16 on its tensor cores."""
@@ -156,17 +222,28 @@ class ParzenProblem:
             out = x.new_empty(len(x), len(samples))
             return lambda: torch.mm(x, samples.T, out=out)
 
-        made = [Alternative("torch.mm fp32", partial(prepare, torch.float32), work=self.work)]
+        missing = lacking(self._pairs_bytes, self.device)
+        made = [
+            Alternative("torch.mm fp32", partial(prepare, torch.float32), work=self.work, unsupported_reason=missing)
+        ]
         if self.device.type == "cuda":
             work = partial(self.work, arithmetic="fp16")
-            made.insert(0, Alternative("torch.mm fp16", partial(prepare, torch.float16), work=work))
+            made.insert(
+                0,
+                Alternative("torch.mm fp16", partial(prepare, torch.float16), work=work, unsupported_reason=missing),
+            )
         return made
+
+    @property
+    def _pairs_bytes(self) -> int:
+        """The bytes of one float32 for each pair of a row and a sample."""
+        return 4 * self.size.rows * self.size.samples
 
     def work(self, result: object, arithmetic: str = "fp32") -> Work:
         """The products of the implementation that ran; images and samples are read in float32."""
         path = next(iter(result.paths), arithmetic) if isinstance(result, Estimate) else arithmetic
         count, arithmetic = PRODUCTS[path]
-        rows, samples, features = self.size.rows, self.size.samples, self.size.side**2
+        rows, samples, features = self.size
         return Work(2 * count * rows * samples * features, arithmetic, 4 * (rows + samples) * features)
 
     @cached_property
@@ -176,8 +253,7 @@ class ParzenProblem:
 
     def specified(self, bandwidths: Sequence[float]) -> Tensor:
         """The log-likelihood of the first rows in float64, (CHECKED, S)."""
-        rows = self.x[:CHECKED].flatten(1).cpu()
-        return log_likelihood(rows, self.samples.flatten(1).cpu(), torch.tensor(bandwidths))
+        return log_likelihood(self.x[:CHECKED].cpu(), self.samples.cpu(), torch.tensor(bandwidths))
 
     def check(self, bandwidths: Sequence[float], result: Estimate) -> Facts:
         """IncorrectResult if the mean log-likelihood of the first rows is wrong for a bandwidth."""

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -42,6 +42,21 @@ class BenchRow:
     """The share of the speed that this machine's best matrix product and memory copy would allow; None if unknown."""
     facts: Facts
     """The findings of the check of its result."""
+    round_ratio: float | None = None
+    """The median of the ratios to the baseline in the same round."""
+    fastest_ratio: float | None = None
+    """The ratio of the fastest round to that of the baseline."""
+    quantile_20: float | None = None
+    """The quantiles of the rounds, per call."""
+    quantile_80: float | None = None
+    clock: str = "host"
+    """The clock: the host's, or events of a GPU with a cold L2 cache."""
+    memory: int | None = None
+    """The bytes by which one call raises the memory in use; None if unknown."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Counts of one call: flops, operations and launches, or kernels on a GPU; and the bytes of its work."""
+    origin: str | None = None
+    """The source of an implementation from outside this package."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,11 @@ class CaseReport:
     """The alternatives that could not run, each with the reason."""
     failed: Mapping[str, str]
     """The alternatives that failed or had a wrong result, each with the reason: they have no row."""
+    kind: str = ""
+    """The name without sizes."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    noise: Sequence[str] = ()
+    """Reasons to distrust the ratios; none if the times scatter little."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +102,10 @@ class Report:
     machine: Machine
     limits: Limits
     cases: Sequence[CaseReport]
+    swept: str | None = None
+    """The size that changes between cases of one kind."""
+    noise: Sequence[str] = ()
+    """Reasons to distrust all ratios: other work on the machine."""
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain dicts and lists."""

@@ -2,26 +2,46 @@
 
 The recipe's step alone is less than the work of `aaeframe train` at each step, which is a separate alternative:
 `training_step`.
+
+One's own implementation is a function that is called once, and not timed:
+
+    make(pixels (N, 1, side, side) uint8, networks, schedule) -> step
+
+`pixels` is the minibatch on the device. `networks` has "encoder", "decoder", which ends in a sigmoid, and
+"discriminator": float32 modules of flat rows on the device, with fresh weights. `schedule` is "alternating" or "joint".
+The result is called without arguments at each step. It does one step in place, on pixels / 255, and returns the
+reconstruction loss, a tensor of shape (). The check asks that this loss has fallen and that all networks have changed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cached_property, partial
+from itertools import cycle
 from typing import Any, Final, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import constraints
 
 from aaeframe.assembly.model import build_model, build_priors
 from aaeframe.assembly.optimizers import build_optimizers
 from aaeframe.assembly.recipe import build_recipe
 from aaeframe.benchmarking.baselines import PlainCompiled, PlainEager
-from aaeframe.benchmarking.case import Alternative, BenchSettings, Case, Facts, IncorrectResult, Work
-from aaeframe.benchmarking.compiling import Compiling
+from aaeframe.benchmarking.case import (
+    Added,
+    Alternative,
+    BenchSettings,
+    Case,
+    Facts,
+    IncorrectResult,
+    Work,
+    tensor_of,
+)
+from aaeframe.benchmarking.compiling import Compiling, limited
 from aaeframe.benchmarking.counts import adam_traffic, count
 from aaeframe.benchmarking.forced import forced
 from aaeframe.benchmarking.inputs import digit_images
@@ -44,14 +64,21 @@ Arithmetic: TypeAlias = Callable[[], AbstractContextManager[None]]
 def cases(settings: BenchSettings) -> list[Case]:
     """Both schedules at the paper's batch; on a GPU also larger batches, and each against `torch.compile`."""
     sizes = Sizes(side=8, width=16, code=2) if settings.quick else Sizes()
+    sizes = sizes._replace(width=settings.sizes.get("width", sizes.width))
     batches: tuple[int, ...] = (10,) if settings.quick else (100,)
-    if settings.device.type == "cuda" and not settings.quick:
+    if "batch" in settings.sizes:
+        batches = (settings.sizes["batch"],)
+    elif settings.device.type == "cuda" and not settings.quick:
         batches = GPU_BATCHES
     steps = [
         Steps(sizes, batch, schedule, settings.device) for batch in batches for schedule in ("alternating", "joint")
     ]
-    compiled = map(compiled_case, steps) if settings.device.type == "cuda" else ()
-    return [*map(_case, steps), *compiled]
+    made = [*map(_case, steps), *(map(compiled_case, steps) if settings.device.type == "cuda" else ())]
+    return [_with_added(case, it, settings.added) for case, it in zip(made, cycle(steps), strict=False)]
+
+
+def _with_added(case: Case, steps: Steps, added: Sequence[Added]) -> Case:
+    return replace(case, alternatives=(*case.alternatives, *map(steps.added, added)))
 
 
 def _case(steps: Steps) -> Case:
@@ -70,6 +97,8 @@ def _case(steps: Steps) -> Case:
             *(_graphed(steps) if steps.device.type == "cuda" else []),
             *([steps.pythae()] if steps.schedule == "joint" else []),
         ),
+        kind=f"step {steps.schedule}",
+        sizes={"batch": steps.batch, "width": steps.sizes.width},
     )
 
 
@@ -98,6 +127,8 @@ def compiled_case(steps: Steps, **options: str) -> Case:
             steps.ours("bf16"),
             steps.ours("tf32"),
         ),
+        kind=f"step-compiled {steps.schedule}",
+        sizes={"batch": steps.batch, "width": steps.sizes.width},
     )
 
 
@@ -206,6 +237,27 @@ class Steps:
             work=partial(self.work, "fp32"),
             unsupported_reason=unsupported_reason("pythae"),
         )
+
+    def added(self, it: Added) -> Alternative:
+        """An implementation from outside."""
+        before: dict[str, list[Tensor]] = {}
+        networks: dict[str, nn.Module] = {}
+
+        def prepare() -> Callable[[], Any]:
+            networks.update(PlainEager(self.sizes, self.device).parts.items())
+            before.update({name: [p.detach().clone() for p in it.parameters()] for name, it in networks.items()})
+            step = it(self.pixels, dict(networks), self.schedule)
+            if not callable(step):
+                raise IncorrectResult(f"it returned {type(step).__name__}; return a function that does one step")
+            return Remembering(lambda: {"reconstruction": tensor_of(step(), (), "the reconstruction loss")})
+
+        def check(result: Any) -> Facts:
+            for name, module in networks.items():
+                if all(map(torch.equal, before[name], module.parameters())):
+                    raise IncorrectResult(f"its steps leave the {name} as it was; train all networks in place")
+            return learned(result)
+
+        return Alternative(it.name, prepare, check, work=partial(self.work, "fp32"), within=limited, origin=it.origin)
 
     def work(self, precision: str, result: Any) -> Work:
         """The products of our step, which computes nothing twice, and the optimizers' traffic."""

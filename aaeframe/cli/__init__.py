@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from aaeframe.cli import plugins, presets
-from aaeframe.cli.bench import bench
+from aaeframe.cli import bench, plugins, presets
 from aaeframe.cli.commands import App, RunCommand
 from aaeframe.cli.compare import compare
 from aaeframe.cli.config import config_app
@@ -34,11 +33,12 @@ app = App(
 app.add_typer(plugins.app, name="plugins", help="List, inspect, check and create plugins.")
 app.add_typer(presets.app, name="presets", help="List and show presets, which are named configurations.")
 app.add_typer(config_app, name="config", help="Show configurations.")
+app.add_typer(bench.app, name="bench")
 plugins.app.command()(new)
 app.command(cls=RunCommand)(train)
 for command in (
     *(data, sample, encode, reconstruct, score, evaluate, compare, figures, report, export),
-    *(parzen, doctor, bench, reproduce),
+    *(parzen, doctor, reproduce),
 ):
     app.command()(command)
 

@@ -57,7 +57,7 @@ class App(typer.Typer):
     """A typer application with commands of these classes."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(cls=Group, no_args_is_help=True, **settings)
+        super().__init__(**{"cls": Group, "no_args_is_help": True, **settings})
 
     def command(self, name: str | None = None, *, cls: Any = Command, **settings: Any) -> Callable[[Any], Any]:
         """Register a command."""
@@ -73,6 +73,6 @@ def _component_names(context: typer.Context) -> Mapping[str, str]:
     from aaeframe.components.registry import KINDS, Registry
 
     registry = Registry.load((context.obj or {}).get("no_plugins", ()))
-    kinds = [kind for kind in KINDS if kind != "preset"]
+    kinds = [kind for kind in KINDS if kind not in ("preset", "benchmark")]
     names = {_OPTIONS.get(kind, kind): [registry.shortest_name(it) for it in registry.offers(kind)] for kind in kinds}
     return {kind: ", ".join(found) or "none" for kind, found in names.items()}

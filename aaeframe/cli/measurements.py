@@ -9,6 +9,9 @@ from rich.table import Table
 from aaeframe.cli.console import facts, table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from aaeframe.benchmarking.history import Curves
     from aaeframe.benchmarking.report import BenchRow, CaseReport, Report
 
 
@@ -22,19 +25,62 @@ def tables(report: Report) -> list[Table]:
         **rates,
         "copy": f"{limits.copy / 1e9:,.1f} GB/s",
     }
-    columns = ["", "median", "quartiles", "fastest", "ratio", "of limit", "throughput"]
-    return [
-        facts("This machine", machine),
-        *(table(case.name, columns, [_cells(case, row) for row in case.rows]) for case in report.cases),
+    return [facts("This machine", machine), *(made for case in report.cases for made in (_times(case), _costs(case)))]
+
+
+def history_tables(found: Sequence[Curves]) -> Iterator[Table]:
+    """A table of each case on each machine, with a line for each run of each alternative."""
+    for curve in found:
+        rows = [
+            (
+                name,
+                it.date,
+                "" if it.label == it.date else it.label,
+                f"{it.ratio:.2f}",
+                _ratio(it.fastest_ratio),
+                "noisy" if it.noisy else "",
+            )
+            for name, points in curve.points.items()
+            for it in points
+        ]
+        title = f"{curve.case}, over {curve.baseline}\non {curve.machine}"
+        yield table(title, ["", "date", "commit", "ratio", "of fastest", ""], rows)
+
+
+def _times(case: CaseReport) -> Table:
+    """Times, and ratios to the first row."""
+    rows = [
+        [
+            *(_name(row), _seconds(row.seconds)),
+            f"{row.lower_quartile / row.seconds - 1:+.0%} {row.upper_quartile / row.seconds - 1:+.0%}",
+            *(_seconds(row.fastest), _ratio(row.round_ratio), _ratio(row.fastest_ratio)),
+        ]
+        for row in case.rows
     ]
+    return table(case.name, ["", "median", "quartiles", "fastest", "ratio", "of fastest"], rows)
 
 
-def _cells(case: CaseReport, row: BenchRow) -> list[str]:
-    fraction = "" if row.limit_fraction is None else f"{row.limit_fraction:.0%}"
-    spread = f"{row.lower_quartile / row.seconds - 1:+.0%} {row.upper_quartile / row.seconds - 1:+.0%}"
-    rate = f"{row.throughput:,.4g} {case.unit}/s"
-    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-    return [row.alternative, _seconds(row.seconds), spread, _seconds(row.fastest), ratio, fraction, rate]
+def _costs(case: CaseReport) -> Table:
+    """Rates, and costs of one call that are not its time."""
+    counted = "kernels" if any("kernels" in row.counts for row in case.rows) else "operations"
+    rows = [
+        [
+            *(_name(row), f"{row.throughput:,.4g} {case.unit}/s"),
+            "" if row.limit_fraction is None else f"{row.limit_fraction:.0%}",
+            "" if row.memory is None else f"{row.memory / 2**20:,.1f} MiB",
+            str(row.counts.get(counted, "")),
+        ]
+        for row in case.rows
+    ]
+    return table("", ["", "throughput", "of limit", "memory", counted], rows)
+
+
+def _name(row: BenchRow) -> str:
+    return row.alternative if row.origin is None else f"{row.alternative} ({row.origin})"
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _seconds(value: float) -> str:
@@ -59,10 +105,16 @@ def notes(report: Report) -> list[str]:
         for row in case.rows
         if str(row.facts.get("epilogue", "")).startswith("plain")
     }
+    noisy = [f"noisy: ratios unreliable: {reason}" for reason in report.noise]
+    noisy += [f"noisy: ratios unreliable in {case.name}: {it}" for case in report.cases for it in case.noise]
+    clocks = {f"times by {row.clock}": None for case in report.cases for row in case.rows if row.clock != "host"}
     meaning = (
-        "ratio: median time over that of the first row. "
+        "ratio: median over the rounds of the time over that of the first row in the same round. "
+        "of fastest: that of the fastest rounds. "
         "of limit: share of the speed that the fastest matrix product and memory copy, as above, allow. "
-        "With data in caches it can exceed 100%."
+        "With data in caches it can exceed 100%. "
+        "memory: what one call adds to the memory in use, at its peak. "
+        "operations: those that torch dispatches in one call, without torch.compile."
     )
     small = ["--quick: the sizes are too small for these times to measure speed."] if report.quick else []
-    return [*failed, *absent, *alone, *plain, meaning, *small]
+    return [*failed, *absent, *alone, *plain, *clocks, meaning, *small, *noisy]

@@ -27,7 +27,9 @@ from aaeframe.components.api_version import UNSTATED, Interface
 from aaeframe.errors import PluginError
 from aaeframe.hookspecs import GROUP, Component
 
-Kind = Literal["encoder", "prior", "discriminator", "network", "recipe", "data-set", "preset", "metric", "observer"]
+Kind = Literal[
+    "encoder", "prior", "discriminator", "network", "recipe", "data-set", "preset", "metric", "observer", "benchmark"
+]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 HOOKS: Final[dict[str, Kind]] = {f"aaeframe_{kind.replace('-', '_')}s": kind for kind in KINDS}
 

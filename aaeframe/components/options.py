@@ -41,6 +41,7 @@ _GIVEN: Mapping[Kind, tuple[str, ...]] = {
     "preset": (),
     "metric": (),
     "observer": (),
+    "benchmark": (),
 }
 """The arguments of a factory that the run passes by position."""
 

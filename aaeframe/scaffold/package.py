@@ -40,9 +40,13 @@ FILES: Final[Mapping[str, str]] = {
 """The path of each file of the package, and its template."""
 
 
-COMMANDS: Final[Mapping[Kind, str]] = {"data-set": "train --data", "metric": "evaluate RUN --metric"}
+COMMANDS: Final[Mapping[Kind, str]] = {
+    "data-set": "train --data",
+    "metric": "evaluate RUN --metric",
+    "benchmark": "bench --case parzen --with",
+}
 """The commands that take a component of these kinds; of others it is `aaeframe train --KIND`."""
-FUNCTIONS: Final = ("data-set", "metric")
+FUNCTIONS: Final = ("data-set", "metric", "benchmark")
 """The kinds whose template is a function, not a class."""
 
 
@@ -63,6 +67,7 @@ STARTS: Final[Mapping[Kind, Start]] = {
     "preset": Start("a small autoencoder of digits on a swiss roll", ""),
     "data-set": Start("two half moons in the plane", "noise=0.2"),
     "observer": Start("the best epoch, in a file of the run", 'metric="seconds"'),
+    "benchmark": Start("the Parzen log-likelihood by blocks of samples", "rows=100"),
     "recipe": Start("adversarial autoencoding with the absolute error", "weight=2"),
 }
 
@@ -181,7 +186,7 @@ def _try(kind: Kind, component: str) -> str:
     """The command that tries a component in a short training."""
     if kind == "metric":
         return f"aaeframe train --epochs 1 --out run && aaeframe evaluate run --metric {component}"
-    return f"{use(kind, component)} --epochs 1"
+    return f"{use(kind, component)} {'--quick' if kind == 'benchmark' else '--epochs 1'}"
 
 
 def suffix(kind: Kind) -> str:

@@ -24,6 +24,7 @@ from aaeframe.protocols import (
     supports_head,
 )
 from aaeframe.testing import (
+    benchmarks,
     data_sets,
     densities,
     discriminators,
@@ -111,6 +112,7 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         observers.check_observer_random_state: None,
         observers.check_observer_output: None,
     },
+    "benchmark": {benchmarks.check_suite: None, benchmarks.check_result: None},
 }
 REPEATS: Final[Checks] = {
     repeats.check_inputs_kept: None,
@@ -248,6 +250,8 @@ def _cases(kind: Kind, factory: Callable[..., Any]) -> Sequence[Any]:
             return recipes.recipe_cases(factory)
         case "observer":
             return [observers.ObserverCase(factory)]
+        case "benchmark":
+            return [benchmarks.BenchmarkCase(factory)]
     raise ValueError(f"the checks of {kind} have other cases")
 
 

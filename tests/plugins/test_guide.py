@@ -67,7 +67,7 @@ for offer in Registry.load().offers():
             parts["observers"] = [offer.full_name]
         elif offer.kind == "metric":
             parts["config"] = {"evaluation": {"metrics": [offer.full_name]}}
-        else:
+        elif offer.kind != "benchmark":  # which no training takes
             parts[offer.kind] = offer.full_name
         run = aaeframe.train(source, epochs=1, batch_size=12, labels=labels, out=folder + "/run", **parts)
         if offer.kind == "prior":
@@ -105,7 +105,14 @@ def environment(new_environment, workshop):
 def test_every_block_is_held_to_something():
     assert {block.language for block in BLOCKS} == {"python", "toml", "sh"}
     assert [
-        *("aaeframe_arcs", "aaeframe_cloud", "aaeframe_contractive", "aaeframe_dropped", "aaeframe_energy"),
+        *(
+            "aaeframe_arcs",
+            "aaeframe_blocks",
+            "aaeframe_cloud",
+            "aaeframe_contractive",
+            "aaeframe_dropped",
+            "aaeframe_energy",
+        ),
         "aaeframe_laplace",
         *("aaeframe_learned", "aaeframe_linear", "aaeframe_mlflow", "aaeframe_pinwheel"),
         *("aaeframe_quadratic", "aaeframe_ray", "aaeframe_spiral", "aaeframe_torus"),
@@ -193,5 +200,8 @@ def test_the_public_modules_are_those_that_first_party_plugins_may_use():
     sentence = GUIDE.partition("Public are ")[2].partition(";")[0]
     named = re.findall(r"`(aaeframe[.\w]*)`", sentence)
     layers = (ROOT / "tests" / "test_layers.py").read_text()
-    found = (ast.literal_eval(it) for it in re.findall(r"(?:public|for_recipes|for_observers) = (\{.*?\})", layers))
+    found = (
+        ast.literal_eval(it)
+        for it in re.findall(r"(?:public|for_recipes|for_observers|for_benchmarks) = (\{.*?\})", layers)
+    )
     assert set(named) == set().union(*found) | {"aaeframe.testing"}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aaeframe.benchmarking import SUITES
+from aaeframe.benchmarking import SUITES, memory
 from aaeframe.benchmarking.case import BenchSettings, IncorrectResult
 from aaeframe.benchmarking.installed import unsupported_reason
+from aaeframe.benchmarking.parzen import ParzenProblem, Size
+from aaeframe.errors import ConfigError
 from aaeframe.training.loop import Training
 from aaeframe_kernels.dispatch import launches
 
@@ -56,6 +58,39 @@ def test_sizes_on_a_cpu_are_those_of_the_paper():
     assert "parzen N=2000 M=10000 D=784 bandwidths=1" in names
     assert "loss rows=200 width=1000" in names
     assert "step alternating batch=100 pixels=784 width=1000 code=8" in names
+
+
+def test_sizes_replace_those_of_a_suite():
+    def cases(suite, **sizes):
+        return SUITES[suite].load()(BenchSettings(CPU, quick=True, sizes=sizes))
+
+    assert [it.name for it in cases("loss", batch=6, width=12)] == ["loss rows=12 width=12"]
+    assert [it.name for it in cases("step", batch=6, width=12)] == [
+        f"step {schedule} batch=6 pixels=64 width=12 code=2" for schedule in ("alternating", "joint")
+    ]
+    parzen = cases("parzen", rows=5, samples=30, features=10)
+    assert {it.name.partition(" bandwidths")[0] for it in parzen} == {"parzen N=5 M=30 D=10"}
+    assert all(it.sizes == {"rows": 5, "samples": 30, "features": 10} for it in parzen)
+    for it in parzen[0].alternatives:
+        if it.unsupported_reason is None:
+            it.check(result_of(it, calls=1))
+
+
+@pytest.mark.parametrize("cases", [SMALL, FULL, GPU], ids=["small", "cpu", "cuda"])
+def test_a_case_has_its_kind_and_every_size_of_its_suite(cases):
+    for case in cases:
+        suite = case.kind.partition(" ")[0].partition("-")[0]
+        assert tuple(case.sizes) == SUITES[suite].sizes
+    assert {it.kind for it in cases} >= {it.kind for it in SMALL}
+
+
+def test_samples_that_do_not_fit_are_refused_and_products_of_which_the_result_does_not_fit_are_left_out(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda device: 100_000)
+    problem = ParzenProblem(Size(300, 200, 10), CPU, compiled=False)
+    problem.require_memory()
+    assert "it needs 0.0 GiB of memory" in problem.products()[0].unsupported_reason
+    with pytest.raises(ConfigError, match="the inputs of parzen N=300 M=20000 D=10 do not fit on cpu"):
+        ParzenProblem(Size(300, 20_000, 10), CPU, compiled=False).require_memory()
 
 
 def names_of(cases, begin):
@@ -128,8 +163,8 @@ def test_the_step_as_train_takes_it_is_the_step_of_the_training_loop(monkeypatch
     first, last = result_of(alternative("step", f"aaeframe {precision}, as train takes it"), calls=60)
 
     assert taken[0].config.training.precision == precision
-    assert len(taken) == taken[0].batches.step == taken[0].sums.count == 60
-    assert taken[0].sums.last["reconstruction"] == last
+    assert len(taken) == taken[0].batches.step == taken[0].losses.count == 60
+    assert taken[0].losses.last["reconstruction"] == last
     assert last < first
     assert list(tmp_path.iterdir()) == []
 

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+import torch
+
+from aaeframe.benchmarking.case import BenchSettings
+from aaeframe.benchmarking.measure import measure
+
+RECORD = Path(__file__).parents[3] / "benchmarks/results/2026-11-29-cpu-counts.json"
 
 
 @pytest.fixture
@@ -124,3 +131,57 @@ def test_files_that_are_not_there_or_have_nothing_in_common_are_refused(compare,
     assert code == 2
     assert "no case in common" in err
     assert "'x'" in compare(old, old, "--case", "x")[2]
+
+
+@pytest.fixture
+def counted(tmp_path):
+    """Writes what `aaeframe bench` writes, with counts by alternative; one is from outside."""
+
+    def write(name, **alternatives):
+        rows = [{"alternative": it, "ours": True, "ratio": 1.0, "counts": of} for it, of in alternatives.items()]
+        rows.append({"alternative": "mine", "ours": False, "ratio": 1.0, "counts": {"flops": id(rows)}, "origin": "x"})
+        path = tmp_path / name
+        path.write_text(json.dumps({"cases": [{"name": "step", "baseline": "a", "rows": rows}]}))
+        return path
+
+    return write
+
+
+def test_equal_counts_pass_and_those_from_outside_are_not_held(compare, counted):
+    old = counted("old", a={"flops": 4, "operations": 2})
+    code, out, _ = compare("--counts", old, counted("new", a={"flops": 4, "operations": 2}, b={"flops": 1}))
+    assert code == 0
+    assert "2 counts compared, 0 different" in out
+    assert "only in" in out
+    assert "step: b: flops: 1" in out
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        ({"a": {"flops": 4, "operations": 3}}, "DIFFERENT step: a: operations: 2 -> 3"),
+        ({"a": {"flops": 4}}, "DIFFERENT step: a: operations: 2 -> not counted"),
+    ],
+)
+def test_a_count_that_differs_or_is_missing_fails(compare, counted, new, words):
+    code, out, _ = compare("--counts", counted("old", a={"flops": 4, "operations": 2}), counted("new", **new))
+    assert code == 1
+    assert words in out
+    assert "2 counts compared, 1 different" in out
+
+
+def test_a_file_without_counts_is_refused(compare, counted, stored):
+    code, _, err = compare("--counts", stored("old", step=1.0), counted("new", a={"flops": 4}))
+    assert code == 2
+    assert "holds no counts" in err
+    assert compare("--counts", counted("old"), counted("new"))[0] == 2
+
+
+def test_the_stored_counts_are_those_of_today(compare, tmp_path):
+    """The record is made by the command in .ci/run; a change of a step or of torch is recorded anew with its reason."""
+    report = measure(["loss", "step"], BenchSettings(torch.device("cpu"), quick=True), command="a test")
+    new = tmp_path / "new.json"
+    new.write_text(json.dumps(report.to_json()))
+    code, out, _ = compare("--counts", RECORD, new)
+    assert code == 0, out
+    assert int(out.splitlines()[-1].split()[0]) >= 60

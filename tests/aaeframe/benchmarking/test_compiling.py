@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch._dynamo import config
 
-from aaeframe.benchmarking import compiling
+from aaeframe.benchmarking import SUITES, compiling
 from aaeframe.benchmarking.baselines import PlainCompiled
-from aaeframe.benchmarking.case import BenchSettings, Case, IncorrectResult
+from aaeframe.benchmarking.case import Added, BenchSettings, Case, IncorrectResult
 from aaeframe.benchmarking.compiling import Compiling
+from aaeframe.benchmarking.estimators import torch_cdist
 from aaeframe.benchmarking.limits import Limits
 from aaeframe.benchmarking.measure import measure_case
 from aaeframe.benchmarking.sizes import Sizes
@@ -115,3 +116,14 @@ def test_the_limit_is_raised_inside_alone():
     with Compiling(1).watched():
         assert config.recompile_limit == compiling.LIMIT > before
     assert config.recompile_limit == before
+
+
+def test_an_implementation_from_outside_that_torch_gives_up_is_failed(monkeypatch):
+    monkeypatch.setattr(compiling, "LIMIT", 3)  # of the 20 bandwidths, each of which is compiled anew
+    added = Added("mine", torch.compile(torch_cdist, **EAGER), "yours")
+    one, twenty, _ = SUITES["parzen"].load()(replace(SETTINGS, added=(added,)))
+    with config.patch(specialize_float=True):
+        for case in (one, twenty):
+            report = measure_case(replace(case, alternatives=(case.alternatives[-1],)), SETTINGS, LIMITS)
+            assert [row.alternative for row in report.rows] == (["mine"] if case is one else [])
+    assert report.failed["mine"].startswith("FailOnRecompileLimitHit")

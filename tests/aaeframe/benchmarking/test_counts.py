@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from aaeframe.benchmarking import SUITES
+from aaeframe.benchmarking import counts as counts_module
 from aaeframe.benchmarking.baselines import PlainEager
-from aaeframe.benchmarking.counts import adam_traffic, count
+from aaeframe.benchmarking.case import BenchSettings
+from aaeframe.benchmarking.counts import adam_traffic, costs, count, kernels
 from aaeframe.benchmarking.inputs import digit_images
 from aaeframe.benchmarking.sizes import Sizes
 from aaeframe.benchmarking.step import recipe_for
@@ -103,3 +106,54 @@ def test_flops_of_a_product():
 
 def test_adam_moves_four_arrays_in_and_three_out():
     assert adam_traffic(10) == 10 * 4 * 7
+
+
+def test_the_costs_of_a_call_are_its_products_its_operations_and_the_calls_of_our_kernels():
+    a = torch.ones(4, 5)
+    assert costs(lambda: (a @ a.T).exp(), CPU) == {"flops": 2 * 4 * 5 * 4, "operations": 2, "launches": 0}
+    (ours,) = [it for it in loss_alternatives() if it.ours]
+    with ours.within():
+        assert costs(ours.prepare(), CPU)["launches"] == 1
+
+
+def loss_alternatives():
+    (case,) = SUITES["loss"].load()(BenchSettings(CPU, quick=True))
+    return case.alternatives
+
+
+def test_what_is_compiled_is_counted_without_the_compiler():
+    def chain(x):
+        return (2 * x + 1).exp()
+
+    x = torch.ones(3)
+    compiled = torch.compile(chain, backend="eager", fullgraph=True)
+    compiled(x)
+    assert costs(lambda: compiled(x), CPU) == costs(lambda: chain(x), CPU)
+    torch._dynamo.reset()
+
+
+def test_kernels_of_a_gpu_are_those_that_ran_on_it_without_copies(monkeypatch):
+    class Event:
+        def __init__(self, name, device):
+            self.name, self.device_type = name, torch.profiler.DeviceType(device)
+
+    class Profiler:
+        def __init__(self, activities):
+            assert activities == [torch.profiler.ProfilerActivity.CUDA]
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def events(self):
+            on_device = ["gemm", "gemm", "Memcpy DtoD", "Memset (Device)", "elementwise"]
+            return [Event("cudaLaunchKernel", 0), *(Event(name, 1) for name in on_device)]
+
+    called = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: called.append("wait"))
+    assert kernels(lambda: called.append("call"), Profiler) == 3
+    assert called == ["call", "wait"]
+    monkeypatch.setattr(counts_module, "kernels", lambda call: 7)
+    assert costs(lambda: None, torch.device("cuda")) == {"kernels": 7}

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from aaeframe.benchmarking.timing import Contestant, Timing, interleave
+from aaeframe.benchmarking import timing as timing_module
+from aaeframe.benchmarking.timing import ColdEvents, Contestant, HostClock, Timing, interleave, stopwatch
 
 CPU = torch.device("cpu")
 
@@ -96,3 +97,102 @@ def test_median_and_quartiles():
     assert timing.median == 3.0
     assert timing.quartiles == (2.0, 4.0)
     assert Timing((2.0, 1.0, 9.0), None).quartiles == (1.0, 9.0)
+
+
+def test_quantiles_are_of_the_rounds_and_extremes_where_there_are_few():
+    timing = Timing(tuple(float(it) for it in range(11)), None)
+    assert (timing.quantile(0.2), timing.quantile(0.8)) == pytest.approx((2.0, 8.0))
+    assert Timing((2.0, 1.0, 9.0), None).quantile(0.2) == 1.0
+
+
+def test_the_ratio_is_of_common_rounds():
+    slow, fast = Timing((6.0, 9.0), None, (0, 6)), Timing((1.0, 2.0, 3.0), None, (0, 1, 6))
+    assert slow.ratio_to(fast) == 4.5  # of 6/1 and 9/3
+    assert slow.ratio_to(Timing((1.0,), None, (5,))) is None
+
+
+class Device:
+    """A device whose events tell its own time; a call takes 0.2 ms of it, and a flush a whole second."""
+
+    def __init__(self):
+        self.time = 0.0
+        self.done = []
+
+    def flush(self):
+        self.done.append("flush")
+        self.time += 1.0
+
+    def call(self):
+        self.done.append("call")
+        self.time += 0.0002
+        return len(self.done)
+
+    def event(self):
+        device = self
+
+        class Event:
+            def record(self):
+                self.time = device.time
+
+            def elapsed_time(self, end):
+                assert device.done[-1] == "wait", "an event is read when the device has reached it"
+                return 1000 * (end.time - self.time)
+
+        return Event()
+
+    def wait(self):
+        self.done.append("wait")
+
+
+def test_events_time_each_call_alone_with_a_cold_cache():
+    device = Device()
+    seconds, result = ColdEvents(device.flush, device.event, device.wait).timed(device.call, 3)
+    assert seconds == pytest.approx(0.0002)
+    assert device.done == ["flush", "call"] * 3 + ["wait"]
+    assert result == 6
+
+
+@pytest.mark.parametrize(
+    ("device", "shortest", "clock"),
+    [("cuda", 0.0009, "CUDA events, cold L2"), ("cuda", 0.0011, "host"), ("cpu", 0.00001, "host")],
+)
+def test_events_are_for_calls_below_a_millisecond_on_a_gpu(monkeypatch, device, shortest, clock):
+    fake = Device()
+    monkeypatch.setattr(ColdEvents, "on", lambda device: ColdEvents(fake.flush, fake.event, fake.wait))
+    assert stopwatch(torch.device(device), shortest, HostClock(fake.wait)).name == clock
+
+
+def test_one_short_call_makes_its_case_timed_by_events(monkeypatch):
+    fake, clock = Device(), Clock()
+    monkeypatch.setattr(ColdEvents, "on", lambda device: ColdEvents(fake.flush, fake.event, fake.wait))
+    monkeypatch.setattr(timing_module, "synchronizer", lambda device: fake.wait)
+
+    def launching(seconds_on_host):
+        def call():
+            clock.time += seconds_on_host
+            return fake.call()
+
+        return call
+
+    contestants = [Contestant("short", launching(0.0005)), Contestant("long", launching(0.5))]
+    found = interleave(contestants, rounds=2, device=torch.device("cuda"), failed={}, clock=clock)
+
+    for timing in found.values():
+        assert timing.clock == "CUDA events, cold L2"
+        assert timing.seconds == pytest.approx((0.0002, 0.0002))
+
+
+def test_a_flush_writes_twice_the_cache(monkeypatch):
+    class Properties:
+        L2_cache_size = 1000
+
+    made = []
+
+    def empty(size, **options):
+        made.append(size)
+        return torch.zeros(1)
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties)
+    monkeypatch.setattr(torch, "empty", empty)
+    ColdEvents.on(torch.device("cuda"))
+    assert made == [2000]

@@ -1,0 +1,77 @@
+"""Checks of a benchmark: it names a suite, and its result is right at small sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from aaeframe.benchmarking import SUITES, Benchmark
+from aaeframe.benchmarking.added import check_arguments
+from aaeframe.benchmarking.case import Added, BenchSettings, IncorrectResult
+from aaeframe.errors import ConfigError
+from aaeframe.testing.case import require, seeded
+
+CALLS = 4
+"""The calls before the result is checked: a step must have trained."""
+
+
+@dataclass(frozen=True)
+class BenchmarkCase:
+    """A factory of a benchmark."""
+
+    factory: Callable[..., Any]
+    label: str = ""
+
+    def arguments(self) -> tuple[Any, ...]:
+        """The positional arguments of the factory: none."""
+        return ()
+
+    def build(self) -> Any:
+        """The result of the factory."""
+        return self.factory()
+
+
+@seeded
+def check_suite(case: BenchmarkCase) -> None:
+    """The factory returns a Benchmark of a known suite, whose function takes the suite's arguments."""
+    _added(case)
+
+
+@seeded
+def check_result(case: BenchmarkCase) -> str | None:
+    """The function passes the check of each case of its suite, at small sizes, on a GPU if there is one.
+
+    Not tested if it refuses the device with NotImplementedError.
+    """
+    suite, added = _added(case)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for work in SUITES[suite].load()(BenchSettings(device, quick=True, added=(added,))):
+        alternative = work.alternatives[-1]
+        try:
+            call = alternative.prepare()
+            for _ in range(CALLS):
+                result = call()
+            alternative.check(result)
+        except NotImplementedError as error:
+            return f"refused: {error}"
+        except IncorrectResult as error:
+            require(False, f"in the case {work.name!r}: {error}")
+    return None
+
+
+def _added(case: BenchmarkCase) -> tuple[str, Added]:
+    """The suite, and the function as an implementation from outside."""
+    made = case.build()
+    wanted = f"return aaeframe.benchmarking.Benchmark(suite, function) with one of the suites {', '.join(SUITES)}"
+    require(isinstance(made, Benchmark), f"the factory returns {type(made).__name__}: {wanted}")
+    require(made.suite in SUITES, f"there is no suite {made.suite!r}: {wanted}")
+    require(callable(made.function), f"the function is of type {type(made.function).__name__}: {wanted}")
+    added = Added("it", made.function, "plugin")
+    try:
+        check_arguments(added, made.suite)
+    except ConfigError as error:
+        require(False, str(error))
+    return made.suite, added
