@@ -88,5 +88,5 @@ def _print(run: Run, report: dict[str, Any] | None, figures: list[str], json: bo
     for path in figures:
         say(f"figure    {path}")
     if report:
-        say(f"test      {shlex.join(['aaeframe', 'evaluate', str(run.folder.path), '--split', SPLIT])}")
+        say(f"match     {shlex.join(['aaeframe', 'evaluate', str(run.folder.path), '--split', SPLIT])}")
     say(f"look      {shlex.join(['aaeframe', 'report', str(run.folder.path)])}")

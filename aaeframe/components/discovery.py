@@ -183,8 +183,10 @@ def _check_resource(component: Component) -> None:
 def _check_factory_exists(component: Component) -> None:
     """Look for the factory in loaded modules and below loaded packages, which imports nothing."""
     path, _, attribute = component.factory.partition(":")
-    if path in sys.modules:
-        module = importlib.import_module(path)  # waits for another thread that is in the middle of importing it
+    module = sys.modules.get(path)
+    if module is not None:
+        if getattr(getattr(module, "__spec__", None), "_initializing", False):
+            return  # another thread is in the middle of importing it
         try:
             attrgetter(attribute)(module)
         except AttributeError as error:

@@ -73,11 +73,11 @@ class InstalledComponent:
             return self._text
         module, _, attribute = self.component.factory.partition(":")
         try:
-            # To guard what was imported already would take milliseconds each time.
-            guard = nullcontext() if module in sys.modules else guarded_import(f"importing {self}")
-            with IMPORTING, redirect_stdout(sys.stderr), guard:
-                imported = importlib.import_module(module)  # waits for another thread that is importing it
-            factory: Callable[..., Any] = attrgetter(attribute)(imported)
+            if module not in sys.modules:  # to guard what was imported already would take milliseconds each time
+                with IMPORTING, redirect_stdout(sys.stderr), guarded_import(f"importing {self}"):
+                    importlib.import_module(module)
+            # Another thread may be in the middle of importing it: this waits, without the lock, which that may need.
+            factory: Callable[..., Any] = attrgetter(attribute)(importlib.import_module(module))
         except (Exception, SystemExit) as error:
             where = self.component.factory
             raise BrokenComponent(f"{self} cannot be loaded from {where}: {_described(error)}") from error

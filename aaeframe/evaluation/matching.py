@@ -46,8 +46,6 @@ class BlockMatch:
     sliced_wasserstein: float
     """In the units of the codes."""
     sliced_wasserstein_floor: float
-    prior_deviation: float
-    """The standard deviation of prior samples, averaged over directions: the scale of the distance."""
     mmd: float | None
     """Squared and unbiased; needs two rows."""
     mmd_floor: float | None
@@ -92,7 +90,7 @@ def match(codes: Tensor, prior: Prior, *, seed: int, draws: int = 50, two_sample
 def _measured(rows: Tensor, prior: Prior, draws: int, two_sample: bool) -> BlockMatch:
     # Priors draw from the global generator; all other random numbers do, too, to be independent of them.
     generator = torch.default_generator
-    distances, samples, deviation = _wasserstein(rows, prior, draws, generator)
+    distances, samples = _wasserstein(rows, prior, draws, generator)
     discrepancies = [(mmd(rows, a), mmd(a, b)) for a, b in samples] if len(rows) > 1 else []
     test = floor = None
     if two_sample and len(rows) >= FOLDS:
@@ -103,7 +101,6 @@ def _measured(rows: Tensor, prior: Prior, draws: int, two_sample: bool) -> Block
         rows=len(rows),
         sliced_wasserstein=_mean([d for d, _ in distances]),
         sliced_wasserstein_floor=_mean([d for _, d in distances]),
-        prior_deviation=deviation,
         mmd=_mean([d for d, _ in discrepancies]) if discrepancies else None,
         mmd_floor=_mean([d for _, d in discrepancies]) if discrepancies else None,
         two_sample=test.accuracy if test else None,
@@ -122,11 +119,10 @@ Pair = tuple[Tensor, Tensor]
 
 def _wasserstein(
     rows: Tensor, prior: Prior, draws: int, generator: torch.Generator
-) -> tuple[list[tuple[float, float]], list[Pair], float]:
-    """The distances for each draw, of codes to a prior set and of this set to another; the first few pairs of sets.
+) -> tuple[list[tuple[float, float]], list[Pair]]:
+    """The distances for each draw, of codes to a prior set and of this set to another, and the first few pairs of sets.
 
-    The third result is the standard deviation of a pair, averaged over directions. The directions are shared by all
-    draws, so that codes and floor are compared along the same directions.
+    The directions are shared by all draws, so that codes and floor are compared along the same directions.
     """
     directions = random_directions(PROJECTIONS, rows.shape[1], generator)
     of_codes = sorted_projections(rows, directions)
@@ -138,8 +134,7 @@ def _wasserstein(
         distances.append((wasserstein_of_sorted(of_codes, first), wasserstein_of_sorted(first, second)))
         if len(pairs) < MMD_DRAWS:
             pairs.append(pair)
-    samples = torch.cat([sorted_projections(it, directions) for it in pairs[0]], dim=1)
-    return distances, pairs, samples.std(dim=1).mean().item()
+    return distances, pairs
 
 
 def _sample(prior: Prior, count: int) -> Tensor:

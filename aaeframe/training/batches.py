@@ -35,7 +35,7 @@ class ResidentRows:
 
 
 class _Rows(NamedTuple):
-    """Rows of a pass, in order; minibatches are slices of it."""
+    """Rows of a pass, in order; minibatches are views of it."""
 
     chosen: Tensor
     """(N,) rows of the training set, on the CPU."""

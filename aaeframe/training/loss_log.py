@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from aaeframe.errors import TrainingDiverged
+from aaeframe.errors import BrokenComponent, TrainingDiverged
 
 EVERY: Final = 50
 """The largest number of steps whose losses wait on the device."""
@@ -28,27 +28,44 @@ class LossLog:
         self._names: Sequence[str] = ()
         self._kept = torch.empty(0)
         self._steps: list[int] = []
+        self._failure: TrainingDiverged | None = None
 
     def add(self, step: int, losses: Mapping[str, Tensor]) -> None:
-        """Add the losses of one step, scalars by name."""
-        if len(self._steps) == EVERY or (names := tuple(losses)) != self._names:
+        """Add the losses of one step, scalars by name. BrokenComponent for a loss of another shape."""
+        if len(self._steps) == EVERY or tuple(losses) != self._names:
             self.collect()
-            self._names = names = tuple(losses)
-            device = next(iter(losses.values())).device
-            self._kept = torch.empty(EVERY, len(names), dtype=torch.float64, device=device)
-        torch.stack([*losses.values()], out=self._kept[len(self._steps)])
+            self._begin(losses)
+        with torch.no_grad():
+            torch.stack([*losses.values()], out=self._kept[len(self._steps)])
         self._steps.append(step)
         self.count += 1
 
     def collect(self) -> None:
-        """Read and add the losses of the last steps. TrainingDiverged, naming the first that is not finite."""
+        """Read and add the losses of the last steps.
+
+        TrainingDiverged, here and in every later call, if one was not finite; it names the first.
+        """
+        if self._failure is not None:
+            raise self._failure
         rows = self._kept[: len(self._steps)].tolist()
         steps, self._steps = self._steps, []
         for step, row in zip(steps, rows, strict=True):
             for name, loss in zip(self._names, row, strict=True):
                 if not math.isfinite(loss):
-                    raise _diverged(step, name)
+                    self._failure = _diverged(step, name)
+                    raise self._failure
                 self._sums[name] = self._sums.get(name, 0.0) + loss
+
+    def _begin(self, losses: Mapping[str, Tensor]) -> None:
+        """Make room for the losses of steps that have these names."""
+        for name, loss in losses.items():
+            if loss.dim():
+                raise BrokenComponent(
+                    f"the recipe gives the loss {name!r} of shape {tuple(loss.shape)}; return a scalar"
+                )
+        self._names = tuple(losses)
+        device = next(iter(losses.values())).device
+        self._kept = torch.empty(EVERY, len(losses), dtype=torch.float64, device=device)
 
     def means(self) -> dict[str, float]:
         """The means so far."""

@@ -6,9 +6,12 @@ import re
 
 import numpy as np
 import pytest
+import torch
+from torch.distributions import Independent, Normal
 
 import aaeframe
 from aaeframe.errors import TrainingWarning
+from aaeframe.evaluation import match
 from aaeframe.evaluation.evaluate import misses
 
 ROWS = np.random.default_rng(0).normal(size=(200, 4)).astype("float32")
@@ -22,6 +25,7 @@ def test_what_the_monitor_finds_is_a_warning():
         aaeframe.train(ROWS * 9, keep=False, epochs=12, config={"optimizers": stuck}, **SMALL)
 
 
+@pytest.mark.judged
 def test_a_run_that_misses_its_prior_is_told_so():
     run = aaeframe.train(ROWS, keep=False, epochs=1, **SMALL)
     for part in run.model.encoder.parameters():
@@ -36,10 +40,17 @@ def test_only_a_clear_miss_is_told(accuracy, error, count):
     assert len(misses(report)) == count
 
 
-@pytest.mark.parametrize(("distance", "count"), [(1.0, 1), (0.61, 1), (0.59, 0), (0.1, 0)])
-def test_without_a_test_a_clear_distance_is_told_in_deviations_of_the_prior(distance, count):
-    block = {"tested": False, "sliced_wasserstein_floor": 0.1, "prior_deviation": 2.0}
-    assert len(misses({"blocks": {"z": {**block, "sliced_wasserstein": distance}}})) == count
+@pytest.mark.parametrize(("mmd", "count"), [(0.5, 1), (0.062, 1), (0.058, 0), (-0.001, 0), (None, 0)])
+def test_without_a_test_a_clear_discrepancy_is_told(mmd, count):
+    assert len(misses({"blocks": {"z": {"tested": False, "mmd": mmd, "mmd_floor": 0.01}}})) == count
+
+
+@pytest.mark.parametrize("change", [lambda z: z * 0.6, lambda z: z * torch.tensor([1.0, 0.0]), lambda z: z + 1])
+def test_codes_that_miss_their_prior_are_told_without_a_test(change):
+    prior = Independent(Normal(torch.zeros(2), 1.0), 1)
+    codes = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
+    found = [match(it, prior, seed=0, draws=5, two_sample=False).as_dict() for it in (codes, change(codes))]
+    assert [len(misses({"blocks": {"z": it}})) for it in found] == [0, 1]
 
 
 @pytest.mark.parametrize(("progress", "shown"), [(True, True), (False, False), (None, False)])

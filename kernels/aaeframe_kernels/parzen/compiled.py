@@ -165,10 +165,8 @@ def exp_of_negative(u: Tensor) -> Tensor:
     p = p * v - 0.1664214338841257
     p = p * v + 0.4999727354335242
     p = p * v - 0.9999989983421289
-    p = p * v + 1
-    for _ in range(6):
-        p = p * p
-    return p
+    # Powers, not p * p: the compiler traces each operand anew, so that six squarings of that form are traced 64 times.
+    return (p * v + 1).pow(16).pow(4)
 
 
 def _distances(products: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
@@ -185,7 +183,7 @@ def _kernel_sums(squared: Tensor, nearest: Tensor, rate: Tensor, octaves: int) -
     """The sums sum_j exp(-r (squared_ij - nearest_i)), (N,) each, for r = rate, 2 rate, 4 rate, ...; rate (1,)."""
     powers = [exp_of_negative((squared - nearest[:, None]) * rate)]
     for _ in range(octaves - 1):
-        powers.append(powers[-1].clamp_min(LEAST_ROOT).square())
+        powers.append(powers[-1].clamp_min(LEAST_ROOT).pow(2))
     return [power.sum(1) for power in powers]
 
 

@@ -46,7 +46,7 @@ def test_it_is_printed_in_tables(done, data, tmp_path):
     printed = done("train", "--data", path, *SMALL, "--out", tmp_path / "run").out
     assert ("too few rows" in printed) == bool(absent - {"ratio"})
     assert re.search(r"classifier two-sample accuracy │ +not tested │ +not tested │", printed)
-    assert f"test      aaeframe evaluate {tmp_path / 'run'} --split validation" in printed.splitlines()
+    assert f"match     aaeframe evaluate {tmp_path / 'run'} --split validation" in printed.splitlines()
     assert ("constant data" in printed) == ("ratio" in absent)
     assert f"run       {tmp_path / 'run'}" in printed.splitlines()
 

@@ -154,7 +154,6 @@ def test_codes_that_follow_the_prior_are_at_the_floor(good):
     assert abs(good.two_sample - 0.5) <= 3 * good.two_sample_standard_error
     assert good.entropy is None
     assert good.prior_entropy is None
-    assert good.prior_deviation == pytest.approx(1, abs=0.05)  # of 600 samples of a standard normal distribution
 
 
 def test_without_the_classifier_all_else_is_measured(good):

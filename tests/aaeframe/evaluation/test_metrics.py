@@ -129,6 +129,7 @@ def evaluated(run):
     return Evaluated(run.model, data, "test", codes, 0)
 
 
+@pytest.mark.judged
 def test_ours_are_the_measures_of_the_report_which_stays_as_it_is(run, report):
     asked = ["mmd", "sliced-wasserstein(projections=50)", "two-sample", "class-agreement", "clusters"]
     found = run.evaluate(metrics=asked, warn=silent)
@@ -173,6 +174,7 @@ def test_options_prints_and_the_random_state(evaluated, counts, capsys):
     assert capsys.readouterr().out == ""  # what a factory prints is no result
 
 
+@pytest.mark.judged
 def test_a_failing_metric_is_a_warning_and_a_missing_number(run, report, counts):
     weights = {name: value.clone() for name, value in run.model.state_dict().items()}
     warned = []

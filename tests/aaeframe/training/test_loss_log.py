@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from aaeframe.errors import TrainingDiverged
+from aaeframe.errors import BrokenComponent, TrainingDiverged
 from aaeframe.training.loss_log import EVERY, LossLog
 
 from .operations import Operations
@@ -103,8 +103,19 @@ def test_the_first_bad_loss_counts(log):
     log.add(3, losses(**{"discriminator/y": math.nan, "generator/y": math.nan}))
     log.add(4, losses(reconstruction=math.nan))
     log.add(5, losses())
-    with pytest.raises(TrainingDiverged, match="step 3: the loss of the discriminator phase, block 'y'"):
-        log.collect()
+    for _ in range(2):  # whoever catches it cannot save what followed
+        with pytest.raises(TrainingDiverged, match="step 3: the loss of the discriminator phase, block 'y'"):
+            log.collect()
+
+
+def test_a_loss_is_a_scalar(log):
+    with pytest.raises(BrokenComponent, match=r"the loss 'b' of shape \(1,\); return a scalar"):
+        log.add(0, {"a": torch.tensor(1.0), "b": torch.ones(1)})
+
+
+def test_a_loss_with_a_gradient_is_added_too(log):
+    log.add(0, {"a": torch.tensor(2.0, requires_grad=True)})
+    assert log.means() == {"a": 2.0}
 
 
 def test_a_step_is_one_operation_and_waits_for_nothing(log):
