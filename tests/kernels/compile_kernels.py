@@ -11,6 +11,7 @@ from aaeframe_kernels.ahead_of_time import TARGETS, compiling_for
 from aaeframe_kernels.discriminator_loss import launch
 from aaeframe_kernels.discriminator_loss.reference import Form
 from aaeframe_kernels.parzen import launch as gpu
+from aaeframe_kernels.parzen.engine import neutral
 
 SHARED = {"sm_80": 163 * 1024, "sm_90a": 227 * 1024, "gfx942": 64 * 1024}
 """Bytes of shared memory that a program may have."""
@@ -38,7 +39,8 @@ def compile_parzen(target, mode, bandwidths, dtype=torch.float32, features=784):
     x = torch.zeros(100, features, dtype=torch.float32 if mode == "fp32" else torch.uint8)
     with compiling_for(target) as compiled:
         engine = gpu.prepare(x, torch.linspace(0.1, 0.3, bandwidths, dtype=torch.float64), mode)
-        engine.partial(torch.zeros(300, features).to(dtype))
+        total = neutral(100, bandwidths, x.device)
+        engine.add(total, torch.zeros(300, features).to(dtype), torch.zeros(1, dtype=torch.int32))
     return {kernel.name: kernel for kernel in compiled}
 
 
@@ -126,3 +128,12 @@ def test_preparing_samples(target, mode, dtype):
     kernel = compile_parzen(target, mode, 1, dtype)["prepare_kernel"]
 
     assert kernel.spills == kernel.stack == 0
+
+
+@pytest.mark.parametrize("mode", ["fp16", "fp32"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_merging_splits(target, mode):
+    kernel = compile_parzen(target, mode, 20)["merge_kernel"]
+
+    assert kernel.spills == kernel.stack == 0
+    assert kernel.registers <= 64

@@ -2,8 +2,8 @@
 
 `prepare_kernel` makes operands of rows: integers or small floats that tensor cores multiply, and the exact squared
 norms of *these* operands. `partial_kernel` multiplies, and keeps for each row of x the smallest squared distance so far
-and the kernel sums relative to it. Operands are padded with zeros, and samples with infinite norms, so there are no
-masks.
+and the kernel sums relative to it, over one split of the samples. `merge_kernel` adds all splits to the total. Operands
+are padded with zeros, and samples with infinite norms, so there are no masks in the products.
 
     mode      an operand's value, in pixels           squared distance, in pixels^2
     fp16      fp16(pixel - center)                    |x|^2 + (|s|^2 - 2 x.s), in fp32
@@ -24,23 +24,30 @@ MIDDLE = tl.constexpr(32768)
 
 @triton.jit
 def prepare_kernel(
-    values, center, high, low, norms, rests, count,
+    values, center, high, low, norms, rests, refused, count, largest,
     MODE: tl.constexpr, PIXELS: tl.constexpr, FAR: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
     """Operands and norms of ROWS rows (count, WIDTH), padded to PADDED columns.
 
     center (WIDTH,) of pixels is for fp16 only; fp32 values are already centered, possibly in float64. PIXELS: values
-    are 0 to 255. FAR: rows from count on lie infinitely far away, not at zero.
+    are 0 to 255. FAR: rows from count on lie infinitely far away, not at zero. refused (1,), if not None, becomes 1
+    for values outside [0, 1] or NaN where they are multiplied as pixels, in fp32 for infinity and for squared norms
+    above `largest`. NaN in fp32 is accepted.
     """
     padding: tl.constexpr = float("inf") if FAR else 0.0
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     place = row.to(tl.int64)[:, None]
     total = tl.zeros([ROWS], tl.int64 if MODE == "int8x2" else tl.float64)
+    bad = tl.zeros([ROWS], tl.int32)
     for first in range(0, PADDED, COLUMNS):
         column = first + tl.arange(0, COLUMNS)[None, :]
         mask = (row < count)[:, None] & (column < WIDTH)
-        value = tl.load(values + place * WIDTH + column, mask=mask, other=0).to(tl.float32)
+        found = tl.load(values + place * WIDTH + column, mask=mask, other=0)
+        if refused is not None and not PIXELS:
+            good = tl.abs(found) != float("inf") if MODE == "fp32" else (found >= 0) & (found <= 1)
+            bad = tl.maximum(bad, tl.max(tl.where(good, 0, 1), axis=1))
+        value = found.to(tl.float32)
         out = place * PADDED + column
         if MODE == "int8x2":
             steps = value * 256 if PIXELS else tl.floor(value * FIXED + 0.5)
@@ -56,6 +63,11 @@ def prepare_kernel(
             operand = tl.where(mask, value, 0).to(high.dtype.element_ty)
             tl.store(high + out, operand)
             total += tl.sum(operand.to(tl.float64) * operand.to(tl.float64), axis=1)
+    if refused is not None:
+        if MODE == "fp32":
+            bad = tl.maximum(bad, tl.where(total.to(tl.float32) > largest, 1, 0))
+        if tl.max(bad, axis=0) > 0:
+            tl.store(refused, 1)  # any program may write it, and all write the same
     if MODE == "int8x2":
         tl.store(norms + row, (total >> 16).to(tl.int32))
         tl.store(rests + row, tl.where(row < count, (total & 65535).to(tl.float32) / 65536, padding))
@@ -129,3 +141,39 @@ def partial_kernel(
     out = tl.program_id(1).to(tl.int64) * tl.num_programs(0) * ROWS + row
     tl.store(nearest + out, least)
     tl.store(sums + out[:, None] * BANDWIDTHS + slot, total, mask=slot < BANDWIDTHS)
+
+
+@triton.jit(do_not_specialize=["count", "rows", "splits"])
+def merge_kernel(
+    nearest, sums, rates, old_nearest, old_sums, new_nearest, new_sums, count, rows, splits,
+    SQUARE: tl.constexpr, BANDWIDTHS: tl.constexpr, ROWS: tl.constexpr, SPLITS: tl.constexpr,
+):  # fmt: skip
+    """The new total of ROWS of the `count` rows, for one bandwidth: the old one and all splits, in float64, in a fixed
+    order.
+
+    nearest (splits, rows), sums (splits, rows, BANDWIDTHS), fp32, of `partial_kernel`: SQUARE of its squared units are
+    one of the data. The totals are (count,) and (count, BANDWIDTHS), rates (BANDWIDTHS,) are 1 / (2 h^2).
+    """
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    slot = tl.program_id(1)
+    mask = row < count
+    some = tl.arange(0, SPLITS)[:, None]
+    least = tl.full([ROWS], float("inf"), tl.float32)
+    for first in range(0, splits, SPLITS):
+        place = tl.cast(first + some, tl.int64) * rows + row[None, :]
+        found = tl.load(nearest + place, mask=first + some < splits, other=float("inf"))
+        least = tl.minimum(least, tl.min(found, axis=0))
+    old = tl.load(old_nearest + row, mask=mask, other=0)
+    new = tl.minimum(old, least.to(tl.float64) / SQUARE)
+    rate = tl.load(rates + slot)
+    out = row.to(tl.int64) * BANDWIDTHS + slot
+    total = tl.load(old_sums + out, mask=mask, other=0) * tl.exp((new - old) * rate)
+    for first in range(0, splits, SPLITS):
+        inside = first + some < splits
+        place = tl.cast(first + some, tl.int64) * rows + row[None, :]
+        gap = tl.load(nearest + place, mask=inside, other=float("inf")).to(tl.float64) / SQUARE - new[None, :]
+        part = tl.load(sums + place * BANDWIDTHS + slot, mask=inside, other=0).to(tl.float64)
+        total += tl.sum(part * tl.exp(-gap * rate), axis=0)
+    if slot == 0:
+        tl.store(new_nearest + row, new, mask=mask)
+    tl.store(new_sums + out, total, mask=mask)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from aaeframe_kernels.dispatch import launches
-from aaeframe_kernels.parzen.engine import Partial
+from aaeframe_kernels.parzen.engine import Engine, Partial, neutral
 from aaeframe_kernels.parzen.inputs import within_pixels
 from aaeframe_kernels.parzen.rounding import Centered, digits_suffice, sums_suffice
 
@@ -90,7 +90,7 @@ def choose_mode(x: Tensor, bandwidth: float) -> Mode:
     return "int8x2" if x.shape[1] <= WIDEST_INT8X2 else "fp32"
 
 
-class TritonEngine:
+class TritonEngine(Engine):
     """Partial states by the Triton kernels, in one precision.
 
     An exacting engine refuses chunks for which rounding errors may be too large, see `rounding`.
@@ -98,12 +98,12 @@ class TritonEngine:
 
     def __init__(self, x: Tensor, bandwidths: Tensor, mode: Mode, *, exacting: bool = False) -> None:
         self.name = mode
-        self._exacting, self._bandwidths = exacting, bandwidths
+        self._exacting, self._least = exacting, float(bandwidths.min())
         self.tile = tile_for(mode, len(bandwidths))
         self._rows, self._width = x.shape
         self._unit = 1.0 if mode == "fp32" else 1 / 255
-        self._rates = (self._unit**2 / (2 * math.log(2) * bandwidths.double().square())).to(x.device)
-        self._single_rates = self._rates.float()
+        self.rates = (0.5 / bandwidths.double().square()).to(x.device)
+        self._single_rates = (self.rates * (self._unit**2 / math.log(2))).float()
         self._data, self._centered = x, Centered(x, bandwidths)
 
     @functools.cached_property
@@ -116,26 +116,35 @@ class TritonEngine:
         """The rounded mean of x, (D,) fp32, subtracted from pixels so that products stay small in fp16."""
         return (self._data.sum(0, dtype=torch.float64) / len(self._data)).round().float()
 
+    @functools.cached_property
+    def _largest(self) -> float:
+        """The largest squared norm of a sample, in fp32, for which an exacting engine is accurate enough."""
+        return self._centered.largest if self._exacting and self.name == "fp32" else math.inf
+
     def accepts(self, chunk: Tensor) -> bool:
         """Whether the chunk is supported: any in fp32, otherwise values within [0, 1]; if exacting, also accurate
         enough."""
-        return (not self._exacting or self._suffices(chunk)) and (self.name == "fp32" or within_pixels(chunk))
+        if self.name != "fp32":
+            return self.defers(chunk) and within_pixels(chunk)
+        return not self._exacting or self._centered.suffices(chunk)
 
-    def _suffices(self, chunk: Tensor) -> bool:
-        if self.name == "fp32":
-            return self._centered.suffices(chunk)
+    def defers(self, chunk: Tensor) -> bool:
+        """Whether nothing that the host knows speaks against the chunk: its type and width, and the bandwidths."""
+        if not self._exacting or self.name == "fp32":
+            return True
         if self.name == "int8x2":
-            return digits_suffice(chunk, self._bandwidths)
-        return sums_suffice(self._width, self._bandwidths)  # choose_mode has checked the rest
+            return digits_suffice(chunk, self._least)
+        return sums_suffice(self._width, self._least)  # choose_mode has checked the rest
 
     def partial(self, chunk: Tensor) -> Partial:
-        """Nearest distances and kernel sums of one chunk (C, D), with the splits merged in float64."""
+        """Nearest distances and kernel sums of one chunk (C, D)."""
+        return self.add(neutral(self._rows, len(self.rates), chunk.device), chunk)
+
+    def add(self, total: Partial, chunk: Tensor, refused: Tensor | None = None) -> Partial:
+        """The total with the contribution of a chunk (C, D), by three launches and without waiting for any of them."""
         launches[f"triton/parzen_{self.name}"] += 1
-        samples = self.operand(chunk, self.tile.samples, far=True)
-        nearest, sums = self._launch(samples)
-        least = nearest.amin(0)
-        carried = sums.double() * torch.exp2((least - nearest).double()[..., None] * self._rates)
-        return Partial(least[: self._rows].double() * self._unit**2, carried.sum(0)[: self._rows])
+        samples = self.operand(chunk, self.tile.samples, far=True, refused=refused)
+        return self._merge(total, *self._launch(samples))
 
     def values(self, rows: Tensor) -> Tensor:
         """The operands for rows (n, D), float64 in the units of the data, relative to a common center."""
@@ -145,9 +154,9 @@ class TritonEngine:
             found += operand.low[: len(rows), : self._width].double() / 256
         return found * self._unit
 
-    def operand(self, rows: Tensor, multiple: int, far: bool) -> Operand:
+    def operand(self, rows: Tensor, multiple: int, far: bool, refused: Tensor | None = None) -> Operand:
         """Rows (n, D) as an operand padded to a multiple of `multiple` rows; with `far`, padded rows are infinitely
-        far."""
+        far. `refused` as in `add`."""
         from aaeframe_kernels.parzen.kernel import prepare_kernel
 
         values = (self._centered.rows(rows, torch.float32) if self.name == "fp32" else rows).contiguous()
@@ -155,7 +164,7 @@ class TritonEngine:
         found = self._allocate(shape, values.device)
         with _on(values.device):
             prepare_kernel[(shape[0] // min(multiple, 32),)](
-                values, self._center if self.name == "fp16" else values, *found, len(rows),
+                values, self._center if self.name == "fp16" else values, *found, refused, len(rows), self._largest,
                 MODE=self.name, PIXELS=values.dtype == torch.uint8, FAR=far, WIDTH=self._width, PADDED=shape[1],
                 ROWS=min(multiple, 32), COLUMNS=self.tile.depth, num_warps=4, enable_fp_fusion=False,
             )  # fmt: skip
@@ -180,7 +189,7 @@ class TritonEngine:
         tiles = len(samples.high) // tile.samples
         share = -(-tiles // max(1, PROGRAMS * tile.rows // rows))
         splits = -(-tiles // share)
-        bandwidths = len(self._rates)
+        bandwidths = len(self.rates)
         nearest = torch.empty(splits, rows, dtype=torch.float32, device=device)
         sums = torch.empty(splits, rows, bandwidths, dtype=torch.float32, device=device)
         with _on(device):
@@ -192,6 +201,20 @@ class TritonEngine:
                 num_warps=tile.warps, num_stages=tile.stages, enable_fp_fusion=True,
             )  # fmt: skip
         return nearest, sums
+
+    def _merge(self, total: Partial, nearest: Tensor, sums: Tensor) -> Partial:
+        """The total (N rows) with the partial states of all splits, (splits, rows) and (splits, rows, S)."""
+        from aaeframe_kernels.parzen.kernel import merge_kernel
+
+        found = Partial(torch.empty_like(total.nearest), torch.empty_like(total.sums))
+        splits, rows, bandwidths = sums.shape
+        with _on(sums.device):
+            merge_kernel[(-(-self._rows // 16), bandwidths)](
+                nearest, sums, self.rates, *total, *found, self._rows, rows, splits,
+                SQUARE=1.0 if self.name == "fp32" else 65025.0, BANDWIDTHS=bandwidths, ROWS=16, SPLITS=32,
+                num_warps=4, enable_fp_fusion=False,
+            )  # fmt: skip
+        return found
 
 
 def _multiple(number: int, of: int) -> int:
