@@ -34,9 +34,10 @@ def compile_loss(target, rows=200, width=1000, dtype=torch.float32, kind="bce", 
     return {kernel.name: kernel for kernel in compiled}
 
 
-def compile_parzen(target, mode, bandwidths, dtype=torch.float32, features=784):
+def compile_parzen(target, mode, bandwidths, dtype=torch.float32, features=784, dropped=0):
     """The kernels that one chunk of samples launches."""
     x = torch.zeros(100, features, dtype=torch.float32 if mode == "fp32" else torch.uint8)
+    x[0, dropped:] = 1
     with compiling_for(target) as compiled:
         engine = gpu.prepare(x, torch.linspace(0.1, 0.3, bandwidths, dtype=torch.float64), mode)
         total = neutral(100, bandwidths, x.device)
@@ -123,9 +124,10 @@ def test_parzen_in_fp32(target, bandwidths):
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32], ids=str)
 @pytest.mark.parametrize("mode", gpu.TILES)
+@pytest.mark.parametrize("dropped", [0, 116])
 @pytest.mark.parametrize("target", TARGETS)
-def test_preparing_samples(target, mode, dtype):
-    kernel = compile_parzen(target, mode, 1, dtype)["prepare_kernel"]
+def test_preparing_samples(target, dropped, mode, dtype):
+    kernel = compile_parzen(target, mode, 1, dtype, dropped=dropped)["prepare_kernel"]
 
     assert kernel.spills == kernel.stack == 0
 

@@ -23,35 +23,63 @@ MIDDLE = tl.constexpr(32768)
 
 
 @triton.jit
+def load_columns(
+    values, columns, row, count, first,
+    MODE: tl.constexpr, CHECKED: tl.constexpr, SELECTED: tl.constexpr, WIDTH: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """COLUMNS columns of rows of values (count, WIDTH), from the one at place `first`, in fp32.
+
+    Then the columns, their mask, and by row whether a value is bad, see `prepare_kernel`. SELECTED: `columns` lists the
+    column at each place, WIDTH for padding; else places are columns.
+    """
+    column = first + tl.arange(0, COLUMNS)[None, :]
+    if SELECTED:
+        column = tl.load(columns + column)
+    mask = (row < count)[:, None] & (column < WIDTH)
+    found = tl.load(values + row.to(tl.int64)[:, None] * WIDTH + column, mask=mask, other=0)
+    bad = tl.zeros_like(row)
+    if CHECKED:
+        good = tl.abs(found) != float("inf") if MODE == "fp32" else (found >= 0) & (found <= 1)
+        bad = tl.max(tl.where(good, 0, 1), axis=1)
+    return found.to(tl.float32), column, mask, bad
+
+
+@triton.jit
+def as_units(value, PIXELS: tl.constexpr):
+    """Samples in units of 1/65280, to the nearest, int32."""
+    return (value * 256 if PIXELS else tl.floor(value * FIXED + 0.5)).to(tl.int32)
+
+
+@triton.jit
 def prepare_kernel(
-    values, center, high, low, norms, rests, refused, count, largest,
+    values, columns, center, high, low, norms, rests, refused, count, largest,
     MODE: tl.constexpr, PIXELS: tl.constexpr, FAR: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    DROPPED: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
     """Operands and norms of ROWS rows (count, WIDTH), padded to PADDED columns.
 
-    center (WIDTH,) of pixels is for fp16 only; fp32 values are already centered, possibly in float64. PIXELS: values
-    are 0 to 255. FAR: rows from count on lie infinitely far away, not at zero. refused (1,), if not None, becomes 1
-    for values outside [0, 1] or NaN where they are multiplied as pixels, in fp32 for infinity and for squared norms
-    above `largest`. NaN in fp32 is accepted.
+    fp32 values are already centered, possibly in float64. PIXELS: values are 0 to 255. FAR: rows from count on lie
+    infinitely far away, not at zero. DROPPED: places after PADDED with columns in which x does not vary, 0 if all are
+    multiplied. Squared distances to x there are part of the norm. `columns` lists the columns by place. center
+    (WIDTH,): what fp16 subtracts from pixels, and x in the columns that are dropped, in the units of the operands.
+
+    refused (1,), if not None, becomes 1 for values outside [0, 1] or NaN where they are multiplied as pixels, in fp32
+    for infinity and for squared norms above `largest`. NaN in fp32 is accepted.
     """
+    checked: tl.constexpr = refused is not None and not PIXELS
+    selected: tl.constexpr = DROPPED > 0
     padding: tl.constexpr = float("inf") if FAR else 0.0
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    place = row.to(tl.int64)[:, None]
     total = tl.zeros([ROWS], tl.int64 if MODE == "int8x2" else tl.float64)
     bad = tl.zeros([ROWS], tl.int32)
     for first in range(0, PADDED, COLUMNS):
-        column = first + tl.arange(0, COLUMNS)[None, :]
-        mask = (row < count)[:, None] & (column < WIDTH)
-        found = tl.load(values + place * WIDTH + column, mask=mask, other=0)
-        if refused is not None and not PIXELS:
-            good = tl.abs(found) != float("inf") if MODE == "fp32" else (found >= 0) & (found <= 1)
-            bad = tl.maximum(bad, tl.max(tl.where(good, 0, 1), axis=1))
-        value = found.to(tl.float32)
-        out = place * PADDED + column
+        value, column, mask, found = load_columns(
+            values, columns, row, count, first, MODE, checked, selected, WIDTH, COLUMNS
+        )
+        bad = tl.maximum(bad, found)
+        out = row.to(tl.int64)[:, None] * PADDED + first + tl.arange(0, COLUMNS)[None, :]
         if MODE == "int8x2":
-            steps = value * 256 if PIXELS else tl.floor(value * FIXED + 0.5)
-            fixed = tl.where(mask, steps.to(tl.int32) - MIDDLE, 0)
+            fixed = tl.where(mask, as_units(value, PIXELS) - MIDDLE, 0)
             digit = (fixed + 128) >> 8
             tl.store(high + out, digit.to(tl.int8))
             tl.store(low + out, (fixed - digit * 256).to(tl.int8))
@@ -63,6 +91,18 @@ def prepare_kernel(
             operand = tl.where(mask, value, 0).to(high.dtype.element_ty)
             tl.store(high + out, operand)
             total += tl.sum(operand.to(tl.float64) * operand.to(tl.float64), axis=1)
+    for first in range(PADDED, PADDED + DROPPED, COLUMNS):
+        value, column, mask, found = load_columns(
+            values, columns, row, count, first, MODE, checked, selected, WIDTH, COLUMNS
+        )
+        bad = tl.maximum(bad, found)
+        level = tl.load(center + column, mask=column < WIDTH, other=0)
+        if MODE == "int8x2":
+            gap = tl.where(mask, as_units(value, PIXELS) - level.to(tl.int32) * 256, 0).to(tl.int64)
+        else:
+            pixel = value * 255 if MODE == "fp16" and not PIXELS else value
+            gap = tl.where(mask, pixel - level, 0).to(tl.float64)
+        total += tl.sum(gap * gap, axis=1)
     if refused is not None:
         if MODE == "fp32":
             bad = tl.maximum(bad, tl.where(total.to(tl.float32) > largest, 1, 0))

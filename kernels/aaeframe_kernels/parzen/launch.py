@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from aaeframe_kernels.dispatch import launches
 from aaeframe_kernels.parzen.engine import Engine, Partial, neutral
@@ -101,10 +102,11 @@ class TritonEngine(Engine):
         self._exacting, self._least = exacting, float(bandwidths.min())
         self.tile = tile_for(mode, len(bandwidths))
         self._rows, self._width = x.shape
-        self._unit = 1.0 if mode == "fp32" else 1 / 255
+        self.unit = 1.0 if mode == "fp32" else 1 / 255
         self.rates = (0.5 / bandwidths.double().square()).to(x.device)
-        self._single_rates = (self.rates * (self._unit**2 / math.log(2))).float()
+        self._single_rates = (self.rates * (self.unit**2 / math.log(2))).float()
         self._data, self._centered = x, Centered(x, bandwidths)
+        self.kept, self.dropped = _columns(x, self.tile.depth)
 
     @functools.cached_property
     def _x(self) -> Operand:
@@ -113,8 +115,24 @@ class TritonEngine(Engine):
 
     @functools.cached_property
     def _center(self) -> Tensor:
-        """The rounded mean of x, (D,) fp32, subtracted from pixels so that products stay small in fp16."""
-        return (self._data.sum(0, dtype=torch.float64) / len(self._data)).round().float()
+        """The values of the dropped columns, which are the same in all rows of x, (D,) fp32.
+
+        In fp16 it is the rounded mean of x, which is subtracted from all pixels so that products stay small.
+        """
+        if self.name == "fp16":
+            return (self._data.sum(0, dtype=torch.float64) / len(self._data)).round().float()
+        return self._values(self._data[:1])[0].float()
+
+    @functools.cached_property
+    def _places(self) -> Tensor:
+        """The column at each place of an operand, then the dropped ones, both padded with D to whole tiles; int32."""
+        width = self._width
+        padded = [pad(it, (0, -len(it) % self.tile.depth), value=width) for it in (self.kept, self.dropped)]
+        return torch.cat(padded).int()
+
+    def _values(self, rows: Tensor) -> Tensor:
+        """The rows that `prepare_kernel` reads: centered in fp32."""
+        return (self._centered.rows(rows, torch.float32) if self.name == "fp32" else rows).contiguous()
 
     @functools.cached_property
     def _largest(self) -> float:
@@ -146,27 +164,19 @@ class TritonEngine(Engine):
         samples = self.operand(chunk, self.tile.samples, far=True, refused=refused)
         return self._merge(total, *self._launch(samples))
 
-    def values(self, rows: Tensor) -> Tensor:
-        """The operands for rows (n, D), float64 in the units of the data, relative to a common center."""
-        operand = self.operand(rows, self.tile.rows, far=False)
-        found = operand.high[: len(rows), : self._width].double()
-        if self.name == "int8x2":
-            found += operand.low[: len(rows), : self._width].double() / 256
-        return found * self._unit
-
     def operand(self, rows: Tensor, multiple: int, far: bool, refused: Tensor | None = None) -> Operand:
         """Rows (n, D) as an operand padded to a multiple of `multiple` rows; with `far`, padded rows are infinitely
         far. `refused` as in `add`."""
         from aaeframe_kernels.parzen.kernel import prepare_kernel
 
-        values = (self._centered.rows(rows, torch.float32) if self.name == "fp32" else rows).contiguous()
-        shape = (_multiple(len(rows), multiple), _multiple(self._width, self.tile.depth))
+        values = self._values(rows)
+        shape = (_multiple(len(rows), multiple), _multiple(len(self.kept), self.tile.depth))
         found = self._allocate(shape, values.device)
         with _on(values.device):
             prepare_kernel[(shape[0] // min(multiple, 32),)](
-                values, self._center if self.name == "fp16" else values, *found, refused, len(rows), self._largest,
+                values, self._places, self._center, *found, refused, len(rows), self._largest,
                 MODE=self.name, PIXELS=values.dtype == torch.uint8, FAR=far, WIDTH=self._width, PADDED=shape[1],
-                ROWS=min(multiple, 32), COLUMNS=self.tile.depth, num_warps=4, enable_fp_fusion=False,
+                DROPPED=len(self._places) - shape[1], ROWS=min(multiple, 32), COLUMNS=self.tile.depth, num_warps=4, enable_fp_fusion=False,
             )  # fmt: skip
         return found
 
@@ -215,6 +225,18 @@ class TritonEngine(Engine):
                 num_warps=4, enable_fp_fusion=False,
             )  # fmt: skip
         return found
+
+
+def _columns(x: Tensor, depth: int) -> tuple[Tensor, Tensor]:
+    """The columns of x (N, D) that are multiplied, and those in which x does not vary: they only add to the norms.
+
+    All are multiplied where dropping some would not save a tile of `depth` columns. Reads x, and waits for that.
+    """
+    vary = (x != x[0]).any(0)  # NaN varies
+    vary[0] |= ~vary.any()  # one, so that there is a product
+    if _multiple(int(vary.sum()), depth) == _multiple(len(vary), depth):
+        vary[:] = True
+    return vary.nonzero()[:, 0], (~vary).nonzero()[:, 0]
 
 
 def _multiple(number: int, of: int) -> int:
