@@ -11,6 +11,7 @@ from aaeframe_kernels.ahead_of_time import TARGETS, compiling_for
 from aaeframe_kernels.discriminator_loss import launch
 from aaeframe_kernels.discriminator_loss.reference import Form
 from aaeframe_kernels.parzen import launch as gpu
+from aaeframe_kernels.parzen.bandwidth import RATIO
 from aaeframe_kernels.parzen.engine import neutral
 
 SHARED = {"sm_80": 163 * 1024, "sm_90a": 227 * 1024, "gfx942": 64 * 1024}
@@ -34,12 +35,12 @@ def compile_loss(target, rows=200, width=1000, dtype=torch.float32, kind="bce", 
     return {kernel.name: kernel for kernel in compiled}
 
 
-def compile_parzen(target, mode, bandwidths, dtype=torch.float32, features=784, dropped=0):
+def compile_parzen(target, mode, bandwidths, dtype=torch.float32, features=784, dropped=0, ratio=RATIO):
     """The kernels that one chunk of samples launches."""
     x = torch.zeros(100, features, dtype=torch.float32 if mode == "fp32" else torch.uint8)
     x[0, dropped:] = 1
     with compiling_for(target) as compiled:
-        engine = gpu.prepare(x, torch.linspace(0.1, 0.3, bandwidths, dtype=torch.float64), mode)
+        engine = gpu.prepare(x, torch.tensor([0.08 * ratio**i for i in range(bandwidths)], dtype=torch.float64), mode)
         total = neutral(100, bandwidths, x.device)
         engine.add(total, torch.zeros(300, features).to(dtype), torch.zeros(1, dtype=torch.int32))
     return {kernel.name: kernel for kernel in compiled}
@@ -78,10 +79,11 @@ def test_loss_at_every_width(target, width):
 
 
 @pytest.mark.parametrize("mode", ["fp16", "int8x2"])
-@pytest.mark.parametrize("bandwidths", [1, 20])
+@pytest.mark.parametrize(("bandwidths", "ratio"), [(1, RATIO), (20, RATIO), (20, 1.05)])
 @pytest.mark.parametrize("target", TARGETS)
-def test_parzen_on_tensor_cores(target, bandwidths, mode):
-    kernel = compile_parzen(target, mode, bandwidths)["partial_kernel"]
+def test_parzen_on_tensor_cores(target, bandwidths, ratio, mode):
+    """One bandwidth, twenty with five exponentials, twenty with twenty."""
+    kernel = compile_parzen(target, mode, bandwidths, ratio=ratio)["partial_kernel"]
 
     assert kernel.target == target
     assert kernel.spills == kernel.stack == 0

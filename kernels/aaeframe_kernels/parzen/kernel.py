@@ -148,12 +148,13 @@ def squared_distances(
 @triton.jit(do_not_specialize=["tiles", "share"])
 def partial_kernel(
     x, x_norms, high, low, norms, rests, rates, nearest, sums, tiles, share, width,
-    MODE: tl.constexpr, PADDED: tl.constexpr, BANDWIDTHS: tl.constexpr, SLOTS: tl.constexpr,
+    MODE: tl.constexpr, PADDED: tl.constexpr, BANDWIDTHS: tl.constexpr, SLOTS: tl.constexpr, OCTAVE: tl.constexpr,
     ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
     """The partial state of ROWS rows of x from one split: `share` of all `tiles` of SAMPLES samples, at least one.
 
-    rates (BANDWIDTHS,): log2(e) / (2 h^2), per squared unit of the operands. nearest (splits, rows), sums (splits,
+    rates (BANDWIDTHS,): log2(e) / (2 h^2), per squared unit of the operands; each is twice the one OCTAVE places later,
+    whose exponentials are squared for it. nearest (splits, rows), sums (splits,
     rows, BANDWIDTHS).
     """
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -174,9 +175,11 @@ def partial_kernel(
         )
         new = tl.minimum(least, tl.min(squared, axis=1))
         total *= tl.exp2((new - least)[:, None] * rate)
-        for s in tl.static_range(BANDWIDTHS):
-            kernel = tl.sum(tl.exp2((new[:, None] - squared) * tl.load(rates + s)), axis=1)
-            total += tl.where(slot == s, kernel[:, None], 0)
+        for s in tl.static_range(BANDWIDTHS - OCTAVE, BANDWIDTHS):
+            power = tl.exp2((new[:, None] - squared) * tl.load(rates + s))
+            for doubled in tl.static_range(0, s + 1, OCTAVE):
+                total += tl.where(slot == s - doubled, tl.sum(power, axis=1)[:, None], 0)
+                power *= power  # below 1e-38 it becomes 0: the nearest sample alone adds 1
         least = new
     out = tl.program_id(1).to(tl.int64) * tl.num_programs(0) * ROWS + row
     tl.store(nearest + out, least)

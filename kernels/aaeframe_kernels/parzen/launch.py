@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from aaeframe_kernels.dispatch import launches
+from aaeframe_kernels.parzen.compiled import octaves
 from aaeframe_kernels.parzen.engine import Engine, Partial, neutral
 from aaeframe_kernels.parzen.inputs import within_pixels
 from aaeframe_kernels.parzen.rounding import Centered, digits_suffice, sums_suffice
@@ -103,7 +104,8 @@ class TritonEngine(Engine):
         self.tile = tile_for(mode, len(bandwidths))
         self._rows, self._width = x.shape
         self.unit = 1.0 if mode == "fp32" else 1 / 255
-        self.rates = (0.5 / bandwidths.double().square()).to(x.device)
+        rates = 0.5 / bandwidths.double().square()
+        self.rates, self.octave = rates.to(x.device), octaves(rates)
         self._single_rates = (self.rates * (self.unit**2 / math.log(2))).float()
         self._data, self._centered = x, Centered(x, bandwidths)
         self.kept, self.dropped = _columns(x, self.tile.depth)
@@ -176,7 +178,8 @@ class TritonEngine(Engine):
             prepare_kernel[(shape[0] // min(multiple, 32),)](
                 values, self._places, self._center, *found, refused, len(rows), self._largest,
                 MODE=self.name, PIXELS=values.dtype == torch.uint8, FAR=far, WIDTH=self._width, PADDED=shape[1],
-                DROPPED=len(self._places) - shape[1], ROWS=min(multiple, 32), COLUMNS=self.tile.depth, num_warps=4, enable_fp_fusion=False,
+                DROPPED=len(self._places) - shape[1], ROWS=min(multiple, 32), COLUMNS=self.tile.depth,
+                num_warps=4, enable_fp_fusion=False,
             )  # fmt: skip
         return found
 
@@ -206,7 +209,7 @@ class TritonEngine(Engine):
             partial_kernel[(rows // tile.rows, splits)](
                 self._x.high, self._x.norms, *samples, self._single_rates, nearest, sums, tiles, share, padded,
                 MODE=self.name, PADDED=padded,
-                BANDWIDTHS=bandwidths, SLOTS=1 << (bandwidths - 1).bit_length(),
+                BANDWIDTHS=bandwidths, SLOTS=1 << (bandwidths - 1).bit_length(), OCTAVE=self.octave,
                 ROWS=tile.rows, SAMPLES=tile.samples, DEPTH=tile.depth,
                 num_warps=tile.warps, num_stages=tile.stages, enable_fp_fusion=True,
             )  # fmt: skip

@@ -84,6 +84,17 @@ def test_tiles_of_the_table(mode, device):
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("ratio", "count", "octave"), [(2**0.1, 20, 5), (2**0.25, 4, 2), (2**0.5, 16, 16)])
+def test_bandwidths_whose_rates_double_share_exponentials(ratio, count, octave, mode, small_tiles, device):
+    """Repeated squaring multiplies errors, so that sixteen bandwidths in steps of sqrt(2) share none."""
+    x, samples = problem(device)
+    bandwidths = torch.tensor([0.1 * ratio**i for i in range(count)], dtype=torch.float64)
+
+    assert gpu.prepare(x.float() / 255 if mode == "fp32" else x, bandwidths, mode).octave == octave
+    agree(x, samples, mode, bandwidths)
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("count", [1, 2, 20])
 def test_any_number_of_bandwidths(count, mode, small_tiles, device):
     agree(*problem(device), mode, torch.logspace(-1.1, -0.5, count, dtype=torch.float64))
