@@ -106,6 +106,24 @@ def test_two_programs_share_a_processor(mode):
     assert 2 * kernel.registers * 32 * gpu.tile_for(mode, 1).warps <= 65536
 
 
+CANDIDATES = [(mode, tile) for mode, tiles in gpu.CANDIDATES.items() for tile in tiles]
+
+
+@pytest.mark.parametrize(("mode", "tile"), CANDIDATES, ids=str)
+@pytest.mark.parametrize("dropped", [0, 116])
+def test_tiles_to_be_timed_fit_the_chip(dropped, mode, tile, monkeypatch):
+    """The digits of MNIST have 668 columns that vary, of 784."""
+    monkeypatch.setitem(gpu.TILES, mode, tile)
+
+    kernel = compile_parzen("sm_90a", mode, 1, dropped=dropped)["partial_kernel"]
+
+    assert kernel.spills == kernel.stack == 0
+    assert kernel.shared <= SHARED["sm_90a"]
+    assert kernel.registers * 32 * tile.warps <= 65536
+    assert (kernel.count(r"UTMALDG") > 0) == tile.descriptors
+    assert (kernel.count(r"LDGSTS") > 0) == (not tile.descriptors)
+
+
 @pytest.mark.parametrize("features", [784, 2304])
 def test_operands_are_copied_16_bytes_at_a_time(features):
     kernel = compile_parzen("sm_80", "fp16", 1, features=features)["partial_kernel"]

@@ -116,30 +116,66 @@ def prepare_kernel(
 
 
 @triton.jit
-def squared_distances(
-    x, high, low, x_norm, norm, rest, width,
-    MODE: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr,
+def load_tile(
+    operand, begin, first,
+    PADDED: tl.constexpr, COUNT: tl.constexpr, DEPTH: tl.constexpr, TURNED: tl.constexpr, DESCRIPTORS: tl.constexpr,
 ):  # fmt: skip
-    """The distances |x_i - s_j|^2 of the tile whose operands begin at the pointers, fp32, never negative; NaN stays
-    NaN.
+    """COUNT rows of an operand from `begin` on, and DEPTH columns from `first` on; TURNED: transposed.
 
-    `width` is PADDED again, at run time: a loop of known length would be unrolled and spill registers.
+    DESCRIPTORS: `operand` is a tensor descriptor, by which the GPU copies a tile at once, and not a pointer.
     """
-    depth = tl.arange(0, DEPTH)
-    left = tl.arange(0, ROWS)[:, None] * PADDED + depth[None, :]
-    right = tl.arange(0, SAMPLES)[None, :] * PADDED + depth[:, None]
+    if DESCRIPTORS:
+        tile = operand.load([begin, first])
+        tile = tl.trans(tile) if TURNED else tile
+    else:
+        start = operand + tl.cast(begin, tl.int64) * PADDED + first
+        depth, row = tl.arange(0, DEPTH), tl.arange(0, COUNT) * PADDED
+        tile = tl.load(start + (row[None, :] + depth[:, None] if TURNED else row[:, None] + depth[None, :]))
+    return tile
+
+
+@triton.jit
+def add_products(
+    products, lower, x, high, low, row, sample, first,
+    MODE: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr,
+    DESCRIPTORS: tl.constexpr,
+):  # fmt: skip
+    """The products x.s, and those of the low digits, with those of DEPTH columns from `first` on added."""
+    left = load_tile(x, row, first, PADDED, ROWS, DEPTH, False, DESCRIPTORS)
+    right = load_tile(high, sample, first, PADDED, SAMPLES, DEPTH, True, DESCRIPTORS)
+    if MODE == "int8x2":
+        products = tl.dot(left, right, products, out_dtype=tl.int32)
+        right = load_tile(low, sample, first, PADDED, SAMPLES, DEPTH, True, DESCRIPTORS)
+        lower = tl.dot(left, right, lower, out_dtype=tl.int32)
+    else:
+        products = tl.dot(left, right, products, input_precision="ieee")
+    return products, lower
+
+
+@triton.jit
+def squared_distances(
+    x, high, low, row, sample, x_norm, norm, rest, whole,
+    MODE: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr,
+    TAIL: tl.constexpr, DESCRIPTORS: tl.constexpr,
+):  # fmt: skip
+    """The distances |x_i - s_j|^2 of the tile from `row` and `sample` on, fp32, never negative; NaN stays NaN.
+
+    `whole` is PADDED - TAIL at run time: a loop of known length would be unrolled and spill registers. TAIL is the
+    depth of a last, smaller product; 0 without one.
+    """
     products = tl.zeros([ROWS, SAMPLES], tl.int32 if MODE == "int8x2" else tl.float32)
     lower = tl.zeros([ROWS, SAMPLES], tl.int32)
-    for first in range(0, width, DEPTH):
-        operand = tl.load(x + first + left)
-        if MODE == "int8x2":
-            products = tl.dot(operand, tl.load(high + first + right), products, out_dtype=tl.int32)
-            lower = tl.dot(operand, tl.load(low + first + right), lower, out_dtype=tl.int32)
-        else:
-            products = tl.dot(operand, tl.load(high + first + right), products, input_precision="ieee")
+    for first in range(0, whole, DEPTH):
+        products, lower = add_products(
+            products, lower, x, high, low, row, sample, first, MODE, PADDED, ROWS, SAMPLES, DEPTH, DESCRIPTORS
+        )
+    if TAIL > 0:
+        products, lower = add_products(
+            products, lower, x, high, low, row, sample, PADDED - TAIL, MODE, PADDED, ROWS, SAMPLES, TAIL, DESCRIPTORS
+        )
     if MODE == "int8x2":
-        whole = x_norm[:, None] + norm[None, :] - 2 * products
-        squared = whole.to(tl.float32) + (rest[None, :] - lower.to(tl.float32) / 128)
+        squared = (x_norm[:, None] + norm[None, :] - 2 * products).to(tl.float32)
+        squared += rest[None, :] - lower.to(tl.float32) / 128
     else:
         squared = x_norm[:, None] + (norm[None, :] - 2 * products)
     return tl.where(squared < 0, 0, squared)
@@ -147,9 +183,9 @@ def squared_distances(
 
 @triton.jit(do_not_specialize=["tiles", "share"])
 def partial_kernel(
-    x, x_norms, high, low, norms, rests, rates, nearest, sums, tiles, share, width,
+    x, x_norms, high, low, norms, rests, rates, nearest, sums, tiles, share, whole,
     MODE: tl.constexpr, PADDED: tl.constexpr, BANDWIDTHS: tl.constexpr, SLOTS: tl.constexpr, OCTAVE: tl.constexpr,
-    ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr,
+    ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr, TAIL: tl.constexpr, DESCRIPTORS: tl.constexpr,
 ):  # fmt: skip
     """The partial state of ROWS rows of x from one split: `share` of all `tiles` of SAMPLES samples, at least one.
 
@@ -157,8 +193,8 @@ def partial_kernel(
     whose exponentials are squared for it. nearest (splits, rows), sums (splits,
     rows, BANDWIDTHS).
     """
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    x += tl.program_id(0).to(tl.int64) * ROWS * PADDED
+    begin = tl.program_id(0) * ROWS
+    row = begin + tl.arange(0, ROWS)
     x_norm = tl.load(x_norms + row)
     slot = tl.arange(0, SLOTS)[None, :]
     rate = tl.load(rates + slot, mask=slot < BANDWIDTHS, other=1)
@@ -169,10 +205,10 @@ def partial_kernel(
         sample = tile * SAMPLES + tl.arange(0, SAMPLES)
         norm = tl.load(norms + sample)
         rest = tl.load(rests + sample)
-        begin = tl.cast(tile, tl.int64) * SAMPLES * PADDED
         squared = squared_distances(
-            x, high + begin, low + begin, x_norm, norm, rest, width, MODE, PADDED, ROWS, SAMPLES, DEPTH
-        )
+            x, high, low, begin, tile * SAMPLES, x_norm, norm, rest, whole,
+            MODE, PADDED, ROWS, SAMPLES, DEPTH, TAIL, DESCRIPTORS,
+        )  # fmt: skip
         new = tl.minimum(least, tl.min(squared, axis=1))
         total *= tl.exp2((new - least)[:, None] * rate)
         for s in tl.static_range(BANDWIDTHS - OCTAVE, BANDWIDTHS):

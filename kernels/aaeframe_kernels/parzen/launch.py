@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -26,21 +27,49 @@ WIDEST_INT8X2: Final = 32767
 
 
 class Tile(NamedTuple):
-    """The rows of x, samples, and features that a program holds at once; its warps and pipeline stages."""
+    """The rows of x, samples, and features that a program holds at once; its warps and pipeline stages; its options."""
 
     rows: int
     samples: int
     depth: int
     warps: int
     stages: int
+    tail: int = 0
+    """The least depth of a last, smaller product, a power of two; 0: the last product has the full depth too."""
+    descriptors: bool = False
+    """Whether the GPU copies tiles by tensor descriptors (NVIDIA from compute capability 9.0 on)."""
+
+    def widths(self, columns: int) -> tuple[int, int]:
+        """The padded number of columns of an operand, and the depth of its last, smaller product or 0."""
+        rest = columns % self.depth
+        last = max(self.tail, 1 << (rest - 1).bit_length()) if self.tail and rest else self.depth
+        return (columns - rest + last, last) if last < self.depth else (_multiple(columns, self.depth), 0)
 
 
+CANDIDATES: Final[Mapping[Mode, tuple[Tile, ...]]] = {
+    "fp16": (
+        Tile(128, 128, 64, 4, 3),
+        Tile(128, 128, 64, 4, 3, tail=16),
+        Tile(128, 128, 64, 4, 3, descriptors=True),
+        Tile(128, 256, 64, 8, 3),
+        Tile(128, 256, 64, 8, 4, descriptors=True),
+    ),
+    "int8x2": (
+        Tile(128, 64, 128, 8, 3),
+        Tile(128, 64, 128, 8, 3, tail=32),
+        Tile(128, 64, 128, 8, 3, descriptors=True),
+        Tile(128, 128, 64, 8, 3),
+    ),
+}
+"""The tiles that compile without spilling for compute capability 9.0, to be timed there; the first is used until then.
+
+Of the first ones two programs fit a processor, so that exponentials of one overlap products of the other.
+"""
 TILES: Final[dict[Mode, Tile]] = {
-    "fp16": Tile(128, 128, 64, 4, 3),
-    "int8x2": Tile(128, 64, 128, 8, 3),
+    "fp16": CANDIDATES["fp16"][0],
+    "int8x2": CANDIDATES["int8x2"][0],
     "fp32": Tile(128, 64, 32, 8, 3),
 }
-"""Two programs fit a processor of compute capability 9.0, so that exponentials of one overlap products of the other."""
 
 
 def tile_for(mode: Mode, bandwidths: int) -> Tile:
@@ -108,7 +137,8 @@ class TritonEngine(Engine):
         self.rates, self.octave = rates.to(x.device), octaves(rates)
         self._single_rates = (self.rates * (self.unit**2 / math.log(2))).float()
         self._data, self._centered = x, Centered(x, bandwidths)
-        self.kept, self.dropped = _columns(x, self.tile.depth)
+        self.kept, self.dropped = _columns(x, self.tile)
+        self._padded, self._tail = self.tile.widths(len(self.kept))
 
     @functools.cached_property
     def _x(self) -> Operand:
@@ -127,10 +157,10 @@ class TritonEngine(Engine):
 
     @functools.cached_property
     def _places(self) -> Tensor:
-        """The column at each place of an operand, then the dropped ones, both padded with D to whole tiles; int32."""
-        width = self._width
-        padded = [pad(it, (0, -len(it) % self.tile.depth), value=width) for it in (self.kept, self.dropped)]
-        return torch.cat(padded).int()
+        """The column at each place of an operand, then the dropped ones, both padded with D; int32."""
+        widths = self._padded, _multiple(len(self.dropped), self.tile.depth)
+        pairs = zip((self.kept, self.dropped), widths, strict=True)
+        return torch.cat([pad(it, (0, width - len(it)), value=self._width) for it, width in pairs]).int()
 
     def _values(self, rows: Tensor) -> Tensor:
         """The rows that `prepare_kernel` reads: centered in fp32."""
@@ -172,13 +202,13 @@ class TritonEngine(Engine):
         from aaeframe_kernels.parzen.kernel import prepare_kernel
 
         values = self._values(rows)
-        shape = (_multiple(len(rows), multiple), _multiple(len(self.kept), self.tile.depth))
+        shape = (_multiple(len(rows), multiple), self._padded)
         found = self._allocate(shape, values.device)
         with _on(values.device):
             prepare_kernel[(shape[0] // min(multiple, 32),)](
                 values, self._places, self._center, *found, refused, len(rows), self._largest,
                 MODE=self.name, PIXELS=values.dtype == torch.uint8, FAR=far, WIDTH=self._width, PADDED=shape[1],
-                DROPPED=len(self._places) - shape[1], ROWS=min(multiple, 32), COLUMNS=self.tile.depth,
+                DROPPED=len(self._places) - shape[1], ROWS=min(multiple, 32), COLUMNS=self._tail or self.tile.depth,
                 num_warps=4, enable_fp_fusion=False,
             )  # fmt: skip
         return found
@@ -207,13 +237,24 @@ class TritonEngine(Engine):
         sums = torch.empty(splits, rows, bandwidths, dtype=torch.float32, device=device)
         with _on(device):
             partial_kernel[(rows // tile.rows, splits)](
-                self._x.high, self._x.norms, *samples, self._single_rates, nearest, sums, tiles, share, padded,
+                self._tiled(self._x.high, tile.rows), self._x.norms,
+                *(self._tiled(it, tile.samples) for it in (samples.high, samples.low)), samples.norms, samples.rests,
+                self._single_rates, nearest, sums, tiles, share, padded - self._tail,
                 MODE=self.name, PADDED=padded,
                 BANDWIDTHS=bandwidths, SLOTS=1 << (bandwidths - 1).bit_length(), OCTAVE=self.octave,
-                ROWS=tile.rows, SAMPLES=tile.samples, DEPTH=tile.depth,
+                ROWS=tile.rows, SAMPLES=tile.samples, DEPTH=tile.depth, TAIL=self._tail,
+                DESCRIPTORS=tile.descriptors,
                 num_warps=tile.warps, num_stages=tile.stages, enable_fp_fusion=True,
             )  # fmt: skip
         return nearest, sums
+
+    def _tiled(self, operand: Tensor, rows: int) -> Any:
+        """An operand as the kernel reads its tiles of so many rows: as it is, or with a descriptor."""
+        if not self.tile.descriptors:
+            return operand
+        from triton.tools.tensor_descriptor import TensorDescriptor
+
+        return TensorDescriptor.from_tensor(operand, [rows, self.tile.depth])
 
     def _merge(self, total: Partial, nearest: Tensor, sums: Tensor) -> Partial:
         """The total (N rows) with the partial states of all splits, (splits, rows) and (splits, rows, S)."""
@@ -230,14 +271,14 @@ class TritonEngine(Engine):
         return found
 
 
-def _columns(x: Tensor, depth: int) -> tuple[Tensor, Tensor]:
+def _columns(x: Tensor, tile: Tile) -> tuple[Tensor, Tensor]:
     """The columns of x (N, D) that are multiplied, and those in which x does not vary: they only add to the norms.
 
-    All are multiplied where dropping some would not save a tile of `depth` columns. Reads x, and waits for that.
+    All are multiplied where operands would not become narrower. Reads x, and waits for that.
     """
     vary = (x != x[0]).any(0)  # NaN varies
     vary[0] |= ~vary.any()  # one, so that there is a product
-    if _multiple(int(vary.sum()), depth) == _multiple(len(vary), depth):
+    if tile.widths(int(vary.sum())) == tile.widths(len(vary)):
         vary[:] = True
     return vary.nonzero()[:, 0], (~vary).nonzero()[:, 0]
 

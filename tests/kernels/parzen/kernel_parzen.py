@@ -94,6 +94,28 @@ def test_bandwidths_whose_rates_double_share_exponentials(ratio, count, octave, 
     agree(x, samples, mode, bandwidths)
 
 
+@pytest.mark.parametrize(
+    ("columns", "widths"), [(784, (784, 16)), (668, (672, 32)), (640, (640, 0)), (700, (704, 0)), (5, (16, 16))]
+)
+def test_the_last_product_is_as_deep_as_it_must_be(columns, widths):
+    tile = gpu.Tile(128, 128, 64, 4, 3, tail=16)
+
+    assert tile.widths(columns) == widths
+    assert tile._replace(tail=0).widths(columns) == (-(-columns // 64) * 64, 0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("options", [{"tail": 32}, {"descriptors": True}], ids=["tail", "descriptors"])
+def test_options_of_tiles(options, mode, device, monkeypatch):
+    monkeypatch.setitem(gpu.TILES, mode, gpu.Tile(16, 16, 64, 4, 3, **options))
+    monkeypatch.setattr(gpu, "PROGRAMS", 9)
+    x, samples = framed(device, d=70)
+    engine = gpu.prepare(x.float() / 255 if mode == "fp32" else x, BANDWIDTHS, mode)
+
+    assert engine.operand(samples, 16, far=True).high.shape[1] == (96 if "tail" in options else 128)
+    agree(x, samples, mode)
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("count", [1, 2, 20])
 def test_any_number_of_bandwidths(count, mode, small_tiles, device):
