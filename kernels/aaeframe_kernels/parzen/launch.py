@@ -58,7 +58,6 @@ CANDIDATES: Final[Mapping[Mode, tuple[Tile, ...]]] = {
         Tile(128, 64, 128, 8, 3),
         Tile(128, 64, 128, 8, 3, tail=32),
         Tile(128, 64, 128, 8, 3, descriptors=True),
-        Tile(128, 128, 64, 8, 3),
     ),
 }
 """The tiles that compile without spilling for compute capability 9.0, to be timed there; the first is used until then.
