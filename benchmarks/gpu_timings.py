@@ -82,19 +82,12 @@ def streamed(
     return {"seconds": best, "mean": mean, "peak_mib_above_inputs": (peak - inputs) / 2**20, "paths": dict(state.paths)}
 
 
-TILES: Mapping[Mode, tuple[Tile, ...]] = {
-    "fp16": (Tile(128, 128, 64, 4, 3), Tile(128, 128, 64, 8, 3), Tile(128, 256, 64, 8, 3)),
-    "int8x2": (Tile(128, 64, 128, 4, 3), Tile(128, 64, 128, 8, 3), Tile(128, 128, 64, 8, 3)),
-}
-"""Tiles that compile for compute capability 9.0 with little or no spilling."""
-
-
 def tile_choice(
     device: torch.device,
     rows: int = 10_000,
     chunk: int = 100_000,
     passes: int = 10,
-    tiles: Mapping[Mode, Sequence[Tile]] = TILES,
+    tiles: Mapping[Mode, Sequence[Tile]] = gpu.CANDIDATES,
 ) -> dict[str, Any]:
     """Seconds by tile, next to a bare fp16 product; one bandwidth. The kernels' table should name the fastest.
 
@@ -124,17 +117,18 @@ def compiled_tiles(device: torch.device, candidates: int = 1) -> dict[str, Any]:
 
     x, samples = digit_images(128, 28).flatten(1), decoder_like(128, 28).flatten(1)
     found: dict[str, Any] = {}
-    for mode, tiles in TILES.items():
+    for mode, tiles in gpu.CANDIDATES.items():
         for tile in tiles[:candidates]:
             with using(mode, tile), compiling_for("sm_90a") as compiled:
                 gpu.prepare(x, torch.tensor([0.2]), mode).partial(samples)
-            kernel = compiled[-1]
+            kernel = next(it for it in compiled if it.name == "partial_kernel")
             found[described(mode, tile)] = {it: getattr(kernel, it) for it in ("registers", "shared", "spills")}
     return found
 
 
 def described(mode: Mode, tile: Tile) -> str:
-    return f"{mode} {tile.rows}x{tile.samples}x{tile.depth}, {tile.warps} warps, {tile.stages} stages"
+    options = [f", tail {tile.tail}"] * bool(tile.tail) + [", descriptors"] * tile.descriptors
+    return f"{mode} {tile.rows}x{tile.samples}x{tile.depth}, {tile.warps} warps, {tile.stages} stages{''.join(options)}"
 
 
 @contextmanager

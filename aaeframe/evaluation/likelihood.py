@@ -27,6 +27,8 @@ from aaeframe_kernels.parzen.bandwidth import MOST_MOVES
 
 CHUNK: Final = 10_000
 """The number of samples in a chunk."""
+AT_ONCE: Final = (10, 2**29)
+"""The largest numbers of chunks and bytes in one update on a GPU, because the host waits for the GPU once an update."""
 VALIDATION_ROWS: Final = 1000
 """The number of validation rows, the first ones, that choose the bandwidth; as in the script behind the paper's
 numbers."""
@@ -183,6 +185,12 @@ def _chosen(validation: Tensor, stream: _Stream, bandwidths: Sequence[float] | N
     return search_bandwidth(through, bandwidths, moves=0)
 
 
+def chunks_at_once(x: Tensor) -> int:
+    """The number of chunks of samples like the rows x (N, *shape) that one update adds: one on a CPU."""
+    chunks, size = AT_ONCE
+    return 1 if x.device.type == "cpu" else max(1, min(chunks, size // (4 * CHUNK * x[0].numel())))
+
+
 @dataclass
 class _Stream:
     """Adds all samples to a state, starting where an earlier process stopped."""
@@ -199,7 +207,7 @@ class _Stream:
         while state.count < self.samples.count:
             with self._kept_if_stopped(name, state):
                 self.progress(name, state.count, self.samples.count)
-            state.update(self.samples.rows(state.count, min(state.count + CHUNK, self.samples.count)))
+            state.update(self._rows(state.count, chunks_at_once(x)))
             if self.keep is not None and time.monotonic() - kept > KEEP_EVERY:
                 self.keep.write(name, state)
                 kept = time.monotonic()
@@ -207,6 +215,12 @@ class _Stream:
         if self.keep is not None:
             self.keep.write(name, state)
         return state
+
+    def _rows(self, start: int, chunks: int) -> Tensor:
+        """The next samples: this many chunks, or those that are left."""
+        ends = range(start, min(start + chunks * CHUNK, self.samples.count), CHUNK)
+        found = [self.samples.rows(first, min(first + CHUNK, self.samples.count)) for first in ends]
+        return found[0] if len(found) == 1 else torch.cat(found)
 
     @contextmanager
     def _kept_if_stopped(self, name: str, state: ParzenState) -> Iterator[None]:

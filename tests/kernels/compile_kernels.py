@@ -11,6 +11,8 @@ from aaeframe_kernels.ahead_of_time import TARGETS, compiling_for
 from aaeframe_kernels.discriminator_loss import launch
 from aaeframe_kernels.discriminator_loss.reference import Form
 from aaeframe_kernels.parzen import launch as gpu
+from aaeframe_kernels.parzen.bandwidth import RATIO
+from aaeframe_kernels.parzen.engine import neutral
 
 SHARED = {"sm_80": 163 * 1024, "sm_90a": 227 * 1024, "gfx942": 64 * 1024}
 """Bytes of shared memory that a program may have."""
@@ -33,12 +35,14 @@ def compile_loss(target, rows=200, width=1000, dtype=torch.float32, kind="bce", 
     return {kernel.name: kernel for kernel in compiled}
 
 
-def compile_parzen(target, mode, bandwidths, dtype=torch.float32, features=784):
+def compile_parzen(target, mode, bandwidths, dtype=torch.float32, features=784, dropped=0, ratio=RATIO):
     """The kernels that one chunk of samples launches."""
     x = torch.zeros(100, features, dtype=torch.float32 if mode == "fp32" else torch.uint8)
+    x[0, dropped:] = 1
     with compiling_for(target) as compiled:
-        engine = gpu.prepare(x, torch.linspace(0.1, 0.3, bandwidths, dtype=torch.float64), mode)
-        engine.partial(torch.zeros(300, features).to(dtype))
+        engine = gpu.prepare(x, torch.tensor([0.08 * ratio**i for i in range(bandwidths)], dtype=torch.float64), mode)
+        total = neutral(100, bandwidths, x.device)
+        engine.add(total, torch.zeros(300, features).to(dtype), torch.zeros(1, dtype=torch.int32))
     return {kernel.name: kernel for kernel in compiled}
 
 
@@ -75,10 +79,11 @@ def test_loss_at_every_width(target, width):
 
 
 @pytest.mark.parametrize("mode", ["fp16", "int8x2"])
-@pytest.mark.parametrize("bandwidths", [1, 20])
+@pytest.mark.parametrize(("bandwidths", "ratio"), [(1, RATIO), (20, RATIO), (20, 1.05)])
 @pytest.mark.parametrize("target", TARGETS)
-def test_parzen_on_tensor_cores(target, bandwidths, mode):
-    kernel = compile_parzen(target, mode, bandwidths)["partial_kernel"]
+def test_parzen_on_tensor_cores(target, bandwidths, ratio, mode):
+    """One bandwidth, twenty with five exponentials, twenty with twenty."""
+    kernel = compile_parzen(target, mode, bandwidths, ratio=ratio)["partial_kernel"]
 
     assert kernel.target == target
     assert kernel.spills == kernel.stack == 0
@@ -101,6 +106,24 @@ def test_two_programs_share_a_processor(mode):
     assert 2 * kernel.registers * 32 * gpu.tile_for(mode, 1).warps <= 65536
 
 
+CANDIDATES = [(mode, tile) for mode, tiles in gpu.CANDIDATES.items() for tile in tiles]
+
+
+@pytest.mark.parametrize(("mode", "tile"), CANDIDATES, ids=str)
+@pytest.mark.parametrize("dropped", [0, 116])
+def test_tiles_to_be_timed_fit_the_chip(dropped, mode, tile, monkeypatch):
+    """The digits of MNIST have 668 columns that vary, of 784."""
+    monkeypatch.setitem(gpu.TILES, mode, tile)
+
+    kernel = compile_parzen("sm_90a", mode, 1, dropped=dropped)["partial_kernel"]
+
+    assert kernel.spills == kernel.stack == 0
+    assert kernel.shared <= SHARED["sm_90a"]
+    assert kernel.registers * 32 * tile.warps <= 65536
+    assert (kernel.count(r"UTMALDG") > 0) == tile.descriptors
+    assert (kernel.count(r"LDGSTS") > 0) == (not tile.descriptors)
+
+
 @pytest.mark.parametrize("features", [784, 2304])
 def test_operands_are_copied_16_bytes_at_a_time(features):
     kernel = compile_parzen("sm_80", "fp16", 1, features=features)["partial_kernel"]
@@ -121,8 +144,17 @@ def test_parzen_in_fp32(target, bandwidths):
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32], ids=str)
 @pytest.mark.parametrize("mode", gpu.TILES)
+@pytest.mark.parametrize("dropped", [0, 116])
 @pytest.mark.parametrize("target", TARGETS)
-def test_preparing_samples(target, mode, dtype):
-    kernel = compile_parzen(target, mode, 1, dtype)["prepare_kernel"]
+def test_preparing_samples(target, dropped, mode, dtype):
+    kernel = compile_parzen(target, mode, 1, dtype, dropped=dropped)["prepare_kernel"]
+
+    assert kernel.spills == kernel.stack == 0
+
+
+@pytest.mark.parametrize("mode", ["fp16", "fp32"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_merging_splits(target, mode):
+    kernel = compile_parzen(target, mode, 20)["merge_kernel"]
 
     assert kernel.spills == kernel.stack == 0

@@ -22,6 +22,9 @@ WORTH: Final = 1e10
 MOST_RATES: Final = 32
 """The largest number of rates in one kernel, which has a few lines of code for each."""
 
+MOST_OCTAVES: Final = 4
+"""The largest number of octaves: each squaring doubles an exponential's relative error, which is up to 6e-6."""
+
 LEAST_ROOT: Final = 1e-17
 """Replaces smaller numbers before they are squared: below 1e-38 arithmetic takes a hundred times as long."""
 
@@ -119,9 +122,12 @@ def kernel_sums(rates: int, octaves: int) -> Generated:
 
 
 def octaves(rates: Tensor) -> int:
-    """The number of rates (S,), falling, in an octave: each rate is twice the one that many places later; S if none."""
+    """The number of rates (S,), falling, in an octave: each rate is twice the one that many places later; S if none.
+
+    S also if there are more than MOST_OCTAVES.
+    """
     count = len(rates)
-    for size in range(1, count // 2 + 1) if count <= MOST_RATES else ():
+    for size in range(-(-count // MOST_OCTAVES), count // 2 + 1) if count <= MOST_RATES else ():
         if count % size == 0 and torch.allclose(rates[:-size], 2 * rates[size:], rtol=1e-9, atol=0):
             return size
     return count

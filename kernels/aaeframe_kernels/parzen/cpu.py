@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aaeframe_kernels.dispatch import launches
 from aaeframe_kernels.parzen import compiled as generated
-from aaeframe_kernels.parzen.engine import Partial
+from aaeframe_kernels.parzen.engine import Engine, Partial
 from aaeframe_kernels.parzen.rounding import Centered
 
 ROWS: Final = 2048
@@ -93,7 +93,7 @@ class Epilogue:
         return Partial(nearest, torch.stack(sums, dim=1))
 
 
-class PortableEngine:
+class PortableEngine(Engine):
     """Squared distances |x|^2 + |s|^2 - 2 x.s in float32 or float64, with x's mean subtracted against cancellation.
 
     An exacting engine, in float32, refuses chunks for which rounding errors may be too large, see `rounding`. It
@@ -105,7 +105,7 @@ class PortableEngine:
     ) -> None:
         self.name = "fp32" if dtype == torch.float32 else "float64"
         self._x, self._dtype, self._compiled, self._exacting = x, dtype, compiled, exacting
-        self._rates = (0.5 / bandwidths.double().square()).to(x.device)
+        self.rates = (0.5 / bandwidths.double().square()).to(x.device)
         self._centered = Centered(x, bandwidths)
 
     @functools.cached_property
@@ -115,7 +115,7 @@ class PortableEngine:
         size = rows_per_block(self._x, self._dtype)
         pairs = zip(row_blocks(self._x, size), row_blocks(norms, size), strict=True)
         return [
-            (2 * self._centered.rows(x, self._dtype), Epilogue(row, self._rates, compiled=self._compiled))
+            (2 * self._centered.rows(x, self._dtype), Epilogue(row, self.rates, compiled=self._compiled))
             for x, row in pairs
         ]
 

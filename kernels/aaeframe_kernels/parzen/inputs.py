@@ -26,16 +26,17 @@ def check_rows(tensor: Tensor, name: str) -> None:
 
 
 def rows(tensor: Tensor, name: str) -> Tensor:
-    """Rows (n, D) of a tensor that passes `check_rows`: half precision becomes float32, other types are kept.
-
-    ValueError for infinity.
-    """
+    """Rows (n, D) of a tensor that passes `check_rows`, as `flat` makes them. ValueError for infinity."""
     check_rows(tensor, name)
-    flat = tensor.detach().flatten(1)
-    if flat.dtype in (torch.float16, torch.bfloat16):
-        flat = flat.float()
-    _refuse_infinity(flat, name)
-    return flat.contiguous()
+    found = flat(tensor)
+    _refuse_infinity(found, name)
+    return found
+
+
+def flat(tensor: Tensor) -> Tensor:
+    """Rows (n, D), contiguous: half precision becomes float32, other types are kept. Reads no values on the host."""
+    found = tensor.detach().flatten(1)
+    return (found.float() if found.dtype in (torch.float16, torch.bfloat16) else found).contiguous()
 
 
 def bandwidth_tensor(bandwidths: float | Sequence[float] | Tensor) -> Tensor:
@@ -78,13 +79,13 @@ def digest(x: Tensor) -> Tensor:
     return torch.frombuffer(bytearray(hashlib.sha256(head + body.tobytes()).digest()), dtype=torch.uint8)
 
 
-def _refuse_infinity(flat: Tensor, name: str) -> None:
+def _refuse_infinity(values: Tensor, name: str) -> None:
     """ValueError for an infinite value. A finite sum proves that there is none, in one cheap pass."""
-    if flat.dtype == torch.uint8 or bool(flat.sum().isfinite()):
+    if values.dtype == torch.uint8 or bool(values.sum().isfinite()):
         return
-    infinite = int(flat.isinf().any(1).sum())
+    infinite = int(values.isinf().any(1).sum())
     if infinite:
         raise ValueError(
-            f"{name} must be finite, or NaN where a result of NaN is wanted; {infinite} of {len(flat)} rows hold "
+            f"{name} must be finite, or NaN where a result of NaN is wanted; {infinite} of {len(values)} rows hold "
             "infinity; drop them or clip them knowingly"
         )

@@ -11,7 +11,7 @@ from torch import Tensor
 from aaeframe_kernels.dispatch import launches
 from aaeframe_kernels.parzen import compiled as generated
 from aaeframe_kernels.parzen.cpu import Epilogue, concatenate, row_blocks
-from aaeframe_kernels.parzen.engine import Partial
+from aaeframe_kernels.parzen.engine import Engine, Partial
 from aaeframe_kernels.parzen.inputs import within_pixels
 from aaeframe_kernels.parzen.rounding import UNITS, digits_suffice
 
@@ -44,7 +44,7 @@ def find() -> Finding:
     return Finding(True, "torch's 8-bit matrix product is here, and exact")
 
 
-class Int8Engine:
+class Int8Engine(Engine):
     """Squared distances |x - s|^2 of pixels x/255 and samples rounded to s = (256 high + low) / 65280.
 
     The only other error is that of float32 sums. x.s = [(x - 128).(256 high + low) + 128 sum(256 high + low)] / (255 *
@@ -55,13 +55,13 @@ class Int8Engine:
     name = "int8x2"
 
     def __init__(self, pixels: Tensor, bandwidths: Tensor, *, compiled: bool, exacting: bool) -> None:
-        self._exacting, self._bandwidths, self._compiled = exacting, bandwidths, compiled
-        rates = 0.5 / bandwidths.double().square()
-        self._blocks = [_Block(block, rates, compiled) for block in row_blocks(pixels)]
+        self._exacting, self._least, self._compiled = exacting, float(bandwidths.min()), compiled
+        self.rates = 0.5 / bandwidths.double().square()
+        self._blocks = [_Block(block, self.rates, compiled) for block in row_blocks(pixels)]
 
     def accepts(self, chunk: Tensor) -> bool:
         """Whether samples are uint8 or in [0, 1]; if exacting, also whether rounding changes results little enough."""
-        return (not self._exacting or digits_suffice(chunk, self._bandwidths)) and within_pixels(chunk)
+        return (not self._exacting or digits_suffice(chunk, self._least)) and within_pixels(chunk)
 
     def partial(self, chunk: Tensor) -> Partial:
         """Nearest distances and kernel sums of one chunk."""

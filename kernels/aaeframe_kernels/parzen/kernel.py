@@ -2,8 +2,8 @@
 
 `prepare_kernel` makes operands of rows: integers or small floats that tensor cores multiply, and the exact squared
 norms of *these* operands. `partial_kernel` multiplies, and keeps for each row of x the smallest squared distance so far
-and the kernel sums relative to it. Operands are padded with zeros, and samples with infinite norms, so there are no
-masks.
+and the kernel sums relative to it, over one split of the samples. `merge_kernel` adds all splits to the total. Operands
+are padded with zeros, and samples with infinite norms, so there are no masks in the products.
 
     mode      an operand's value, in pixels           squared distance, in pixels^2
     fp16      fp16(pixel - center)                    |x|^2 + (|s|^2 - 2 x.s), in fp32
@@ -23,28 +23,63 @@ MIDDLE = tl.constexpr(32768)
 
 
 @triton.jit
+def load_columns(
+    values, columns, row, count, first,
+    MODE: tl.constexpr, CHECKED: tl.constexpr, SELECTED: tl.constexpr, WIDTH: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """COLUMNS columns of rows of values (count, WIDTH), from the one at place `first`, in fp32.
+
+    Then the columns, their mask, and by row whether a value is bad, see `prepare_kernel`. SELECTED: `columns` lists the
+    column at each place, WIDTH for padding; else places are columns.
+    """
+    column = first + tl.arange(0, COLUMNS)[None, :]
+    if SELECTED:
+        column = tl.load(columns + column)
+    mask = (row < count)[:, None] & (column < WIDTH)
+    found = tl.load(values + row.to(tl.int64)[:, None] * WIDTH + column, mask=mask, other=0)
+    bad = tl.zeros_like(row)
+    if CHECKED:
+        good = tl.abs(found) != float("inf") if MODE == "fp32" else (found >= 0) & (found <= 1)
+        bad = tl.max(tl.where(good, 0, 1), axis=1)
+    return found.to(tl.float32), column, mask, bad
+
+
+@triton.jit
+def as_units(value, PIXELS: tl.constexpr):
+    """Samples in units of 1/65280, to the nearest, int32."""
+    return (value * 256 if PIXELS else tl.floor(value * FIXED + 0.5)).to(tl.int32)
+
+
+@triton.jit
 def prepare_kernel(
-    values, center, high, low, norms, rests, count,
+    values, columns, center, high, low, norms, rests, refused, count, largest,
     MODE: tl.constexpr, PIXELS: tl.constexpr, FAR: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    DROPPED: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
     """Operands and norms of ROWS rows (count, WIDTH), padded to PADDED columns.
 
-    center (WIDTH,) of pixels is for fp16 only; fp32 values are already centered, possibly in float64. PIXELS: values
-    are 0 to 255. FAR: rows from count on lie infinitely far away, not at zero.
+    fp32 values are already centered, possibly in float64. PIXELS: values are 0 to 255. FAR: rows from count on lie
+    infinitely far away, not at zero. DROPPED: places after PADDED with columns in which x does not vary, 0 if all are
+    multiplied. Squared distances to x there are part of the norm. `columns` lists the columns by place. center
+    (WIDTH,): what fp16 subtracts from pixels, and x in the columns that are dropped, in the units of the operands.
+
+    refused (1,), if not None, becomes 1 for values outside [0, 1] or NaN where they are multiplied as pixels, in fp32
+    for infinity and for squared norms above `largest`. NaN in fp32 is accepted.
     """
+    checked: tl.constexpr = refused is not None and not PIXELS
+    selected: tl.constexpr = DROPPED > 0
     padding: tl.constexpr = float("inf") if FAR else 0.0
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    place = row.to(tl.int64)[:, None]
     total = tl.zeros([ROWS], tl.int64 if MODE == "int8x2" else tl.float64)
+    bad = tl.zeros([ROWS], tl.int32)
     for first in range(0, PADDED, COLUMNS):
-        column = first + tl.arange(0, COLUMNS)[None, :]
-        mask = (row < count)[:, None] & (column < WIDTH)
-        value = tl.load(values + place * WIDTH + column, mask=mask, other=0).to(tl.float32)
-        out = place * PADDED + column
+        value, column, mask, found = load_columns(
+            values, columns, row, count, first, MODE, checked, selected, WIDTH, COLUMNS
+        )
+        bad = tl.maximum(bad, found)
+        out = row.to(tl.int64)[:, None] * PADDED + first + tl.arange(0, COLUMNS)[None, :]
         if MODE == "int8x2":
-            steps = value * 256 if PIXELS else tl.floor(value * FIXED + 0.5)
-            fixed = tl.where(mask, steps.to(tl.int32) - MIDDLE, 0)
+            fixed = tl.where(mask, as_units(value, PIXELS) - MIDDLE, 0)
             digit = (fixed + 128) >> 8
             tl.store(high + out, digit.to(tl.int8))
             tl.store(low + out, (fixed - digit * 256).to(tl.int8))
@@ -56,6 +91,23 @@ def prepare_kernel(
             operand = tl.where(mask, value, 0).to(high.dtype.element_ty)
             tl.store(high + out, operand)
             total += tl.sum(operand.to(tl.float64) * operand.to(tl.float64), axis=1)
+    for first in range(PADDED, PADDED + DROPPED, COLUMNS):
+        value, column, mask, found = load_columns(
+            values, columns, row, count, first, MODE, checked, selected, WIDTH, COLUMNS
+        )
+        bad = tl.maximum(bad, found)
+        level = tl.load(center + column, mask=column < WIDTH, other=0)
+        if MODE == "int8x2":
+            gap = tl.where(mask, as_units(value, PIXELS) - level.to(tl.int32) * 256, 0).to(tl.int64)
+        else:
+            pixel = value * 255 if MODE == "fp16" and not PIXELS else value
+            gap = tl.where(mask, pixel - level, 0).to(tl.float64)
+        total += tl.sum(gap * gap, axis=1)
+    if refused is not None:
+        if MODE == "fp32":
+            bad = tl.maximum(bad, tl.where(total.to(tl.float32) > largest, 1, 0))
+        if tl.max(bad, axis=0) > 0:
+            tl.store(refused, 1)  # any program may write it, and all write the same
     if MODE == "int8x2":
         tl.store(norms + row, (total >> 16).to(tl.int32))
         tl.store(rests + row, tl.where(row < count, (total & 65535).to(tl.float32) / 65536, padding))
@@ -64,30 +116,66 @@ def prepare_kernel(
 
 
 @triton.jit
-def squared_distances(
-    x, high, low, x_norm, norm, rest, width,
-    MODE: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr,
+def load_tile(
+    operand, begin, first,
+    PADDED: tl.constexpr, COUNT: tl.constexpr, DEPTH: tl.constexpr, TURNED: tl.constexpr, DESCRIPTORS: tl.constexpr,
 ):  # fmt: skip
-    """The distances |x_i - s_j|^2 of the tile whose operands begin at the pointers, fp32, never negative; NaN stays
-    NaN.
+    """COUNT rows of an operand from `begin` on, and DEPTH columns from `first` on; TURNED: transposed.
 
-    `width` is PADDED again, at run time: a loop of known length would be unrolled and spill registers.
+    DESCRIPTORS: `operand` is a tensor descriptor, by which the GPU copies a tile at once, and not a pointer.
     """
-    depth = tl.arange(0, DEPTH)
-    left = tl.arange(0, ROWS)[:, None] * PADDED + depth[None, :]
-    right = tl.arange(0, SAMPLES)[None, :] * PADDED + depth[:, None]
+    if DESCRIPTORS:
+        tile = operand.load([begin, first])
+        tile = tl.trans(tile) if TURNED else tile
+    else:
+        start = operand + tl.cast(begin, tl.int64) * PADDED + first
+        depth, row = tl.arange(0, DEPTH), tl.arange(0, COUNT) * PADDED
+        tile = tl.load(start + (row[None, :] + depth[:, None] if TURNED else row[:, None] + depth[None, :]))
+    return tile
+
+
+@triton.jit
+def add_products(
+    products, lower, x, high, low, row, sample, first,
+    MODE: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr,
+    DESCRIPTORS: tl.constexpr,
+):  # fmt: skip
+    """The products x.s, and those of the low digits, with those of DEPTH columns from `first` on added."""
+    left = load_tile(x, row, first, PADDED, ROWS, DEPTH, False, DESCRIPTORS)
+    right = load_tile(high, sample, first, PADDED, SAMPLES, DEPTH, True, DESCRIPTORS)
+    if MODE == "int8x2":
+        products = tl.dot(left, right, products, out_dtype=tl.int32)
+        right = load_tile(low, sample, first, PADDED, SAMPLES, DEPTH, True, DESCRIPTORS)
+        lower = tl.dot(left, right, lower, out_dtype=tl.int32)
+    else:
+        products = tl.dot(left, right, products, input_precision="ieee")
+    return products, lower
+
+
+@triton.jit
+def squared_distances(
+    x, high, low, row, sample, x_norm, norm, rest, whole,
+    MODE: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr,
+    TAIL: tl.constexpr, DESCRIPTORS: tl.constexpr,
+):  # fmt: skip
+    """The distances |x_i - s_j|^2 of the tile from `row` and `sample` on, fp32, never negative; NaN stays NaN.
+
+    `whole` is PADDED - TAIL at run time: a loop of known length would be unrolled and spill registers. TAIL is the
+    depth of a last, smaller product; 0 without one.
+    """
     products = tl.zeros([ROWS, SAMPLES], tl.int32 if MODE == "int8x2" else tl.float32)
     lower = tl.zeros([ROWS, SAMPLES], tl.int32)
-    for first in range(0, width, DEPTH):
-        operand = tl.load(x + first + left)
-        if MODE == "int8x2":
-            products = tl.dot(operand, tl.load(high + first + right), products, out_dtype=tl.int32)
-            lower = tl.dot(operand, tl.load(low + first + right), lower, out_dtype=tl.int32)
-        else:
-            products = tl.dot(operand, tl.load(high + first + right), products, input_precision="ieee")
+    for first in range(0, whole, DEPTH):
+        products, lower = add_products(
+            products, lower, x, high, low, row, sample, first, MODE, PADDED, ROWS, SAMPLES, DEPTH, DESCRIPTORS
+        )
+    if TAIL > 0:
+        products, lower = add_products(
+            products, lower, x, high, low, row, sample, PADDED - TAIL, MODE, PADDED, ROWS, SAMPLES, TAIL, DESCRIPTORS
+        )
     if MODE == "int8x2":
-        whole = x_norm[:, None] + norm[None, :] - 2 * products
-        squared = whole.to(tl.float32) + (rest[None, :] - lower.to(tl.float32) / 128)
+        squared = (x_norm[:, None] + norm[None, :] - 2 * products).to(tl.float32)
+        squared += rest[None, :] - lower.to(tl.float32) / 128
     else:
         squared = x_norm[:, None] + (norm[None, :] - 2 * products)
     return tl.where(squared < 0, 0, squared)
@@ -95,17 +183,18 @@ def squared_distances(
 
 @triton.jit(do_not_specialize=["tiles", "share"])
 def partial_kernel(
-    x, x_norms, high, low, norms, rests, rates, nearest, sums, tiles, share, width,
-    MODE: tl.constexpr, PADDED: tl.constexpr, BANDWIDTHS: tl.constexpr, SLOTS: tl.constexpr,
-    ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr,
+    x, x_norms, high, low, norms, rests, rates, nearest, sums, tiles, share, whole,
+    MODE: tl.constexpr, PADDED: tl.constexpr, BANDWIDTHS: tl.constexpr, SLOTS: tl.constexpr, OCTAVE: tl.constexpr,
+    ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr, TAIL: tl.constexpr, DESCRIPTORS: tl.constexpr,
 ):  # fmt: skip
     """The partial state of ROWS rows of x from one split: `share` of all `tiles` of SAMPLES samples, at least one.
 
-    rates (BANDWIDTHS,): log2(e) / (2 h^2), per squared unit of the operands. nearest (splits, rows), sums (splits,
+    rates (BANDWIDTHS,): log2(e) / (2 h^2), per squared unit of the operands; each is twice the one OCTAVE places later,
+    whose exponentials are squared for it. nearest (splits, rows), sums (splits,
     rows, BANDWIDTHS).
     """
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    x += tl.program_id(0).to(tl.int64) * ROWS * PADDED
+    begin = tl.program_id(0) * ROWS
+    row = begin + tl.arange(0, ROWS)
     x_norm = tl.load(x_norms + row)
     slot = tl.arange(0, SLOTS)[None, :]
     rate = tl.load(rates + slot, mask=slot < BANDWIDTHS, other=1)
@@ -116,16 +205,54 @@ def partial_kernel(
         sample = tile * SAMPLES + tl.arange(0, SAMPLES)
         norm = tl.load(norms + sample)
         rest = tl.load(rests + sample)
-        begin = tl.cast(tile, tl.int64) * SAMPLES * PADDED
         squared = squared_distances(
-            x, high + begin, low + begin, x_norm, norm, rest, width, MODE, PADDED, ROWS, SAMPLES, DEPTH
-        )
+            x, high, low, begin, tile * SAMPLES, x_norm, norm, rest, whole,
+            MODE, PADDED, ROWS, SAMPLES, DEPTH, TAIL, DESCRIPTORS,
+        )  # fmt: skip
         new = tl.minimum(least, tl.min(squared, axis=1))
         total *= tl.exp2((new - least)[:, None] * rate)
-        for s in tl.static_range(BANDWIDTHS):
-            kernel = tl.sum(tl.exp2((new[:, None] - squared) * tl.load(rates + s)), axis=1)
-            total += tl.where(slot == s, kernel[:, None], 0)
+        for s in tl.static_range(BANDWIDTHS - OCTAVE, BANDWIDTHS):
+            power = tl.exp2((new[:, None] - squared) * tl.load(rates + s))
+            for doubled in tl.static_range(0, s + 1, OCTAVE):
+                total += tl.where(slot == s - doubled, tl.sum(power, axis=1)[:, None], 0)
+                power *= power  # below 1e-38 it becomes 0: the nearest sample alone adds 1
         least = new
     out = tl.program_id(1).to(tl.int64) * tl.num_programs(0) * ROWS + row
     tl.store(nearest + out, least)
     tl.store(sums + out[:, None] * BANDWIDTHS + slot, total, mask=slot < BANDWIDTHS)
+
+
+@triton.jit(do_not_specialize=["count", "rows", "splits"])
+def merge_kernel(
+    nearest, sums, rates, old_nearest, old_sums, new_nearest, new_sums, count, rows, splits,
+    SQUARE: tl.constexpr, BANDWIDTHS: tl.constexpr, ROWS: tl.constexpr, SPLITS: tl.constexpr,
+):  # fmt: skip
+    """The new total of ROWS of the `count` rows, for one bandwidth: the old one and all splits, in float64, in a fixed
+    order.
+
+    nearest (splits, rows), sums (splits, rows, BANDWIDTHS), fp32, of `partial_kernel`: SQUARE of its squared units are
+    one of the data. The totals are (count,) and (count, BANDWIDTHS), rates (BANDWIDTHS,) are 1 / (2 h^2).
+    """
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    slot = tl.program_id(1)
+    mask = row < count
+    some = tl.arange(0, SPLITS)[:, None]
+    least = tl.full([ROWS], float("inf"), tl.float32)
+    for first in range(0, splits, SPLITS):
+        place = tl.cast(first + some, tl.int64) * rows + row[None, :]
+        found = tl.load(nearest + place, mask=first + some < splits, other=float("inf"))
+        least = tl.minimum(least, tl.min(found, axis=0))
+    old = tl.load(old_nearest + row, mask=mask, other=0)
+    new = tl.minimum(old, least.to(tl.float64) / SQUARE)
+    rate = tl.load(rates + slot)
+    out = row.to(tl.int64) * BANDWIDTHS + slot
+    total = tl.load(old_sums + out, mask=mask, other=0) * tl.exp((new - old) * rate)
+    for first in range(0, splits, SPLITS):
+        inside = first + some < splits
+        place = tl.cast(first + some, tl.int64) * rows + row[None, :]
+        gap = tl.load(nearest + place, mask=inside, other=float("inf")).to(tl.float64) / SQUARE - new[None, :]
+        part = tl.load(sums + place * BANDWIDTHS + slot, mask=inside, other=0).to(tl.float64)
+        total += tl.sum(part * tl.exp(-gap * rate), axis=0)
+    if slot == 0:
+        tl.store(new_nearest + row, new, mask=mask)
+    tl.store(new_sums + out, total, mask=mask)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from aaeframe_kernels.dispatch import launches
-from aaeframe_kernels.parzen.engine import Partial
+from aaeframe_kernels.parzen.compiled import octaves
+from aaeframe_kernels.parzen.engine import Engine, Partial, neutral
 from aaeframe_kernels.parzen.inputs import within_pixels
 from aaeframe_kernels.parzen.rounding import Centered, digits_suffice, sums_suffice
 
@@ -24,21 +27,48 @@ WIDEST_INT8X2: Final = 32767
 
 
 class Tile(NamedTuple):
-    """The rows of x, samples, and features that a program holds at once; its warps and pipeline stages."""
+    """The rows of x, samples, and features that a program holds at once; its warps and pipeline stages; its options."""
 
     rows: int
     samples: int
     depth: int
     warps: int
     stages: int
+    tail: int = 0
+    """The least depth of a last, smaller product, a power of two; 0: the last product has the full depth too."""
+    descriptors: bool = False
+    """Whether the GPU copies tiles by tensor descriptors (NVIDIA from compute capability 9.0 on)."""
+
+    def widths(self, columns: int) -> tuple[int, int]:
+        """The padded number of columns of an operand, and the depth of its last, smaller product or 0."""
+        rest = columns % self.depth
+        last = max(self.tail, 1 << (rest - 1).bit_length()) if self.tail and rest else self.depth
+        return (columns - rest + last, last) if last < self.depth else (_multiple(columns, self.depth), 0)
 
 
+CANDIDATES: Final[Mapping[Mode, tuple[Tile, ...]]] = {
+    "fp16": (
+        Tile(128, 128, 64, 4, 3),
+        Tile(128, 128, 64, 4, 3, tail=16),
+        Tile(128, 128, 64, 4, 3, descriptors=True),
+        Tile(128, 256, 64, 8, 3),
+        Tile(128, 256, 64, 8, 4, descriptors=True),
+    ),
+    "int8x2": (
+        Tile(128, 64, 128, 8, 3),
+        Tile(128, 64, 128, 8, 3, tail=32),
+        Tile(128, 64, 128, 8, 3, descriptors=True),
+    ),
+}
+"""The tiles that compile without spilling for compute capability 9.0, to be timed there; the first is used until then.
+
+Of the first ones two programs fit a processor, so that exponentials of one overlap products of the other.
+"""
 TILES: Final[dict[Mode, Tile]] = {
-    "fp16": Tile(128, 128, 64, 4, 3),
-    "int8x2": Tile(128, 64, 128, 8, 3),
+    "fp16": CANDIDATES["fp16"][0],
+    "int8x2": CANDIDATES["int8x2"][0],
     "fp32": Tile(128, 64, 32, 8, 3),
 }
-"""Two programs fit a processor of compute capability 9.0, so that exponentials of one overlap products of the other."""
 
 
 def tile_for(mode: Mode, bandwidths: int) -> Tile:
@@ -90,7 +120,7 @@ def choose_mode(x: Tensor, bandwidth: float) -> Mode:
     return "int8x2" if x.shape[1] <= WIDEST_INT8X2 else "fp32"
 
 
-class TritonEngine:
+class TritonEngine(Engine):
     """Partial states by the Triton kernels, in one precision.
 
     An exacting engine refuses chunks for which rounding errors may be too large, see `rounding`.
@@ -98,13 +128,16 @@ class TritonEngine:
 
     def __init__(self, x: Tensor, bandwidths: Tensor, mode: Mode, *, exacting: bool = False) -> None:
         self.name = mode
-        self._exacting, self._bandwidths = exacting, bandwidths
+        self._exacting, self._least = exacting, float(bandwidths.min())
         self.tile = tile_for(mode, len(bandwidths))
         self._rows, self._width = x.shape
-        self._unit = 1.0 if mode == "fp32" else 1 / 255
-        self._rates = (self._unit**2 / (2 * math.log(2) * bandwidths.double().square())).to(x.device)
-        self._single_rates = self._rates.float()
+        self.unit = 1.0 if mode == "fp32" else 1 / 255
+        rates = 0.5 / bandwidths.double().square()
+        self.rates, self.octave = rates.to(x.device), octaves(rates)
+        self._single_rates = (self.rates * (self.unit**2 / math.log(2))).float()
         self._data, self._centered = x, Centered(x, bandwidths)
+        self.kept, self.dropped = _columns(x, self.tile)
+        self._padded, self._tail = self.tile.widths(len(self.kept))
 
     @functools.cached_property
     def _x(self) -> Operand:
@@ -113,51 +146,69 @@ class TritonEngine:
 
     @functools.cached_property
     def _center(self) -> Tensor:
-        """The rounded mean of x, (D,) fp32, subtracted from pixels so that products stay small in fp16."""
-        return (self._data.sum(0, dtype=torch.float64) / len(self._data)).round().float()
+        """The values of the dropped columns, which are the same in all rows of x, (D,) fp32.
+
+        In fp16 it is the rounded mean of x, which is subtracted from all pixels so that products stay small.
+        """
+        if self.name == "fp16":
+            return (self._data.sum(0, dtype=torch.float64) / len(self._data)).round().float()
+        return self._values(self._data[:1])[0].float()
+
+    @functools.cached_property
+    def _places(self) -> Tensor:
+        """The column at each place of an operand, then the dropped ones, both padded with D; int32."""
+        widths = self._padded, _multiple(len(self.dropped), self.tile.depth)
+        pairs = zip((self.kept, self.dropped), widths, strict=True)
+        return torch.cat([pad(it, (0, width - len(it)), value=self._width) for it, width in pairs]).int()
+
+    def _values(self, rows: Tensor) -> Tensor:
+        """The rows that `prepare_kernel` reads: centered in fp32."""
+        return (self._centered.rows(rows, torch.float32) if self.name == "fp32" else rows).contiguous()
+
+    @functools.cached_property
+    def _largest(self) -> float:
+        """The largest squared norm of a sample, in fp32, for which an exacting engine is accurate enough."""
+        return self._centered.largest if self._exacting and self.name == "fp32" else math.inf
 
     def accepts(self, chunk: Tensor) -> bool:
         """Whether the chunk is supported: any in fp32, otherwise values within [0, 1]; if exacting, also accurate
         enough."""
-        return (not self._exacting or self._suffices(chunk)) and (self.name == "fp32" or within_pixels(chunk))
+        if self.name != "fp32":
+            return self.defers(chunk) and within_pixels(chunk)
+        return not self._exacting or self._centered.suffices(chunk)
 
-    def _suffices(self, chunk: Tensor) -> bool:
-        if self.name == "fp32":
-            return self._centered.suffices(chunk)
+    def defers(self, chunk: Tensor) -> bool:
+        """Whether nothing that the host knows speaks against the chunk: its type and width, and the bandwidths."""
+        if not self._exacting or self.name == "fp32":
+            return True
         if self.name == "int8x2":
-            return digits_suffice(chunk, self._bandwidths)
-        return sums_suffice(self._width, self._bandwidths)  # choose_mode has checked the rest
+            return digits_suffice(chunk, self._least)
+        return sums_suffice(self._width, self._least)  # choose_mode has checked the rest
 
     def partial(self, chunk: Tensor) -> Partial:
-        """Nearest distances and kernel sums of one chunk (C, D), with the splits merged in float64."""
+        """Nearest distances and kernel sums of one chunk (C, D)."""
+        return self.add(neutral(self._rows, len(self.rates), chunk.device), chunk)
+
+    def add(self, total: Partial, chunk: Tensor, refused: Tensor | None = None) -> Partial:
+        """The total with the contribution of a chunk (C, D), by three launches and without waiting for any of them."""
         launches[f"triton/parzen_{self.name}"] += 1
-        samples = self.operand(chunk, self.tile.samples, far=True)
-        nearest, sums = self._launch(samples)
-        least = nearest.amin(0)
-        carried = sums.double() * torch.exp2((least - nearest).double()[..., None] * self._rates)
-        return Partial(least[: self._rows].double() * self._unit**2, carried.sum(0)[: self._rows])
+        samples = self.operand(chunk, self.tile.samples, far=True, refused=refused)
+        return self._merge(total, *self._launch(samples))
 
-    def values(self, rows: Tensor) -> Tensor:
-        """The operands for rows (n, D), float64 in the units of the data, relative to a common center."""
-        operand = self.operand(rows, self.tile.rows, far=False)
-        found = operand.high[: len(rows), : self._width].double()
-        if self.name == "int8x2":
-            found += operand.low[: len(rows), : self._width].double() / 256
-        return found * self._unit
-
-    def operand(self, rows: Tensor, multiple: int, far: bool) -> Operand:
+    def operand(self, rows: Tensor, multiple: int, far: bool, refused: Tensor | None = None) -> Operand:
         """Rows (n, D) as an operand padded to a multiple of `multiple` rows; with `far`, padded rows are infinitely
-        far."""
+        far. `refused` as in `add`."""
         from aaeframe_kernels.parzen.kernel import prepare_kernel
 
-        values = (self._centered.rows(rows, torch.float32) if self.name == "fp32" else rows).contiguous()
-        shape = (_multiple(len(rows), multiple), _multiple(self._width, self.tile.depth))
+        values = self._values(rows)
+        shape = (_multiple(len(rows), multiple), self._padded)
         found = self._allocate(shape, values.device)
         with _on(values.device):
             prepare_kernel[(shape[0] // min(multiple, 32),)](
-                values, self._center if self.name == "fp16" else values, *found, len(rows),
+                values, self._places, self._center, *found, refused, len(rows), self._largest,
                 MODE=self.name, PIXELS=values.dtype == torch.uint8, FAR=far, WIDTH=self._width, PADDED=shape[1],
-                ROWS=min(multiple, 32), COLUMNS=self.tile.depth, num_warps=4, enable_fp_fusion=False,
+                DROPPED=len(self._places) - shape[1], ROWS=min(multiple, 32), COLUMNS=self._tail or self.tile.depth,
+                num_warps=4, enable_fp_fusion=False,
             )  # fmt: skip
         return found
 
@@ -180,18 +231,55 @@ class TritonEngine:
         tiles = len(samples.high) // tile.samples
         share = -(-tiles // max(1, PROGRAMS * tile.rows // rows))
         splits = -(-tiles // share)
-        bandwidths = len(self._rates)
+        bandwidths = len(self.rates)
         nearest = torch.empty(splits, rows, dtype=torch.float32, device=device)
         sums = torch.empty(splits, rows, bandwidths, dtype=torch.float32, device=device)
         with _on(device):
             partial_kernel[(rows // tile.rows, splits)](
-                self._x.high, self._x.norms, *samples, self._single_rates, nearest, sums, tiles, share, padded,
+                self._tiled(self._x.high, tile.rows), self._x.norms,
+                *(self._tiled(it, tile.samples) for it in (samples.high, samples.low)), samples.norms, samples.rests,
+                self._single_rates, nearest, sums, tiles, share, padded - self._tail,
                 MODE=self.name, PADDED=padded,
-                BANDWIDTHS=bandwidths, SLOTS=1 << (bandwidths - 1).bit_length(),
-                ROWS=tile.rows, SAMPLES=tile.samples, DEPTH=tile.depth,
+                BANDWIDTHS=bandwidths, SLOTS=1 << (bandwidths - 1).bit_length(), OCTAVE=self.octave,
+                ROWS=tile.rows, SAMPLES=tile.samples, DEPTH=tile.depth, TAIL=self._tail,
+                DESCRIPTORS=tile.descriptors,
                 num_warps=tile.warps, num_stages=tile.stages, enable_fp_fusion=True,
             )  # fmt: skip
         return nearest, sums
+
+    def _tiled(self, operand: Tensor, rows: int) -> Any:
+        """An operand as the kernel reads its tiles of so many rows: as it is, or with a descriptor."""
+        if not self.tile.descriptors:
+            return operand
+        from triton.tools.tensor_descriptor import TensorDescriptor
+
+        return TensorDescriptor.from_tensor(operand, [rows, self.tile.depth])
+
+    def _merge(self, total: Partial, nearest: Tensor, sums: Tensor) -> Partial:
+        """The total (N rows) with the partial states of all splits, (splits, rows) and (splits, rows, S)."""
+        from aaeframe_kernels.parzen.kernel import merge_kernel
+
+        found = Partial(torch.empty_like(total.nearest), torch.empty_like(total.sums))
+        splits, rows, bandwidths = sums.shape
+        with _on(sums.device):
+            merge_kernel[(-(-self._rows // 16), bandwidths)](
+                nearest, sums, self.rates, *total, *found, self._rows, rows, splits,
+                SQUARE=1.0 if self.name == "fp32" else 65025.0, BANDWIDTHS=bandwidths, ROWS=16, SPLITS=32,
+                num_warps=4, enable_fp_fusion=False,
+            )  # fmt: skip
+        return found
+
+
+def _columns(x: Tensor, tile: Tile) -> tuple[Tensor, Tensor]:
+    """The columns of x (N, D) that are multiplied, and those in which x does not vary: they only add to the norms.
+
+    All are multiplied where operands would not become narrower. Reads x, and waits for that.
+    """
+    vary = (x != x[0]).any(0)  # NaN varies
+    vary[0] |= ~vary.any()  # one, so that there is a product
+    if tile.widths(int(vary.sum())) == tile.widths(len(vary)):
+        vary[:] = True
+    return vary.nonzero()[:, 0], (~vary).nonzero()[:, 0]
 
 
 def _multiple(number: int, of: int) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aaeframe_kernels.dispatch import launches
-from aaeframe_kernels.parzen.engine import Partial
+from aaeframe_kernels.parzen.engine import Engine, Partial
 from aaeframe_kernels.parzen.inputs import as_data
 
 
@@ -36,14 +36,14 @@ def squared_distances(x: Tensor, samples: Tensor) -> Tensor:
     return torch.cdist(left, right, compute_mode="donot_use_mm_for_euclid_dist").square()
 
 
-class ReferenceEngine:
+class ReferenceEngine(Engine):
     """The specification as an engine, for AAEFRAME_KERNELS=reference."""
 
     name = "float64"
 
     def __init__(self, x: Tensor, bandwidths: Tensor) -> None:
         self._x = x
-        self._rates = (0.5 / bandwidths.double().square()).to(x.device)
+        self.rates = (0.5 / bandwidths.double().square()).to(x.device)
 
     def accepts(self, chunk: Tensor) -> bool:
         """Whether the chunk is supported: always."""
@@ -55,4 +55,4 @@ class ReferenceEngine:
         squared = squared_distances(self._x, chunk)
         nearest = squared.amin(1)
         beyond = squared - nearest[:, None]
-        return Partial(nearest, torch.stack([torch.exp(-beyond * rate).sum(1) for rate in self._rates], dim=1))
+        return Partial(nearest, torch.stack([torch.exp(-beyond * rate).sum(1) for rate in self.rates], dim=1))

@@ -23,27 +23,27 @@ OF_FLOATS: Final = 0.01
 HALF_STEP: Final = torch.finfo(torch.float32).eps / 2
 
 
-def sums_suffice(features: int, bandwidths: Tensor) -> bool:
-    """Whether float32 holds squared distances of this many pixels, up to D, within OF_PIXELS."""
-    return features * _greatest_rate(bandwidths) * HALF_STEP <= OF_PIXELS
+def sums_suffice(features: int, least: float) -> bool:
+    """Whether float32 holds squared distances of this many pixels, up to D, within OF_PIXELS; `least` bandwidth."""
+    return features * _rate(least) * HALF_STEP <= OF_PIXELS
 
 
-def digits_suffice(chunk: Tensor, bandwidths: Tensor) -> bool:
+def digits_suffice(chunk: Tensor, least: float) -> bool:
     """Whether int8x2 is accurate within OF_PIXELS for a chunk (C, D) in [0, 1]: its float32 sums, and its rounded
-    samples.
+    samples. `least` is the least bandwidth.
 
     Rounded samples are off by 1/(65280 sqrt(12)) per feature, random pixels sqrt(D/6) apart; uint8 samples are exact.
     """
     features = chunk.shape[1]
-    moved = 2 * _greatest_rate(bandwidths) * math.sqrt(features / 6) / (UNITS * math.sqrt(12))
-    return sums_suffice(features, bandwidths) and (chunk.dtype == torch.uint8 or moved <= OF_PIXELS)
+    moved = 2 * _rate(least) * math.sqrt(features / 6) / (UNITS * math.sqrt(12))
+    return sums_suffice(features, least) and (chunk.dtype == torch.uint8 or moved <= OF_PIXELS)
 
 
 class Centered:
     """Rows minus the mean of x, against cancellation in |x|^2 + |s|^2 - 2 x.s, and the error of float32 there."""
 
     def __init__(self, x: Tensor, bandwidths: Tensor) -> None:
-        self._x, self._rate = x, _greatest_rate(bandwidths)
+        self._x, self._rate = x, _rate(float(bandwidths.min()))
 
     def rows(self, chunk: Tensor, dtype: torch.dtype) -> Tensor:
         """Rows minus the center, subtracted in the wider of both dtypes, then converted to `dtype`."""
@@ -59,8 +59,12 @@ class Centered:
         """Whether |x|^2 + |s|^2, rounded to float32, changes no result by more than OF_FLOATS."""
         samples = self.rows(chunk, torch.float32)
         norms = torch.linalg.vecdot(samples, samples).double()
-        largest = (self.norms.nan_to_num().max() + norms.max()) * self._rate
-        return not bool(largest * HALF_STEP > OF_FLOATS)  # NaN passes: it stays NaN in any dtype
+        return not bool(norms.max() > self.largest)  # NaN passes: it stays NaN in any dtype
+
+    @functools.cached_property
+    def largest(self) -> float:
+        """The largest |s|^2 of a sample that `suffices`; negative if none does."""
+        return OF_FLOATS / (HALF_STEP * self._rate) - float(self.norms.nan_to_num().max())
 
     @functools.cached_property
     def _center(self) -> Tensor:
@@ -68,6 +72,5 @@ class Centered:
         return as_data(self._x, torch.float64).nanmean(0).float().nan_to_num()
 
 
-def _greatest_rate(bandwidths: Tensor) -> float:
-    """The rate 1 / (2 h^2) of the smallest bandwidth."""
-    return 0.5 / float(bandwidths.min()) ** 2
+def _rate(bandwidth: float) -> float:
+    return 0.5 / bandwidth**2

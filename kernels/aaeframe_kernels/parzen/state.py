@@ -12,8 +12,8 @@ from torch import Tensor
 
 from aaeframe_kernels.parzen.compiled import WORTH
 from aaeframe_kernels.parzen.cpu import samples_per_chunk
-from aaeframe_kernels.parzen.engine import Engine, Partial
-from aaeframe_kernels.parzen.inputs import as_pixels, bandwidth_tensor, check_rows, digest, rows
+from aaeframe_kernels.parzen.engine import Engine, Partial, neutral
+from aaeframe_kernels.parzen.inputs import as_pixels, bandwidth_tensor, check_rows, digest, flat, rows
 from aaeframe_kernels.parzen.paths import Precision, prepare, select
 
 _PATH = "paths."
@@ -48,11 +48,10 @@ class ParzenState:
         self._precision: Precision = precision
         self._compiled = compiled
         self._engines: tuple[Engine, ...] = ()
-        self._with_compiled = False
+        self._with_compiled, self._trusts = False, True
         self.bandwidths = bandwidth_tensor(bandwidths)
-        device, count = self._x.device, len(self._x)
-        self._nearest = torch.full((count,), math.inf, dtype=torch.float64, device=device)
-        self._sums = torch.zeros(count, len(self.bandwidths), dtype=torch.float64, device=device)
+        self._total = neutral(len(self._x), len(self.bandwidths), self._x.device)
+        self._rates = _rates(self.bandwidths, self._x.device)
         self.count = 0
         self.paths: Counter[str] = Counter()
 
@@ -71,11 +70,9 @@ class ParzenState:
             raise ValueError(f"chunk_size must be 1 or more, or None for a size that suits x; found {chunk_size}")
         device = self._x.device
         with self._all_or_none(), torch.no_grad(), torch.autocast(device.type, enabled=False):
-            for part in samples.split(chunk_size or samples_per_chunk(self._x)):
-                chunk = rows(part.to(device), "samples")
-                engine = select(self._ready(self._x), chunk, self._precision)
-                self._absorb(engine.partial(chunk), len(chunk))
-                self.paths[engine.name] += len(chunk)
+            parts = samples.split(chunk_size or samples_per_chunk(self._x))
+            if not (self._trusts and self._add_unchecked(self._x, parts)):
+                self._add_checked(self._x, parts)
 
     def merge(self, other: ParzenState) -> None:
         """Add the samples of another state of the same x and bandwidths. ValueError if they differ."""
@@ -86,24 +83,25 @@ class ParzenState:
         if not torch.equal(self.bandwidths, other.bandwidths):
             mine, theirs = self.bandwidths.tolist(), other.bandwidths.tolist()
             raise ValueError(f"states of different bandwidths cannot merge; one has {mine}, the other {theirs}")
-        self._absorb(Partial(other._nearest, other._sums), other.count)
+        if other.count:
+            self._total = self._total.plus(other._total, self._rates)
+        self.count += other.count
         self.paths.update(other.paths)
 
     def log_likelihood(self) -> Tensor:
         """The log-density log p(x) in nats, (N, S) float64 on x's device. ValueError before the first sample."""
         if self.count == 0:
             raise ValueError("no samples have been seen, so there is no density yet; call update first")
-        rates = self._rates()
-        normalizer = math.log(self.count) + self._features / 2 * torch.log(math.pi / rates)
-        return self._sums.log() - self._nearest[:, None] * rates - normalizer
+        normalizer = math.log(self.count) + self._features / 2 * torch.log(math.pi / self._rates)
+        return self._total.sums.log() - self._total.nearest[:, None] * self._rates - normalizer
 
     def state_dict(self) -> dict[str, Tensor]:
         """The state as tensors only, which safetensors can store. x itself is not included, its digest is."""
         numbers = {"count": self.count, "features": self._features}
         numbers |= {_PATH + name: samples for name, samples in self.paths.items()}
         return {
-            "nearest": self._nearest.clone(),
-            "sums": self._sums.clone(),
+            "nearest": self._total.nearest.clone(),
+            "sums": self._total.sums.clone(),
             "bandwidths": self.bandwidths.clone(),
             "digest": self._digest.clone(),
         } | {name: torch.tensor(number) for name, number in numbers.items()}
@@ -127,11 +125,12 @@ class ParzenState:
         state._digest = tensors["digest"].cpu().clone()
         if state._x is not None and not torch.equal(digest(state._x), state._digest):
             raise ValueError("this x is not the one the state was made from; pass the same rows in the same order")
-        state._precision, state._compiled, state._engines, state._with_compiled = precision, compiled, (), False
-        device = None if x is None else x.device
-        state._nearest = tensors["nearest"].clone().to(device)
-        state._sums = tensors["sums"].clone().to(device)
+        state._precision, state._compiled, state._engines = precision, compiled, ()
+        state._with_compiled, state._trusts = False, True
+        device = tensors["nearest"].device if x is None else x.device
+        state._total = Partial(*(tensors[name].clone().to(device) for name in ("nearest", "sums")))
         state.bandwidths = tensors["bandwidths"].cpu().clone()
+        state._rates = _rates(state.bandwidths, device)
         state.count, state._features = int(tensors["count"]), int(tensors["features"])
         counts = {name.removeprefix(_PATH): int(value) for name, value in tensors.items() if name.startswith(_PATH)}
         state.paths = Counter(counts)
@@ -146,7 +145,7 @@ class ParzenState:
 
         The choice depends only on the samples seen, so that a restored state continues bit for bit.
         """
-        worth = self.count * self._sums.numel() >= WORTH
+        worth = self.count * self._total.sums.numel() >= WORTH
         with_compiled = worth if self._compiled is None else self._compiled
         if not self._engines or with_compiled != self._with_compiled:
             self._engines = prepare(x, self.bandwidths, self._precision, compiled=with_compiled)
@@ -156,32 +155,59 @@ class ParzenState:
     @contextmanager
     def _all_or_none(self) -> Iterator[None]:
         """Restore the state if the block raises: tensors are replaced, never overwritten."""
-        before = self._nearest, self._sums, self.count, self.paths.copy()
+        before = self._seen()
         try:
             yield
         except BaseException:
-            self._nearest, self._sums, self.count, self.paths = before
+            self._total, self.count, self.paths = before
             raise
 
-    def _rates(self) -> Tensor:
-        """The rate 1 / (2 h^2) for each bandwidth, (S,) float64 on the state's device."""
-        return (0.5 / self.bandwidths.square()).to(self._nearest.device)
+    def _seen(self) -> tuple[Partial, int, Counter[str]]:
+        return self._total, self.count, self.paths.copy()
 
-    def _absorb(self, partial: Partial, count: int) -> None:
-        """Merge in float64: the smaller of both minima, and both sums converted to it."""
-        if count == 0:
-            return
-        nearest, sums = partial.nearest.double().to(self._nearest.device), partial.sums.double().to(self._sums.device)
-        least = torch.minimum(self._nearest, nearest)
-        rates = self._rates()
-        self._sums = _carried(self._sums, self._nearest - least, rates) + _carried(sums, nearest - least, rates)
-        self._nearest = least
-        self.count += count
+    def _add_unchecked(self, x: Tensor, parts: Sequence[Tensor]) -> bool:
+        """Add parts that the device checks on the way; False if it refuses one, and then nothing is added.
+
+        The host reads the finding once, at the end. An exception leaves it to the caller to restore the state.
+        """
+        before, refused = self._seen(), torch.zeros(1, dtype=torch.int32, device=x.device)
+        for part in parts:
+            chunk = flat(part.to(x.device))
+            engine = self._deferring(x, chunk)
+            if engine is None:
+                break
+            self._add(engine, chunk, refused)
+        else:
+            if not bool(refused):
+                return True
+        self._total, self.count, self.paths = before
+        return False
+
+    def _add_checked(self, x: Tensor, parts: Sequence[Tensor]) -> None:
+        """Add parts, each by the first engine that accepts it. ValueError for infinity.
+
+        Later updates are checked beforehand too, until the deferring engine would have served all parts of one.
+        """
+        self._trusts = True
+        for part in parts:
+            chunk = rows(part.to(x.device), "samples")
+            engine = select(self._ready(x), chunk, self._precision)
+            self._trusts &= engine is self._deferring(x, chunk)
+            self._add(engine, chunk)
+
+    def _deferring(self, x: Tensor, chunk: Tensor) -> Engine | None:
+        """The engine that serves a chunk unless the device finds a reason against it; None if the host must check."""
+        return next((engine for engine in self._ready(x) if engine.defers(chunk)), None)
+
+    def _add(self, engine: Engine, chunk: Tensor, refused: Tensor | None = None) -> None:
+        self._total = engine.add(self._total, chunk, refused)
+        self.count += len(chunk)
+        self.paths[engine.name] += len(chunk)
 
 
-def _carried(sums: Tensor, gap: Tensor, rates: Tensor) -> Tensor:
-    """Convert sums (N, S) relative to a minimum to one smaller by gap (N,); 0 stays 0 where gap is infinite."""
-    return sums * torch.exp(-gap[:, None] * rates)
+def _rates(bandwidths: Tensor, device: torch.device) -> Tensor:
+    """The rate 1 / (2 h^2) for each bandwidth, (S,) float64."""
+    return (0.5 / bandwidths.square()).to(device)
 
 
 def _sizes(shape: Sequence[int]) -> str:

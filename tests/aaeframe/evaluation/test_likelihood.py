@@ -169,6 +169,26 @@ def test_samples_are_read_a_chunk_at_a_time(monkeypatch):
     assert sizes == [CHUNK, CHUNK, CHUNK, 7]
 
 
+def test_several_chunks_on_a_gpu_are_one_update(monkeypatch):
+    sizes = []
+    update = ParzenState.update
+    monkeypatch.setattr(ParzenState, "update", lambda self, chunk: sizes.append(len(chunk)) or update(self, chunk))
+    monkeypatch.setattr(likelihood, "chunks_at_once", lambda x: 3)
+    found = estimate(TEST, SAMPLES, bandwidths=[0.1])
+    assert sizes == [3 * CHUNK, 7]
+    monkeypatch.undo()
+    expected = parzen_log_likelihood(TEST, normal(3 * CHUNK + 7, 4), 0.1)
+    torch.testing.assert_close(found.log_likelihood, expected, rtol=0, atol=1e-5)  # float32 sums of other chunks
+
+
+@pytest.mark.parametrize(
+    ("shape", "device", "chunks"), [((784,), "cpu", 1), ((784,), "meta", 10), ((3, 128, 128), "meta", 1)]
+)
+def test_the_chunks_of_one_update_stay_below_half_a_gibibyte_on_a_gpu(shape, device, chunks, monkeypatch):
+    monkeypatch.setattr(likelihood, "CHUNK", 10_000)
+    assert likelihood.chunks_at_once(torch.empty(5, *shape, device=device)) == chunks
+
+
 def test_pixels_count_as_parts_of_one():
     x = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (20, 1, 4, 4), dtype=np.uint8))
     samples = torch.rand(300, 1, 4, 4, generator=torch.Generator().manual_seed(5))

@@ -31,6 +31,20 @@ def problem(device, n=37, m=150, d=45, noise=0.05):
     return x.to(device), samples.to(device)
 
 
+def operands(engine, rows):
+    """The rows (n, D) as the engine multiplies them, float64 in the units of the data, relative to a common center.
+
+    Dropped columns are those of the rows, which only int8x2 rounds there, relative to x.
+    """
+    operand = engine.operand(rows, engine.tile.rows, far=False)
+    multiplied = operand.high.double() + (operand.low.double() / 256 if engine.name == "int8x2" else 0)
+    values = engine._values(rows).double() * (1 if rows.dtype == torch.uint8 else 1 / engine.unit)
+    found = (values * 256).round() / 256 if engine.name == "int8x2" else values
+    found -= engine._center.double()
+    found[:, engine.kept] = multiplied[: len(rows), : len(engine.kept)]
+    return found * engine.unit
+
+
 def arithmetic_error(engine, x, samples, bandwidths):
     """The engine's log p(x) minus that of float64 on the operands that it multiplies, in nats: (N, S) float64.
 
@@ -40,7 +54,7 @@ def arithmetic_error(engine, x, samples, bandwidths):
     rates = (0.5 / bandwidths.double().square()).to(x.device)
     partial = engine.partial(samples)
     found = partial.sums.double().log() - partial.nearest.double()[:, None] * rates
-    squared = squared_distances(engine.values(x), engine.values(samples))
+    squared = squared_distances(operands(engine, x), operands(engine, samples))
     exact = torch.stack([torch.logsumexp(-squared * rate, dim=1) for rate in rates], dim=1)
     return found - exact
 
@@ -70,9 +84,107 @@ def test_tiles_of_the_table(mode, device):
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("ratio", "count", "octave"), [(2**0.1, 20, 5), (2**0.25, 4, 2), (2**0.5, 16, 16)])
+def test_bandwidths_whose_rates_double_share_exponentials(ratio, count, octave, mode, small_tiles, device):
+    """Repeated squaring multiplies errors, so that sixteen bandwidths in steps of sqrt(2) share none."""
+    x, samples = problem(device)
+    bandwidths = torch.tensor([0.1 * ratio**i for i in range(count)], dtype=torch.float64)
+
+    assert gpu.prepare(x.float() / 255 if mode == "fp32" else x, bandwidths, mode).octave == octave
+    agree(x, samples, mode, bandwidths)
+
+
+@pytest.mark.parametrize(
+    ("columns", "widths"), [(784, (784, 16)), (668, (672, 32)), (640, (640, 0)), (700, (704, 0)), (5, (16, 16))]
+)
+def test_the_last_product_is_as_deep_as_it_must_be(columns, widths):
+    tile = gpu.Tile(128, 128, 64, 4, 3, tail=16)
+
+    assert tile.widths(columns) == widths
+    assert tile._replace(tail=0).widths(columns) == (-(-columns // 64) * 64, 0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("options", [{"tail": 32}, {"descriptors": True}], ids=["tail", "descriptors"])
+def test_options_of_tiles(options, mode, device, monkeypatch):
+    monkeypatch.setitem(gpu.TILES, mode, gpu.Tile(16, 16, 64, 4, 3, **options))
+    monkeypatch.setattr(gpu, "PROGRAMS", 9)
+    x, samples = framed(device, d=70)
+    engine = gpu.prepare(x.float() / 255 if mode == "fp32" else x, BANDWIDTHS, mode)
+
+    assert engine.operand(samples, 16, far=True).high.shape[1] == (96 if "tail" in options else 128)
+    agree(x, samples, mode)
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("count", [1, 2, 20])
 def test_any_number_of_bandwidths(count, mode, small_tiles, device):
     agree(*problem(device), mode, torch.logspace(-1.1, -0.5, count, dtype=torch.float64))
+
+
+def framed(device, n=37, m=150, d=45, margin=20):
+    """The same with margins in which x is always 77, as the black margin of digits, and samples are anything."""
+    x, samples = problem(device, n, m, d)
+    draw = torch.Generator().manual_seed(1)
+    anything = (77 / 255 + 0.02 * torch.randn(m, 2 * margin, generator=draw)).to(device)
+    before, after = anything.split(margin, 1)
+    return torch.nn.functional.pad(x, (margin, margin), value=77), torch.cat([before, samples, after], 1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_columns_in_which_x_does_not_vary_are_dropped_and_count(mode, small_tiles, device):
+    x, samples = framed(device)
+    data = x.float() / 255 if mode == "fp32" else x
+    engine = gpu.prepare(data, BANDWIDTHS, mode)
+
+    error = arithmetic_error(engine, data, samples, BANDWIDTHS)
+
+    assert (len(engine.kept), len(engine.dropped)) == (45, 40)
+    assert engine.operand(samples, 16, far=True).high.shape[1] < 85
+    assert float(error.abs().max()) < NATS
+    found = engine.partial(samples)
+    log = found.sums.log() - found.nearest[:, None] * engine.rates
+    expected = torch.logsumexp(-squared_distances(data, samples)[..., None] * engine.rates, dim=1)
+    torch.testing.assert_close(log.mean(0), expected.mean(0), rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("rows", [1, 3])
+def test_x_that_varies_nowhere(rows, mode, small_tiles, device):
+    x, samples = problem(device, rows)
+    x[:] = x[0].clone()
+
+    agree(x, samples, mode)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_nothing_is_dropped_where_that_saves_no_tile(mode, device):
+    x, _ = problem(device, d=60)
+    x[:, 3] = 0
+
+    assert gpu.prepare(x, BANDWIDTHS, mode).kept.tolist() == list(range(60))
+
+
+@NAN_WARNINGS
+@pytest.mark.parametrize("mode", ["fp16", "fp32"])
+def test_nan_in_a_dropped_column_shows(mode, small_tiles, device):
+    x, samples = framed(device)
+    samples[70, 3] = float("nan")
+    engine = gpu.prepare(x.float() / 255 if mode == "fp32" else x, BANDWIDTHS, mode)
+
+    assert 3 in engine.dropped.tolist()
+    assert bool(engine.partial(samples).sums.isnan().all())
+
+
+@NAN_WARNINGS
+def test_a_column_of_nan_is_not_dropped(small_tiles, device):
+    x, samples = framed(device)
+    x = x.float() / 255
+    x[:, 3] = float("nan")
+    engine = gpu.prepare(x, BANDWIDTHS, "fp32")
+
+    assert 3 in engine.kept.tolist()
+    assert bool(engine.partial(samples).sums.isnan().all())
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -105,7 +217,7 @@ def test_samples_in_fp16_are_rounded_to_nearest_about_a_whole_center(device):
     x, samples = problem(device)
     center = (x.double().mean(0)).round()
 
-    found = gpu.prepare(x, BANDWIDTHS, "fp16").values(samples)
+    found = operands(gpu.prepare(x, BANDWIDTHS, "fp16"), samples)
 
     assert torch.equal(found, (samples * 255 - center.float()).half().double() * (1 / 255))
 
@@ -113,7 +225,7 @@ def test_samples_in_fp16_are_rounded_to_nearest_about_a_whole_center(device):
 def test_samples_in_int8x2_are_rounded_to_nearest_on_a_grid(device):
     x, samples = problem(device)
 
-    found = gpu.prepare(x, BANDWIDTHS, "int8x2").values(samples) + 128 / 255
+    found = operands(gpu.prepare(x, BANDWIDTHS, "int8x2"), samples) + 128 / 255
 
     steps = found * 65280
     torch.testing.assert_close(steps, steps.round(), rtol=0, atol=1e-9)
@@ -126,7 +238,7 @@ def test_pixels_are_exact(mode, device):
     x = torch.stack([ramp, 255 - ramp, ramp])
     center = x.double().mean(0).round() / 255 if mode == "fp16" else 128 / 255
 
-    found = gpu.prepare(x, BANDWIDTHS, mode).values(x)
+    found = operands(gpu.prepare(x, BANDWIDTHS, mode), x)
 
     torch.testing.assert_close(found + center, x.double() / 255, rtol=0, atol=1e-15)
 

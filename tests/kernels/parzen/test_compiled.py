@@ -60,6 +60,7 @@ def test_octaves_are_found_where_rates_double():
     assert compiled.octaves(torch.tensor([8.0, 4.0, 2.0])) == 1
     assert compiled.octaves(torch.tensor([8.0, 4.0, 2.0001])) == 3
     assert compiled.octaves(torch.tensor([1.0])) == 1
+    assert compiled.octaves(0.5 ** torch.arange(5)) == 5  # repeated squaring would multiply errors
 
 
 def test_squared_exponentials_neither_underflow_nor_hide_nan():
