@@ -74,8 +74,9 @@ class Epilogue:
 
     def __init__(self, row: Tensor, rates: Tensor, *, compiled: bool) -> None:
         self._row = row
-        self._rates, self._octave = rates.to(row.dtype).split(1), generated.octaves(rates)
+        self._rates = rates.to(row.dtype).split(1)
         self._wanted = compiled and row.device.type == "cpu" and row.dtype == torch.float32
+        self._octave = generated.octaves(rates) if self._wanted else 1
 
     def __call__(self, products: Tensor, column: Tensor) -> Partial:
         """The partial state of a chunk: products (N, C) are 2 x.s and may be overwritten, column (C,) is |s|^2."""

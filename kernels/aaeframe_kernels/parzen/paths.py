@@ -10,7 +10,7 @@ from torch import Tensor
 from aaeframe_kernels.dispatch import KernelUnavailable, choose, forced, refusal
 from aaeframe_kernels.parzen import int8
 from aaeframe_kernels.parzen import launch as gpu
-from aaeframe_kernels.parzen.compiled import WORTH, compiler, distances
+from aaeframe_kernels.parzen.compiled import WORTH, compiler, outcome
 from aaeframe_kernels.parzen.cpu import PortableEngine
 from aaeframe_kernels.parzen.engine import Engine, Partial
 from aaeframe_kernels.parzen.reference import ReferenceEngine
@@ -131,7 +131,7 @@ def _int8(x: Tensor, bandwidths: Tensor, compiled: bool) -> Engine:
 def _compiler(attempt: bool) -> str:
     """Whether there is a C++ compiler, without running it; with `attempt`, whether the epilogue was compiled."""
     if attempt:
-        return f"the epilogue is {distances(transposed=True).reason}"
+        return f"the epilogue is {outcome(torch.ones(1), transposed=True)}"
     found = compiler()
     if found is None:
         return "no C++ compiler was found, so the epilogue is plain torch"

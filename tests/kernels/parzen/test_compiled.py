@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def test_it_agrees_with_plain_torch_for_any_sizes(generator, precision):
             state.update(samples)
             found[wanted] = state.log_likelihood()
         torch.testing.assert_close(found[True], found[False], rtol=0, atol=2e-3)
-    reason = compiled.distances(transposed=precision == "int8x2").reason
+    reason = compiled.outcome(torch.ones(1), transposed=precision == "int8x2")
     wanted = "compiled by torch.compile" if compiled.compiler() else "plain torch: torch.compile failed: "
     assert reason.startswith(wanted)
 
@@ -71,6 +72,13 @@ def test_squared_exponentials_neither_underflow_nor_hide_nan():
     assert sums[1].isnan().all()
 
 
+@pytest.mark.parametrize("wrong", [lambda x: x + 0.1, lambda x: x * math.nan])
+def test_wrong_results_of_the_compiler_are_not_used(wrong):
+    made = compiled.Generated(lambda x: (x, wrong(x)), lambda: (torch.rand(1040, 1200),), lambda x: (x, x))
+    assert made(torch.rand(30, 40)) is None
+    assert made.reason.startswith("plain torch: ")
+
+
 def test_it_is_compiled_only_where_it_pays(pixels, samples, monkeypatch):
     asked = []
     monkeypatch.setattr(compiled, "partial", lambda *_: asked.append(1))
@@ -91,7 +99,7 @@ def test_what_fails_to_compile_again_is_done_without_from_then_on(pixels, sample
         raise RuntimeError("no space left\n")
 
     made = compiled.Generated(failing, lambda: ())
-    made._compiled, made._reason = failing, "compiled"
+    made._compiled, made._reason = failing, compiled.COMPILED
     monkeypatch.setattr(compiled, "distances", lambda **_: made)
     state = ParzenState(pixels, BANDWIDTHS, precision="fp32", compiled=True)
     for _ in range(2):
