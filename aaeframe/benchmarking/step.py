@@ -239,14 +239,14 @@ class Steps:
         )
 
     def added(self, it: Added) -> Alternative:
-        """An implementation from outside."""
+        """An implementation from outside, on a copy of the minibatch."""
         before: dict[str, list[Tensor]] = {}
         networks: dict[str, nn.Module] = {}
 
         def prepare() -> Callable[[], Any]:
             networks.update(PlainEager(self.sizes, self.device).parts.items())
             before.update({name: [p.detach().clone() for p in it.parameters()] for name, it in networks.items()})
-            step = it(self.pixels, dict(networks), self.schedule)
+            step = it(self.pixels.clone(), dict(networks), self.schedule)
             if not callable(step):
                 raise IncorrectResult(f"it returned {type(step).__name__}; return a function that does one step")
             return Remembering(lambda: {"reconstruction": tensor_of(step(), (), "the reconstruction loss")})

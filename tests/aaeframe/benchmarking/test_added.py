@@ -84,7 +84,39 @@ def test_a_right_implementation_joins_each_case_and_is_marked(suite):
         assert mine.counts["operations"] > 0
 
 
+def in_secret(x, *given):
+    """Zeros its tensors past the counter of versions."""
+    for it in (x, *given):
+        if isinstance(it, torch.Tensor):
+            it.data.zero_()
+    return x.float().sum()
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_one_that_changes_its_input_does_not_spoil_others(suite):
+    spoiling = Added("spoiling", in_secret, "yours")
+    settings = BenchSettings(torch.device("cpu"), quick=True, added=(spoiling, Added("right", RIGHT[suite], "yours")))
+    for case in SUITES[suite].load()(settings):
+        some = (case.alternatives[-2], case.alternatives[0], case.alternatives[-1])
+        report = measure_case(type(case)(case.name, case.what, case.unit, case.amount, some), SETTINGS, LIMITS)
+        assert set(report.failed) == {"spoiling"}
+
+
+def mean_of_all(*given):
+    """The mean is right, and no row is."""
+    found = density(*given)
+    return found.mean().expand(len(found))
+
+
+def off_in_the_last(*given):
+    found = density(*given)
+    found[-1] += 0.2
+    return found
+
+
 WRONG = {
+    "mean": ("parzen", mean_of_all, "a row is off by"),
+    "last row": ("parzen", off_in_the_last, r"a row is off by 0\.2"),
     "off": ("parzen", lambda *given: density(*given) + 0.02, "off by 0.02 nats"),
     "column": ("parzen", lambda *given: density(*given)[:, None], r"shape \(40, 1\); return .* of shape \(40,\)"),
     "array": ("parzen", lambda *given: density(*given).numpy(), "it returned ndarray; return the log density"),

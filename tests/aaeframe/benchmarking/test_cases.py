@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aaeframe.benchmarking import SUITES, memory
+from aaeframe.benchmarking import SUITES, memory, parzen
 from aaeframe.benchmarking.case import BenchSettings, IncorrectResult
 from aaeframe.benchmarking.installed import unsupported_reason
 from aaeframe.benchmarking.parzen import ParzenProblem, Size
@@ -85,12 +85,26 @@ def test_a_case_has_its_kind_and_every_size_of_its_suite(cases):
 
 
 def test_samples_that_do_not_fit_are_refused_and_products_of_which_the_result_does_not_fit_are_left_out(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda device: 100_000)
-    problem = ParzenProblem(Size(300, 200, 10), CPU, compiled=False)
+    monkeypatch.setattr(memory, "available", lambda device: 10_000_000)
+    problem = ParzenProblem(Size(20_000, 200, 10), CPU, compiled=False)
     problem.require_memory()
     assert "it needs 0.0 GiB of memory" in problem.products()[0].unsupported_reason
-    with pytest.raises(ConfigError, match="the inputs of parzen N=300 M=20000 D=10 do not fit on cpu"):
-        ParzenProblem(Size(300, 20_000, 10), CPU, compiled=False).require_memory()
+    with pytest.raises(ConfigError, match="the inputs of parzen N=300 M=200000 D=10 do not fit on cpu"):
+        ParzenProblem(Size(300, 200_000, 10), CPU, compiled=False).require_memory()
+    with pytest.raises(ConfigError, match="do not fit on cpu"):  # each one from outside has copies
+        problem.require_memory(added=10)
+
+
+def test_the_exact_likelihood_is_the_same_in_parts(monkeypatch):
+    whole, parts = (ParzenProblem(Size(7, 25, 10), CPU, compiled=False) for _ in range(2))
+    expected = whole.exact
+    monkeypatch.setattr(parzen, "PART", 10)
+    torch.testing.assert_close(parts.exact, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_the_checked_rows_are_spread_over_all():
+    rows = ParzenProblem(Size(2000, 1, 1), CPU, compiled=False).checked
+    assert (len(rows.unique()), rows[0], rows[-1]) == (500, 0, 1999)
 
 
 def names_of(cases, begin):
