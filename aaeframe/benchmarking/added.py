@@ -93,7 +93,7 @@ def _offered(text: str, registry: Registry) -> tuple[str, Added]:
             f"{offer} must be built as an aaeframe.benchmarking.Benchmark of one of the suites {', '.join(SUITES)} and "
             f"a function, not {made!r:.200}; leave it out with --no-plugin {offer.distribution}"
         )
-    name = write_component(registry.shortest_name(offer), parsed["options"])
+    name = write_component(offer.full_name, parsed["options"])
     return made.suite, Added(name, made.function, f"plugin {offer.distribution} {offer.version}")
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from typing import Final, NamedTuple
 
 import torch
@@ -52,7 +52,7 @@ PRODUCTS: Final = {"int8x2": (2, "int8"), "fp16": (1, "fp16"), "fp32": (1, "fp32
 """The number of matrix products of each precision, and their arithmetic."""
 CHECKED: Final = 500
 """The number of rows that are compared with float64."""
-PART: Final = 2_000
+PART: Final = 10_000
 """The number of samples whose distances are in memory at once for that."""
 
 
@@ -170,7 +170,7 @@ class ParzenProblem:
         pixels, part = self.size.side**2, min(samples, PART)
         inputs = features * (rows + 4 * (1 + added) * (rows + samples))
         making = 4 * pixels * max(3 * rows, samples * (pixels > features) + 5 * min(samples, CHUNK))
-        checking = 8 * part * (3 * min(rows, CHECKED) + features)
+        checking = 8 * part * (4 * min(rows, CHECKED) + features)
         needed = inputs + max(making, checking)
         for device in dict.fromkeys((torch.device("cpu"), self.device)):
             if (reason := lacking(needed, device)) is not None:
@@ -272,8 +272,8 @@ class ParzenProblem:
         """
         x, bandwidths = self.x.cpu()[self.checked], torch.tensor((*GRID, BANDWIDTH))
         parts = self.samples.split(PART)
-        sums = [log_likelihood(x, part.cpu(), bandwidths) + math.log(len(part)) for part in parts]
-        return torch.stack(sums).logsumexp(0) - math.log(self.size.samples)
+        sums = (log_likelihood(x, part.cpu(), bandwidths) + math.log(len(part)) for part in parts)
+        return reduce(torch.logaddexp, sums) - math.log(self.size.samples)
 
     def check(self, bandwidths: Sequence[float], result: Estimate, each_row: bool = False) -> Facts:
         """IncorrectResult if the mean log-likelihood of the checked rows, or one of `each_row`, is wrong."""

@@ -78,6 +78,8 @@ class CaseReport:
     sizes: Mapping[str, int] = field(default_factory=dict)
     noise: Sequence[str] = ()
     """Reasons to distrust the ratios; none if the times scatter little."""
+    uncounted: Mapping[str, str] = field(default_factory=dict)
+    """The alternatives with a time, but without memory and counts, each with the reason."""
 
 
 @dataclass(frozen=True)

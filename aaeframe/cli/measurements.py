@@ -94,6 +94,9 @@ def notes(report: Report) -> list[str]:
     """Notes on failures, on alternatives that are not installed, and on the meaning of the columns."""
     failed = {f"FAILED: {name}: {why}": None for case in report.cases for name, why in case.failed.items()}
     absent = {f"not measured: {name}: {why}": None for case in report.cases for name, why in case.missing.items()}
+    uncounted = {
+        f"no memory, no counts: {name}: {why}": None for case in report.cases for name, why in case.uncounted.items()
+    }
     alone = [
         f"no ratios in {case.name}: the baseline {case.baseline} was not timed"
         for case in report.cases
@@ -117,4 +120,4 @@ def notes(report: Report) -> list[str]:
         "operations: those that torch dispatches in one call, without torch.compile."
     )
     small = ["--quick: the sizes are too small for these times to measure speed."] if report.quick else []
-    return [*failed, *absent, *alone, *plain, *clocks, meaning, *small, *noisy]
+    return [*failed, *absent, *uncounted, *alone, *plain, *clocks, meaning, *small, *noisy]

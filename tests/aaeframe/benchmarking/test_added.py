@@ -228,18 +228,24 @@ def test_benchmarks_of_plugins_join_their_suite_and_a_broken_one_is_left_out_wit
 
     (right,) = found(warn=told.append)["parzen"]
 
-    assert (right.name, right.origin, right(0, 0, 0)) == ("right", "plugin aaeframe-fast 1.0", 1.0)
+    assert (right.name, right.origin, right(0, 0, 0)) == ("aaeframe-fast:right", "plugin aaeframe-fast 1.0", 1.0)
     assert len(told) == 1
     assert "the benchmark 'none' of aaeframe-fast 1.0 is left out" in told[0]
     assert "must be built as an aaeframe.benchmarking.Benchmark" in told[0]
     assert found(suites=("loss",), warn=told.append) == {"loss": []}
-    assert "'poor' of aaeframe-fast 1.0 is left out: poor(x) does not take the arguments of the suite loss" in told[1]
+    assert (
+        "'poor' of aaeframe-fast 1.0 is left out: aaeframe-fast:poor(x) does not take the arguments of the suite loss"
+        in told[1]
+    )
 
 
 def test_a_benchmark_of_a_plugin_is_named_with_other_options(install):
     install("aaeframe-fast", {"aaeframe_fast": PLUGIN})
     them = found("right", "right(scale=2.0)", warn=lambda reason: None)["parzen"]
-    assert [(it.name, it(0, 0, 0)) for it in them] == [("right", 1.0), ("right(scale=2.0)", 2.0)]
+    assert [(it.name, it(0, 0, 0)) for it in them] == [
+        ("aaeframe-fast:right", 1.0),
+        ("aaeframe-fast:right(scale=2.0)", 2.0),
+    ]
     with pytest.raises(ConfigError, match=r"--with right is of the suite parzen, which is not measured; add --case p"):
         found("right", suites=("loss",), warn=lambda reason: None)
     with pytest.raises(AaeframeError, match=r"must be built as an aaeframe\.benchmarking\.Benchmark"):

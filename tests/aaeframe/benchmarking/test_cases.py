@@ -85,7 +85,7 @@ def test_a_case_has_its_kind_and_every_size_of_its_suite(cases):
 
 
 def test_samples_that_do_not_fit_are_refused_and_products_of_which_the_result_does_not_fit_are_left_out(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda device: 10_000_000)
+    monkeypatch.setattr(memory, "available", lambda device: 8_000_000)
     problem = ParzenProblem(Size(20_000, 200, 10), CPU, compiled=False)
     problem.require_memory()
     assert "it needs 0.0 GiB of memory" in problem.products()[0].unsupported_reason

@@ -195,7 +195,7 @@ def test_the_plot_of_a_sweep_has_a_line_and_a_band_for_each_alternative_of_each_
         ]
         return CaseReport(f"{kind} {size}", "", "", "base", rows, {}, {}, kind, {"rows": 7, "samples": size})
 
-    figure = times_over_size(report(case("a", 10), case("a", 100), case("b", 10), case("b", 100), swept="samples"))
+    figure = times_over_size(report(case("a", 10), case("b", 10), case("a", 100), case("b", 100), swept="samples"))
     first, second = figure.axes
     assert [(list(it.get_xdata()), list(it.get_ydata())) for it in first.lines] == [
         ([10, 100], [10.0, 100.0]),

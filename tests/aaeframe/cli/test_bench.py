@@ -257,7 +257,7 @@ def rival(*, scale: float = 1.0):
 """
     install("aaeframe-rival", {"aaeframe_rival": source})
     found = done(*QUICK, "--case", "loss", "--json").json["cases"][0]["rows"][-1]
-    assert (found["alternative"], found["origin"]) == ("rival", "plugin aaeframe-rival 1.0")
+    assert (found["alternative"], found["origin"]) == ("aaeframe-rival:rival", "plugin aaeframe-rival 1.0")
     without = done("--no-plugin", "aaeframe-rival", *QUICK, "--case", "loss", "--json").json["cases"][0]
     assert all(row["origin"] is None for row in without["rows"])
     assert "benchmark" in done("plugins", "list").out
