@@ -16,7 +16,7 @@ from aaeframe.benchmarking.case import Added, Alternative, BenchSettings, Case
 from aaeframe.benchmarking.counts import costs
 from aaeframe.benchmarking.limits import Limits, measure_limits
 from aaeframe.benchmarking.memory import peak
-from aaeframe.benchmarking.noise import company, scatter
+from aaeframe.benchmarking.noise import load_average, other_work, scatter
 from aaeframe.benchmarking.report import BenchRow, CaseReport, Report, now, this_machine
 from aaeframe.benchmarking.sweep import Sweep
 from aaeframe.benchmarking.timing import QUANTILES, Clock, Contestant, Timing, attempting, interleave
@@ -62,7 +62,7 @@ def measure(
                 for case in SUITES[suite].load()(mine):
                     announce(case.name)
                     reports.append(measure_case(case, settings, limits))
-    noise = company(machine.load, machine.threads)
+    noise = other_work(machine.load, load_average(), machine.threads)
     return Report(date, command, settings.quick, machine, limits, reports, sizes.swept, noise)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from aaeframe.benchmarking.history import Commit
     from aaeframe.benchmarking.report import Report
     from aaeframe.benchmarking.sweep import Sweep
     from aaeframe.storage.output import Output
@@ -102,17 +103,17 @@ def bench(
     output = None if out is None else options.output(out, [".json"], json=json)
     picture = _picture(plot, sizes, output, json)
     history = None if append is None else _history(append)
+    commit = None if history is None else _commit(history)  # before the measurement, which takes minutes
     report = _measured(context, suites, list(added or ()), quick, device, sizes)
+    if history is not None:  # first, so that a failure of another output does not lose it
+        _append(history, report, commit)
     if json:
         print_json(report.to_json())
     else:
         _show(report, beside(picture if output is None or not output.is_standard else output))
-    written = [it for it in (output, picture) if it is not None]
     if output is not None:
         write_json(output, report.to_json())
-    if history is not None:
-        _append(history, report)
-        written.append(history)
+    written = [it for it in (output, picture, history) if it is not None]
     if picture is not None:
         from aaeframe.benchmarking.plots import times_over_size
         from aaeframe.figures.canvas import save
@@ -199,30 +200,37 @@ def _history(append: str) -> Output:
     return found
 
 
-def _append(history: Output, report: Report) -> None:
-    from aaeframe.benchmarking.history import append, commit_of, recorded
+def _commit(history: Output) -> Commit | None:
+    from aaeframe.benchmarking.history import commit_of
 
-    append(history.path, recorded(report, commit_of(Path.cwd(), history.path)))
+    return commit_of(Path.cwd(), history.path)
+
+
+def _append(history: Output, report: Report, commit: Commit | None) -> None:
+    from aaeframe.benchmarking.history import append, recorded
+
+    append(history.path, recorded(report, commit))
 
 
 def _measured(
     context: typer.Context, suites: Sequence[str], named: list[str], quick: bool, device: str, sizes: Sweep
 ) -> Report:
-    from aaeframe.benchmarking.added import added, importable_from_here
+    from aaeframe.benchmarking.added import added, importing_later
     from aaeframe.benchmarking.case import BenchSettings
     from aaeframe.benchmarking.measure import measure
     from aaeframe.cli.console import err, note
     from aaeframe.training.device import pick
 
     console = err()
-    with importable_from_here(), redirect_stdout(sys.stderr):  # implementations from outside may print
+    joined = added(named, suites, options.registry(context), note)
+    with importing_later(joined), redirect_stdout(sys.stderr):  # implementations from outside may print
         return measure(
             suites,
             BenchSettings(pick(device), quick),
             command=" ".join(["aaeframe", *sys.argv[1:]]),
             announce=lambda line: console.print(f"measuring {line}", markup=False),
             sizes=sizes,
-            added=added(named, suites, options.registry(context), note),
+            added=joined,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from functools import partial
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, linear
 
 from aaeframe.benchmarking import SUITES
-from aaeframe.benchmarking.added import added, importable_from_here
+from aaeframe.benchmarking.added import added, importing_later
 from aaeframe.benchmarking.case import Added, BenchSettings
 from aaeframe.benchmarking.limits import Limits
 from aaeframe.benchmarking.measure import measure_case
@@ -147,19 +148,16 @@ def here(tmp_path, monkeypatch):
 
     def write(name, source):
         (tmp_path / f"{name}.py").write_text(source)
-        monkeypatch.delitem(__import__("sys").modules, name, raising=False)
+        monkeypatch.delitem(sys.modules, name, raising=False)
 
     return write
 
 
 def found(*named, suites=("parzen",), warn=pytest.fail):
-    with importable_from_here():
-        return added(named, suites, Registry.load(), warn)
+    return added(named, suites, Registry.load(), warn)
 
 
 def test_a_module_of_the_current_folder_is_found_and_the_path_is_left_as_it_was(here):
-    import sys
-
     here("mine_here", "def f(x, samples, bandwidth): return 1\nclass Of:\n    @staticmethod\n    def g(*a): return 2")
     before = [*sys.path]
 
@@ -167,6 +165,20 @@ def test_a_module_of_the_current_folder_is_found_and_the_path_is_left_as_it_was(
 
     assert (first.name, first.origin, first(1, 2, 3)) == ("mine_here:f", "yours", 1)
     assert (second.name, second(1, 2, 3)) == ("mine_here:Of.g", 2)
+    assert sys.path == before
+
+
+def test_a_module_of_the_current_folder_hides_no_installed_one_while_measuring(here):
+    here("sklearn", "raise SystemExit('a stranger runs')")
+    here("mine_late", "def f(*given):\n    import mine_other\n    return mine_other.value")
+    here("mine_other", "value = 5")
+    before = [*sys.path]
+    with importing_later({"parzen": []}):
+        assert sys.path == before
+    joined = found("mine_late:f")
+    with importing_later(joined):
+        assert sys.path[:-1] == before
+        assert joined["parzen"][0](1, 2, 3) == 5
     assert sys.path == before
 
 

@@ -218,6 +218,13 @@ def test_the_history_grows_by_a_line_a_run_and_shows_ratios(done, cli, refused, 
     refused(cli("bench", "history", "absent.jsonl"), "absent.jsonl: No such file")
 
 
+def test_an_output_that_fails_loses_no_line_of_the_history(cli, own):
+    outcome = cli(*QUICK, "--case", "loss", "--append", "history.jsonl", "--out", "/dev/full")
+    assert outcome.code != 0
+    assert "No space left on device" in outcome.err
+    assert len((own / "history.jsonl").read_text().splitlines()) == 1
+
+
 def test_steady_times_are_quiet_and_strict_is_content(done, own, clock):
     clock(0.01)
     outcome = done(*QUICK, "--case", "loss", "--strict", "--out", "bench.json")
@@ -251,10 +258,14 @@ from aaeframe.benchmarking import Benchmark
 def aaeframe_benchmarks():
     return [Component("rival", "aaeframe_rival:rival", "the loss once more")]
 
+"""
+    source += (
+        OWN
+        + """
 def rival(*, scale: float = 1.0):
-    from own_loss import right
     return Benchmark("loss", lambda *inputs: scale * right(*inputs))
 """
+    )
     install("aaeframe-rival", {"aaeframe_rival": source})
     found = done(*QUICK, "--case", "loss", "--json").json["cases"][0]["rows"][-1]
     assert (found["alternative"], found["origin"]) == ("aaeframe-rival:rival", "plugin aaeframe-rival 1.0")
