@@ -87,7 +87,7 @@ def _case(steps: Steps) -> Case:
         name=f"step {steps.about}",
         what="One step of a deterministic encoder with a Gaussian prior: equal networks, losses, schedule, batch and "
         "data on the device. PlainEager and pythae_step list the differences. Ours is the recipe's step alone, as "
-        "the others have no loop around theirs. `as train takes it` includes what `aaeframe train` adds to the step.",
+        "the others have no loop around theirs. `with the training loop` includes what `aaeframe train` adds to it.",
         unit="steps",
         amount=1,
         alternatives=(
@@ -179,7 +179,7 @@ class Steps:
             parts = parts_for(self.sizes, self.schedule)
             return Remembering(training_step(self.pixels, parts, precision, self.device))
 
-        name = f"aaeframe {precision}, as train takes it"
+        name = f"aaeframe {precision}, with the training loop"
         return Alternative(name, prepare, learned, work=partial(self.work, precision), ours=True)
 
     def plain(self, precision: str) -> Alternative:

@@ -112,8 +112,8 @@ def names_of(cases, begin):
     return [it.name for it in case.alternatives]
 
 
-def test_a_step_is_compared_in_each_precision_also_as_train_takes_it():
-    wanted = ["plain script {}", "aaeframe {}", "aaeframe {}, as train takes it"]
+def test_a_step_is_compared_in_each_precision_also_with_the_training_loop():
+    wanted = ["plain script {}", "aaeframe {}", "aaeframe {}, with the training loop"]
     for cases, precisions in ((FULL, ("fp32", "bf16")), (GPU, ("fp32", "tf32", "bf16"))):
         names = names_of(cases, "step alternating batch=100 pixels=784 width=1000 code=8")
         assert names[: 3 * len(precisions)] == [it.format(precision) for it in wanted for precision in precisions]
@@ -169,12 +169,12 @@ def test_a_path_of_the_loss_is_forced_and_runs():
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_step_as_train_takes_it_is_the_step_of_the_training_loop(monkeypatch, tmp_path, precision):
+def test_the_step_with_the_training_loop_is_the_step_of_the_training_loop(monkeypatch, tmp_path, precision):
     monkeypatch.chdir(tmp_path)
     taken, step = [], Training._step
     monkeypatch.setattr(Training, "_step", lambda training: (step(training), taken.append(training)))
 
-    first, last = result_of(alternative("step", f"aaeframe {precision}, as train takes it"), calls=60)
+    first, last = result_of(alternative("step", f"aaeframe {precision}, with the training loop"), calls=60)
 
     assert taken[0].config.training.precision == precision
     assert len(taken) == taken[0].batches.step == taken[0].losses.count == 60

@@ -150,6 +150,15 @@ def test_a_failure_while_counting_keeps_the_time_and_is_noted(monkeypatch):
     assert "no memory, no counts: it: RuntimeError: no compiler here" in told
 
 
+@pytest.mark.parametrize("counted", ["operations", "kernels"])
+def test_the_note_names_the_counts_of_the_table(monkeypatch, counted):
+    monkeypatch.setattr("aaeframe.benchmarking.measure.costs", lambda call, device: {counted: 3})
+    report = measure_case(case(Alternative("it", returning(1))), SETTINGS, LIMITS)
+    told = notes(Report("", "", True, this_machine(SETTINGS.device), LIMITS, [report]))
+    (meaning,) = [it for it in told if it.startswith("ratio: ")]
+    assert [name for name in ("operations:", "kernels:") if name in meaning] == [f"{counted}:"]
+
+
 def test_measuring_leaves_the_random_state_alone_and_reports_as_json(tmp_path):
     before, told = torch.get_rng_state(), []
 
