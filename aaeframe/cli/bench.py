@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
@@ -105,20 +105,18 @@ def bench(
     history = None if append is None else _history(append)
     commit = None if history is None else _commit(history)  # before the measurement, which takes minutes
     report = _measured(context, suites, list(added or ()), quick, device, sizes)
-    if history is not None:  # first, so that a failure of another output does not lose it
-        _append(history, report, commit)
-    if json:
-        print_json(report.to_json())
-    else:
-        _show(report, beside(picture if output is None or not output.is_standard else output))
-    if output is not None:
-        write_json(output, report.to_json())
+    with ExitStack() as outputs:  # from the last to the first; a failure of one loses no other
+        if picture is not None:
+            outputs.callback(_draw, report, picture)
+        if output is not None:
+            outputs.callback(write_json, output, report.to_json())
+        if json:
+            outputs.callback(print_json, report.to_json())
+        else:
+            outputs.callback(_show, report, beside(picture if output is None or not output.is_standard else output))
+        if history is not None:
+            outputs.callback(_append, history, report, commit)
     written = [it for it in (output, picture, history) if it is not None]
-    if picture is not None:
-        from aaeframe.benchmarking.plots import times_over_size
-        from aaeframe.figures.canvas import save
-
-        save(times_over_size(report), picture)
     if not json:
         console = beside(next((it for it in written if it.is_standard), None))
         for it in written:
@@ -232,6 +230,13 @@ def _measured(
             sizes=sizes,
             added=joined,
         )
+
+
+def _draw(report: Report, picture: Output) -> None:
+    from aaeframe.benchmarking.plots import times_over_size
+    from aaeframe.figures.canvas import save
+
+    save(times_over_size(report), picture)
 
 
 def _show(report: Report, console: Console) -> None:

@@ -12,6 +12,7 @@ import pytest
 from aaeframe.benchmarking import discriminator_loss
 from aaeframe.benchmarking import measure as measuring
 from aaeframe.benchmarking.case import IncorrectResult
+from aaeframe.errors import RunError
 
 QUICK = ("bench", "--quick", "--device", "cpu")
 OWN = """
@@ -223,6 +224,25 @@ def test_an_output_that_fails_loses_no_line_of_the_history(cli, own):
     assert outcome.code != 0
     assert "No space left on device" in outcome.err
     assert len((own / "history.jsonl").read_text().splitlines()) == 1
+    assert "loss rows=16 width=32" in outcome.out
+
+
+def test_a_history_that_fails_loses_no_other_output(cli, own, monkeypatch):
+    def full(path, run):
+        raise RunError("cannot write history.jsonl: No space left on device")
+
+    monkeypatch.setattr("aaeframe.benchmarking.history.append", full)
+    outcome = cli(*QUICK, "--case", "loss", "--append", "history.jsonl", "--out", "bench.json")
+    assert outcome.code != 0
+    assert "No space left on device" in outcome.err
+    assert json.loads((own / "bench.json").read_text())["cases"]
+
+
+def test_a_module_of_the_current_folder_is_not_run_without_being_named(done, own):
+    (own / "sklearn.py").write_text("raise SystemExit('a stranger runs')")
+    (own / "pykeops.py").write_text("raise SystemExit('a stranger runs')")
+    (case,) = done(*QUICK, "--case", "parzen", "--json").json["cases"][:1]
+    assert case["failed"] == {}
 
 
 def test_steady_times_are_quiet_and_strict_is_content(done, own, clock):
