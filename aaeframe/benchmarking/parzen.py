@@ -169,7 +169,7 @@ class ParzenProblem:
         rows, samples, features = self.size
         pixels, part = self.size.side**2, min(samples, PART)
         inputs = features * (rows + 4 * (1 + added) * (rows + samples))
-        making = 4 * pixels * max(3 * rows, samples * (pixels > features) + 5 * min(samples, CHUNK))
+        making = 4 * pixels * max(3 * rows, samples * (pixels > features) + 4 * min(samples, CHUNK))
         checking = 8 * part * (4 * min(rows, CHECKED) + features)
         needed = inputs + max(making, checking)
         for device in dict.fromkeys((torch.device("cpu"), self.device)):

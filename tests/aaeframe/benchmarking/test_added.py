@@ -12,9 +12,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits, linear
 
 from aaeframe.benchmarking import SUITES
 from aaeframe.benchmarking.added import added, importing_later
-from aaeframe.benchmarking.case import Added, BenchSettings
+from aaeframe.benchmarking.case import Added, BenchSettings, IncorrectResult
 from aaeframe.benchmarking.limits import Limits
 from aaeframe.benchmarking.measure import measure_case
+from aaeframe.benchmarking.sizes import Sizes
+from aaeframe.benchmarking.step import Steps
 from aaeframe.components.registry import Registry
 from aaeframe.errors import AaeframeError, ConfigError
 
@@ -93,7 +95,15 @@ def in_secret(x, *given):
     return x.float().sum()
 
 
-@pytest.mark.parametrize("suite", SUITES)
+def test_one_that_changes_the_minibatch_of_a_step_has_a_copy():
+    steps = Steps(Sizes(side=8, width=16, code=2), 10, "joint", torch.device("cpu"))
+    before = steps.pixels.clone()
+    with pytest.raises(IncorrectResult):
+        steps.added(Added("spoiling", in_secret, "yours")).prepare()
+    assert torch.equal(steps.pixels, before)
+
+
+@pytest.mark.parametrize("suite", ["parzen", "loss"])
 def test_one_that_changes_its_input_does_not_spoil_others(suite):
     spoiling = Added("spoiling", in_secret, "yours")
     settings = BenchSettings(torch.device("cpu"), quick=True, added=(spoiling, Added("right", RIGHT[suite], "yours")))
