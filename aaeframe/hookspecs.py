@@ -134,5 +134,5 @@ def aaeframe_observers() -> Iterable[Component]:
 
 @hookspec
 def aaeframe_benchmarks() -> Iterable[Component]:
-    """Return the implementations of the work of `aaeframe bench` this plugin offers. Each joins a suite as a rival."""
+    """Return the implementations of the work of `aaeframe bench` this plugin offers. Each is timed in its suite."""
     raise NotImplementedError

@@ -30,6 +30,14 @@ class Key(NamedTuple):
     baseline: str
 
 
+class Ratio(NamedTuple):
+    """The ratio of an alternative to its baseline."""
+
+    of_medians: float
+    of_rounds: float | None
+    """The median of the ratios in the same round; None in older files and in those of pytest-benchmark."""
+
+
 class Uncomparable(Exception):
     """The files do not hold ratios of the same cases."""
 
@@ -52,9 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
     except Uncomparable as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    flagged = [key for key in common if new[key] > ALLOWED * old[key]]
-    for key in common:
-        print(line(key, old[key], new[key], key in flagged))
+    pairs = {key: alike(old[key], new[key]) for key in common}
+    flagged = [key for key, (before, after) in pairs.items() if after > ALLOWED * before]
+    for key, (before, after) in pairs.items():
+        print(line(key, before, after, key in flagged))
     for key in old:
         if key not in new and chosen(key.case, asked.case):
             print(f"{key.case}: {key.alternative}: only in {asked.old} is there a ratio to {key.baseline}")
@@ -102,7 +111,14 @@ def _content(path: Path) -> Any:
         raise Uncomparable(f"{path} is not {WRITTEN}: {error}") from error
 
 
-def read(path: Path) -> dict[Key, float]:
+def alike(old: Ratio, new: Ratio) -> tuple[float, float]:
+    """Both ratios: those of rounds, which the table of `aaeframe bench` has, unless a file lacks them."""
+    if old.of_rounds is None or new.of_rounds is None:
+        return old.of_medians, new.of_medians
+    return old.of_rounds, new.of_rounds
+
+
+def read(path: Path) -> dict[Key, Ratio]:
     """The ratio to the baseline of each alternative of ours, by case; none where the baseline was not measured."""
     try:
         content = _content(path)
@@ -114,20 +130,23 @@ def read(path: Path) -> dict[Key, float]:
     return ratios
 
 
-def _of_bench(content: dict[str, Any]) -> Iterator[tuple[Key, float]]:
+def _of_bench(content: dict[str, Any]) -> Iterator[tuple[Key, Ratio]]:
     for case in content["cases"]:
         for row in case["rows"]:
             if row["ours"] and row["alternative"] != case["baseline"] and row["ratio"] is not None:
-                yield Key(case["name"], row["alternative"], case["baseline"]), row["ratio"]
+                yield (
+                    Key(case["name"], row["alternative"], case["baseline"]),
+                    Ratio(row["ratio"], row.get("round_ratio")),
+                )
 
 
-def _of_pytest(content: dict[str, Any]) -> Iterator[tuple[Key, float]]:
+def _of_pytest(content: dict[str, Any]) -> Iterator[tuple[Key, Ratio]]:
     timed = [(it["extra_info"], it["group"], it["stats"]["median"]) for it in content["benchmarks"]]
     baselines = {(group, info["device"]): (info, median) for info, group, median in timed if info["baseline"]}
     for info, group, median in timed:
         case, baseline = f"{group} ({info['device']})", baselines.get((group, info["device"]))
         if info["ours"] and not info["baseline"] and baseline is not None:
-            yield Key(case, info["alternative"], baseline[0]["alternative"]), median / baseline[1]
+            yield Key(case, info["alternative"], baseline[0]["alternative"]), Ratio(median / baseline[1], None)
 
 
 def chosen(case: str, prefixes: list[str] | None) -> bool:

@@ -82,7 +82,7 @@ def _warm(alternative):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """The throughput of each alternative, below the plugin's table, whose columns are fixed."""
+    """The throughput of each alternative, above the plugin's table, whose columns are fixed."""
     rates = terminalreporter.config.stash.get(RATES, [])
     for case in dict.fromkeys(case for case, *_ in rates):
         terminalreporter.section(f"throughput of {case}", sep="-")

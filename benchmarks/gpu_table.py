@@ -39,7 +39,7 @@ def loss(found: Found) -> str | None:
 def step(found: Found) -> str | None:
     """The precision in which training is fastest, to the plain script in the same."""
     seconds = {row["alternative"]: row["seconds"] for case in found for row in case["rows"]}
-    ours = {it: seconds.get(f"aaeframe {it}, as train takes it") for it in ("fp32", "tf32", "bf16")}
+    ours = {it: seconds.get(f"aaeframe {it}, with the training loop") for it in ("fp32", "tf32", "bf16")}
     timed = {it: time for it, time in ours.items() if time is not None and f"plain script {it}" in seconds}
     if not timed:
         return None

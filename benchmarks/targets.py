@@ -26,11 +26,11 @@ The clock is its boost clock, 1.98 GHz. Each further bandwidth is one more expon
 
 
 def step_targets(cases: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
-    """Whether the step, as train takes it, meets each target; the alternatives of the cases show the device."""
+    """Whether the step, with the training loop, meets each target; the alternatives of the cases show the device."""
     found: dict[str, bool] = {}
     for case in cases:
         seconds = {row["alternative"]: row["seconds"] for row in case["rows"]}
-        ours = {it: seconds.get(f"aaeframe {it}, as train takes it") for it in ("fp32", "tf32", "bf16")}
+        ours = {it: seconds.get(f"aaeframe {it}, with the training loop") for it in ("fp32", "tf32", "bf16")}
         plain = {it: seconds.get(f"plain script {it}") for it in ours}
         on_gpu = any(", graph" in name or "tf32" in name for name in seconds)
         found |= _on_gpu(ours, plain) if on_gpu else _on_cpu(ours, plain)

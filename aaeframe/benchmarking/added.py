@@ -6,7 +6,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
@@ -24,15 +24,24 @@ FORM: Final = "--with module:function, or the name of an installed benchmark"
 
 
 @contextmanager
-def importable_from_here() -> Iterator[None]:
-    """Inside, modules of the current folder can be imported; those of the command's own folder come after them."""
+def importable_from_here(*, last: bool = False) -> Iterator[None]:
+    """Inside, modules of the current folder can be imported: before installed ones, or after them if `last`."""
     here = str(Path.cwd())
-    sys.path.insert(0, here)
+    sys.path.insert(len(sys.path) if last else 0, here)
     importlib.invalidate_caches()
     try:
         yield
     finally:
-        sys.path.remove(here)
+        with suppress(ValueError):  # the imported code may have removed it
+            sys.path.remove(here)
+
+
+@contextmanager
+def importing_later(joined: Mapping[str, Sequence[Added]]) -> Iterator[None]:
+    """Inside, functions that the user named can import modules of the current folder when they are called."""
+    named = any(it.origin == YOURS for them in joined.values() for it in them)
+    with importable_from_here(last=True) if named else nullcontext():
+        yield
 
 
 def added(
@@ -93,13 +102,13 @@ def _offered(text: str, registry: Registry) -> tuple[str, Added]:
             f"{offer} must be built as an aaeframe.benchmarking.Benchmark of one of the suites {', '.join(SUITES)} and "
             f"a function, not {made!r:.200}; leave it out with --no-plugin {offer.distribution}"
         )
-    name = write_component(registry.shortest_name(offer), parsed["options"])
+    name = write_component(offer.full_name, parsed["options"])
     return made.suite, Added(name, made.function, f"plugin {offer.distribution} {offer.version}")
 
 
 def _imported(text: str, module: str, attribute: str) -> Callable[..., Any]:
     try:
-        with redirect_stdout(sys.stderr):
+        with importable_from_here(), redirect_stdout(sys.stderr):
             found = importlib.import_module(module)
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):

@@ -28,7 +28,7 @@ class Added:
     """Its source: "yours", or "plugin" with distribution and version."""
 
     def __call__(self, *arguments: Any) -> Any:
-        """Call the function. IncorrectResult if it changes a tensor in place, which others get as well."""
+        """Call the function. IncorrectResult if it changes a tensor in place, as further calls get it as well."""
         tensors = [it for it in arguments if isinstance(it, torch.Tensor)]
         versions = [it._version for it in tensors]
         result = self.function(*arguments)

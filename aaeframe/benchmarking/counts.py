@@ -46,8 +46,9 @@ def costs(call: Callable[[], Any], device: torch.device) -> Mapping[str, int]:
     """Counts of one call, by name.
 
     On a CPU "flops" and "operations" as in `Counts`, and "launches", the calls of our kernels. `torch.compile` is off
-    while it is counted. What other libraries compute without torch is not seen. On a GPU "kernels", the kernels that
-    ran, of graphs and of compiled code too.
+    while it is counted. Only torch's operations of the calling thread are seen. "flops" is left out if torch counts
+    none, as for a product of a matrix and a vector. On a GPU "kernels", the kernels that ran, of graphs and of compiled
+    code too.
     """
     if device.type == "cuda":
         return {"kernels": kernels(call)}
@@ -56,7 +57,8 @@ def costs(call: Callable[[], Any], device: torch.device) -> Mapping[str, int]:
     off = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
     with off:
         counted = count(call)
-    return {"flops": counted.flops, "operations": counted.total, "launches": launches.total() - before}
+    flops = {"flops": counted.flops} if counted.flops else {}
+    return {**flops, "operations": counted.total, "launches": launches.total() - before}
 
 
 def kernels(call: Callable[[], Any], profiler: Callable[..., Any] = profile) -> int:

@@ -139,7 +139,7 @@ class LossProblem:
         )
 
     def added(self, it: Added) -> Alternative:
-        """An implementation from outside."""
+        """An implementation from outside, on copies of the inputs."""
 
         def loss(inputs: Inputs) -> Tensor:
             value = tensor_of(it(*inputs), (), "the loss")
@@ -147,7 +147,11 @@ class LossProblem:
                 raise IncorrectResult("its loss has no gradient: compute it from features, weight and bias by autograd")
             return value
 
-        return replace(self.alternative(it.name, loss), origin=it.origin, within=limited)
+        def prepare() -> Callable[[], LossAndGradients]:
+            copies = (given.detach().clone().requires_grad_(given.requires_grad) for given in self.inputs)
+            return partial(with_gradients, loss, Inputs(*copies))
+
+        return replace(self.alternative(it.name, loss), prepare=prepare, origin=it.origin, within=limited)
 
     @cached_property
     def inputs(self) -> Inputs:

@@ -16,7 +16,7 @@ from aaeframe.errors import ConfigError
 from aaeframe.storage.atomic import append_whole, writing
 from aaeframe.storage.formats import read_bounded
 from aaeframe.storage.locks import lock
-from aaeframe.storage.problems import sentence
+from aaeframe.storage.problems import problems
 
 SHORT: Final = 9
 """The number of digits of a commit that are shown."""
@@ -127,8 +127,14 @@ def append(path: Path, run: RecordedRun) -> None:
 
 
 def read(path: Path) -> list[RecordedRun]:
-    """The runs of a history, without an unfinished last line. ConfigError if a line is none, OSError without a file."""
-    lines = read_bounded(path).split(b"\n")
+    """The runs of a history, without an unfinished last line.
+
+    ConfigError if a line is none or the file is larger than 256 MiB, OSError without a file.
+    """
+    try:
+        lines = read_bounded(path).split(b"\n")
+    except ValueError as error:
+        raise ConfigError(f"{path} is too large for a history: {error}; move older lines to another file") from error
     if lines and _is_unfinished(lines[-1]):
         lines.pop()
     runs = []
@@ -139,7 +145,7 @@ def read(path: Path) -> list[RecordedRun]:
             except ValidationError as error:
                 raise ConfigError(
                     f"{path}, line {number} is not of a history of `aaeframe bench --append`: "
-                    f"{sentence(error.errors(include_url=False)[0])}; name another file, or remove the line"
+                    f"{problems(error)[0]}; name another file, or remove the line"
                 ) from error
     return runs
 
@@ -156,7 +162,8 @@ def _is_unfinished(line: bytes) -> bool:
 def commit_of(folder: Path, history: Path) -> Commit | None:
     """The commit of the repository that a folder is in; None if there is no git, or no commit.
 
-    Tracked files that differ make it dirty, but for the history, which each run changes.
+    Tracked files that differ make it dirty, but for the history, which each run changes. So does a status that git
+    cannot tell.
     """
     head, root = _git(folder, "rev-parse", "HEAD"), _git(folder, "rev-parse", "--show-toplevel")
     if head is None or root is None:
@@ -165,7 +172,7 @@ def commit_of(folder: Path, history: Path) -> Commit | None:
     inside = path.is_relative_to(root.strip())
     without = [f":(top,exclude,literal){path.relative_to(root.strip()).as_posix()}"] if inside else []
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":(top)", *without)
-    return Commit(hash=head.strip(), dirty=bool(changed))
+    return Commit(hash=head.strip(), dirty=changed != "")
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

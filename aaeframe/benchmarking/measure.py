@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from aaeframe.benchmarking.case import Added, Alternative, BenchSettings, Case
 from aaeframe.benchmarking.counts import costs
 from aaeframe.benchmarking.limits import Limits, measure_limits
 from aaeframe.benchmarking.memory import peak
-from aaeframe.benchmarking.noise import company, scatter
+from aaeframe.benchmarking.noise import load_average, other_work, scatter
 from aaeframe.benchmarking.report import BenchRow, CaseReport, Report, now, this_machine
 from aaeframe.benchmarking.sweep import Sweep
 from aaeframe.benchmarking.timing import QUANTILES, Clock, Contestant, Timing, attempting, interleave
@@ -61,7 +62,7 @@ def measure(
                 for case in SUITES[suite].load()(mine):
                     announce(case.name)
                     reports.append(measure_case(case, settings, limits))
-    noise = company(machine.load, machine.threads)
+    noise = other_work(machine.load, load_average(), machine.threads)
     return Report(date, command, settings.quick, machine, limits, reports, sizes.swept, noise)
 
 
@@ -76,10 +77,14 @@ def measure_case(
     """Time the alternatives that can run here in one interleaved run, then check their results.
 
     Memory and counts take further calls, which come last: a profiler must not disturb the times. Without `with_costs`
-    they are left out.
+    they are left out. ValueError if two alternatives have one name.
     """
+    if twice := [name for name, times in Counter(it.name for it in case.alternatives).items() if times > 1]:
+        raise ValueError(f"several alternatives of {case.name} are named {', '.join(twice)}; names must differ")
     failed: dict[str, str] = {}
-    contestants = [ready for it in case.alternatives if (ready := _ready(it, failed)) is not None]
+    missing: dict[str, str] = {}
+    uncounted: dict[str, str] = {}
+    contestants = [ready for it in case.alternatives if (ready := _ready(it, failed, missing)) is not None]
     rounds = QUICK_ROUNDS if settings.quick else ROUNDS
     timings = interleave(contestants, rounds=rounds, device=settings.device, failed=failed, clock=clock)
     calls = {it.name: it.call for it in contestants}
@@ -87,23 +92,44 @@ def measure_case(
     for it in case.alternatives:
         if it.name in timings:
             with attempting(it.name, failed), it.within():
-                row = _checked_row(case, it, timings[it.name], limits)
-                rows.append(_with_costs(row, calls[it.name], settings.device) if with_costs else row)
+                rows.append(_checked_row(case, it, timings[it.name], limits))
+                if with_costs:
+                    with attempting(it.name, uncounted):
+                        rows[-1] = _with_costs(rows[-1], calls[it.name], settings.device)
     baseline = case.alternatives[0].name
     rows = _with_ratios(rows, timings, baseline)
-    missing = {it.name: it.unsupported_reason for it in case.alternatives if it.unsupported_reason is not None}
     return CaseReport(
-        case.name, case.what, case.unit, baseline, rows, missing, failed, case.kind, case.sizes, scatter(rows)
+        case.name,
+        case.what,
+        case.unit,
+        baseline,
+        rows,
+        missing,
+        failed,
+        case.kind,
+        case.sizes,
+        scatter(rows),
+        uncounted,
     )
 
 
-def _ready(it: Alternative, failed: dict[str, str]) -> Contestant | None:
-    """The alternative, prepared and called once; None if it cannot run. A new reason is stored in `failed`."""
+def _ready(it: Alternative, failed: dict[str, str], missing: dict[str, str]) -> Contestant | None:
+    """The alternative, prepared and called once; None if it cannot run. The reason is stored.
+
+    It is missing if it says so itself: by its reason or, from outside this package, by NotImplementedError.
+    """
     if it.unsupported_reason is not None:
+        missing[it.name] = it.unsupported_reason
         return None
     with attempting(it.name, failed), it.within():
-        call = it.prepare()
-        call()
+        try:
+            call = it.prepare()
+            call()
+        except NotImplementedError as error:
+            if it.origin is None:
+                raise
+            missing[it.name] = f"it refuses: {error}" if str(error) else "it refuses with NotImplementedError"
+            return None
         return Contestant(it.name, call, it.every, it.within)
     return None
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from aaeframe.benchmarking.report import BenchRow
+if TYPE_CHECKING:
+    from aaeframe.benchmarking.report import BenchRow
 
 WIDEST: Final = 0.20
 """The largest distance of the quartiles of a quiet alternative, as a share of its median."""
@@ -25,10 +26,25 @@ def scatter(rows: Sequence[BenchRow]) -> list[str]:
     return [f"the quartiles of {widest} are {width[widest]:.0%} of its median apart{others}"]
 
 
-def company(load: float | None, threads: int, cores: int | None = None) -> list[str]:
-    """A reason if the load average at the start leaves fewer cores than threads; none if it is unknown."""
-    cores = cores or os.cpu_count() or 1
+def other_work(start: float | None, end: float | None, threads: int, cores: int | None = None) -> list[str]:
+    """A reason for each load average that leaves fewer cores than threads; none where it is unknown.
+
+    At the end, the load includes the threads of the measurement.
+    """
+    cores = cores or usable_cores()
     idle = max(IDLE, cores - threads)
-    if load is None or load <= idle:
-        return []
-    return [f"the load average was {load:.2f} at the start, above {idle:g}: {threads} threads on {cores} cores"]
+    return [
+        f"the load average was {load:.2f} at the {when}, above {most:g}: {threads} threads on {cores} cores"
+        for when, load, most in (("start", start, idle), ("end", end, threads + idle))
+        if load is not None and load > most
+    ]
+
+
+def usable_cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def load_average() -> float | None:
+    """The number of processes that ran or waited for a core in the last minute; None if it is unknown."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

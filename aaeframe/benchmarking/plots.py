@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Final
 
 from matplotlib.axes import Axes
@@ -32,12 +31,14 @@ def times_over_size(report: Report) -> Figure:
     nothing was timed.
     """
     swept = report.swept
-    kinds = [(kind, list(cases)) for kind, cases in groupby(report.cases, key=lambda it: it.kind)]
-    kinds = [(kind, cases) for kind, cases in kinds if any(case.rows for case in cases)]
+    kinds: dict[str, list[CaseReport]] = {}
+    for case in report.cases:
+        if case.rows:
+            kinds.setdefault(case.kind, []).append(case)
     if swept is None or not kinds:
         raise ConfigError("there is nothing to plot: no alternative has a time over a swept size")
     figure, panels = _panels(len(kinds), f"Seconds a call over {swept}: medians, and quantiles of 20 and 80 %")
-    for panel, (kind, cases) in zip(panels, kinds, strict=True):
+    for panel, (kind, cases) in zip(panels, kinds.items(), strict=True):
         _plot_times(panel, cases, swept)
         fixed = " ".join(f"{name}={size}" for name, size in cases[0].sizes.items() if name != swept)
         panel.set_title(literal(f"{kind} {fixed}".strip()))
@@ -76,8 +77,6 @@ def ratios_over_commits(found: Sequence[Curves]) -> Figure:
     """
     if not found:
         raise ConfigError("there is nothing to plot: the history has no ratio of these cases")
-    if len(found) > PANELS:
-        raise ConfigError(f"{len(found)} cases are too many for a plot, which has at most {PANELS}; choose by --case")
     figure, panels = _panels(len(found), "Time over that of the baseline; less is faster")
     for panel, curve in zip(panels, found, strict=True):
         _plot_ratios(panel, curve.points)
@@ -107,6 +106,8 @@ def _plot_ratios(panel: Axes, points: Mapping[str, Sequence[Point]]) -> None:
 
 
 def _panels(count: int, title: str) -> tuple[Figure, list[Axes]]:
+    if count > PANELS:
+        raise ConfigError(f"{count} cases are too many for a plot, which has at most {PANELS}; choose by --case")
     figure = new_figure(WIDTH, 0.6 + HEIGHT * count, title)
     return figure, [figure.add_subplot(count, 1, number + 1) for number in range(count)]
 

@@ -15,6 +15,7 @@ import torch
 
 from aaeframe.benchmarking.case import Facts
 from aaeframe.benchmarking.limits import Limits
+from aaeframe.benchmarking.noise import load_average
 from aaeframe.training.device import environment
 from aaeframe.version import __version__
 
@@ -78,6 +79,8 @@ class CaseReport:
     sizes: Mapping[str, int] = field(default_factory=dict)
     noise: Sequence[str] = ()
     """Reasons to distrust the ratios; none if the times scatter little."""
+    uncounted: Mapping[str, str] = field(default_factory=dict)
+    """The alternatives with a time, but without memory and counts, each with the reason."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ def this_machine(device: torch.device) -> Machine:
         device=about["device"],
         processor=f"{_processor()}, {about['cpu_capability']}, {os.cpu_count()} cores",
         threads=torch.get_num_threads(),
-        load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        load=load_average(),
         versions={"aaeframe": __version__, "python": platform.python_version()}
         | {name: found for name in PACKAGES if (found := _version(name)) is not None},
     )

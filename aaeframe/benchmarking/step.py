@@ -87,7 +87,7 @@ def _case(steps: Steps) -> Case:
         name=f"step {steps.about}",
         what="One step of a deterministic encoder with a Gaussian prior: equal networks, losses, schedule, batch and "
         "data on the device. PlainEager and pythae_step list the differences. Ours is the recipe's step alone, as "
-        "the others have no loop around theirs. `as train takes it` includes what `aaeframe train` adds to the step.",
+        "the others have no loop around theirs. `with the training loop` includes what `aaeframe train` adds to it.",
         unit="steps",
         amount=1,
         alternatives=(
@@ -179,7 +179,7 @@ class Steps:
             parts = parts_for(self.sizes, self.schedule)
             return Remembering(training_step(self.pixels, parts, precision, self.device))
 
-        name = f"aaeframe {precision}, as train takes it"
+        name = f"aaeframe {precision}, with the training loop"
         return Alternative(name, prepare, learned, work=partial(self.work, precision), ours=True)
 
     def plain(self, precision: str) -> Alternative:
@@ -239,14 +239,14 @@ class Steps:
         )
 
     def added(self, it: Added) -> Alternative:
-        """An implementation from outside."""
+        """An implementation from outside, on a copy of the minibatch."""
         before: dict[str, list[Tensor]] = {}
         networks: dict[str, nn.Module] = {}
 
         def prepare() -> Callable[[], Any]:
             networks.update(PlainEager(self.sizes, self.device).parts.items())
             before.update({name: [p.detach().clone() for p in it.parameters()] for name, it in networks.items()})
-            step = it(self.pixels, dict(networks), self.schedule)
+            step = it(self.pixels.clone(), dict(networks), self.schedule)
             if not callable(step):
                 raise IncorrectResult(f"it returned {type(step).__name__}; return a function that does one step")
             return Remembering(lambda: {"reconstruction": tensor_of(step(), (), "the reconstruction loss")})

@@ -43,7 +43,7 @@ class Timing:
 
     seconds: tuple[float, ...]
     result: Any
-    rounds: tuple[int, ...] = ()
+    rounds: tuple[int, ...]
     """The number of the round of each time."""
     clock: str = "host"
     """The name of the stopwatch."""
@@ -155,7 +155,12 @@ def interleave(
         if it.every == 1:
             with attempting(it.name, failed), it.within():
                 once[it.name], _ = host.timed(it.call, 1)
-    watch = stopwatch(device, min(once.values(), default=math.inf), host)
+    unprepared: dict[str, str] = {}
+    with attempting("stopwatch", unprepared):  # it needs memory of the device
+        watch = stopwatch(device, min(once.values(), default=math.inf), host)
+    if unprepared:
+        failed.update({it.name: f"no stopwatch: {unprepared['stopwatch']}" for it in contestants} | failed)
+        return {}
     seconds: dict[str, dict[int, float]] = {it.name: {} for it in contestants}
     results: dict[str, Any] = {}
     with _garbage_kept():

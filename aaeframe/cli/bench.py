@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from aaeframe.benchmarking.history import Commit
     from aaeframe.benchmarking.report import Report
     from aaeframe.benchmarking.sweep import Sweep
     from aaeframe.storage.output import Output
@@ -102,22 +103,20 @@ def bench(
     output = None if out is None else options.output(out, [".json"], json=json)
     picture = _picture(plot, sizes, output, json)
     history = None if append is None else _history(append)
+    commit = None if history is None else _commit(history)  # before the measurement, which takes minutes
     report = _measured(context, suites, list(added or ()), quick, device, sizes)
-    if json:
-        print_json(report.to_json())
-    else:
-        _show(report, beside(picture if output is None or not output.is_standard else output))
-    written = [it for it in (output, picture) if it is not None]
-    if output is not None:
-        write_json(output, report.to_json())
-    if history is not None:
-        _append(history, report)
-        written.append(history)
-    if picture is not None:
-        from aaeframe.benchmarking.plots import times_over_size
-        from aaeframe.figures.canvas import save
-
-        save(times_over_size(report), picture)
+    with ExitStack() as outputs:  # from the last to the first; a failure of one loses no other
+        if picture is not None:
+            outputs.callback(_draw, report, picture)
+        if output is not None:
+            outputs.callback(write_json, output, report.to_json())
+        if json:
+            outputs.callback(print_json, report.to_json())
+        else:
+            outputs.callback(_show, report, beside(picture if output is None or not output.is_standard else output))
+        if history is not None:
+            outputs.callback(_append, history, report, commit)
+    written = [it for it in (output, picture, history) if it is not None]
     if not json:
         console = beside(next((it for it in written if it.is_standard), None))
         for it in written:
@@ -199,31 +198,45 @@ def _history(append: str) -> Output:
     return found
 
 
-def _append(history: Output, report: Report) -> None:
-    from aaeframe.benchmarking.history import append, commit_of, recorded
+def _commit(history: Output) -> Commit | None:
+    from aaeframe.benchmarking.history import commit_of
 
-    append(history.path, recorded(report, commit_of(Path.cwd(), history.path)))
+    return commit_of(Path.cwd(), history.path)
+
+
+def _append(history: Output, report: Report, commit: Commit | None) -> None:
+    from aaeframe.benchmarking.history import append, recorded
+
+    append(history.path, recorded(report, commit))
 
 
 def _measured(
     context: typer.Context, suites: Sequence[str], named: list[str], quick: bool, device: str, sizes: Sweep
 ) -> Report:
-    from aaeframe.benchmarking.added import added, importable_from_here
+    from aaeframe.benchmarking.added import added, importing_later
     from aaeframe.benchmarking.case import BenchSettings
     from aaeframe.benchmarking.measure import measure
     from aaeframe.cli.console import err, note
     from aaeframe.training.device import pick
 
     console = err()
-    with importable_from_here(), redirect_stdout(sys.stderr):  # implementations from outside may print
+    joined = added(named, suites, options.registry(context), note)
+    with importing_later(joined), redirect_stdout(sys.stderr):  # implementations from outside may print
         return measure(
             suites,
             BenchSettings(pick(device), quick),
             command=" ".join(["aaeframe", *sys.argv[1:]]),
             announce=lambda line: console.print(f"measuring {line}", markup=False),
             sizes=sizes,
-            added=added(named, suites, options.registry(context), note),
+            added=joined,
         )
+
+
+def _draw(report: Report, picture: Output) -> None:
+    from aaeframe.benchmarking.plots import times_over_size
+    from aaeframe.figures.canvas import save
+
+    save(times_over_size(report), picture)
 
 
 def _show(report: Report, console: Console) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
     from aaeframe.benchmarking.history import Curves
     from aaeframe.benchmarking.report import BenchRow, CaseReport, Report
+
+
+COUNTED: Final = {
+    "operations": "operations: those that torch dispatches in one call on the calling thread, without torch.compile.",
+    "kernels": "kernels: those that ran on the GPU in one call.",
+}
+"""The meaning of the columns of counts."""
 
 
 def tables(report: Report) -> list[Table]:
@@ -62,7 +69,7 @@ def _times(case: CaseReport) -> Table:
 
 def _costs(case: CaseReport) -> Table:
     """Rates, and costs of one call that are not its time."""
-    counted = "kernels" if any("kernels" in row.counts for row in case.rows) else "operations"
+    counted = _counted(case)
     rows = [
         [
             *(_name(row), f"{row.throughput:,.4g} {case.unit}/s"),
@@ -73,6 +80,11 @@ def _costs(case: CaseReport) -> Table:
         for row in case.rows
     ]
     return table("", ["", "throughput", "of limit", "memory", counted], rows)
+
+
+def _counted(case: CaseReport) -> str:
+    """The name of the counts in the table."""
+    return "kernels" if any("kernels" in row.counts for row in case.rows) else "operations"
 
 
 def _name(row: BenchRow) -> str:
@@ -94,6 +106,9 @@ def notes(report: Report) -> list[str]:
     """Notes on failures, on alternatives that are not installed, and on the meaning of the columns."""
     failed = {f"FAILED: {name}: {why}": None for case in report.cases for name, why in case.failed.items()}
     absent = {f"not measured: {name}: {why}": None for case in report.cases for name, why in case.missing.items()}
+    uncounted = {
+        f"no memory, no counts: {name}: {why}": None for case in report.cases for name, why in case.uncounted.items()
+    }
     alone = [
         f"no ratios in {case.name}: the baseline {case.baseline} was not timed"
         for case in report.cases
@@ -114,7 +129,6 @@ def notes(report: Report) -> list[str]:
         "of limit: share of the speed that the fastest matrix product and memory copy, as above, allow. "
         "With data in caches it can exceed 100%. "
         "memory: what one call adds to the memory in use, at its peak. "
-        "operations: those that torch dispatches in one call, without torch.compile."
-    )
+    ) + " ".join(dict.fromkeys(COUNTED[_counted(case)] for case in report.cases))
     small = ["--quick: the sizes are too small for these times to measure speed."] if report.quick else []
-    return [*failed, *absent, *alone, *plain, *clocks, meaning, *small, *noisy]
+    return [*failed, *absent, *uncounted, *alone, *plain, *clocks, meaning, *small, *noisy]

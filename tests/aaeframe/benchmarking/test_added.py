@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from functools import partial
 
 import pytest
@@ -10,10 +11,12 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, linear
 
 from aaeframe.benchmarking import SUITES
-from aaeframe.benchmarking.added import added, importable_from_here
-from aaeframe.benchmarking.case import Added, BenchSettings
+from aaeframe.benchmarking.added import added, importing_later
+from aaeframe.benchmarking.case import Added, BenchSettings, IncorrectResult
 from aaeframe.benchmarking.limits import Limits
 from aaeframe.benchmarking.measure import measure_case
+from aaeframe.benchmarking.sizes import Sizes
+from aaeframe.benchmarking.step import Steps
 from aaeframe.components.registry import Registry
 from aaeframe.errors import AaeframeError, ConfigError
 
@@ -84,7 +87,47 @@ def test_a_right_implementation_joins_each_case_and_is_marked(suite):
         assert mine.counts["operations"] > 0
 
 
+def in_secret(x, *given):
+    """Zeros its tensors past the counter of versions."""
+    for it in (x, *given):
+        if isinstance(it, torch.Tensor):
+            it.data.zero_()
+    return x.float().sum()
+
+
+def test_one_that_changes_the_minibatch_of_a_step_has_a_copy():
+    steps = Steps(Sizes(side=8, width=16, code=2), 10, "joint", torch.device("cpu"))
+    before = steps.pixels.clone()
+    with pytest.raises(IncorrectResult):
+        steps.added(Added("spoiling", in_secret, "yours")).prepare()
+    assert torch.equal(steps.pixels, before)
+
+
+@pytest.mark.parametrize("suite", ["parzen", "loss"])
+def test_one_that_changes_its_input_does_not_spoil_others(suite):
+    spoiling = Added("spoiling", in_secret, "yours")
+    settings = BenchSettings(torch.device("cpu"), quick=True, added=(spoiling, Added("right", RIGHT[suite], "yours")))
+    for case in SUITES[suite].load()(settings):
+        some = (case.alternatives[-2], case.alternatives[0], case.alternatives[-1])
+        report = measure_case(type(case)(case.name, case.what, case.unit, case.amount, some), SETTINGS, LIMITS)
+        assert set(report.failed) == {"spoiling"}
+
+
+def mean_of_all(*given):
+    """The mean is right, and no row is."""
+    found = density(*given)
+    return found.mean().expand(len(found))
+
+
+def off_in_the_last(*given):
+    found = density(*given)
+    found[-1] += 0.2
+    return found
+
+
 WRONG = {
+    "mean": ("parzen", mean_of_all, "a row is off by"),
+    "last row": ("parzen", off_in_the_last, r"a row is off by 0\.2"),
     "off": ("parzen", lambda *given: density(*given) + 0.02, "off by 0.02 nats"),
     "column": ("parzen", lambda *given: density(*given)[:, None], r"shape \(40, 1\); return .* of shape \(40,\)"),
     "array": ("parzen", lambda *given: density(*given).numpy(), "it returned ndarray; return the log density"),
@@ -115,19 +158,16 @@ def here(tmp_path, monkeypatch):
 
     def write(name, source):
         (tmp_path / f"{name}.py").write_text(source)
-        monkeypatch.delitem(__import__("sys").modules, name, raising=False)
+        monkeypatch.delitem(sys.modules, name, raising=False)
 
     return write
 
 
 def found(*named, suites=("parzen",), warn=pytest.fail):
-    with importable_from_here():
-        return added(named, suites, Registry.load(), warn)
+    return added(named, suites, Registry.load(), warn)
 
 
 def test_a_module_of_the_current_folder_is_found_and_the_path_is_left_as_it_was(here):
-    import sys
-
     here("mine_here", "def f(x, samples, bandwidth): return 1\nclass Of:\n    @staticmethod\n    def g(*a): return 2")
     before = [*sys.path]
 
@@ -135,6 +175,20 @@ def test_a_module_of_the_current_folder_is_found_and_the_path_is_left_as_it_was(
 
     assert (first.name, first.origin, first(1, 2, 3)) == ("mine_here:f", "yours", 1)
     assert (second.name, second(1, 2, 3)) == ("mine_here:Of.g", 2)
+    assert sys.path == before
+
+
+def test_a_module_of_the_current_folder_hides_no_installed_one_while_measuring(here):
+    here("sklearn", "raise SystemExit('a stranger runs')")
+    here("mine_late", "def f(*given):\n    import mine_other\n    return mine_other.value")
+    here("mine_other", "value = 5")
+    before = [*sys.path]
+    with importing_later({"parzen": []}):
+        assert sys.path == before
+    joined = found("mine_late:f")
+    with importing_later(joined):
+        assert sys.path[:-1] == before
+        assert joined["parzen"][0](1, 2, 3) == 5
     assert sys.path == before
 
 
@@ -196,18 +250,24 @@ def test_benchmarks_of_plugins_join_their_suite_and_a_broken_one_is_left_out_wit
 
     (right,) = found(warn=told.append)["parzen"]
 
-    assert (right.name, right.origin, right(0, 0, 0)) == ("right", "plugin aaeframe-fast 1.0", 1.0)
+    assert (right.name, right.origin, right(0, 0, 0)) == ("aaeframe-fast:right", "plugin aaeframe-fast 1.0", 1.0)
     assert len(told) == 1
     assert "the benchmark 'none' of aaeframe-fast 1.0 is left out" in told[0]
     assert "must be built as an aaeframe.benchmarking.Benchmark" in told[0]
     assert found(suites=("loss",), warn=told.append) == {"loss": []}
-    assert "'poor' of aaeframe-fast 1.0 is left out: poor(x) does not take the arguments of the suite loss" in told[1]
+    assert (
+        "'poor' of aaeframe-fast 1.0 is left out: aaeframe-fast:poor(x) does not take the arguments of the suite loss"
+        in told[1]
+    )
 
 
 def test_a_benchmark_of_a_plugin_is_named_with_other_options(install):
     install("aaeframe-fast", {"aaeframe_fast": PLUGIN})
     them = found("right", "right(scale=2.0)", warn=lambda reason: None)["parzen"]
-    assert [(it.name, it(0, 0, 0)) for it in them] == [("right", 1.0), ("right(scale=2.0)", 2.0)]
+    assert [(it.name, it(0, 0, 0)) for it in them] == [
+        ("aaeframe-fast:right", 1.0),
+        ("aaeframe-fast:right(scale=2.0)", 2.0),
+    ]
     with pytest.raises(ConfigError, match=r"--with right is of the suite parzen, which is not measured; add --case p"):
         found("right", suites=("loss",), warn=lambda reason: None)
     with pytest.raises(AaeframeError, match=r"must be built as an aaeframe\.benchmarking\.Benchmark"):

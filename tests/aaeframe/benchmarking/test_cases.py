@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aaeframe.benchmarking import SUITES, memory
+from aaeframe.benchmarking import SUITES, memory, parzen
 from aaeframe.benchmarking.case import BenchSettings, IncorrectResult
 from aaeframe.benchmarking.installed import unsupported_reason
 from aaeframe.benchmarking.parzen import ParzenProblem, Size
@@ -85,12 +85,26 @@ def test_a_case_has_its_kind_and_every_size_of_its_suite(cases):
 
 
 def test_samples_that_do_not_fit_are_refused_and_products_of_which_the_result_does_not_fit_are_left_out(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda device: 100_000)
-    problem = ParzenProblem(Size(300, 200, 10), CPU, compiled=False)
+    monkeypatch.setattr(memory, "available", lambda device: 8_000_000)
+    problem = ParzenProblem(Size(20_000, 200, 10), CPU, compiled=False)
     problem.require_memory()
     assert "it needs 0.0 GiB of memory" in problem.products()[0].unsupported_reason
-    with pytest.raises(ConfigError, match="the inputs of parzen N=300 M=20000 D=10 do not fit on cpu"):
-        ParzenProblem(Size(300, 20_000, 10), CPU, compiled=False).require_memory()
+    with pytest.raises(ConfigError, match="the inputs of parzen N=300 M=200000 D=10 do not fit on cpu"):
+        ParzenProblem(Size(300, 200_000, 10), CPU, compiled=False).require_memory()
+    with pytest.raises(ConfigError, match="do not fit on cpu"):  # each one from outside has copies
+        problem.require_memory(added=10)
+
+
+def test_the_exact_likelihood_is_the_same_in_parts(monkeypatch):
+    whole, parts = (ParzenProblem(Size(7, 25, 10), CPU, compiled=False) for _ in range(2))
+    expected = whole.exact
+    monkeypatch.setattr(parzen, "PART", 10)
+    torch.testing.assert_close(parts.exact, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_the_checked_rows_are_spread_over_all():
+    rows = ParzenProblem(Size(2000, 1, 1), CPU, compiled=False).checked
+    assert (len(rows.unique()), rows[0], rows[-1]) == (500, 0, 1999)
 
 
 def names_of(cases, begin):
@@ -98,8 +112,8 @@ def names_of(cases, begin):
     return [it.name for it in case.alternatives]
 
 
-def test_a_step_is_compared_in_each_precision_also_as_train_takes_it():
-    wanted = ["plain script {}", "aaeframe {}", "aaeframe {}, as train takes it"]
+def test_a_step_is_compared_in_each_precision_also_with_the_training_loop():
+    wanted = ["plain script {}", "aaeframe {}", "aaeframe {}, with the training loop"]
     for cases, precisions in ((FULL, ("fp32", "bf16")), (GPU, ("fp32", "tf32", "bf16"))):
         names = names_of(cases, "step alternating batch=100 pixels=784 width=1000 code=8")
         assert names[: 3 * len(precisions)] == [it.format(precision) for it in wanted for precision in precisions]
@@ -155,12 +169,12 @@ def test_a_path_of_the_loss_is_forced_and_runs():
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_step_as_train_takes_it_is_the_step_of_the_training_loop(monkeypatch, tmp_path, precision):
+def test_the_step_with_the_training_loop_is_the_step_of_the_training_loop(monkeypatch, tmp_path, precision):
     monkeypatch.chdir(tmp_path)
     taken, step = [], Training._step
     monkeypatch.setattr(Training, "_step", lambda training: (step(training), taken.append(training)))
 
-    first, last = result_of(alternative("step", f"aaeframe {precision}, as train takes it"), calls=60)
+    first, last = result_of(alternative("step", f"aaeframe {precision}, with the training loop"), calls=60)
 
     assert taken[0].config.training.precision == precision
     assert len(taken) == taken[0].batches.step == taken[0].losses.count == 60

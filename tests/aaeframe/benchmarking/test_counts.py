@@ -111,6 +111,7 @@ def test_adam_moves_four_arrays_in_and_three_out():
 def test_the_costs_of_a_call_are_its_products_its_operations_and_the_calls_of_our_kernels():
     a = torch.ones(4, 5)
     assert costs(lambda: (a @ a.T).exp(), CPU) == {"flops": 2 * 4 * 5 * 4, "operations": 2, "launches": 0}
+    assert costs(lambda: a @ torch.ones(5), CPU) == {"operations": 2, "launches": 0}  # torch counts no FLOP of it
     (ours,) = [it for it in loss_alternatives() if it.ours]
     with ours.within():
         assert costs(ours.prepare(), CPU)["launches"] == 1

@@ -60,7 +60,7 @@ def test_cells_of_a_result(table):
     rows = [
         it
         for precision, (plain, ours) in seconds.items()
-        for it in (row(f"plain script {precision}", plain), row(f"aaeframe {precision}, as train takes it", ours))
+        for it in (row(f"plain script {precision}", plain), row(f"aaeframe {precision}, with the training loop", ours))
     ]
     measured = result({"parzen-speed": parzen, "loss": loss, "step-100": [{"rows": rows}]})
     assert table.column([measured]) == {

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from aaeframe.benchmarking import history as history_module
 from aaeframe.benchmarking.history import (
     Commit,
     RecordedCase,
@@ -105,6 +106,17 @@ def test_another_file_is_refused_by_its_line(tmp_path, line):
         read(path)
 
 
+def test_a_foreign_line_is_refused_with_its_field_and_a_large_file_with_its_size(tmp_path):
+    path = tmp_path / "history.jsonl"
+    path.write_text('{"date": 3}\n')
+    with pytest.raises(ConfigError, match=r"date: .* found 3; name another file"):
+        read(path)
+    with path.open("r+b") as file:
+        file.truncate(2**28 + 1)
+    with pytest.raises(ConfigError, match=r"too large for a history: it has 268435457 bytes, .* move older lines"):
+        read(path)
+
+
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """A repository with a commit; `git(...)` runs a command in it."""
@@ -138,6 +150,14 @@ def test_the_commit_is_that_of_the_folder_and_dirty_by_tracked_files_but_the_his
     assert commit_of(folder, folder.parent / "elsewhere.jsonl").dirty
     (folder / "kernel.py").write_text("2")
     assert commit_of(folder / "inner", history).dirty
+
+
+def test_a_status_that_fails_counts_as_dirty(repository, monkeypatch):
+    run_git = history_module._git
+    monkeypatch.setattr(
+        history_module, "_git", lambda folder, *given: None if given[0] == "status" else run_git(folder, *given)
+    )
+    assert commit_of(repository[0], repository[0] / "history.jsonl").dirty
 
 
 def test_outside_a_repository_or_without_git_there_is_no_commit(tmp_path, monkeypatch, repository):
@@ -195,7 +215,7 @@ def test_the_plot_of_a_sweep_has_a_line_and_a_band_for_each_alternative_of_each_
         ]
         return CaseReport(f"{kind} {size}", "", "", "base", rows, {}, {}, kind, {"rows": 7, "samples": size})
 
-    figure = times_over_size(report(case("a", 10), case("a", 100), case("b", 10), case("b", 100), swept="samples"))
+    figure = times_over_size(report(case("a", 10), case("b", 10), case("a", 100), case("b", 100), swept="samples"))
     first, second = figure.axes
     assert [(list(it.get_xdata()), list(it.get_ydata())) for it in first.lines] == [
         ([10, 100], [10.0, 100.0]),

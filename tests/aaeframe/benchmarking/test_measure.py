@@ -12,6 +12,8 @@ from aaeframe.benchmarking import SUITES
 from aaeframe.benchmarking.case import Alternative, BenchSettings, Case, IncorrectResult, Work
 from aaeframe.benchmarking.limits import Limits
 from aaeframe.benchmarking.measure import QUICK_ROUNDS, measure, measure_case
+from aaeframe.benchmarking.report import Report, this_machine
+from aaeframe.cli.measurements import notes
 from aaeframe.errors import RunError
 from aaeframe.storage.output import Output, write_json
 
@@ -118,6 +120,43 @@ def test_an_alternative_that_is_not_installed_is_told():
     report = measure_case(case(Alternative("here", returning(1)), absent), SETTINGS, LIMITS)
     assert report.missing == {"absent": "not installed: pip install it"}
     assert report.failed == {}
+
+
+def test_equal_names_are_refused():
+    with pytest.raises(ValueError, match="several alternatives of a case are named twice; names must differ"):
+        measure_case(case(Alternative("twice", returning(1)), Alternative("twice", returning(2))), SETTINGS, LIMITS)
+
+
+def refusing():
+    raise NotImplementedError("needs a GPU")
+
+
+@pytest.mark.parametrize("prepare", [refusing, lambda: refusing], ids=["preparing", "the first call"])
+def test_one_from_outside_that_refuses_is_missing_and_one_of_ours_has_failed(prepare):
+    theirs, ours = Alternative("theirs", prepare, origin="yours"), Alternative("ours", prepare)
+    report = measure_case(case(Alternative("here", returning(1)), theirs, ours), SETTINGS, LIMITS)
+    assert report.missing == {"theirs": "it refuses: needs a GPU"}
+    assert report.failed == {"ours": "NotImplementedError: needs a GPU"}
+
+
+def test_a_failure_while_counting_keeps_the_time_and_is_noted(monkeypatch):
+    monkeypatch.setattr("aaeframe.benchmarking.measure.costs", lambda call, device: broken())
+    report = measure_case(case(Alternative("it", returning(1))), SETTINGS, LIMITS)
+    (row,) = report.rows
+    assert (row.memory, row.counts, row.ratio) == (None, {}, 1.0)
+    assert report.failed == {}
+    assert report.uncounted == {"it": "RuntimeError: no compiler here"}
+    told = notes(Report("", "", True, this_machine(SETTINGS.device), LIMITS, [report]))
+    assert "no memory, no counts: it: RuntimeError: no compiler here" in told
+
+
+@pytest.mark.parametrize("counted", ["operations", "kernels"])
+def test_the_note_names_the_counts_of_the_table(monkeypatch, counted):
+    monkeypatch.setattr("aaeframe.benchmarking.measure.costs", lambda call, device: {counted: 3})
+    report = measure_case(case(Alternative("it", returning(1))), SETTINGS, LIMITS)
+    told = notes(Report("", "", True, this_machine(SETTINGS.device), LIMITS, [report]))
+    (meaning,) = [it for it in told if it.startswith("ratio: ")]
+    assert [name for name in ("operations:", "kernels:") if name in meaning] == [f"{counted}:"]
 
 
 def test_measuring_leaves_the_random_state_alone_and_reports_as_json(tmp_path):

@@ -10,7 +10,7 @@ import torch
 from aaeframe.benchmarking.case import Alternative, BenchSettings, Case
 from aaeframe.benchmarking.limits import Limits
 from aaeframe.benchmarking.measure import ROUNDS, measure_case
-from aaeframe.benchmarking.noise import company
+from aaeframe.benchmarking.noise import other_work
 
 SETTINGS = BenchSettings(torch.device("cpu"))
 LIMITS = Limits(gemm={}, by={}, absent={}, copy=1e6)
@@ -85,7 +85,16 @@ def test_wide_quartiles_are_noisy_and_the_widest_is_named():
     [(0.4, 2, 2, False), (0.6, 2, 2, True), (0.9, 1, 2, False), (1.2, 1, 2, True), (30.0, 32, 64, False)],
 )
 def test_a_load_is_noisy_where_it_leaves_fewer_cores_than_threads(load, threads, cores, noisy):
-    found = company(load, threads, cores)
+    found = other_work(load, None, threads, cores)
     assert bool(found) is noisy
     assert all(f"the load average was {load:.2f} at the start" in it for it in found)
-    assert company(None, threads, cores) == []
+    at_end = other_work(None, load + threads, threads, cores)  # with the load of the measurement itself
+    assert bool(at_end) is noisy
+    assert all(f"the load average was {load + threads:.2f} at the end" in it for it in at_end)
+    assert other_work(None, None, threads, cores) == []
+
+
+def test_the_cores_are_those_that_the_process_may_use(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {3}, raising=False)
+    assert other_work(0.4, None, 1) == []
+    assert "1 threads on 1 cores" in other_work(0.6, None, 1)[0]

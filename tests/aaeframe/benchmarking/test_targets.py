@@ -25,11 +25,11 @@ def timed(plain, ours):
     return case(
         **{f"plain script {it}": value for it, value in plain.items()},
         **{f"aaeframe {it}": value / 9 for it, value in ours.items()},
-        **{f"aaeframe {it}, as train takes it": value for it, value in ours.items()},
+        **{f"aaeframe {it}, with the training loop": value for it, value in ours.items()},
     )
 
 
-def test_on_a_gpu_they_apply_to_the_step_as_train_takes_it(targets):
+def test_on_a_gpu_they_apply_to_the_step_with_the_training_loop(targets):
     measured = timed({"fp32": 0.8e-3, "tf32": 0.9e-3}, {"fp32": 0.4e-3, "tf32": 0.25e-3, "bf16": 0.2e-3})
     assert targets.step_targets([measured]) == {
         "fp32: 0.400 ms, at most 0.30": False,
@@ -40,7 +40,7 @@ def test_on_a_gpu_they_apply_to_the_step_as_train_takes_it(targets):
     }
 
 
-def test_on_a_cpu_they_apply_to_the_step_as_train_takes_it(targets):
+def test_on_a_cpu_they_apply_to_the_step_with_the_training_loop(targets):
     measured = timed({"fp32": 50e-3, "bf16": 60e-3}, {"fp32": 40e-3, "bf16": 32e-3})
     assert targets.step_targets([measured]) == {
         "fp32: 1.25 times as fast as the plain script, fp32, at least 1": True,

@@ -92,17 +92,21 @@ def test_garbage_is_not_collected_while_timing_and_again_afterwards():
     assert gc.isenabled()
 
 
+def timing_of(*seconds):
+    return Timing(seconds, None, tuple(range(len(seconds))))
+
+
 def test_median_and_quartiles():
-    timing = Timing((5.0, 1.0, 2.0, 4.0, 3.0), None)
+    timing = timing_of(5.0, 1.0, 2.0, 4.0, 3.0)
     assert timing.median == 3.0
     assert timing.quartiles == (2.0, 4.0)
-    assert Timing((2.0, 1.0, 9.0), None).quartiles == (1.0, 9.0)
+    assert timing_of(2.0, 1.0, 9.0).quartiles == (1.0, 9.0)
 
 
 def test_quantiles_are_of_the_rounds_and_extremes_where_there_are_few():
-    timing = Timing(tuple(float(it) for it in range(11)), None)
+    timing = timing_of(*(float(it) for it in range(11)))
     assert (timing.quantile(0.2), timing.quantile(0.8)) == pytest.approx((2.0, 8.0))
-    assert Timing((2.0, 1.0, 9.0), None).quantile(0.2) == 1.0
+    assert timing_of(2.0, 1.0, 9.0).quantile(0.2) == 1.0
 
 
 def test_the_ratio_is_of_common_rounds():
@@ -180,6 +184,18 @@ def test_one_short_call_makes_its_case_timed_by_events(monkeypatch):
     for timing in found.values():
         assert timing.clock == "CUDA events, cold L2"
         assert timing.seconds == pytest.approx((0.0002, 0.0002))
+
+
+def test_a_stopwatch_without_memory_fails_its_case_alone(monkeypatch):
+    def full(device):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(ColdEvents, "on", full)
+    monkeypatch.setattr(timing_module, "synchronizer", lambda device: lambda: None)
+    failed = {"other": "it broke"}
+    contestants = [Contestant("short", lambda: 1), Contestant("other", lambda: 1)]
+    assert interleave(contestants, rounds=2, device=torch.device("cuda"), failed=failed) == {}
+    assert failed == {"short": "no stopwatch: OutOfMemoryError: CUDA out of memory", "other": "it broke"}
 
 
 def test_a_flush_writes_twice_the_cache(monkeypatch):

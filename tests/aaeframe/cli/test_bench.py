@@ -12,6 +12,7 @@ import pytest
 from aaeframe.benchmarking import discriminator_loss
 from aaeframe.benchmarking import measure as measuring
 from aaeframe.benchmarking.case import IncorrectResult
+from aaeframe.errors import RunError
 
 QUICK = ("bench", "--quick", "--device", "cpu")
 OWN = """
@@ -218,6 +219,32 @@ def test_the_history_grows_by_a_line_a_run_and_shows_ratios(done, cli, refused, 
     refused(cli("bench", "history", "absent.jsonl"), "absent.jsonl: No such file")
 
 
+def test_an_output_that_fails_loses_no_line_of_the_history(cli, own):
+    outcome = cli(*QUICK, "--case", "loss", "--append", "history.jsonl", "--out", "/dev/full")
+    assert outcome.code != 0
+    assert "No space left on device" in outcome.err
+    assert len((own / "history.jsonl").read_text().splitlines()) == 1
+    assert "loss rows=16 width=32" in outcome.out
+
+
+def test_a_history_that_fails_loses_no_other_output(cli, own, monkeypatch):
+    def full(path, run):
+        raise RunError("cannot write history.jsonl: No space left on device")
+
+    monkeypatch.setattr("aaeframe.benchmarking.history.append", full)
+    outcome = cli(*QUICK, "--case", "loss", "--append", "history.jsonl", "--out", "bench.json")
+    assert outcome.code != 0
+    assert "No space left on device" in outcome.err
+    assert json.loads((own / "bench.json").read_text())["cases"]
+
+
+def test_a_module_of_the_current_folder_is_not_run_without_being_named(done, own):
+    (own / "sklearn.py").write_text("raise SystemExit('a stranger runs')")
+    (own / "pykeops.py").write_text("raise SystemExit('a stranger runs')")
+    (case,) = done(*QUICK, "--case", "parzen", "--json").json["cases"][:1]
+    assert case["failed"] == {}
+
+
 def test_steady_times_are_quiet_and_strict_is_content(done, own, clock):
     clock(0.01)
     outcome = done(*QUICK, "--case", "loss", "--strict", "--out", "bench.json")
@@ -251,13 +278,17 @@ from aaeframe.benchmarking import Benchmark
 def aaeframe_benchmarks():
     return [Component("rival", "aaeframe_rival:rival", "the loss once more")]
 
+"""
+    source += (
+        OWN
+        + """
 def rival(*, scale: float = 1.0):
-    from own_loss import right
     return Benchmark("loss", lambda *inputs: scale * right(*inputs))
 """
+    )
     install("aaeframe-rival", {"aaeframe_rival": source})
     found = done(*QUICK, "--case", "loss", "--json").json["cases"][0]["rows"][-1]
-    assert (found["alternative"], found["origin"]) == ("rival", "plugin aaeframe-rival 1.0")
+    assert (found["alternative"], found["origin"]) == ("aaeframe-rival:rival", "plugin aaeframe-rival 1.0")
     without = done("--no-plugin", "aaeframe-rival", *QUICK, "--case", "loss", "--json").json["cases"][0]
     assert all(row["origin"] is None for row in without["rows"])
     assert "benchmark" in done("plugins", "list").out
