@@ -209,8 +209,8 @@ class TritonEngine(Engine):
             prepare_kernel[(shape[0] // min(multiple, 32),)](
                 values, self._places, self._center, *found, refused, len(rows), self._largest,
                 MODE=self.name, PIXELS=values.dtype == torch.uint8, FAR=far, WIDTH=self._width, PADDED=shape[1],
-                DROPPED=len(self._places) - shape[1], ROWS=min(multiple, 32), COLUMNS=self._tail or min(self.tile.depth, 64),
-                num_warps=4, enable_fp_fusion=False,
+                DROPPED=len(self._places) - shape[1], ROWS=min(multiple, 32),
+                COLUMNS=self._tail or min(self.tile.depth, 64), num_warps=4, enable_fp_fusion=False,
             )  # fmt: skip
         return found
 
