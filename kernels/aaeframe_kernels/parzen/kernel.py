@@ -23,34 +23,6 @@ MIDDLE = tl.constexpr(32768)
 
 
 @triton.jit
-def load_columns(
-    values, columns, row, count, first,
-    MODE: tl.constexpr, CHECKED: tl.constexpr, SELECTED: tl.constexpr, WIDTH: tl.constexpr, COLUMNS: tl.constexpr,
-):  # fmt: skip
-    """COLUMNS columns of rows of values (count, WIDTH), from the one at place `first`, in fp32.
-
-    Then the columns, their mask, and by row whether a value is bad, see `prepare_kernel`. SELECTED: `columns` lists the
-    column at each place, WIDTH for padding; else places are columns.
-    """
-    column = first + tl.arange(0, COLUMNS)[None, :]
-    if SELECTED:
-        column = tl.load(columns + column)
-    mask = (row < count)[:, None] & (column < WIDTH)
-    found = tl.load(values + row.to(tl.int64)[:, None] * WIDTH + column, mask=mask, other=0)
-    bad = tl.zeros_like(row)
-    if CHECKED:
-        good = tl.abs(found) != float("inf") if MODE == "fp32" else (found >= 0) & (found <= 1)
-        bad = tl.max(tl.where(good, 0, 1), axis=1)
-    return found.to(tl.float32), column, mask, bad
-
-
-@triton.jit
-def as_units(value, PIXELS: tl.constexpr):
-    """Samples in units of 1/65280, to the nearest, int32."""
-    return (value * 256 if PIXELS else tl.floor(value * FIXED + 0.5)).to(tl.int32)
-
-
-@triton.jit
 def prepare_kernel(
     values, columns, center, high, low, norms, rests, refused, count, largest,
     MODE: tl.constexpr, PIXELS: tl.constexpr, FAR: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr,
@@ -59,50 +31,50 @@ def prepare_kernel(
     """Operands and norms of ROWS rows (count, WIDTH), padded to PADDED columns.
 
     fp32 values are already centered, possibly in float64. PIXELS: values are 0 to 255. FAR: rows from count on lie
-    infinitely far away, not at zero. DROPPED: places after PADDED with columns in which x does not vary, 0 if all are
-    multiplied. Squared distances to x there are part of the norm. `columns` lists the columns by place. center
-    (WIDTH,): what fp16 subtracts from pixels, and x in the columns that are dropped, in the units of the operands.
+    infinitely far away, not at zero. DROPPED: the places after PADDED, with columns in which x does not vary: squared
+    distances to x there are part of the norm. 0: places are columns. If not, `columns` lists the column at each place,
+    WIDTH for padding. center (WIDTH,) is subtracted, in units of the operands: x in the columns that are dropped; else
+    anything whole in fp16, 128 in int8x2, 0 in fp32.
 
     refused (1,), if not None, becomes 1 for values outside [0, 1] or NaN where they are multiplied as pixels, in fp32
     for infinity and for squared norms above `largest`. NaN in fp32 is accepted.
     """
-    checked: tl.constexpr = refused is not None and not PIXELS
     selected: tl.constexpr = DROPPED > 0
     padding: tl.constexpr = float("inf") if FAR else 0.0
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    place = row.to(tl.int64)[:, None]
     total = tl.zeros([ROWS], tl.int64 if MODE == "int8x2" else tl.float64)
     bad = tl.zeros([ROWS], tl.int32)
-    for first in range(0, PADDED, COLUMNS):
-        value, column, mask, found = load_columns(
-            values, columns, row, count, first, MODE, checked, selected, WIDTH, COLUMNS
-        )
-        bad = tl.maximum(bad, found)
-        out = row.to(tl.int64)[:, None] * PADDED + first + tl.arange(0, COLUMNS)[None, :]
+    for first in range(0, PADDED + DROPPED, COLUMNS):
+        column = first + tl.arange(0, COLUMNS)[None, :]
+        out = place * PADDED + column
+        if selected:
+            column = tl.load(columns + column)
+        mask = (row < count)[:, None] & (column < WIDTH)
+        found = tl.load(values + place * WIDTH + column, mask=mask, other=0)
+        if refused is not None and not PIXELS:
+            good = tl.abs(found) != float("inf") if MODE == "fp32" else (found >= 0) & (found <= 1)
+            bad = tl.maximum(bad, tl.max(tl.where(good, 0, 1), axis=1))
+        value = found.to(tl.float32)
+        if MODE == "fp16" or selected:
+            level = tl.load(center + column, mask=column < WIDTH, other=0)
         if MODE == "int8x2":
-            fixed = tl.where(mask, as_units(value, PIXELS) - MIDDLE, 0)
-            digit = (fixed + 128) >> 8
-            tl.store(high + out, digit.to(tl.int8))
-            tl.store(low + out, (fixed - digit * 256).to(tl.int8))
+            units = (value * 256 if PIXELS else tl.floor(value * FIXED + 0.5)).to(tl.int32)
+            fixed = tl.where(mask, units - (level.to(tl.int32) * 256 if selected else MIDDLE), 0)
+            if first < PADDED:
+                digit = (fixed + 128) >> 8
+                tl.store(high + out, digit.to(tl.int8))
+                tl.store(low + out, (fixed - digit * 256).to(tl.int8))
             total += tl.sum(fixed.to(tl.int64) * fixed.to(tl.int64), axis=1)
         else:
-            if MODE == "fp16":
-                pixel = value if PIXELS else value * 255
-                value = pixel - tl.load(center + column, mask=column < WIDTH, other=0)
-            operand = tl.where(mask, value, 0).to(high.dtype.element_ty)
-            tl.store(high + out, operand)
-            total += tl.sum(operand.to(tl.float64) * operand.to(tl.float64), axis=1)
-    for first in range(PADDED, PADDED + DROPPED, COLUMNS):
-        value, column, mask, found = load_columns(
-            values, columns, row, count, first, MODE, checked, selected, WIDTH, COLUMNS
-        )
-        bad = tl.maximum(bad, found)
-        level = tl.load(center + column, mask=column < WIDTH, other=0)
-        if MODE == "int8x2":
-            gap = tl.where(mask, as_units(value, PIXELS) - level.to(tl.int32) * 256, 0).to(tl.int64)
-        else:
-            pixel = value * 255 if MODE == "fp16" and not PIXELS else value
-            gap = tl.where(mask, pixel - level, 0).to(tl.float64)
-        total += tl.sum(gap * gap, axis=1)
+            if MODE == "fp16" and not PIXELS:
+                value *= 255
+            value = tl.where(mask, value - level if MODE == "fp16" or selected else value, 0)
+            operand = value.to(high.dtype.element_ty)
+            if first < PADDED:
+                tl.store(high + out, operand)
+            exact = tl.where(first < PADDED, operand.to(tl.float32), value).to(tl.float64)
+            total += tl.sum(exact * exact, axis=1)
     if refused is not None:
         if MODE == "fp32":
             bad = tl.maximum(bad, tl.where(total.to(tl.float32) > largest, 1, 0))
@@ -116,43 +88,6 @@ def prepare_kernel(
 
 
 @triton.jit
-def load_tile(
-    operand, begin, first,
-    PADDED: tl.constexpr, COUNT: tl.constexpr, DEPTH: tl.constexpr, TURNED: tl.constexpr, DESCRIPTORS: tl.constexpr,
-):  # fmt: skip
-    """COUNT rows of an operand from `begin` on, and DEPTH columns from `first` on; TURNED: transposed.
-
-    DESCRIPTORS: `operand` is a tensor descriptor, by which the GPU copies a tile at once, and not a pointer.
-    """
-    if DESCRIPTORS:
-        tile = operand.load([begin, first])
-        tile = tl.trans(tile) if TURNED else tile
-    else:
-        start = operand + tl.cast(begin, tl.int64) * PADDED + first
-        depth, row = tl.arange(0, DEPTH), tl.arange(0, COUNT) * PADDED
-        tile = tl.load(start + (row[None, :] + depth[:, None] if TURNED else row[:, None] + depth[None, :]))
-    return tile
-
-
-@triton.jit
-def add_products(
-    products, lower, x, high, low, row, sample, first,
-    MODE: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr,
-    DESCRIPTORS: tl.constexpr,
-):  # fmt: skip
-    """The products x.s, and those of the low digits, with those of DEPTH columns from `first` on added."""
-    left = load_tile(x, row, first, PADDED, ROWS, DEPTH, False, DESCRIPTORS)
-    right = load_tile(high, sample, first, PADDED, SAMPLES, DEPTH, True, DESCRIPTORS)
-    if MODE == "int8x2":
-        products = tl.dot(left, right, products, out_dtype=tl.int32)
-        right = load_tile(low, sample, first, PADDED, SAMPLES, DEPTH, True, DESCRIPTORS)
-        lower = tl.dot(left, right, lower, out_dtype=tl.int32)
-    else:
-        products = tl.dot(left, right, products, input_precision="ieee")
-    return products, lower
-
-
-@triton.jit
 def squared_distances(
     x, high, low, row, sample, x_norm, norm, rest, whole,
     MODE: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr, SAMPLES: tl.constexpr, DEPTH: tl.constexpr,
@@ -160,19 +95,37 @@ def squared_distances(
 ):  # fmt: skip
     """The distances |x_i - s_j|^2 of the tile from `row` and `sample` on, fp32, never negative; NaN stays NaN.
 
+    DESCRIPTORS: x, high and low are tensor descriptors, by which the GPU copies a tile at once, and not pointers.
     `whole` is PADDED - TAIL at run time: a loop of known length would be unrolled and spill registers. TAIL is the
-    depth of a last, smaller product; 0 without one.
+    depth of a last, smaller product; 0 without one, as it must be with descriptors.
     """
     products = tl.zeros([ROWS, SAMPLES], tl.int32 if MODE == "int8x2" else tl.float32)
     lower = tl.zeros([ROWS, SAMPLES], tl.int32)
+    if not DESCRIPTORS:
+        x += tl.cast(row, tl.int64) * PADDED
+        high += tl.cast(sample, tl.int64) * PADDED
+        low += tl.cast(sample, tl.int64) * PADDED
+    depth = tl.arange(0, DEPTH)
+    left = tl.arange(0, ROWS)[:, None] * PADDED + depth[None, :]
+    right = tl.arange(0, SAMPLES)[None, :] * PADDED + depth[:, None]
     for first in range(0, whole, DEPTH):
-        products, lower = add_products(
-            products, lower, x, high, low, row, sample, first, MODE, PADDED, ROWS, SAMPLES, DEPTH, DESCRIPTORS
-        )
+        operand = x.load([row, first]) if DESCRIPTORS else tl.load(x + first + left)
+        digits = tl.trans(high.load([sample, first])) if DESCRIPTORS else tl.load(high + first + right)
+        if MODE == "int8x2":
+            products = tl.dot(operand, digits, products, out_dtype=tl.int32)
+            digits = tl.trans(low.load([sample, first])) if DESCRIPTORS else tl.load(low + first + right)
+            lower = tl.dot(operand, digits, lower, out_dtype=tl.int32)
+        else:
+            products = tl.dot(operand, digits, products, input_precision="ieee")
     if TAIL > 0:
-        products, lower = add_products(
-            products, lower, x, high, low, row, sample, PADDED - TAIL, MODE, PADDED, ROWS, SAMPLES, TAIL, DESCRIPTORS
-        )
+        tail = PADDED - TAIL + tl.arange(0, TAIL)
+        operand = tl.load(x + tl.arange(0, ROWS)[:, None] * PADDED + tail[None, :])
+        right = tl.arange(0, SAMPLES)[None, :] * PADDED + tail[:, None]
+        if MODE == "int8x2":
+            products = tl.dot(operand, tl.load(high + right), products, out_dtype=tl.int32)
+            lower = tl.dot(operand, tl.load(low + right), lower, out_dtype=tl.int32)
+        else:
+            products = tl.dot(operand, tl.load(high + right), products, input_precision="ieee")
     if MODE == "int8x2":
         squared = (x_norm[:, None] + norm[None, :] - 2 * products).to(tl.float32)
         squared += rest[None, :] - lower.to(tl.float32) / 128

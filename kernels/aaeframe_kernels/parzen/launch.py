@@ -37,7 +37,7 @@ class Tile(NamedTuple):
     tail: int = 0
     """The least depth of a last, smaller product, a power of two; 0: the last product has the full depth too."""
     descriptors: bool = False
-    """Whether the GPU copies tiles by tensor descriptors (NVIDIA from compute capability 9.0 on)."""
+    """Whether the GPU copies tiles by tensor descriptors (NVIDIA from compute capability 9.0 on); not with a tail."""
 
     def widths(self, columns: int) -> tuple[int, int]:
         """The padded number of columns of an operand, and the depth of its last, smaller product or 0."""
@@ -146,13 +146,15 @@ class TritonEngine(Engine):
 
     @functools.cached_property
     def _center(self) -> Tensor:
-        """The values of the dropped columns, which are the same in all rows of x, (D,) fp32.
+        """The center that is subtracted, (D,) fp32: x itself in the dropped columns, where all its rows are the same.
 
-        In fp16 it is the rounded mean of x, which is subtracted from all pixels so that products stay small.
+        In fp16 it is the rounded mean of x, so that products stay small.
         """
         if self.name == "fp16":
             return (self._data.sum(0, dtype=torch.float64) / len(self._data)).round().float()
-        return self._values(self._data[:1])[0].float()
+        center = torch.full((self._width,), 128.0 if self.name == "int8x2" else 0.0, device=self._data.device)
+        center[self.dropped] = self._values(self._data[:1])[0, self.dropped].float()
+        return center
 
     @functools.cached_property
     def _places(self) -> Tensor:
@@ -207,8 +209,8 @@ class TritonEngine(Engine):
             prepare_kernel[(shape[0] // min(multiple, 32),)](
                 values, self._places, self._center, *found, refused, len(rows), self._largest,
                 MODE=self.name, PIXELS=values.dtype == torch.uint8, FAR=far, WIDTH=self._width, PADDED=shape[1],
-                DROPPED=len(self._places) - shape[1], ROWS=min(multiple, 32), COLUMNS=self._tail or self.tile.depth,
-                num_warps=4, enable_fp_fusion=False,
+                DROPPED=len(self._places) - shape[1], ROWS=min(multiple, 32),
+                COLUMNS=self._tail or min(self.tile.depth, 64), num_warps=4, enable_fp_fusion=False,
             )  # fmt: skip
         return found
 

@@ -122,7 +122,8 @@ def test_fine_bandwidths_take_finer_kernels(device, small_tiles):
 
 
 @pytest.mark.parametrize("bandwidth", [0.003, 0.06])
-def test_pixels_too_wide_or_too_fine_for_int8x2_stay_accurate(bandwidth, device, small_tiles, not_forced):
+def test_pixels_too_wide_or_too_fine_for_int8x2_stay_accurate(bandwidth, device, small_tiles, not_forced, monkeypatch):
+    monkeypatch.setitem(gpu.TILES, "fp32", gpu.Tile(16, 16, 512, 4, 3))  # the interpreter is slow at many steps
     x, samples = problem(device, 3, 9, 200 if bandwidth < 0.01 else 33_000)
 
     _, result = served(x, samples, bandwidth)
