@@ -20,6 +20,7 @@ correct one with probability 1e-5.
 
 from __future__ import annotations
 
+from aaeframe.testing.benchmarks import BenchmarkCase, check_result, check_suite
 from aaeframe.testing.conformance import conformance_cases
 from aaeframe.testing.data_sets import DataSetCase, check_rows, check_same_rows
 from aaeframe.testing.densities import check_log_prob_fit, check_log_prob_shape
@@ -99,6 +100,7 @@ from aaeframe.testing.recipes import (
 from aaeframe.testing.repeats import check_inputs_kept, check_instances, check_many_calls, check_surroundings
 
 __all__ = [
+    "BenchmarkCase",
     "Check",
     "DataSetCase",
     "DiscriminatorCase",
@@ -162,6 +164,7 @@ __all__ = [
     "check_prior_state",
     "check_reconstruction",
     "check_reconstruction_range",
+    "check_result",
     "check_resumed_step",
     "check_rows",
     "check_same_rows",
@@ -173,6 +176,7 @@ __all__ = [
     "check_sample_shape",
     "check_sample_support",
     "check_serves",
+    "check_suite",
     "check_support_reachable",
     "check_surroundings",
     "check_value",
