@@ -100,7 +100,7 @@ def test_the_wheel_holds_three_packages_and_nothing_else(wheel):
         f"{package}/{path.relative_to(folder).as_posix()}"
         for package, folder in FOLDERS.items()
         for path in folder.rglob("*")
-        if path.suffix in (".py", ".toml", ".template", ".html", ".css", ".js") or path.name == "py.typed"
+        if path.suffix in (".py", ".toml", ".template", ".html", ".css", ".js", ".npz") or path.name == "py.typed"
     }
     assert held == source
     assert {f"{package}/py.typed" for package in FOLDERS} <= held
