@@ -124,8 +124,9 @@ def append_whole(path: Path, data: bytes) -> None:
 def leads_out(path: Path, folder: Path) -> bool:
     """Whether a path in a folder is, or lies behind, a link that leads out of the folder or to nothing."""
     try:
-        return not path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # a loop of links
+        target = path.resolve()
+        return target.is_symlink() or not target.is_relative_to(folder.resolve())  # a link still: a loop, from 3.13 on
+    except (OSError, RuntimeError):  # a loop of links, up to 3.12
         return True
 
 

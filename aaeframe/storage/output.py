@@ -159,9 +159,12 @@ def _target(path: Path) -> Path:
     """The file that a link leads to, which need not exist, or the path itself."""
     with writing(path):
         try:
-            return path.resolve() if path.is_symlink() else path
+            target = path.resolve() if path.is_symlink() else path
         except RuntimeError as error:  # a loop of links, in Python up to 3.12
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
+        if target.is_symlink():  # the same from 3.13 on
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        return target
 
 
 def _check_folder(path: Path) -> None:
