@@ -47,13 +47,6 @@ def pytest_configure(config):
     config.pluginmanager.register(SkipWatch(), "skip-watch")
 
 
-@pytest.fixture(autouse=True)
-def _brief_two_sample_test(request, monkeypatch):
-    """Two steps of the classifier in place of 800, which take most of the time of an evaluation."""
-    if request.node.get_closest_marker("judged") is None and request.node.get_closest_marker("slow") is None:
-        monkeypatch.setattr("aaeframe.evaluation.two_sample.STEPS", 2)
-
-
 _BOUND = """
 import ctypes, os, sys
 if os.geteuid() == 0 and sys.platform == "linux":

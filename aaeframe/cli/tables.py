@@ -56,7 +56,7 @@ def _match_table(name: str, block: Mapping[str, Any], where: str) -> Table:
     rows = [
         ["sliced Wasserstein", _number(block["sliced_wasserstein"]), _number(block["sliced_wasserstein_floor"])],
         ["MMD²", _number(block["mmd"], ".5f"), _number(block["mmd_floor"], ".5f")],
-        ["classifier two-sample accuracy", _accuracy(block, "two_sample"), _accuracy(block, "two_sample_floor")],
+        *_two_sample(block),
     ]
     if block.get("entropy") is not None:
         rows.append(["entropy of the mean code, nats", _number(block["entropy"]), _number(block["prior_entropy"])])
@@ -127,12 +127,16 @@ def _number(value: float | None, form: str = ".4g") -> str:
     return TOO_FEW_ROWS if value is None else format(value, form)
 
 
-def _accuracy(block: Mapping[str, Any], key: str) -> str:
+def _two_sample(block: Mapping[str, Any]) -> list[list[str]]:
+    """The larger accuracy with its interval, and the accuracy of each classifier."""
+    title = "classifier two-sample accuracy"
     if not block["tested"]:
-        return "not tested"
-    if block[key] is None:
-        return TOO_FEW_ROWS
-    return f"{block[key]:.3f} ± {block[f'{key}_standard_error']:.3f}"
+        return [[title, "not tested", "not tested"]]
+    if block["two_sample"] is None:
+        return [[title, TOO_FEW_ROWS, TOO_FEW_ROWS]]
+    low, high = block["two_sample_interval"]
+    each = [[f"by {name}", f"{accuracy:.3f}", "0.5"] for name, accuracy in block["two_sample_by"].items()]
+    return [[title, f"{block['two_sample']:.3f} ({low:.3f} to {high:.3f})", "0.5"], *each]
 
 
 def _share(error: float | None, mean_image: float | None) -> str:

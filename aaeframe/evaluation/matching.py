@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch import Tensor
 from aaeframe.errors import DataError
 from aaeframe.evaluation.inputs import as_rows, spread
 from aaeframe.evaluation.mmd import mmd
-from aaeframe.evaluation.two_sample import FOLDS, TwoSample, classifier_two_sample
+from aaeframe.evaluation.two_sample import LEAST_ROWS, TwoSample, classifier_two_sample
 from aaeframe.evaluation.wasserstein import (
     random_directions,
     sliced_wasserstein,
@@ -37,7 +37,7 @@ MAX_ROWS: Final = 10_000
 class BlockMatch:
     """The distance of the codes of one block to its prior.
 
-    Each measure has a floor: its value for two independent sets of prior samples of the same size. That is the value of
+    Each distance has a floor: its value for two independent sets of prior samples of the same size. That is the value of
     a perfect match. A measure that needs more rows than there are is None.
     """
 
@@ -50,10 +50,13 @@ class BlockMatch:
     """Squared and unbiased; needs two rows."""
     mmd_floor: float | None
     two_sample: float | None
-    """Accuracy of the cross-validated classifier two-sample test, needs five rows; 0.5 is a perfect match."""
-    two_sample_standard_error: float | None
-    two_sample_floor: float | None
-    two_sample_floor_standard_error: float | None
+    """The larger accuracy of two classifiers that tell codes from prior samples, needs 20 rows; 0.5 is chance."""
+    two_sample_interval: tuple[float, float] | None
+    """The 95 % interval of `two_sample`."""
+    two_sample_by: Mapping[str, float] | None
+    """The accuracy of each classifier."""
+    two_sample_rows: int | None
+    """The number of rows that the accuracies are of."""
     entropy: float | None
     """The entropy H(mean code) in nats of a block of one-hot vectors: how evenly its categories are used."""
     prior_entropy: float | None
@@ -63,18 +66,18 @@ class BlockMatch:
     tested: bool
     """Whether the classifier two-sample test was asked for."""
 
-    def as_dict(self) -> dict[str, float | bool | None]:
+    def as_dict(self) -> dict[str, Any]:
         """The numbers by name, for JSON."""
-        return asdict(self)
+        return {**asdict(self), "two_sample_interval": self.two_sample_interval and [*self.two_sample_interval]}
 
 
 def match(codes: Tensor, prior: Prior, *, seed: int, draws: int = 50, two_sample: bool = True) -> BlockMatch:
     """Compare the codes (N, *event_shape) of one block with samples of its prior.
 
     Sliced Wasserstein: 200 directions, averaged over `draws` fresh sets of prior samples, each of as many as there are
-    codes. The floor is averaged over as many pairs of sets. MMD: the same over five sets. The classifier: one set, with
-    its standard error, unless `two_sample` is false: it takes most of the time. At most 10,000 codes are used, evenly
-    spaced (MMD: 2,000, classifier: 5,000). The result depends on the seed alone, and the caller's random state is not
+    codes. The floor is averaged over as many pairs of sets. MMD: the same over five sets. The classifiers: one set, unless
+    `two_sample` is false. At most 10,000 codes are used, evenly
+    spaced (MMD: 2,000, classifiers: 5,000). The result depends on the seed alone, and the caller's random state is not
     changed. DataError if the codes are not of the prior's shape, or not finite.
     """
     if codes.shape[1:] != prior.event_shape:
@@ -92,10 +95,8 @@ def _measured(rows: Tensor, prior: Prior, draws: int, two_sample: bool) -> Block
     generator = torch.default_generator
     distances, samples = _wasserstein(rows, prior, draws, generator)
     discrepancies = [(mmd(rows, a), mmd(a, b)) for a, b in samples] if len(rows) > 1 else []
-    test = floor = None
-    if two_sample and len(rows) >= FOLDS:
-        test = classifier_two_sample(rows, samples[0][0], generator=generator)
-        floor = classifier_two_sample(*samples[0], generator=generator)
+    enough = two_sample and len(rows) >= LEAST_ROWS
+    test = classifier_two_sample(rows, samples[0][0], generator=generator) if enough else None
     one_hot = is_one_hot(prior.support)
     return BlockMatch(
         rows=len(rows),
@@ -104,9 +105,9 @@ def _measured(rows: Tensor, prior: Prior, draws: int, two_sample: bool) -> Block
         mmd=_mean([d for d, _ in discrepancies]) if discrepancies else None,
         mmd_floor=_mean([d for _, d in discrepancies]) if discrepancies else None,
         two_sample=test.accuracy if test else None,
-        two_sample_standard_error=test.standard_error if test else None,
-        two_sample_floor=floor.accuracy if floor else None,
-        two_sample_floor_standard_error=floor.standard_error if floor else None,
+        two_sample_interval=test.interval if test else None,
+        two_sample_by=test.accuracies if test else None,
+        two_sample_rows=test.rows if test else None,
         entropy=_entropy(rows) if one_hot else None,
         prior_entropy=_entropy(torch.cat([a for a, _ in samples])) if one_hot else None,
         uniform_entropy=math.log(rows.shape[1]) if one_hot else None,

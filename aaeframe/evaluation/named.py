@@ -14,7 +14,7 @@ from aaeframe.evaluation.class_reports import labeled, named_by
 from aaeframe.evaluation.clustering import clustering_report, name_clusters
 from aaeframe.evaluation.metrics import Evaluated, Metric
 from aaeframe.evaluation.mmd import mmd
-from aaeframe.evaluation.two_sample import FOLDS, classifier_two_sample
+from aaeframe.evaluation.two_sample import LEAST_ROWS, MAX_ROWS, classifier_two_sample
 from aaeframe.evaluation.wasserstein import sliced_wasserstein
 from aaeframe.protocols import SupportsLabels
 from aaeframe.seeds import derive
@@ -40,13 +40,13 @@ def mmd_metric() -> Metric:
 
 
 def two_sample_metric(
-    *, folds: Annotated[int, Field(ge=2, description="folds of the cross-validation")] = FOLDS
+    *, rows: Annotated[int, Field(ge=LEAST_ROWS, description="most rows of each set")] = MAX_ROWS
 ) -> Metric:
-    """The accuracy of a classifier between the codes of each block and one set of prior samples."""
+    """The larger accuracy of two classifiers between the codes of each block and one set of prior samples."""
 
     def measured(it: Evaluated) -> dict[str, float]:
         return {
-            name: classifier_two_sample(z, p, folds=folds, generator=torch.default_generator).accuracy
+            name: classifier_two_sample(z, p, rows=rows, generator=torch.default_generator).accuracy
             for name, z, p in _pairs(it)
         }
 

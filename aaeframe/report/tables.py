@@ -67,7 +67,7 @@ def match_rows(subjects: Sequence[Subject]) -> list[Cells]:
             name,
             _pair(block, "sliced_wasserstein", ".3g"),
             _pair(block, "mmd", ".2g"),
-            _pair(block, "two_sample", ".1%"),
+            _accuracy(block),
         ]
         for subject in subjects
         for name, block in subject.evaluation["blocks"].items()
@@ -127,6 +127,14 @@ def _measures(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _pair(block: Mapping[str, Any], key: str, form: str) -> str:
     value, floor = block[key], block[f"{key}_floor"]
     return TOO_FEW if value is None or floor is None else f"{value:{form}} ({floor:{form}})"
+
+
+def _accuracy(block: Mapping[str, Any]) -> str:
+    """The two-sample accuracy and its interval."""
+    if block["two_sample"] is None:
+        return TOO_FEW
+    low, high = block["two_sample_interval"]
+    return f"{block['two_sample']:.1%} ({low:.1%} to {high:.1%})"
 
 
 def _number(value: float | None) -> str:

@@ -92,10 +92,12 @@ def _misses(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _facts(subject: Subject) -> Iterator[str]:
     report = subject.evaluation
     for name, block in report["blocks"].items():
-        accuracy, floor = block["two_sample"], block["two_sample_floor"]
-        if accuracy is not None:
-            against = "" if floor is None else f"; prior samples against each other give {floor:.0%}"
-            yield f"Block {name!r}: a classifier tells codes from prior samples in {accuracy:.0%} of cases{against}."
+        if (accuracy := block["two_sample"]) is not None:
+            low, high = block["two_sample_interval"]
+            yield (
+                f"Block {name!r}: a classifier tells codes from prior samples in {accuracy:.0%} of cases "
+                f"({low:.0%} to {high:.0%}); half is chance."
+            )
     ratio = report["reconstruction"]["ratio"]
     if ratio is not None:
         yield f"Rows are reconstructed with {ratio:.0%} of the error that the mean row makes."

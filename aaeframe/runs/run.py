@@ -324,7 +324,7 @@ class Run:
         measured.
 
         `metrics` are measured besides those of the configuration: names with options as in "mmd", or functions of an
-        `aaeframe.evaluation.Evaluated`. `two_sample=False` leaves out the classifier test, which takes the longest.
+        `aaeframe.evaluation.Evaluated`. `two_sample=False` leaves out the classifier test.
         Adds the step and `raw_weights`. `warn` is called with a sentence for each block that misses its prior, and for
         each metric that fails; by default it is a Python warning. Where classes are 0 and 1, and nothing learned them,
         the metric "anomaly" of class 1 is measured, too.

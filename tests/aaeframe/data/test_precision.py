@@ -20,12 +20,6 @@ TABLE = np.stack([SECONDS, np.random.default_rng(1).normal(size=100)], axis=1)
 SMALL = {"prior": "gaussian(size=2)", "network": "mlp(hidden=[8])", "discriminator": "mlp(hidden=[8])", "device": "cpu"}
 
 
-@pytest.fixture(autouse=True)
-def brief(monkeypatch):
-    """Shortens the two-sample test of `evaluate`, whose result does not matter here."""
-    monkeypatch.setattr("aaeframe.evaluation.two_sample.STEPS", 2)
-
-
 def model_of(spec) -> Autoencoder:
     return Autoencoder(spec, torch.nn.Identity(), torch.nn.Identity(), torch.nn.Identity(), {}, {})
 

@@ -80,14 +80,6 @@ DRAWN = iter(np.random.default_rng().random(100))
 """Other numbers in each call."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick():
-    """A two-sample test of a few steps: its accuracy is not looked at here, and an evaluation is mostly this."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aaeframe.evaluation.two_sample.STEPS", 5)
-        yield
-
-
 @pytest.fixture
 def counts(install):
     """The plugin of SOURCE, and the registry with it."""
@@ -129,7 +121,6 @@ def evaluated(run):
     return Evaluated(run.model, data, "test", codes, 0)
 
 
-@pytest.mark.judged
 def test_ours_are_the_measures_of_the_report_which_stays_as_it_is(run, report):
     asked = ["mmd", "sliced-wasserstein(projections=50)", "two-sample", "class-agreement", "clusters"]
     found = run.evaluate(metrics=asked, warn=silent)
@@ -174,7 +165,6 @@ def test_options_prints_and_the_random_state(evaluated, counts, capsys):
     assert capsys.readouterr().out == ""  # what a factory prints is no result
 
 
-@pytest.mark.judged
 def test_a_failing_metric_is_a_warning_and_a_missing_number(run, report, counts):
     weights = {name: value.clone() for name, value in run.model.state_dict().items()}
     warned = []
@@ -236,7 +226,7 @@ def test_a_stored_metric_whose_plugin_is_gone_is_missing(evaluated):
     [
         ("mdm", UnknownComponent, "no active plugin offers a metric named 'mdm'\n  did you mean 'mmd'?"),
         ("mmd(rows=3)", OptionError, "the metric 'mmd' of aaeframe .* has no option 'rows'"),
-        ("two-sample(folds=1)", OptionError, "folds=1 does not fit"),
+        ("two-sample(rows=1)", OptionError, "rows=1 does not fit"),
         (3, ConfigError, "3 is no metric: give a name"),
         (Evaluated, ConfigError, "of a class, an instance"),
     ],

@@ -16,9 +16,9 @@ BLOCK = {
     "mmd": 0.5,
     "mmd_floor": 0.25,
     "two_sample": 0.55,
-    "two_sample_standard_error": 0.01,
-    "two_sample_floor": 0.5,
-    "two_sample_floor_standard_error": 0.02,
+    "two_sample_interval": [0.50, 0.60],
+    "two_sample_by": {"trees": 0.55, "perceptron": 0.5},
+    "two_sample_rows": 400,
     "tested": True,
 }
 EVALUATION = {"rows": 7, "reconstruction": {"error": 1.0, "mean_image_error": 4.0, "ratio": 0.25, "shuffled_error": 6}}

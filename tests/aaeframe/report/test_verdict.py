@@ -40,7 +40,7 @@ def test_a_warning_that_passed_is_told_with_its_epoch(measured):
 
 
 def test_a_block_that_misses_its_prior_fails(measured):
-    found = verdict(measured(two_sample=0.9))
+    found = verdict(measured(two_sample=0.9, two_sample_interval=[0.8, 0.95]))
 
     assert [it.keys for it in found.failures] == [("mismatch/z", "accuracy/z")]
     assert "do not follow its prior: a classifier tells them from prior samples in 90%" in found.failures[0].sentence
@@ -60,6 +60,6 @@ def test_a_run_that_ended_early_is_not_called_finished(measured):
 
 
 def test_measures_that_need_more_rows_are_left_out(measured):
-    found = verdict(measured(ratio=None, two_sample=None, two_sample_standard_error=None, two_sample_floor=None))
+    found = verdict(measured(ratio=None, two_sample=None))
 
     assert (found.headline, found.facts) == ("No failure was found.", ())

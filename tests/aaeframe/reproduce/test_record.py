@@ -16,7 +16,10 @@ from aaeframe.reproduce.experiments import EXPERIMENTS
 from aaeframe.reproduce.record import State
 from aaeframe.reproduce.work import status
 
-REPORT = {"reconstruction": {"ratio": 0.2}, "blocks": {"z": {"entropy": None, "two_sample": 0.5}}}
+REPORT = {
+    "reconstruction": {"ratio": 0.2},
+    "blocks": {"z": {"entropy": None, "two_sample": 0.5, "two_sample_by": {"trees": 0.5}}},
+}
 NATS = {"log_likelihood": 340.0}
 
 

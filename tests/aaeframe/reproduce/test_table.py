@@ -34,8 +34,8 @@ def report(error=0.02, *, two_sample=0.55, ratio=0.3, lacking=0.02):
     return {
         "reconstruction": {"ratio": ratio},
         "blocks": {
-            "y": {"entropy": 2.0, "prior_entropy": 2.7, "two_sample": 0.99},
-            "style": {"entropy": None, "prior_entropy": None, "two_sample": two_sample},
+            "y": {"entropy": 2.0, "prior_entropy": 2.7, "two_sample": 0.99, "two_sample_by": {}},
+            "style": {"entropy": None, "prior_entropy": None, "two_sample": two_sample, "two_sample_by": {}},
         },
         "clustering": {"error": error, "uniform_entropy": math.log(16), "marginal_entropy": math.log(16) - lacking},
     }
@@ -105,7 +105,7 @@ def test_mean_and_spread_of_two_seeds_by_hand(put, found):
 
 def labeled(**known):
     """The evaluation of a classification, of whose y this is known."""
-    block = {"two_sample": 0.99, **known}
+    block = {"two_sample": 0.99, "two_sample_by": {}, **known}
     return {"reconstruction": {"ratio": 0.3}, "blocks": {"y": block}, "classification": {"error": 0.02}}
 
 
@@ -178,8 +178,8 @@ def test_with_labels_nothing_is_picked(put, found):
 @pytest.mark.parametrize(
     ("measured", "words"),
     [
-        ({"two_sample": 0.66}, "two-sample accuracy of style is 0.66, at most 0.65"),
-        ({"two_sample": None}, "two-sample accuracy of style could not be measured"),
+        ({"two_sample": 0.66}, "larger two-sample accuracy of style is 0.66, at most 0.65"),
+        ({"two_sample": None}, "larger two-sample accuracy of style could not be measured"),
         ({"ratio": 0.6}, "reconstruction error over the mean image's is 0.6, at most 0.5"),
         ({"lacking": 0.2}, "entropy missing from clusters is 0.2, at most 0.1"),
     ],
@@ -364,7 +364,7 @@ def test_a_run_without_an_epoch_is_unfinished(put, found):
 
 
 def test_two_likelihoods_of_one_run(put, found):
-    block = {"z": {"entropy": None, "two_sample": 0.5}}
+    block = {"z": {"entropy": None, "two_sample": 0.5, "two_sample_by": {}}}
     put(
         "likelihood",
         "modern",

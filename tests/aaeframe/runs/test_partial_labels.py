@@ -30,12 +30,6 @@ MISSING = {
 }
 
 
-@pytest.fixture(autouse=True)
-def brief(monkeypatch):
-    """Shortens the two-sample test of `evaluate`, whose result does not matter here."""
-    monkeypatch.setattr("aaeframe.evaluation.two_sample.STEPS", 2)
-
-
 def trained(known=PARTIAL, **options):
     given = {"recipe": "semi-supervised", "prior": BLOCKS, "labels": "all", "keep": False} | options
     return aaeframe.train((X, known), **SMALL, **given)

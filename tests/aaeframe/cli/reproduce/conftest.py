@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aaeframe.configuration import presets
-from aaeframe.evaluation import matching, two_sample
+from aaeframe.evaluation import matching
 from aaeframe.reproduce import experiments
 from aaeframe.reproduce import rivals as generators
 from aaeframe.reproduce.experiments import ByGenerator, ByPreset, Experiment
@@ -94,7 +94,6 @@ def tiny(monkeypatch, tmp_path):
     small = GeneratorSettings(epochs=2, batch_size=600, hidden=(8,), noise=4, learning_rate=1e-3, dropout=0.0)
     monkeypatch.setattr(generators, "DEFAULTS", {"gan": small})
     monkeypatch.setattr(ByGenerator, "data", "digits")
-    monkeypatch.setattr(two_sample, "STEPS", 2)
     monkeypatch.setattr(matching, "PROJECTIONS", 4)
     monkeypatch.chdir(tmp_path)
 
