@@ -37,8 +37,8 @@ MAX_ROWS: Final = 10_000
 class BlockMatch:
     """The distance of the codes of one block to its prior.
 
-    Each distance has a floor: its value for two independent sets of prior samples of the same size. That is the value of
-    a perfect match. A measure that needs more rows than there are is None.
+    Each distance has a floor: its value for two independent sets of prior samples of the same size. That is the value
+    of a perfect match. A measure that needs more rows than there are is None.
     """
 
     rows: int
@@ -75,10 +75,11 @@ def match(codes: Tensor, prior: Prior, *, seed: int, draws: int = 50, two_sample
     """Compare the codes (N, *event_shape) of one block with samples of its prior.
 
     Sliced Wasserstein: 200 directions, averaged over `draws` fresh sets of prior samples, each of as many as there are
-    codes. The floor is averaged over as many pairs of sets. MMD: the same over five sets. The classifiers: one set, unless
-    `two_sample` is false. At most 10,000 codes are used, evenly
-    spaced (MMD: 2,000, classifiers: 5,000). The result depends on the seed alone, and the caller's random state is not
-    changed. DataError if the codes are not of the prior's shape, or not finite.
+    codes. The floor is averaged over as many pairs of sets. MMD: the same over five sets. The classifiers: one set,
+    unless `two_sample` is false. At most 10,000 codes are used, evenly spaced (MMD: 2,000, classifiers: 5,000). The
+    result depends on the seed alone, and the caller's random state is not changed.
+
+    DataError if the codes are not of the prior's shape, or not finite.
     """
     if codes.shape[1:] != prior.event_shape:
         raise DataError(

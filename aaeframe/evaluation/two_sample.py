@@ -27,7 +27,7 @@ class TwoSample:
     """The accuracy of each classifier on rows that it was not trained on; 0.5 is chance."""
 
     accuracies: Mapping[str, float]
-    """By classifier: "trees" and "perceptron"."""
+    """The accuracy by classifier: "trees" and "perceptron"."""
     rows: int
     """The number of rows that the accuracies are of, half of them from each set."""
 

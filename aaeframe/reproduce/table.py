@@ -138,10 +138,10 @@ def notes(results: Sequence[Result]) -> list[str]:
     found = [
         "a ± b (n of N): mean and sample standard deviation over the n finished runs, of N seeds that were fixed "
         "beforehand. Published numbers are as they are reported",
-        "a run counts if it meets three criteria. Two classifiers tell its real-valued codes from prior samples with an "
-        f"accuracy of at most {record.TWO_SAMPLE}. Its reconstruction error is at most {record.RECONSTRUCTION} of the "
-        f"mean image's. The entropy of its categories is within {record.ENTROPY} nats of the uniform one. The mean is "
-        "over all runs, whether they count or not. Excluded runs are not part of any mean",
+        "a run counts if it meets three criteria. Two classifiers tell its real-valued codes from prior samples with "
+        f"accuracies of at most {record.TWO_SAMPLE}. Its reconstruction error is at most {record.RECONSTRUCTION} of "
+        f"the mean image's. The entropy of its categories is within {record.ENTROPY} nats of the uniform one. The mean "
+        "is over all runs, whether they count or not. Excluded runs are not part of any mean",
     ]
     if any(it.best for it in results):
         found.append(
@@ -151,8 +151,8 @@ def notes(results: Sequence[Result]) -> list[str]:
         )
     if any(run.judged_formerly for it in results for _, run in it.done):
         found.append(
-            "the former test: one small network in five folds, which is easier to pass than the two classifiers of now. "
-            "Such runs must be made anew before they count"
+            "the former test: one small network in five folds, which is easier to pass than the two classifiers of "
+            "now. What it judged is still to be made anew"
         )
     generators = {it.column: it.filled_by for it in results if isinstance(it.filled_by, ByGenerator)}
     found += [

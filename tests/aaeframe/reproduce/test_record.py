@@ -16,10 +16,10 @@ from aaeframe.reproduce.experiments import EXPERIMENTS
 from aaeframe.reproduce.record import State
 from aaeframe.reproduce.work import status
 
-REPORT = {
-    "reconstruction": {"ratio": 0.2},
-    "blocks": {"z": {"entropy": None, "two_sample": 0.5, "two_sample_by": {"trees": 0.5}}},
-}
+BLOCK = {"entropy": None, "two_sample": 0.5, "two_sample_by": {"trees": 0.5}}
+REPORT = {"reconstruction": {"ratio": 0.2}, "blocks": {"z": BLOCK}}
+FORMER = {**REPORT, "blocks": {"z": {"entropy": None, "two_sample": 0.5, "two_sample_floor": 0.5}}}
+"""A report by the former two-sample test."""
 NATS = {"log_likelihood": 340.0}
 
 
@@ -69,6 +69,7 @@ def test_where_a_cell_stands_as_its_run_goes_on(cell, put, registry):
         ({"test": (45_000, True, REPORT), "nats": (45_000, False, NATS)}, None),
         ({"test": (45_000, False, REPORT), "nats": (45_000, True, NATS)}, None),
         ({"test": (44_500, False, REPORT), "nats": (45_000, False, NATS)}, None),
+        ({"test": (45_000, False, FORMER), "nats": (45_000, False, NATS)}, None),
     ],
 )
 def test_reports_count_that_are_of_the_finished_run_and_its_weights(cell, put, registry, reports, value):
