@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 from aaeframe.assembly.training import data_spec, prepare
 from aaeframe.components.registry import Registry
@@ -33,6 +34,12 @@ from aaeframe.training.device import differences
 from aaeframe.training.keeping import InFolder
 from aaeframe.training.loop import Display, Silent, Training
 from aaeframe.training.observers import Observers
+
+
+OTHER_NOISE: Final = (
+    "the version of aaeframe that wrote the checkpoint drew noise and prior samples in another way, one after another"
+)
+"""The difference of a checkpoint of format 1, which holds the states of random generators."""
 
 
 def new_folder(config: Config, out: Path | None) -> RunFolder:
@@ -168,7 +175,7 @@ def resume(
         saved = newest.checkpoint
         for why in newest.skipped.values():
             callbacks.warn(f"{why}; {newest.path.name}, the newest intact one, is used instead")
-        if not saved.optimizer:
+        if not saved.state.get("resumable", bool(saved.optimizer)):
             raise RunError(
                 f"{path} was saved from memory, without the state of its optimizers, and cannot be resumed; start a "
                 "new run from its weights with --initial"
@@ -187,6 +194,7 @@ def resume(
         changed = [
             *differences(saved.state["environment"], training.device),
             *configuration_changes(saved, folder, stored),
+            *([OTHER_NOISE] if "rng.cpu" in saved.optimizer else []),
         ]
         if changed:
             callbacks.warn(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")

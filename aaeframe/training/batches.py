@@ -125,7 +125,7 @@ class Batches:
         return self._batch(rows)
 
     def _batch(self, rows: _Rows, labeled: Batch | None = None) -> Batch:
-        return Batch(self.rows[rows.placed], rows.labels, rows.chosen, labeled)
+        return Batch(self.rows[rows.placed], rows.labels, rows.chosen, labeled, self.step)
 
     def _pass(self, name: str, turn: int) -> _Rows:
         """One pass over the unlabeled or the labeled rows; the last two are kept, because a batch may span two.

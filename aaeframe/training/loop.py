@@ -19,6 +19,7 @@ from aaeframe.global_state import PATCHABLE, guarded, restoring
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.model.priors import fixed_priors, is_trained
 from aaeframe.protocols import Batch, Needs, Prior
+from aaeframe.seeds import begin
 from aaeframe.storage.checkpoint import Checkpoint, tensors_below
 from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.training.batches import Batches
@@ -132,7 +133,7 @@ class Training:
 
         Returns whether the end was reached.
 
-        It advances torch's global generators. TrainingDiverged if a loss is not finite.
+        It seeds torch's global generators at each step. TrainingDiverged if a loss is not finite.
         """
         with current(self.device), restoring("a component of this run", PATCHABLE):
             return self._run()
@@ -167,6 +168,7 @@ class Training:
 
     def _step(self) -> None:
         step, epoch = self.batches.step, self.batches.epoch
+        begin(self.config.training.seed, "noise", step, device=self.device)
         with arithmetic(self.config.training.precision, self.device):
             take = self.recipe.step if self._graphed is None else self._graphed
             try:
@@ -274,29 +276,25 @@ class Training:
         self._saved_step = self.batches.step
 
     def _load_tensors(self, tensors: Mapping[str, Tensor], summed_steps: int) -> None:
-        """Restore optimizers, sums and random states."""
+        """Restore optimizers and sums."""
         trained = (self.batches.step - 1) // self.batches.steps_per_epoch  # the epoch of the last step
         for phase, optimizer in self.optimizers.items():
             if trained >= 0:
                 change(optimizer, self._schedules[phase](trained))
             load_optimizer(optimizer, tensors, f"optimizer.{phase}.")
         self.losses.load_state_dict(tensors_below("sums.", tensors), summed_steps)
-        torch.set_rng_state(tensors["rng.cpu"])
-        if "rng.cuda" in tensors and self.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["rng.cuda"], self.device)
 
     def _checkpoint(self) -> Checkpoint:
         model = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         if self.average is not None:
             model |= {f"ema.{k}": v for k, v in self.average.model.state_dict().items()}
-        optimizer = {"rng.cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            optimizer["rng.cuda"] = torch.cuda.get_rng_state(self.device)
+        optimizer: dict[str, Tensor] = {}
         for phase, it in self.optimizers.items():
             optimizer |= {f"optimizer.{phase}.{k}": v for k, v in optimizer_tensors(it).items()}
         optimizer |= {f"sums.{k}": v for k, v in self.losses.state_dict().items()}
         state = {
             "step": self.batches.step,
+            "resumable": True,
             "batches": self.batches.state_dict(),
             "summed_steps": self.losses.count,
             "monitor": self.monitor.state_dict(),

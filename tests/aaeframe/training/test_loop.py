@@ -215,6 +215,21 @@ def test_same_seed_same_bits_other_seed_others(prepared):
     assert rows_of(first)[0]["reconstruction"] != rows_of(other)[0]["reconstruction"]
 
 
+class Wasteful(Told):
+    """Draws random numbers after each step."""
+
+    def stepped(self, epoch, step):
+        super().stepped(epoch, step)
+        torch.rand(step)
+
+
+def test_noise_depends_on_seed_and_step_alone(prepared):
+    plain = trained(prepared(input_noise=0.5))
+    wasteful = prepared("wasteful", input_noise=0.5)
+    wasteful.display = Wasteful()
+    assert_same_weights(weights(plain), weights(trained(wasteful)))
+
+
 # Stopping and going on.
 
 
