@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from aaeframe import processes
 from aaeframe.errors import ConfigError
 from aaeframe.losses.adversarial import AdversarialLoss, Segment, gradient_penalty
 from aaeframe.model.autoencoder import Autoencoder
@@ -91,7 +92,7 @@ class Adversary:
         for name, discriminator in self.model.discriminators.items():
             prior, z = self.model.priors[name], code[name].detach()
             if isinstance(prior, SupportsFollowing):
-                prior.follow(z)
+                prior.follow(processes.gathered(z))
             segments = draws[name] + self._code_segments(name, z, labels)
             result = self.loss.discriminator(discriminator, segments, self._noise(name))
             found |= {f"discriminator/{name}": result.loss, f"accuracy/{name}": result.accuracy.mean()}
@@ -102,12 +103,12 @@ class Adversary:
         return {**detached(found), **self._train_priors(code)}
 
     def _train_priors(self, code: Code) -> StepLosses:
-        """Update the priors that have a loss, on the detached codes."""
+        """Update the priors that have a loss, on the detached codes of the whole minibatch."""
         if self.prior_optimizer is None:
             return {}
         with frozen(self.model.encoder):
             losses = {
-                f"prior/{name}": prior.loss(code[name].detach())
+                f"prior/{name}": prior.loss(processes.gathered(code[name].detach()))
                 for name, prior in self.model.priors.items()
                 if isinstance(prior, SupportsLoss) and is_trained(prior)
             }

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Dirichlet
 
+from aaeframe import processes
 from aaeframe.losses.adversarial import Segment
 from aaeframe.model.autoencoder import Autoencoder, sample, sample_labeled
 from aaeframe.model.priors import is_trained
@@ -27,7 +28,8 @@ class PriorSamples:
 
     Samples for a step come from a random stream of their own, so a resumed run draws the same. A fixed prior is
     sampled for a block of steps in one call, and each step takes its part. A prior that is trained, follows the codes
-    or is made from the encoder is sampled at each step. Without a seed, or for a batch that is of no run, samples
+    or is made from the encoder is sampled at each step. Several processes draw the samples of the whole minibatch, and
+    each takes its part. Without a seed, or for a batch that is of no run, samples
     come from torch's global generator.
     """
 
@@ -40,6 +42,7 @@ class PriorSamples:
         rows, labeled = len(batch.x), 0 if batch.labeled is None else len(batch.labeled.x)
         if self._seed is None or batch.step is None:
             return _at(0, self._drawn(name, 1, rows, labeled))
+        rows, labeled = rows * processes.size(), labeled * processes.size()
         steps = self._steps(self._model.priors[name], rows + labeled)
         block, place = divmod(batch.step, steps)
         wanted = (block, rows, labeled)
@@ -49,7 +52,7 @@ class PriorSamples:
                 segments = self._drawn(name, steps, rows, labeled)
             if steps > 1:
                 self._kept[name] = wanted, segments
-        return _at(place, segments)
+        return _own(_at(place, segments))
 
     def _steps(self, prior: Prior, rows: int) -> int:
         """The number of steps in a block; it must depend on the configuration alone."""
@@ -75,6 +78,15 @@ class PriorSamples:
             return y
         uniform = Dirichlet(torch.ones(y.shape[-1], device=y.device), validate_args=False)  # a check would wait
         return (1 - share) * y + share * uniform.sample(y.shape[:1])
+
+
+def _own(segments: list[Segment]) -> list[Segment]:
+    """The part of the samples that belongs to this process."""
+    parts = [processes.share(len(it.z)) for it in segments]
+    return [
+        Segment(z[part], None if labels is None else labels[part], prior)
+        for part, (z, labels, prior) in zip(parts, segments, strict=True)
+    ]
 
 
 def _at(place: int, segments: list[Segment]) -> list[Segment]:

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from aaeframe import processes
 from aaeframe.errors import DeviceError
 from aaeframe.protocols import Batch
 
@@ -105,7 +106,9 @@ def cuda_warm_up(step: Callable[[], StepLosses]) -> StepLosses:
 def cuda_capture(step: Callable[[], StepLosses]) -> tuple[Callable[[], None], StepLosses]:
     """Capture a step on the current CUDA device."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Among several processes another thread of theirs watches the exchanges, and may call CUDA meanwhile.
+    mode = "global" if processes.size() == 1 else "thread_local"
+    with torch.cuda.graph(graph, capture_error_mode=mode):
         losses = step()
     return graph.replay, losses
 

@@ -124,7 +124,9 @@ def test_a_checkpoint_with_the_states_of_random_generators_is_resumed_with_a_not
     config.write_text(config.read_text().replace("epochs = 4", "epochs = 5"))
     resumed(copy, registry, told)
     assert told.steps == STEPS
-    assert "the version of aaeframe that wrote the checkpoint drew noise and prior samples in another way" in told.warn[0]
+    assert (
+        "the version of aaeframe that wrote the checkpoint drew noise and prior samples in another way" in told.warn[0]
+    )
 
 
 def test_resuming_leaves_the_callers_random_state_alone(tmp_path, registry):
