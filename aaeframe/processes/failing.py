@@ -65,6 +65,6 @@ def _raise(number: int, written: str, mine: Exception | None, *, alike: bool) ->
     if not known:
         raise ProcessError(f"process {number} of {size()} failed: {name}: {text}") from mine
     assert isinstance(kind, type)
-    if kind.__init__ is not AaeframeError.__init__:  # it takes more than a message
+    if "__init__" in vars(kind):  # it takes more than a message
         kind = kind.__base__
     raise kind(text if alike else f"process {number} of {size()}: {text}") from mine

@@ -282,9 +282,12 @@ def of_this_process(callbacks: Callbacks) -> Callbacks:
 
 
 def _require_same(training: Training, **more: Any) -> None:
-    """ProcessError if processes have another configuration, other data, or resume another checkpoint."""
-    processes.require_same("configurations", as_saved(training.config))
-    processes.require_same("data", training.data)
+    """ProcessError if processes have another configuration, other data, or resume another checkpoint.
+
+    The same data may have another path on each machine.
+    """
+    processes.require_same("configurations", {**as_saved(training.config), "data.source": None})
+    processes.require_same("data", {**training.data, "name": None})
     processes.require_same("checkpoints", more)
 
 

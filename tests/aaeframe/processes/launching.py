@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import time
 import traceback
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
+
+from torch.distributed import TCPStore
 
 LIMIT = 120
 """Seconds until processes that hang are killed."""
@@ -49,12 +50,16 @@ def launched(
     `terminating`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    # As of torchrun's agent: it outlives every process.
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     shared = {
         **{"WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1"},
-        **{"MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo", **(environment or {})},
+        **{
+            "MASTER_PORT": str(store.port),
+            "TORCHELASTIC_USE_AGENT_STORE": "True",
+            "GLOO_SOCKET_IFNAME": "lo",
+            **(environment or {}),
+        },
     }
     children = []
     for rank in range(size):

@@ -77,5 +77,5 @@ def test_two_processes_train_what_one_trains(stepped, alone, name):
         found = both["gradients"][phase]
         assert (found - expected).norm() <= 1e-5 * expected.norm(), phase
     for weight, expected in one["weights"].items():
-        torch.testing.assert_close(both["weights"][weight].float(), expected.float(), rtol=0, atol=1e-4, msg=weight)
+        torch.testing.assert_close(both["weights"][weight].float(), expected.float(), rtol=1e-4, atol=1e-4, msg=weight)
     assert both["losses"] == pytest.approx(one["losses"], rel=1e-4, abs=1e-4)

@@ -19,6 +19,7 @@ from torch.distributions import Normal, constraints
 import aaeframe
 from aaeframe import cli, processes, version
 from aaeframe.assembly.training import prepare
+from aaeframe.cli import summary
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.compose import without_none
 from aaeframe.configuration.resolve import resolve
@@ -183,6 +184,7 @@ def command(arguments: list[str], happening: str = "", at: int = 0, on: int = 0)
     """The command line, in which something happens in one process after a step, or before all."""
     if processes.is_first_of_launch() == (on == 0):
         _let_happen(happening, at)
+    summary.finish = lambda run, *, json: print(run.folder.path)  # evaluation and figures take seconds
     sys.argv = ["aaeframe", *arguments]
     cli.main()
 
