@@ -51,7 +51,7 @@ def averaged(tensor: Tensor) -> Tensor:
     Its gradient is the mean over processes, too: `descend` averages the gradients of parameters, so each process
     works with the gradient of its own rows' mean loss.
     """
-    return tensor if size() == 1 else _Averaged.apply(tensor)  # type: ignore[no-untyped-call, no-any-return]
+    return tensor if size() == 1 else _Averaged.apply(tensor)
 
 
 class _Averaged(torch.autograd.Function):
@@ -73,7 +73,7 @@ def gathered(rows: Tensor, count: int | None = None) -> Tensor:
     if size() == 1:
         return rows
     if count is None or count % size() == 0:
-        return _Gathered.apply(rows)  # type: ignore[no-untyped-call, no-any-return]
+        return _Gathered.apply(rows)
     bounds = [part * count // size() for part in range(size() + 1)]
     lengths = [stop - start for start, stop in pairwise(bounds)]
     padded = torch.cat([rows, rows.new_zeros(max(lengths) - len(rows), *rows.shape[1:])])

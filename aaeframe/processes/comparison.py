@@ -51,7 +51,7 @@ def require_same_tensors(step: int, tensors: Mapping[str, Tensor]) -> None:
 
 def _digest(tensor: Tensor) -> str:
     content = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-    return hashlib.blake2b(content.numpy(), digest_size=8).hexdigest()
+    return hashlib.blake2b(content.numpy().data, digest_size=8).hexdigest()
 
 
 def _flat(prefix: str, value: Any) -> dict[str, Any]:

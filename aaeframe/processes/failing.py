@@ -58,13 +58,17 @@ def _written(failure: Exception | None) -> str:
 def _raise(number: int, written: str, mine: Exception | None, *, alike: bool) -> None:
     """Raise the error of process `number`; its own exception there, if the framework does not know it."""
     name, text = json.loads(written)
-    kind = getattr(errors, name, None)
-    known = isinstance(kind, type) and issubclass(kind, AaeframeError)
-    if number == rank() and mine is not None and (alike or not known):
+    kind = _kind(name)
+    if number == rank() and mine is not None and (alike or kind is None):
         raise mine
-    if not known:
+    if kind is None:
         raise ProcessError(f"process {number} of {size()} failed: {name}: {text}") from mine
-    assert isinstance(kind, type)
-    if "__init__" in vars(kind):  # it takes more than a message
-        kind = kind.__base__
     raise kind(text if alike else f"process {number} of {size()}: {text}") from mine
+
+
+def _kind(name: str) -> type[AaeframeError] | None:
+    """The class of this name among our errors, or the one above it if that takes more than a message."""
+    kind = getattr(errors, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, AaeframeError)):
+        return None
+    return next(it for it in kind.__mro__ if issubclass(it, AaeframeError) and "__init__" not in vars(it))

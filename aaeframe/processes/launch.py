@@ -15,6 +15,7 @@ from typing import Final
 
 import torch
 from torch import distributed as dist
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from aaeframe import version
@@ -131,7 +132,7 @@ def _group() -> Group:
             f"Look whether all were started; the time limit is the environment variable {TIMEOUT}"
         ) from error
     atexit.register(_leave)
-    return Group(rank, size, dist.PrefixStore("aaeframe", store), seconds)
+    return Group(rank, size, PrefixStore("aaeframe", store), seconds)
 
 
 def _leave() -> None:

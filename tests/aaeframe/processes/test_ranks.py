@@ -79,3 +79,69 @@ def test_two_processes_train_what_one_trains(stepped, alone, name):
     for weight, expected in one["weights"].items():
         torch.testing.assert_close(both["weights"][weight].float(), expected.float(), rtol=1e-4, atol=1e-4, msg=weight)
     assert both["losses"] == pytest.approx(one["losses"], rel=1e-4, abs=1e-4)
+
+
+NOISY = {
+    "encoder": "universal(hidden=[8])",
+    "network": 'mlp(hidden=[16], batch_norm="everywhere")',
+    "label_free": {"virtual_adversarial": 1.0, "mutual_information": 0.1},
+}
+LONG = {
+    **{"steps": 200, "ema": 0.9, "input_noise": 0.1, "input_dropout": 0.2, "gradient_penalty": 0.1},
+}
+
+
+def noisy(recipe, schedule, labels, prior=CLASS, **more):
+    """A run of 200 steps with noise, dropout, label-free terms where there is a class, batch norm and an average."""
+    table = case(prior, recipe, labels, training={**LONG, "schedule": schedule}, **NOISY)["table"] | more
+    if recipe in ("unsupervised", "supervised", "variational"):
+        del table["label_free"]
+    if recipe == "variational":
+        del table["discriminator"], table["training"]["gradient_penalty"]
+    del table["training"]["epochs"]  # which follow from the steps
+    return table
+
+
+FEW = {"semi-supervised": noisy("semi-supervised", "alternating", 50)}
+EVERY = {
+    "unsupervised": noisy("unsupervised", "alternating", 50, "mixture"),
+    "unsupervised, joint": noisy("unsupervised", "joint", 0, "swissroll"),
+    "supervised": noisy("supervised", "alternating", 0, "gaussian"),
+    "supervised, joint": noisy("supervised", "joint", 0, "gaussian"),
+    "semi-supervised, joint": noisy("semi-supervised", "joint", 50),
+    "clustering": noisy("clustering", "alternating", 0, FOLLOWING),
+    "clustering, joint": noisy("clustering", "joint", 0, FOLLOWING),
+    "reduction": noisy("reduction", "alternating", 50),
+    "reduction, joint": noisy("reduction", "joint", 0),
+    "variational": noisy("variational", "joint", 0, "mixture", encoder="gaussian"),
+}
+
+
+@pytest.mark.parametrize("cases", [FEW, pytest.param(EVERY, marks=pytest.mark.slow)], ids=["one", "every recipe"])
+def test_processes_are_equal_bit_for_bit_after_200_steps(tmp_path, cases):
+    first, second = results(launched(tmp_path, workers.trained, cases))
+    assert first.keys() == cases.keys()
+    assert first == second
+    assert all(rows[-1]["step"] == 200 for _, rows in first.values())
+
+
+def test_exchanges_between_three_processes(tmp_path):
+    every = results(launched(tmp_path, workers.exchanged, size=3))
+    assert [it["together"] for it in every] == [0, 1, 2]
+    for rank, found in enumerate(every):
+        assert found["size"] == 3
+        assert found["rows"] == [[2.0 * row, 2.0 * row + 1] for row in range(7)], "as many as do not divide by 3"
+        assert found["gathered gradient"] == [3 * 2.0 * (rank + 1)] * 2, "of the losses of all: 0 + 1 + 2 times"
+        assert (found["averaged"], found["averaged gradient"]) == (1.0, 1.0)
+        assert found["agreed"] == [2, 0]
+        assert found["first"] == {"rank": 0, "text": "α β"}
+        assert found["one fails"] == ["DataError", "process 1 of 3: no rows"]
+        assert found["all fail"] == ["ConfigError", "no"]
+        assert found["special"] == ["DataError", "process 1 of 3: no column"]
+        assert found["first fails"] == ["DataError", "full"]
+        lost = ["KeyError", "'lost'"] if rank == 2 else ["ProcessError", "process 2 of 3 failed: KeyError: 'lost'"]
+        assert found["unknown"] == lost
+        assert found["same"][0] == "ProcessError"
+        assert "different facts: a.b is 0 in process 0 and 1 in process 2." in found["same"][1]
+        assert "step 9: the processes have different values of second" in found["tensors"][1]
+        assert found["after"] == [0, 1]

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from aaeframe.configuration.compose import without_none
 from aaeframe.configuration.resolve import resolve
 from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
-from aaeframe.errors import AaeframeError
+from aaeframe.errors import AaeframeError, ConfigError, DataError, MissingName
 from aaeframe.runs.objects import read_parts
 from aaeframe.seeds import stream
 from aaeframe.training.loop import Training
@@ -167,6 +168,55 @@ def trained(cases: dict[str, dict[str, Any]]) -> dict[str, Any]:
         ]
         found[name] = [digest(run.model.state_dict()), rows]
     return found
+
+
+def exchanged() -> dict[str, Any]:
+    """Results of the exchanges between three processes or more."""
+    with processes.joined():
+        rank, size = processes.rank(), processes.size()
+        rows = torch.arange(14.0).view(7, 2)
+        own = rows[processes.share(7)]
+        even = torch.full((2, 1), float(rank + 1), requires_grad=True)
+        # The loss of each process is its number times the sum of squares of the rows of all.
+        (rank * processes.gathered(even).square().sum()).backward()
+        mean = torch.tensor([float(rank)], requires_grad=True)
+        (rank * processes.averaged(mean)).backward()
+        found = {
+            "rows": processes.gathered(own, 7).tolist(),
+            "gathered gradient": even.grad.flatten().tolist(),
+            "averaged": float(processes.averaged(mean)),
+            "averaged gradient": float(mean.grad),
+            "agreed": processes.agree(rank, -rank),
+            "first": processes.first(lambda: {"rank": processes.rank(), "text": "α β"}),
+            "together": processes.together(lambda: rank),
+            "size": size,
+        }
+        for name, work in {
+            "one fails": lambda: _fail(DataError("no rows") if rank == 1 else None),
+            "all fail": lambda: _fail(ConfigError("no")),
+            "unknown": lambda: _fail(KeyError("lost") if rank == 2 else None),
+            "special": lambda: _fail(MissingName("no column", "--label-key", "y") if rank == 1 else None),
+        }.items():
+            found[name] = _told(lambda work=work: processes.together(work))
+        found["first fails"] = _told(lambda: processes.first(lambda: _fail(DataError("full"))))
+        found["same"] = _told(lambda: processes.require_same("facts", {"a": {"b": rank // 2}, "c": 1}))
+        weights = {"first": torch.zeros(3), "second": torch.full((), float(rank == 1)), "third": torch.ones(2) * rank}
+        found["tensors"] = _told(lambda: processes.require_same_tensors(9, weights))
+    found["after"] = [processes.rank(), processes.size()]
+    return found
+
+
+def _fail(error: Exception | None) -> None:
+    if error is not None:
+        raise error
+
+
+def _told(work: Callable[[], Any]) -> list[str]:
+    try:
+        work()
+    except Exception as error:
+        return [type(error).__name__, str(error)]
+    return []
 
 
 def refused(tables: dict[str, Any]) -> dict[str, list[str]]:
