@@ -134,7 +134,7 @@ def test_exchanges_between_three_processes(tmp_path):
         assert found["gathered gradient"] == [3 * 2.0 * (rank + 1)] * 2, "of the losses of all: 0 + 1 + 2 times"
         assert (found["averaged"], found["averaged gradient"]) == (1.0, 1.0)
         assert found["agreed"] == [2, 0]
-        assert found["first"] == {"rank": 0, "text": "α β"}
+        assert found["first"] == {"rank": 0, "text": "é ü"}
         assert found["one fails"] == ["DataError", "process 1 of 3: no rows"]
         assert found["all fail"] == ["ConfigError", "no"]
         assert found["special"] == ["DataError", "process 1 of 3: no column"]

@@ -187,7 +187,7 @@ def exchanged() -> dict[str, Any]:
             "averaged": float(processes.averaged(mean)),
             "averaged gradient": float(mean.grad),
             "agreed": processes.agree(rank, -rank),
-            "first": processes.first(lambda: {"rank": processes.rank(), "text": "α β"}),
+            "first": processes.first(lambda: {"rank": processes.rank(), "text": "é ü"}),
             "together": processes.together(lambda: rank),
             "size": size,
         }
