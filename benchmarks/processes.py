@@ -68,7 +68,7 @@ def timed(schedule: str, batch: int, width: int, steps: int) -> dict[str, Any]:
 
 
 def launch(size: int, arguments: list[str]) -> dict[str, Any]:
-    """What the first of `size` processes measures, with as many threads each as make two in all."""
+    """Measurements of the first of `size` processes, with as many threads each as make two in all."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

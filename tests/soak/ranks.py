@@ -90,7 +90,7 @@ class Launch:
         return {"rank": rank, "seconds": round(after, 2), "place": self.place()}
 
     def place(self) -> str:
-        """How far the run is, by its rows of metrics."""
+        """The progress of the run, by its rows of metrics."""
         if not self.run.exists():
             return "before the folder"
         return f"epoch {len(rows_of(self.run)) + 1}"
@@ -118,7 +118,7 @@ def train(case: str, run: str) -> None:
 
 
 def launches(folder: Path, seed: int, kills: int) -> Iterator[dict[str, Any]]:
-    """What happened to each launch, until so many processes were killed."""
+    """The fate of each launch, until so many processes were killed."""
     undisturbed: dict[str, tuple[Path, float]] = {}
     done, number = 0, 0
     for case in cycle(CASES):

@@ -1,6 +1,8 @@
-"""How often processes agree, and on what, with a clock and processes that are played."""
+"""Agreements of processes, how often and about what, with a clock and processes that are played."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import pytest
 
@@ -41,7 +43,7 @@ def steps(played, stop, count, seconds):
 def test_processes_agree_about_once_a_second(played):
     sought = steps(played, StopAgreement(), 3000, seconds=0.002)
     assert sought[:8] == [1, 3, 7, 15, 31, 63, 127, 255], "from one step on, each time after twice as many"
-    later = [after - before for before, after in zip(sought[9:], sought[10:], strict=False)]
+    later = [after - before for before, after in pairwise(sought[9:])]
     assert all(after == pytest.approx(500, abs=1) for after in later)
 
 
