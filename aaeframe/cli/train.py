@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aaeframe import processes
 from aaeframe.cli import options
 from aaeframe.cli.interrupts import Stop, leaving, shown
 from aaeframe.errors import ConfigError
@@ -41,8 +42,6 @@ def train(
     """Train an adversarial autoencoder, or resume a run."""
     if resume is not None:
         _refuse_more(context)
-    from aaeframe import processes
-
     untouched = "interrupted before training began; nothing was written"
     with leaving(_console(), untouched if resume is None else _how_to_resume(resume)) as stop:
         with processes.joined():
@@ -56,7 +55,6 @@ def train(
 
 def _run(registry: Registry, given: options.RunOptions, out: Path | None, resumed: Path | None, stop: Stop) -> Run:
     """Train. From the first step to the last, a request to stop is followed at a resumable point."""
-    from aaeframe import processes
     from aaeframe.runs import start as runs
 
     def begun(folder: RunFolder) -> None:
@@ -76,8 +74,6 @@ def _run(registry: Registry, given: options.RunOptions, out: Path | None, resume
 
 
 def _how_to_resume(run: Path) -> str:
-    from aaeframe import processes
-
     return f"stopped; resume with: {processes.command()} {shlex.join(['train', '--resume', str(run)])}"
 
 
@@ -99,7 +95,6 @@ def _given(context: typer.Context, name: str) -> bool:
 
 def _console() -> Console:
     """Standard error; of several processes the first prints."""
-    from aaeframe import processes
     from aaeframe.cli.console import err, silent
 
     return err() if processes.is_first_of_launch() else silent()

@@ -7,10 +7,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-from torch.distributed import Store  # type: ignore[attr-defined]
+from typing import TYPE_CHECKING
 
 from aaeframe.errors import AaeframeError, ProcessError
+
+if TYPE_CHECKING:
+    from torch.distributed import Store  # type: ignore[attr-defined]
 
 TIMEOUT = "AAEFRAME_TIMEOUT"
 """The environment variable with the seconds that a process waits for the others."""

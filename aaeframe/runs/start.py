@@ -289,6 +289,7 @@ def _require_same(training: Training, **more: Any) -> None:
     processes.require_same("configurations", {**as_saved(training.config), "data.source": None})
     processes.require_same("data", {**training.data, "name": None})
     processes.require_same("checkpoints", more)
+    processes.require_same_tensors(training.batches.step, training.model.state_dict())
 
 
 def _ready(
