@@ -48,7 +48,8 @@ class PriorSamples:
         wanted = (block, rows, labeled)
         known, segments = self._kept.get(name, ((), []))
         if known != wanted:
-            with stream(self._seed, "prior", name, block, device=self._model.device):
+            number = list(self._model.priors).index(name)  # not the name: a block may be called otherwise
+            with stream(self._seed, "prior", number, block, device=self._model.device):
                 segments = self._drawn(name, steps, rows, labeled)
             if steps > 1:
                 self._kept[name] = wanted, segments
