@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 import torch
@@ -14,7 +15,7 @@ from aaeframe import processes
 from aaeframe.losses.adversarial import Segment
 from aaeframe.model.autoencoder import Autoencoder, sample, sample_labeled
 from aaeframe.model.priors import is_trained
-from aaeframe.protocols import Batch, Prior, SupportsBinding, SupportsFollowing, SupportsLabels
+from aaeframe.protocols import Batch, SupportsBinding, SupportsFollowing, SupportsLabels
 from aaeframe.seeds import stream
 
 STEPS: Final = 64
@@ -35,6 +36,7 @@ class PriorSamples:
 
     def __init__(self, model: Autoencoder, softening: Mapping[str, float], seed: int | None) -> None:
         self._model, self._softening, self._seed = model, softening, seed
+        self._steps = cache(self._steps_at_once)  # to ask a prior for its protocols takes longer than to draw
         self._kept: dict[str, tuple[tuple[int, ...], list[Segment]]] = {}
 
     def __call__(self, name: str, batch: Batch) -> list[Segment]:
@@ -43,7 +45,7 @@ class PriorSamples:
         if self._seed is None or batch.step is None:
             return _at(0, self._drawn(name, 1, rows, labeled))
         rows, labeled = rows * processes.size(), labeled * processes.size()
-        steps = self._steps(self._model.priors[name], rows + labeled)
+        steps = self._steps(name, rows + labeled)
         block, place = divmod(batch.step, steps)
         wanted = (block, rows, labeled)
         known, segments = self._kept.get(name, ((), []))
@@ -55,8 +57,9 @@ class PriorSamples:
                 self._kept[name] = wanted, segments
         return _own(_at(place, segments))
 
-    def _steps(self, prior: Prior, rows: int) -> int:
+    def _steps_at_once(self, name: str, rows: int) -> int:
         """The number of steps in a block; it must depend on the configuration alone."""
+        prior = self._model.priors[name]
         if is_trained(prior) or isinstance(prior, SupportsFollowing | SupportsBinding):
             return 1
         return max(1, min(STEPS, MOST_BYTES // (4 * rows * math.prod(prior.event_shape))))
@@ -83,6 +86,8 @@ class PriorSamples:
 
 def _own(segments: list[Segment]) -> list[Segment]:
     """The part of the samples that belongs to this process."""
+    if processes.size() == 1:
+        return segments
     parts = [processes.share(len(it.z)) for it in segments]
     return [
         Segment(z[part], None if labels is None else labels[part], prior)
