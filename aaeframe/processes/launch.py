@@ -6,12 +6,14 @@ import atexit
 import math
 import os
 import platform
+import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import distributed as dist
@@ -23,6 +25,8 @@ from aaeframe.processes.comparison import require_same
 from aaeframe.processes.environment import folder_of_launch, launch_size, may_restart, restarts
 from aaeframe.processes.group import TIMEOUT, Group, current, entered
 
+if TYPE_CHECKING:
+    from torch.distributed import Store  # type: ignore[attr-defined]
 if dist.is_available():
     from torch.distributed import PrefixStore  # type: ignore[attr-defined]
     from torch.distributed.rendezvous import rendezvous
@@ -82,7 +86,8 @@ def _group() -> Group:
     seconds = _seconds()
     gpus = torch.cuda.is_available() and dist.is_nccl_available()
     try:
-        store, rank, size = next(rendezvous("env://", timeout=timedelta(seconds=seconds)))
+        whole, rank, size = next(rendezvous("env://", timeout=timedelta(seconds=seconds)))
+        store = PrefixStore(_name_of_start(whole, rank, size, seconds), whole)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if gpus else "gloo",
             store=store,
@@ -98,6 +103,34 @@ def _group() -> Group:
         ) from error
     atexit.register(_leave)
     return Group(rank, size, PrefixStore("aaeframe", store), seconds)
+
+
+def _name_of_start(store: Store, rank: int, size: int, seconds: float) -> str:
+    """A name that the processes of this start share, and those that were started before do not know.
+
+    A launcher that starts processes again has one store for all of them, in which old addresses stand. Its count of
+    restarts may differ between machines. So the first process names the start, and answers each of the others.
+    """
+    mine = secrets.token_hex(8)
+    if rank != 0:
+        store.set(f"aaeframe/hello/{rank}", mine)
+        name: str = store.get(f"aaeframe/answer/{mine}").decode()
+        store.set(f"aaeframe/{name}/{rank}", "here")
+        return name
+    answered, missing, end = set[str](), set(range(1, size)), time.monotonic() + seconds
+    while missing:
+        for other in tuple(missing):
+            if store.check([f"aaeframe/{mine}/{other}"]):
+                missing.discard(other)
+            elif store.check([f"aaeframe/hello/{other}"]):
+                hello = store.get(f"aaeframe/hello/{other}").decode()
+                if hello not in answered:  # or it is of a process that was started before
+                    store.set(f"aaeframe/answer/{hello}", mine)
+                    answered.add(hello)
+        if time.monotonic() > end:
+            raise RuntimeError(f"missing: {', '.join(map(str, sorted(missing)))}")
+        time.sleep(0.01)
+    return mine
 
 
 def _leave() -> None:

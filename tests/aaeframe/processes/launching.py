@@ -35,6 +35,11 @@ class Ended:
     err: str
 
 
+def agent_store() -> TCPStore:
+    """The store of a launcher, which outlives every process."""
+    return TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+
+
 def launched(
     folder: Path,
     work: Callable[..., Any],
@@ -43,15 +48,15 @@ def launched(
     environment: Mapping[str, str] | None = None,
     each: Sequence[Mapping[str, str]] | None = None,
     terminating: bool = True,
+    store: TCPStore | None = None,
 ) -> list[Ended]:
     """Run `work(*arguments)` in `size` processes, as torchrun starts them; how each ended.
 
-    `each` has variables for each process alone. When one fails, the others get SIGTERM, as from torchrun, if
-    `terminating`.
+    `each` has variables for each process alone, `store` is that of an earlier start by the same launcher. When one
+    process fails, the others get SIGTERM, as from torchrun, if `terminating`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # As of torchrun's agent: it outlives every process.
-    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    store = store or agent_store()
     shared = {
         **{"WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1"},
         **{

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 import workers
-from launching import launched, results
+from launching import agent_store, launched, results
 
 import aaeframe
 from aaeframe.storage.checkpoint import latest, paths, read
@@ -69,8 +69,17 @@ def test_a_signal_to_any_process_stops_all_at_the_same_step(tmp_path, name):
 def test_a_killed_process_ends_all_and_a_restarted_launch_goes_on_to_the_same_bits(tmp_path, whole):
     run = tmp_path / "run"
     arguments = ["train", *TRAINING, "--out", str(run)]
+    store = agent_store()
     killed = launched(
-        tmp_path / "killed", workers.command, arguments, "SIGKILL", 21, 1, environment=RESTARTS, terminating=False
+        tmp_path / "killed",
+        workers.command,
+        arguments,
+        "SIGKILL",
+        21,
+        1,
+        environment=RESTARTS,
+        terminating=False,
+        store=store,
     )
     assert [it.code for it in killed] == [2, -signal.SIGKILL]
     (line,) = errors(killed)
@@ -84,6 +93,7 @@ def test_a_killed_process_ends_all_and_a_restarted_launch_goes_on_to_the_same_bi
         workers.command,
         arguments,
         environment=RESTARTS,
+        store=store,
         each=[{}, {"TORCHELASTIC_RESTART_COUNT": "1"}],  # of another machine's agent
     )
     results(again)
