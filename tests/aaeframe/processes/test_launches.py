@@ -52,7 +52,7 @@ def test_validation_metrics_are_those_of_one_process(whole):
     assert row["validation/reconstruction"] == pytest.approx(report["reconstruction"]["error"], rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGINT", marks=pytest.mark.slow)])
 def test_a_signal_to_any_process_stops_all_at_the_same_step(tmp_path, name):
     run = tmp_path / "run"
     arguments = ["train", *TRAINING, "--epochs", "2000", "--set", "training.checkpoint_every=2000", "--out", str(run)]
@@ -100,7 +100,8 @@ def test_a_killed_process_ends_all_and_a_restarted_launch_goes_on_to_the_same_bi
     assert differences(run, whole[0]) == []
 
 
-def test_another_number_of_processes_resumes_a_run_and_is_noted(tmp_path, whole, registry):
+@pytest.mark.slow
+def test_another_number_of_processes_resumes_a_run_and_is_noted(tmp_path, whole):
     run = tmp_path / "run"
     ended = launched(tmp_path / "one", workers.command, ["train", *TRAINING, "--out", str(run)], "SIGTERM", 8, size=1)
     assert ended[0].code == 128 + signal.SIGTERM
@@ -111,13 +112,6 @@ def test_another_number_of_processes_resumes_a_run_and_is_noted(tmp_path, whole,
     mine, theirs = (MetricsFile(it / "metrics.jsonl").rows()[-1] for it in (run, whole[0]))
     assert mine["step"] == theirs["step"]
     assert mine["reconstruction"] == pytest.approx(theirs["reconstruction"], rel=0.01)
-
-
-@pytest.fixture
-def registry():
-    from aaeframe.components.registry import Registry
-
-    return Registry.load()
 
 
 def test_a_full_disk_of_the_first_process_is_an_error_of_all(tmp_path):
@@ -188,6 +182,7 @@ def test_a_slow_process_ends_all_in_one_error(tmp_path):
     assert "saved up to step-00000012; resume it with torchrun" in line
 
 
+@pytest.mark.slow
 def test_a_broken_component_in_one_process_is_named_by_the_others(tmp_path):
     ended = launched(
         tmp_path / "fail",

@@ -81,6 +81,12 @@ def test_two_processes_train_what_one_trains(stepped, alone, name):
     assert both["losses"] == pytest.approx(one["losses"], rel=1e-4, abs=1e-4)
 
 
+@pytest.mark.parametrize("name", ["labels, penalty, average", "reduction", "trained prior"])
+def test_a_step_exchanges_each_gradient_once(stepped, name):
+    (first, _), _ = stepped
+    assert first[name]["moved"] == first[name]["expected"] > 0
+
+
 NOISY = {
     "encoder": "universal(hidden=[8])",
     "network": 'mlp(hidden=[16], batch_norm="everywhere")',

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import distributed as dist
 from torch import nn
 from torch.distributions import Normal, constraints
 
@@ -101,7 +102,8 @@ def steps(table: dict[str, Any], folder: str, *, images: bool = False, learned: 
         training.model.train()
         gradients: dict[str, torch.Tensor] = {}
         with stream(0, "training"), processes.synchronized(training.model):
-            _at_rest(training, gradients)
+            with _counted() as moved:
+                _at_rest(training, gradients)
             for _ in range(STEPS):
                 training._step()
             training.losses.collect()
@@ -111,7 +113,25 @@ def steps(table: dict[str, Any], folder: str, *, images: bool = False, learned: 
         losses = training.losses.means()
         rank = processes.rank()
     torch.save({"gradients": gradients, "weights": weights, "losses": losses}, Path(folder) / f"{rank}.pt")
-    return {"weights": digest(weights), "gradients": digest(gradients)}
+    trained = [it for optimizer in training.optimizers.values() for it in optimizer.param_groups[0]["params"]]
+    sizes = {"moved": sum(moved), "expected": sum(4 * it.numel() for it in trained)}
+    return {"weights": digest(weights), "gradients": digest(gradients), **sizes}
+
+
+@contextlib.contextmanager
+def _counted():
+    """The bytes that this process gives to each sum over processes."""
+    moved, reduce = [], dist.all_reduce
+
+    def counted(tensor, *arguments):
+        moved.append(tensor.nbytes)
+        return reduce(tensor, *arguments)
+
+    dist.all_reduce = counted
+    try:
+        yield moved
+    finally:
+        dist.all_reduce = reduce
 
 
 def _with_objects(table, learned):
