@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from rich.console import Console
 
+from aaeframe import processes
 from aaeframe.components.objects import PYTHON
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.compose import compose, without_none
@@ -40,6 +41,7 @@ READING: Final = frozenset(ReadOptions.model_fields)
 """The keyword arguments that say how data is read."""
 
 
+@processes.joined()
 def train(
     data: Any = "digits",
     *,
@@ -97,8 +99,10 @@ def train(
     warnings of the class `aaeframe.errors.TrainingWarning`.
 
     Arguments override `config` (a TOML file or a table), which overrides `preset`, which overrides `initial`. The
-    caller's random state is left as it was. While one thread trains, evaluates or samples, others that want to wait:
-    to train at the same time, use processes. Raises AaeframeError for whatever is wrong with the arguments.
+    caller's random state is left as it was. In each of the processes that a launcher such as torchrun started, call it
+    alike: they train one run together, and each returns it. The first alone writes. While one thread trains, evaluates
+    or samples, others that want to wait: to train at the same time, use processes. Raises AaeframeError for whatever is
+    wrong with the arguments.
     """
     parts = read_parts(prior=prior, encoder=encoder, network=network, discriminator=discriminator, recipe=recipe)
     names, following = _observers(observers)
@@ -143,6 +147,7 @@ def train(
         )
 
 
+@processes.joined()
 def resume(
     path: str | Path,
     *,
@@ -182,7 +187,7 @@ def _shown(progress: bool | None) -> Iterator[Callbacks]:
     """Callbacks with a bar, if it is wanted; None is a bar where standard error is a terminal, or in a notebook."""
     console = Console(stderr=True, markup=False, emoji=False)
     wanted = console.is_terminal or console.is_jupyter if progress is None else progress
-    if not wanted:
+    if not wanted or not processes.is_first():
         yield NO_CALLBACKS
         return
     bars: list[Bar] = []

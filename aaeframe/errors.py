@@ -14,6 +14,7 @@
     │   └── DownloadError               a download failed or is not the expected file
     ├── RunError                        a run folder is missing, taken, or cannot be written
     │   ├── ReadOnly                    a file cannot be written because its folder or disk is read-only
+    │   ├── ProcessError                another process of the training has ended, is too slow or differs
     │   └── CheckpointError             a checkpoint is missing, or not for this installation
     │       └── UnusableCheckpoint      it is truncated or altered, or a file that it needs is lost
     ├── DeviceError                     the device does not exist
@@ -33,6 +34,8 @@ class AaeframeError(Exception):
     """The root of the framework's errors."""
 
     exit_code: ClassVar[int] = 2
+    told: bool = False
+    """Whether another process prints this error, where several train together."""
 
 
 class ComponentError(AaeframeError):
@@ -89,6 +92,10 @@ class RunError(AaeframeError):
 
 class ReadOnly(RunError):
     """A file cannot be written because its folder, or its disk, is read-only for this user."""
+
+
+class ProcessError(RunError):
+    """Another process of a training on several has ended, is too slow, or differs from this one."""
 
 
 class CheckpointError(RunError):

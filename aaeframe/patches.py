@@ -34,7 +34,10 @@ MODULES: Final = frozenset(
 )
 PACKAGES: Final = (
     *("torch.nn.modules", "torch.nn.utils", "torch.optim", "torch.distributions"),
-    *(f"aaeframe.{it}" for it in ("assembly", "evaluation", "losses", "model", "recipes", "seeds", "training")),
+    *(
+        f"aaeframe.{it}"
+        for it in ("assembly", "evaluation", "losses", "model", "processes", "recipes", "seeds", "training")
+    ),
     *("aaeframe.supports", "aaeframe.torch_state", "aaeframe_plugins", "aaeframe_kernels"),
 )
 """The packages that decide the numbers of a training. Their modules and classes are watched, as far as imported."""

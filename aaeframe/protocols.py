@@ -57,6 +57,8 @@ class Batch:
     """(N,) rows of the training set, on the CPU."""
     labeled: Batch | None = None
     """The labeled minibatch of the same step, if the run uses labels."""
+    step: int | None = None
+    """The number of steps of the run before this one, on which its prior samples depend; None outside a run."""
 
 
 Labels: TypeAlias = Literal["none", "told", "required", "optional", "every"]

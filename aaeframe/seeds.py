@@ -30,7 +30,14 @@ def stream(seed: int, *names: object, device: torch.device | None = None) -> Ite
     """
     devices = [device] if device is not None and device.type == "cuda" else []
     with exclusive(), torch.random.fork_rng(devices=devices):
-        # Not torch.manual_seed, which would also permanently seed devices that were not given.
-        for it in (torch.default_generator, *(torch.cuda.default_generators[d.index] for d in devices)):
-            it.manual_seed(derive(seed, *names))
+        begin(seed, *names, device=device)
         yield
+
+
+def begin(seed: int, *names: object, device: torch.device | None = None) -> None:
+    """Begin the named stream in torch's global generators, inside the block of a `stream` that restores them."""
+    value = derive(seed, *names)
+    # Not torch.manual_seed, which would also permanently seed devices that were not given.
+    torch.default_generator.manual_seed(value)
+    if device is not None and device.type == "cuda":
+        torch.cuda.default_generators[device.index].manual_seed(value)

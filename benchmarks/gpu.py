@@ -1,10 +1,10 @@
-"""Everything that needs a GPU: python3 benchmarks/gpu.py [first | second | third ...] [--out FILE] [--dry]
+"""Everything that needs a GPU: python3 benchmarks/gpu.py [first | second | third | two-gpus ...] [--out FILE] [--dry]
 
-Three runs of at most 180, 220 and 180 seconds, each useful alone. A run is a row of groups. A group is a child process
-with a time limit of its own, so a crash or a hang costs that group alone. Results are merged into one file after each
-group. This script needs Python alone: wheels that `gpu_pack.py` left in .gpu are installed first, into a temporary
-folder. Exit code 0 if every part succeeded, 1 if one failed, 2 for a wrong call or where there is no GPU. A missed
-target is no failure.
+Four runs of at most 180, 220, 180 and 120 seconds, each useful alone; the last needs two GPUs, and says so. A run is a
+row of groups. A group is a child process with a time limit of its own, so a crash or a hang costs that group alone.
+Results are merged into one file after each group. This script needs Python alone: wheels that `gpu_pack.py` left in
+.gpu are installed first, into a temporary folder. Exit code 0 if every part succeeded, 1 if one failed, 2 for a wrong
+call or where there is no GPU. A missed target is no failure.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ GROUPS: Mapping[str, Group] = {
     "step-joint": Group(("step-joint",), 20),
     "step-1024-compiled": Group(("step-1024-compiled",), 35),
     "step-8192-compiled": Group(("step-8192-compiled",), 35),
+    "processes": Group(("processes",), 120),
 }
 RUNS: Mapping[str, Run] = {
     # The tests compile on the host. They may run beside the accuracy part, and beside nothing that is timed.
@@ -82,6 +83,7 @@ RUNS: Mapping[str, Run] = {
             *(("step-1024-compiled",), ("step-8192-compiled",)),
         ),
     ),
+    "two-gpus": Run(120, (("processes",),)),
 }
 PARTS = tuple(part for group in GROUPS.values() for part in group.parts)
 

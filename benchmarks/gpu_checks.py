@@ -77,6 +77,33 @@ def training(device: torch.device, width: int = 1000, epochs: int = 2) -> dict[s
     return found
 
 
+def processes(device: torch.device, width: int = 1000, epochs: int = 2) -> dict[str, Any]:
+    """A run on the digits by one process and by two, as a graph and without: all must end alike. It needs two GPUs."""
+    if device.type == "cuda" and torch.cuda.device_count() < 2:
+        return {"left_out": f"it needs two GPUs, found {torch.cuda.device_count()}"}
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for count, graph in ((1, True), (2, True), (2, False)):
+            name = f"{count} {'graph' if graph else 'no graph'}"
+            launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+            work = [__file__, str(Path(folder) / name), device.type, str(width), str(epochs), str(graph)]
+            done = subprocess.run([*launcher, *work], capture_output=True, text=True)
+            if done.returncode != 0:
+                raise Failed(f"{name}: exit code {done.returncode}: {done.stderr[-2000:]}")
+            found[name] = last_epoch(aaeframe.load(Path(folder) / name, device="cpu"))
+    ends = {name: it["validation/reconstruction"] for name, it in found.items()}
+    if not max(ends.values()) <= 1.01 * min(ends.values()):  # NaN too
+        raise Failed(f"validation errors differ by more than a hundredth: {ends}")
+    return found
+
+
+def one_of_several(out: str, device: str, width: str, epochs: str, graph: str) -> None:
+    """The work of one process of `processes`."""
+    layers = f"mlp(hidden=[{width}, {width}])"
+    shared = {"prior": "swissroll", "network": layers, "discriminator": layers, "batch_size": 200}
+    aaeframe.train("digits", **shared, epochs=int(epochs), device=device, cuda_graph=graph == "True", out=out)
+
+
 def last_epoch(run: aaeframe.Run) -> dict[str, float]:
     """The losses and the speed of a run's last epoch."""
     rows = [json.loads(line) for line in run.folder.metrics.read_text("utf-8").splitlines()]
@@ -156,3 +183,7 @@ def tf32(device: torch.device) -> dict[str, Any]:
 def verdict(value: float) -> str:
     known = {1.0: "truncated", 1 + 2**-10: "rounded", 1 + 2**-11 + 2**-12: "not tf32"}
     return known.get(value, f"unexpected: {value!r}")
+
+
+if __name__ == "__main__":
+    one_of_several(*sys.argv[1:])

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from gpu import NO_GPU, say, write
-from gpu_checks import Failed, accumulator, accuracy, collected_tests, kernel_tests, tf32, training
+from gpu_checks import Failed, accumulator, accuracy, collected_tests, kernel_tests, processes, tf32, training
 from gpu_timings import compiled_tiles, parzen_speed, tile_choice
 from targets import parzen_targets, step_targets
 
@@ -121,6 +121,11 @@ PARTS: Mapping[str, Part] = {
     ),
     "training": Part(
         "two epochs on the digits: graphed, not graphed, and resumed", training, partial(training, width=8)
+    ),
+    "processes": Part(
+        "two epochs on the digits by one process and by two, graphed and not; it needs two GPUs",
+        processes,
+        partial(processes, width=8),
     ),
     "loss": Part("the discriminator loss at 100, 1024, 8192", *cases("loss")),
     "step-1024": step(1024),

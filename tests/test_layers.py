@@ -28,6 +28,7 @@ ROOMS = (
         "global_state",
         "seeds",
         "version",
+        "processes",
         "aaeframe_kernels",
     ),
     *("supports", "storage", "components", "configuration"),

@@ -53,4 +53,5 @@ def _adversary(
         {name: part.softening for name, part in config.prior.items()},
         weights.generators,
         optimizers.get("prior"),
+        settings.seed,
     )

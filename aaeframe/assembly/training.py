@@ -15,6 +15,7 @@ from torch.distributions import constraints
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from aaeframe.assembly.dry_run import dry_run
+from aaeframe.assembly.mixing import ROWS, refuse_mixing
 from aaeframe.assembly.model import build_model, build_priors, with_prior_phase
 from aaeframe.assembly.optimizers import build_optimizers, refuse_uncapturable
 from aaeframe.assembly.recipe import build_recipe
@@ -74,6 +75,7 @@ def prepare(
     _check_batch_norm(model, batches)
     told_classes = num_classes if recipe.needs.labels == "told" else None
     dry_run(model, batches.rows[batches.unlabeled[:2]], told_classes, settings.seed)
+    refuse_mixing(model, batches.rows[batches.unlabeled[:ROWS]], told_classes, settings.seed)
     of_priors = [it for it in model.prior_modules.parameters() if it.requires_grad]
     optimizers = build_optimizers(config, {**recipe.parameters(model), "prior": of_priors})
     weights = LossWeights.of(config, device)

@@ -74,6 +74,8 @@ def main() -> None:
     try:
         app(prog_name="aaeframe")
     except AaeframeError as error:
+        if error.told:  # another process of this training prints it
+            sys.exit(error.exit_code)
         _fail(str(error), error.exit_code)
     except OSError as error:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2)

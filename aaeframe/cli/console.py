@@ -34,6 +34,11 @@ def err() -> Console:
     return Console(**_LITERAL, stderr=True, soft_wrap=True)
 
 
+def silent() -> Console:
+    """A console that prints nothing."""
+    return Console(**_LITERAL, quiet=True, force_terminal=False)
+
+
 def beside(output: Output | None) -> Console:
     """Standard output, or standard error where standard output is the file of a result."""
     return err() if output is not None and output.is_standard else out()

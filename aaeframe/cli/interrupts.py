@@ -116,9 +116,15 @@ def leaving(console: Console, message: str, *, after: str = "this step") -> Iter
 
 @contextmanager
 def shown(
-    console: Console, stop_asked: Callable[[], bool], begun: Callable[[RunFolder], None] = lambda folder: None
+    console: Console,
+    stop_asked: Callable[[], bool],
+    begun: Callable[[RunFolder], None] = lambda folder: None,
+    stopped_elsewhere: Callable[[], None] = lambda: None,
 ) -> Iterator[Any]:
-    """Callbacks that show a training on the console. `begun` is called with its folder before the first step."""
+    """Callbacks that show a training on the console.
+
+    `begun` is called with its folder before the first step, `stopped_elsewhere` if another process was asked to stop.
+    """
     from aaeframe.cli.progress import Bar, Lines
     from aaeframe.data.summary import lines, summary
     from aaeframe.runs.start import Callbacks
@@ -148,7 +154,7 @@ def shown(
         console.print(plain(f"note: {sentence}"), markup=False)
 
     try:
-        yield Callbacks(Shown(), stop_asked, started, warn, loaded)
+        yield Callbacks(Shown(), stop_asked, started, warn, loaded, stopped_elsewhere)
     finally:
         for it in opened:
             it.close()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aaeframe import processes
 from aaeframe.cli import options
 from aaeframe.cli.interrupts import Stop, leaving, shown
 from aaeframe.errors import ConfigError
@@ -42,11 +44,13 @@ def train(
         _refuse_more(context)
     untouched = "interrupted before training began; nothing was written"
     with leaving(_console(), untouched if resume is None else _how_to_resume(resume)) as stop:
-        from aaeframe.cli.summary import finish
-
-        run = _run(options.registry(context), given, out, resume, stop)
+        with processes.joined():
+            run = _run(processes.together(lambda: options.registry(context)), given, out, resume, stop)
         stop.obey()
-        finish(run, json=json)
+        if processes.is_first_of_launch():
+            from aaeframe.cli.summary import finish
+
+            finish(run, json=json)
 
 
 def _run(registry: Registry, given: options.RunOptions, out: Path | None, resumed: Path | None, stop: Stop) -> Run:
@@ -56,17 +60,21 @@ def _run(registry: Registry, given: options.RunOptions, out: Path | None, resume
     def begun(folder: RunFolder) -> None:
         stop.gently, stop.message = True, _how_to_resume(folder.path)
 
-    with shown(_console(), stop, begun) as callbacks:
+    def stopped_elsewhere() -> None:
+        stop.number = signal.SIGTERM
+
+    with shown(_console(), stop, begun, stopped_elsewhere) as callbacks:
         if resumed is not None:
             run = runs.resume(resumed, registry, callbacks=callbacks)
         else:
-            run = runs.start(given.compose(registry), registry, out=out, callbacks=callbacks)
+            config = processes.together(lambda: given.compose(registry))
+            run = runs.start(config, registry, out=out, callbacks=callbacks)
         stop.gently = False
     return run
 
 
 def _how_to_resume(run: Path) -> str:
-    return f"stopped; resume with: {shlex.join(['aaeframe', 'train', '--resume', str(run)])}"
+    return f"stopped; resume with: {processes.command()} {shlex.join(['train', '--resume', str(run)])}"
 
 
 def _refuse_more(context: typer.Context) -> None:
@@ -86,6 +94,7 @@ def _given(context: typer.Context, name: str) -> bool:
 
 
 def _console() -> Console:
-    from aaeframe.cli.console import err
+    """Standard error; of several processes the first prints."""
+    from aaeframe.cli.console import err, silent
 
-    return err()
+    return err() if processes.is_first_of_launch() else silent()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aaeframe import supports
+from aaeframe import processes, supports
 from aaeframe.data import Dataset
 from aaeframe.evaluation.class_reports import class_error
 from aaeframe.evaluation.evaluate import one_draw, train_mean
 from aaeframe.evaluation.wasserstein import sliced_wasserstein
-from aaeframe.losses.reconstruction import reconstruction_loss
+from aaeframe.losses.reconstruction import reconstruction_loss, row_errors
 from aaeframe.model.autoencoder import Autoencoder, sample
 from aaeframe.protocols import ClassMetric
 from aaeframe.seeds import generator, stream
@@ -44,19 +44,36 @@ class Validation:
         if not len(self._x):
             return {}
         with torch.no_grad(), stream(self._seed, "validation", epoch, device=self._device):
-            codes = one_draw(model, self._x, generator(self._seed, "validation", "noise", epoch))
-            labels = self._labels if model.representation.takes_labels else None
-            x, x_hat = model.scale(self._x), model.scale(model.decode(codes, labels))
-            row = {
-                "validation/reconstruction": float(reconstruction_loss(x_hat, x)),
-                "mean_image_error": float(reconstruction_loss(model.scale(self._mean).expand_as(x), x)),
-            }
-            for name, z in codes.items():
-                row |= self._look(model, name, z, epoch)
-            if self._class_metric is not None and self._labels is not None and model.class_block is not None:
-                y, truth = codes[model.class_block][self._labeled], self._labels[self._labeled]
-                if len(truth):
-                    row["validation/error"] = class_error(y, truth, y, truth, self._class_metric)
+            codes, errors = self._shared(model, epoch)
+            return processes.first(lambda: self._measured(model, codes, errors, epoch))
+
+    def _shared(self, model: Autoencoder, epoch: int) -> tuple[dict[str, Tensor], Tensor]:
+        """The codes and the reconstruction error of each row; several processes compute a part each."""
+        count = len(self._x)
+        if count < processes.size():
+            return self._encoded(model, slice(None), epoch)
+        codes, errors = processes.together(lambda: self._encoded(model, processes.share(count), epoch))
+        return {name: processes.gathered(z, count) for name, z in codes.items()}, processes.gathered(errors, count)
+
+    def _encoded(self, model: Autoencoder, part: slice, epoch: int) -> tuple[dict[str, Tensor], Tensor]:
+        noise = generator(self._seed, "validation", "noise", epoch, part.start or 0)
+        codes = one_draw(model, self._x[part], noise)
+        labels = self._labels[part] if self._labels is not None and model.representation.takes_labels else None
+        x, x_hat = model.scale(self._x[part]), model.scale(model.decode(codes, labels))
+        return codes, row_errors(x_hat, x)
+
+    def _measured(self, model: Autoencoder, codes: dict[str, Tensor], errors: Tensor, epoch: int) -> dict[str, float]:
+        x = model.scale(self._x)
+        row = {
+            "validation/reconstruction": float(errors.mean()),
+            "mean_image_error": float(reconstruction_loss(model.scale(self._mean).expand_as(x), x)),
+        }
+        for name, z in codes.items():
+            row |= self._look(model, name, z, epoch)
+        if self._class_metric is not None and self._labels is not None and model.class_block is not None:
+            y, truth = codes[model.class_block][self._labeled], self._labels[self._labeled]
+            if len(truth):
+                row["validation/error"] = class_error(y, truth, y, truth, self._class_metric)
         return row
 
     def _look(self, model: Autoencoder, name: str, z: Tensor, epoch: int) -> dict[str, float]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from aaeframe.losses.reconstruction import log_of
+from aaeframe.processes import averaged
 
 Predict: TypeAlias = Callable[[Tensor], Tensor]
 """Scaled rows (N, *shape) -> q(y|x) (N, K), the same function at each call."""
@@ -35,8 +36,11 @@ def conditional_entropy(y: Tensor) -> Tensor:
 
 
 def marginal_entropy(y: Tensor) -> Tensor:
-    """The entropy H(mean q(y|x)) in nats: log K if the batch uses every class equally."""
-    return _entropy(y.mean(0))
+    """The entropy H(mean q(y|x)) in nats: log K if the batch uses every class equally.
+
+    The mean is over the rows of all processes.
+    """
+    return _entropy(averaged(y.mean(0)))
 
 
 def _entropy(y: Tensor) -> Tensor:

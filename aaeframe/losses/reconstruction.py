@@ -11,7 +11,12 @@ from torch import Tensor
 
 def reconstruction_loss(x_hat: Tensor, x: Tensor) -> Tensor:
     """Half the squared Euclidean error, summed over a row's features and averaged over rows: 0.5 E ||x_hat - x||²."""
-    return 0.5 * (x_hat - x).square().flatten(1).sum(1).mean()
+    return row_errors(x_hat, x).mean()
+
+
+def row_errors(x_hat: Tensor, x: Tensor) -> Tensor:
+    """Half the squared Euclidean error of each row (N,), summed over its features."""
+    return 0.5 * (x_hat - x).square().flatten(1).sum(1)
 
 
 def negative_log_likelihood(x_hat: Tensor, x: Tensor, likelihood: Literal["bernoulli", "gaussian"]) -> Tensor:

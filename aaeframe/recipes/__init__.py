@@ -1,5 +1,6 @@
 """The training procedures, one file each, which read like the paper."""
 
+from aaeframe.processes import averaged, gathered
 from aaeframe.recipes.adversary import Adversary, Draws, StepLosses, detached
 from aaeframe.recipes.corruption import Corruption
 from aaeframe.recipes.recipe import Optimizers, Phases, Recipe, SharedSettings
@@ -14,8 +15,10 @@ __all__ = [
     "Recipe",
     "SharedSettings",
     "StepLosses",
+    "averaged",
     "batch_statistics_kept",
     "descend",
     "detached",
     "frozen",
+    "gathered",
 ]

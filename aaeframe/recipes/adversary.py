@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
-from torch.distributions import Dirichlet
 from torch.optim import Optimizer
 
+from aaeframe import processes
 from aaeframe.errors import ConfigError
 from aaeframe.losses.adversarial import AdversarialLoss, Segment, gradient_penalty
-from aaeframe.model.autoencoder import Autoencoder, sample, sample_labeled
+from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.model.priors import is_trained
-from aaeframe.protocols import Batch, Code, Prior, SupportsFollowing, SupportsLabels, SupportsLoss
+from aaeframe.protocols import Batch, Code, SupportsFollowing, SupportsLabels, SupportsLoss
+from aaeframe.recipes.prior_samples import PriorSamples
 from aaeframe.recipes.steps import descend, frozen
 from aaeframe.supports import described, is_one_hot
 
@@ -47,6 +49,8 @@ class Adversary:
     """The weight of each block's generator loss, where losses are weighed; 1 if not given."""
     prior_optimizer: Optimizer | None = None
     """The optimizer of the priors that have a `loss`; None if nothing of a prior is trained."""
+    seed: int | None = None
+    """The seed of the prior samples; None draws them from torch's global generator."""
 
     def __post_init__(self) -> None:
         """Only one-hot vectors can be softened."""
@@ -64,7 +68,11 @@ class Adversary:
 
         This is not part of the step, because a CUDA graph cannot hold it: priors may run any code, on the host too.
         """
-        return {name: self._prior_segments(name, batch) for name in self.model.discriminators}
+        return {name: self._samples(name, batch) for name in self.model.discriminators}
+
+    @cached_property
+    def _samples(self) -> PriorSamples:
+        return PriorSamples(self.model, self.softening, self.seed)
 
     def regularize(
         self, code: Code, labels: Tensor | None, draws: Draws, optimizers: Mapping[str, Optimizer]
@@ -84,7 +92,7 @@ class Adversary:
         for name, discriminator in self.model.discriminators.items():
             prior, z = self.model.priors[name], code[name].detach()
             if isinstance(prior, SupportsFollowing):
-                prior.follow(z)
+                prior.follow(processes.gathered(z))
             segments = draws[name] + self._code_segments(name, z, labels)
             result = self.loss.discriminator(discriminator, segments, self._noise(name))
             found |= {f"discriminator/{name}": result.loss, f"accuracy/{name}": result.accuracy.mean()}
@@ -95,12 +103,12 @@ class Adversary:
         return {**detached(found), **self._train_priors(code)}
 
     def _train_priors(self, code: Code) -> StepLosses:
-        """Update the priors that have a loss, on the detached codes."""
+        """Update the priors that have a loss, on the detached codes of the whole minibatch."""
         if self.prior_optimizer is None:
             return {}
         with frozen(self.model.encoder):
             losses = {
-                f"prior/{name}": prior.loss(code[name].detach())
+                f"prior/{name}": prior.loss(processes.gathered(code[name].detach()))
                 for name, prior in self.model.priors.items()
                 if isinstance(prior, SupportsLoss) and is_trained(prior)
             }
@@ -133,32 +141,6 @@ class Adversary:
         unlabeled, labeled = z[: -len(labels)], z[-len(labels) :]
         extra = labels.new_full((len(unlabeled),), prior.num_classes)
         return [Segment(unlabeled, extra, from_prior=False), Segment(labeled, labels, from_prior=False)]
-
-    def _prior_segments(self, name: str, batch: Batch) -> list[Segment]:
-        prior, device = self.model.priors[name], batch.x.device
-        if batch.labeled is None:
-            return [Segment(self._soft(name, sample(prior, len(batch.x), device)), None, from_prior=True)]
-        if not isinstance(prior, SupportsLabels):
-            both = len(batch.x) + len(batch.labeled.x)
-            return [Segment(self._soft(name, sample(prior, both, device)), None, from_prior=True)]
-        return _labeled_segments(prior, batch, batch.labeled)
-
-    def _soft(self, name: str, y: Tensor) -> Tensor:
-        """One-hot samples moved off the corners of the simplex, where no softmax can follow them."""
-        share = self.softening.get(name, 0.0)
-        if not share:
-            return y
-        uniform = Dirichlet(torch.ones(y.shape[-1], device=y.device), validate_args=False)  # a check would wait
-        return (1 - share) * y + share * uniform.sample(y.shape[:1])
-
-
-def _labeled_segments(prior: Prior, batch: Batch, labeled: Batch) -> list[Segment]:
-    """Samples of the whole prior for the unlabeled rows, and with their classes for the labeled ones."""
-    assert isinstance(prior, SupportsLabels)
-    unlabeled = sample(prior, len(batch.x), batch.x.device)
-    extra = torch.full((len(unlabeled),), prior.num_classes, device=batch.x.device)
-    known = sample_labeled(prior, len(labeled.x), batch.x.device)
-    return [Segment(unlabeled, extra, from_prior=True), Segment(*known, from_prior=True)]
 
 
 def detached(losses: StepLosses) -> StepLosses:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -50,7 +50,7 @@ class SemiSupervised(Recipe):
 
     def draw(self, batch: Batch) -> Draws:
         """The prior samples of a step, for the unlabeled rows alone."""
-        return self.adversary.draw(Batch(batch.x, None, batch.index))
+        return self.adversary.draw(replace(batch, labeled=None))
 
     def step(self, batch: Batch, draws: Draws | None = None) -> StepLosses:
         """One step on an unlabeled minibatch and the labeled one with it, if any; no host synchronization."""

@@ -9,14 +9,19 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
+from aaeframe import processes
 from aaeframe.model.autoencoder import Autoencoder
 
 
 def descend(loss: Tensor, *optimizers: Optimizer) -> None:
-    """One step of each optimizer down `loss`: zero, backward, step."""
+    """One step of each optimizer down `loss`: zero, backward, step.
+
+    The loss is a mean over the rows of this process. Gradients are averaged over all processes.
+    """
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    processes.average(it for optimizer in optimizers for group in optimizer.param_groups for it in group["params"])
     for optimizer in optimizers:
         optimizer.step()
 

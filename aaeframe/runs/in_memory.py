@@ -39,7 +39,7 @@ def save(run: Run, path: str | Path) -> Run:
         write_atomically(aside.metrics, _lines(rows))
         for step in sorted(steps):
             checkpoint = run.keeper.best(step)
-            state = {**checkpoint.state, "metrics_bytes": aside.metrics.stat().st_size}
+            state = {**checkpoint.state, "resumable": False, "metrics_bytes": aside.metrics.stat().st_size}
             InFolder(aside).write(step, replace(checkpoint, state=state))
         if weights in run.densities:
             kept.write(aside.anomaly, run.densities[weights], weights)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, Final
 
+from aaeframe import processes
 from aaeframe.assembly.training import data_spec, prepare
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
+from aaeframe.configuration.changes import as_saved
 from aaeframe.configuration.objects import NONE, Objects
 from aaeframe.configuration.resolve import ResolvedRun, resolve, resolve_stored
 from aaeframe.configuration.schema import ComponentConfig, Config
@@ -23,16 +28,21 @@ from aaeframe.runs.observing import Reporting, observers_of, settings
 from aaeframe.runs.run import Run, checked_source, load_data, read_config, warn, warn_of_training
 from aaeframe.seeds import stream
 from aaeframe.storage import checkpoint as checkpoints
-from aaeframe.storage.checkpoint import Checkpoint, newest_intact
+from aaeframe.storage.checkpoint import Checkpoint, Newest, newest_intact
 from aaeframe.storage.checkpoint_state import check_state
 from aaeframe.storage.locks import training_lock
 from aaeframe.storage.metrics_file import MetricsFile, MetricsRow
 from aaeframe.storage.run_folder import RunFolder, create
 from aaeframe.torch_state import default_state
 from aaeframe.training.device import differences
-from aaeframe.training.keeping import InFolder
-from aaeframe.training.loop import Display, Silent, Training
+from aaeframe.training.keeping import ByFirst, InFolder, Keeper
+from aaeframe.training.loop import BY_CALLER, Display, Silent, Training
 from aaeframe.training.observers import Observers
+
+OTHER_NOISE: Final = (
+    "the version of aaeframe that wrote the checkpoint drew noise and prior samples in another way, one after another"
+)
+"""The difference of a checkpoint of format 1, which holds the states of random generators."""
 
 
 def new_folder(config: Config, out: Path | None) -> RunFolder:
@@ -64,6 +74,8 @@ class Callbacks:
     """Called with each warning, a sentence."""
     loaded: Callable[[Dataset], None] = lambda dataset: None
     """Called once with the data, before anything is built."""
+    stopped_elsewhere: Callable[[], None] = lambda: None
+    """Called after the training if another process was asked to stop it."""
 
 
 class Warns(Silent):
@@ -79,6 +91,7 @@ NO_CALLBACKS = Callbacks(Warns(), lambda: False, lambda config, folder, steps: N
 """The default: shows nothing and never stops; warnings are Python warnings."""
 
 
+@processes.joined()
 @default_state()
 @steady()
 def fit(
@@ -95,14 +108,16 @@ def fit(
 
     Its weights are bit for bit those of `start`.
     """
-    resolved = resolve(config, registry, objects)
-    following = _built(resolved.config, registry, observers)
-    training, dataset = _prepared(resolved, dataset, registry, initial, callbacks)
-    training.observers = following
-    with stream(resolved.config.training.seed, "training", device=training.device):
+    callbacks = of_this_process(callbacks)
+    training, dataset = processes.together(
+        lambda: _ready(config, registry, dataset, objects, initial, observers, callbacks)
+    )
+    _require_same(training)
+    with stream(training.config.training.seed, "training", device=training.device):
         return _train(training, None, registry, callbacks, dataset)
 
 
+@processes.joined()
 @default_state()
 @steady()
 def start(
@@ -121,19 +136,37 @@ def start(
     The folder appears together with a checkpoint of the untrained model, so that a run can be resumed wherever it was
     stopped. `observers` are objects, next to those that the configuration names. `initial` is the run to start from;
     by default it is loaded if the configuration names one.
+
+    Of several processes the first writes. If their launcher has started them before, the run is resumed that they
+    began then.
     """
-    resolved = resolve(config, registry, objects)
-    config = resolved.config
-    folder = new_folder(config, out)
-    following = _built(config, registry, observers)
-    training, dataset = _prepared(resolved, dataset, registry, initial, callbacks)
-    with stream(config.training.seed, "training", device=training.device):
-        made = create(folder, training.config.to_toml(), lambda aside: replace(training, keeper=InFolder(aside)).save())
-        with training_lock(made.path, callbacks.warn):
-            training = replace(training, keeper=InFolder(made), observers=following)
-            return _train(training, made, registry, callbacks, dataset)
+    callbacks = of_this_process(callbacks)
+    out, again = processes.restart_folder(out)
+    if out is not None and again and processes.first(out.exists):
+        return resume(out, registry, dataset=dataset, objects=objects, observers=observers, callbacks=callbacks)
+
+    def ready() -> tuple[RunFolder, Training, Dataset | None]:
+        folder = new_folder(config, out)
+        return folder, *_ready(config, registry, dataset, objects, initial, observers, callbacks)
+
+    folder, training, dataset = processes.together(ready)
+    _require_same(training)
+    made = RunFolder(Path(processes.first(lambda: _created(folder, training))))
+    with (
+        stream(training.config.training.seed, "training", device=training.device),
+        _locked(made, callbacks.warn),
+    ):
+        training.keeper = _kept(made)
+        return _train(training, made, registry, callbacks, dataset)
 
 
+def _created(folder: RunFolder, training: Training) -> str:
+    """Make the folder of a run, with a checkpoint of the untrained model; its path."""
+    made = create(folder, training.config.to_toml(), lambda aside: training.save_untrained(InFolder(aside)))
+    return str(made.path)
+
+
+@processes.joined()
 @default_state()
 @steady()
 def resume(
@@ -153,53 +186,127 @@ def resume(
     `named` and `observers` follow the run next to those that its configuration names. Of the latter, one that cannot be
     built is reported and left out.
     """
-    folder = RunFolder(path)
-    stored = read_config(folder)
-    following = observers_of({**stored.observers, **named}, registry, observers)
-    following.build(*named)
-    with training_lock(path, callbacks.warn):
-        metrics = MetricsFile(folder.metrics)
+    folder, callbacks = RunFolder(path), of_this_process(callbacks)
 
-        def usable(saved: Checkpoint) -> None:
-            check_state(saved.state)
-            metrics.require(saved.state["metrics_bytes"])
+    def opened() -> tuple[Config, Observers]:
+        stored = read_config(folder)
+        following = observers_of({**stored.observers, **named}, registry, observers)
+        following.build(*named)
+        return stored, following if processes.is_first() else Observers()
 
-        newest = newest_intact(folder.checkpoints, usable)
-        saved = newest.checkpoint
-        for why in newest.skipped.values():
-            callbacks.warn(f"{why}; {newest.path.name}, the newest intact one, is used instead")
-        if not saved.optimizer:
-            raise RunError(
-                f"{path} was saved from memory, without the state of its optimizers, and cannot be resumed; start a "
-                "new run from its weights with --initial"
-            )
-        resolved = resolve_stored(stored, registry, objects)
-        config = resolved.config
-        if config.training.initial is not None:
-            known = saved.state["data"]
-            if dataset is None:
-                dataset = read_again(config, known, saved.model, registry)
-            dataset = in_scale(dataset, known, data_spec(known, saved.model))
-        training = prepare(resolved, _loaded(dataset, config, registry, callbacks), saved=saved.model)
-        training.keeper, training.observers = InFolder(folder), following
-        for sentence in other_versions(config.plugins, registry):
-            callbacks.warn(sentence)
-        changed = [
-            *differences(saved.state["environment"], training.device),
-            *configuration_changes(saved, folder, stored),
-        ]
-        if changed:
-            callbacks.warn(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
-        with stream(config.training.seed, "training", device=training.device):
+    stored, following = processes.together(opened)
+    with _locked(folder, callbacks.warn):
+        training, saved, newest, dataset = processes.together(
+            lambda: _reopened(folder, stored, registry, dataset, objects, callbacks)
+        )
+        _require_same(training, step=saved.state["step"])
+        training.keeper, training.observers = _kept(folder), following
+        with stream(training.config.training.seed, "training", device=training.device):
             training.load(saved)
             for unusable in newest.skipped:
-                callbacks.warn(f"{unusable.name} is kept as {checkpoints.set_aside(unusable)}")
+                aside = processes.first(partial(_set_aside, unusable))
+                callbacks.warn(f"{unusable.name} is kept as {aside}")
             if training.finished:
-                done = f"all {config.training.epochs} epochs were done already"
+                done = f"all {training.config.training.epochs} epochs were done already"
                 if training.stopped_early:
                     done = f"the training stopped early already: {training.stopping}"
                 callbacks.warn(f"{done}; nothing was trained")
             return _train(training, folder, registry, callbacks, dataset)
+
+
+def _reopened(
+    folder: RunFolder,
+    stored: Config,
+    registry: Registry,
+    dataset: Dataset | None,
+    objects: Objects,
+    callbacks: Callbacks,
+) -> tuple[Training, Checkpoint, Newest, Dataset | None]:
+    """The training of a run as its configuration describes it, and the checkpoint to load; nothing is written."""
+    metrics = MetricsFile(folder.metrics)
+
+    def usable(saved: Checkpoint) -> None:
+        check_state(saved.state)
+        metrics.require(saved.state["metrics_bytes"])
+
+    newest = newest_intact(folder.checkpoints, usable)
+    saved = newest.checkpoint
+    for why in newest.skipped.values():
+        callbacks.warn(f"{why}; {newest.path.name}, the newest intact one, is used instead")
+    if not saved.state.get("resumable", bool(saved.optimizer)):
+        raise RunError(
+            f"{folder.path} was saved from memory, without the state of its optimizers, and cannot be resumed; start a "
+            "new run from its weights with --initial"
+        )
+    resolved = resolve_stored(stored, registry, objects)
+    config = resolved.config
+    if config.training.initial is not None:
+        known = saved.state["data"]
+        if dataset is None:
+            dataset = read_again(config, known, saved.model, registry)
+        dataset = in_scale(dataset, known, data_spec(known, saved.model))
+    training = prepare(resolved, _loaded(dataset, config, registry, callbacks), saved=saved.model)
+    for sentence in other_versions(config.plugins, registry):
+        callbacks.warn(sentence)
+    changed = [
+        *differences(saved.state["environment"], training.device),
+        *configuration_changes(saved, folder, stored),
+        *([OTHER_NOISE] if "rng.cpu" in saved.optimizer else []),
+    ]
+    if changed:
+        callbacks.warn(f"no longer bitwise equal to a run that was never stopped: {'; '.join(changed)}")
+    return training, saved, newest, dataset
+
+
+def _set_aside(unusable: Path) -> str:
+    return str(checkpoints.set_aside(unusable))
+
+
+@contextmanager
+def _locked(folder: RunFolder, warn: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of a run in the first process, for all."""
+    with ExitStack() as held:
+        processes.first(lambda: held.enter_context(training_lock(folder.path, warn)))
+        yield
+
+
+def _kept(folder: RunFolder) -> Keeper:
+    return InFolder(folder) if processes.size() == 1 else ByFirst(InFolder(folder))
+
+
+def of_this_process(callbacks: Callbacks) -> Callbacks:
+    """The callbacks, which in every process but the first show nothing."""
+    if processes.is_first():
+        return callbacks
+    return replace(callbacks, display=Silent(), warn=lambda sentence: None, loaded=lambda dataset: None)
+
+
+def _require_same(training: Training, **more: Any) -> None:
+    """ProcessError if processes have another configuration, other data, or resume another checkpoint.
+
+    The same data may have another path on each machine.
+    """
+    processes.require_same("configurations", {**as_saved(training.config), "data.source": None})
+    processes.require_same("data", {**training.data, "name": None})
+    processes.require_same("checkpoints", more)
+    processes.require_same_tensors(training.batches.step, training.model.state_dict())
+
+
+def _ready(
+    config: Config,
+    registry: Registry,
+    dataset: Dataset | None,
+    objects: Objects,
+    initial: Run | None,
+    observers: Iterable[object],
+    callbacks: Callbacks,
+) -> tuple[Training, Dataset | None]:
+    """The training of a new run, and its data if it was given; nothing is written."""
+    resolved = resolve(config, registry, objects)
+    following = _built(resolved.config, registry, observers) if processes.is_first() else Observers()
+    training, dataset = _prepared(resolved, dataset, registry, initial, callbacks)
+    training.observers = following
+    return training, dataset
 
 
 def _built(config: Config, registry: Registry, objects: Iterable[object]) -> Observers:
@@ -237,6 +344,8 @@ def _train(
     training.display, training.stop_asked = callbacks.display, callbacks.stop_asked
     steps, home = training.steps, folder.path if folder else None
     callbacks.started(config, folder, steps)
+    if training.device.type == "cuda" and not processes.capturable():
+        callbacks.warn("no CUDA graph: this NCCL cannot be captured in one, so each operation is launched by itself")
     observers.run_started(settings(config), home, steps, training.batches.step, callbacks.warn)
     try:
         finished = training.run()
@@ -245,9 +354,11 @@ def _train(
         if folder is None or not isinstance(error, RunError):
             raise
         raise RunError(f"{error}. {_as_it_is_left(folder)}") from error
+    if training.stopped_by == BY_CALLER and not callbacks.stop_asked():
+        callbacks.stopped_elsewhere()
     observers.run_ended(finished, _reason(training))
     if observers.stopped and not finished:
-        again = f"; resume it with aaeframe train --resume {home}" if home else ""
+        again = f"; resume it with {processes.command()} train --resume {home}" if home else ""
         callbacks.warn(f"{observers.stopped}, at step {training.batches.step} of {steps}{again}")
     model = training.evaluated.eval()
     return Run(
@@ -279,4 +390,6 @@ def _as_it_is_left(folder: RunFolder) -> str:
     found = checkpoints.paths(folder.checkpoints)
     if not found:
         return f"There is nothing left to resume from in {folder.path}"
-    return f"The run was saved up to {found[-1].name}; resume it with aaeframe train --resume {folder.path}"
+    return (
+        f"The run was saved up to {found[-1].name}; resume it with {processes.command()} train --resume {folder.path}"
+    )

@@ -2,7 +2,7 @@
 
 checkpoints/step-00001200/
     model.safetensors        model.*: weights and buffers;  ema.*: their moving average
-    optimizer.safetensors    optimizer.<phase>.<parameter>.<name>, rng.<device>, sums.<metric>
+    optimizer.safetensors    optimizer.<phase>.<parameter>.<name>, sums.<metric>
     state.json               format, versions, position, digests of the two files and of itself
 """
 
@@ -30,8 +30,11 @@ from aaeframe.errors import CheckpointError, UnusableCheckpoint
 from aaeframe.storage.atomic import flush_folder, writing
 from aaeframe.storage.formats import loads_json, read_bounded, read_safetensors
 
-FORMAT: Final = 1
-"""The format's number. It grows when older versions can no longer read a checkpoint."""
+FORMAT: Final = 2
+"""The format's number. It grows when older versions can no longer read a checkpoint.
+
+1: with the states of torch's random generators, `rng.<device>` in optimizer.safetensors. 2: without.
+"""
 
 KEPT: Final = 2
 """The number of checkpoints kept for a run."""

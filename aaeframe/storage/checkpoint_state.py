@@ -50,6 +50,8 @@ class CheckpointState(StateTable):
     """The content of state.json needed to open or resume a run."""
 
     step: Count
+    resumable: bool | None = None
+    """Whether the state of the optimizers is there; None in a checkpoint of format 1."""
     batches: BatchPosition
     summed_steps: Count
     monitor: DiagnosisState

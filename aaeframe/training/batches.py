@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aaeframe import processes
 from aaeframe.data import Split
+from aaeframe.errors import ConfigError
 from aaeframe.protocols import Batch
 from aaeframe.seeds import generator
 
@@ -48,6 +50,11 @@ class _Rows(NamedTuple):
         labels = None if self.labels is None else self.labels[start:stop]
         return _Rows(self.chosen[start:stop], self.placed[start:stop], labels)
 
+    def own(self) -> _Rows:
+        """The part of a minibatch that belongs to this process."""
+        part = processes.share(len(self.chosen))
+        return self.part(part.start, part.stop)
+
     def joined(self, other: _Rows) -> _Rows:
         labels = None if self.labels is None or other.labels is None else torch.cat([self.labels, other.labels])
         return _Rows(torch.cat([self.chosen, other.chosen]), torch.cat([self.placed, other.placed]), labels)
@@ -58,7 +65,8 @@ class Batches:
     """The minibatches of a run: `next()` gives the batch at (epoch, position) and advances.
 
     An epoch passes once over the unlabeled rows, in an order of its own. A last incomplete batch is left out, so that
-    every step has the same shape. Labeled rows, if any, are cycled through independently of epochs.
+    every step has the same shape. Labeled rows, if any, are cycled through independently of epochs. Several processes
+    share each minibatch: `next()` gives the part of this one, contiguous rows.
     """
 
     rows: ResidentRows
@@ -84,6 +92,8 @@ class Batches:
         self.batch_size = min(self.batch_size, len(self.unlabeled))
         if self.labeled is not None:
             self.labeled_batch_size = min(self.labeled_batch_size, len(self.labeled))
+            _refuse_uneven("labeled_batch_size", self.labeled_batch_size, len(self.labeled))
+        _refuse_uneven("batch_size", self.batch_size, len(self.unlabeled))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -99,7 +109,7 @@ class Batches:
     def next(self) -> Batch:
         """The batch at the current position; the position then advances by one."""
         start = self.position * self.batch_size
-        rows = self._pass("unlabeled", self.epoch).part(start, start + self.batch_size)
+        rows = self._pass("unlabeled", self.epoch).part(start, start + self.batch_size).own()
         batch = self._batch(rows, self._labeled_batch())
         self.position += 1
         if self.position == self.steps_per_epoch or self.step == self.steps:
@@ -122,10 +132,10 @@ class Batches:
         rows = self._pass("labeled", turn).part(start, start + size)
         if lacking := size - len(rows.chosen):  # the pass ends within the batch
             rows = rows.joined(self._pass("labeled", turn + 1).part(0, lacking))
-        return self._batch(rows)
+        return self._batch(rows.own())
 
     def _batch(self, rows: _Rows, labeled: Batch | None = None) -> Batch:
-        return Batch(self.rows[rows.placed], rows.labels, rows.chosen, labeled)
+        return Batch(self.rows[rows.placed], rows.labels, rows.chosen, labeled, self.step)
 
     def _pass(self, name: str, turn: int) -> _Rows:
         """One pass over the unlabeled or the labeled rows; the last two are kept, because a batch may span two.
@@ -147,6 +157,17 @@ class Batches:
         order = torch.randperm(len(rows), generator=generator(self.seed, "order", name, turn))
         chosen = rows[order]
         return _Rows(chosen, self.rows.placed(chosen), None if labels is None else labels[order].to(self.rows.device))
+
+
+def _refuse_uneven(option: str, size: int, rows: int) -> None:
+    """ConfigError for a minibatch that the processes cannot share evenly, with the nearest sizes that they can."""
+    count = processes.size()
+    if size % count == 0:
+        return
+    below = size - size % count
+    nearest = [it for it in (below, below + count) if 0 < it <= rows]
+    advice = f"use training.{option}={' or '.join(map(str, nearest))}" if nearest else "start fewer processes"
+    raise ConfigError(f"a minibatch of {size} rows (training.{option}) cannot be shared by {count} processes; {advice}")
 
 
 def split_labels(labels: np.ndarray, chosen: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
+from aaeframe import processes
 from aaeframe.errors import DeviceError
 from aaeframe.protocols import Batch
 
@@ -35,8 +37,9 @@ class GraphedStep:
     """The step of a recipe, run normally at first, then captured and replayed.
 
     Every step draws its prior samples first and then runs the same operations. A resumed run begins with normal steps
-    again and draws the same numbers. Noise within the step is graph-safe: a replay reads and advances the state of the
-    device's default generator as the operations would.
+    again and draws the same numbers. Noise within the step is graph-safe: a replay reads the seed and the offset of the
+    device's default generator when it begins, so a generator that was seeded between replays draws as the operations
+    would.
 
     Batch and prior samples are copied into fixed memory before a replay, and must keep their shapes. Learning rates
     must be device tensors. The returned losses are overwritten by the next step.
@@ -103,7 +106,9 @@ def cuda_warm_up(step: Callable[[], StepLosses]) -> StepLosses:
 def cuda_capture(step: Callable[[], StepLosses]) -> tuple[Callable[[], None], StepLosses]:
     """Capture a step on the current CUDA device."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Among several processes another thread of theirs watches the exchanges, and may call CUDA meanwhile.
+    mode = "global" if processes.size() == 1 else "thread_local"
+    with torch.cuda.graph(graph, capture_error_mode=mode):
         losses = step()
     return graph.replay, losses
 
@@ -124,7 +129,8 @@ def _copied(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.clone()
     if isinstance(value, Batch):
-        return Batch(_copied(value.x), _copied(value.labels), value.index, _copied(value.labeled))
+        copies = {name: _copied(getattr(value, name)) for name in ("x", "labels", "labeled")}
+        return replace(value, **copies)
     if isinstance(value, Mapping):
         return {key: _copied(part) for key, part in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_fields"):

@@ -9,11 +9,17 @@ from typing import Any, Final
 
 import torch
 
+from aaeframe import processes
 from aaeframe.errors import DeviceError
 
 
 def pick(name: str) -> torch.device:
-    """The device by name; "auto" is the first GPU, else the CPU. DeviceError if it does not exist."""
+    """The device by name; "auto" is the first GPU, else the CPU. DeviceError if it does not exist.
+
+    Of several processes on a machine, each has its own GPU.
+    """
+    if processes.size() > 1 and name != "cpu" and _gpus():
+        return _own_gpu(name)
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     try:
@@ -26,6 +32,18 @@ def pick(name: str) -> torch.device:
             "Choose one with --device, or use --device auto"
         )
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else torch.device("cpu")
+
+
+def _own_gpu(name: str) -> torch.device:
+    """The GPU of this process. DeviceError if a GPU is named, or there are fewer than processes."""
+    if name not in ("auto", "cuda"):
+        raise DeviceError(f"{name!r} is one device, and {processes.size()} processes train; use --device auto or cpu")
+    if processes.local_rank() >= _gpus():
+        raise DeviceError(
+            f"process {processes.local_rank()} of this machine has no GPU: there are {_gpus()}. Start as many "
+            "processes as GPUs, or use --device cpu"
+        )
+    return torch.device("cuda", processes.local_rank())
 
 
 def current(device: torch.device) -> AbstractContextManager[object]:
@@ -50,13 +68,14 @@ def environment(device: torch.device) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         "device": f"{device.type} ({name})",
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "processes": str(processes.size()),
     }
 
 
 def differences(saved: Mapping[str, Any], device: torch.device) -> list[str]:
     """The differences between the saved and the current environment, each as part of a sentence."""
-    here = environment(device)
-    return [f"{key} was {saved.get(key)}, is {value}" for key, value in here.items() if saved.get(key) != value]
+    here, known = environment(device), {"processes": "1", **saved}
+    return [f"{key} was {known.get(key)}, is {value}" for key, value in here.items() if known.get(key) != value]
 
 
 _BACKENDS: Final[Any] = torch.backends  # torch's types lack some attributes of these modules

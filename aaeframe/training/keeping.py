@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from aaeframe import processes
 from aaeframe.errors import CheckpointError
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.checkpoint import Checkpoint
@@ -84,6 +85,50 @@ class InFolder:
         """Cut the metrics file, and remove what an interrupted checkpoint left."""
         self.metrics.truncate(metrics_bytes)
         checkpoints.remove_leftovers(self.folder.checkpoints)
+
+
+@dataclass(frozen=True)
+class ByFirst:
+    """Keeps a training by the first of several processes. An error there is an error of all."""
+
+    kept: Keeper
+
+    @property
+    def rows(self) -> Sequence[MetricsRow]:
+        """The rows that the first process reads."""
+        return processes.first(lambda: list(self.kept.rows))
+
+    @property
+    def evaluations(self) -> Mapping[str, Any]:
+        """The reports that the first process reads."""
+        return processes.first(lambda: dict(self.kept.evaluations))
+
+    @property
+    def metrics_bytes(self) -> int:
+        """The size that the first process finds."""
+        return processes.first(lambda: self.kept.metrics_bytes)
+
+    def append(self, row: MetricsRow) -> None:
+        """Keep a row."""
+        processes.first(lambda: self.kept.append(row))
+
+    def write(self, step: int, checkpoint: Checkpoint, *, best: int | None = None) -> Path | None:
+        """Keep a checkpoint; its folder in the first process, None in the others."""
+        paths: list[Path | None] = [None]
+
+        def write() -> None:
+            paths.append(self.kept.write(step, checkpoint, best=best))
+
+        processes.first(write)
+        return paths[-1]
+
+    def best(self, step: int) -> Checkpoint:
+        """The checkpoint of the best step, read by each process."""
+        return processes.together(lambda: self.kept.best(step))
+
+    def resume(self, metrics_bytes: int) -> None:
+        """Forget what came after a checkpoint."""
+        processes.first(lambda: self.kept.resume(metrics_bytes))
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from aaeframe import processes
 from aaeframe.configuration.changes import as_saved
 from aaeframe.configuration.schema import Config
 from aaeframe.data.identity import changes
@@ -19,8 +21,10 @@ from aaeframe.global_state import PATCHABLE, guarded, restoring
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.model.priors import fixed_priors, is_trained
 from aaeframe.protocols import Batch, Needs, Prior
+from aaeframe.seeds import begin
 from aaeframe.storage.checkpoint import Checkpoint, tensors_below
 from aaeframe.storage.metrics_file import MetricsRow
+from aaeframe.training.agreement import StopAgreement
 from aaeframe.training.batches import Batches
 from aaeframe.training.cuda_graph import GraphedStep
 from aaeframe.training.device import arithmetic, current, environment
@@ -33,6 +37,9 @@ from aaeframe.training.loss_weights import LossWeights
 from aaeframe.training.moving_average import MovingAverage
 from aaeframe.training.observers import Observers
 from aaeframe.training.optimizers import change, load_optimizer, optimizer_tensors, schedules
+
+BY_OBSERVER, BY_CALLER = 1, 2
+"""Requests to stop, the stronger one last."""
 
 
 class Recipe(Protocol):
@@ -101,11 +108,14 @@ class Training:
         self._schedules = schedules(self.config)
         self.monitor = Monitor()
         self.losses = LossLog()
-        graphed = self.device.type == "cuda" and self.config.training.cuda_graph
+        graphed = self.device.type == "cuda" and self.config.training.cuda_graph and processes.capturable()
         self._graphed = GraphedStep(self.recipe) if graphed else None
         self._clock, self._summed = time.monotonic(), 0
         self._saved_step = -1
         self._patched: list[str] = []
+        self._agreement = StopAgreement()
+        self.stopped_by = 0
+        """The request to stop that was followed, BY_OBSERVER or BY_CALLER of any process; 0 for none."""
 
     @property
     def finished(self) -> bool:
@@ -132,13 +142,18 @@ class Training:
 
         Returns whether the end was reached.
 
-        It advances torch's global generators. TrainingDiverged if a loss is not finite.
+        It seeds torch's global generators at each step. TrainingDiverged if a loss is not finite.
         """
-        with current(self.device), restoring("a component of this run", PATCHABLE):
+        with (
+            current(self.device),
+            restoring("a component of this run", PATCHABLE),
+            processes.synchronized(self.model),
+        ):
             return self._run()
 
     def _run(self) -> bool:
-        while not self.finished and self.observers.stopped is None:
+        (self.stopped_by,) = processes.agree(BY_OBSERVER if self.observers.stopped else 0)
+        while not self.finished and not self.stopped_by:
             self._begin_epoch()
             epoch = self.batches.epoch
             with guarded(PATCHABLE) as patched:
@@ -149,13 +164,16 @@ class Training:
             self._patched += patched
             if self.batches.epoch > epoch:
                 self._end_epoch(epoch)
-            if self._stops():
+            if self._stops(now=True):
                 self.save()
-                break
         return self.finished
 
-    def _stops(self) -> bool:
-        return self.stop_asked() or self.observers.stopped is not None
+    def _stops(self, *, now: bool = False) -> bool:
+        """Whether any process asked to stop; several processes agree about it at certain steps, or `now`."""
+        if not self.stopped_by:
+            asked = BY_CALLER if self.stop_asked() else BY_OBSERVER if self.observers.stopped else 0
+            self.stopped_by = self._agreement(self.batches.step, asked, now=now)
+        return bool(self.stopped_by)
 
     def _begin_epoch(self) -> None:
         epoch = self.batches.epoch
@@ -167,12 +185,13 @@ class Training:
 
     def _step(self) -> None:
         step, epoch = self.batches.step, self.batches.epoch
+        begin(self.config.training.seed, "noise", step, processes.rank(), device=self.device)
         with arithmetic(self.config.training.precision, self.device):
             take = self.recipe.step if self._graphed is None else self._graphed
             try:
                 losses = take(self.batches.next())
             except (ValueError, RuntimeError):
-                self._check_losses()  # numbers that are not finite explain it
+                self._check_losses(alone=True)  # numbers that are not finite explain it
                 raise
         self.losses.add(step, losses)
         if self.average is not None:
@@ -182,10 +201,10 @@ class Training:
         self.observers.stepped(step + 1, losses)
         self.display.stepped(epoch, step + 1)
 
-    def _check_losses(self) -> None:
+    def _check_losses(self, *, alone: bool = False) -> None:
         """TrainingDiverged if a loss was not finite; it names a prior whose samples are not."""
         try:
-            self.losses.collect()
+            self.losses.collect(alone=alone)
         except TrainingDiverged as error:
             for name, prior in self.model.priors.items():
                 if not _samples_are_finite(prior):
@@ -227,17 +246,30 @@ class Training:
             ) from error
 
     def save(self) -> None:
-        """Write a checkpoint. TrainingDiverged, and nothing is written, if a value is not finite."""
+        """Write a checkpoint.
+
+        TrainingDiverged, and nothing is written, if a value is not finite. ProcessError if processes have different
+        weights.
+        """
         step = self.batches.step
         if step == self._saved_step:
             return
         self._check_losses()
         checkpoint = self._checkpoint()
-        check_finite(step, {**checkpoint.model, **checkpoint.optimizer})
-        path = self.keeper.write(step, checkpoint, best=self.stopping.best_step if self.stopping else None)
+        processes.require_same_tensors(step, checkpoint.model)
+        path = self._write(self.keeper, checkpoint)
         self._saved_step = step
         if path is not None:
             self.observers.checkpoint_saved(path, step)
+
+    def save_untrained(self, keeper: Keeper) -> None:
+        """Write a checkpoint of the untrained model elsewhere, by one process alone."""
+        self._write(keeper, self._checkpoint())
+
+    def _write(self, keeper: Keeper, checkpoint: Checkpoint) -> Path | None:
+        check_finite(self.batches.step, {**checkpoint.model, **checkpoint.optimizer})
+        best = self.stopping.best_step if self.stopping else None
+        return keeper.write(self.batches.step, checkpoint, best=best)
 
     def load(self, saved: Checkpoint) -> None:
         """Resume from a checkpoint; CheckpointError if it belongs to another model or other data."""
@@ -274,29 +306,25 @@ class Training:
         self._saved_step = self.batches.step
 
     def _load_tensors(self, tensors: Mapping[str, Tensor], summed_steps: int) -> None:
-        """Restore optimizers, sums and random states."""
+        """Restore optimizers and sums."""
         trained = (self.batches.step - 1) // self.batches.steps_per_epoch  # the epoch of the last step
         for phase, optimizer in self.optimizers.items():
             if trained >= 0:
                 change(optimizer, self._schedules[phase](trained))
             load_optimizer(optimizer, tensors, f"optimizer.{phase}.")
         self.losses.load_state_dict(tensors_below("sums.", tensors), summed_steps)
-        torch.set_rng_state(tensors["rng.cpu"])
-        if "rng.cuda" in tensors and self.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["rng.cuda"], self.device)
 
     def _checkpoint(self) -> Checkpoint:
         model = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         if self.average is not None:
             model |= {f"ema.{k}": v for k, v in self.average.model.state_dict().items()}
-        optimizer = {"rng.cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            optimizer["rng.cuda"] = torch.cuda.get_rng_state(self.device)
+        optimizer: dict[str, Tensor] = {}
         for phase, it in self.optimizers.items():
             optimizer |= {f"optimizer.{phase}.{k}": v for k, v in optimizer_tensors(it).items()}
         optimizer |= {f"sums.{k}": v for k, v in self.losses.state_dict().items()}
         state = {
             "step": self.batches.step,
+            "resumable": True,
             "batches": self.batches.state_dict(),
             "summed_steps": self.losses.count,
             "monitor": self.monitor.state_dict(),

@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from aaeframe import processes
 from aaeframe.errors import BrokenComponent, TrainingDiverged
 
 EVERY: Final = 50
@@ -40,14 +41,18 @@ class LossLog:
         self._steps.append(step)
         self.count += 1
 
-    def collect(self) -> None:
-        """Read and add the losses of the last steps.
+    def collect(self, *, alone: bool = False) -> None:
+        """Read and add the losses of the last steps, the means over all processes, or of this one `alone`.
 
-        TrainingDiverged, here and in every later call, if one was not finite; it names the first.
+        TrainingDiverged, here and in every later call, if one was not finite; it names the first. If a loss is not
+        finite in one process, the mean is not.
         """
         if self._failure is not None:
             raise self._failure
-        rows = self._kept[: len(self._steps)].tolist()
+        if not self._steps:
+            return
+        kept = self._kept[: len(self._steps)]
+        rows = (kept if alone else processes.averaged(kept)).tolist()
         steps, self._steps = self._steps, []
         for step, row in zip(steps, rows, strict=True):
             for name, loss in zip(self._names, row, strict=True):

@@ -6,7 +6,7 @@ Each process of a run is a real one, forked from this, which has imported everyt
 killed one to five times, new or resumed: by the clock, at any moment; or at the n-th thing it does to a file, which may
 be inside the writing of a checkpoint or the removal of an old one, inside resuming, or while the run's folder is made;
 or there with half of the file written. After every kill the run must be whole or absent, and each of its checkpoints is
-verified. At the end every weight, optimizer state, random state and metric must be bitwise equal to those of a run that
+verified. At the end every weight, optimizer state and metric must be bitwise equal to those of a run that
 was never stopped. Every fiftieth run is all of `aaeframe train`, with its evaluation and its figures.
 
 A line of JSON for each run, and one with the sums. Exit code 1 if a run ended otherwise, or anything was half made.

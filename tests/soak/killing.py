@@ -66,17 +66,17 @@ def rows_of(run: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key not in times} for row in rows]
 
 
-def differences(run: Path, other: Path) -> list[str]:
-    """In what two finished runs differ: weights, their average, optimizers, random state, sums and metrics."""
+def differences(run: Path, other: Path, epochs: int = EPOCHS) -> list[str]:
+    """In what two finished runs differ: weights, their average, optimizers, sums and metrics."""
     mine, theirs = latest(run / "checkpoints"), latest(other / "checkpoints")
-    found = [f"the last checkpoint is {it.name}" for it in (mine, theirs) if it.name != f"step-{EPOCHS * STEPS:08d}"]
+    found = [f"the last checkpoint is {it.name}" for it in (mine, theirs) if it.name != f"step-{epochs * STEPS:08d}"]
     for file in ("model.safetensors", "optimizer.safetensors"):
         first, second = load_file(mine / file), load_file(theirs / file)
         found += [f"{file}: {name} is in one only" for name in first.keys() ^ second.keys()]
         found += [
             f"{file}: {name}" for name in first.keys() & second.keys() if not torch.equal(first[name], second[name])
         ]
-    if rows_of(run) != rows_of(other) or len(rows_of(run)) != EPOCHS:
+    if rows_of(run) != rows_of(other) or len(rows_of(run)) != epochs:
         found.append("metrics.jsonl")
     return found
 

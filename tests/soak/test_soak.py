@@ -34,6 +34,13 @@ def test_runs_killed_at_random_moments_and_resumed_end_with_the_same_bits():
 
 
 @pytest.mark.slow
+def test_launches_whose_processes_are_killed_end_with_the_same_bits():
+    *launches, last = soaked("ranks.py", "--kills", 3, "--seed", 1)
+    assert all(launch["equal"] for launch in launches)
+    assert last["sums"]["kills"] >= 3
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1800)  # a minute or two of one core, and more where the machine is busy
 def test_twenty_thousand_steps_take_the_memory_of_one_thousand():
     (record,) = soaked("memory.py", "--steps", 20_000, timeout=1700)
@@ -68,7 +75,7 @@ def test_runs_that_differ_are_told_apart(finished, tmp_path):
     found = differences(aaeframe.train("digits", config=other, out=tmp_path / "other").folder.path, finished)
     assert "metrics.jsonl" in found
     assert any(it.startswith("model.safetensors: model.encoder") for it in found)
-    assert "optimizer.safetensors: rng.cpu" in found
+    assert any(it.startswith("optimizer.safetensors: optimizer.generator") for it in found)
 
 
 @pytest.mark.parametrize("file", ["config.toml", "checkpoints/step-00000024/optimizer.safetensors"])

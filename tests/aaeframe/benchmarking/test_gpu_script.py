@@ -20,7 +20,7 @@ from aaeframe.evaluation import likelihood
 CPU = torch.device("cpu")
 SCRIPTS = Path(__file__).parents[3] / "benchmarks"
 GROUPS = ("accuracy", "tests", "tiles", "step", "step-compiled", "parzen-speed", "training", "loss", "step-larger")
-GROUPS += ("parzen", "step-joint", "step-1024-compiled", "step-8192-compiled")
+GROUPS += ("parzen", "step-joint", "step-1024-compiled", "step-8192-compiled", "processes")
 HANGING = ("accuracy", "tests", "parzen-speed")
 """Beside another group, the same of one part, and alone."""
 
@@ -95,7 +95,7 @@ def test_every_part_is_in_one_group_and_every_group_in_one_run(gpu, parts):
 
 
 def test_stages_fit_their_run_and_runs_are_as_short_as_promised(gpu):
-    assert [run.limit for run in gpu.RUNS.values()] == [180, 220, 180]
+    assert [run.limit for run in gpu.RUNS.values()] == [180, 220, 180, 120]
     for run in gpu.RUNS.values():
         assert sum(gpu.limit(dict.fromkeys(stage)) for stage in run.stages) <= run.limit
 
@@ -202,7 +202,7 @@ def test_stopping_the_script_ends_its_children(gpu, tmp_path):
 
 def test_what_was_asked_wrongly_is_said(gpu, capsys, tmp_path):
     for arguments, told in [
-        (["fourth"], "there is no run 'fourth'; available: first, second, third"),
+        (["fourth"], "there is no run 'fourth'; available: first, second, third, two-gpus"),
         (["--break", "tiles=crash"], "needs --dry"),
         (["--dry", "--break", "tile=crash"], "groups: accuracy"),
         (["--out", str(tmp_path / "no" / "out.json")], "there is no folder"),
@@ -400,6 +400,17 @@ def test_training_that_ends_otherwise_fails_its_part(checks, monkeypatch):
     monkeypatch.setattr(checks, "last_epoch", lambda run: {"validation/reconstruction": next(ends)})
     with pytest.raises(checks.Failed, match="differ"):
         checks.training(CPU, width=4)
+
+
+@pytest.mark.slow
+def test_two_processes_end_like_one(checks):
+    found = checks.processes(CPU, width=8)
+    assert set(found) == {"1 graph", "2 graph", "2 no graph"}
+
+
+def test_with_a_single_gpu_the_part_for_two_says_so(checks, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert checks.processes(torch.device("cuda", 0)) == {"left_out": "it needs two GPUs, found 1"}
 
 
 def test_triton_paths_stream_and_tiles_are_tried_in_the_interpreter():

@@ -245,11 +245,12 @@ def probe(codes, digits):
 def test_the_variational_autoencoder_reconstructs_and_meets_its_prior(trained, digits, prior):
     recipe = 'variational(likelihood="gaussian", kl_weight=0.05)'
     run = trained(recipe, prior, epochs=30, encoder="gaussian")
-    first, *_, last = MetricsFile(run.folder.metrics).rows()
+    rows = MetricsFile(run.folder.metrics).rows()
     assert reconstruction(run) < 0.65
-    assert last["negative_log_likelihood"] < first["negative_log_likelihood"] - 1
-    # In the first epoch the codes spread to tell rows apart; from then on they are drawn to the prior.
-    assert last[f"mismatch/{prior}"] < 0.75 * first[f"mismatch/{prior}"]
+    assert rows[-1]["negative_log_likelihood"] < rows[0]["negative_log_likelihood"] - 1
+    # In the first epochs the codes spread to tell rows apart, in which one most is chance; then the prior draws them.
+    mismatch = [row[f"mismatch/{prior}"] for row in rows]
+    assert sum(mismatch[-5:]) / 5 < 0.75 * max(mismatch[:5])
     code = one_draw(run, digits.test)[prior]
     with stream(SEED, "prior"):
         samples = run.model.priors[prior].sample(torch.Size([len(code)]))

@@ -419,10 +419,10 @@ class Drawn:
     """The samples of a prior, drawn before: priors draw on the host, where there is nothing to wait for."""
 
     def __init__(self, prior):
-        self.event_shape, self.support, self.samples = prior.event_shape, prior.support, prior.sample((UNLABELED,))
+        self.event_shape, self.support, self.samples = prior.event_shape, prior.support, prior.sample((64 * UNLABELED,))
 
     def sample(self, sample_shape):
-        return self.samples
+        return self.samples[: sample_shape[0]]
 
 
 def test_waiting_for_the_device_would_be_noticed(watch):

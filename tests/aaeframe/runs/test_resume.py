@@ -113,6 +113,22 @@ def test_a_checkpoint_of_a_version_that_kept_no_configuration_passes(copy, regis
     load(copy)
 
 
+def test_a_checkpoint_with_the_states_of_random_generators_is_resumed_with_a_note(copy, registry):
+    newest = latest(copy / "checkpoints")
+    saved = read(newest)
+    state = {key: it for key, it in saved.state.items() if key not in ("resumable", "format", "digests")}
+    shutil.rmtree(newest)
+    older = Checkpoint(saved.model, {**saved.optimizer, "rng.cpu": torch.get_rng_state()}, {**state, "format": 1})
+    write(copy / "checkpoints", state["step"], older)
+    config, told = copy / "config.toml", Telling()
+    config.write_text(config.read_text().replace("epochs = 4", "epochs = 5"))
+    resumed(copy, registry, told)
+    assert told.steps == STEPS
+    assert (
+        "the version of aaeframe that wrote the checkpoint drew noise and prior samples in another way" in told.warn[0]
+    )
+
+
 def test_resuming_leaves_the_callers_random_state_alone(tmp_path, registry):
     trained(tmp_path / "run", callbacks=Telling(stop_after=6).callbacks)
     torch.rand(1)  # a state no run ends in

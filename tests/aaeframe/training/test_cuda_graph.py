@@ -140,7 +140,7 @@ def test_out_of_memory_is_not_blamed_on_a_component(recipe):
 
 
 class Changing:
-    """A prior that gives a single sample when it is asked for the fifth time."""
+    """A prior, sampled at each step as it follows codes, that gives a single sample when asked for the fifth time."""
 
     def __init__(self, prior):
         self.event_shape, self.support, self.asked = prior.event_shape, prior.support, 0
@@ -149,6 +149,9 @@ class Changing:
     def sample(self, sample_shape):
         self.asked += 1
         return self.prior.sample(sample_shape if self.asked < 5 else (1,))
+
+    def follow(self, code):
+        pass
 
 
 def test_inputs_of_another_shape_than_was_captured_are_refused_and_not_repeated(recipe):
@@ -160,12 +163,8 @@ def test_inputs_of_another_shape_than_was_captured_are_refused_and_not_repeated(
         trained(graphed, batches, GraphedStep(graphed, warm_up=ordinary, capture=played))
 
 
-SAMPLING = {"gaussian": 1, "mixture": 7, "swissroll": 14, "categorical+gaussian": 8}
-"""The operations of one draw from these priors, which are on the CPU."""
-
-
-@pytest.mark.parametrize(("prior", "sampling"), SAMPLING.items())
-def test_few_operations_are_left_around_a_graph(training, prior, sampling):
+@pytest.mark.parametrize("prior", ["gaussian", "mixture", "swissroll", "categorical+gaussian"])
+def test_few_operations_are_left_around_a_graph(training, prior):
     made = training(prior, 0, "alternating", "deterministic")
     made._graphed = GraphedStep(made.recipe, warm_up=ordinary, capture=lambda step: (lambda: None, step()))
     with stream(0, "training"):
@@ -175,4 +174,4 @@ def test_few_operations_are_left_around_a_graph(training, prior, sampling):
             made._step()
     blocks = prior.count("+") + 1
     copies = 1 + blocks  # the minibatch and the prior samples
-    assert len(operations.names) == 1 + sampling + copies + 1, operations.names  # one reads rows, one keeps the losses
+    assert len(operations.names) == 1 + copies + 1, operations.names  # one reads rows, one keeps the losses

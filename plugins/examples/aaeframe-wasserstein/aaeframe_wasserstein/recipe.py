@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aaeframe.losses.reconstruction import reconstruction_loss
 from aaeframe.protocols import Batch, Needs
-from aaeframe.recipes import Recipe, descend, detached
+from aaeframe.recipes import Recipe, descend, detached, gathered
 
 SCALES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """The widths of the kernels, relative to the spread of the prior, as in the authors' code."""
@@ -42,7 +42,8 @@ class Wasserstein(Recipe):
         x = self.model.scale(batch.x)
         code = self.model.encoder(self.corruption(x))
         losses = {"reconstruction": reconstruction_loss(self.model.decoder(self.model.representation(code)), x)}
-        losses |= {f"mmd/{name}": mmd(code[name], samples) for name, samples in draws.items()}
+        # MMD compares all rows with each other: among several processes, those of all of them.
+        losses |= {f"mmd/{name}": mmd(gathered(code[name]), gathered(samples)) for name, samples in draws.items()}
         reconstruction, *penalties = losses.values()
         descend(reconstruction + self.mmd_weight * torch.stack(penalties).sum(), self.optimizers["autoencoder"])
         return detached(losses)

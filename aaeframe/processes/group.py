@@ -1,0 +1,118 @@
+"""The group of processes that train together, and the error that ends all of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aaeframe.errors import AaeframeError, ProcessError
+
+if TYPE_CHECKING:
+    from torch.distributed import Store  # type: ignore[attr-defined]
+
+TIMEOUT = "AAEFRAME_TIMEOUT"
+"""The environment variable with the seconds that a process waits for the others."""
+
+
+@dataclass
+class Group:
+    """The processes of one launch."""
+
+    rank: int
+    size: int
+    store: Store
+    """Keeps the error that was raised first, which outlives the process that raised it."""
+    seconds: float
+    """The time limit of every exchange."""
+    entered: int = 0
+    """The number of trainings so far, each of which has its own error in the store."""
+
+    def publish(self, text: str) -> tuple[int, str]:
+        """Offer an error to the other processes; the rank and the text of the error that was offered first."""
+        key, mine = f"aaeframe/failure/{self.entered}", json.dumps([self.rank, text])
+        try:
+            rank, first = json.loads(self.store.compare_set(key, "", mine))
+        except (RuntimeError, ValueError):  # the process that kept the store has ended
+            return self.rank, text
+        return rank, first
+
+    def prints(self, text: str) -> bool:
+        """Whether this process is the first with this error, and so the one that prints it."""
+        try:
+            key = hashlib.sha256(text.encode()).hexdigest()
+            return self.store.add(f"aaeframe/printed/{self.entered}/{key}", 1) == 1
+        except RuntimeError:  # the process that kept the store has ended
+            return True
+
+    def broken(self, error: RuntimeError) -> ProcessError:
+        """The error of an exchange that failed: another process has failed, ended or is too slow."""
+        late = "timed out" in str(error).lower() or "timeout" in str(error).lower()
+        mine = f"another of the {self.size} processes has ended; its own output may say why"
+        if late:
+            mine = (
+                f"another of the {self.size} processes has not answered for {self.seconds:g} seconds; look why it is "
+                f"slow, or wait longer with the environment variable {TIMEOUT}=SECONDS"
+            )
+        rank, text = self.publish(mine)
+        if text.startswith("another of the"):
+            return ProcessError(text)
+        return ProcessError(f"process {rank} of {self.size} failed: {text}")
+
+
+_current: Group | None = None
+
+
+def current() -> Group | None:
+    """The group of the training that runs; None where there is a single process."""
+    return _current
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
+    return 0 if _current is None else _current.rank
+
+
+def size() -> int:
+    """The number of processes."""
+    return 1 if _current is None else _current.size
+
+
+def is_first() -> bool:
+    """Whether this process writes, prints and calls observers."""
+    return rank() == 0
+
+
+@contextmanager
+def entered(group: Group) -> Iterator[None]:
+    """Inside, this process is one of the group. An error is offered to the others, so that one of them prints it."""
+    global _current  # one training at a time, as torch has one default group
+    group.entered += 1
+    _current = group
+    try:
+        yield
+    except AaeframeError as error:
+        group.publish(str(error))
+        error.told = not group.prints(str(error))
+        raise
+    except KeyboardInterrupt:
+        group.publish("it was interrupted")
+        raise
+    except Exception as error:
+        group.publish(f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        _current = None
+
+
+@contextmanager
+def exchanging() -> Iterator[None]:
+    """Inside, an exchange between processes. ProcessError if it fails."""
+    try:
+        yield
+    except RuntimeError as error:
+        assert _current is not None
+        raise _current.broken(error) from error

@@ -1,0 +1,138 @@
+"""Joining the processes that a launcher started."""
+
+from __future__ import annotations
+
+import atexit
+import math
+import os
+import platform
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch import distributed as dist
+
+from aaeframe import version
+from aaeframe.errors import ConfigError, ProcessError
+from aaeframe.processes.collective import agree
+from aaeframe.processes.comparison import require_same
+from aaeframe.processes.environment import folder_of_launch, launch_size, may_restart, restarts
+from aaeframe.processes.group import TIMEOUT, Group, current, entered
+
+if TYPE_CHECKING:
+    from torch.distributed import Store  # type: ignore[attr-defined]
+if dist.is_available():
+    from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+    from torch.distributed.rendezvous import rendezvous
+
+SECONDS: Final = 600.0
+"""The default time limit of every exchange between processes."""
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Inside, this process is one of those that a launcher started, if it started several.
+
+    Raises:
+        ProcessError: The processes do not find each other, or run different versions.
+        ConfigError: A variable of the launch is not valid.
+    """
+    if current() is not None or launch_size() == 1:
+        yield
+        return
+    with entered(_group()):
+        require_same(
+            "versions",
+            {"aaeframe": version.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        )
+        yield
+
+
+def restart_folder(out: Path | None) -> tuple[Path | None, bool]:
+    """The folder of a new run, and whether it is to be resumed: the launcher has started its processes before.
+
+    Without `out` it is named by the id of the launch, if the launcher may restart processes.
+
+    ConfigError if it may, and nothing names the folder.
+    """
+    if current() is None or not may_restart():
+        return out, False
+    folder = folder_of_launch() if out is None else out
+    (restarted,) = agree(restarts())  # a machine whose own processes did not fail counts none
+    return folder, restarted > 0
+
+
+def _seconds() -> float:
+    text = os.environ.get(TIMEOUT, str(SECONDS))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ConfigError(f"the environment variable {TIMEOUT} is {text!r}; give seconds, such as {TIMEOUT}=600")
+    return seconds
+
+
+@cache  # torch has one default group, until the process ends
+def _group() -> Group:
+    if not dist.is_available():
+        raise ConfigError("this build of torch has no torch.distributed, so it trains in one process; install another")
+    seconds = _seconds()
+    gpus = torch.cuda.is_available() and dist.is_nccl_available()
+    try:
+        whole, rank, size = next(rendezvous("env://", timeout=timedelta(seconds=seconds)))
+        store = PrefixStore(_name_of_start(whole, rank, size, seconds), whole)
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if gpus else "gloo",
+            store=store,
+            rank=rank,
+            world_size=size,
+            timeout=timedelta(seconds=seconds),
+        )
+    except (RuntimeError, ValueError) as error:
+        why = str(error).partition("\n")[0]
+        raise ProcessError(
+            f"the {launch_size()} processes of this launch did not find each other within {seconds:g} seconds: {why}. "
+            f"Look whether all were started; the time limit is the environment variable {TIMEOUT}"
+        ) from error
+    atexit.register(_leave)
+    return Group(rank, size, PrefixStore("aaeframe", store), seconds)
+
+
+def _name_of_start(store: Store, rank: int, size: int, seconds: float) -> str:
+    """A name that the processes of this start share, and those that were started before do not know.
+
+    A launcher that starts processes again has one store for all of them, in which old addresses stand. Its count of
+    restarts may differ between machines. So the first process names the start, and answers each of the others.
+    """
+    mine = secrets.token_hex(8)
+    if rank != 0:
+        store.set(f"aaeframe/hello/{rank}", mine)
+        name: str = store.get(f"aaeframe/answer/{mine}").decode()
+        store.set(f"aaeframe/{name}/{rank}", "here")
+        return name
+    answered, missing, end = set[str](), set(range(1, size)), time.monotonic() + seconds
+    while missing:
+        for other in tuple(missing):
+            if store.check([f"aaeframe/{mine}/{other}"]):
+                missing.discard(other)
+            elif store.check([f"aaeframe/hello/{other}"]):
+                hello = store.get(f"aaeframe/hello/{other}").decode()
+                if hello not in answered:  # or it is of a process that was started before
+                    store.set(f"aaeframe/answer/{hello}", mine)
+                    answered.add(hello)
+        if time.monotonic() > end:
+            raise RuntimeError(f"missing: {', '.join(map(str, sorted(missing)))}")
+        time.sleep(0.01)
+    return mine
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
