@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -13,17 +14,18 @@ import numpy as np
 
 from aaeframe.anomaly import KINDS, Density, Kind
 from aaeframe.errors import ConfigError, DataError
+from aaeframe.evaluation.class_reports import decoder_labels
+from aaeframe.inference.columns import Columns
 from aaeframe.runs.anomaly import AnomalyScorer
 from aaeframe.runs.fixed_batches import codes, scores
 from aaeframe.runs.loading import load
+from aaeframe.runs.new_data import with_classes
 from aaeframe.runs.run import Run, warn
 from aaeframe.storage.results import Results, header
 from aaeframe.storage.run_folder import RunFolder
 
 Output: TypeAlias = Literal["codes", "score"]
 OUTPUTS: Final[tuple[Output, ...]] = get_args(Output)
-ROW: Final = "aaeframe row"
-"""The column that numbers the rows of a batch, where reading may leave some out."""
 
 
 class Encoder:
@@ -100,7 +102,8 @@ class Encoder:
     def _computed(self, held: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         loaded = _loaded(self.path, self._options, self.kind if "score" in self.outputs else None)
         count = len(next(iter(held.values()), ()))
-        x, labels, places = _Rows(loaded.run, self.column).read(held, count)
+        takes_labels = "score" in self.outputs and loaded.run.model.representation.takes_labels
+        x, labels, places = _Rows(loaded.run, self.column, takes_labels).read(held, count)
         arrays: dict[str, np.ndarray] = codes(loaded.run, x) if "codes" in self.outputs else {}
         if "score" in self.outputs:
             arrays["score"] = scores(loaded.run, x, self.kind, density=loaded.density, labels=labels)
@@ -137,35 +140,28 @@ class _Rows:
 
     run: Run
     column: str | None
+    takes_labels: bool
+    """Whether the decoder is used, and takes labels."""
 
     def read(self, held: Mapping[str, np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """Rows (M, *shape), labels (M,) for a decoder that takes them, and the places (M,) of the rows in the batch."""
-        every, takes_labels = np.arange(count), self.run.model.representation.takes_labels
+        every = np.arange(count)
         if not count:
             none = np.zeros((0, *self.run.model.data_shape), np.float32)
-            return none, every if takes_labels else None, every
-        options = self.run.config.data.reading
-        drops = self.run.data["columns"] is not None and options.missing == "drop"
-        found = self.run.new_rows(
-            {**self._wanted(held), **({ROW: every} if drops else {})}, ids=ROW if drops else None
-        ).rows
-        places = every if found.ids is None or not drops else found.ids.astype(np.int64)
-        labels = self.run.rows_and_labels(found, None)[1] if takes_labels else None
-        return found.array(), None if labels is None else labels.cpu().numpy(), places
-
-    def _wanted(self, held: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The columns that the run reads. Others may stand next to them."""
-        options, names = self.run.config.data.reading, self.run.data["columns"]
-        if self.column is not None:
-            if self.column not in held:
-                raise DataError(f"the batch has no column {self.column!r}; its columns are {', '.join(held)}")
-            return {self.column: held[self.column]}
-        if names is None:
-            return dict(held)
-        known = {*names, *(options.categories or ())}
-        if self.run.model.representation.takes_labels and options.label_key is not None:
-            known.add(options.label_key)
-        return {name: it for name, it in held.items() if name in known}
+            return none, every if self.takes_labels else None, every
+        if self.column is None and self.run.data["columns"] is not None:
+            columns = Columns(self.run)
+            x, empty = columns.read(held)
+            labels = columns.labels(held)[~empty] if self.takes_labels else None
+            return x[~empty], labels, every[~empty]
+        if self.column is not None and self.column not in held:
+            raise DataError(f"the batch has no column {self.column!r}; its columns are {', '.join(held)}")
+        found = self.run.new_rows(held if self.column is None else {self.column: held[self.column]})
+        if not self.takes_labels:
+            return found.rows.array(), None, every
+        rows = with_classes(found.rows, found.class_names, self.run.class_names, "the batch")
+        labels = decoder_labels(self.run.model, rows)
+        return rows.array(), None if labels is None else labels.cpu().numpy(), every
 
 
 def _array(values: Any) -> np.ndarray:
@@ -177,7 +173,7 @@ def _table(run: Run, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Each column of a table of these arrays, by its name."""
     block, names = run.model.class_block, run.category_names
     named = {"score": ["score"]} if block is None or names is None else {"score": ["score"], block: names}
-    columns = [it for array in arrays.values() for it in array.reshape(len(array), -1).T]
+    columns = [it for array in arrays.values() for it in array.reshape(len(array), prod(array.shape[1:])).T]
     return dict(zip(header(Results(arrays, list(arrays), named)), columns, strict=True))
 
 

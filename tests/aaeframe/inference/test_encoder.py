@@ -29,9 +29,10 @@ def tabular(tmp_path_factory):
     """A run on a table with names of columns, and one with categories whose rows with empty cells are left out."""
     folder = tmp_path_factory.mktemp("runs")
     plain = {name: FRAME[name] for name in ("age", "height")}
-    aaeframe.train(plain, epochs=2, out=folder / "plain", **SMALL)
+    aaeframe.train(plain, epochs=2, out=folder / "plain", **SMALL).scores(plain)  # fits the density, which is kept
     table = {name: FRAME[name] for name in ("age", "height", "kind")}
-    aaeframe.train(table, categories=["kind"], missing="drop", epochs=2, out=folder / "categories", **SMALL)
+    run = aaeframe.train(table, categories=["kind"], missing="drop", epochs=2, out=folder / "categories", **SMALL)
+    run.scores(table)
     return folder
 
 
@@ -39,7 +40,9 @@ def tabular(tmp_path_factory):
 def images(tmp_path_factory):
     """A supervised run on the digits, whose decoder takes labels."""
     folder = tmp_path_factory.mktemp("runs") / "digits"
-    aaeframe.train("digits", recipe="supervised", labels="all", epochs=1, out=folder, **SMALL)
+    aaeframe.train("digits", recipe="supervised", epochs=1, out=folder, **SMALL).scores(
+        np.zeros((1, 1, 8, 8)), labels=torch.zeros(1, dtype=torch.long)
+    )
     return folder
 
 
@@ -156,6 +159,17 @@ def test_a_data_frame_gives_a_data_frame_with_its_index(tabular):
     found = Encoder(tabular / "plain", outputs=("codes", "score"))(frame)
     assert list(found.index) == list(FRAME["id"])
     same({name: it.to_numpy() for name, it in found.items()}, Encoder(tabular / "plain", ("codes", "score"))(FRAME))
+
+
+def test_a_cell_is_read_for_itself(tabular):
+    """An unknown category and a text are refused; a number that stands for a known category is that one."""
+    encode = Encoder(tabular / "categories")
+    with pytest.raises(DataError, match="column 'kind' holds 'cow', which the training data has not; it has cat, dog"):
+        encode({**FRAME, "kind": np.array([*FRAME["kind"][:-1], "cow"])})
+    with pytest.raises(DataError, match="column 'age' holds 'old', which is not a number"):
+        encode({**FRAME, "age": np.array([*FRAME["age"][:-1].astype(object), "old"])})
+    blank = {**FRAME, "kind": np.array([*FRAME["kind"][:-1], " "])}
+    assert np.flatnonzero(np.isnan(encode(blank)["gaussian_1"])).tolist() == [89]
 
 
 def test_lists_are_taken(tabular):
