@@ -40,9 +40,8 @@ def tabular(tmp_path_factory):
 def images(tmp_path_factory):
     """A supervised run on the digits, whose decoder takes labels."""
     folder = tmp_path_factory.mktemp("runs") / "digits"
-    aaeframe.train("digits", recipe="supervised", epochs=1, out=folder, **SMALL).scores(
-        np.zeros((1, 1, 8, 8)), labels=torch.zeros(1, dtype=torch.long)
-    )
+    run = aaeframe.train("digits", recipe="supervised", epochs=1, out=folder, **SMALL)
+    run.scores(run.dataset().test)
     return folder
 
 
