@@ -24,7 +24,8 @@ def work(tmp_path_factory):
     """A run on a table of 8 columns whose density is kept, a million rows in a folder of Parquet, and their results."""
     folder, rng = tmp_path_factory.mktemp("million"), np.random.default_rng(0)
     small = {name: rng.normal(size=2000).astype(np.float32) for name in COLUMNS}
-    run = aaeframe.train(small, epochs=2, out=folder / "run", device="cpu", progress=False)
+    tiny = {"network": "mlp(hidden=[16])", "discriminator": "mlp(hidden=[16])", "epochs": 2, "device": "cpu"}
+    run = aaeframe.train(small, out=folder / "run", progress=False, **tiny)
     run.scores(small)
     rows = {"row": np.arange(ROWS), **{name: rng.normal(size=ROWS).astype(np.float32) for name in COLUMNS}}
     (folder / "rows").mkdir()
