@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow  # a launch takes longer than the work
 SAMPLES = 25_000  # two chunks and a half
 
 
@@ -35,7 +36,6 @@ def test_two_processes_give_the_estimate_of_one_and_the_first_alone_writes(done,
     assert list((run / "likelihood").iterdir()) == []
 
 
-@pytest.mark.slow
 def test_several_processes_without_the_likelihood_are_refused(run):
     found = launch("evaluate", run)
     assert found.returncode != 0
