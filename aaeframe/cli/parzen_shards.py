@@ -177,8 +177,8 @@ def _say(file: StateFile, json: bool) -> None:
 
     record, seen = file.record, file.state.count
     if json:
-        shards = {"shards": list(record.shards), "of": record.count}
-        print_json({"file": str(file.path), "rows": record.rows, **shards, "samples": seen})
+        which = {"shards": list(record.shards), "of": record.count}
+        print_json({"file": str(file.path), "rows": record.rows, **which, "samples": seen})
         return
     shards = f"shard {record.shards[0]}" if len(record.shards) == 1 else f"{len(record.shards)} shards"
     say(f"{file.path}: {record.rows} rows under {seen:,} of {record.samples:,} samples, {shards} of {record.count}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
@@ -24,6 +24,9 @@ LOOKED_AT: Final = 2**20
 """The number of bytes of the data, spread over it, by which shards of other data are told."""
 
 
+Origin: TypeAlias = "Mapping[str, str | int | float | bool | None]"
+
+
 @dataclass(frozen=True)
 class Work:
     """The rows that a command computes: all that were asked for, or those of a shard."""
@@ -34,7 +37,7 @@ class Work:
     share: Share | None = None
     stop: int = 0
     rows: int = 0
-    origin: Mapping[str, str | int | float | bool | None] | None = None
+    origin: Origin | None = None
 
     def write(self, output: Output, results: Results, json: bool, **origin: str | int | float | bool | None) -> None:
         """Write the results, with a description if they are of a shard, and print what was written and where.
@@ -78,7 +81,7 @@ def work_of(run: Run, asked: options.RowOptions, share: Share | None) -> Work:
     rows = whole.rows.take(np.arange(start, max(stop, start + 1)) if stop > start else np.arange(1))
     if asked.data is not None:
         run.check_range(rows, asked.data)
-    origin = {
+    origin: Origin = {
         "version of aaeframe": __version__,
         "weights of the run": run.weights_digest(),
         "data": digest(whole.rows, LOOKED_AT),
