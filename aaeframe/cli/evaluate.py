@@ -120,7 +120,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Work:
-    """What is measured, and where it goes."""
+    """A measurement: of what, and where its results go."""
 
     run: Run
     dataset: Dataset

@@ -66,13 +66,13 @@ def parzen(
     json: options.Json = False,
 ) -> None:
     """Estimate the Parzen log-likelihood of test rows under samples, in nats."""
+    if context.invoked_subcommand is not None:
+        refuse_options(context)
+        return
     from aaeframe.cli.parzen_shards import write_state
     from aaeframe.data import load_rows
     from aaeframe.storage.results import SUFFIXES
 
-    if context.invoked_subcommand is not None:
-        refuse_options(context)
-        return
     form = options.form_of(form, out)
     output = None if out is None or shard is not None else options.output(out, SUFFIXES, json=json, form=form)
     bandwidths = _checked(bandwidth, validation)

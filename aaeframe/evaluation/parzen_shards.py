@@ -47,7 +47,7 @@ class Record(BaseModel):
     """Whether the grid of bandwidths is ours, which is moved while its best is at its edge."""
     seconds: Annotated[float, Field(ge=0)]
     origin: dict[str, str | int]
-    """What all states of an estimate share, by the name in messages."""
+    """Everything that the states of an estimate share, by the name in messages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +158,7 @@ def _check_alike(one: StateFile, other: StateFile) -> None:
 
 
 def _basis(file: StateFile) -> dict[str, object]:
-    """What all states of an estimate share, by the name in messages."""
+    """Everything that the states of an estimate share, by the name in messages."""
     record = file.record
     own = {"rows": record.rows, "bandwidths": file.state.bandwidths.tolist()}
     return {"number of shards": record.count, "number of samples": record.samples, **own, **record.origin}

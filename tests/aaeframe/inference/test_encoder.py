@@ -71,7 +71,7 @@ def test_columns_have_the_names_and_the_values_of_encode_and_score(tabular):
 
 @pytest.mark.parametrize("name", ["plain", "categories"])
 def test_a_row_does_not_depend_on_the_other_rows_of_its_batch(tabular, name):
-    """Of categories a batch may hold one alone."""
+    """A batch may hold a single category."""
     encode = Encoder(tabular / name, outputs=("codes", "score"))
     batch = {it: np.concatenate([FRAME[it]] * 8)[: 90 * 8] for it in FRAME}
     whole = encode(batch)
