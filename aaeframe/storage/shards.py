@@ -168,7 +168,7 @@ class ShardFile:
         wrong = [it for it in layout.types.values() if np.dtype(it).kind not in _TYPES]
         if wrong or shard.index >= shard.count or not shard.start <= shard.stop <= shard.rows:
             raise ValueError("its description contradicts itself")
-        if layout.types.keys() != layout.shapes.keys() or not {*layout.shown, *layout.columns} <= layout.types.keys():
+        if layout.types.keys() != layout.shapes.keys() or not {*layout.shown} <= layout.types.keys():
             raise ValueError("its description does not fit its arrays")
 
     def _of_npz(self, name: str) -> np.ndarray:
