@@ -76,12 +76,11 @@ def write_state(
 
 
 def _origin(rows: dict[str, Split]) -> dict[str, str | int]:
-    from aaeframe.cli.shards import LOOKED_AT
-    from aaeframe.data.identity import digest
+    from aaeframe.cli.shards import fingerprint
     from aaeframe.version import __version__
 
     origin: dict[str, str | int] = {"version of aaeframe": __version__}
-    return origin | {f"rows of --{name}": digest(it, LOOKED_AT) for name, it in rows.items()}
+    return origin | {f"rows of --{name}": fingerprint(it) for name, it in rows.items()}
 
 
 def merge(

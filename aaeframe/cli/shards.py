@@ -14,14 +14,14 @@ from aaeframe.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aaeframe.data import AllRows
+    from aaeframe.data import AllRows, Split
     from aaeframe.runs.run import Run
     from aaeframe.storage.output import Output
     from aaeframe.storage.results import Results
     from aaeframe.storage.shards import Share
 
-LOOKED_AT: Final = 2**20
-"""The number of bytes of the data, spread over it, by which shards of other data are told."""
+LOOKED_AT: Final = 2**16
+"""The number of bytes of a mapped file, spread over it, by which other data is recognized."""
 
 
 Origin: TypeAlias = "Mapping[str, str | int | float | bool | None]"
@@ -70,7 +70,6 @@ def work_of(run: Run, asked: options.RowOptions, share: Share | None) -> Work:
     """
     import numpy as np
 
-    from aaeframe.data.identity import digest
     from aaeframe.version import __version__
 
     if share is None:
@@ -84,10 +83,17 @@ def work_of(run: Run, asked: options.RowOptions, share: Share | None) -> Work:
     origin: Origin = {
         "version of aaeframe": __version__,
         "weights of the run": run.weights_digest(),
-        "data": digest(whole.rows, LOOKED_AT),
+        "data": fingerprint(whole.rows),
         "rows of a batch": size,
     }
     return Work(replace(whole, rows=rows), start, share, stop, count, origin)
+
+
+def fingerprint(rows: Split) -> str:
+    """The digest by which rows are told from others: of some rows of a mapped file, as each shard reads them."""
+    from aaeframe.data.identity import MOST_BYTES, digest
+
+    return digest(rows, LOOKED_AT if rows.is_mapped else MOST_BYTES)
 
 
 def share_of(shard: str | None) -> Share | None:

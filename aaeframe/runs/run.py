@@ -7,6 +7,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -270,9 +271,9 @@ class Run:
     ) -> AllRows:
         """All rows of a source that the run has not seen, read as its training data was: see `load_new`.
 
-        `check` reads them once, for `check_range`.
+        `check` reads them once, for values that are not finite and for `check_range`.
         """
-        found = self._load_new(datasets.load_rows, source, label_key, ids)
+        found = self._load_new(partial(datasets.load_rows, check=check), source, label_key, ids)
         if check:
             self.check_range(found.rows, name_of(source))
         return found

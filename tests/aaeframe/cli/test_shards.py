@@ -117,14 +117,25 @@ def test_two_shards_run_beside_each_other(home, tmp_path):
 
 def test_a_shard_reads_only_its_own_rows_of_new_data(done, run, tmp_path, monkeypatch):
     """Besides a few, by which other data is told."""
-    rows = np.random.default_rng(0).integers(0, 17, (3000, 1, 8, 8)).astype(np.uint8)
+    rows = np.random.default_rng(0).integers(0, 17, (3000, 1, 8, 8)).astype(np.float32)
     np.save(tmp_path / "new.npy", rows)
     read = []
     taken = aaeframe.data.Split.rows
     monkeypatch.setattr(aaeframe.data.Split, "rows", lambda self, index: read.append(len(index)) or taken(self, index))
-    monkeypatch.setattr("aaeframe.cli.shards.LOOKED_AT", 10 * 64)
+    monkeypatch.setattr("aaeframe.cli.shards.LOOKED_AT", 10 * 64 * 4)
+    monkeypatch.setattr("aaeframe.data.assemble.check_finite", None)
     done("encode", run, "--data", tmp_path / "new.npy", "--shard", "1/10", "--out", tmp_path / "x.npz")
     assert sum(read) <= 10 + 3 * 301
+
+
+def test_a_value_that_is_not_finite_is_refused_by_the_shard_that_has_it(done, cli, refused, run, tmp_path):
+    rows = np.zeros((70, 1, 8, 8), np.float32)
+    rows[50] = np.nan
+    np.save(tmp_path / "new.npy", rows)
+    shard = ("encode", run, "--data", tmp_path / "new.npy", "--out", tmp_path / "x.npz", "--shard")
+    done(*shard, "0/2")
+    refused(cli(*shard, "1/2"), "some values are not finite")
+    assert sorted(it.name for it in tmp_path.glob("x*")) == ["x-00000-of-00002.npz"]
 
 
 @pytest.mark.parametrize(
