@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import numpy as np
 
 from aaeframe.anomaly import KINDS, Density, Kind
-from aaeframe.errors import ConfigError, DataError
+from aaeframe.errors import ConfigError, DataError, RunError
 from aaeframe.evaluation.class_reports import decoder_labels
 from aaeframe.inference.columns import Columns
 from aaeframe.runs.anomaly import AnomalyScorer
@@ -21,6 +21,7 @@ from aaeframe.runs.fixed_batches import codes, scores
 from aaeframe.runs.loading import load
 from aaeframe.runs.new_data import with_classes
 from aaeframe.runs.run import Run, warn
+from aaeframe.storage.checkpoint import latest
 from aaeframe.storage.results import Results, header
 from aaeframe.storage.run_folder import RunFolder
 
@@ -39,7 +40,7 @@ class Encoder:
 
     The results of a row do not depend on the other rows of its batch. A row that `data.missing=drop` leaves out has
     NaN. The object holds a path and options: it can be pickled. The run is loaded when it is first called, once in a
-    process. Threads take turns.
+    process; it must not be trained meanwhile. Threads take turns.
 
     Args:
         run: the folder of a run, or its archive, which every process must reach.
@@ -72,8 +73,7 @@ class Encoder:
         if kind not in KINDS:
             raise ConfigError(f"there is no kind of score {kind!r}; kinds are {', '.join(KINDS)}")
         self.path = Path(run).absolute()
-        if not self.path.is_file():
-            RunFolder(self.path).check()
+        self._checkpoint = _checkpoint(self.path)
         self.outputs, self.keep, self.column, self.kind = tuple(outputs), tuple(keep), column, kind
         self._options = (device, raw_weights, best)
 
@@ -100,7 +100,9 @@ class Encoder:
         return type(frame)(found, index=frame.index)
 
     def _computed(self, held: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        loaded = _loaded(self.path, self._options, self.kind if "score" in self.outputs else None)
+        kind = self.kind if "score" in self.outputs else None
+        with _LOCK:  # of two threads, the second waits for the run of the first
+            loaded = _load(self.path, self._checkpoint, self._options, kind)
         count = len(next(iter(held.values()), ()))
         takes_labels = "score" in self.outputs and loaded.run.model.representation.takes_labels
         x, labels, places = _Rows(loaded.run, self.column, takes_labels).read(held, count)
@@ -122,13 +124,22 @@ class _Loaded:
 _LOCK = Lock()
 
 
-def _loaded(path: Path, options: tuple[str, bool, bool], kind: Kind | None) -> _Loaded:
-    with _LOCK:  # of two threads, the second waits for the run of the first
-        return _load(path, options, kind)
+def _checkpoint(path: Path) -> str:
+    """The name of the newest checkpoint of a run, empty for an archive. RunError if there is no run."""
+    if path.is_file():
+        return ""
+    folder = RunFolder(path)
+    folder.check()
+    return latest(folder.checkpoints).name
 
 
 @cache
-def _load(path: Path, options: tuple[str, bool, bool], kind: Kind | None) -> _Loaded:
+def _load(path: Path, checkpoint: str, options: tuple[str, bool, bool], kind: Kind | None) -> _Loaded:
+    if _checkpoint(path) != checkpoint:
+        raise RunError(
+            f"{path} was at {checkpoint} when the Encoder was made, and is at {_checkpoint(path)} now; results of both "
+            "would mix. Make the Encoder again"
+        )
     device, raw_weights, best = options
     run = load(path, device=device, raw_weights=raw_weights, best=best)
     return _Loaded(run, AnomalyScorer(run, warn).density() if kind == "density" else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 
@@ -150,6 +151,19 @@ def test_the_run_is_loaded_when_first_called_and_once_in_a_process(tabular, monk
     first(FRAME)
     pickle.loads(pickle.dumps(first))(FRAME)
     assert len(loaded) == 1
+
+
+def test_a_run_that_was_trained_meanwhile_is_refused(tmp_path):
+    """In a process that has not loaded it: one that has goes on with the weights it has."""
+    rows = np.stack([FRAME["age"], FRAME["height"]], axis=1)
+    first = aaeframe.train(rows, epochs=2, out=tmp_path / "run", **SMALL)
+    stale, old = Encoder(tmp_path / "run"), Encoder(tmp_path / "run")
+    before = old({"x": rows})
+    shutil.copytree(first.folder.checkpoints / "step-00000002", first.folder.checkpoints / "step-00000009")
+    same(old({"x": rows}), before)
+    encoder._load.cache_clear()
+    with pytest.raises(RunError, match="was at step-00000002 when the Encoder was made, and is at step-00000009 now"):
+        stale({"x": rows})
 
 
 def test_a_data_frame_gives_a_data_frame_with_its_index(tabular):
