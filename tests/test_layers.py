@@ -36,7 +36,7 @@ ROOMS = (
     *("recipes", "training", "evaluation", "anomaly", "export"),
     *("assembly", "figures", "report"),
     *("runs", "benchmarking", "testing"),
-    *("api", "sklearn", "reproduce"),
+    *("api", "sklearn", "inference", "reproduce"),
     *("aaeframe", "cli", "__main__"),
 )
 """From the ground up: a room imports from rooms before it. "aaeframe" is the package's own `__init__`."""

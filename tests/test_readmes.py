@@ -121,7 +121,8 @@ def test_every_command_exists(readme):
             continue
         command, context = typer.main.get_command(app), None
         while hasattr(command, "commands"):
-            if command.invoke_without_command and arguments[:1] != ["history"]:  # a group that is a command itself
+            own = arguments[:1] not in (["history"], ["merge"])
+            if command.invoke_without_command and own:  # a group that is a command itself
                 inner = command.name
                 break
             assert arguments, f"{line} ends before a command"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from aaeframe.cli import bench, plugins, presets
+from aaeframe.cli import bench, parzen, plugins, presets
 from aaeframe.cli.commands import App, RunCommand
 from aaeframe.cli.compare import compare
 from aaeframe.cli.config import config_app
@@ -17,11 +17,12 @@ from aaeframe.cli.doctor import doctor
 from aaeframe.cli.evaluate import evaluate, figures
 from aaeframe.cli.export import export
 from aaeframe.cli.new_plugin import new
-from aaeframe.cli.parzen import parzen
+from aaeframe.cli.parzen_shards import merge
 from aaeframe.cli.report import report
 from aaeframe.cli.reproduce import reproduce
 from aaeframe.cli.sample_encode import encode, reconstruct, sample
 from aaeframe.cli.score import score
+from aaeframe.cli.shards import concat
 from aaeframe.cli.train import train
 from aaeframe.errors import AaeframeError
 
@@ -34,11 +35,13 @@ app.add_typer(plugins.app, name="plugins", help="List, inspect, check and create
 app.add_typer(presets.app, name="presets", help="List and show presets, which are named configurations.")
 app.add_typer(config_app, name="config", help="Show configurations.")
 app.add_typer(bench.app, name="bench")
+app.add_typer(parzen.app, name="parzen")
+parzen.app.command()(merge)
 plugins.app.command()(new)
 app.command(cls=RunCommand)(train)
 for command in (
-    *(data, sample, encode, reconstruct, score, evaluate, compare, figures, report, export),
-    *(parzen, doctor, reproduce),
+    *(data, sample, encode, reconstruct, score, concat, evaluate, compare, figures, report, export),
+    *(doctor, reproduce),
 ):
     app.command()(command)
 

@@ -13,7 +13,7 @@ import typer
 from aaeframe.benchmarking import SUITES
 from aaeframe.benchmarking.sweep import FORMS, sweep
 from aaeframe.cli import options
-from aaeframe.cli.commands import App
+from aaeframe.cli.commands import App, refuse_options
 from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def bench(
 ) -> None:
     """Time the kernels and the training step on this machine, next to the alternatives that are installed."""
     if context.invoked_subcommand is not None:
-        _refuse_options(context)
+        refuse_options(context)
         return
     from aaeframe.benchmarking.report import now
     from aaeframe.cli.console import beside, print_json, say
@@ -162,17 +162,6 @@ def history(
         save(ratios_over_commits(found), picture)
         if not json:
             say(f"written: {picture}", beside(picture))
-
-
-def _refuse_options(context: typer.Context) -> None:
-    """ConfigError for options of the measurement in front of another command: they would have no effect."""
-    for it in context.command.params:
-        source = context.get_parameter_source(it.name or "")
-        if source is not None and source.name == "COMMANDLINE":
-            raise ConfigError(
-                f"{it.opts[0]} is an option of aaeframe bench, not of aaeframe bench {context.invoked_subcommand}; "
-                "leave it out, or give it after the command if that has it too"
-            )
 
 
 def _picture(plot: str | None, sizes: Sweep, output: Output | None, json: bool) -> Output | None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from aaeframe.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -62,6 +64,18 @@ class App(typer.Typer):
     def command(self, name: str | None = None, *, cls: Any = Command, **settings: Any) -> Callable[[Any], Any]:
         """Register a command."""
         return super().command(name, cls=cls, **settings)
+
+
+def refuse_options(context: typer.Context) -> None:
+    """ConfigError for options of a group in front of one of its commands: they would have no effect."""
+    for it in context.command.params:
+        source = context.get_parameter_source(it.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            group = f"aaeframe {context.info_name}"
+            raise ConfigError(
+                f"{it.opts[0]} is an option of {group}, not of {group} {context.invoked_subcommand}; leave it out, or "
+                "give it after the command if that has it too"
+            )
 
 
 _OPTIONS: Final[Mapping[str, str]] = {"data-set": "data"}

@@ -29,9 +29,9 @@ def out() -> Console:
     return console if console.is_terminal else Console(**_LITERAL, width=max(console.width, NARROWEST))
 
 
-def err() -> Console:
+def err(*, quiet: bool = False) -> Console:
     """Standard error."""
-    return Console(**_LITERAL, stderr=True, soft_wrap=True)
+    return Console(**_LITERAL, stderr=True, soft_wrap=True, quiet=quiet)
 
 
 def silent() -> Console:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aaeframe.cli import options
 from aaeframe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from aaeframe.cli.interrupts import Stop
+    from aaeframe.data import Dataset
+    from aaeframe.evaluation.likelihood import Ranks
+    from aaeframe.runs.run import Run
+    from aaeframe.storage.output import Output
 
 
 class Held(StrEnum):
@@ -66,12 +75,13 @@ def evaluate(
     best: options.Best = False,
     json: options.Json = False,
 ) -> None:
-    """Measure on held-out data how well codes match the prior and how well rows are reconstructed."""
-    from aaeframe.cli.console import beside, err, note, print_json
+    """Measure on held-out data how well codes match the prior and how well rows are reconstructed.
+
+    Started by torchrun, several processes share the samples of --likelihood; the first one does the rest.
+    """
+    from aaeframe.cli.console import err, note
     from aaeframe.cli.interrupts import leaving
-    from aaeframe.cli.progress import samples_shown
-    from aaeframe.cli.tables import likelihood_table, report_tables
-    from aaeframe.storage.output import write_json
+    from aaeframe.cli.ranks import launched
 
     if samples is not None and not likelihood:
         raise ConfigError("--samples is the number of samples for --likelihood, which is not given; add --likelihood")
@@ -84,7 +94,15 @@ def evaluate(
     output = None if out is None else options.output(out, [".json"], json=json)
     if output is not None and output.path.resolve().is_relative_to(run.resolve()):
         raise ConfigError(f"--out {out} is inside the run; leave --out out to add the report to its evaluation.json")
-    with leaving(err(), "interrupted; nothing was written", after="these samples") as stop:
+    with (
+        launched() as ranks,
+        leaving(err(quiet=ranks.share.index > 0), "interrupted; nothing was written", after="these samples") as stop,
+    ):
+        if ranks.share.count > 1 and not likelihood:
+            raise ConfigError(
+                f"{ranks.share.count} processes share the samples of --likelihood, which is not given; add it, or "
+                "start one process"
+            )
         opened = options.load_run(context, run, device, raw_weights, best)
         if output is None:
             options.check_writable(run)
@@ -92,30 +110,69 @@ def evaluate(
             dataset = opened.dataset(data_changed=data_changed)
         else:
             dataset = opened.unseen(data, label_key=label_key, data_changed=data_changed)
-        console, report = beside(output), opened.evaluate(dataset, split=split, metrics=metric or (), warn=note)
-        if output is None:
-            stop.message = "interrupted; the measurements are stored"
+        given = {"split": split.value, "warn": note}
+        work = _Work(opened, dataset, given, samples or 10_000, output, json, stop, ranks)
+        if ranks.share.index > 0:
+            work.likelihood()
+        else:
+            work.whole(metric or (), likelihood)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A measurement: of what, and where its results go."""
+
+    run: Run
+    dataset: Dataset
+    given: dict[str, Any]
+    samples: int
+    output: Output | None
+    json: bool
+    stop: Stop
+    ranks: Ranks
+
+    def whole(self, metrics: Sequence[str], likelihood: bool) -> None:
+        """Measure, print and write everything."""
+        from aaeframe.cli.console import beside, print_json
+        from aaeframe.cli.tables import likelihood_table, report_tables
+        from aaeframe.storage.output import write_json
+
+        console, found = beside(self.output), None
+        report = self.run.evaluate(self.dataset, metrics=metrics, **self.given)
+        if self.output is None:
+            self.stop.message = "interrupted; the measurements are stored"
         try:
-            if not json:
+            if not self.json:
                 for table in report_tables(report):
                     console.print(table)
             if likelihood:
-                with (
-                    samples_shown() as progress,
-                    stop.between(progress, "stopped; run the same command to resume from here") as it,
-                ):
-                    found = opened.likelihood(
-                        dataset, split=split, samples=samples or 10_000, progress=it, store=output is None, warn=note
-                    )
-                if not json:
+                found = self.likelihood()
+                if not self.json:
                     console.print(likelihood_table(found))
-            if json:
+            if self.json:
                 print_json({**report, "likelihood": found} if likelihood else report)
         finally:  # neither a closed pipe loses the file, nor a full disk the tables
-            if output is None:
-                opened.folder.write_evaluation(report["split"], report)
-        if output is not None:
-            write_json(output, {report["split"]: report, **({"likelihood": found} if likelihood else {})})
+            if self.output is None:
+                self.run.folder.write_evaluation(report["split"], report)
+        if self.output is not None:
+            write_json(self.output, {report["split"]: report, **({"likelihood": found} if likelihood else {})})
+
+    def likelihood(self) -> dict[str, Any]:
+        """Estimate the likelihood; of several processes each its share, and the first shows the progress."""
+        from aaeframe.cli.progress import samples_shown
+
+        with (
+            samples_shown(quiet=self.ranks.share.index > 0) as progress,
+            self.stop.between(progress, "stopped; run the same command to resume from here") as it,
+        ):
+            return self.run.likelihood(
+                self.dataset,
+                samples=self.samples,
+                progress=it,
+                store=self.output is None,
+                ranks=self.ranks,
+                **self.given,
+            )
 
 
 def figures(

@@ -90,6 +90,14 @@ Ids: TypeAlias = Annotated[
 Seed: TypeAlias = Annotated[
     int, typer.Option(metavar="N", callback=_check_seed, help="Random seed. The same seed gives the same result.")
 ]
+Shard: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Compute shard I of N, counted from 0, into a file with both numbers in its name. aaeframe concat joins "
+        "them.",
+    ),
+]
 
 
 def _shown(panel: str, metavar: str, help: str, *names: str) -> Any:
@@ -267,13 +275,13 @@ class RowOptions:
     ] = None
     data_changed: DataChanged = False
 
-    def load(self, run: Run) -> AllRows:
-        """The rows of a run that are asked for."""
+    def load(self, run: Run, *, check: bool = True) -> AllRows:
+        """The rows of a run that are asked for. `check` is as for `Run.new_rows`."""
         from aaeframe import data as datasets
         from aaeframe.cli.console import note
 
         if self.data is not None and self.split in (None, Part.all):
-            found = run.new_rows(self.data, label_key=self.label_key, ids=self.ids)
+            found = run.new_rows(self.data, label_key=self.label_key, ids=self.ids, check=check)
             for phrase in found.reading.passed_over:
                 note(f"{self.data}: left out: {phrase}")
             return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aaeframe.cli import options
+from aaeframe.cli.commands import App, refuse_options
 from aaeframe.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from aaeframe.data import Split
     from aaeframe.evaluation.likelihood import Estimate
+    from aaeframe.storage.output import Output
 
 STRAYED = 0.5
 """Values this far outside [0, 1] are not in the units of pixels."""
@@ -27,11 +29,14 @@ LOOKED_AT = 10_000
 _FILE = "rows (.npy, .npz, .csv ...); uint8 images count as value / 255"
 
 
+app = App(invoke_without_command=True, no_args_is_help=False)
+
+
+@app.callback()
 def parzen(
-    samples: Annotated[Path, typer.Option(metavar="FILE", help=f"Samples of the model: {_FILE}.", show_default=False)],
-    test: Annotated[
-        Path, typer.Option(metavar="FILE", help="Rows to evaluate, of the same shape.", show_default=False)
-    ],
+    context: typer.Context,
+    samples: Annotated[Path | None, typer.Option(metavar="FILE", help=f"Samples of the model: {_FILE}.")] = None,
+    test: Annotated[Path | None, typer.Option(metavar="FILE", help="Rows to evaluate, of the same shape.")] = None,
     validation: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Rows that choose the bandwidth; not the test rows.")
     ] = None,
@@ -45,25 +50,49 @@ def parzen(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="File for the log-likelihood of each row: .npy, .npz, .csv or .parquet; - is standard output.",
+            help="File for the log-likelihood of each row: .npy, .npz, .csv or .parquet; - is standard output. With "
+            "--shard, the file of the state, .safetensors.",
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Add only shard I of N of the samples, counted from 0, and write a state for aaeframe parzen merge: "
+            "of the validation rows, if they are given, else of the test rows.",
         ),
     ] = None,
     form: options.Form = None,
     json: options.Json = False,
 ) -> None:
     """Estimate the Parzen log-likelihood of test rows under samples, in nats."""
-    from aaeframe.cli.console import beside, print_json
-    from aaeframe.cli.tables import likelihood_table
+    if context.invoked_subcommand is not None:
+        refuse_options(context)
+        return
+    from aaeframe.cli.parzen_shards import write_state
     from aaeframe.data import load_rows
-    from aaeframe.storage.results import SUFFIXES, Results, write
+    from aaeframe.storage.results import SUFFIXES
 
     form = options.form_of(form, out)
-    output = None if out is None else options.output(out, SUFFIXES, json=json, form=form)
+    output = None if out is None or shard is not None else options.output(out, SUFFIXES, json=json, form=form)
     bandwidths = _checked(bandwidth, validation)
-    parts = {"samples": samples, "test": test} | ({} if validation is None else {"validation": validation})
-    rows = {name: load_rows(str(path)).rows for name, path in parts.items()}
+    paths = {"--samples": samples, "--test": test, "--validation": validation}
+    if lacking := [name for name in ("--samples", "--test") if paths[name] is None]:
+        raise ConfigError(f"{' and '.join(lacking)} not given; give the files of the samples and of the test rows")
+    rows = {name.removeprefix("--"): load_rows(str(path)).rows for name, path in paths.items() if path is not None}
     _require_alike(rows)
-    found = _estimate(rows, bandwidths)
+    if shard is not None:
+        write_state(rows, bandwidths, shard, out, form, json)
+    else:
+        show(_estimate(rows, bandwidths), output, json)
+
+
+def show(found: Estimate, output: Output | None, json: bool) -> None:
+    """Write the log-likelihood of each row, if a file is given, and print the estimate."""
+    from aaeframe.cli.console import beside, print_json
+    from aaeframe.cli.tables import likelihood_table
+    from aaeframe.storage.results import Results, write
+
     if output is not None:
         values = found.log_likelihood.cpu().numpy()
         write(output, Results({"log_likelihood": values}, ["log_likelihood"], {"log_likelihood": ["log_likelihood"]}))
@@ -115,16 +144,23 @@ def _range(part: Split) -> tuple[float, float]:
 
 
 def _estimate(rows: dict[str, Split], bandwidths: Sequence[float] | None) -> Estimate:
-    import torch
-
     from aaeframe.cli.progress import samples_shown
-    from aaeframe.evaluation.likelihood import Stored, as_numbers, estimate
+    from aaeframe.evaluation.likelihood import Stored, estimate
 
-    def whole(name: str) -> Tensor | None:
-        return as_numbers(torch.from_numpy(rows[name].array())) if name in rows else None
-
-    test = as_numbers(torch.from_numpy(rows["test"].array()))
     with samples_shown() as progress:
         return estimate(
-            test, Stored(rows["samples"]), validation=whole("validation"), bandwidths=bandwidths, progress=progress
+            whole(rows["test"]),
+            Stored(rows["samples"]),
+            validation=whole(rows["validation"]) if "validation" in rows else None,
+            bandwidths=bandwidths,
+            progress=progress,
         )
+
+
+def whole(rows: Split) -> Tensor:
+    """All rows as a tensor."""
+    import torch
+
+    from aaeframe.evaluation.likelihood import as_numbers
+
+    return as_numbers(torch.from_numpy(rows.array()))

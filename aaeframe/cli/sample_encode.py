@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from aaeframe import data as datasets
+    from aaeframe.data import Split
     from aaeframe.runs.run import Run
     from aaeframe.storage.npz import StoredArray
     from aaeframe.storage.output import Output
     from aaeframe.storage.results import Results
+    from aaeframe.storage.shards import Share
 
 
 def sample(
@@ -80,6 +82,7 @@ def encode(
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     best: options.Best = False,
+    shard: options.Shard = None,
     json: options.Json = False,
 ) -> None:
     """Encode data: the code of each block, (N, ...) or (draws, N, ...), and labels, class names and ids.
@@ -87,20 +90,42 @@ def encode(
     A table (.csv, .parquet) has a row for each row and draw: ids, labels, then <block>_1, <block>_2 ...; a block of
     classes has their names. It can be read again as --data.
     """
-    import torch
-
+    from aaeframe.cli.shards import share_of, work_of
     from aaeframe.storage.results import Results
 
-    output = output_of(out, run / "codes.npz", form, json)
+    share = share_of(shard)
+    output = output_of(out, run / "codes.npz", form, json, share)
     opened = options.load_run(context, run, device, raw_weights, best)
-    found = asked.load(opened)
-    codes = opened.encode(found.rows, draws=draws, generator=torch.Generator().manual_seed(seed))
+    work = work_of(opened, asked, share)
+    found = work.found
+    codes = _codes(opened, found.rows, draws, seed, work.start)
     arrays = {name: z.cpu().numpy() for name, z in codes.items()}
     if representation:
         arrays["representation"] = _represented(opened, codes, decoder_labels_of(opened, found), draws).cpu().numpy()
     block, names = opened.model.class_block, opened.category_names
     columns = {} if block is None or names is None else {block: names}
-    write(output, Results(arrays, list(arrays), columns, **known(found), draws=draws), json)
+    results = Results(arrays, list(arrays), columns, **known(found), draws=draws)
+    own = {"--draws": draws, "--seed": seed if draws else None, "--representation": representation}
+    work.write(output, results, json, command="encode", **own)
+
+
+def _codes(run: Run, rows: Split, draws: int, seed: int, start: int) -> Mapping[str, Tensor]:
+    """The codes of rows, the first of which has the place `start` among all.
+
+    The noise of a batch depends on the seed and its place alone, so that a shard draws what one process would.
+    """
+    import numpy as np
+    import torch
+
+    from aaeframe.seeds import generator
+
+    if draws == 0:
+        return run.encode(rows)
+    size, parts = run.model.batch_size, []
+    for at in range(0, len(rows), size):
+        batch = rows.take(np.arange(at, min(at + size, len(rows))))
+        parts.append(run.encode(batch, draws=draws, generator=generator(seed, "encode", start + at)))
+    return {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
 
 
 @options.with_row_options
@@ -175,11 +200,14 @@ def _represented(run: Run, codes: Mapping[str, Tensor], labels: Tensor | None, d
     return torch.stack([run.model.represent(code, labels) for code in each])
 
 
-def output_of(out: str | None, default: Path, form: str | None, json: bool) -> Output:
+def output_of(out: str | None, default: Path, form: str | None, json: bool, share: Share | None = None) -> Output:
     """The file to write, checked before any work; without a name, the one in the folder of the run."""
+    from aaeframe.cli.shards import output_of_shard
     from aaeframe.storage.output import Output
     from aaeframe.storage.results import SUFFIXES
 
+    if share is not None:
+        return output_of_shard(out, default, form, share)
     form = options.form_of(form, out)
     if out is not None:
         return options.output(out, SUFFIXES, json=json, form=form)
@@ -187,12 +215,12 @@ def output_of(out: str | None, default: Path, form: str | None, json: bool) -> O
     return Output(default, ".npz", follows=False)
 
 
-def write(output: Output, results: Results, json: bool) -> None:
-    """Write the results or nothing, and print what was written and where."""
+def write(output: Output, results: Results, json: bool, about: str | None = None) -> None:
+    """Write the results or nothing, and print what was written and where. `about` describes a shard."""
     from aaeframe.cli.console import beside, note, print_json, say
     from aaeframe.storage import results as storage
 
-    suffix = storage.write(output, results)
+    suffix = storage.write(output, results, about)
     left = results.left_out(suffix)
     if left:
         note(f"{output}: {suffix} is without {', '.join(left)}; .npz has all")

@@ -52,6 +52,7 @@ def score(
     device: options.Device = "auto",
     raw_weights: options.RawWeights = False,
     best: options.Best = False,
+    shard: options.Shard = None,
     json: options.Json = False,
 ) -> None:
     """Score how odd each row is, (N,); higher is odder. Ids and labels come first, if there are any.
@@ -62,17 +63,20 @@ def score(
 
     from aaeframe.anomaly.reasons import check_reasons
     from aaeframe.cli.console import note
-    from aaeframe.cli.sample_encode import decoder_labels_of, known, output_of, write
+    from aaeframe.cli.sample_encode import decoder_labels_of, known, output_of
+    from aaeframe.cli.shards import share_of, work_of
     from aaeframe.runs.anomaly import AnomalyScorer
     from aaeframe.storage.results import Results
 
-    output = output_of(out, run / "scores.npz", form, json)
+    share = share_of(shard)
+    output = output_of(out, run / "scores.npz", form, json, share)
     opened = options.load_run(context, run, device, raw_weights, best)
     scorer = AnomalyScorer(opened, note, asked.data_changed)
     if reasons is not None:
         check_reasons(opened.model, reasons)
     threshold = None if contamination is None else scorer.threshold(contamination, kind.value)
-    found = asked.load(opened)
+    work = work_of(opened, asked, share)
+    found = work.found
     labels = decoder_labels_of(opened, found)
     arrays = {"score": scorer.scores(found.rows, kind.value, labels)}
     if threshold is not None:
@@ -82,6 +86,15 @@ def score(
         for k in range(reasons):
             arrays[f"reason_{k + 1}"] = why.columns[:, k]
             arrays[f"deviation_{k + 1}"] = why.deviations[:, k]
-    write(output, Results(arrays, list(arrays), {name: [name] for name in arrays}, **known(found)), json)
+    results = Results(arrays, list(arrays), {name: [name] for name in arrays}, **known(found))
+    fitted = share is not None and (kind is Kind.density or reasons is not None)
+    own = {
+        "density": scorer.density_digest() if fitted else None,
+        "--kind": kind.value,
+        "--contamination": contamination,
+        "threshold": threshold,
+        "--reasons": reasons,
+    }
+    work.write(output, results, json, command="score", **own)
     if threshold is not None and not json:
         note(f"{arrays['anomaly'].sum():,} of {len(found.rows):,} rows have a score above {threshold:.6g}")

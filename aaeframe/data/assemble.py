@@ -106,16 +106,19 @@ def assemble(
     )
 
 
-def gather(name: str, raw: RawData, options: ReadOptions = DEFAULTS, known: Known | None = None) -> AllRows:
+def gather(
+    name: str, raw: RawData, options: ReadOptions = DEFAULTS, known: Known | None = None, *, check: bool = True
+) -> AllRows:
     """Check the parts as `assemble` does and concatenate them.
 
     With `known`, the columns of a table are brought to those of a training, and its means are filled in for missing
-    values, if the options ask for it. By default the means are of the rows themselves.
+    values, if the options ask for it. By default the means are of the rows themselves. Without `check`, values are not
+    read, and may be not finite.
     """
     raw = _as_known(name, raw, options, known)
     if options.missing == "mean":
         raw = filled(raw, column_means(raw.parts[0].x, name) if known is None else known.means, name)
-    whole, class_names = _checked(name, raw, options)
+    whole, class_names = _checked(name, raw, options, check=check)
     x = whole[0].data if len(whole) == 1 else np.concatenate([it.data for it in whole])
     rows = Split(x, None, joined_labels(whole), joined([it.ids for it in whole]))
     return AllRows(
@@ -123,12 +126,14 @@ def gather(name: str, raw: RawData, options: ReadOptions = DEFAULTS, known: Know
     )
 
 
-def _checked(name: str, raw: RawData, options: ReadOptions) -> tuple[list[Split], tuple[str, ...] | None]:
+def _checked(
+    name: str, raw: RawData, options: ReadOptions, *, check: bool = True
+) -> tuple[list[Split], tuple[str, ...] | None]:
     """All rows of each part, checked, and the class names."""
     channels: Channels | None = options.channels or raw.channels
     arrays = [as_rows(part.x, name, channels) for part in raw.parts]
     _check_alike(arrays, name)
-    for x in arrays:
+    for x in arrays if check else ():
         check_finite(x, name)
     sizes = [len(x) for x in arrays]
     labels, names = as_classes([part.labels for part in raw.parts], sizes, name)

@@ -43,9 +43,9 @@ def changes(known: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def digest(split: Split) -> str:
+def digest(split: Split, most_bytes: int = MOST_BYTES) -> str:
     """A digest of a split's shape and labels, and of its rows: of all up to 64 MiB, of a spread of them beyond."""
-    fitting = max(1, MOST_BYTES * len(split) // max(1, split.nbytes))
+    fitting = max(1, most_bytes * len(split) // max(1, split.nbytes))
     rows = np.linspace(0, len(split) - 1, min(fitting, len(split))).astype(np.int64)
     found = hashlib.sha256(str((len(split), split.shape, str(split.dtype))).encode())
     found.update(split.rows(rows).tobytes())

@@ -90,20 +90,22 @@ def load_rows(
     *,
     known: Known | None = None,
     registry: Registry | None = None,
+    check: bool = True,
     **given: Any,
 ) -> AllRows:
     """All rows of a source in their order, with the names of classes and columns.
 
     Accepts what `load` accepts, but does not split: one row is enough. Classes are numbered within this source: they
     are not comparable with those of another source that has more classes. With `known`, the columns of a table
-    are brought to those of a training, and its means are filled in with `missing="mean"`.
+    are brought to those of a training, and its means are filled in with `missing="mean"`. Without `check`, rows of a
+    mapped file are not read, and may be not finite.
     """
     options, source = options or read_options(**given), opened(source, registry)
     dataset = _complete(source, options)
     if dataset is not None:
         return AllRows(dataset.split("all"), dataset.class_names, dataset.columns, dataset.reading)
     with _readable(source):
-        return gather(name_of(source), _read(source, options, registry), options, known)
+        return gather(name_of(source), _read(source, options, registry), options, known, check=check)
 
 
 def name_of(source: Any) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 import torch
+from safetensors.torch import load, save
 from torch import Tensor
 
 from aaeframe.data import Split
@@ -22,6 +23,7 @@ from aaeframe.errors import DataError
 from aaeframe.evaluation.resumable import Keep
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.seeds import derive
+from aaeframe.storage.shards import WHOLE, Share
 from aaeframe_kernels import BandwidthChoice, ParzenState, default_bandwidths, search_bandwidth
 from aaeframe_kernels.parzen.bandwidth import MOST_MOVES
 
@@ -107,6 +109,28 @@ class _Centered:
 
 
 @dataclass(frozen=True)
+class Ranks:
+    """The processes that share an estimate. Each adds its share of the samples, and all get the same result."""
+
+    share: Share = WHOLE
+    """The share of this process: its rank among all."""
+    gather: Callable[[bytes], Sequence[bytes]] = lambda own: [own]
+    """Gives what each process passes in, in the order of ranks."""
+
+    def merged(self, state: ParzenState) -> ParzenState:
+        """The states of all processes as one."""
+        if self.share == WHOLE:
+            return state
+        first, *others = (ParzenState.from_state_dict(load(it)) for it in self.gather(save(state.state_dict())))
+        for it in others:
+            first.merge(it)
+        return first
+
+
+ALONE: Final = Ranks()
+
+
+@dataclass(frozen=True)
 class Estimate:
     """The log-likelihood log p(x) of test rows under Gaussian kernels on the samples."""
 
@@ -150,25 +174,20 @@ def estimate(
     bandwidths: Sequence[float] | None = None,
     keep: Keep | None = None,
     progress: Progress = lambda doing, done, of: None,
+    ranks: Ranks = ALONE,
 ) -> Estimate:
     """The log-likelihood of test rows (N, *shape) under samples. In both, uint8 stands for value/255.
 
     With `validation` rows the bandwidth is chosen, from `bandwidths` or from a grid around the data's scale. That grid
     is moved while its best value is at its edge. Without them, one bandwidth must be given. `keep` also holds
-    the finished estimate; the caller removes it. DataError if there are no samples, or neither validation rows nor one
-    bandwidth.
+    the finished estimate; the caller removes it. Each of several processes (`ranks`) calls this with the same
+    arguments but its own `keep`. DataError if there are no samples, or neither validation rows nor one bandwidth.
     """
     began = time.monotonic()
-    if samples.count < 1:
-        raise DataError(f"the likelihood is under samples, one at least, found {samples.count}")
     if validation is None and len(bandwidths or ()) != 1:
         raise DataError(f"validation rows, or one bandwidth, must be given; found {bandwidths} and no validation rows")
-    # The kernels use float32, in which a large offset would hide differences. They tell pixels by their range.
-    if test.dtype == torch.float64 and not bool(((test >= 0) & (test <= 1)).all()):
-        center = test.mean(0)
-        test, samples = (test - center).float(), _Centered(samples, center)
-        validation = None if validation is None else (validation - center).float()
-    stream = _Stream(samples, keep, progress)
+    test, validation, samples = centered(test, validation, samples)
+    stream = Stream(samples, keep, progress, ranks)
     choice = None if validation is None else _chosen(validation, stream, bandwidths)
     bandwidth = (bandwidths or [])[0] if choice is None else choice.bandwidth
     state = stream.through(test, [bandwidth], "test")
@@ -176,7 +195,22 @@ def estimate(
     return Estimate(state.log_likelihood()[:, 0], bandwidth, choice, samples.count, dict(state.paths), seconds)
 
 
-def _chosen(validation: Tensor, stream: _Stream, bandwidths: Sequence[float] | None) -> BandwidthChoice:
+def centered(test: Tensor, validation: Tensor | None, samples: Samples) -> tuple[Tensor, Tensor | None, Samples]:
+    """Rows and samples as the kernels take them. DataError if there are no samples.
+
+    The kernels use float32, in which a large offset would hide differences, so it is taken off. They tell pixels by
+    their range.
+    """
+    if samples.count < 1:
+        raise DataError(f"the likelihood is under samples, one at least, found {samples.count}")
+    if test.dtype != torch.float64 or bool(((test >= 0) & (test <= 1)).all()):
+        return test, validation, samples
+    center = test.mean(0)
+    moved = None if validation is None else (validation - center).float()
+    return (test - center).float(), moved, _Centered(samples, center)
+
+
+def _chosen(validation: Tensor, stream: Stream, bandwidths: Sequence[float] | None) -> BandwidthChoice:
     def through(grid: list[float]) -> ParzenState:
         return stream.through(validation, grid, f"bandwidths from {min(grid):.3g} to {max(grid):.3g}")
 
@@ -192,34 +226,45 @@ def chunks_at_once(x: Tensor) -> int:
 
 
 @dataclass
-class _Stream:
-    """Adds all samples to a state, starting where an earlier process stopped."""
+class Stream:
+    """Adds all samples to a state, starting where an earlier process stopped; of several processes each its share."""
 
     samples: Samples
     keep: Keep | None
     progress: Progress
+    ranks: Ranks = ALONE
 
     def through(self, x: Tensor, bandwidths: Sequence[float], name: str) -> ParzenState:
+        """The state of rows x under all samples."""
+        return self.ranks.merged(self.own(x, bandwidths, name))
+
+    def own(self, x: Tensor, bandwidths: Sequence[float], name: str) -> ParzenState:
+        """The state of rows x under the samples of this process: whole chunks, so that each rounds as in one process.
+
+        `name` tells this pass from others in the file of `keep`.
+        """
+        chunks = -(-self.samples.count // CHUNK)
+        start, stop = (min(CHUNK * it, self.samples.count) for it in self.ranks.share.bounds(chunks))
         state = None if self.keep is None else self.keep.state(name, x, bandwidths)
         if state is None:
-            state = ParzenState(x, bandwidths)
+            state = ParzenState(x, bandwidths, before=start)
         kept = time.monotonic()
-        while state.count < self.samples.count:
+        while start + state.count < stop:
             with self._kept_if_stopped(name, state):
-                self.progress(name, state.count, self.samples.count)
-            state.update(self._rows(state.count, chunks_at_once(x)))
+                self.progress(name, state.count, stop - start)
+            state.update(self._rows(start + state.count, stop, chunks_at_once(x)))
             if self.keep is not None and time.monotonic() - kept > KEEP_EVERY:
                 self.keep.write(name, state)
                 kept = time.monotonic()
-        self.progress(name, state.count, self.samples.count)
+        self.progress(name, state.count, stop - start)
         if self.keep is not None:
             self.keep.write(name, state)
         return state
 
-    def _rows(self, start: int, chunks: int) -> Tensor:
+    def _rows(self, start: int, stop: int, chunks: int) -> Tensor:
         """The next samples: this many chunks, or those that are left."""
-        ends = range(start, min(start + chunks * CHUNK, self.samples.count), CHUNK)
-        found = [self.samples.rows(first, min(first + CHUNK, self.samples.count)) for first in ends]
+        ends = range(start, min(start + chunks * CHUNK, stop), CHUNK)
+        found = [self.samples.rows(first, min(first + CHUNK, stop)) for first in ends]
         return found[0] if len(found) == 1 else torch.cat(found)
 
     @contextmanager

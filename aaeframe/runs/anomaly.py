@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,10 @@ class AnomalyScorer:
                 self._keep(found, weights)
             cached[weights] = found
         return cached[weights]
+
+    def density_digest(self) -> str:
+        """The digest of the density, hexadecimal."""
+        return hashlib.sha256(kept.to_bytes(self.density(), self.run.weights_digest())).hexdigest()
 
     def _kept(self, weights: str) -> Density | None:
         home, shape = self.run.home, self.run.model.data_shape

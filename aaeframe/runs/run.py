@@ -7,6 +7,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from aaeframe.data.read import name_of
 from aaeframe.errors import DataError, ReadOnly, RunError, TrainingWarning
 from aaeframe.evaluation.class_reports import decoder_labels
 from aaeframe.evaluation.evaluate import evaluate, misses
-from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
+from aaeframe.evaluation.likelihood import ALONE, CHUNK, VALIDATION_ROWS, Decoded, Progress, Ranks, estimate
 from aaeframe.evaluation.metrics import Metric, named_metrics
 from aaeframe.evaluation.resumable import Keep
 from aaeframe.export.folder import Scoring, export_onnx
@@ -48,6 +49,7 @@ from aaeframe.runs.new_data import Loaded, classes_as, load_new, with_classes
 from aaeframe.runs.observing import Reporting
 from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.storage.run_folder import RunFolder
+from aaeframe.storage.shards import WHOLE
 from aaeframe.torch_state import default_state, exclusive
 from aaeframe.training.early_stopping import EarlyStopping
 from aaeframe.training.keeping import Keeper
@@ -264,10 +266,16 @@ class Run:
         tensors = {f"model.{name}": getattr(self.model, name).cpu() for name in ("mean", "std")}
         return read_again(self.config, self.data, tensors, self.registry or Registry.load())
 
-    def new_rows(self, source: Any, *, label_key: str | None = None, ids: str | None = None) -> AllRows:
-        """All rows of a source that the run has not seen, read as its training data was: see `load_new`."""
-        found = self._load_new(datasets.load_rows, source, label_key, ids)
-        self.check_range(found.rows, name_of(source))
+    def new_rows(
+        self, source: Any, *, label_key: str | None = None, ids: str | None = None, check: bool = True
+    ) -> AllRows:
+        """All rows of a source that the run has not seen, read as its training data was: see `load_new`.
+
+        `check` reads them once, for values that are not finite and for `check_range`.
+        """
+        found = self._load_new(partial(datasets.load_rows, check=check), source, label_key, ids)
+        if check:
+            self.check_range(found.rows, name_of(source))
         return found
 
     def new_data(self, source: Any, *, label_key: str | None = None, ids: str | None = None) -> Dataset:
@@ -366,20 +374,23 @@ class Run:
         progress: Progress = lambda doing, done, of: None,
         store: bool = True,
         warn: Callable[[str], None] = warn,
+        ranks: Ranks = ALONE,
     ) -> dict[str, Any]:
         """The Parzen log-likelihood of a split under decoded samples: see `aaeframe.evaluation.likelihood`.
 
         Images are scaled to [0, 1], other data are in their own units. The first validation rows choose the bandwidth.
         The report is stored in the run's folder, if it has one. An interrupted estimate is resumed. With `store` false,
         neither is written, so that the folder may be read-only. `warn` is called if the access cannot be logged.
+        Several processes (`ranks`) share the samples; the first one writes and logs.
         """
         data, seed = dataset or self.dataset(), self.config.training.seed
         scaled = data.spec.support is constraints.unit_interval
         held = data.split("validation")
         validation = held.rows(np.arange(min(VALIDATION_ROWS, len(held))))
         rows = self._rows_of(data, split)
-        keep = self._keep({"split": rows, "samples": samples, "seed": seed, "chunk": CHUNK}) if store else None
-        if keep is None or not keep.found:  # a resumed estimate was logged already
+        first, own = ranks.share.index == 0, {} if ranks.share == WHOLE else {"share": str(ranks.share)}
+        keep = self._keep({"split": rows, "samples": samples, "seed": seed, "chunk": CHUNK, **own}) if store else None
+        if first and (keep is None or not keep.found):  # a resumed estimate was logged already
             self._log_access(rows, f"likelihood, {samples} samples", warn)
         found = estimate(
             self._judged(data, data.split(split).array()),
@@ -387,6 +398,7 @@ class Run:
             validation=self._judged(data, validation),
             keep=keep,
             progress=progress,
+            ranks=ranks,
         )
         units = "scaled to [0, 1]" if scaled else "as the data"
         where = {"split": rows, "units": units, "seed": seed, "step": self.step, "raw_weights": self.raw_weights}
@@ -396,11 +408,13 @@ class Run:
                 "these rows chose the bandwidth, so their likelihood is optimistic; evaluate others, such as test"
             )
         name = f"{rows} likelihood, {samples} samples"
-        if store and self.home is not None:
+        if store and first and self.home is not None:
             self.home.write_evaluation(name, report)
+        ranks.gather(b"")  # waits: no process discards its progress before the report is written
         if keep is not None:
             keep.remove()
-        self._report(name, report, warn)
+        if first:
+            self._report(name, report, warn)
         return report
 
     @default_state()

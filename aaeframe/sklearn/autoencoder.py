@@ -12,10 +12,10 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from aaeframe.runs.fixed_batches import scores
 from aaeframe.runs.objects import DiscriminatorObject, EncoderObject, NetworkObject, PriorObject
 from aaeframe.runs.run import Run
 from aaeframe.sklearn.base import FLOATS, AdversarialEstimator
-from aaeframe.sklearn.batches import scores
 
 
 class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstimator):

@@ -15,12 +15,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from aaeframe.api import train
 from aaeframe.data import from_arrays
 from aaeframe.errors import RunError
+from aaeframe.runs.fixed_batches import codes
 from aaeframe.runs.in_memory import from_bytes, to_bytes
 from aaeframe.runs.loading import load
 from aaeframe.runs.objects import DiscriminatorObject, EncoderObject, NetworkObject, read_objects
 from aaeframe.runs.run import Run
 from aaeframe.sklearn.attributes import pack, unpack
-from aaeframe.sklearn.batches import codes
 from aaeframe.sklearn.blocks import STYLE
 
 FLOATS = (np.float32, np.float64)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from aaeframe.errors import RunError
+from aaeframe.runs.fixed_batches import codes
 from aaeframe.runs.objects import PriorObject
 from aaeframe.runs.run import Run
-from aaeframe.sklearn.batches import codes
 from aaeframe.sklearn.blocks import CLASS, STYLE
 
 

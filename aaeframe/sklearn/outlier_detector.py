@@ -11,10 +11,10 @@ from sklearn.base import OutlierMixin
 
 from aaeframe.anomaly import Kind
 from aaeframe.runs.anomaly import AnomalyScorer
+from aaeframe.runs.fixed_batches import scores
 from aaeframe.runs.objects import DiscriminatorObject, EncoderObject, NetworkObject, PriorObject
 from aaeframe.runs.run import Run, warn
 from aaeframe.sklearn.base import AdversarialEstimator
-from aaeframe.sklearn.batches import scores
 
 
 class AdversarialOutlierDetector(OutlierMixin, AdversarialEstimator):

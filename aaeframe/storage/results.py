@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import prod
 from tempfile import TemporaryFile
@@ -18,6 +18,8 @@ from aaeframe.storage.npz import StoredArray, write_npy, write_npz
 from aaeframe.storage.output import Output
 
 SUFFIXES: Final = (".npz", ".npy", ".csv", ".parquet")
+ABOUT: Final = "aaeframe.shard"
+"""The name of the text that is kept next to the arrays: no block has a dot in its name."""
 CELLS: Final = 2**16
 """The number of cells of a table that are converted to text at a time."""
 _SPECIAL: Final = frozenset(",;|#\"'\t\r\n")
@@ -34,10 +36,10 @@ class Results:
     """The names of the arrays that a table holds, and .npy if it is one."""
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The names of the columns of arrays that have names; others have <array>_1, <array>_2 ..."""
-    labels: np.ndarray | None = None
+    labels: StoredArray | None = None
     """(N,) class indices, -1 for a row without a label."""
     class_names: Sequence[str] | None = None
-    ids: np.ndarray | None = None
+    ids: StoredArray | None = None
     """(N,) the names of the rows."""
     draws: int = 0
     """The number of draws on the first axis; 0 if there is none."""
@@ -56,6 +58,17 @@ class Results:
             found |= {"labels": self.labels, "class_names": np.array(self.class_names or [])}
         return found if self.ids is None else {**found, "ids": self.ids}
 
+    def first(self, count: int) -> Results:
+        """The results of the first rows alone, of arrays in memory."""
+
+        def cut(name: str, array: StoredArray | None) -> Any:
+            if not isinstance(array, np.ndarray):
+                return array
+            return array[:, :count] if self.draws and name in self.arrays else array[:count]
+
+        arrays = {name: cut(name, array) for name, array in self.arrays.items()}
+        return replace(self, arrays=arrays, labels=cut("", self.labels), ids=cut("", self.ids))
+
     def left_out(self, suffix: str) -> list[str]:
         """The names of the arrays that a format does not hold."""
         if suffix == ".npz":
@@ -64,19 +77,20 @@ class Results:
         return hidden if suffix != ".npy" else [name for name in self.all if name not in self.shown]
 
 
-def write(output: Output, results: Results) -> str:
+def write(output: Output, results: Results, about: str | None = None) -> str:
     """Write results in the format of the destination: on a stream without one, csv, or npz for images. Return it.
 
+    `about` is a text that .npz and .parquet keep next to the arrays, under the name `ABOUT`.
     ConfigError if the format cannot hold them, before anything is written. RunError if it cannot be written.
     """
     suffix = output.suffix or (".csv" if results.flat else ".npz")
     _check(output, suffix, results)
     if suffix == ".parquet":
-        _write_parquet(output, results)
+        _write_parquet(output, results, about)
         return suffix
     with output.writing() as file:
         if suffix == ".npz":
-            write_npz(file, results.all)
+            write_npz(file, results.all if about is None else {**results.all, ABOUT: np.array(about)})
         elif suffix == ".npy":
             write_npy(file, results.arrays[results.shown[0]])
         else:
@@ -144,35 +158,45 @@ class _Piece:
     """(n, D) each, in the order of `shown`."""
 
 
+class _Reader:
+    """The rows of an array from front to back, however its chunks are cut."""
+
+    def __init__(self, array: StoredArray) -> None:
+        self._chunks = iter([array] if isinstance(array, np.ndarray) else array.chunks)
+        self._left: np.ndarray | None = None
+
+    def rows(self, count: int) -> np.ndarray:
+        """The next rows, at least one."""
+        parts: list[np.ndarray] = []
+        while count:
+            chunk = next(self._chunks) if self._left is None else self._left
+            parts.append(chunk[:count])
+            self._left = chunk[count:] if len(chunk) > count else None
+            count -= len(parts[-1])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
 def _pieces(results: Results) -> Iterator[_Piece]:
     """The rows of a table in order, draw after draw, a few at a time."""
-    each = [results.arrays[name] for name in results.shown]
+    arrays = [results.arrays[name] for name in results.shown]
+    count = arrays[0].shape[1 if results.draws else 0]
+    size = max(1, CELLS // max(1, sum(prod(_row_shape(results, name)) for name in results.shown)))
+    readers = [
+        _Reader(it.reshape(-1, *it.shape[2:]) if results.draws and isinstance(it, np.ndarray) else it) for it in arrays
+    ]
     for draw in range(results.draws or 1):
-        start = 0
-        for parts in _cut([array[draw] for array in each if isinstance(array, np.ndarray)] if results.draws else each):
-            at = slice(start, start + len(parts[0]))
-            yield _Piece(_known(results, at, draw + 1), parts)
-            start = at.stop
+        ids, labels = (None if it is None else _Reader(it) for it in (results.ids, results.labels))
+        for start in range(0, count, size):
+            rows = min(size, count - start)
+            known = [] if ids is None else [ids.rows(rows).tolist()]
+            known += [] if labels is None else [_names(labels.rows(rows), results.class_names)]
+            known += [[draw + 1] * rows] if results.draws else []
+            yield _Piece(known, [it.rows(rows).reshape(rows, -1) for it in readers])
 
 
-def _cut(arrays: Sequence[StoredArray]) -> Iterator[list[np.ndarray]]:
-    """Arrays (N, D) each, a few rows at a time. An array that comes in chunks stands alone."""
-    if len(arrays) == 1 and not isinstance(arrays[0], np.ndarray):
-        for chunk in arrays[0].chunks:
-            yield from _cut([chunk])
-        return
-    flat = [array.reshape(len(array), -1) for array in arrays if isinstance(array, np.ndarray)]
-    rows = max(1, CELLS // max(1, sum(array.shape[1] for array in flat)))
-    for start in range(0, len(flat[0]), rows):
-        yield [array[start : start + rows] for array in flat]
-
-
-def _known(results: Results, at: slice, draw: int) -> list[list[Any]]:
-    found: list[list[Any]] = [] if results.ids is None else [results.ids[at].tolist()]
-    if results.labels is not None:
-        names = [*(results.class_names or ()), None]
-        found.append([names[label] for label in results.labels[at]])
-    return [*found, [draw] * (at.stop - at.start)] if results.draws else found
+def _names(labels: np.ndarray, class_names: Sequence[str] | None) -> list[str | None]:
+    names = [*(class_names or ()), None]
+    return [names[label] for label in labels]
 
 
 def _write_csv(file: IO[bytes], results: Results) -> None:
@@ -201,7 +225,7 @@ def _cell(value: Any) -> str:
     return text if plain else '"' + text.replace('"', '""') + '"'
 
 
-def _write_parquet(output: Output, results: Results) -> None:
+def _write_parquet(output: Output, results: Results, about: str | None) -> None:
     """Write columns of their own types: numbers as they are, ids and labels as texts or whole numbers."""
     try:
         import pyarrow
@@ -210,17 +234,19 @@ def _write_parquet(output: Output, results: Results) -> None:
         raise ConfigError(
             f"{output}: .parquet needs pyarrow, which is not installed: pip install 'aaeframe[parquet]', or give .csv"
         ) from error
+
+    def kind(array: StoredArray) -> Any:
+        return pyarrow.string() if array.dtype.kind == "U" else pyarrow.from_numpy_dtype(array.dtype)
+
     names = header(results)
     fields = [
-        *([] if results.ids is None else [pyarrow.array(results.ids[:1].tolist() or [""]).type]),
+        *([] if results.ids is None else [kind(results.ids)]),
         *([] if results.labels is None else [pyarrow.string()]),
         *([pyarrow.int64()] if results.draws else []),
     ]
     for name in results.shown:
-        width = prod(_row_shape(results, name))
-        dtype = results.arrays[name].dtype
-        fields += [pyarrow.string() if dtype.kind == "U" else pyarrow.from_numpy_dtype(dtype)] * width
-    schema = pyarrow.schema(list(zip(names, fields, strict=True)))
+        fields += [kind(results.arrays[name])] * prod(_row_shape(results, name))
+    schema = pyarrow.schema(list(zip(names, fields, strict=True)), metadata=None if about is None else {ABOUT: about})
     # In a file of its own first, as a pipe cannot tell the position that the format asks for.
     with TemporaryFile() as whole:
         with parquet.ParquetWriter(whole, schema) as writer:

@@ -8,9 +8,12 @@ import threading
 import numpy as np
 import pytest
 
+from aaeframe.errors import DataError
+from aaeframe.storage import results
 from aaeframe.storage.npz import Chunked
 from aaeframe.storage.output import Output
 from aaeframe.storage.results import SUFFIXES, Results, write
+from aaeframe.storage.shards import Layout, Shard, ShardFile, concatenated
 
 pyarrow = pytest.importorskip("pyarrow", reason="no extra 'integrations'")
 parquet = pytest.importorskip("pyarrow.parquet", reason="no extra 'integrations'")
@@ -45,3 +48,40 @@ def test_a_pipe_takes_it(tmp_path):
     write(Output.named(pipe, SUFFIXES, form="parquet"), Results({"z": Z}, ["z"], **FOUND))
     reader.join()
     assert parquet.read_table(pyarrow.BufferReader(found[0])).num_rows == 3
+
+
+@pytest.mark.parametrize("draws", [0, 2])
+@pytest.mark.parametrize("kind", ["texts", "numbers"])
+def test_shards_in_parquet_join_to_the_bytes_of_one_file(tmp_path, monkeypatch, draws, kind):
+    ids = np.array([f"p{k}" for k in range(12)]) if kind == "texts" else np.arange(12)[::-1].copy()
+    monkeypatch.setattr(results, "CELLS", 16)
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(12, 3)).astype(np.float32)
+    z[5, 1] = np.nan
+    arrays = {"z": z, "why": np.array(["a", "é", "x,y"])[np.arange(12) % 3], "flag": (z[:, 0] > 0).astype(np.uint8)}
+    if draws:
+        arrays = {"z": np.stack([z, z + 1])}
+    labels = np.arange(12) % 3 - 1
+    columns = {"why": ["why"], "flag": ["flag"]}
+    whole = Results(arrays, list(arrays), columns, labels, ("a.b", "a"), ids, draws)
+    for index, (start, stop) in enumerate([(0, 5), (5, 5), (5, 12)]):
+        at = slice(start, stop)
+        cut = {name: it[:, at] if draws else it[at] for name, it in arrays.items()}
+        part = Results(cut, list(cut), columns, labels[at], ("a.b", "a"), ids[at], draws)
+        shard = Shard(index=index, count=3, start=start, stop=stop, rows=12, origin={}, layout=Layout.of(part))
+        write(Output.named(tmp_path / f"{index}.parquet", SUFFIXES), part, shard.model_dump_json())
+    files = [ShardFile.open(tmp_path / f"{index}.parquet") for index in (2, 0, 1)]
+    for suffix in (".parquet", ".csv", ".npz"):
+        write(Output.named(tmp_path / f"one{suffix}", SUFFIXES), whole)
+        write(Output.named(tmp_path / f"joined{suffix}", SUFFIXES), concatenated(files))
+        assert (tmp_path / f"joined{suffix}").read_bytes() == (tmp_path / f"one{suffix}").read_bytes()
+
+
+def test_a_parquet_file_that_is_no_shard_or_damaged_is_refused(tmp_path):
+    path = tmp_path / "a.parquet"
+    write(Output.named(path, SUFFIXES), Results({"z": Z}, ["z"]))
+    with pytest.raises(DataError, match=r"a\.parquet is not a shard"):
+        ShardFile.open(path)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DataError, match=r"a\.parquet cannot be read as a shard"):
+        ShardFile.open(path)

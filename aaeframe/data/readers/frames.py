@@ -105,7 +105,7 @@ def from_columns(
     texts = [names[i] for i in numbers if held[names[i]].dtype.kind in "OU" and _is_text(held[names[i]])]
     x = np.empty((lengths.pop(), len(numbers)))
     for k, i in enumerate(numbers):
-        x[:, k] = _numbers(names[i], held[names[i]], texts, where)
+        x[:, k] = numbers_of(names[i], held[names[i]], texts, where)
     coded = {
         i: _coded(texts_of(held[names[i]], where), roles, i, options, where)
         for i in (*roles.categories, *([] if roles.label is None else [roles.label]))
@@ -194,7 +194,7 @@ def _read_anndata(data: Any, options: ReadOptions, where: str) -> RawData:
     return RawData([part], columns=tuple(names), labels_from=source, passed_over=said)
 
 
-def _numbers(name: str, values: np.ndarray, texts: Sequence[str], where: str) -> np.ndarray:
+def numbers_of(name: str, values: np.ndarray, texts: Sequence[str], where: str) -> np.ndarray:
     """A column as float64, NaN where there is no value. DataError for what is not a number."""
     if values.dtype.kind in "bf":
         return values.astype(np.float64)

@@ -30,7 +30,8 @@ class ParzenState:
     NaN in a row of x makes that row's result NaN, NaN in a sample all of them. Updates with a thousand samples or more
     use the machine well; larger ones are split into chunks. `precision`: auto uses the fastest path that is accurate
     enough for each chunk, the others force one. `paths` counts the samples that each path has processed. `compiled`:
-    whether the CPU's epilogue is compiled, which takes seconds once; None: if it pays.
+    whether the CPU's epilogue is compiled, which takes seconds once; None: if it pays, counting the samples that other
+    states saw `before` these, so that states of parts round as one state of all.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class ParzenState:
         *,
         precision: Precision = "auto",
         compiled: bool | None = None,
+        before: int = 0,
     ) -> None:
         self._x: Tensor | None = as_pixels(rows(x, "x"))
         self._shape = tuple(x.shape[1:])
@@ -52,7 +54,7 @@ class ParzenState:
         self.bandwidths = bandwidth_tensor(bandwidths)
         self._total = neutral(len(self._x), len(self.bandwidths), self._x.device)
         self._rates = _rates(self.bandwidths, self._x.device)
-        self.count = 0
+        self.count, self._before = 0, before
         self.paths: Counter[str] = Counter()
 
     def update(self, samples: Tensor, chunk_size: int | None = None) -> None:
@@ -97,7 +99,7 @@ class ParzenState:
 
     def state_dict(self) -> dict[str, Tensor]:
         """The state as tensors only, which safetensors can store. x itself is not included, its digest is."""
-        numbers = {"count": self.count, "features": self._features}
+        numbers = {"count": self.count, "before": self._before, "features": self._features}
         numbers |= {_PATH + name: samples for name, samples in self.paths.items()}
         return {
             "nearest": self._total.nearest.clone(),
@@ -132,6 +134,7 @@ class ParzenState:
         state.bandwidths = tensors["bandwidths"].cpu().clone()
         state._rates = _rates(state.bandwidths, device)
         state.count, state._features = int(tensors["count"]), int(tensors["features"])
+        state._before = int(tensors.get("before", 0))
         counts = {name.removeprefix(_PATH): int(value) for name, value in tensors.items() if name.startswith(_PATH)}
         state.paths = Counter(counts)
         return state
@@ -145,7 +148,7 @@ class ParzenState:
 
         The choice depends only on the samples seen, so that a restored state continues bit for bit.
         """
-        worth = self.count * self._total.sums.numel() >= WORTH
+        worth = (self._before + self.count) * self._total.sums.numel() >= WORTH
         with_compiled = worth if self._compiled is None else self._compiled
         if not self._engines or with_compiled != self._with_compiled:
             self._engines = prepare(x, self.bandwidths, self._precision, compiled=with_compiled)

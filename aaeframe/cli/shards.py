@@ -1,0 +1,154 @@
+"""The option --shard of `encode` and `score`, and `aaeframe concat`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import typer
+
+from aaeframe.cli import options
+from aaeframe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aaeframe.data import AllRows, Split
+    from aaeframe.runs.run import Run
+    from aaeframe.storage.output import Output
+    from aaeframe.storage.results import Results
+    from aaeframe.storage.shards import Share
+
+LOOKED_AT: Final = 2**16
+"""The number of bytes of a mapped file, spread over it, by which other data is recognized."""
+
+
+Origin: TypeAlias = "Mapping[str, str | int | float | bool | None]"
+
+
+@dataclass(frozen=True)
+class Work:
+    """The rows that a command computes: all that were asked for, or those of a shard."""
+
+    found: AllRows
+    start: int = 0
+    """The place of the first row among all rows."""
+    share: Share | None = None
+    stop: int = 0
+    rows: int = 0
+    origin: Origin | None = None
+
+    def write(self, output: Output, results: Results, json: bool, **origin: str | int | float | bool | None) -> None:
+        """Write the results, with a description if they are of a shard, and print what was written and where.
+
+        `origin` are the options of the command that the numbers depend on, by name.
+        """
+        from aaeframe.cli.sample_encode import write
+        from aaeframe.storage.shards import Layout, Shard
+
+        if self.share is None:
+            write(output, results, json)
+            return
+        results = results.first(self.stop - self.start)
+        shard = Shard(
+            index=self.share.index,
+            count=self.share.count,
+            start=self.start,
+            stop=self.stop,
+            rows=self.rows,
+            origin={**(self.origin or {}), **origin},
+            layout=Layout.of(results),
+        )
+        write(output, results, json, shard.model_dump_json())
+
+
+def work_of(run: Run, asked: options.RowOptions, share: Share | None) -> Work:
+    """The rows that were asked for, or those of a share: whole batches, so that each row is computed as in one process.
+
+    A share without a batch has the first row, of which nothing is written.
+    """
+    import numpy as np
+
+    from aaeframe.version import __version__
+
+    if share is None:
+        return Work(asked.load(run))
+    whole = asked.load(run, check=False)
+    size, count = run.model.batch_size, len(whole.rows)
+    start, stop = (min(size * it, count) for it in share.bounds(-(-count // size)))
+    rows = whole.rows.take(np.arange(start, max(stop, start + 1)) if stop > start else np.arange(1))
+    if asked.data is not None:
+        run.check_range(rows, asked.data)
+    origin: Origin = {
+        "version of aaeframe": __version__,
+        "weights of the run": run.weights_digest(),
+        "data": fingerprint(whole.rows),
+        "rows of a batch": size,
+    }
+    return Work(replace(whole, rows=rows), start, share, stop, count, origin)
+
+
+def fingerprint(rows: Split) -> str:
+    """The digest by which rows are told from others: of some rows of a mapped file, as each shard reads them."""
+    from aaeframe.data.identity import MOST_BYTES, digest
+
+    return digest(rows, LOOKED_AT if rows.is_mapped else MOST_BYTES)
+
+
+def share_of(shard: str | None) -> Share | None:
+    """The share that --shard names. ConfigError if it is not I/N."""
+    from aaeframe.storage.shards import Share
+
+    return None if shard is None else Share.named(shard)
+
+
+def output_of_shard(out: str | None, default: Path, form: str | None, share: Share) -> Output:
+    """The file of a shard. ConfigError for a stream, and for a format that has no place for its description."""
+    from aaeframe.storage.output import Output, is_stream
+    from aaeframe.storage.shards import SUFFIXES
+
+    if form is not None:
+        raise ConfigError(f"--format {form} is for streams, and a shard is a file; leave it out")
+    if out is None:
+        options.check_writable(default.parent)
+        return Output(share.path(default), default.suffix, follows=False)
+    path = Path(out)
+    if path.suffix.lower() in (".csv", ".npy"):
+        raise ConfigError(
+            f"--out {out}: {path.suffix} has no place for what tells a shard from others; give .npz or .parquet, and "
+            f"{path.suffix} to aaeframe concat"
+        )
+    if Output.named(out, SUFFIXES).descriptor is not None or is_stream(path):
+        raise ConfigError(f"--out {out} is a stream, and a shard is a file, .npz or .parquet; give a file")
+    return Output.named(share.path(path), SUFFIXES)
+
+
+def concat(
+    shards: Annotated[
+        list[Path],
+        typer.Argument(metavar="SHARD...", help="Files that --shard wrote, in any order.", show_default=False),
+    ],
+    out: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="File to write: .npz, .npy, .csv or .parquet; - is standard output.",
+            show_default=False,
+        ),
+    ],
+    form: options.Form = None,
+    json: options.Json = False,
+) -> None:
+    """Join the shards of `encode` or `score` into the file that one process would have written.
+
+    One shard is in memory at a time. Missing and doubled shards are refused, and those of other runs, data or options.
+    """
+    from aaeframe.cli.sample_encode import write
+    from aaeframe.storage.results import SUFFIXES
+    from aaeframe.storage.shards import ShardFile, concatenated
+
+    output = options.output(out, SUFFIXES, json=json, form=form)
+    if any(output.path.resolve() == it.resolve() for it in shards):
+        raise ConfigError(f"--out {out} is one of the shards; give another file")
+    write(output, concatenated([ShardFile.open(it) for it in shards]), json)
