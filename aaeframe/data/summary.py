@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from aaeframe.data.dataset import Dataset, Split
+from aaeframe.data.statistics import mean
 
 SHOWN: Final = 12
 """The number of classes and of columns that lines name one by one."""
@@ -57,7 +58,22 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def columns(rows: Split, names: tuple[str, ...] | None) -> list[dict[str, Any]]:
-    """Least, mean, greatest and number of different values of each column of a table, over these rows."""
+    """Least, mean, greatest and number of different values of each column of a table, over these rows.
+
+    Of rows in a source the different values are not counted: the number is None.
+    """
+    if (known := rows.known) is not None:
+        means = mean(rows)
+        return [
+            {
+                "column": str(index + 1) if names is None else names[index],
+                "least": float(known.low[index]),
+                "mean": float(means[index]),
+                "greatest": float(known.high[index]),
+                "different": None,
+            }
+            for index in range(len(known.low))
+        ]
     x = rows.array()
     return [
         {

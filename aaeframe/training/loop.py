@@ -134,8 +134,11 @@ class Training:
 
         It advances torch's global generators. TrainingDiverged if a loss is not finite.
         """
-        with current(self.device), restoring("a component of this run", PATCHABLE):
-            return self._run()
+        try:
+            with current(self.device), restoring("a component of this run", PATCHABLE):
+                return self._run()
+        finally:
+            self.batches.close()
 
     def _run(self) -> bool:
         while not self.finished and self.observers.stopped is None:
@@ -244,6 +247,8 @@ class Training:
         state = saved.state
         if {**state["data"], "name": None} != {**self.data, "name": None}:  # a file may be moved
             found = "; ".join(changes(state["data"], self.data)) or "another scale or number of classes"
+            if state["data"].get("windows") != self.data.get("windows"):
+                found = "other row groups or shards, or another data.window_mib, by which rows are put in order"
             raise CheckpointError(
                 f"the training data differs from the data of this run so far: {found}. Restore that data, or train anew"
             )
