@@ -37,24 +37,33 @@ def read(path: Path, options: ReadOptions) -> RawData:
 
 
 class _Matrix:
-    """The rows of a backed AnnData."""
+    """The rows of a backed AnnData, whose file stays open."""
 
     def __init__(self, data: Any, path: Path) -> None:
-        self._x, self._path = data.X, path
-        kind = getattr(self._x, "format", "csr")
-        if kind != "csr":
+        self._path, self._stored = path, data.file["X"]
+        kind = getattr(data.X, "format", None)
+        if kind not in (None, "csr"):
             raise DataError(
                 f"{path}: X is sparse by columns ({kind}), in which rows cannot be read one by one. Write it again "
                 "with data.X = data.X.tocsr()."
             )
-        self.shape = tuple(map(int, self._x.shape))
-        self.dtype = np.dtype(self._x.dtype)
+        self._starts = None if kind is None else self._stored["indptr"][:]
+        self.shape = tuple(map(int, data.shape))
+        self.dtype = np.dtype(data.X.dtype)
         step = max(1, CHUNK_BYTES // max(1, self.shape[1] * self.dtype.itemsize))
         self.bounds = np.append(np.arange(0, self.shape[0], step), self.shape[0])
         self.fingerprint = fingerprint([path])
 
     def read(self, chunk: int) -> np.ndarray:
         """The rows of a chunk, dense."""
+        first, stop = int(self.bounds[chunk]), int(self.bounds[chunk + 1])
         with foreign(str(self._path)):
-            found = self._x[int(self.bounds[chunk]) : int(self.bounds[chunk + 1])]
-            return np.asarray(found.toarray() if hasattr(found, "toarray") else found)
+            if self._starts is None:
+                return np.asarray(self._stored[first:stop])
+            from scipy.sparse import csr_array
+
+            # By anndata itself this fails with some versions of scipy.
+            starts = self._starts[first : stop + 1]
+            values, places = (self._stored[name][starts[0] : starts[-1]] for name in ("data", "indices"))
+            rows = csr_array((values, places, starts - starts[0]), shape=(stop - first, self.shape[1]))
+            return np.asarray(rows.toarray())
