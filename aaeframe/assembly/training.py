@@ -225,8 +225,8 @@ def _batches_in_memory(config: Config, needs: Needs, dataset: Dataset, device: t
     else:
         seed_of_labels = derive(settings.seed, "labeled subset")
         chosen = known[labeled_subset(split.labels[known], config.data.labels, dataset.num_classes, seed_of_labels)]
-    unlabeled, labeled, labels = split_labels(split.labels, chosen)
+    rest, labeled, labels = split_labels(split.labels, chosen)
     size = settings.labeled_batch_size or settings.batch_size
-    if needs.labels != "told" or config.data.labels == "all":  # what has a label is reconstructed, too
-        unlabeled = everything
+    is_whole = needs.labels != "told" or config.data.labels == "all"  # what has a label is reconstructed, too
+    unlabeled = everything if is_whole else rest
     return Batches(rows, unlabeled, settings.batch_size, seed, labeled=labeled, labels=labels, labeled_batch_size=size)

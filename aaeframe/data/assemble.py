@@ -100,10 +100,13 @@ def assemble(
             if three[0].is_stored
             else _three([_as_single(it) for it in whole], cuts, name, options)
         )
+    train, validation, test = three
     return Dataset(
         name,
         spec,
-        *three,
+        train,
+        validation,
+        test,
         None if class_names is None else len(class_names),
         class_names,
         raw.columns,

@@ -234,7 +234,7 @@ def joined_labels(parts: Sequence[Split]) -> np.ndarray | None:
 
 def joined_stored(parts: Sequence[Split], labels: np.ndarray | None, ids: np.ndarray | None) -> Split:
     """The rows of parts whose data are in sources, one part after another; nothing is read."""
-    data = {id(part.data): part.data for part in parts}
+    data: dict[int, Any] = {id(part.data): part.data for part in parts}
     starts = dict(zip(data, np.cumsum([0, *map(len, data.values())])[:-1], strict=True))
     index = [
         np.asarray(np.arange(len(it.data)) if it.index is None else it.index) + starts[id(it.data)] for it in parts

@@ -22,7 +22,7 @@ class TableFile(Protocol):
     """An open file: its schema, its groups of rows, and their columns."""
 
     schema: Any
-    sizes: Sequence[int]
+    sizes: list[int]
     """The number of rows of each group: row groups of Parquet, record batches of Arrow."""
 
     def read(self, first: int, stop: int, columns: Sequence[str]) -> Any:
@@ -170,7 +170,9 @@ class _Stream:
     def __init__(self, path: Path) -> None:
         from pyarrow import ipc, memory_map
 
-        self._path, self.sizes, self._places = path, [], []
+        self._path = path
+        self.sizes: list[int] = []
+        self._places: list[int] = []
         with memory_map(str(path)) as file:
             reader = ipc.open_stream(file)
             self.schema = reader.schema

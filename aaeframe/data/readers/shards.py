@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -118,7 +118,7 @@ class NpyShards:
     def __init__(self, files: Sequence[Path]) -> None:
         _check_names(files)
         self._files = files
-        arrays = [map_npy(file) for file in files]
+        arrays: list[Any] = [map_npy(file) for file in files]
         first = arrays[0]
         for file, array in zip(files, arrays, strict=True):
             if array.ndim == 0 or array.shape[1:] != first.shape[1:] or array.dtype != first.dtype:
