@@ -137,7 +137,7 @@ class Remaining:
     def __init__(self, count: int, held: np.ndarray) -> None:
         self._count = count - len(held)
         self._below = held - np.arange(len(held), dtype=held.dtype)
-        """How many remaining numbers are below each held one."""
+        """The number of remaining numbers below each held one."""
 
     def __len__(self) -> int:
         return self._count
@@ -150,7 +150,7 @@ class Remaining:
         return np.asarray(self[:], dtype)
 
     def places(self, numbers: np.ndarray) -> np.ndarray:
-        """How many remaining numbers are below each of these, which rise."""
+        """The number of remaining numbers below each of these, which rise."""
         held = self._below + np.arange(len(self._below))
         return np.asarray(numbers - np.searchsorted(held, numbers))
 

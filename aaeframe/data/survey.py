@@ -115,7 +115,7 @@ class _Pieces:
 
 
 def _selected(rows: np.ndarray, first: int, places: np.ndarray) -> np.ndarray:
-    """Those of the rows, which begin at the position `first`, that are at places, which rise."""
+    """The rows at places, which rise; the first of all rows is at the position `first`."""
     begin, end = np.searchsorted(places, [first, first + len(rows)])
     return rows[places[begin:end] - first]
 

@@ -102,7 +102,7 @@ class Batches:
     steps: int | None = None
     """The number of all batches; the last epoch ends with it."""
     windows: dict[str, WindowReader] = field(default_factory=dict)
-    """What reads the passes over unlabeled and labeled rows that are in a source."""
+    """The readers of passes over unlabeled and labeled rows that are in a source."""
     labeled_rows: ResidentRows | None = None
     """The labeled rows by their place among these, if they are kept apart."""
     _passes: dict[tuple[str, int], _Rows] = field(default_factory=dict, repr=False)

@@ -25,7 +25,7 @@ USES: Final = frozenset({"channels"})
 
 ORDER: Final = ("train", "validation", "test")
 EDGE_BYTES: Final = 2**16
-"""How much of the begin and the end of a file is read to see whether it changed."""
+"""The size of the begin and of the end of a file that are read to see whether it changed, in bytes."""
 _WORD: Final = re.compile(r"[A-Za-z]+")
 _NUMBERS: Final = re.compile(r"(\d+)")
 
@@ -35,7 +35,7 @@ class Parts:
     """The files of a folder that hold rows."""
 
     files: dict[str | None, list[Path]]
-    """By split, in the order training, validation, test; None is a folder without splits."""
+    """The files by split, in the order training, validation, test; None is a folder without splits."""
     passed_over: tuple[str, ...] = ()
 
 
