@@ -3,8 +3,8 @@
     python benchmarks/rows.py memory --folder /tmp/rows --out RECORD.json
     python benchmarks/rows.py speed --folder /tmp/rows --out RECORD.json
 
-`memory` trains for an epoch on folders of 1, 2 and 4 GB, each in a process of its own, and reads the peak of what was
-resident, first statistics included. What the same training takes on 100 rows is subtracted. The files of a folder are
+`memory` trains for some windows on folders of 1, 2 and 4 GB, each in a process of its own, and reads the peak of what
+was resident, first statistics included. What the same training takes on 2000 rows is subtracted. The files of a folder are
 links to a few that are written, so that 0.3 GB of disk are enough; names differ, and each is read.
 
 `speed` trains in rounds on rows in files and on the same rows in memory, in turn, and compares the steps a second.
@@ -31,6 +31,8 @@ import numpy as np
 FILE_ROWS, WRITTEN = 160_000, 4
 """The rows of a file, and how many files are written; of more, others are links to them."""
 GROUP_ROWS = 32_768
+STEPS = 2500
+"""The steps of a training whose memory is read: four windows of 256 MiB of 100 columns."""
 LIMIT_MIB, LIMIT_SPREAD, LIMIT_SPEED = 1024, 0.05, 0.9
 
 
@@ -65,7 +67,7 @@ def train(source: object, width: int, **settings: object) -> object:
 
 
 def peak_of(source: Path, width: int) -> dict[str, float]:
-    """The peak of what is resident, in MiB, in a process that trains for an epoch; the seconds that it took."""
+    """The peak of what is resident, in MiB, in a process that trains; the seconds that it took."""
     began = time.monotonic()
     command = [sys.executable, __file__, "child", "--folder", str(source), "--width", str(width)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -82,7 +84,7 @@ def child(source: Path, width: int) -> None:
     if source.name == "none":
         train(np.random.default_rng(0).normal(size=(2000, int(source.parent.name))).astype(np.float32), width, epochs=2)
     else:
-        train(source, width, epochs=1)
+        train(source, width, steps=STEPS)
     print(json.dumps({"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 

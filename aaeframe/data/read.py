@@ -173,13 +173,13 @@ def reader_of(path: Path) -> Reader:
 
 def _reader_of_folder(path: Path) -> Reader:
     """The reader of a folder, by its files. DataError if two could read it."""
+    if idx.holds_idx(path):
+        return IDX
     kinds = {ARROW: ARROW_SUFFIXES, SHARDS: (".npy",)}
     found = [reader for reader, suffixes in kinds.items() if shards.holds(path, suffixes)]
     if len(found) > 1:
         raise DataError(f"{path}: holds .npy files and files of Parquet or Arrow. Leave one kind in the folder.")
-    if found:
-        return found[0]
-    return IDX if idx.holds_idx(path) else IMAGES
+    return found[0] if found and not images.holds_images(path) else IMAGES
 
 
 @contextmanager

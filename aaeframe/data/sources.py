@@ -8,6 +8,8 @@ from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
+from aaeframe.errors import DataError
+
 CHUNK_BYTES: Final = 2**23
 """The least size of a chunk, in bytes: smaller row groups and parts of a file are read together."""
 
@@ -48,6 +50,7 @@ class StoredRows:
         self.source = source
         self.dtype = np.dtype(source.dtype).newbyteorder("=")
         self.bounds = np.asarray(source.bounds, np.int64)
+        _check_bounds(self.bounds, int(source.shape[0]), type(source).__name__)
         one = np.empty((1, *source.shape[1:]), self.dtype)
         row = (one if view is None else view(one)).shape[1:]
         self.shape: tuple[int, ...] = (int(source.shape[0]), *map(int, row))
@@ -92,6 +95,15 @@ class StoredRows:
         self._chunks.release()
 
 
+def _check_bounds(bounds: np.ndarray, count: int, name: str) -> None:
+    """DataError unless the bounds rise from 0 to the number of rows."""
+    if bounds.ndim != 1 or len(bounds) < 2 or bounds[0] != 0 or bounds[-1] != count or (np.diff(bounds) <= 0).any():
+        raise DataError(
+            f"{name}: has {count} rows, and bounds {bounds.tolist()[:4]}... Bounds rise from 0 to the number of rows, "
+            "and chunk c holds the rows from bounds[c] to bounds[c + 1]."
+        )
+
+
 class _LastChunk:
     """Reads chunks one at a time, and keeps the last: rows in their order ask for it again and again."""
 
@@ -104,7 +116,14 @@ class _LastChunk:
         with self._lock:
             if self._last is None or self._last[0] != number:
                 self._last = None
-                self._last = number, self._source.read(number)
+                rows = np.asarray(self._source.read(number))
+                first, stop = (int(it) for it in self._source.bounds[number : number + 2])
+                if rows.shape != (stop - first, *self._source.shape[1:]):
+                    raise DataError(
+                        f"{type(self._source).__name__}: chunk {number} has the shape {rows.shape}; its rows from "
+                        f"{first} to {stop} need {(stop - first, *self._source.shape[1:])}."
+                    )
+                self._last = number, rows
             return self._last[1]
 
     def release(self) -> None:

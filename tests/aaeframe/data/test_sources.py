@@ -160,6 +160,32 @@ def test_iterables_without_numbers_are_refused():
         load(Rows())
 
 
+@pytest.mark.parametrize("bounds", [(0, 500, 400), (0, 400), (1, 500), (0, 0, 500)])
+def test_bounds_that_do_not_rise_to_the_number_of_rows_are_refused(bounds):
+    source = Chunks(X)
+    source.bounds = bounds
+    with pytest.raises(DataError, match="Chunks: has 500 rows, and bounds"):
+        load(source)
+
+
+def test_a_chunk_of_another_shape_is_refused():
+    source = Chunks(X)
+    source.x = X[:-1]
+    with pytest.raises(DataError, match=r"chunk 7 has the shape \(9, 6\); its rows from 490 to 500 need \(10, 6\)"):
+        load(source)
+
+
+def test_a_folder_of_images_with_an_array_is_one_of_images(tmp_path):
+    from PIL import Image
+
+    for i in range(12):
+        Image.new("L", (8, 8), i).save(tmp_path / f"{i}.png")
+    np.save(tmp_path / "mean.npy", X)
+    found = load(tmp_path)
+    assert found.train.shape == (1, 8, 8)
+    assert found.reading.passed_over == ("1 file of .npy",)
+
+
 # Statistics are computed once.
 
 

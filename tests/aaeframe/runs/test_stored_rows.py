@@ -63,10 +63,14 @@ def shards(folder, *, files=4):
 @pytest.mark.parametrize("memory", [2048, 1e-5], ids=["resident", "read ahead"])
 @pytest.mark.parametrize(
     "given",
-    [{}, {"labels": 20, "prior": "mixture"}, {"labels": "all", "recipe": "semi-supervised", "prior": "categorical(classes=10)+gaussian"},
-     {"recipe": "supervised"}],
+    [
+        {},
+        {"labels": 20, "prior": "mixture"},
+        {"labels": "all", "recipe": "semi-supervised", "prior": "categorical(classes=10)+gaussian"},
+        {"recipe": "supervised"},
+    ],
     ids=["unlabeled", "few labels", "all labels", "supervised"],
-)  # fmt: skip
+)
 def test_one_window_trains_to_the_bits_of_rows_in_memory(tmp_path, given, memory):
     table = {"data": {"max_resident_mib": memory}}
     stored = trained(tmp_path / "stored", (Source(), LABELS), config=table, **given)
