@@ -4,8 +4,8 @@
     python benchmarks/rows.py speed --folder /tmp/rows --out RECORD.json
 
 `memory` trains for some windows on folders of 1, 2 and 4 GB, each in a process of its own, and reads the peak of what
-was resident, first statistics included. What the same training takes on 2000 rows is subtracted. The files of a folder are
-links to a few that are written, so that 0.3 GB of disk are enough; names differ, and each is read.
+was resident, first statistics included. What the same training takes on 2000 rows is subtracted. The files of a folder
+are links to a few that are written, so that 0.3 GB of disk are enough; names differ, and each is read.
 
 `speed` trains in rounds on rows in files and on the same rows in memory, in turn, and compares the steps a second.
 Run it on a machine that does nothing else.
