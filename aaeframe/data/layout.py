@@ -59,10 +59,10 @@ def as_rows(x: Any, where: str, channels: Channels | None = None) -> Any:
                 f"{where}: the data has the shape {x.shape}. With data.channels=none the rows have four axes of "
                 "space; at most three are known. Give data.channels=first or data.channels=last."
             )
-        return x.viewed(_with_channel) if isinstance(x, StoredRows) else _with_channel(x)
+        return x.viewed(_with_channel, "with a channel") if isinstance(x, StoredRows) else _with_channel(x)
     if channels == "first":
         return x
-    return x.viewed(_channels_first) if isinstance(x, StoredRows) else _channels_first(x)
+    return x.viewed(_channels_first, "channels first") if isinstance(x, StoredRows) else _channels_first(x)
 
 
 def _with_channel(x: np.ndarray) -> np.ndarray:

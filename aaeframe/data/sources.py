@@ -44,9 +44,11 @@ class RowSource(Protocol):
 class StoredRows:
     """The rows (N, ...) of a source, which stay there. Indexing by an array or a slice reads them."""
 
-    def __init__(self, source: RowSource, view: View | None = None, *, shared: _LastChunk | None = None) -> None:
+    def __init__(
+        self, source: RowSource, view: View | None = None, *, shared: _LastChunk | None = None, how: str = ""
+    ) -> None:
         self._chunks = shared or _LastChunk(source)
-        self._view = view
+        self._view, self._how = view, how
         self.source = source
         self.dtype = np.dtype(source.dtype).newbyteorder("=")
         self.bounds = np.asarray(source.bounds, np.int64)
@@ -81,14 +83,20 @@ class StoredRows:
         rows = self._chunks.read(number)
         return rows if self._view is None else self._view(rows)
 
-    def viewed(self, view: View) -> StoredRows:
-        """The rows as a function shows them."""
+    @property
+    def fingerprint(self) -> str | None:
+        """A text that changes when the rows do, or the way in which they are viewed."""
+        return None if self.source.fingerprint is None else f"{self.source.fingerprint}{self._how}"
+
+    def viewed(self, view: View, how: str) -> StoredRows:
+        """The rows as a function shows them; `how` tells it from other functions."""
         before = self._view
-        return StoredRows(self.source, view if before is None else lambda rows: view(before(rows)), shared=self._chunks)
+        both = view if before is None else lambda rows: view(before(rows))
+        return StoredRows(self.source, both, shared=self._chunks, how=f"{self._how} {how}")
 
     def columns(self, places: list[int]) -> StoredRows:
         """The rows with the columns at these places alone."""
-        return self.viewed(lambda rows: rows[:, places])
+        return self.viewed(lambda rows: rows[:, places], f"columns {places}")
 
     def release(self) -> None:
         """Free the memory of the chunk that was read last."""

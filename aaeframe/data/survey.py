@@ -191,9 +191,9 @@ def _key(splits: Sequence[Split]) -> str | None:
     found = hashlib.sha256(b"statistics 1")
     for split in splits:
         assert isinstance(split.data, StoredRows)
-        if split.data.source.fingerprint is None:
+        if split.data.fingerprint is None:
             return None
-        found.update(f"{split.data.source.fingerprint} {split.data.shape} {split.data.dtype} {len(split)}\n".encode())
+        found.update(f"{split.data.fingerprint} {split.data.shape} {split.data.dtype} {len(split)}\n".encode())
         for array in (split.index, split.labels):
             found.update(b"none" if array is None else _places_of(array))
     return found.hexdigest()

@@ -205,6 +205,14 @@ def test_what_is_no_table_of_numbers_is_refused(columns, options, words, tmp_pat
         load(write_parquet(tmp_path / "a.parquet", pa.table(columns)), **options)
 
 
+def test_statistics_are_of_the_columns_that_are_used(tmp_path):
+    path = write_parquet(tmp_path / "a.parquet")
+    without = [load(path, drop=[name]) for name in ("p", "q")]
+    assert [it.columns for it in without] == [("q", "r", "s"), ("p", "r", "s")]
+    for columns, found in zip(([1, 2, 3], [0, 2, 3]), without, strict=True):
+        assert identity(found)["digests"] == identity(from_arrays(X[:, columns], LABELS))["digests"]
+
+
 def test_empty_cells_are_counted_by_column(tmp_path):
     x = X.copy()
     x[[3, 40, 500], 1] = np.nan

@@ -224,6 +224,29 @@ def test_a_changed_file_is_noticed(tmp_path):
     assert identity(after)["digests"] != identity(before)["digests"]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"channels": "first"}, {"channels": "last"}),
+        ({"channels": "first", "held_out": (20, 30)}, {"channels": "first", "held_out": (30, 20)}),
+    ],
+)
+def test_statistics_are_of_rows_as_they_are_read(tmp_path, one, other):
+    x = RNG.random((200, 5, 5, 5)) * np.arange(5)
+    folder = write_shards(tmp_path, x, sizes=(90,))
+    load(folder, scale="standardize", **one)
+    found, known = (load(it, scale="standardize", **other) for it in (folder, x))
+    assert found.spec.std.equal(known.spec.std)
+    assert identity(found)["digests"] == identity(known)["digests"]
+
+
+def test_statistics_are_of_the_columns_of_a_run():
+    first = load(Chunks(X, fingerprint="c"))
+    swapped = sources.StoredRows(Chunks(X, fingerprint="c")).columns([1, 0, 2, 3, 4, 5])
+    assert swapped.fingerprint != first.train.data.fingerprint
+    assert sources.StoredRows(Chunks(X, fingerprint=None)).columns([0]).fingerprint is None
+
+
 def test_damaged_statistics_are_computed_again(cache):
     known = load(Chunks(X))
     (file,) = cache.rglob("*.safetensors")
