@@ -10,6 +10,7 @@ import pytest
 import aaeframe
 from aaeframe.data import from_arrays, load, load_rows, sources
 from aaeframe.data.identity import identity
+from aaeframe.data.readers.arrow_files import TableFiles
 from aaeframe.errors import DataError
 
 pa = pytest.importorskip("pyarrow", reason="no extra 'integrations'")
@@ -211,6 +212,22 @@ def test_statistics_are_of_the_columns_that_are_used(tmp_path):
     assert [it.columns for it in without] == [("q", "r", "s"), ("p", "r", "s")]
     for columns, found in zip(([1, 2, 3], [0, 2, 3]), without, strict=True):
         assert identity(found)["digests"] == identity(from_arrays(X[:, columns], LABELS))["digests"]
+
+
+def test_the_second_time_only_the_head_is_read(tmp_path, monkeypatch):
+    folder, asked, read = write_folder(tmp_path / "f"), [], TableFiles.read
+    monkeypatch.setattr(TableFiles, "read", lambda self, *which: asked.append(which) or read(self, *which))
+    known = load(folder)
+    assert len(asked) > 20
+    asked.clear()
+    found = load(folder)
+    assert asked == [(0, 0, 1, [*NAMES, "label"])]
+    assert identity(found) == identity(known)
+    assert found.class_names == known.class_names
+    asked.clear()
+    assert load(folder, label_key="", drop=["label"]).class_names is None
+    write_parquet(folder / "part-1.parquet", TABLE.slice(260, 250))
+    assert identity(load(folder))["digests"] != identity(known)["digests"]
 
 
 def test_empty_cells_are_counted_by_column(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,13 +12,14 @@ from typing import Any, Final
 import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
+from aaeframe.data import kept
 from aaeframe.data.classes import MOST_CLASSES
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import frames
 from aaeframe.data.readers.arrow_features import Features, is_list, is_number
 from aaeframe.data.readers.arrow_files import SUFFIXES, TableFiles, check_installed, readable
 from aaeframe.data.readers.limits import LARGEST, memory
-from aaeframe.data.readers.shards import Parts, cuts_of, find_parts
+from aaeframe.data.readers.shards import Parts, cuts_of, find_parts, fingerprint
 from aaeframe.data.readers.table_columns import Roles, find_roles
 from aaeframe.data.readers.table_result import no_classes
 from aaeframe.data.readers.tables import check_names
@@ -188,9 +190,34 @@ def _hugging_face_names(schema: Any, label: str | None) -> tuple[str, ...] | Non
 
 
 def _labels(table: _Table, files: Sequence[TableFiles]) -> tuple[list[np.ndarray | None], tuple[str, ...] | None]:
-    """The label of each row, and the names of classes if labels are texts: by the rules of tables for each value."""
+    """The label of each row, and the names of classes if labels are texts: by the rules of tables for each value.
+
+    They are kept in the cache folder.
+    """
     if table.label is None:
         return [None] * len(files), None
+    text = f"labels 1 {table.label} {[fingerprint(it.files) for it in files]}"
+    key = hashlib.sha256(text.encode()).hexdigest()
+    arrays = kept.read(key)
+    if arrays is None:
+        labels, names = _read_labels(table, files)
+        if any(it is None for it in labels):
+            return labels, names
+        arrays = {str(i): it.astype(_smallest(it)) for i, it in enumerate(labels) if it is not None}
+        arrays["names"] = np.frombuffer(json.dumps(names).encode(), np.uint8)
+        kept.write(key, arrays, table.where)
+    names = json.loads(arrays["names"].tobytes())
+    classes = None if names is None else tuple(names)
+    return [arrays[str(i)].astype(np.int64) for i in range(len(files))], classes or table.class_names
+
+
+def _smallest(labels: np.ndarray) -> type[np.int16] | type[np.int64]:
+    """The smaller of two types of integers that holds all labels."""
+    return np.int16 if labels.size and labels.min() >= -(2**15) and labels.max() < 2**15 else np.int64
+
+
+def _read_labels(table: _Table, files: Sequence[TableFiles]) -> tuple[list[np.ndarray | None], tuple[str, ...] | None]:
+    assert table.label is not None
     known: dict[Any, int] = {}
     codes = [_codes(table, it, known) for it in files]
     if not known:
@@ -199,7 +226,7 @@ def _labels(table: _Table, files: Sequence[TableFiles]) -> tuple[list[np.ndarray
     held = {table.label: _objects(values), "(row)": np.zeros(len(values))}
     raw = frames.from_columns(held, ReadOptions(label_key=table.label), table.where)
     classes = np.append(np.asarray(raw.parts[0].labels), -1)
-    return [classes[it] for it in codes], raw.class_names or table.class_names
+    return [classes[it] for it in codes], raw.class_names
 
 
 def _objects(values: Sequence[Any]) -> np.ndarray:
