@@ -284,7 +284,7 @@ LATER = {
 def test_imports_stand_at_the_top_of_a_file():
     """Rule 5. But in the command line, which must start quickly, and for optional or slow packages."""
     optional = {"triton", "pykeops", "pythae", "pyarrow", "sklearn", "matplotlib", "PIL", "scipy", "pooch", "requests"}
-    optional |= {"onnxruntime", "onnx_ir"}
+    optional |= {"onnxruntime", "onnx_ir", "anndata"}
     optional.add("pytest")  # needed by `conformance_cases` alone
     inner = {
         (module, home(it))

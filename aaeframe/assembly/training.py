@@ -30,7 +30,7 @@ from aaeframe.protocols import DataSpec, Needs, SupportsBinding
 from aaeframe.recipes import Recipe
 from aaeframe.seeds import derive, stream
 from aaeframe.storage.checkpoint import tensors_below
-from aaeframe.training.batches import Batches, ResidentRows, split_labels
+from aaeframe.training.batches import Batches, Everything, ResidentRows, add_windows, split_labels
 from aaeframe.training.device import check_precision, pick
 from aaeframe.training.early_stopping import EarlyStopping
 from aaeframe.training.loop import Training
@@ -88,7 +88,7 @@ def prepare(
         batches=batches,
         device=device,
         validate=Validation(dataset, settings.seed, device, class_metric=recipe.needs.class_metric(config.data.labels)),
-        data={**describe(dataset.spec), "num_classes": num_classes, **identity(dataset)},
+        data={**describe(dataset.spec), "num_classes": num_classes, **identity(dataset), **batches.order},
         versions=_versions(resolved),
         stopping=early_stopping(config, recipe.needs),
     )
@@ -205,10 +205,18 @@ def _check_batch_norm(model: Autoencoder, batches: Batches) -> None:
 
 
 def _batches(config: Config, needs: Needs, dataset: Dataset, device: torch.device) -> Batches:
+    batches, split = _batches_in_memory(config, needs, dataset, device), dataset.train
+    if split.is_stored:
+        add_windows(batches, split, config.data.window_mib * 2**20)
+    return batches
+
+
+def _batches_in_memory(config: Config, needs: Needs, dataset: Dataset, device: torch.device) -> Batches:
     settings, split = config.training, dataset.train
-    rows = ResidentRows(split, device, resident_bytes=config.data.max_resident_mib * 2**20)
+    most = min(config.data.max_resident_mib, config.data.window_mib if split.is_stored else math.inf)
+    rows = ResidentRows(split, device, resident_bytes=most * 2**20)
     seed = derive(settings.seed, "batches")
-    everything = torch.arange(len(split))
+    everything = Everything(len(split)) if split.is_stored else torch.arange(len(split))
     if needs.labels == "every" and split.labels is not None:
         return Batches(rows, everything, settings.batch_size, seed, row_labels=torch.from_numpy(split.labels))
     if not config.data.labels or split.labels is None or dataset.num_classes is None:
@@ -219,8 +227,8 @@ def _batches(config: Config, needs: Needs, dataset: Dataset, device: torch.devic
     else:
         seed_of_labels = derive(settings.seed, "labeled subset")
         chosen = known[labeled_subset(split.labels[known], config.data.labels, dataset.num_classes, seed_of_labels)]
-    unlabeled, labeled, labels = split_labels(split.labels, chosen)
+    rest, labeled, labels = split_labels(split.labels, chosen)
     size = settings.labeled_batch_size or settings.batch_size
-    if needs.labels != "told" or config.data.labels == "all":  # what has a label is reconstructed, too
-        unlabeled = everything
+    is_whole = needs.labels != "told" or config.data.labels == "all"  # what has a label is reconstructed, too
+    unlabeled = everything if is_whole else rest
     return Batches(rows, unlabeled, settings.batch_size, seed, labeled=labeled, labels=labels, labeled_batch_size=size)

@@ -72,12 +72,16 @@ def _print_columns(found: list[dict[str, Any]], console: Console) -> None:
     from aaeframe.cli.console import table
 
     rows = [
-        [it["column"], *(f"{it[key]:.6g}" for key in ("least", "mean", "greatest")), f"{it['different']:,}"]
+        [it["column"], *(f"{it[key]:.6g}" for key in ("least", "mean", "greatest")), _count(it["different"])]
         for it in found[:MOST_COLUMNS]
     ]
     more = f", the first {MOST_COLUMNS} of {len(found)}" if len(found) > MOST_COLUMNS else ""
     names = ["column", "least", "mean", "greatest", "different values"]
     console.print(table(f"Columns over the training rows{more}", names, rows))
+
+
+def _count(number: int | None) -> str:
+    return "not counted" if number is None else f"{number:,}"
 
 
 def _draw(dataset: Dataset, output: Output) -> None:

@@ -120,6 +120,12 @@ class _DataUse(Strict):
     max_resident_mib: float = Field(
         2048, gt=0, description="training data up to this size is kept whole on the device; more is streamed"
     )
+    window_mib: float = Field(
+        256,
+        gt=0,
+        description="rows of Parquet, Arrow, shards and .h5ad are shuffled in windows of this size, and streamed if "
+        "they are more than one",
+    )
 
 
 class DataConfig(ReadOptions, _DataUse):

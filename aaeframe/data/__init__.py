@@ -18,10 +18,12 @@ from aaeframe.data.assemble import from_arrays
 from aaeframe.data.dataset import AllRows, Dataset, Split
 from aaeframe.data.few_labels import labeled_subset
 from aaeframe.data.read import load, load_rows, load_table
+from aaeframe.data.sources import RowSource
 
 __all__ = [
     "AllRows",
     "Dataset",
+    "RowSource",
     "Split",
     "data_sets",
     "from_arrays",

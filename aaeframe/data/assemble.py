@@ -13,11 +13,13 @@ from aaeframe.configuration.reading import ReadOptions, read_options
 from aaeframe.data import splits
 from aaeframe.data.classes import as_classes
 from aaeframe.data.columns import Known, aligned, colored, column_means, filled
-from aaeframe.data.dataset import AllRows, Dataset, Reading, Split, joined, joined_labels
+from aaeframe.data.dataset import AllRows, Dataset, Reading, Split, joined, joined_labels, joined_stored
 from aaeframe.data.layout import as_rows, settle
 from aaeframe.data.raw import Channels, RawData, RawPart
 from aaeframe.data.scaling import fit
+from aaeframe.data.sources import Remaining, StoredRows
 from aaeframe.data.statistics import check_finite
+from aaeframe.data.survey import surveyed
 from aaeframe.errors import DataError
 from aaeframe.protocols import DataSpec
 
@@ -87,18 +89,24 @@ def assemble(
     whole, class_names = _checked(name, raw, options)
     cuts = _cuts(name, raw, options.held_out)
     stored, scale = raw.parts[cuts.train[0]].x.dtype, "as the named data set has it"
-    train = _rows(whole, cuts.train, name)
+    three = _three(whole, cuts, name, options)
+    if three[0].is_stored:
+        three = surveyed(name, three, raw.columns)
     if spec is None:
-        spec, scale = fit(train, stored, options.scale, name)
+        spec, scale = fit(three[0], stored, options.scale, name)
     if spec.mean.dtype == torch.float32:
-        whole = [_as_single(it) for it in whole]
-        train = _rows(whole, cuts.train, name)
+        three = (
+            [_as_single(it) for it in three]
+            if three[0].is_stored
+            else _three([_as_single(it) for it in whole], cuts, name, options)
+        )
+    train, validation, test = three
     return Dataset(
         name,
         spec,
         train,
-        _rows(whole, cuts.validation, name, may_be_empty=options.held_out is not None),
-        _rows(whole, cuts.test, name, may_be_empty=options.held_out is not None),
+        validation,
+        test,
         None if class_names is None else len(class_names),
         class_names,
         raw.columns,
@@ -119,8 +127,13 @@ def gather(
     if options.missing == "mean":
         raw = filled(raw, column_means(raw.parts[0].x, name) if known is None else known.means, name)
     whole, class_names = _checked(name, raw, options, check=check)
-    x = whole[0].data if len(whole) == 1 else np.concatenate([it.data for it in whole])
-    rows = Split(x, None, joined_labels(whole), joined([it.ids for it in whole]))
+    labels, ids = joined_labels(whole), joined([it.ids for it in whole])
+    if len(whole) == 1:
+        rows = whole[0]
+    elif whole[0].is_stored:
+        rows = joined_stored(whole, labels, ids)
+    else:
+        rows = Split(np.concatenate([it.data for it in whole]), None, labels, ids)
     return AllRows(
         rows, class_names, raw.columns, Reading(raw.parts[0].x.dtype.name, "", raw.labels_from, raw.passed_over)
     )
@@ -183,15 +196,49 @@ def _cuts(name: str, raw: RawData, held_out: tuple[int, int] | None) -> splits.C
     return raw.cuts or _default_cuts(sizes, name)
 
 
+def _three(whole: Sequence[Split], cuts: splits.Cuts, name: str, options: ReadOptions) -> list[Split]:
+    """The rows for training, for validation and for the test."""
+    if whole[0].is_stored:
+        cuts = _in_little_memory(cuts, [len(it) for it in whole])
+    empty = options.held_out is not None
+    train = _rows(whole, cuts.train, name)
+    return [train, *(_rows(whole, it, name, may_be_empty=empty) for it in (cuts.validation, cuts.test))]
+
+
+def _in_little_memory(cuts: splits.Cuts, sizes: Sequence[int]) -> splits.Cuts:
+    """Cuts whose training rows are all that are not held out, if they are so many that their numbers take memory."""
+    (part, rows), count = cuts.train, sizes[cuts.train[0]]
+    if not isinstance(rows, np.ndarray):
+        return cuts
+    small = np.int32 if count < 2**31 else np.int64
+    held = [it for place, it in (cuts.validation, cuts.test) if place == part and isinstance(it, np.ndarray)]
+    remaining = Remaining(count, np.sort(np.concatenate([*held, np.empty(0, small)])).astype(small))
+
+    def smaller(cut: splits.PartRows) -> splits.PartRows:
+        return (cut[0], cut[1].astype(small)) if isinstance(cut[1], np.ndarray) else cut
+
+    return splits.Cuts((part, remaining), smaller(cuts.validation), smaller(cuts.test))
+
+
 def _rows(whole: Sequence[Split], cut: splits.PartRows, name: str, *, may_be_empty: bool = False) -> Split:
     """The rows of one split. DataError if it is empty and may not be."""
     part, rows = whole[cut[0]], cut[1]
-    labels, ids = (None if it is None else it[rows] for it in (part.labels, part.ids))
-    data, index = (part.data[rows], None) if isinstance(rows, slice) else (part.data, rows)
+    at = rows if isinstance(rows, slice) else np.asarray(rows)
+    labels, ids = (None if it is None else it[at] for it in (part.labels, part.ids))
+    data, index = _selected(part.data, rows)
     split = Split(data, index, labels, ids, part.is_single)
     if len(split) == 0 and not may_be_empty:
         raise DataError(f"{name}: a split is empty. Training, validation and test need at least one row each.")
     return split
+
+
+def _selected(data: Any, rows: slice | np.ndarray | Remaining) -> tuple[Any, np.ndarray | Remaining | None]:
+    """Data, and the rows of it that are used, if not all."""
+    if not isinstance(rows, slice):
+        return data, rows
+    if isinstance(data, StoredRows):
+        return data, None if rows == splits.ALL else np.arange(*rows.indices(len(data)))
+    return data[rows], None
 
 
 def _as_single(whole: Split) -> Split:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aaeframe.data.raw import RawData
+from aaeframe.data.sources import StoredRows
 from aaeframe.data.sparse import SparseRows
 from aaeframe.errors import DataError
 
@@ -45,7 +46,7 @@ def aligned(raw: RawData, wanted: Sequence[str], categories: Sequence[str], wher
         )
     parts = []
     for part in raw.parts:
-        if isinstance(part.x, SparseRows):  # of no categories, so that every column is there
+        if isinstance(part.x, SparseRows | StoredRows):  # of no categories, so that every column is there
             parts.append(replace(part, x=part.x.columns([place[name] for name in wanted])))
             continue
         columns = [

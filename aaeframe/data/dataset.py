@@ -2,33 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any, Final
 
 import numpy as np
+import torch
 
+from aaeframe.data.sources import JoinedSource, Remaining, StoredRows
 from aaeframe.data.sparse import SparseRows
 from aaeframe.errors import DataError
 from aaeframe.protocols import DataSpec
 
 
 @dataclass(frozen=True, eq=False)
+class KnownStatistics:
+    """Numbers of a split that were computed in one pass over its source: see `aaeframe.data.survey`."""
+
+    labels: np.ndarray | None
+    """The labels of the split that the digests are of."""
+    digests: Mapping[str, str]
+    """The digest of the split, by the name of the type that its rows are read as."""
+    low: np.ndarray
+    """(*shape) the least value of each feature."""
+    high: np.ndarray
+    whole: bool
+    """Whether all values are whole numbers."""
+    means: Mapping[str, np.ndarray]
+    """(*shape) the mean of each feature, the sum of all values over their number, by the same."""
+    moments: tuple[np.ndarray, np.ndarray]
+    """Mean and standard deviation, (*shape) each: see `aaeframe.data.statistics.moments`."""
+    spread: np.ndarray | None
+    """The rows at `spread_places`, of the type of the source; None if they are large."""
+
+
+@dataclass(frozen=True, eq=False)
 class Split:
     """Rows of an array, in the user's units, possibly larger than memory.
 
-    `data` is (M, *shape), in memory or a view of a `numpy.memmap`. `index` (N,) selects the rows of the split; None
-    selects all. Rows are read only when requested.
+    `data` is (M, *shape), in memory, a view of a `numpy.memmap`, or in a source. `index` (N,) selects the rows of the
+    split; None selects all. Rows are read only when requested.
     """
 
     data: np.ndarray
-    index: np.ndarray | None = None
+    index: np.ndarray | Remaining | None = None
     labels: np.ndarray | None = None
     """(N,) int64 class indices, one per row of the split; -1 for a row without a label."""
     ids: np.ndarray | None = None
     """(N,) the names of the rows, texts."""
     is_single: bool = False
     """Whether rows are read as float32 where `dtype` would be float64."""
+    known: KnownStatistics | None = None
+    """The statistics of the whole split, if its data are in a source."""
 
     def __len__(self) -> int:
         return len(self.data) if self.index is None else len(self.index)
@@ -51,8 +77,23 @@ class Split:
 
     @property
     def is_mapped(self) -> bool:
-        """Whether rows become dense in memory when requested: those of a mapped file, or of a sparse matrix."""
-        return isinstance(self.data, np.memmap | SparseRows)
+        """Whether rows become dense in memory when requested: of a mapped file, a source, or a sparse matrix."""
+        return isinstance(self.data, np.memmap | SparseRows | StoredRows)
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the rows are in a source, which is read by chunks."""
+        return isinstance(self.data, StoredRows)
+
+    @property
+    def chunk_bounds(self) -> np.ndarray:
+        """(C + 1,) the positions in the split where the chunks of its source begin, and its length."""
+        assert isinstance(self.data, StoredRows)
+        if self.index is None:
+            return self.data.bounds
+        if isinstance(self.index, Remaining):
+            return self.index.places(self.data.bounds)
+        return np.searchsorted(self.index, self.data.bounds)
 
     def rows(self, index: np.ndarray) -> np.ndarray:
         """Rows (len(index), *shape) at these positions in the split, contiguous and copied from the file."""
@@ -63,7 +104,22 @@ class Split:
         """A split of the rows at these positions; nothing is read."""
         where = index if self.index is None else self.index[index]
         labels, ids = (None if it is None else it[index] for it in (self.labels, self.ids))
-        return replace(self, index=where, labels=labels, ids=ids)
+        return replace(self, index=where, labels=labels, ids=ids, known=None)
+
+    def release(self) -> None:
+        """Free what reading has left in memory, if the rows are in a source."""
+        if isinstance(self.data, StoredRows):
+            self.data.release()
+
+    def held(self) -> Split:
+        """The same rows in memory, if they are in a source: for a few rows that are read in any order."""
+        return Split(self.array(), None, self.labels, self.ids) if self.is_stored else self
+
+    def spread(self, most: int) -> np.ndarray:
+        """The rows at `spread_places(len(self), most)`."""
+        if self.known is not None and self.known.spread is not None and most == MOST_SPREAD:
+            return self.known.spread.astype(self.dtype)
+        return self.rows(spread_places(len(self), most))
 
     @property
     def labeled(self) -> Split:
@@ -83,6 +139,16 @@ class Split:
             return self.rows(np.arange(len(self)))
         copy = True if self.is_mapped or not self.data.flags.writeable else None
         return np.array(self.data, dtype=self.dtype, order="C", copy=copy, subok=False)
+
+
+MOST_SPREAD: Final = 1000
+"""The number of spread rows that are kept of a split whose data are in a source."""
+
+
+def spread_places(count: int, most: int) -> np.ndarray:
+    """The positions of at most `most` of `count` rows, evenly spread."""
+    precision = torch.float64 if count > 2**24 else torch.float32  # which has all whole numbers up to there
+    return torch.linspace(0, count - 1, min(most, count), dtype=precision).long().numpy()
 
 
 def row_type(dtype: np.dtype) -> np.dtype:
@@ -139,12 +205,14 @@ class Dataset:
         parts = (self.train, self.validation, self.test)
         labels, ids = joined_labels(parts), joined([part.ids for part in parts])
         index = [part.index for part in parts if part.index is not None and part.data is self.train.data]
+        if len(index) < len(parts) and self.train.is_stored:
+            return joined_stored(parts, labels, ids)
         if len(index) < len(parts):
             return Split(np.concatenate([part.array() for part in parts]), None, labels, ids)
-        rows = np.concatenate(index)
+        rows = np.concatenate([np.asarray(it) for it in index])
         order = np.argsort(rows)
         sorted_labels, sorted_ids = (None if it is None else it[order] for it in (labels, ids))
-        return replace(self.train, index=rows[order], labels=sorted_labels, ids=sorted_ids)
+        return replace(self.train, index=rows[order], labels=sorted_labels, ids=sorted_ids, known=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +230,17 @@ def joined_labels(parts: Sequence[Split]) -> np.ndarray | None:
     if all(part.labels is None for part in parts):
         return None
     return np.concatenate([np.full(len(it), -1) if it.labels is None else it.labels for it in parts])
+
+
+def joined_stored(parts: Sequence[Split], labels: np.ndarray | None, ids: np.ndarray | None) -> Split:
+    """The rows of parts whose data are in sources, one part after another; nothing is read."""
+    data: dict[int, Any] = {id(part.data): part.data for part in parts}
+    starts = dict(zip(data, np.cumsum([0, *map(len, data.values())])[:-1], strict=True))
+    index = [
+        np.asarray(np.arange(len(it.data)) if it.index is None else it.index) + starts[id(it.data)] for it in parts
+    ]
+    whole: Any = StoredRows(JoinedSource(list(data.values())))
+    return Split(whole, np.concatenate(index), labels, ids, parts[0].is_single)
 
 
 def joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:

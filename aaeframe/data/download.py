@@ -82,11 +82,18 @@ def find_kept(name: str, dataset: str) -> Path | None:
     return next((path for path in (folder / dataset / name, folder / name) if path.is_file()), None)
 
 
+def cache_folder() -> Path:
+    """The folder of the system's cache in which downloads and statistics are kept."""
+    import pooch
+
+    return Path(pooch.os_cache("aaeframe"))
+
+
 def _retrieve(file: RemoteFile, dataset: str) -> Path:
     import pooch
     from requests.exceptions import RequestException
 
-    folder = Path(pooch.os_cache("aaeframe")) / dataset
+    folder = cache_folder() / dataset
     # without this header, a server may compress the transfer, and .gz files would be unpacked on arrival
     downloader = pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS, headers={"Accept-Encoding": "identity"})
     failures = []

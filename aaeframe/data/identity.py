@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from aaeframe.data.dataset import Dataset, Split
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 MOST_BYTES: Final = 2**26
 """The number of bytes of a split that its digest reads; of a larger split it reads rows spread over it."""
@@ -45,10 +48,22 @@ def changes(known: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def digest(split: Split, most_bytes: int = MOST_BYTES) -> str:
     """A digest of a split's shape and labels, and of its rows: of all up to 64 MiB, of a spread of them beyond."""
-    fitting = max(1, most_bytes * len(split) // max(1, split.nbytes))
-    rows = np.linspace(0, len(split) - 1, min(fitting, len(split))).astype(np.int64)
-    found = hashlib.sha256(str((len(split), split.shape, str(split.dtype))).encode())
-    found.update(split.rows(rows).tobytes())
+    known = split.known
+    if known is not None and known.labels is split.labels and most_bytes == MOST_BYTES:
+        return known.digests[str(split.dtype)]
+    found = digest_begun(len(split), split.shape, split.dtype)
+    found.update(split.rows(digest_places(len(split), split.nbytes, most_bytes)).tobytes())
     if split.labels is not None:
         found.update(split.labels.tobytes())
     return found.hexdigest()
+
+
+def digest_begun(count: int, shape: tuple[int, ...], dtype: np.dtype) -> Hash:
+    """The digest of a split before its rows and labels."""
+    return hashlib.sha256(str((count, shape, str(dtype))).encode())
+
+
+def digest_places(count: int, nbytes: int, most_bytes: int = MOST_BYTES) -> np.ndarray:
+    """The positions, rising, of the rows that a digest reads."""
+    fitting = max(1, most_bytes * count // max(1, nbytes))
+    return np.linspace(0, count - 1, min(fitting, count)).astype(np.int64)

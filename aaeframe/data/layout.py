@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from aaeframe.data.dataset import row_type
 from aaeframe.data.raw import Channels
+from aaeframe.data.sources import StoredRows
 from aaeframe.data.sparse import SparseRows
 from aaeframe.errors import DataError
 
@@ -21,7 +22,7 @@ OBLONG: Final = 8
 """The ratio of two lengths from which a 3-D array may be series of many channels, and is not taken for images."""
 
 
-def as_rows(x: np.ndarray, where: str, channels: Channels | None = None) -> np.ndarray:
+def as_rows(x: Any, where: str, channels: Channels | None = None) -> Any:
     """A view of the array as (N, D) for a table, or as (N, C, ...) for all other data. A mapped file is not read.
 
     | given | `channels` | meaning |
@@ -58,8 +59,18 @@ def as_rows(x: np.ndarray, where: str, channels: Channels | None = None) -> np.n
                 f"{where}: the data has the shape {x.shape}. With data.channels=none the rows have four axes of "
                 "space; at most three are known. Give data.channels=first or data.channels=last."
             )
-        return x[:, None]
-    return x if channels == "first" else np.moveaxis(x, -1, 1)
+        return x.viewed(_with_channel, "with a channel") if isinstance(x, StoredRows) else _with_channel(x)
+    if channels == "first":
+        return x
+    return x.viewed(_channels_first, "channels first") if isinstance(x, StoredRows) else _channels_first(x)
+
+
+def _with_channel(x: np.ndarray) -> np.ndarray:
+    return x[:, None]
+
+
+def _channels_first(x: np.ndarray) -> np.ndarray:
+    return np.moveaxis(x, -1, 1)
 
 
 def found_channels(shape: tuple[int, ...], where: str) -> Channels:
@@ -117,5 +128,5 @@ def _no_rows(shape: tuple[int, ...], where: str) -> str:
 
 
 def settle(x: np.ndarray) -> np.ndarray:
-    """Rows in memory as contiguous uint8, float32 or float64. Mapped and sparse rows stay as they are."""
-    return x if isinstance(x, np.memmap | SparseRows) else np.ascontiguousarray(x, dtype=row_type(x.dtype))
+    """Rows in memory as contiguous uint8, float32 or float64. Mapped, stored and sparse rows stay as they are."""
+    return x if isinstance(x, np.memmap | SparseRows | StoredRows) else np.ascontiguousarray(x, dtype=row_type(x.dtype))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -20,8 +20,8 @@ Channels: TypeAlias = Literal["first", "last", "none"]
 class RawPart:
     """All data of a file, or its training or test part, as stored."""
 
-    x: np.ndarray
-    """(N, ...) numbers of any type, possibly mapped."""
+    x: Any
+    """(N, ...) numbers of any type: an array, possibly mapped, or rows that are sparse or in a source."""
     labels: np.ndarray | None = None
     """(N,) numbers or texts, one per row; rows without a label hold -1, NaN, None or an empty text."""
     ids: np.ndarray | None = None

@@ -18,13 +18,15 @@ from aaeframe.data.columns import Known
 from aaeframe.data.dataset import AllRows, Dataset
 from aaeframe.data.named import NamedData, opened
 from aaeframe.data.raw import RawData
-from aaeframe.data.readers import idx, images, mat, npy, objects, tables
+from aaeframe.data.readers import arrow, h5ad, idx, images, mat, npy, objects, shards, tables
+from aaeframe.data.readers.arrow_files import SUFFIXES as ARROW_SUFFIXES
 from aaeframe.errors import DataError
 
 TABLES: Final = (".npy", ".npz", *tables.SUFFIXES)
 FORMATS: Final = (
-    ".npz, .npy, .csv, .tsv, .txt (these three with .gz, .bz2, .xz or .zip, too), .mat, *-idx3-ubyte or *.idx3-ubyte "
-    "(these two with .gz or .xz, too), an image file, or a folder of images"
+    ".npz, .npy, .csv, .tsv, .txt (these three with .gz, .bz2, .xz or .zip, too), .parquet, .arrow, .feather, .h5ad, "
+    ".mat, *-idx3-ubyte or *.idx3-ubyte (these two with .gz or .xz, too), an image file, or a folder of images, of "
+    ".parquet or .arrow files, or of .npy shards"
 )
 ALWAYS: Final = frozenset({"held_out", "scale"})
 """Options for every file and folder; the others are those that a reader uses."""
@@ -45,6 +47,9 @@ NPZ: Final = Reader(".npz", npy.USES, npy.read_npz)
 MAT: Final = Reader(".mat", mat.USES, mat.read)
 IDX: Final = Reader("idx", idx.USES, idx.read)
 IMAGES: Final = Reader("images", images.USES, images.read)
+ARROW: Final = Reader("Parquet and Arrow", arrow.USES, arrow.read)
+SHARDS: Final = Reader("shards", shards.USES, shards.read)
+H5AD: Final = Reader(".h5ad", h5ad.USES, h5ad.read)
 
 
 def load(
@@ -154,9 +159,9 @@ def load_table(path: str | Path) -> np.ndarray:
 def reader_of(path: Path) -> Reader:
     """The reader of a file or folder, by its name. DataError if there is none."""
     if path.is_dir():
-        return IDX if idx.holds_idx(path) else IMAGES
+        return _reader_of_folder(path)
     suffix = path.suffix.lower()
-    known = {".npz": NPZ, ".mat": MAT, ".npy": NPY}
+    known = {".npz": NPZ, ".mat": MAT, ".npy": NPY, ".h5ad": H5AD, **dict.fromkeys(ARROW_SUFFIXES, ARROW)}
     if suffix in known:
         return known[suffix]
     if idx.is_idx(path):
@@ -166,6 +171,17 @@ def reader_of(path: Path) -> Reader:
     if tables.is_table(path):
         return CSV
     raise DataError(f"{path}: has an unknown format, by its name. Give {FORMATS}.")
+
+
+def _reader_of_folder(path: Path) -> Reader:
+    """The reader of a folder, by its files. DataError if two could read it."""
+    if idx.holds_idx(path):
+        return IDX
+    kinds = {ARROW: ARROW_SUFFIXES, SHARDS: (".npy",)}
+    found = [reader for reader, suffixes in kinds.items() if shards.holds(path, suffixes)]
+    if len(found) > 1:
+        raise DataError(f"{path}: holds .npy files and files of Parquet or Arrow. Leave one kind in the folder.")
+    return found[0] if found and not images.holds_images(path) else IMAGES
 
 
 @contextmanager

@@ -7,9 +7,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from aaeframe.data.sources import Remaining
 from aaeframe.errors import DataError
 
-PartRows: TypeAlias = tuple[int, slice | np.ndarray]
+PartRows: TypeAlias = tuple[int, slice | np.ndarray | Remaining]
 """Rows of one part of the data: the number of the part, and the selected rows."""
 
 ALL = slice(None)

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+import torch
 
 from aaeframe.data.dataset import Split
+from aaeframe.data.sources import StoredRows
 from aaeframe.errors import DataError
 
 PIECE_BYTES = 32 * 2**20
 """The size of one piece in bytes."""
+
+
+MEAN_ROWS: Final = 4096
+MEAN_BYTES = 2**26
+"""The number of rows whose sum is added to a mean at a time, or fewer if they are large: their bytes in float64."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +38,11 @@ def check_finite(x: np.ndarray, where: str) -> None:
     Raises:
         DataError: some are not; the message says how many, and where the first is.
     """
-    if x.dtype.kind != "f":
+    if x.dtype.kind != "f" or isinstance(x, StoredRows):  # those are checked when they are surveyed, or used
         return
     bad, first = 0, None
     for start, piece in _pieces(x):
-        finite = np.isfinite(_single(piece))
+        finite = np.isfinite(as_single(piece))
         if not finite.all():
             places = np.argwhere(~finite)
             first = first or (start + int(places[0][0]), *map(int, places[0][1:]))
@@ -48,8 +56,10 @@ def value_range(split: Split, *, whole_of_uint8: bool = True) -> Range:
 
     Without `whole_of_uint8`, only as many of these are read as show that they reach the upper half of the type.
     """
+    if (known := split.known) is not None:
+        return Range(float(known.low.min()), float(known.high.max()), known.whole)
     low, high, whole = np.inf, -np.inf, True
-    for piece in split.chunks(_rows_per_piece(split.shape)):
+    for piece in split.chunks(rows_per_piece(split.shape)):
         low, high = min(low, float(piece.min())), max(high, float(piece.max()))
         whole = whole and (piece.dtype == np.uint8 or bool((piece == np.rint(piece)).all()))
         if piece.dtype == np.uint8 and high > 127 and not whole_of_uint8:
@@ -62,35 +72,83 @@ def moments(split: Split) -> tuple[np.ndarray, np.ndarray]:
 
     A feature that is constant within the precision of the rows' type gets the deviation 1.
     """
-    count, mean, squares = 0, np.zeros(split.shape), np.zeros(split.shape)
-    low, high = np.full(split.shape, np.inf), np.full(split.shape, -np.inf)
-    step = _rows_per_piece(split.shape)
-    for start in range(0, len(split), step):
-        piece = split.rows(np.arange(start, min(start + step, len(split)))).astype(np.float64)
-        low, high = np.minimum(low, piece.min(axis=0)), np.maximum(high, piece.max(axis=0))
+    if split.known is not None:
+        return split.known.moments
+    found = Moments(split.shape)
+    for piece in split.chunks(rows_per_piece(split.shape)):
+        found.add(piece)
+    return found.result(split.dtype)
+
+
+class Moments:
+    """Mean, squared deviations, and the ends of each feature, of rows that are added a piece at a time.
+
+    The last bits depend on the pieces, which are of `rows_per_piece` rows, but the last.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.count, self.mean, self._squares = 0, np.zeros(shape), np.zeros(shape)
+        self.low, self.high = np.full(shape, np.inf), np.full(shape, -np.inf)
+
+    def add(self, rows: np.ndarray) -> None:
+        """Add rows (n, *shape)."""
+        piece = rows.astype(np.float64)
+        self.low, self.high = np.minimum(self.low, piece.min(axis=0)), np.maximum(self.high, piece.max(axis=0))
         n, center = len(piece), piece.mean(axis=0)
-        shift = center - mean
-        squares += np.square(piece - center).sum(axis=0) + np.square(shift) * (count * n / (count + n))
-        mean += shift * (n / (count + n))
-        count += n
-    std = np.sqrt(squares / count)
-    precision = np.finfo(np.float64 if split.dtype == np.float64 else np.float32).eps
-    # the deviation of equal values may be above 0 by rounding
-    constant = (low == high) | (std <= np.maximum(precision * np.abs(mean), np.finfo(np.float32).tiny))
-    return mean, np.where(constant, 1.0, std)
+        shift = center - self.mean
+        squares = np.square(np.subtract(piece, center, out=piece), out=piece).sum(axis=0)
+        self._squares += squares + np.square(shift) * (self.count * n / (self.count + n))
+        self.mean += shift * (n / (self.count + n))
+        self.count += n
+
+    def result(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each feature, of rows of this type."""
+        std = np.sqrt(self._squares / self.count)
+        precision = np.finfo(np.float64 if dtype == np.float64 else np.float32).eps
+        # the deviation of equal values may be above 0 by rounding
+        flat = std <= np.maximum(precision * np.abs(self.mean), np.finfo(np.float32).tiny)
+        return self.mean, np.where((self.low == self.high) | flat, 1.0, std)
+
+
+def mean(split: Split) -> np.ndarray:
+    """The mean row (*shape) of a split, float64: the sum of all rows over their number."""
+    if split.known is not None:
+        return split.known.means[str(split.dtype)]
+    total = Total(split.shape)
+    for piece in split.chunks(mean_rows(split.shape)):
+        total.add(piece)
+    return total.value / len(split)
+
+
+class Total:
+    """The sum (*shape) of rows that are added a piece of `mean_rows` at a time, float64."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.value = np.zeros(shape)
+
+    def add(self, rows: np.ndarray) -> None:
+        """Add rows (n, *shape)."""
+        self.value += torch.from_numpy(rows).double().sum(0).numpy()
+
+
+def mean_rows(shape: tuple[int, ...]) -> int:
+    """The number of rows whose sum is added to a mean at a time."""
+    return max(1, min(MEAN_ROWS, MEAN_BYTES // (8 * int(np.prod(shape)))))
 
 
 def _pieces(x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    step = _rows_per_piece(x.shape[1:])
+    step = rows_per_piece(x.shape[1:])
     for start in range(0, len(x), step):
         yield start, np.asarray(x[start : start + step])
 
 
-def _rows_per_piece(shape: tuple[int, ...]) -> int:
+def rows_per_piece(shape: tuple[int, ...]) -> int:
+    """The number of rows in a piece of `PIECE_BYTES` of float64."""
     return max(1, PIECE_BYTES // (8 * int(np.prod(shape))))
 
 
-def _single(piece: np.ndarray) -> np.ndarray:
+def as_single(piece: np.ndarray) -> np.ndarray:
+    """Values as float32, infinite where they are beyond it."""
     # overflow gives an infinity, and an invalid value NaN: both are found as not finite
     with np.errstate(over="ignore", invalid="ignore"):
         return piece.astype(np.float32, copy=False)

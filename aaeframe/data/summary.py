@@ -8,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 
 from aaeframe.data.dataset import Dataset, Split
+from aaeframe.data.statistics import mean
+from aaeframe.storage.text import plural
 
 SHOWN: Final = 12
 """The number of classes and of columns that lines name one by one."""
@@ -31,6 +33,7 @@ def summary(dataset: Dataset) -> dict[str, Any]:
         "ids": None if dataset.train.ids is None else [str(it) for it in dataset.train.ids[:3]],
         "columns": None if dataset.columns is None else list(dataset.columns),
         "left_out": list(dataset.reading.passed_over),
+        **({"chunks": len(dataset.train.chunk_bounds) - 1} if dataset.train.is_stored else {}),
     }
 
 
@@ -41,6 +44,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     kind = KINDS.get(len(found["shape"]), "rows of {}")
     shape = kind.format(" x ".join(map(str, found["shape"])))
     yield f"rows      {shape.removesuffix('s') if found['shape'] == [1] else shape}, {found['dtype']}"
+    if "chunks" in found:
+        yield f"          they stay in their files, and are read in {plural(found['chunks'], 'chunk')}"
     yield f"scale     {found['scale']}"
     if found["columns"] is not None:
         yield f"columns   {_some(found['columns'])}"
@@ -57,7 +62,22 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def columns(rows: Split, names: tuple[str, ...] | None) -> list[dict[str, Any]]:
-    """Least, mean, greatest and number of different values of each column of a table, over these rows."""
+    """Least, mean, greatest and number of different values of each column of a table, over these rows.
+
+    Of rows in a source the different values are not counted: the number is None.
+    """
+    if (known := rows.known) is not None:
+        means = mean(rows)
+        return [
+            {
+                "column": str(index + 1) if names is None else names[index],
+                "least": float(known.low[index]),
+                "mean": float(means[index]),
+                "greatest": float(known.high[index]),
+                "different": None,
+            }
+            for index in range(len(known.low))
+        ]
     x = rows.array()
     return [
         {

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from aaeframe.data import Dataset, Split
+from aaeframe.data.statistics import mean
 from aaeframe.evaluation.class_agreement import LabeledPrior, class_agreement
 from aaeframe.evaluation.class_reports import class_reports, decoder_labels, labeled
 from aaeframe.evaluation.matching import match
@@ -24,9 +25,6 @@ MISSED = 0.75
 """A run is said to miss its prior if the 95 % interval of the two-sample test is above this accuracy."""
 FAR = 0.05
 """The MMD² above its floor from which a run is said to miss its prior where the two-sample test was left out."""
-CHUNK = 4096
-CHUNK_BYTES = 2**26
-"""The size of a chunk of rows in float64, in bytes."""
 
 
 def evaluate(
@@ -109,11 +107,8 @@ def _distance(block: Mapping[str, Any]) -> str:
 
 def train_mean(split: Split) -> Tensor:
     """The mean row of a split, (*shape) in the user's units, read in chunks: float32, or float64 for such data."""
-    total = torch.zeros(split.shape, dtype=torch.float64)
-    for part in split.chunks(max(1, min(CHUNK, CHUNK_BYTES // (8 * total.numel())))):
-        total += torch.from_numpy(part).double().sum(0)
-    mean = total / len(split)
-    return mean if split.dtype == np.float64 else mean.float()
+    found = torch.from_numpy(mean(split))
+    return found if split.dtype == np.float64 else found.float()
 
 
 def _block(

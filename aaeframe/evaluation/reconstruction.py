@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, Protocol
 
@@ -74,15 +73,16 @@ def reconstruction_report(
         raise DataError(f"each row needs a reconstruction, found {len(x_hat)} for {len(x)} rows")
     rows = max(1, min(CHUNK, CHUNK_BYTES // (4 * train_mean.numel())))
     every, cycle = torch.arange(len(x)), torch.randperm(len(x), generator=generator)
-    error = _mean(every.split(rows), lambda at: reconstruction_error(x_hat[at], x[at]))
-    blind = _mean(every.split(rows), lambda at: mean_image_error(train_mean, x[at]))
     before = torch.empty_like(cycle).scatter_(0, cycle, cycle.roll(1))  # the row before each in the cycle
-    shuffled = (
-        _mean(cycle.split(rows), lambda at: reconstruction_error(x_hat[before[at]], x[at])) if len(x) > 1 else None
-    )
-    return ReconstructionReport(error, blind, error / blind if blind > 0 else None, shuffled)
-
-
-def _mean(parts: Sequence[Tensor], error: Callable[[Tensor], Tensor]) -> float:
-    """The mean over all rows of an error that is a mean over the rows of a part."""
-    return sum(error(part).item() * len(part) for part in parts) / sum(map(len, parts))
+    sums = torch.zeros(3, dtype=torch.float64)
+    for at in every.split(rows):  # in their order, in which rows of a file are read once
+        real = x[at]
+        errors = (
+            reconstruction_error(x_hat[at], real),
+            mean_image_error(train_mean, real),
+            reconstruction_error(x_hat[before[at]], real),
+        )
+        sums += len(at) * torch.stack(errors).cpu().double()
+    error, blind, shuffled = (sums / len(x)).tolist()
+    ratio = error / blind if blind > 0 else None
+    return ReconstructionReport(error, blind, ratio, shuffled if len(x) > 1 else None)

@@ -82,7 +82,7 @@ def plot_comparison(
     """
     rows = dataset.split(split)
     index = np.random.default_rng(derive(seed, "figures", "rows")).permutation(len(rows))[:MOST_CODES]
-    x = rows.take(index)
+    x = rows.take(index).held()
     noise = [generator(seed, "figures", "noise") for _ in models]
     codes = {
         name: model.encode(x, draws=1, generator=it)[block][0]
@@ -108,7 +108,7 @@ def _figures(
     rows = dataset.split(split)
     # In random order, because the file may be sorted by class.
     index = np.random.default_rng(derive(seed, "figures", "rows")).permutation(len(rows))[:MOST_CODES]
-    x = rows.take(index)
+    x = rows.take(index).held()
     labels, class_names = _classes(x, dataset)
     codes = model.encode(x, draws=1, generator=generator(seed, "figures", "noise"))
     prior = model.sample_prior(PRIOR_SAMPLES, seed=derive(seed, "figures", "prior"))

@@ -86,7 +86,7 @@ def _points(subject: Subject) -> Points:
     look = look_of(model, subject.dataset, rows, example)
     most = min(MOST_POINTS, look.most_rows) if subject.points is None else subject.points
     index = np.random.default_rng(derive(seed, "report", "rows")).permutation(len(rows))[:most]
-    x = rows.take(index)
+    x = rows.take(index).held()
     codes = {name: z[0] for name, z in model.encode(x, draws=1, generator=generator(seed, "report", "noise")).items()}
     labels = decoder_labels(model, x)
     prior = model.sample_prior(PRIOR_SAMPLES, seed=derive(seed, "report", "prior"))

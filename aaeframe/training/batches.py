@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from aaeframe.data import Split
 from aaeframe.errors import ConfigError
 from aaeframe.protocols import Batch
 from aaeframe.seeds import generator
+from aaeframe.training.windows import WindowOrder, WindowReader
 
 
 class ResidentRows:
@@ -45,10 +47,13 @@ class _Rows(NamedTuple):
     """The same where it is read."""
     labels: Tensor | None
     """(N,) their classes, on the device."""
+    values: Tensor | None = None
+    """(N, *shape) the rows, on the device, if they are read already."""
 
     def part(self, start: int, stop: int) -> _Rows:
         labels = None if self.labels is None else self.labels[start:stop]
-        return _Rows(self.chosen[start:stop], self.placed[start:stop], labels)
+        values = None if self.values is None else self.values[start:stop]
+        return _Rows(self.chosen[start:stop], self.placed[start:stop], labels, values)
 
     def own(self) -> _Rows:
         """The part of a minibatch that belongs to this process."""
@@ -57,7 +62,25 @@ class _Rows(NamedTuple):
 
     def joined(self, other: _Rows) -> _Rows:
         labels = None if self.labels is None or other.labels is None else torch.cat([self.labels, other.labels])
-        return _Rows(torch.cat([self.chosen, other.chosen]), torch.cat([self.placed, other.placed]), labels)
+        values = None if self.values is None or other.values is None else torch.cat([self.values, other.values])
+        return _Rows(torch.cat([self.chosen, other.chosen]), torch.cat([self.placed, other.placed]), labels, values)
+
+
+@dataclass(frozen=True)
+class _WindowedPass:
+    """A pass over rows in a source; its parts are read when needed."""
+
+    rows: ResidentRows
+    reader: WindowReader
+    turn: int
+    labels: Tensor | None
+    """(N,) the classes of the rows of all passes."""
+
+    def part(self, start: int, stop: int) -> _Rows:
+        places, chosen, values = self.reader.part(self.turn, start, stop)
+        device = self.rows.device
+        labels = None if self.labels is None else self.labels[places].to(device)
+        return _Rows(chosen, self.rows.placed(chosen), labels, values.to(device, non_blocking=True))
 
 
 @dataclass
@@ -70,7 +93,7 @@ class Batches:
     """
 
     rows: ResidentRows
-    unlabeled: Tensor
+    unlabeled: Tensor | Everything
     """(N,) the training rows of an epoch."""
     batch_size: int
     seed: int
@@ -86,6 +109,10 @@ class Batches:
     """The number of the next batch within the epoch."""
     steps: int | None = None
     """The number of all batches; the last epoch ends with it."""
+    windows: dict[str, WindowReader] = field(default_factory=dict)
+    """The readers of passes over unlabeled and labeled rows that are in a source."""
+    labeled_rows: ResidentRows | None = None
+    """The labeled rows by their place among these, if they are kept apart."""
     _passes: dict[tuple[str, int], _Rows] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -108,8 +135,8 @@ class Batches:
 
     def next(self) -> Batch:
         """The batch at the current position; the position then advances by one."""
-        start = self.position * self.batch_size
-        rows = self._pass("unlabeled", self.epoch).part(start, start + self.batch_size).own()
+        start, own = self.position * self.batch_size, processes.share(self.batch_size)
+        rows = self._pass("unlabeled", self.epoch).part(start + own.start, start + own.stop)
         batch = self._batch(rows, self._labeled_batch())
         self.position += 1
         if self.position == self.steps_per_epoch or self.step == self.steps:
@@ -132,16 +159,30 @@ class Batches:
         rows = self._pass("labeled", turn).part(start, start + size)
         if lacking := size - len(rows.chosen):  # the pass ends within the batch
             rows = rows.joined(self._pass("labeled", turn + 1).part(0, lacking))
-        return self._batch(rows.own())
+        return self._batch(rows.own(), of=self.labeled_rows)
 
-    def _batch(self, rows: _Rows, labeled: Batch | None = None) -> Batch:
-        return Batch(self.rows[rows.placed], rows.labels, rows.chosen, labeled, self.step)
+    def _batch(self, rows: _Rows, labeled: Batch | None = None, *, of: ResidentRows | None = None) -> Batch:
+        x = (of or self.rows)[rows.placed] if rows.values is None else rows.values
+        return Batch(x, rows.labels, rows.chosen, labeled, self.step)
 
-    def _pass(self, name: str, turn: int) -> _Rows:
+    @property
+    def order(self) -> dict[str, str]:
+        """A digest of the windows in which rows come, by "windows"; empty if all rows are in one."""
+        digests = [it.order.digest() for _, it in sorted(self.windows.items())]
+        return {"windows": " ".join(digests)} if digests else {}
+
+    def close(self) -> None:
+        """End the threads that read ahead."""
+        for reader in self.windows.values():
+            reader.close()
+
+    def _pass(self, name: str, turn: int) -> _Rows | _WindowedPass:
         """One pass over the unlabeled or the labeled rows; the last two are kept, because a batch may span two.
 
         All of it is on the device from the start of the pass, so that a step copies nothing to it.
         """
+        if (reader := self.windows.get(name)) is not None:
+            return _WindowedPass(self.rows, reader, turn, self.labels if name == "labeled" else self._unlabeled_labels)
         key = (name, turn)
         if key not in self._passes:
             self._passes.pop((name, turn - 2), None)
@@ -150,13 +191,52 @@ class Batches:
 
     def _ordered(self, name: str, turn: int) -> _Rows:
         if name == "unlabeled":
-            rows, labels = self.unlabeled, None if self.row_labels is None else self.row_labels[self.unlabeled]
+            rows, labels = self.unlabeled, self._unlabeled_labels
         else:
             assert self.labeled is not None
             rows, labels = self.labeled, self.labels
         order = torch.randperm(len(rows), generator=generator(self.seed, "order", name, turn))
         chosen = rows[order]
-        return _Rows(chosen, self.rows.placed(chosen), None if labels is None else labels[order].to(self.rows.device))
+        apart = self.labeled_rows if name == "labeled" else None
+        placed = self.rows.placed(chosen) if apart is None else apart.placed(order)
+        return _Rows(chosen, placed, None if labels is None else labels[order].to(self.rows.device))
+
+    @property
+    def _unlabeled_labels(self) -> Tensor | None:
+        """(N,) the classes of the rows of an epoch, if they are used."""
+        if self.row_labels is None or isinstance(self.unlabeled, Everything):
+            return self.row_labels
+        return self.row_labels[self.unlabeled]
+
+
+def add_windows(batches: Batches, split: Split, window_bytes: float) -> None:
+    """Read the passes over rows in a source in windows of this size, unless one holds all rows in memory."""
+    most = max(1, int(window_bytes // max(1, split.nbytes // len(split))))
+    passes = {"unlabeled": batches.unlabeled}
+    if batches.labeled is not None and not batches.rows.resident:
+        if len(batches.labeled) <= most:
+            batches.labeled_rows = ResidentRows(split.take(batches.labeled.numpy()), batches.rows.device, math.inf)
+        else:
+            passes["labeled"] = batches.labeled
+    for name, rows in passes.items():
+        index = None if isinstance(rows, Everything) else rows
+        bounds = split.chunk_bounds if index is None else np.searchsorted(index.numpy(), split.chunk_bounds)
+        order = WindowOrder(bounds, most, batches.seed, name)
+        if not (order.is_single and batches.rows.resident):
+            batches.windows[name] = WindowReader(split, order, index)
+
+
+class Everything:
+    """The numbers of all rows of a training set, in no memory."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Tensor | slice) -> Tensor:
+        return index if isinstance(index, Tensor) else torch.arange(*index.indices(self._count))
 
 
 def _refuse_uneven(option: str, size: int, rows: int) -> None:

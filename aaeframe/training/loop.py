@@ -144,12 +144,15 @@ class Training:
 
         It seeds torch's global generators at each step. TrainingDiverged if a loss is not finite.
         """
-        with (
-            current(self.device),
-            restoring("a component of this run", PATCHABLE),
-            processes.synchronized(self.model),
-        ):
-            return self._run()
+        try:
+            with (
+                current(self.device),
+                restoring("a component of this run", PATCHABLE),
+                processes.synchronized(self.model),
+            ):
+                return self._run()
+        finally:
+            self.batches.close()
 
     def _run(self) -> bool:
         (self.stopped_by,) = processes.agree(BY_OBSERVER if self.observers.stopped else 0)
@@ -276,6 +279,8 @@ class Training:
         state = saved.state
         if {**state["data"], "name": None} != {**self.data, "name": None}:  # a file may be moved
             found = "; ".join(changes(state["data"], self.data)) or "another scale or number of classes"
+            if state["data"].get("windows") != self.data.get("windows"):
+                found = "other row groups or shards, or another data.window_mib, by which rows are put in order"
             raise CheckpointError(
                 f"the training data differs from the data of this run so far: {found}. Restore that data, or train anew"
             )

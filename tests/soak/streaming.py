@@ -24,8 +24,7 @@ import torch
 
 import aaeframe
 from aaeframe.cli import main as command_line
-from aaeframe.data import Split, from_arrays
-from aaeframe.evaluation import evaluate as report
+from aaeframe.data import Split, from_arrays, statistics
 from aaeframe.evaluation import reconstruction
 from aaeframe.model import autoencoder
 
@@ -70,7 +69,7 @@ def command(*arguments: object) -> None:
 def main() -> None:
     """Measure and tell."""
     torch.set_num_threads(1)
-    autoencoder.BYTES_AT_ONCE = reconstruction.CHUNK_BYTES = report.CHUNK_BYTES = 2**22
+    autoencoder.BYTES_AT_ONCE = reconstruction.CHUNK_BYTES = statistics.MEAN_BYTES = 2**22
     rows = np.random.default_rng(0).integers(0, 256, (max(HELD), *SHAPE), dtype=np.uint8)
     few = from_arrays(rows[:40])
     with tempfile.TemporaryDirectory() as name:

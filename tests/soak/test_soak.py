@@ -60,6 +60,18 @@ def test_using_a_run_takes_no_more_memory_for_more_rows():
     assert max(more["reconstruct"], more["sample"]) < 17
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_rows_in_files_take_the_memory_of_two_windows(tmp_path):
+    small = {"--sizes": (0.4, 0.8), "--window": (64,), "--steps": (700,), "--folder": (tmp_path / "rows",)}
+    options = [it for name, values in small.items() for it in (name, *values)]
+    (record,) = soaked("../../benchmarks/rows.py", "memory", "--npy", *options, timeout=1100)
+    found = [it["above_model_mib_again"] for it in record["sizes"].values()]
+    # Two windows are 128 MiB. The rest is what Python, NumPy and the allocator keep.
+    assert max(found) < 300
+    assert abs(found[0] - found[1]) < 30
+
+
 # What the soak rests on: it sees what is not equal, and what is half made.
 
 

@@ -179,13 +179,17 @@ def _read_anndata(data: Any, options: ReadOptions, where: str) -> RawData:
 
     if data.isbacked:
         data = data.to_memory()
+    return annotated(data, SparseRows(data.X) if issparse(data.X) else np.asarray(data.X), options, where)
+
+
+def annotated(data: Any, x: Any, options: ReadOptions, where: str) -> RawData:
+    """The rows x of an AnnData with its names of rows and columns, and the labels of a column of `obs`."""
     for name in ("ids", "drop", "categories", "missing"):
         if getattr(options, name) is not None:
             raise DataError(f"{where}: data.{name} is not used; select rows and columns of the AnnData.")
     names, columns = [str(name) for name in data.var_names], [str(name) for name in data.obs.columns]
     check_names(names, where)
     place = find_roles(columns, options, f"{where}.obs").label
-    x: Any = SparseRows(data.X) if issparse(data.X) else np.asarray(data.X)
     labels = None if place is None else np.array(texts_of(_of_pandas(data.obs.iloc[:, place]), where))
     others = len(columns) - (place is not None)
     said = (f"{plural(others, 'column')} of obs",) if others else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,11 @@ MOST_SIZES: Final = 4
 def is_image(path: Path) -> bool:
     """Whether a file has a suffix of an image."""
     return path.suffix.lower() in SUFFIXES
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether a folder, or one below it, holds an image."""
+    return any(is_image(Path(name)) for _, _, names in os.walk(folder) for name in names)
 
 
 def read(path: Path, options: ReadOptions) -> RawData:

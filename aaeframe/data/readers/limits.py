@@ -32,7 +32,7 @@ def check_declared(shape: Sequence[int], itemsize: int, where: str) -> int:
     """
     if any(length < 0 for length in shape):
         raise DataError(f"{where}: the header declares the shape {tuple(shape)}; lengths cannot be negative.")
-    size, most = prod(shape) * itemsize, min(LARGEST, _memory())
+    size, most = prod(shape) * itemsize, min(LARGEST, memory())
     if size > most:
         raise DataError(
             f"{where}: the header declares {tuple(shape)}, {size / 2**30:,.1f} GiB; at most "
@@ -55,7 +55,7 @@ def check_unfolding(size: int, packed: int, where: str, says: str = "the header 
         )
 
 
-def _memory() -> int:
+def memory() -> int:
     """The machine's memory in bytes; `LARGEST` if the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

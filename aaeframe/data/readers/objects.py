@@ -16,6 +16,7 @@ from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import frames, keys
 from aaeframe.data.readers.table_dialect import LABELS
 from aaeframe.data.readers.tables import check_names
+from aaeframe.data.sources import RowSource, StoredRows
 from aaeframe.data.sparse import SparseRows
 from aaeframe.errors import DataError
 
@@ -29,7 +30,8 @@ BESIDE: Final = "(labels)"
 
 TAKEN: Final = (
     "an array, a tensor, a sparse matrix, a list of rows, a pair of one of these and labels, a data frame of pandas or "
-    "polars, a pyarrow.Table, an AnnData, a dictionary of arrays, a torch Dataset with a length, or a path"
+    "polars, a pyarrow.Table, an AnnData, a dictionary of arrays, a torch Dataset with a length, "
+    "an aaeframe.data.RowSource, or a path"
 )
 
 
@@ -39,7 +41,7 @@ def kind_of(values: Any) -> tuple[str, Set[str], Callable[[Any, ReadOptions], Ra
     DataError, with the way out, for an object that is not taken.
     """
     name = name_of(values)
-    if _is_sparse(values):
+    if isinstance(values, RowSource) or _is_sparse(values):
         return name, ARRAYS, _pair
     if isinstance(values, tuple) and len(values) == 2 and frames.is_frame(values[0]):
         return name, frames.USES - {"label_key"}, _labeled_frame
@@ -49,9 +51,10 @@ def kind_of(values: Any) -> tuple[str, Set[str], Callable[[Any, ReadOptions], Ra
         return name, NAMED | frames.USES, _mapping
     if isinstance(values, DataLoader):
         return name, NAMED | frames.USES, _loader
-    if isinstance(values, IterableDataset) or (isinstance(values, Iterator) and not isinstance(values, TorchDataset)):
+    if isinstance(values, IterableDataset) or _only_iterates(values):
         raise DataError(
-            f"{name}: has no length and no rows by number. Collect it first, as in np.stack(list(...)); give {TAKEN}."
+            f"{name}: has no length and no rows by number. Collect it first, as in np.stack(list(...)), or write it to "
+            f".parquet files; give {TAKEN}."
         )
     if isinstance(values, TorchDataset) or _has_columns(values):
         return name, NAMED | frames.USES, _items
@@ -71,12 +74,14 @@ def name_of(values: Any) -> str:
     return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
 
 
-def as_array(values: Any, where: str) -> np.ndarray | SparseRows:
+def as_array(values: Any, where: str) -> np.ndarray | SparseRows | StoredRows:
     """An array of any layout, a tensor, a list or a sparse matrix as rows. DataError if it is none of these."""
     if isinstance(values, np.ma.MaskedArray):
         raise DataError(f"{where}: masked arrays would lose their masks. Give rows without masked values.")
     if isinstance(values, np.ndarray):
         return values if isinstance(values, np.memmap) else np.asarray(values)
+    if isinstance(values, RowSource):
+        return StoredRows(values)
     if isinstance(values, torch.Tensor):
         return _dense(values, where) if values.layout == torch.strided else _sparse_tensor(values, where)
     if _is_sparse(values):
@@ -99,8 +104,8 @@ def as_array(values: Any, where: str) -> np.ndarray | SparseRows:
 def as_labels(values: Any, where: str) -> np.ndarray:
     """Labels (N,) as numpy has them; texts in a list that also holds None or NaN stay apart from these."""
     found = as_array(values, where)
-    if isinstance(found, SparseRows):
-        raise DataError(f"{where}: the labels are a sparse matrix; give a class for each row, (N,).")
+    if not isinstance(found, np.ndarray):
+        raise DataError(f"{where}: the labels are {name_of(values)}; give a class for each row, (N,).")
     if found.dtype.kind == "U" and isinstance(values, list | tuple):  # numpy has written NaN as a text
         return np.array(list(values), dtype=object)
     return keys.as_texts(found, where)
@@ -239,6 +244,14 @@ def _class_names(values: Any) -> tuple[str, ...] | None:
     if isinstance(names, list | tuple) and names and all(isinstance(it, str) for it in names):
         return tuple(names)
     return None
+
+
+def _only_iterates(values: Any) -> bool:
+    """Whether an object gives rows one after another, and none by its number."""
+    if isinstance(values, Iterator):
+        return not isinstance(values, TorchDataset)
+    known = hasattr(values, "__getitem__") or hasattr(values, "__array__")
+    return hasattr(values, "__iter__") and not known and not isinstance(values, type)
 
 
 def _has_columns(values: Any) -> bool:

@@ -16,7 +16,7 @@ from aaeframe import Component, hookimpl
 
 @hookimpl
 def aaeframe_data_sets():
-    names = ("moons", "table", "ready", "failing", "refusing", "texts", "nothing")
+    names = ("moons", "table", "ready", "failing", "refusing", "texts", "nothing", "stored")
     return [Component(it, f"aaeframe_moons:{it}", f"the data set {it}") for it in names]
 
 def points(rows, seed):
@@ -41,6 +41,15 @@ def failing():
 def refusing(*, rows: int = 1):
     raise ValueError("rows must be even")
 
+class Rows:
+    shape, dtype, bounds, fingerprint = (60, 3), "float32", (0, 25, 60), None
+
+    def read(self, chunk):
+        return points(60, 0)[self.bounds[chunk] : self.bounds[chunk + 1]]
+
+def stored():
+    return Rows()
+
 def texts():
     return "moons"
 
@@ -64,6 +73,13 @@ def test_options_choose_the_rows_and_options_for_reading_apply_as_to_a_file(moon
     assert data.num_classes == 2
     np.testing.assert_array_equal(load_rows("aaeframe-moons:moons(rows=80, seed=3)").rows.array(), rows)
     assert capsys.readouterr().out == ""  # what a factory prints is no result
+
+
+def test_rows_by_number_stay_where_they_are(moons):
+    data = load("stored", held_out=[10, 20])
+
+    assert data.train.is_stored
+    np.testing.assert_array_equal(data.split("all").array(), np.random.default_rng(0).normal(size=(60, 3)).astype("f4"))
 
 
 def test_a_path_is_read_by_the_reader_of_its_format(moons, tmp_path):

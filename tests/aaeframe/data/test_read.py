@@ -30,9 +30,9 @@ def test_a_missing_file_lists_the_formats(tmp_path):
 
 
 def test_an_unknown_format(tmp_path):
-    (tmp_path / "x.parquet").write_text("x")
-    with pytest.raises(DataError, match=r"x.parquet: has an unknown format, by its name\. Give \.npz"):
-        load(tmp_path / "x.parquet")
+    (tmp_path / "x.zarr").write_text("x")
+    with pytest.raises(DataError, match=r"x.zarr: has an unknown format, by its name\. Give \.npz"):
+        load(tmp_path / "x.zarr")
 
 
 @pytest.mark.parametrize("name", ["x.npz", "x.npy", "x.csv", "x.mat", "x-idx3-ubyte", "x-idx3-ubyte.gz"])

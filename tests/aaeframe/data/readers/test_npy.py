@@ -383,6 +383,6 @@ def test_an_archive_that_unfolds_to_gigabytes_is_refused(tmp_path, monkeypatch):
 
 
 def test_more_than_the_memory_of_the_machine_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(limits, "_memory", lambda: 2**31)
+    monkeypatch.setattr(limits, "memory", lambda: 2**31)
     with pytest.raises(DataError, match=r"4\.0 GiB; at most 2 GiB are read into memory"):
         load(zipped(tmp_path / "x.npz", x=npy(X, shape=(2**12, 2**20))))

@@ -1,0 +1,192 @@
+"""Data in many files: which files of a folder hold rows, their splits and their order; and .npy files as shards."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from aaeframe.configuration.reading import ReadOptions
+from aaeframe.data import splits
+from aaeframe.data.raw import RawData, RawPart
+from aaeframe.data.readers.image_folder import SPLITS
+from aaeframe.data.readers.npy import map_npy
+from aaeframe.data.sources import CHUNK_BYTES, StoredRows
+from aaeframe.errors import DataError
+from aaeframe.storage.text import plural
+
+USES: Final = frozenset({"channels"})
+"""The options that are used."""
+
+ORDER: Final = ("train", "validation", "test")
+EDGE_BYTES: Final = 2**16
+"""The size of the begin and of the end of a file that are read to see whether it changed, in bytes."""
+_WORD: Final = re.compile(r"[A-Za-z]+")
+_NUMBERS: Final = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The files of a folder that hold rows."""
+
+    files: dict[str | None, list[Path]]
+    """The files by split, in the order training, validation, test; None is a folder without splits."""
+    passed_over: tuple[str, ...] = ()
+
+
+def holds(folder: Path, suffixes: Sequence[str]) -> bool:
+    """Whether a folder, or a folder of a split in it, holds a file with one of these suffixes."""
+    inner = (it for it in _visible(folder) if it.is_dir() and it.name.lower() in SPLITS)
+    return any(_files(it, suffixes) for it in (folder, *inner))
+
+
+def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
+    """The files of a folder by split, in the order of their names, numbers by their value; or the one file.
+
+    Splits are subfolders `train`, `val` and `test`, or files whose names begin with these words, as the files
+    `train-00000-of-00002.parquet` of a Hugging Face repository.
+
+    Raises:
+        DataError: some files are of a split and some are not, or there are no training rows.
+    """
+    if path.is_file():
+        return Parts({None: [path]})
+    own = _files(path, suffixes)
+    inner = {it.name: it for it in _visible(path) if it.is_dir()}
+    named = {name: found for name, it in inner.items() if name.lower() in SPLITS and (found := _files(it, suffixes))}
+    if named and own:
+        raise DataError(
+            f"{path}: files lie in the folder itself ({own[0].name}) and in {next(iter(named))}. Move them together."
+        )
+    groups: dict[str | None, list[Path]] = {}
+    for name, files in (named or _by_first_word(own, path)).items():
+        split = None if name is None else SPLITS[name.lower()]
+        if split in groups:
+            raise DataError(f"{path}: {name!r} and another name are both {split} rows. Leave one of them.")
+        groups[split] = files
+    if None not in groups and "train" not in groups:
+        raise DataError(f"{path}: holds {' and '.join(map(str, groups))} rows, and no training rows. Add train.")
+    said = [plural(len(inner) - len(named), "folder")] if len(inner) > len(named) else []
+    others = [it for it in _visible(path) if it.is_file() and it not in own and it.suffix != ".json"]
+    said += [plural(len(others), "other file")] if others else []
+    return Parts({it: groups[it] for it in (*ORDER, None) if it in groups}, tuple(said))
+
+
+def cuts_of(files: dict[str | None, list[Path]], sizes: Sequence[int], where: str) -> splits.Cuts | None:
+    """The splits of parts, if they are training and validation rows: a tenth of the former is for the test."""
+    if list(files) != ["train", "validation"]:
+        return None
+    cuts = splits.shuffled_train(sizes[0], where)
+    return splits.Cuts(train=cuts.train, validation=(1, splits.ALL), test=cuts.validation)
+
+
+def fingerprint(files: Sequence[Path]) -> str:
+    """A digest of the names, sizes and times of files, and of the begin and the end of each."""
+    found = hashlib.sha256()
+    for file in files:
+        stat = file.stat()
+        found.update(f"{file.name}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+        with file.open("rb") as stream:
+            found.update(stream.read(EDGE_BYTES))
+            stream.seek(max(0, stat.st_size - EDGE_BYTES))
+            found.update(stream.read(EDGE_BYTES))
+    return found.hexdigest()
+
+
+def read(path: Path, options: ReadOptions) -> RawData:
+    """The rows of the .npy files of a folder, one file after another, which stay in them.
+
+    DataError if they differ in shape or type, or in more of their names than numbers.
+    """
+    found = find_parts(path, [".npy"])
+    sources = [NpyShards(files) for files in found.files.values()]
+    return RawData(
+        [RawPart(StoredRows(it)) for it in sources],
+        cuts_of(found.files, [it.shape[0] for it in sources], str(path)),
+        passed_over=found.passed_over,
+    )
+
+
+class NpyShards:
+    """Rows of .npy files of one shape and type."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        _check_names(files)
+        self._files = files
+        arrays: list[Any] = [map_npy(file) for file in files]
+        first = arrays[0]
+        for file, array in zip(files, arrays, strict=True):
+            if array.ndim == 0 or array.shape[1:] != first.shape[1:] or array.dtype != first.dtype:
+                raise DataError(
+                    f"{file}: holds {array.shape} {array.dtype}, and {files[0].name} {first.shape} {first.dtype}. "
+                    "Shards have rows of one shape and type."
+                )
+            if not array.flags.c_contiguous:
+                raise DataError(f"{file}: is in Fortran order. Write it again from np.ascontiguousarray(x).")
+        self._offsets = [int(array.offset) for array in arrays]
+        self.dtype = first.dtype
+        self._row_bytes = self.dtype.itemsize * int(np.prod(first.shape[1:]))
+        step = max(1, -(-CHUNK_BYTES // max(1, self._row_bytes)))
+        self._places = [(i, at) for i, array in enumerate(arrays) for at in range(0, len(array), step)]
+        starts = np.cumsum([0, *map(len, arrays)])
+        self.bounds = np.array([*(starts[i] + at for i, at in self._places), starts[-1]])
+        self.shape = (int(starts[-1]), *first.shape[1:])
+        self.fingerprint = fingerprint(files)
+
+    def read(self, chunk: int) -> np.ndarray:
+        """The rows of a chunk. DataError if the file is gone, or shorter than it was."""
+        place, start = self._places[chunk]
+        file, rows = self._files[place], int(self.bounds[chunk + 1] - self.bounds[chunk])
+        try:
+            with file.open("rb") as stream:  # not mapped: pages of a file that were read count as memory
+                stream.seek(self._offsets[place] + start * self._row_bytes)
+                found = np.fromfile(stream, self.dtype, rows * int(np.prod(self.shape[1:])))
+            return found.reshape(rows, *self.shape[1:])
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file}: rows from {start} on cannot be read: {error}. Restore the file.") from error
+
+
+def _check_names(files: Sequence[Path]) -> None:
+    """DataError if names differ by more than numbers, as those of data and labels."""
+    patterns = {_NUMBERS.sub("0", file.stem): file.name for file in files}
+    if len(patterns) > 1:
+        names = " and ".join(list(patterns.values())[:2])
+        raise DataError(
+            f"{files[0].parent}: the names of shards differ by numbers alone, found {names}. Give one file by its "
+            "path, or move what are no shards of one array out of the folder."
+        )
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """The entries of a folder, without those that programs hide or keep for themselves."""
+    return (it for it in sorted(folder.iterdir(), key=_natural) if not it.name.startswith((".", "_")))
+
+
+def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    return [it for it in _visible(folder) if it.suffix.lower() in suffixes and it.is_file()]
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """A key by which part-2 is before part-10."""
+    return [(int(it), "") if it.isdecimal() else (-1, it) for it in _NUMBERS.split(path.name)]
+
+
+def _by_first_word(files: Sequence[Path], path: Path) -> dict[str | None, list[Path]]:
+    """The files by the split that begins their names; all under None if no name begins with one."""
+    groups: dict[str | None, list[Path]] = {}
+    for file in files:
+        word = _WORD.match(file.name)
+        known = word is not None and word[0].lower() in SPLITS
+        groups.setdefault(word[0] if word and known else None, []).append(file)
+    if None in groups and len(groups) > 1:
+        split = next(name for name in groups if name is not None)
+        raise DataError(
+            f"{path}: {groups[split][0].name} is named as a split, and {groups[None][0].name} is not. Put the files of "
+            "splits into folders train, val and test."
+        )
+    return groups
