@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from aaeframe.errors import DataError
 from aaeframe.evaluation.inputs import as_comparable_rows, spread
+from aaeframe.training.optimizers import eager
 
 MAX_ROWS: Final = 5_000
 """The largest number of rows used of each set, evenly spaced."""
@@ -97,7 +98,7 @@ def _logits(parameters: list[Tensor], x: Tensor) -> Tensor:
 
 def _train(parameters: list[Tensor], minibatch: Callable[[], tuple[Tensor, Tensor]]) -> None:
     """Train by Adam with a learning rate that falls to zero along a cosine."""
-    optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE, betas=(0.9, 0.99))
+    optimizer = eager(torch.optim.Adam)(parameters, lr=LEARNING_RATE, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for _ in range(STEPS):
         x, y = minibatch()
