@@ -28,6 +28,14 @@ class Held(StrEnum):
     validation = "validation"
 
 
+class Precision(StrEnum):
+    """The arithmetic of the decoder."""
+
+    fp32 = "fp32"
+    tf32 = "tf32"
+    bf16 = "bf16"
+
+
 Split = Annotated[Held, typer.Option(metavar="SPLIT", help="Held-out rows to use: test or validation.")]
 
 
@@ -53,6 +61,13 @@ def evaluate(
         int | None,
         typer.Option(
             min=1, metavar="N", help="Samples for --likelihood; default: 10000. The same command resumes a stopped one."
+        ),
+    ] = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            metavar="NAME",
+            help="Arithmetic in which --likelihood decodes samples: fp32, bf16, or tf32 (GPU only); default: fp32.",
         ),
     ] = None,
     data: Annotated[
@@ -82,9 +97,12 @@ def evaluate(
     from aaeframe.cli.console import err, note
     from aaeframe.cli.interrupts import leaving
     from aaeframe.cli.ranks import launched
+    from aaeframe.training.device import check_precision
 
     if samples is not None and not likelihood:
         raise ConfigError("--samples is the number of samples for --likelihood, which is not given; add --likelihood")
+    if precision is not None and not likelihood:
+        raise ConfigError("--precision is of the samples for --likelihood, which is not given; add --likelihood")
     if data is not None and split is not Held.test:
         raise ConfigError(
             f"--split {split} is a split of the run's data, and --data is measured whole; leave one of them out"
@@ -104,6 +122,8 @@ def evaluate(
                 "start one process"
             )
         opened = options.load_run(context, run, device, raw_weights, best)
+        arithmetic = (precision or Precision.fp32).value
+        check_precision(arithmetic, opened.model.device)
         if output is None:
             options.check_writable(run)
         if data is None:
@@ -111,7 +131,7 @@ def evaluate(
         else:
             dataset = opened.unseen(data, label_key=label_key, data_changed=data_changed)
         given = {"split": split.value, "warn": note}
-        work = _Work(opened, dataset, given, samples or 10_000, output, json, stop, ranks)
+        work = _Work(opened, dataset, given, samples or 10_000, arithmetic, output, json, stop, ranks)
         if ranks.share.index > 0:
             work.likelihood()
         else:
@@ -126,6 +146,7 @@ class _Work:
     dataset: Dataset
     given: dict[str, Any]
     samples: int
+    precision: str
     output: Output | None
     json: bool
     stop: Stop
@@ -168,6 +189,7 @@ class _Work:
             return self.run.likelihood(
                 self.dataset,
                 samples=self.samples,
+                precision=self.precision,
                 progress=it,
                 store=self.output is None,
                 ranks=self.ranks,
