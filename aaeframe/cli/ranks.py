@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from aaeframe.errors import RunError
+
 if TYPE_CHECKING:
     from aaeframe.evaluation.likelihood import Ranks
 
@@ -39,9 +41,14 @@ def _gathered(own: bytes) -> list[bytes]:
     from torch import distributed as dist
 
     lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(dist.get_world_size())]
-    dist.all_gather(lengths, torch.tensor([len(own)]))
-    padded = torch.zeros(max(1, *(int(it) for it in lengths)), dtype=torch.uint8)
-    padded[: len(own)] = torch.frombuffer(bytearray(own or b" "), dtype=torch.uint8)[: len(own)]
-    found = [torch.empty_like(padded) for _ in lengths]
-    dist.all_gather(found, padded)
+    try:
+        dist.all_gather(lengths, torch.tensor([len(own)]))
+        padded = torch.zeros(max(1, *(int(it) for it in lengths)), dtype=torch.uint8)
+        padded[: len(own)] = torch.frombuffer(bytearray(own or b" "), dtype=torch.uint8)[: len(own)]
+        found = [torch.empty_like(padded) for _ in lengths]
+        dist.all_gather(found, padded)
+    except RuntimeError as error:
+        raise RunError(
+            "another process of this launch has ended, and its own output may say why; run the same command to resume"
+        ) from error
     return [it[: int(length)].numpy().tobytes() for it, length in zip(found, lengths, strict=True)]
