@@ -21,6 +21,7 @@ HOURS: Final = 12
 def launched() -> Iterator[Ranks]:
     """Inside, this process is one of those that the launcher started; a single one without a launcher."""
     from torch import distributed as dist
+    from torch.distributed.rendezvous import rendezvous
 
     from aaeframe.evaluation.likelihood import ALONE, Ranks
     from aaeframe.storage.shards import Share
@@ -28,9 +29,13 @@ def launched() -> Iterator[Ranks]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
-    dist.init_process_group("gloo", timeout=timedelta(hours=HOURS))
+    limit = timedelta(hours=HOURS)
+    store, rank, size = next(rendezvous("env://", timeout=limit))
+    # A launcher that starts processes again keeps its store, in which the old addresses stand.
+    store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=limit)
     try:
-        yield Ranks(Share(dist.get_rank(), dist.get_world_size()), _gathered)
+        yield Ranks(Share(rank, size), _gathered)
     finally:
         dist.destroy_process_group()
 
