@@ -45,7 +45,8 @@ class Encoder:
     Args:
         run: the folder of a run, or its archive, which every process must reach.
         outputs: "codes", "score" or both.
-        keep: names of columns to return as they came, such as those that name the rows.
+        keep: names of columns to return as they came, such as those that name the rows. Without names of columns in
+            training, they are not data.
         column: the column or array with the rows, where the run was trained without names of columns. By default it is
             found as in a file.
         kind: the kind of score, as for `Run.scores`.
@@ -84,7 +85,7 @@ class Encoder:
         """
         if not isinstance(batch, Mapping):
             return self._of_frame(batch)
-        held = {str(name): it if isinstance(it, np.ndarray) else _array(it) for name, it in batch.items()}
+        held = {str(name): np.asarray(it) for name, it in batch.items()}  # some engines give lists
         if lacking := [name for name in self.keep if name not in held]:
             raise DataError(f"the batch has no column {lacking[0]!r} of keep=; its columns are {', '.join(held)}")
         found = self._computed(held)
@@ -105,7 +106,7 @@ class Encoder:
             loaded = _load(self.path, self._checkpoint, self._options, kind)
         count = len(next(iter(held.values()), ()))
         takes_labels = "score" in self.outputs and loaded.run.model.representation.takes_labels
-        x, labels, places = _Rows(loaded.run, self.column, takes_labels).read(held, count)
+        x, labels, places = _Rows(loaded.run, self.column, self.keep, takes_labels).read(held, count)
         arrays: dict[str, np.ndarray] = codes(loaded.run, x) if "codes" in self.outputs else {}
         if "score" in self.outputs:
             arrays["score"] = scores(loaded.run, x, self.kind, density=loaded.density, labels=labels)
@@ -151,6 +152,7 @@ class _Rows:
 
     run: Run
     column: str | None
+    keep: tuple[str, ...]
     takes_labels: bool
     """Whether the decoder is used, and takes labels."""
 
@@ -167,17 +169,16 @@ class _Rows:
             return x[~empty], labels, every[~empty]
         if self.column is not None and self.column not in held:
             raise DataError(f"the batch has no column {self.column!r}; its columns are {', '.join(held)}")
-        found = self.run.new_rows(held if self.column is None else {self.column: held[self.column]})
+        if self.column is not None:
+            data = {self.column: held[self.column]}
+        else:  # what names the rows is no feature of theirs
+            data = {name: it for name, it in held.items() if name not in self.keep}
+        found = self.run.new_rows(data)
         if not self.takes_labels:
             return found.rows.array(), None, every
         rows = with_classes(found.rows, found.class_names, self.run.class_names, "the batch")
         labels = decoder_labels(self.run.model, rows)
         return rows.array(), None if labels is None else labels.cpu().numpy(), every
-
-
-def _array(values: Any) -> np.ndarray:
-    """A list, as some engines give it, as an array."""
-    return np.asarray(values)
 
 
 def _table(run: Run, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -109,6 +109,8 @@ def test_images_and_labels_for_a_decoder_that_takes_them(images):
     np.testing.assert_allclose(found["score"], run.scores(test), rtol=1e-5)
     assert found["gaussian_2"].shape == (360,)
     same(encode(part(batch, slice(7, 20))), part(found, slice(7, 20)))
+    numbered = Encoder(images, ("score",), keep=("row",))({**batch, "row": np.arange(360)})
+    same(numbered, {"row": np.arange(360), "score": found["score"]})
     named = Encoder(images, column="picture")({"picture": test.array(), "other": np.zeros((360, 3))})
     same(named, {name: found[name] for name in ("gaussian_1", "gaussian_2")})
 
