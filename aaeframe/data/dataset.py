@@ -106,6 +106,11 @@ class Split:
         labels, ids = (None if it is None else it[index] for it in (self.labels, self.ids))
         return replace(self, index=where, labels=labels, ids=ids, known=None)
 
+    def fill(self, found: np.ndarray, index: np.ndarray) -> None:
+        """Write the rows at these positions, which are in a source, into an array (len(index), *shape)."""
+        assert isinstance(self.data, StoredRows)
+        self.data.fill(found, index if self.index is None else self.index[index])
+
     def release(self) -> None:
         """Free what reading has left in memory, if the rows are in a source."""
         if isinstance(self.data, StoredRows):

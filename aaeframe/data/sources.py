@@ -67,13 +67,22 @@ class StoredRows:
             return np.asarray(self[np.array([index[0]])][0][index[1:]])
         rows = np.arange(*index.indices(len(self))) if isinstance(index, slice) else np.asarray(index)
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        self.fill(found, rows)
+        return found
+
+    def fill(self, found: np.ndarray, rows: np.ndarray) -> None:
+        """Write the rows of these numbers into an array (n, *shape), of any type."""
         chunk = np.searchsorted(self.bounds, rows, side="right") - 1
         order = np.argsort(chunk, kind="stable")
         for at in np.split(order, np.flatnonzero(np.diff(chunk[order])) + 1):
-            if len(at):
-                number = int(chunk[at[0]])
-                found[at] = self.chunk(number)[rows[at] - self.bounds[number]]
-        return found
+            if not len(at):
+                continue
+            number = int(chunk[at[0]])
+            values, places = self.chunk(number), rows[at] - self.bounds[number]
+            if len(at) == len(rows) and values.dtype == found.dtype:
+                np.take(values, places, axis=0, out=found, mode="clip")  # without a copy, as places are in range
+            else:
+                found[at] = values[places]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)

@@ -172,7 +172,7 @@ class WindowReader:
                 raise DataError("the training has ended")
             at = np.arange(self.order.bounds[chunk], self.order.bounds[chunk + 1])
             try:
-                found[start : start + len(at)] = self._split.rows(at if self._index is None else self._index[at])
+                self._split.fill(found[start : start + len(at)], at if self._index is None else self._index[at])
             except AaeframeError:
                 raise
             except (OSError, MemoryError) as error:

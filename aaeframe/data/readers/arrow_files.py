@@ -130,7 +130,7 @@ class _Parquet:
     def __init__(self, path: Path) -> None:
         from pyarrow import parquet
 
-        # Without the buffer whole row groups would stay in memory, and with it each read is one of the disk.
+        # The buffer is of one read: the columns of a group come from the disk in few large pieces.
         self._file = parquet.ParquetFile(path, pre_buffer=True)
         self.schema = self._file.schema_arrow
         metadata = self._file.metadata

@@ -24,6 +24,8 @@ USES: Final = frozenset({"channels"})
 """The options that are used."""
 
 ORDER: Final = ("train", "validation", "test")
+DESCRIPTIONS: Final = ("state.json", "dataset_info.json", "dataset_dict.json")
+"""The files in which `datasets` of Hugging Face describes a data set."""
 EDGE_BYTES: Final = 2**16
 """The size of the begin and of the end of a file that are read to see whether it changed, in bytes."""
 _WORD: Final = re.compile(r"[A-Za-z]+")
@@ -72,7 +74,7 @@ def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
     if None not in groups and "train" not in groups:
         raise DataError(f"{path}: holds {' and '.join(map(str, groups))} rows, and no training rows. Add train.")
     said = [plural(len(inner) - len(named), "folder")] if len(inner) > len(named) else []
-    others = [it for it in _visible(path) if it.is_file() and it not in own and it.suffix != ".json"]
+    others = [it for it in _visible(path) if it.is_file() and it not in own and it.name not in DESCRIPTIONS]
     said += [plural(len(others), "other file")] if others else []
     return Parts({it: groups[it] for it in (*ORDER, None) if it in groups}, tuple(said))
 

@@ -63,7 +63,7 @@ def test_optimizers_by_name_and_by_default():
         ({"training": {"epoch": 3}}, "training: unknown key 'epoch'; did you mean 'epochs'?"),
         (
             {"data": {"zzz": 1}},
-            "data: unknown key 'zzz'; known: source, labels, max_resident_mib, label_key, ids, drop",
+            "data: unknown key 'zzz'; known: source, labels, max_resident_mib, window_mib, label_key, ids, drop",
         ),
         ({"prior": {"z": {"component": "p", "wieght": 1}}}, "prior.z: unknown key 'wieght'; did you mean 'weight'?"),
         (

@@ -100,6 +100,13 @@ def test_shards_are_in_the_order_of_their_numbers(tmp_path):
     np.testing.assert_array_equal(load_rows(folder).rows.array(), x)
 
 
+def test_other_files_are_counted(tmp_path):
+    folder = write_shards(tmp_path, X)
+    (folder / "notes.txt").touch()
+    (folder / "old").mkdir()
+    assert load(folder).reading.passed_over == ("1 folder", "1 other file")
+
+
 @pytest.mark.parametrize("names", ["{}/part.npy", "{}-00.npy"])
 def test_splits_are_folders_or_begin_the_names(tmp_path, names):
     for name, part in zip(("train", "test"), (X[:400], X[400:]), strict=True):
