@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=float, nargs="+", default=[1, 2, 4], help="of the folders, in GB")
     parser.add_argument("--columns", type=int, default=100)
     parser.add_argument("--group-rows", type=int, default=GROUP_ROWS, help="rows of a row group")
-    parser.add_argument("--width", type=int, default=64, help="of the hidden layers")
+    parser.add_argument("--width", type=int, help="of the hidden layers; default: 64 for `memory`, 1000 for `speed`")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=STEPS, help="of each training")
     parser.add_argument("--window", type=float, default=256, help="data.window_mib")
@@ -184,6 +184,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="where to write the record too")
     asked = parser.parse_args()
+    asked.width = asked.width or (1000 if asked.part == "speed" else 64)
     if asked.part == "child":
         child(asked)
         return
