@@ -146,6 +146,24 @@ def test_names_of_classes_of_hugging_face(tmp_path):
     assert load(write_hugging_face(tmp_path / "hf", table, features)).class_names == ("cat", "dog")
 
 
+def test_spaces_around_names_are_left_out(tmp_path):
+    found = load(write_parquet(tmp_path / "a.parquet", TABLE.rename_columns([" p", "q ", "r", "s", " label"])))
+    assert found.columns == NAMES
+    assert identity(found)["digests"] == identity(from_arrays(X, LABELS))["digests"]
+
+
+@pytest.mark.parametrize(
+    "described", ["no json", "[1]", '{"index_columns": null}', '{"index_columns": [{"kind": "range"}]}']
+)
+def test_a_description_of_pandas_that_is_none(described, tmp_path):
+    path = write_parquet(tmp_path / "a.parquet", TABLE.replace_schema_metadata({"pandas": described}))
+    if described == "no json":
+        with pytest.raises(DataError, match=r"a.parquet: the description by pandas cannot be read"):
+            load(path)
+    else:
+        assert load(path).columns == NAMES
+
+
 @pytest.mark.parametrize("kind", [pa.list_(pa.float32(), 4), pa.list_(pa.float32())])
 def test_lists_of_one_length_are_the_features(kind, tmp_path):
     table = pa.table({"embedding": pa.array(list(X), kind), "label": LABELS})

@@ -25,6 +25,7 @@ from aaeframe.data.readers.table_result import no_classes
 from aaeframe.data.readers.tables import check_names
 from aaeframe.data.sources import StoredRows
 from aaeframe.errors import DataError
+from aaeframe.storage.formats import loads_json
 
 USES: Final = frames.USES
 """The options that are used."""
@@ -55,12 +56,14 @@ def read(path: Path, options: ReadOptions) -> RawData:
     for other in files.values():
         if other.schema.names != first.schema.names:
             raise DataError(f"{path}: {other.files[0].name} has other columns than {first.files[0].name}.")
-    options, said = _with_index(options, first.schema)
+    with readable(first.files[0], "the description by pandas"):
+        options, said = _with_index(options, first.schema)
     if any(getattr(options, name) is not None for name in IN_MEMORY):
         raw = _in_memory(path, options, files)
         return replace(raw, passed_over=(*parts.passed_over, *said, *raw.passed_over))
     table = _Table(path, options, first)
-    sources = [Features(it, table.names, lists=table.has_lists) for it in files.values()]
+    stored = [table.stored[name] for name in table.names]
+    sources = [Features(it, stored, lists=table.has_lists) for it in files.values()]
     labels, names = _labels(table, list(files.values()))
     ids = [_ids(it, table) for it in files.values()]
     return RawData(
@@ -81,7 +84,8 @@ def _data_files(path: Path) -> Parts:
         state = found[0].parent / "state.json"
         if path.is_dir() and state.is_file():
             with readable(state):
-                listed = json.loads(state.read_text()).get("_data_files")
+                described = loads_json(state.read_text())
+            listed = described.get("_data_files") if isinstance(described, dict) else None
             if isinstance(listed, list) and all(isinstance(it, dict) for it in listed):
                 by_name = {it.name: it for it in found}
                 names = [str(it.get("filename")) for it in listed]
@@ -118,9 +122,11 @@ def _as_frame(table: Any, options: ReadOptions, where: str) -> RawData:
 
 def _with_index(options: ReadOptions, schema: Any) -> tuple[ReadOptions, list[str]]:
     """The options with the index that pandas wrote as ids, if it is one column, and what is to be said of it."""
-    index = (schema.pandas_metadata or {}).get("index_columns", [])
-    known = len(index) == 1 and isinstance(index[0], str) and index[0] in schema.names
-    if not known or options.ids is not None or index[0] in (options.drop or ()):
+    described = schema.pandas_metadata
+    index = described.get("index_columns") if isinstance(described, dict) else None
+    if not isinstance(index, list) or len(index) != 1 or index[0] not in schema.names:
+        return options, []  # a range, which is described by a dictionary, or several
+    if options.ids is not None or index[0] in (options.drop or ()):
         return options, []
     said = f"column {index[0]!r}, the index of pandas, which names the rows"
     return options.model_copy(update={"ids": index[0]}), [said]
@@ -131,8 +137,10 @@ class _Table:
 
     def __init__(self, path: Path, options: ReadOptions, files: TableFiles) -> None:
         self.where, schema = str(path), files.schema
-        names = list(schema.names)
+        names = [name.strip() for name in schema.names]
         check_names(names, self.where)
+        self.stored = dict(zip(names, schema.names, strict=True))
+        """The names in the files, which may have spaces at their ends, by those without."""
         if sum(map(len, files.sizes)) == 0 or not sum(int(it.sum()) for it in files.sizes):
             raise DataError(f"{path}: the table is empty. Give at least one row.")
         self.said: tuple[str, ...] = ()
@@ -146,14 +154,14 @@ class _Table:
         if lists is not None:
             self.names: tuple[str, ...] = (lists,)
             return
-        head = next(iter(files.tables(names))).slice(0, HEAD)
+        head = next(it for it in files.tables(schema.names) if it.num_rows).slice(0, HEAD)
         raw = _as_frame(head, options.model_copy(update={"missing": "mean"}), self.where)
         self.names, self.said = raw.columns or (), raw.passed_over
         for name in self.names:
             if not is_number(self.types[name]):
                 raise DataError(
-                    f"{self.where}: column {name!r} is of type {self.types[name]}, which is no number in a file of "
-                    f'this size. Write it as numbers, or leave it out by data.drop=["{name}"].'
+                    f"{self.where}: column {name!r} is of type {self.types[name]}, which is no number. "
+                    f'Write it as numbers, or leave it out by data.drop=["{name}"].'
                 )
 
     def _lists(self, roles: Roles) -> str | None:
@@ -182,7 +190,7 @@ class _Table:
 def _hugging_face_names(schema: Any, label: str | None) -> tuple[str, ...] | None:
     """The names of the classes that a Hugging Face data set tells."""
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        features = loads_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
         names = features[label]["names"]
     except (KeyError, TypeError, ValueError):
         return None
@@ -238,7 +246,7 @@ def _objects(values: Sequence[Any]) -> np.ndarray:
 def _codes(table: _Table, files: TableFiles, known: dict[Any, int]) -> np.ndarray:
     """The number of each row's label among the different ones, -1 where there is none."""
     found = [np.empty(0, np.int32)]
-    for part in files.tables([table.label or ""]):
+    for part in files.tables([table.stored[str(table.label)]]):
         coded = part.column(0).combine_chunks()
         coded = coded if "dictionary" in str(coded.type) else coded.dictionary_encode()
         values = [None if it != it else it for it in coded.dictionary.to_pylist()]  # NaN differs from itself
@@ -257,7 +265,7 @@ def _ids(files: TableFiles, table: _Table) -> np.ndarray | None:
     if table.ids is None:
         return None
     found = []
-    for part in files.tables([table.ids]):
+    for part in files.tables([table.stored[table.ids]]):
         column = part.column(0)
         whole = "int" in str(column.type) and not column.null_count
         values = column.to_numpy() if whole else np.array(frames.texts_of(column.to_pylist(), table.where), np.str_)
