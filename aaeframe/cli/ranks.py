@@ -32,7 +32,7 @@ def launched() -> Iterator[Ranks]:
     limit = timedelta(hours=HOURS)
     store, rank, size = next(rendezvous("env://", timeout=limit))
     # A launcher that starts processes again keeps its store, in which the old addresses stand.
-    store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+    store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)  # type: ignore[attr-defined]
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=limit)
     try:
         yield Ranks(Share(rank, size), _gathered)
