@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from aaeframe.configuration.optimizers import OptimizerConfig
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import BrokenComponent, ConfigError, DeviceError
+from aaeframe.training.optimizers import eager
 
 FUSED: Final = frozenset({"adam", "adamw", "sgd"})
 """Optimizers that run fused, on CPUs and GPUs; a captured step reads their learning rate from the device."""
@@ -58,7 +59,7 @@ def _optimizer(phase: str, part: OptimizerConfig, parameters: list[torch.nn.Para
     if "capturable" in inspect.signature(part.kind).parameters:
         switches["capturable"] = on_gpu
     try:
-        return part.kind(parameters, lr=rate, **part.options, **switches)  # type: ignore[call-arg]  # of its kind
+        return eager(part.kind)(parameters, lr=rate, **part.options, **switches)  # type: ignore[call-arg]  # of its kind
     except (ValueError, TypeError) as error:
         raise ConfigError(
             f"optimizers.{phase}: {part.name} refuses {part.options}: {error}; its options are lr, "

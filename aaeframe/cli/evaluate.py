@@ -19,6 +19,14 @@ class Held(StrEnum):
     validation = "validation"
 
 
+class Precision(StrEnum):
+    """The arithmetic of the decoder."""
+
+    fp32 = "fp32"
+    tf32 = "tf32"
+    bf16 = "bf16"
+
+
 Split = Annotated[Held, typer.Option(metavar="SPLIT", help="Held-out rows to use: test or validation.")]
 
 
@@ -44,6 +52,13 @@ def evaluate(
         int | None,
         typer.Option(
             min=1, metavar="N", help="Samples for --likelihood; default: 10000. The same command resumes a stopped one."
+        ),
+    ] = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            metavar="NAME",
+            help="Arithmetic in which --likelihood decodes samples: fp32, bf16, or tf32 (GPU only); default: fp32.",
         ),
     ] = None,
     data: Annotated[
@@ -72,9 +87,12 @@ def evaluate(
     from aaeframe.cli.progress import samples_shown
     from aaeframe.cli.tables import likelihood_table, report_tables
     from aaeframe.storage.output import write_json
+    from aaeframe.training.device import check_precision
 
     if samples is not None and not likelihood:
         raise ConfigError("--samples is the number of samples for --likelihood, which is not given; add --likelihood")
+    if precision is not None and not likelihood:
+        raise ConfigError("--precision is of the samples for --likelihood, which is not given; add --likelihood")
     if data is not None and split is not Held.test:
         raise ConfigError(
             f"--split {split} is a split of the run's data, and --data is measured whole; leave one of them out"
@@ -86,6 +104,8 @@ def evaluate(
         raise ConfigError(f"--out {out} is inside the run; leave --out out to add the report to its evaluation.json")
     with leaving(err(), "interrupted; nothing was written", after="these samples") as stop:
         opened = options.load_run(context, run, device, raw_weights, best)
+        arithmetic = (precision or Precision.fp32).value
+        check_precision(arithmetic, opened.model.device)
         if output is None:
             options.check_writable(run)
         if data is None:
@@ -105,7 +125,13 @@ def evaluate(
                     stop.between(progress, "stopped; run the same command to resume from here") as it,
                 ):
                     found = opened.likelihood(
-                        dataset, split=split, samples=samples or 10_000, progress=it, store=output is None, warn=note
+                        dataset,
+                        split=split,
+                        samples=samples or 10_000,
+                        precision=arithmetic,
+                        progress=it,
+                        store=output is None,
+                        warn=note,
                     )
                 if not json:
                     console.print(likelihood_table(found))

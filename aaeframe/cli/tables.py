@@ -39,6 +39,8 @@ def likelihood_table(report: Mapping[str, Any]) -> Table:
         "samples served by": ", ".join(f"{path}: {count:,}" for path, count in report["paths"].items()),
         "seconds": f"{report['seconds']:.1f}",
     }
+    if "precision" in report:
+        rows["samples decoded in"] = report["precision"]
     if report.get("warning"):
         rows["warning"] = report["warning"]
     where = f"{report['rows']:,} {report.get('split', 'test')} rows under {report['samples']:,} samples"

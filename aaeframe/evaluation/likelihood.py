@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
@@ -22,6 +22,7 @@ from aaeframe.errors import DataError
 from aaeframe.evaluation.resumable import Keep
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.seeds import derive
+from aaeframe.training.device import arithmetic
 from aaeframe_kernels import BandwidthChoice, ParzenState, default_bandwidths, search_bandwidth
 from aaeframe_kernels.parzen.bandwidth import MOST_MOVES
 
@@ -32,6 +33,8 @@ AT_ONCE: Final = (10, 2**29)
 VALIDATION_ROWS: Final = 1000
 """The number of validation rows, the first ones, that choose the bandwidth; as in the script behind the paper's
 numbers."""
+HELD_ON_CPU: Final = 2**29
+"""The memory for decoded samples that the next pass reads again, in bytes; on a GPU it is half of what is free."""
 KEEP_EVERY: Final = 30.0
 """The time between two writes of an unfinished estimate, in seconds."""
 
@@ -51,21 +54,44 @@ class Samples(Protocol):
         """The samples from `start`, a multiple of CHUNK, to `stop`, at most CHUNK later: (stop - start, *shape)."""
 
 
+def memory_for_samples(device: torch.device) -> int:
+    """The memory for decoded samples on this device, in bytes."""
+    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else HELD_ON_CPU
+
+
 @dataclass(frozen=True)
 class Decoded:
-    """Decoded samples of a model's prior; the first ones do not depend on their number."""
+    """Decoded samples of a model's prior; the first ones do not depend on their number.
+
+    The first ones stay in memory, so that they are decoded once for the validation rows and the test rows.
+    """
 
     model: Autoencoder
     count: int
     seed: int
     scaled: bool
     """Whether the samples are in the model's units instead of the user's."""
+    precision: str = "fp32"
+    """The arithmetic of the decoder, as in training."""
+    memory: int = 0
+    """The largest number of bytes of samples that stay in memory."""
+    _held: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def rows(self, start: int, stop: int) -> Tensor:
-        """Decode one chunk; each has a seed of its own. A whole chunk of codes is drawn, and only these are decoded."""
+        """Decode one chunk, unless it is in memory."""
+        if (start, stop) in self._held:
+            return self._held[start, stop]
+        found = self._decoded(start, stop)
+        if found.nbytes * (len(self._held) + 1) <= self.memory:
+            self._held[start, stop] = found
+        return found
+
+    def _decoded(self, start: int, stop: int) -> Tensor:
+        """Each chunk has a seed of its own. A whole chunk of codes is drawn, and only these are decoded."""
         code, labels = self.model.sample_code(CHUNK, seed=derive(self.seed, "likelihood", start))
         first = slice(stop - start)
-        x = self.model.decode({name: z[first] for name, z in code.items()}, None if labels is None else labels[first])
+        with arithmetic(self.precision, self.model.device):
+            x = self.model.decode({k: z[first] for k, z in code.items()}, None if labels is None else labels[first])
         return self.model.scale(x) if self.scaled else x
 
 

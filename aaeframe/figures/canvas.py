@@ -83,9 +83,12 @@ def new_figure(width: float, height: float, title: str) -> Figure:
 def save(figure: Figure, to: Path | Output, *, dpi: int = 150) -> None:
     """Write a PNG, a file atomically; RunError if it cannot be written."""
     buffer = io.BytesIO()
+    figure.set_dpi(dpi)
+    canvas = figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
     with matplotlib.rc_context(STYLE):
-        # Without the version of matplotlib in it, equal figures are equal files.
-        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        # It draws once, the layout included; `savefig` draws twice. Without the version of matplotlib in it, equal
+        # figures are equal files.
+        canvas.print_png(buffer, metadata={"Software": None})
     if isinstance(to, Output):
         with to.writing() as file:
             file.write(buffer.getvalue())

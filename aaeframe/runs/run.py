@@ -33,7 +33,7 @@ from aaeframe.data.read import name_of
 from aaeframe.errors import DataError, ReadOnly, RunError, TrainingWarning
 from aaeframe.evaluation.class_reports import decoder_labels
 from aaeframe.evaluation.evaluate import evaluate, misses
-from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate
+from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Decoded, Progress, estimate, memory_for_samples
 from aaeframe.evaluation.metrics import Metric, named_metrics
 from aaeframe.evaluation.resumable import Keep
 from aaeframe.export.folder import Scoring, export_onnx
@@ -49,6 +49,7 @@ from aaeframe.runs.observing import Reporting
 from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.torch_state import default_state, exclusive
+from aaeframe.training.device import check_precision
 from aaeframe.training.early_stopping import EarlyStopping
 from aaeframe.training.keeping import Keeper
 from aaeframe.training.loop import load_model
@@ -363,6 +364,7 @@ class Run:
         *,
         split: str = "test",
         samples: int = 10_000,
+        precision: str = "fp32",
         progress: Progress = lambda doing, done, of: None,
         store: bool = True,
         warn: Callable[[str], None] = warn,
@@ -370,32 +372,37 @@ class Run:
         """The Parzen log-likelihood of a split under decoded samples: see `aaeframe.evaluation.likelihood`.
 
         Images are scaled to [0, 1], other data are in their own units. The first validation rows choose the bandwidth.
-        The report is stored in the run's folder, if it has one. An interrupted estimate is resumed. With `store` false,
-        neither is written, so that the folder may be read-only. `warn` is called if the access cannot be logged.
+        `precision` is the arithmetic of the decoder: "fp32", "tf32" (on a GPU) or "bf16". The report is stored in the
+        run's folder, if it has one. An interrupted estimate is resumed. With `store` false, neither is written, so that
+        the folder may be read-only. `warn` is called if the access cannot be logged. DeviceError if the device does not
+        support the precision, ConfigError if there is no such precision.
         """
+        check_precision(precision, self.model.device)
         data, seed = dataset or self.dataset(), self.config.training.seed
         scaled = data.spec.support is constraints.unit_interval
         held = data.split("validation")
         validation = held.rows(np.arange(min(VALIDATION_ROWS, len(held))))
         rows = self._rows_of(data, split)
-        keep = self._keep({"split": rows, "samples": samples, "seed": seed, "chunk": CHUNK}) if store else None
+        inexact = {} if precision == "fp32" else {"precision": precision}
+        identity = {"split": rows, "samples": samples, "seed": seed, "chunk": CHUNK, **inexact}
+        keep = self._keep(identity) if store else None
         if keep is None or not keep.found:  # a resumed estimate was logged already
             self._log_access(rows, f"likelihood, {samples} samples", warn)
         found = estimate(
             self._judged(data, data.split(split).array()),
-            Decoded(self.model, samples, seed, scaled),
+            Decoded(self.model, samples, seed, scaled, precision, memory_for_samples(self.model.device)),
             validation=self._judged(data, validation),
             keep=keep,
             progress=progress,
         )
         units = "scaled to [0, 1]" if scaled else "as the data"
         where = {"split": rows, "units": units, "seed": seed, "step": self.step, "raw_weights": self.raw_weights}
-        report = {**where, **found.as_dict()}
+        report = {**where, **inexact, **found.as_dict()}
         if split == "validation":
             report["warning"] = (
                 "these rows chose the bandwidth, so their likelihood is optimistic; evaluate others, such as test"
             )
-        name = f"{rows} likelihood, {samples} samples"
+        name = ", ".join([f"{rows} likelihood", f"{samples} samples", *inexact.values()])
         if store and self.home is not None:
             self.home.write_evaluation(name, report)
         if keep is not None:

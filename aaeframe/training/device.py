@@ -9,7 +9,10 @@ from typing import Any, Final
 
 import torch
 
-from aaeframe.errors import DeviceError
+from aaeframe.errors import ConfigError, DeviceError
+
+PRECISIONS: Final = ("fp32", "tf32", "bf16")
+"""The kinds of arithmetic of products."""
 
 
 def pick(name: str) -> torch.device:
@@ -70,7 +73,9 @@ _ON_CPU: Final = (_BACKENDS.mkldnn.matmul, _BACKENDS.mkldnn.conv)
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """DeviceError if the device does not support the precision."""
+    """ConfigError if there is no such precision, DeviceError if the device does not support it."""
+    if precision not in PRECISIONS:
+        raise ConfigError(f"there is no precision {precision!r}; there are {', '.join(PRECISIONS)}")
     if precision == "tf32" and device.type != "cuda":
         raise DeviceError(
             f"--precision tf32 is arithmetic of NVIDIA's GPUs, but this run is on {device.type}; use fp32 or bf16"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, Final, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +22,27 @@ Settings: TypeAlias = Mapping[str, Any]
 """The learning rate of an epoch, and the momentum or betas where a scheduler changes them."""
 Schedule: TypeAlias = Callable[[int], Settings]
 """The settings of each epoch, counted from 0."""
+
+GUARDED: Final = ("add_param_group", "load_state_dict", "state_dict", "step", "zero_grad")
+"""The methods of optimizers that torch guards against being compiled."""
+HOME_OF_TORCH: Final = f"{Path(torch.__file__).parent}{os.sep}"
+
+Kind = TypeVar("Kind", bound=Optimizer)
+
+
+def eager(kind: type[Kind]) -> type[Kind]:
+    """The same optimizer for steps that are not compiled: a subclass of the same name that gives the same numbers.
+
+    Torch's guards import torch._dynamo at their first call, which takes two seconds. They keep the method as it was
+    written as `__wrapped__`. What others have put around a method stays.
+    """
+    methods = {name: inspect.unwrap(getattr(kind, name), stop=_by_others) for name in GUARDED}
+    methods["step"] = torch.no_grad()(methods["step"])  # the guard of a step also switches gradients off
+    return type(kind.__name__, (kind,), methods)
+
+
+def _by_others(function: Callable[..., Any]) -> bool:
+    return not function.__code__.co_filename.startswith(HOME_OF_TORCH)
 
 
 def schedules(config: Config) -> dict[str, Schedule]:
@@ -37,7 +60,7 @@ def _schedule(phase: str, part: OptimizerConfig, epochs: int) -> Schedule:
 def _scheduled(place: str, part: OptimizerConfig, epochs: int) -> list[Settings]:
     """The settings of every epoch, found by stepping torch's scheduler over an optimizer of one number."""
     assert part.scheduler is not None
-    stand_in = part.kind([torch.nn.Parameter(torch.zeros(1))], lr=part.lr, **part.options)  # type: ignore[call-arg]
+    stand_in = eager(part.kind)([torch.nn.Parameter(torch.zeros(1))], lr=part.lr, **part.options)  # type: ignore[call-arg]
     found: list[Settings] = []
     try:
         scheduler = part.scheduler.kind(stand_in, **part.scheduler.options)

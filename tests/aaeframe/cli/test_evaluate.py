@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+import aaeframe
 from aaeframe import __version__
+from aaeframe.errors import ConfigError
 from aaeframe.evaluation.likelihood import Decoded
 from aaeframe_kernels import dispatch
 
@@ -182,7 +184,6 @@ def test_doctor_reports_a_plugin_that_is_broken(done, monkeypatch):
 def test_the_likelihood_is_of_test_rows_under_decoded_samples(done, run, quick):
     import torch
 
-    import aaeframe
     from aaeframe_kernels import parzen_log_likelihood
 
     report = done("evaluate", run, "--likelihood", "--samples", 700, "--json").json
@@ -207,10 +208,39 @@ def test_the_likelihood_is_shown(done, run, quick):
     assert "test: 300 samples" in outcome.err
 
 
-def test_samples_without_likelihood_are_refused(cli, run):
-    outcome = cli("evaluate", run, "--samples", 300)
+def test_samples_are_decoded_in_the_precision_that_is_asked_for(done, run, quick):
+    asked = "evaluate", run, "--likelihood", "--samples", 250
+    exact, rounded = done(*asked, "--json").json, done(*asked, "--precision", "bf16", "--json").json
+    exact, rounded = exact["likelihood"], rounded["likelihood"]
+    assert exact["log_likelihood"] != rounded["log_likelihood"] == pytest.approx(exact["log_likelihood"], abs=0.5)
+    assert ("precision" in exact, rounded["precision"]) == (False, "bf16")
+    kept = json.loads((run / "evaluation.json").read_text())
+    assert kept["test likelihood, 250 samples"] == exact
+    assert kept["test likelihood, 250 samples, bf16"] == rounded
+    assert "samples decoded in │ bf16" in " ".join(done(*asked, "--precision", "bf16").out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--samples", 300], "--samples is the number of samples for --likelihood, which is not given"),
+        (["--precision", "bf16"], "--precision is of the samples for --likelihood, which is not given"),
+        (
+            ["--likelihood", "--precision", "tf32"],
+            "--precision tf32 is arithmetic of NVIDIA's GPUs, but this",
+        ),
+        (["--likelihood", "--precision", "half"], "'half' is not one of 'fp32', 'tf32', 'bf16'"),
+    ],
+)
+def test_options_of_the_likelihood_that_cannot_be_are_refused(cli, run, arguments, words):
+    outcome = cli("evaluate", run, *arguments, "--device", "cpu")
     assert outcome.code == 2
-    assert "--samples is the number of samples for --likelihood, which is not given" in outcome.err
+    assert words in " ".join(outcome.err.split())
+
+
+def test_from_python_a_precision_that_does_not_exist_is_refused(run):
+    with pytest.raises(ConfigError, match="there is no precision 'half'; there are fp32, tf32, bf16"):
+        aaeframe.load(run).likelihood(precision="half")
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,16 @@ except SystemExit as ended:
     assert modules.isdisjoint({"torch", "triton", "matplotlib", "sklearn", "scipy"})
 
 
+def test_training_imports_no_compiler_and_no_library_that_it_does_not_use(tmp_path):
+    """Importing torch._dynamo, pyplot or scikit-learn takes one to two seconds each."""
+    code = "from aaeframe.cli import main\ntry: main()\nexcept SystemExit as ended: assert not ended.code"
+    out = ("--out", str(tmp_path / "run"), "--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])")
+    modules, printed = loaded_after(code, "train", "--epochs", "1", *out)
+    assert "losses.png" in printed
+    assert {"torch", "matplotlib"} < modules
+    assert modules.isdisjoint({"torch._dynamo", "matplotlib.pyplot", "sklearn", "scipy.stats", "triton"})
+
+
 def test_what_the_package_names_is_there():
     import aaeframe
 

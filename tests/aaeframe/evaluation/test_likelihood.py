@@ -200,6 +200,8 @@ def test_pixels_count_as_parts_of_one():
 class Numbers:
     """A model whose samples tell the seed they were drawn with."""
 
+    device = torch.device("cpu")
+
     def scale(self, x):
         return x / 2
 
@@ -217,6 +219,25 @@ def test_no_more_samples_are_decoded_than_were_asked_for():
     model = Numbers()
     estimate(TEST[:, :1], Decoded(model, CHUNK + 7, seed=0, scaled=False), bandwidths=[0.1])
     assert model.decoded == CHUNK + 7
+
+
+@pytest.mark.parametrize(("chunks", "decoded"), [(0, 4), (1, 3), (2, 2)])
+def test_what_fits_into_memory_is_decoded_once_for_validation_and_test_rows(chunks, decoded):
+    model, streamed = Numbers(), Decoded(Numbers(), 2 * CHUNK, seed=0, scaled=False)
+    samples = Decoded(model, 2 * CHUNK, seed=0, scaled=False, memory=chunks * CHUNK * 4)
+    grid = [100.0, 200.0]
+
+    found = estimate(TEST[:, :1], samples, validation=VALIDATION[:, :1], bandwidths=grid)
+
+    assert model.decoded == decoded * CHUNK
+    expected = estimate(TEST[:, :1], streamed, validation=VALIDATION[:, :1], bandwidths=grid)
+    assert torch.equal(found.log_likelihood, expected.log_likelihood)
+
+
+def test_the_memory_for_samples_is_half_of_what_is_free_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (6000, 8000))
+    assert likelihood.memory_for_samples(torch.device("cuda", 0)) == 3000
+    assert likelihood.memory_for_samples(torch.device("cpu")) == 2**29
 
 
 def test_decoded_samples_are_the_same_whenever_and_however_many_are_asked_for():

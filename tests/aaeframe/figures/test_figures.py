@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -17,7 +18,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal, OneHotC
 
 from aaeframe import figures
 from aaeframe.errors import DataError, RunError
-from aaeframe.figures.canvas import PALETTE, PRIOR, class_colors
+from aaeframe.figures.canvas import PALETTE, PRIOR, STYLE, class_colors
 
 DIGITS = load_digits()
 IMAGES = torch.tensor(DIGITS.images / 16, dtype=torch.float32).unsqueeze(1)
@@ -97,10 +98,19 @@ def test_a_figure_is_written_and_nothing_of_it_is_cut(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["classes", "curves", "reconstructions"])
-def test_one_figure_is_one_sequence_of_bytes(name, tmp_path):
+def test_one_figure_is_one_sequence_of_bytes_which_matplotlib_would_write(name, tmp_path):
     for copy in ("a.png", "b.png"):
         figures.save(GALLERY[name](), tmp_path / copy, dpi=50)
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    with matplotlib.rc_context(STYLE):
+        GALLERY[name]().savefig(tmp_path / "c.png", dpi=50, metadata={"Software": None})
+    first, second, third = ((tmp_path / copy).read_bytes() for copy in ("a.png", "b.png", "c.png"))
+    assert first == second == third
+
+
+def test_a_figure_of_another_canvas_is_saved(tmp_path):
+    figure = Figure()
+    figures.save(figure, tmp_path / "a.png", dpi=50)
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_users_matplotlib_is_left_alone_and_does_not_matter(tmp_path):

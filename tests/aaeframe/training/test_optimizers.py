@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import warnings
 
@@ -22,7 +23,7 @@ from aaeframe.seeds import stream
 from aaeframe.storage.checkpoint import latest, read
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.keeping import InFolder
-from aaeframe.training.optimizers import change, load_optimizer, optimizer_tensors, schedules
+from aaeframe.training.optimizers import change, eager, load_optimizer, optimizer_tensors, schedules
 
 ROWS = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
 OPTIMIZERS = [name for name, refusal in known.optimizer_refusals().items() if refusal is None]
@@ -318,3 +319,37 @@ def test_values_of_a_state_that_are_no_tensors_are_not_dropped():
     next(iter(optimizer.state.values()))["count"] = 3
     with pytest.raises(TypeError, match=r"Adam has values that are not tensors: 0.count"):
         optimizer_tensors(optimizer)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_gives_the_bits_of_torchs(name):
+    """Without torch's guards; its profile hooks stay."""
+    found = {}
+    for kind in (known.optimizers()[name], eager(known.optimizers()[name])):
+        weight = nn.Parameter(torch.linspace(-1, 1, 12).view(3, 4))
+        optimizer = kind([weight], lr=0.1)
+        stepped = []
+        optimizer.register_step_post_hook(lambda *_, stepped=stepped: stepped.append(1))
+        for step in range(3):
+            optimizer.zero_grad()
+            (weight * (step + 1)).square().sum().backward()
+            optimizer.step()
+        found[kind] = [weight.detach(), *optimizer_tensors(optimizer).values()]
+        assert stepped == [1, 1, 1]
+        assert not weight.grad_fn
+        assert (type(optimizer).__name__.lower(), isinstance(optimizer, known.optimizers()[name])) == (name, True)
+    theirs, ours = found.values()
+    assert len(theirs) == len(ours)
+    assert all(map(torch.equal, theirs, ours))
+
+
+def test_what_others_have_put_around_a_step_stays(monkeypatch):
+    calls = []
+
+    @functools.wraps(torch.optim.SGD.step)
+    def counted(self, closure=None):
+        calls.append(1)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", counted)
+    eager(torch.optim.SGD)([nn.Parameter(torch.ones(1))]).step()
+    assert calls == [1]
