@@ -32,7 +32,8 @@ KNOWN = (
 )
 """Accepted beginnings of commands of other programs."""
 SMALL = ["--network", "mlp(hidden=[16])", "--discriminator", "mlp(hidden=[16])", "--epochs", "1"]
-TINY = 'epochs=1, network="mlp(hidden=[16])", discriminator="mlp(hidden=[16])"'
+NETWORKS = 'network="mlp(hidden=[16])", discriminator="mlp(hidden=[16])"'
+TINY = {r"epochs=\d+": f"epochs=1, {NETWORKS}", r"steps=\d+": f"steps=2, {NETWORKS}"}
 """Options that make a training of the READMEs short. .ci/run trains the first one in full."""
 
 
@@ -165,7 +166,9 @@ def test_every_table_of_a_room_is_a_configuration(readme):
 @pytest.mark.parametrize("readme", [it for it in (FRONT, *ROOMS) if blocks(it, "python")], ids=name)
 def test_the_python_code_runs(readme, folder):
     for block in blocks(readme, "python"):
-        exec(re.sub(r"epochs=\d+", TINY, block), {"__name__": "__main__"})
+        for length, short in TINY.items():
+            block = re.sub(length, short, block)
+        exec(block, {"__name__": "__main__"})
 
 
 def masked(line):
