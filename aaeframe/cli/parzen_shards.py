@@ -80,7 +80,7 @@ def _origin(rows: dict[str, Split]) -> dict[str, str | int]:
     from aaeframe.version import __version__
 
     origin: dict[str, str | int] = {"version of aaeframe": __version__}
-    return origin | {f"rows of --{name}": fingerprint(it) for name, it in rows.items()}
+    return origin | {f"rows of --{name}": fingerprint(it, whole=name != "samples") for name, it in rows.items()}
 
 
 def merge(

@@ -139,6 +139,20 @@ def test_states_of_something_else_are_refused(cli, refused, states, other, parts
     refused(cli("parzen", "merge", *mine, *theirs), "are not states of one estimate; different are", *parts)
 
 
+@pytest.mark.parametrize("name", ["s", "t"])
+def test_one_other_value_makes_other_rows(cli, refused, states, monkeypatch, name):
+    """Of large files, only the test rows are known by every value."""
+    if name == "t":
+        monkeypatch.setattr("aaeframe.data.identity.MOST_BYTES", 100)
+        monkeypatch.setattr("aaeframe.cli.shards.LOOKED_AT", 100)
+    mine = states("--bandwidth", 0.1, only=[0], of=2)
+    rows = np.load(f"{name}.npy")
+    rows[17, 2] += 1
+    np.save(f"{name}.npy", rows)
+    theirs = states("--bandwidth", 0.1, only=[1], of=2)
+    refused(cli("parzen", "merge", *mine, *theirs), f"different are: rows of --{'samples' if name == 's' else 'test'}.")
+
+
 def test_missing_doubled_and_damaged_states_are_refused(cli, refused, states, files):
     a, b, c = states("--bandwidth", 0.1)
     refused(cli("parzen", "merge", a, c), "1 of 3 shards of the test rows are missing: 1/3", "--out FILE.safetensors")
