@@ -119,7 +119,7 @@ def _check_finite(rows: Split, where: str, start: int, size: int) -> None:
             row, feature = np.argwhere(~finite)[0]
             raise DataError(
                 f"{where}: some values are not finite in float32; the first is {flat[row, feature]} in row "
-                f"{start + at * size + row}, feature {feature} (counted from 0). Remove these rows, or rescale the values"
+                f"{start + at * size + row}, feature {feature} (counted from 0); remove these rows, or rescale them"
             )
 
 
