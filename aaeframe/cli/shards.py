@@ -147,7 +147,7 @@ def share_of(shard: str | None) -> Share | None:
 
 
 def output_of_shard(out: str | None, default: Path, form: str | None, share: Share) -> Output:
-    """The file of a shard. ConfigError for a stream, and for a format that has no place for its description."""
+    """The file of a shard. ConfigError for a stream, and for a format that cannot store its description."""
     from aaeframe.storage.output import Output, is_stream
     from aaeframe.storage.shards import SUFFIXES
 
@@ -159,7 +159,7 @@ def output_of_shard(out: str | None, default: Path, form: str | None, share: Sha
     path = Path(out)
     if path.suffix.lower() in (".csv", ".npy"):
         raise ConfigError(
-            f"--out {out}: {path.suffix} has no place for what tells a shard from others; give .npz or .parquet, and "
+            f"--out {out}: {path.suffix} cannot store the shard's description; give .npz or .parquet, and "
             f"{path.suffix} to aaeframe concat"
         )
     if Output.named(out, SUFFIXES).descriptor is not None or is_stream(path):

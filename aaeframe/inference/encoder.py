@@ -42,7 +42,7 @@ class Encoder:
 
     The results of a row do not depend on the other rows of its batch. A row that `data.missing=drop` leaves out has
     NaN. The object holds a path and options: it can be pickled. The run is loaded when it is first called, once in a
-    process; it must not be trained meanwhile. Only one thread loads a run at a time.
+    process; it must not be trained meanwhile. Only one thread computes at a time.
 
     Args:
         run: the folder of a run, or its archive, which every process must reach.

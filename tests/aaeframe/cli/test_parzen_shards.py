@@ -89,7 +89,7 @@ def test_a_grid_whose_best_is_at_its_edge_is_told_with_the_next_one(done, states
     files = states("--validation", "v.npy")
     moved = done("parzen", "merge", *files, "--json").json["moved"]
     assert (
-        f"one process would go on with this grid: --bandwidth {moved[0]!r} --bandwidth"
+        f"one process would continue with this grid: --bandwidth {moved[0]!r} --bandwidth"
         in done("parzen", "merge", *files).err
     )
     grid = [it for value in moved for it in ("--bandwidth", value)]

@@ -209,7 +209,7 @@ def test_shards_of_something_else_are_refused(cli, refused, home, shards, tmp_pa
         (["--shard", "0/0"], ["is not I/N"]),
         (
             ["--shard", "0/2", "--out", "x.csv"],
-            [".csv has no place for what tells a shard", "aaeframe concat"],
+            [".csv cannot store the shard's description", "aaeframe concat"],
         ),
         (["--shard", "0/2", "--out", "-"], ["is a stream, and a shard is a file"]),
         (["--shard", "0/2", "--out", "/dev/null"], ["is a stream, and a shard is a file"]),
