@@ -28,14 +28,6 @@ class Held(StrEnum):
     validation = "validation"
 
 
-class Precision(StrEnum):
-    """The arithmetic of the decoder."""
-
-    fp32 = "fp32"
-    tf32 = "tf32"
-    bf16 = "bf16"
-
-
 Split = Annotated[Held, typer.Option(metavar="SPLIT", help="Held-out rows to use: test or validation.")]
 
 
@@ -64,7 +56,7 @@ def evaluate(
         ),
     ] = None,
     precision: Annotated[
-        Precision | None,
+        str | None,
         typer.Option(
             metavar="NAME",
             help="Arithmetic in which --likelihood decodes samples: fp32, bf16, or tf32 (GPU only); default: fp32.",
@@ -122,7 +114,7 @@ def evaluate(
                 "start one process"
             )
         opened = options.load_run(context, run, device, raw_weights, best)
-        arithmetic = (precision or Precision.fp32).value
+        arithmetic = precision or "fp32"
         check_precision(arithmetic, opened.model.device)
         if output is None:
             options.check_writable(run)

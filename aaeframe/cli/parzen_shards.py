@@ -136,14 +136,14 @@ def merge(
 def _require_all(file: StateFile | None) -> None:
     """DataError unless a state has seen all samples."""
     from aaeframe.evaluation.parzen_shards import SUFFIX
+    from aaeframe.storage.shards import named_shards
 
     if file is None or not file.missing:
         return
-    count, named = file.record.count, ", ".join(f"{it}/{file.record.count}" for it in file.missing[:20])
-    more = f" and {len(file.missing) - 20} more" if len(file.missing) > 20 else ""
+    count = file.record.count
     raise DataError(
-        f"{len(file.missing)} of {count} shards of the {file.record.rows} rows are missing: {named}{more}. Give them "
-        f"all, or --out FILE{SUFFIX} to merge these"
+        f"{len(file.missing)} of {count} shards of the {file.record.rows} rows are missing: "
+        f"{named_shards(file.missing, count)}. Give them all, or --out FILE{SUFFIX} to merge these"
     )
 
 

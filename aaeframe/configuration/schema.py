@@ -43,6 +43,9 @@ from aaeframe.storage.problems import Place, dotted, problems
 
 Table: TypeAlias = dict[str, Any]
 
+Precision: TypeAlias = Literal["fp32", "tf32", "bf16"]
+"""The kinds of arithmetic of products."""
+
 
 class ComponentConfig(Strict):
     """A plugin component and its options."""
@@ -152,7 +155,7 @@ class TrainingConfig(Strict):
     labeled_batch_size: int | None = Field(None, ge=1, description="labeled examples a step; batch_size if not given")
     seed: int = Field(0, ge=0, lt=2**63)
     device: str = Field("auto", description="cpu, cuda, cuda:1 ..., or auto: the first GPU, else the CPU")
-    precision: Literal["fp32", "tf32", "bf16"] = Field("fp32", description="tf32: on a GPU only")
+    precision: Precision = Field("fp32", description="tf32: on a GPU only")
     cuda_graph: bool = Field(True, description="on a GPU, launch each step as one CUDA graph")
     loss: Literal["bce", "hinge", "least-squares", "wasserstein"] = Field(
         "bce", description="what discriminators and generator play for"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -19,7 +19,7 @@ from aaeframe.storage.checkpoint import decoded
 from aaeframe.storage.formats import read_safetensors
 from aaeframe.storage.output import Output
 from aaeframe.storage.problems import problems
-from aaeframe.storage.shards import differences
+from aaeframe.storage.shards import Count, Description, differences
 from aaeframe_kernels import BandwidthChoice, ParzenState
 from aaeframe_kernels.parzen.bandwidth import choose_bandwidth
 
@@ -27,13 +27,10 @@ SUFFIX: Final = ".safetensors"
 _ABOUT: Final = "aaeframe.parzen"
 _DIGEST: Final = "sha256"
 Rows = Literal["validation", "test"]
-Count = Annotated[int, Field(ge=0)]
 
 
-class Record(BaseModel):
+class Record(Description):
     """The samples that a state has seen, and what it was computed from."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     rows: Rows
     """The rows whose likelihood it holds: those that choose the bandwidth, or those to evaluate."""

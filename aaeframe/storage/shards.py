@@ -64,11 +64,13 @@ class Share:
 WHOLE: Final = Share(0, 1)
 
 
-class _Record(BaseModel):
+class Description(BaseModel):
+    """A description that a file holds next to its arrays. Unknown keys are refused."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Layout(_Record):
+class Layout(Description):
     """The properties of `Results` that do not depend on the rows."""
 
     types: dict[str, str]
@@ -112,7 +114,7 @@ class Layout(_Record):
         return Results(arrays, self.shown, self.columns, labels, self.class_names, ids, self.draws, self.flat)
 
 
-class Shard(_Record):
+class Shard(Description):
     """The rows that a file holds, and what they were computed from."""
 
     index: Count
@@ -223,9 +225,8 @@ def concatenated(files: Sequence[ShardFile]) -> Results:
             raise DataError(f"shard {one.shard.index}/{one.shard.count} is given twice: {one.path} and {other.path}")
     missing = sorted(set(range(first.shard.count)) - {it.shard.index for it in files})
     if missing:
-        named = ", ".join(f"{it}/{first.shard.count}" for it in missing[:20])
-        more = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
-        raise DataError(f"{len(missing)} of {first.shard.count} shards are missing: {named}{more}; give them all")
+        named = named_shards(missing, first.shard.count)
+        raise DataError(f"{len(missing)} of {first.shard.count} shards are missing: {named}; give them all")
     stops = [0, *(it.shard.stop for it in ordered)]
     if stops[-1] != first.shard.rows or any(it.shard.start != at for it, at in zip(ordered, stops, strict=False)):
         raise DataError(f"the shards of {first.path} do not cover the {first.shard.rows:,} rows; compute them again")
@@ -258,6 +259,12 @@ def _check_alike(one: ShardFile, other: ShardFile) -> None:
             f"{one.path} and {other.path} are not shards of one result; different are: {'; '.join(different)}. Give "
             "the shards of one command, one run and one data set"
         )
+
+
+def named_shards(numbers: Sequence[int], count: int) -> str:
+    """The names of these shards, such as "1/64, 7/64"; of many, the first 20 and the number of others."""
+    more = f" and {len(numbers) - 20} more" if len(numbers) > 20 else ""
+    return ", ".join(f"{it}/{count}" for it in numbers[:20]) + more
 
 
 def differences(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import torch
 
 from aaeframe import processes
+from aaeframe.configuration.schema import Precision
 from aaeframe.errors import ConfigError, DeviceError
 
-PRECISIONS: Final = ("fp32", "tf32", "bf16")
-"""The kinds of arithmetic of products."""
+PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 
 
 def pick(name: str) -> torch.device:

@@ -250,7 +250,7 @@ def test_an_estimate_that_other_processes_began_is_told_and_its_progress_removed
             ["--likelihood", "--precision", "tf32"],
             "--precision tf32 is arithmetic of NVIDIA's GPUs, but this",
         ),
-        (["--likelihood", "--precision", "half"], "'half' is not one of 'fp32', 'tf32', 'bf16'"),
+        (["--likelihood", "--precision", "half"], "there is no precision 'half'; there are fp32, tf32, bf16"),
     ],
 )
 def test_options_of_the_likelihood_that_cannot_be_are_refused(cli, run, arguments, words):

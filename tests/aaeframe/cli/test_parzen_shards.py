@@ -141,7 +141,7 @@ def test_states_of_something_else_are_refused(cli, refused, states, other, parts
 
 @pytest.mark.parametrize("name", ["s", "t"])
 def test_one_other_value_makes_other_rows(cli, refused, states, monkeypatch, name):
-    """Of large files, only the test rows are known by every value."""
+    """Every value of the test rows counts, even of a large file."""
     if name == "t":
         monkeypatch.setattr("aaeframe.data.identity.MOST_BYTES", 100)
         monkeypatch.setattr("aaeframe.cli.shards.LOOKED_AT", 100)

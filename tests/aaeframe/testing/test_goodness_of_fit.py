@@ -108,6 +108,23 @@ def test_a_density_that_does_not_integrate_to_one_is_caught_by_the_bridge_alone(
 
 
 @seeded
+def test_a_ridge_that_the_samples_lack_and_grids_can_miss_is_caught():
+    """A fiftieth of the density is narrower than the steps of the first two grids; the bridge finds it."""
+    right = product(Normal, 1, 0, 1)
+    ridge = product(Normal, 1, 0.37, 5e-4)
+
+    def ridged(points):
+        return torch.logaddexp(right.log_prob(points) + math.log(0.98), ridge.log_prob(points) + math.log(0.02))
+
+    others = right.sample((4000,))
+    p_values = (
+        lines_p_value(right.sample((2000,)), others, ridged),
+        bridge_p_value(right.sample((10_000,)), others, ridged),
+    )
+    assert min(it for it in p_values if it is not None) < FALSE_ALARM
+
+
+@seeded
 def test_p_values_of_right_densities_are_uniform():
     right = MixtureSameFamily(Categorical(torch.ones(3)), Independent(Normal(torch.eye(3), 0.3), 1))
     pairs = [p_values(right, right, lines=200, bridge=1000) for _ in range(20)]
