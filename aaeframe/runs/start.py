@@ -108,7 +108,7 @@ def fit(
 
     Its weights are bit for bit those of `start`.
     """
-    callbacks = of_this_process(callbacks)
+    callbacks = _of_this_process(callbacks)
     training, dataset = processes.together(
         lambda: _ready(config, registry, dataset, objects, initial, observers, callbacks)
     )
@@ -140,7 +140,7 @@ def start(
     Of several processes the first writes. If their launcher has started them before, the run is resumed that they
     began then.
     """
-    callbacks = of_this_process(callbacks)
+    callbacks = _of_this_process(callbacks)
     out, again = processes.restart_folder(out)
     if out is not None and again and processes.first(out.exists):
         return resume(out, registry, dataset=dataset, objects=objects, observers=observers, callbacks=callbacks)
@@ -186,7 +186,7 @@ def resume(
     `named` and `observers` follow the run next to those that its configuration names. Of the latter, one that cannot be
     built is reported and left out.
     """
-    folder, callbacks = RunFolder(path), of_this_process(callbacks)
+    folder, callbacks = RunFolder(path), _of_this_process(callbacks)
 
     def opened() -> tuple[Config, Observers]:
         stored = read_config(folder)
@@ -274,7 +274,7 @@ def _kept(folder: RunFolder) -> Keeper:
     return InFolder(folder) if processes.size() == 1 else ByFirst(InFolder(folder))
 
 
-def of_this_process(callbacks: Callbacks) -> Callbacks:
+def _of_this_process(callbacks: Callbacks) -> Callbacks:
     """The callbacks, which in every process but the first show nothing."""
     if processes.is_first():
         return callbacks

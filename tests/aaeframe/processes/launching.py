@@ -17,8 +17,8 @@ from typing import Any
 
 from torch.distributed import TCPStore
 
-LIMIT = 120
-"""Seconds until processes that hang are killed."""
+LIMIT = 300
+"""Seconds until processes that hang are killed; they take a few on a quiet machine."""
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["aaeframe.api", "aaeframe.cli.train", "aaeframe.cli.summary", "workers"])
