@@ -61,7 +61,7 @@ class _Averaged(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return _average_(gradients[0].clone())
+        return averaged(gradients[0])  # differentiable, too: a gradient penalty takes the gradient of a gradient
 
 
 def gathered(rows: Tensor, count: int | None = None) -> Tensor:
@@ -91,10 +91,22 @@ class _Gathered(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        return _Scattered.apply(gradients[0])
+
+
+class _Scattered(torch.autograd.Function):
+    """This process's part of the sum over all processes, the adjoint of `_Gathered`."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        total = rows.detach().clone(memory_format=torch.contiguous_format)
         with exchanging():
             dist.all_reduce(total)
-        return total[share(len(total))]
+        return total[share(len(total))].clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return _Gathered.apply(gradients[0])
 
 
 def capturable() -> bool:

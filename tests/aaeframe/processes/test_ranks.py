@@ -17,7 +17,8 @@ NORM = {
 JOINT = {"optimizers": {"autoencoder": DESCENT, "discriminator": DESCENT}, "training": {"schedule": "joint"}}
 
 
-def case(prior="gaussian", recipe="unsupervised", labels=0, *, training=None, images=False, learned=False, **more):
+def case(prior="gaussian", recipe="unsupervised", labels=0, *, training=None, objects=None, **more):
+    """A configuration, and the arguments of `workers.steps` that choose images and objects."""
     table = {
         "prior": prior,
         "recipe": recipe,
@@ -30,7 +31,7 @@ def case(prior="gaussian", recipe="unsupervised", labels=0, *, training=None, im
         },
         **more,
     }
-    return {"table": table, "images": images, "learned": learned}
+    return {"table": table, **(objects or {})}
 
 
 CLASS = "y=categorical+z=gaussian"
@@ -41,14 +42,17 @@ CASES = {
     "joint, batch norm": case(**{**NORM, **JOINT}),
     "supervised, batch norm": case(recipe="supervised", **NORM),
     "convolution, batch norm": case(
-        images=True, **{**NORM, "network": 'conv(channels=[4], hidden=8, batch_norm="everywhere")'}
+        objects={"images": True}, **{**NORM, "network": 'conv(channels=[4], hidden=8, batch_norm="everywhere")'}
     ),
     "semi-supervised": case(CLASS, "semi-supervised", 50, **INFORMED),
     "semi-supervised, joint, batch norm": case(CLASS, "semi-supervised", 50, **{**INFORMED, **NORM, **JOINT}),
     "clustering, following": case(FOLLOWING, "clustering", **INFORMED),
     "reduction": case(CLASS, "reduction", training={"schedule": "joint"}),
     "variational": case("mixture", "variational", encoder="gaussian"),
-    "trained prior": case("gaussian", learned=True),
+    "trained prior": case("gaussian", objects={"learned": True}),
+    "penalty, batch norm": case(
+        objects={"normed": True}, **{**NORM, "discriminator": None}, training={"gradient_penalty": 5.0}
+    ),
 }
 
 

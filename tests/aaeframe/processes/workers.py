@@ -64,6 +64,17 @@ class Learned(nn.Module):
         return (code.mean(0) - self.loc).square().sum()
 
 
+class Normed(nn.Sequential):
+    """A discriminator with batch norm, whose gradient penalty needs the second derivative of batch norm."""
+
+    def __init__(self, block, num_classes):
+        size = block.event_shape.numel()
+        super().__init__(nn.Linear(size, 8), nn.BatchNorm1d(8), nn.Softplus(), nn.Linear(8, 1))
+
+    def forward(self, z, labels=None):
+        return super().forward(z.flatten(1)).squeeze(1)
+
+
 class Mixing(nn.Module):
     """A discriminator that subtracts the mean of the minibatch."""
 
@@ -90,14 +101,14 @@ class Counting(nn.Module):
         return self.layer(z.flatten(1)).squeeze(1)
 
 
-def steps(table: dict[str, Any], folder: str, *, images: bool = False, learned: bool = False) -> dict[str, Any]:
+def steps(table: dict[str, Any], folder: str, *, images: bool = False, **objects: Any) -> dict[str, Any]:
     """Train without noise: the gradients of one step at a rate of 0 by phase, and the weights after 20 steps.
 
     Both are written to a file of this process; the digests of the weights are returned.
     """
     Normal.rsample = lambda self, sample_shape=torch.Size(): self.loc  # for encoders that draw
     with processes.joined():
-        resolved = resolve(*_with_objects(table, learned))
+        resolved = resolve(*_with_objects(table, **objects))
         training = prepare(resolved, from_arrays(IMAGES if images else ROWS, LABELS))
         training.model.train()
         gradients: dict[str, torch.Tensor] = {}
@@ -134,10 +145,12 @@ def _counted():
         dist.all_reduce = reduce
 
 
-def _with_objects(table, learned):
-    """The configuration, the registry and the objects of a run, with a prior from Python if it is to be `learned`."""
-    nothing = dict.fromkeys(("encoder", "network", "discriminator", "recipe"))
-    parts = read_parts(prior=Learned() if learned else None, **nothing)
+def _with_objects(table, *, learned=False, normed=False):
+    """The configuration, the registry and the objects of a run; the prior or the discriminator may be from Python."""
+    nothing = dict.fromkeys(("encoder", "network", "recipe"))
+    parts = read_parts(
+        prior=Learned() if learned else None, discriminator=Normed if normed else None, **nothing
+    )
     return parts.complete(parse({**table, **without_none(parts.table)})), Registry.load(), parts.objects
 
 
@@ -172,9 +185,7 @@ def several_steps(cases: dict[str, dict[str, Any]], folder: str) -> dict[str, di
     for name, case in cases.items():
         place = Path(folder) / name
         place.mkdir(parents=True, exist_ok=True)
-        found[name] = steps(
-            case["table"], str(place), images=case.get("images", False), learned=case.get("learned", False)
-        )
+        found[name] = steps(**{**case, "folder": str(place)})
     return found
 
 
