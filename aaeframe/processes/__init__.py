@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aaeframe.processes.environment import command, is_first_of_launch, local_rank
     from aaeframe.processes.failing import first, together
     from aaeframe.processes.group import is_first, rank, size
-    from aaeframe.processes.launch import joined, restart_folder
+    from aaeframe.processes.launch import joined, note_folder, restart_folder
 
 __all__ = [
     "agree",
@@ -29,6 +29,7 @@ __all__ = [
     "is_first_of_launch",
     "joined",
     "local_rank",
+    "note_folder",
     "rank",
     "require_same",
     "require_same_tensors",
@@ -46,7 +47,7 @@ _HOMES = {
     "environment": ("command", "is_first_of_launch", "local_rank"),
     "failing": ("first", "together"),
     "group": ("is_first", "rank", "size"),
-    "launch": ("joined", "restart_folder"),
+    "launch": ("joined", "note_folder", "restart_folder"),
 }
 
 

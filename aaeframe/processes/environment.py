@@ -41,11 +41,6 @@ def may_restart() -> bool:
     return launch_size() > 1 and _number("TORCHELASTIC_MAX_RESTARTS", 0) > 0
 
 
-def restarts() -> int:
-    """The number of times that the launcher has started the processes of this machine again."""
-    return _number("TORCHELASTIC_RESTART_COUNT", 0)
-
-
 def folder_of_launch() -> Path:
     """The folder of a run that is named by the id of the launch; ConfigError without an id."""
     launch = os.environ.get("TORCHELASTIC_RUN_ID", "none")

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aaeframe.errors import AaeframeError, ProcessError
@@ -26,10 +27,25 @@ class Group:
     size: int
     store: Store
     """Keeps the error that was raised first, which outlives the process that raised it."""
+    launch: Store
+    """Keeps the folders of the runs that this launch has begun. It outlives restarts, if the launcher keeps it."""
     seconds: float
     """The time limit of every exchange."""
     entered: int = 0
     """The number of trainings so far, each of which has its own error in the store."""
+
+    def begin(self, folder: Path) -> None:
+        """Note that this training of the launch is the run of a folder, which is not there yet."""
+        with exchanging():
+            self.launch.set(self._training(folder), "begun")
+
+    def began(self, folder: Path) -> bool:
+        """Whether this training of the launch, maybe before a restart, began the run of a folder."""
+        with exchanging():
+            return self.launch.check([self._training(folder)])
+
+    def _training(self, folder: Path) -> str:
+        return f"{self.entered}/{folder}"
 
     def publish(self, text: str) -> tuple[int, str]:
         """Offer an error to the other processes; the rank and the text of the error that was offered first."""

@@ -22,7 +22,8 @@ from aaeframe import version
 from aaeframe.errors import ConfigError, ProcessError
 from aaeframe.processes.collective import agree
 from aaeframe.processes.comparison import require_same
-from aaeframe.processes.environment import folder_of_launch, launch_size, may_restart, restarts
+from aaeframe.processes.environment import folder_of_launch, launch_size, may_restart
+from aaeframe.processes.failing import first, together
 from aaeframe.processes.group import TIMEOUT, Group, current, entered
 
 if TYPE_CHECKING:
@@ -55,17 +56,29 @@ def joined() -> Iterator[None]:
 
 
 def restart_folder(out: Path | None) -> tuple[Path | None, bool]:
-    """The folder of a new run, and whether it is to be resumed: the launcher has started its processes before.
+    """The folder of a new run, and whether this launch began that run before its processes were started again.
 
     Without `out` it is named by the id of the launch, if the launcher may restart processes.
 
-    ConfigError if it may, and nothing names the folder.
+    Raises:
+        ConfigError: The launcher may restart processes, and nothing names the folder.
+        ProcessError: Only some of the processes name a folder, or may be restarted.
     """
-    if current() is None or not may_restart():
+    group = current()
+    if group is None:
         return out, False
-    folder = folder_of_launch() if out is None else out
-    (restarted,) = agree(restarts())  # a machine whose own processes did not fail counts none
-    return folder, restarted > 0
+    require_same("launches", {"--max-restarts": may_restart(), "a folder for the run": out is not None})
+    if not may_restart():
+        return out, False
+    folder = together(lambda: folder_of_launch() if out is None else out)
+    return folder, first(lambda: folder.exists() and group.began(folder))
+
+
+def note_folder(folder: Path) -> None:
+    """Note that this launch begins the run of a folder, before it is made, so that a restart resumes that run."""
+    group = current()
+    if group is not None and may_restart():
+        group.begin(folder)
 
 
 def _seconds() -> float:
@@ -102,7 +115,7 @@ def _group() -> Group:
             f"Look whether all were started; the time limit is the environment variable {TIMEOUT}"
         ) from error
     atexit.register(_leave)
-    return Group(rank, size, PrefixStore("aaeframe", store), seconds)
+    return Group(rank, size, PrefixStore("aaeframe", store), PrefixStore("aaeframe/began", whole), seconds)
 
 
 def _name_of_start(store: Store, rank: int, size: int, seconds: float) -> str:

@@ -137,12 +137,11 @@ def start(
     stopped. `observers` are objects, next to those that the configuration names. `initial` is the run to start from;
     by default it is loaded if the configuration names one.
 
-    Of several processes the first writes. If their launcher has started them before, the run is resumed that they
-    began then.
+    Of several processes the first writes. If their launcher starts them again, the run is resumed that they had begun.
     """
     callbacks = _of_this_process(callbacks)
-    out, again = processes.restart_folder(out)
-    if out is not None and again and processes.first(out.exists):
+    out, begun = processes.restart_folder(out)
+    if out is not None and begun:
         return resume(out, registry, dataset=dataset, objects=objects, observers=observers, callbacks=callbacks)
 
     def ready() -> tuple[RunFolder, Training, Dataset | None]:
@@ -162,6 +161,7 @@ def start(
 
 def _created(folder: RunFolder, training: Training) -> str:
     """Make the folder of a run, with a checkpoint of the untrained model; its path."""
+    processes.note_folder(folder.path)
     made = create(folder, training.config.to_toml(), lambda aside: training.save_untrained(InFolder(aside)))
     return str(made.path)
 

@@ -66,7 +66,7 @@ def test_a_signal_to_any_process_stops_all_at_the_same_step(tmp_path, name):
     assert half_made(run) == []
 
 
-def test_a_killed_process_ends_all_and_a_restarted_launch_goes_on_to_the_same_bits(tmp_path, whole):
+def test_a_killed_process_ends_all_and_a_restarted_launch_resumes_bit_for_bit(tmp_path, whole):
     run = tmp_path / "run"
     arguments = ["train", *TRAINING, "--out", str(run)]
     store = agent_store()
@@ -98,6 +98,22 @@ def test_a_killed_process_ends_all_and_a_restarted_launch_goes_on_to_the_same_bi
     )
     results(again)
     assert differences(run, whole[0]) == []
+
+
+def test_a_restarted_launch_does_not_resume_a_run_that_it_did_not_begin(tmp_path, whole):
+    run, _ = whole
+    before = rows_of(run)
+    again = launched(
+        tmp_path / "again",
+        workers.command,
+        ["train", *TRAINING, "--seed", "1", "--epochs", "7", "--out", str(run)],
+        environment={**RESTARTS, "TORCHELASTIC_RESTART_COUNT": "1"},
+        terminating=False,
+    )
+    assert [it.code for it in again] == [2, 2]
+    (line,) = errors(again)
+    assert f"{run} exists already; runs are never overwritten" in line
+    assert rows_of(run) == before
 
 
 @pytest.mark.slow
