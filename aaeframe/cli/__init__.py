@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
+from aaeframe import launcher
 from aaeframe.cli import bench, parzen, plugins, presets
 from aaeframe.cli.commands import App, RunCommand
 from aaeframe.cli.compare import compare
@@ -77,7 +79,7 @@ def main() -> None:
     try:
         app(prog_name="aaeframe")
     except AaeframeError as error:
-        if error.told:  # another process of this training prints it
+        if _is_printed_elsewhere(error):
             sys.exit(error.exit_code)
         _fail(str(error), error.exit_code)
     except OSError as error:
@@ -93,6 +95,15 @@ def main() -> None:
             "Or stream the data with --set data.max_resident_mib=0.1, or use a device with more memory",
             2,
         )
+
+
+def _is_printed_elsewhere(error: AaeframeError) -> bool:
+    """Whether another process of this launch prints the error. Before they are joined, one of each machine does."""
+    if error.printed_elsewhere is not None:
+        return error.printed_elsewhere
+    with suppress(AaeframeError):  # a variable of the launcher that is not valid, as this error says
+        return launcher.launch_size() > 1 and launcher.local_rank() > 0
+    return False
 
 
 def is_of_memory(error: Exception) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aaeframe import processes
+from aaeframe import launcher
 from aaeframe.cli import options
 from aaeframe.cli.interrupts import Stop, leaving, shown
 from aaeframe.errors import ConfigError
@@ -42,12 +42,14 @@ def train(
     """Train an adversarial autoencoder, or resume a run."""
     if resume is not None:
         _refuse_more(context)
+    from aaeframe import processes
+
     untouched = "interrupted before training began; nothing was written"
     with leaving(_console(), untouched if resume is None else _how_to_resume(resume)) as stop:
         with processes.joined():
             run = _run(processes.together(lambda: options.registry(context)), given, out, resume, stop)
         stop.obey()
-        if processes.is_first_of_launch():
+        if launcher.is_first_of_launch():
             from aaeframe.cli.summary import finish
 
             finish(run, json=json)
@@ -55,6 +57,7 @@ def train(
 
 def _run(registry: Registry, given: options.RunOptions, out: Path | None, resumed: Path | None, stop: Stop) -> Run:
     """Train. From the first step to the last, a request to stop is followed at a resumable point."""
+    from aaeframe import processes
     from aaeframe.runs import start as runs
 
     def begun(folder: RunFolder) -> None:
@@ -74,7 +77,7 @@ def _run(registry: Registry, given: options.RunOptions, out: Path | None, resume
 
 
 def _how_to_resume(run: Path) -> str:
-    return f"stopped; resume with: {processes.command()} {shlex.join(['train', '--resume', str(run)])}"
+    return f"stopped; resume with: {launcher.command()} {shlex.join(['train', '--resume', str(run)])}"
 
 
 def _refuse_more(context: typer.Context) -> None:
@@ -97,4 +100,4 @@ def _console() -> Console:
     """Standard error; of several processes the first prints."""
     from aaeframe.cli.console import err, silent
 
-    return err() if processes.is_first_of_launch() else silent()
+    return err() if launcher.is_first_of_launch() else silent()

@@ -20,11 +20,11 @@ from torch import distributed as dist
 
 from aaeframe import version
 from aaeframe.errors import ConfigError, ProcessError
-from aaeframe.processes.collective import agree
+from aaeframe.launcher import folder_of_launch, launch_size, may_restart
 from aaeframe.processes.comparison import require_same
-from aaeframe.processes.environment import folder_of_launch, launch_size, may_restart
 from aaeframe.processes.failing import first, together
-from aaeframe.processes.group import TIMEOUT, Group, current, entered
+from aaeframe.processes.group import TIMEOUT, Group, current, entered, leave
+from aaeframe.torch_state import exclusive
 
 if TYPE_CHECKING:
     from torch.distributed import Store  # type: ignore[attr-defined]
@@ -38,21 +38,49 @@ SECONDS: Final = 600.0
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Inside, this process is one of those that a launcher started, if it started several.
+    """Inside, this process is one of those that a launcher started, if it started several. One thread at a time.
 
     Raises:
-        ProcessError: The processes do not find each other, or run different versions.
-        ConfigError: A variable of the launch is not valid.
+        ProcessError: The processes do not find each other, run different versions, or an earlier training failed in
+            one of them.
+        ConfigError: A variable of the launch is not valid, or torch.distributed is in use already.
     """
-    if current() is not None or launch_size() == 1:
+    if launch_size() == 1:
         yield
         return
-    with entered(_group()):
-        require_same(
-            "versions",
-            {"aaeframe": version.__version__, "torch": torch.__version__, "python": platform.python_version()},
-        )
-        yield
+    with exclusive():  # or another thread would take the group of this one for its own
+        if current() is not None:
+            yield
+            return
+        with entered(_group()):
+            require_same(
+                "versions",
+                {"aaeframe": version.__version__, "torch": torch.__version__, "python": platform.python_version()},
+            )
+            yield
+
+
+@contextmanager
+def training() -> Iterator[None]:
+    """Inside, this process trains together with those that a launcher started, as in `joined`.
+
+    ConfigError inside another training, as in an observer, which the first process alone calls.
+    """
+    with joined():
+        group = current()
+        if group is None:
+            yield
+            return
+        if group.trains:
+            raise ConfigError(
+                "a training begins inside another, as in an observer or a component, and several processes train one "
+                "run at a time; begin it after the other, or start one process"
+            )
+        group.trains = True
+        try:
+            yield
+        finally:
+            group.trains = False
 
 
 def restart_folder(out: Path | None) -> tuple[Path | None, bool]:
@@ -96,6 +124,11 @@ def _seconds() -> float:
 def _group() -> Group:
     if not dist.is_available():
         raise ConfigError("this build of torch has no torch.distributed, so it trains in one process; install another")
+    if dist.is_initialized():
+        raise ConfigError(
+            "torch.distributed has a process group already, and aaeframe makes the group of the launch itself; call "
+            "aaeframe before torch.distributed.init_process_group, or after torch.distributed.destroy_process_group"
+        )
     seconds = _seconds()
     gpus = torch.cuda.is_available() and dist.is_nccl_available()
     try:
@@ -114,7 +147,7 @@ def _group() -> Group:
             f"the {launch_size()} processes of this launch did not find each other within {seconds:g} seconds: {why}. "
             f"Look whether all were started; the time limit is the environment variable {TIMEOUT}"
         ) from error
-    atexit.register(_leave)
+    atexit.register(leave)
     return Group(rank, size, PrefixStore("aaeframe", store), PrefixStore("aaeframe/began", whole), seconds)
 
 
@@ -144,8 +177,3 @@ def _name_of_start(store: Store, rank: int, size: int, seconds: float) -> str:
             raise RuntimeError(f"missing: {', '.join(map(str, sorted(missing)))}")
         time.sleep(0.01)
     return mine
-
-
-def _leave() -> None:
-    if dist.is_initialized():
-        dist.destroy_process_group()

@@ -154,4 +154,26 @@ def test_exchanges_between_three_processes(tmp_path):
         assert found["same"][0] == "ProcessError"
         assert "different facts: a.b is 0 in process 0 and 1 in process 2." in found["same"][1]
         assert "step 9: the processes have different values of second" in found["tensors"][1]
+        assert found["losses"][0] == found["losses"][1] == every[0]["losses"][0], "bit for bit, in whatever parts"
         assert found["after"] == [0, 1]
+
+
+def test_a_training_follows_an_error_of_all_processes_but_none_of_one(tmp_path):
+    table = {"prior": "gaussian", "network": "mlp(hidden=[8])", "training": {"epochs": 1, "batch_size": 20}}
+    first, second = results(launched(tmp_path, workers.one_after_another, table))
+    assert any("inside another" in it for it in first[0])
+    assert second[0] == []
+    assert first[1] == second[1]
+    assert first[1][0] == "ConfigError"
+    assert first[2] == second[2] == [[], []], "two threads train one after the other"
+    assert first[3] == ["ProcessError", "process 1 of 2 failed: ValueError: a component is broken"]
+    assert second[3] == ["ValueError", "a component is broken"]
+    for found in (first, second):
+        assert found[4][0] == "ProcessError"
+        assert "an earlier training of this launch failed in one process; start the launch again" in found[4][1]
+
+
+def test_a_process_group_of_the_caller_is_an_error(tmp_path):
+    for kind, message in results(launched(tmp_path, workers.beside_a_group)):
+        assert kind == "ConfigError"
+        assert "torch.distributed has a process group already" in message

@@ -8,7 +8,9 @@ import os
 import resource
 import signal
 import sys
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from torch import nn
 from torch.distributions import Normal, constraints
 
 import aaeframe
-from aaeframe import cli, processes, version
+from aaeframe import cli, launcher, processes, version
 from aaeframe.assembly.training import prepare
 from aaeframe.cli import summary
 from aaeframe.components.registry import Registry
@@ -31,6 +33,7 @@ from aaeframe.errors import AaeframeError, ConfigError, DataError, MissingName
 from aaeframe.runs.objects import read_parts
 from aaeframe.seeds import stream
 from aaeframe.training.loop import Training
+from aaeframe.training.loss_log import LossLog
 
 torch.set_num_threads(1)
 LABELS = np.arange(300) % 10
@@ -56,11 +59,13 @@ class Learned(nn.Module):
     def __init__(self):
         super().__init__()
         self.loc = nn.Parameter(torch.full((2,), 3.0))
+        self.norm = nn.BatchNorm1d(2, affine=False)  # its running variance depends on the number of rows
 
     def sample(self, sample_shape=torch.Size()):
         return (self.loc + torch.randn(*sample_shape, 2)).detach()
 
     def loss(self, code):
+        self.norm(code)
         return (code.mean(0) - self.loc).square().sum()
 
 
@@ -148,9 +153,7 @@ def _counted():
 def _with_objects(table, *, learned=False, normed=False):
     """The configuration, the registry and the objects of a run; the prior or the discriminator may be from Python."""
     nothing = dict.fromkeys(("encoder", "network", "recipe"))
-    parts = read_parts(
-        prior=Learned() if learned else None, discriminator=Normed if normed else None, **nothing
-    )
+    parts = read_parts(prior=Learned() if learned else None, discriminator=Normed if normed else None, **nothing)
     return parts.complete(parse({**table, **without_none(parts.table)})), Registry.load(), parts.objects
 
 
@@ -232,9 +235,22 @@ def exchanged() -> dict[str, Any]:
         found["first fails"] = _told(lambda: processes.first(lambda: _fail(DataError("full"))))
         found["same"] = _told(lambda: processes.require_same("facts", {"a": {"b": rank // 2}, "c": 1}))
         weights = {"first": torch.zeros(3), "second": torch.full((), float(rank == 1)), "third": torch.ones(2) * rank}
+        found["losses"] = [_logged(parts) for parts in ([50], [17, 33])]
         found["tensors"] = _told(lambda: processes.require_same_tensors(9, weights))
     found["after"] = [processes.rank(), processes.size()]
     return found
+
+
+def _logged(parts: list[int]) -> list[str]:
+    """The bits of the sums of 50 steps of losses, which are read in so many parts."""
+    numbers = np.random.default_rng(processes.rank()).normal(size=(50, 7))
+    log, step = LossLog(), 0
+    for part in parts:
+        for _ in range(part):
+            log.add(step, {f"loss/{name}": torch.tensor(it) for name, it in enumerate(numbers[step])})
+            step += 1
+        log.collect()
+    return [it.hex() for it in log.means().values()]
 
 
 def _fail(error: Exception | None) -> None:
@@ -261,9 +277,43 @@ def refused(tables: dict[str, Any]) -> dict[str, list[str]]:
     return found
 
 
+class Trains:
+    """An observer that begins another training."""
+
+    def epoch_ended(self, row, warnings):
+        aaeframe.train((ROWS, LABELS), config={"training": {"epochs": 1}}, keep=False)
+
+
+def one_after_another(table: dict[str, Any]) -> list[list[str]]:
+    """The errors of trainings: inside another, in all processes, in two threads, in one process, and after that."""
+    found = []
+
+    def train(**more):
+        aaeframe.train((ROWS, LABELS), config=table, keep=False, **more)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        train(observers=[Trains()])
+    found.append(sorted({str(it.message) for it in caught if "inside another" in str(it.message)}))
+    found.append(_told(lambda: train(discriminator=Mixing)))
+    with ThreadPoolExecutor() as pool:
+        found.append([list(it.result()) for it in [pool.submit(_told, train) for _ in range(2)]])
+    if not launcher.is_first_of_launch():
+        _let_happen("fail", 4)
+    found.append(_told(train))
+    found.append(_told(train))
+    return found
+
+
+def beside_a_group() -> list[str]:
+    """The error of a training where torch.distributed is in use already."""
+    dist.init_process_group("gloo")
+    return _told(lambda: aaeframe.train((ROWS, LABELS), keep=False))
+
+
 def command(arguments: list[str], happening: str = "", at: int = 0, on: int = 0) -> None:
     """The command line, in which something happens in one process after a step, or before all."""
-    if processes.is_first_of_launch() == (on == 0):
+    if launcher.is_first_of_launch() == (on == 0):
         _let_happen(happening, at)
     summary.finish = lambda run, *, json: print(run.folder.path)  # evaluation and figures take seconds
     sys.argv = ["aaeframe", *arguments]
