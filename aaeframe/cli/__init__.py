@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from typing import Annotated
 
+import click
 import typer
 
 from aaeframe import launcher
@@ -77,7 +78,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a character that its encoding lacks must not end a command
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(prog_name="aaeframe")
+        _run()
     except AaeframeError as error:
         if _is_printed_elsewhere(error):
             sys.exit(error.exit_code)
@@ -97,11 +98,28 @@ def main() -> None:
         )
 
 
+def _run() -> None:
+    """Run the command. An error in its options is printed by one process of a machine."""
+    if not _is_second():
+        app(prog_name="aaeframe")
+        return
+    try:
+        code = app(prog_name="aaeframe", standalone_mode=False)
+    except click.ClickException as error:
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
 def _is_printed_elsewhere(error: AaeframeError) -> bool:
     """Whether another process of this launch prints the error. Before they are joined, one of each machine does."""
-    if error.printed_elsewhere is not None:
-        return error.printed_elsewhere
-    with suppress(AaeframeError):  # a variable of the launcher that is not valid, as this error says
+    return _is_second() if error.printed_elsewhere is None else error.printed_elsewhere
+
+
+def _is_second() -> bool:
+    """Whether a launcher started other processes on this machine before this one."""
+    with suppress(AaeframeError):  # a variable of the launcher that is not valid, which a command refuses
         return launcher.launch_size() > 1 and launcher.local_rank() > 0
     return False
 

@@ -15,8 +15,6 @@ from aaeframe.cli.interrupts import Stop, leaving, shown
 from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from aaeframe.components.registry import Registry
     from aaeframe.runs.run import Run
     from aaeframe.storage.run_folder import RunFolder
@@ -43,9 +41,10 @@ def train(
     if resume is not None:
         _refuse_more(context)
     from aaeframe import processes
+    from aaeframe.cli.console import err
 
     untouched = "interrupted before training began; nothing was written"
-    with leaving(_console(), untouched if resume is None else _how_to_resume(resume)) as stop:
+    with leaving(err(), untouched if resume is None else _how_to_resume(resume)) as stop:
         with processes.joined():
             run = _run(processes.together(lambda: options.registry(context)), given, out, resume, stop)
         stop.obey()
@@ -58,6 +57,7 @@ def train(
 def _run(registry: Registry, given: options.RunOptions, out: Path | None, resumed: Path | None, stop: Stop) -> Run:
     """Train. From the first step to the last, a request to stop is followed at a resumable point."""
     from aaeframe import processes
+    from aaeframe.cli.console import err
     from aaeframe.runs import start as runs
 
     def begun(folder: RunFolder) -> None:
@@ -66,7 +66,7 @@ def _run(registry: Registry, given: options.RunOptions, out: Path | None, resume
     def stopped_elsewhere() -> None:
         stop.number = signal.SIGTERM
 
-    with shown(_console(), stop, begun, stopped_elsewhere) as callbacks:
+    with shown(err(), stop, begun, stopped_elsewhere) as callbacks:
         if resumed is not None:
             run = runs.resume(resumed, registry, callbacks=callbacks)
         else:
@@ -94,10 +94,3 @@ def _refuse_more(context: typer.Context) -> None:
 def _given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
-
-
-def _console() -> Console:
-    """Standard error; of several processes the first prints."""
-    from aaeframe.cli.console import err, silent
-
-    return err() if launcher.is_first_of_launch() else silent()

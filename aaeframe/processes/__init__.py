@@ -1,7 +1,7 @@
 """Training in several processes: rank, size, averages and agreement. A single process exchanges nothing."""
 
 from aaeframe.processes.batch_norm import synchronized, unsynchronized
-from aaeframe.processes.collective import agree, average, averaged, capturable, gathered, share
+from aaeframe.processes.collective import agree, average, averaged, capturable, contents, gathered, share
 from aaeframe.processes.comparison import require_same, require_same_tensors
 from aaeframe.processes.failing import first, together
 from aaeframe.processes.group import is_first, raised_by_all, rank, size
@@ -12,6 +12,7 @@ __all__ = [
     "average",
     "averaged",
     "capturable",
+    "contents",
     "first",
     "gathered",
     "is_first",

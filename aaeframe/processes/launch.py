@@ -37,8 +37,10 @@ SECONDS: Final = 600.0
 
 
 @contextmanager
-def joined() -> Iterator[None]:
+def joined(seconds: float = SECONDS) -> Iterator[None]:
     """Inside, this process is one of those that a launcher started, if it started several. One thread at a time.
+
+    An exchange with the others takes at most so many seconds, unless the environment variable AAEFRAME_TIMEOUT is set.
 
     Raises:
         ProcessError: The processes do not find each other, run different versions, or an earlier training failed in
@@ -52,7 +54,7 @@ def joined() -> Iterator[None]:
         if current() is not None:
             yield
             return
-        with entered(_group()):
+        with entered(_group(seconds)):
             require_same(
                 "versions",
                 {"aaeframe": version.__version__, "torch": torch.__version__, "python": platform.python_version()},
@@ -109,8 +111,8 @@ def note_folder(folder: Path) -> None:
         group.begin(folder)
 
 
-def _seconds() -> float:
-    text = os.environ.get(TIMEOUT, str(SECONDS))
+def _time_limit(default: float) -> float:
+    text = os.environ.get(TIMEOUT, str(default))
     try:
         seconds = float(text)
     except ValueError:
@@ -121,7 +123,7 @@ def _seconds() -> float:
 
 
 @cache  # torch has one default group, until the process ends
-def _group() -> Group:
+def _group(default: float) -> Group:
     if not dist.is_available():
         raise ConfigError("this build of torch has no torch.distributed, so it trains in one process; install another")
     if dist.is_initialized():
@@ -129,7 +131,8 @@ def _group() -> Group:
             "torch.distributed has a process group already, and aaeframe makes the group of the launch itself; call "
             "aaeframe before torch.distributed.init_process_group, or after torch.distributed.destroy_process_group"
         )
-    seconds = _seconds()
+    seconds = _time_limit(SECONDS)
+    limit = max(seconds, _time_limit(default))
     gpus = torch.cuda.is_available() and dist.is_nccl_available()
     try:
         whole, rank, size = next(rendezvous("env://", timeout=timedelta(seconds=seconds)))
@@ -139,7 +142,7 @@ def _group() -> Group:
             store=store,
             rank=rank,
             world_size=size,
-            timeout=timedelta(seconds=seconds),
+            timeout=timedelta(seconds=limit),
         )
     except (RuntimeError, ValueError) as error:
         why = str(error).partition("\n")[0]
@@ -148,7 +151,7 @@ def _group() -> Group:
             f"Look whether all were started; the time limit is the environment variable {TIMEOUT}"
         ) from error
     atexit.register(leave)
-    return Group(rank, size, PrefixStore("aaeframe", store), PrefixStore("aaeframe/began", whole), seconds)
+    return Group(rank, size, PrefixStore("aaeframe", store), PrefixStore("aaeframe/began", whole), limit)
 
 
 def _name_of_start(store: Store, rank: int, size: int, seconds: float) -> str:

@@ -40,7 +40,9 @@ def pick(name: str) -> torch.device:
 def _own_gpu(name: str) -> torch.device:
     """The GPU of this process. DeviceError if a GPU is named, or there are fewer than processes."""
     if name not in ("auto", "cuda"):
-        raise DeviceError(f"{name!r} is one device, and {processes.size()} processes train; use --device auto or cpu")
+        raise DeviceError(
+            f"{name!r} is one device, and there are {processes.size()} processes; use --device auto or cpu"
+        )
     if launcher.local_rank() >= _gpus():
         raise DeviceError(
             f"process {launcher.local_rank()} of this machine has no GPU: there are {_gpus()}. Start as many "

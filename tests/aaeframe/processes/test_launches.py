@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 
@@ -212,6 +213,52 @@ def test_a_broken_component_in_one_process_is_named_by_the_others(tmp_path):
     assert [it.code for it in ended] == [2, 1]
     assert "ValueError: a component is broken" in ended[1].err
     assert "error: process 1 of 2 failed: ValueError: a component is broken" in ended[0].err
+
+
+def test_an_error_of_one_process_is_printed_once(tmp_path):
+    ended = launched(
+        tmp_path / "gone",
+        workers.command,
+        ["train", *TRAINING, "--out", str(tmp_path / "run")],
+        *("gone", 13, 1),
+        terminating=False,
+    )
+    assert [it.code for it in ended] == [2, 2]
+    (line,) = errors(ended)
+    assert "a file is gone" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        (["train", "--resume", "run", "--epochs", "3"], {}, "--resume uses the configuration of the run"),
+        (["train", "--data", "digits"], {"AAEFRAME_TIMEOUT": "soon"}, "AAEFRAME_TIMEOUT is 'soon'; give seconds"),
+        (["train", "--nonsense"], {}, "No such option: --nonsense"),
+    ],
+    ids=["options", "time limit", "usage"],
+)
+def test_an_error_before_the_processes_are_joined_is_printed_once(tmp_path, arguments, environment, words):
+    ended = launched(tmp_path, workers.command, arguments, environment=environment, terminating=False)
+    assert [it.code for it in ended] == [2, 2]
+    assert words in ended[0].err
+    assert ended[1].err == ""
+
+
+def test_processes_share_the_samples_of_a_likelihood(tmp_path, whole):
+    arguments = ["evaluate", str(whole[0]), "--likelihood", "--samples", "20000", "--split", "validation", "--json"]
+    first, second = launched(tmp_path, workers.command, [*arguments, "--out", str(tmp_path / "two.json")])
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert (second.out, second.err) == ("", "")
+    found = json.loads((tmp_path / "two.json").read_text())["likelihood"]
+    expected = aaeframe.load(whole[0]).likelihood(split="validation", samples=20_000, store=False)
+    assert found["log_likelihood"] == pytest.approx(expected["log_likelihood"], rel=1e-6)
+
+
+def test_processes_that_share_nothing_are_refused_once(tmp_path, whole):
+    ended = launched(tmp_path, workers.command, ["evaluate", str(whole[0])], terminating=False)
+    assert [it.code for it in ended] == [2, 2]
+    (line,) = errors(ended)
+    assert "2 processes share the samples of --likelihood, which is not given" in line
 
 
 REFUSED = {

@@ -165,12 +165,15 @@ def test_a_training_follows_an_error_of_all_processes_but_none_of_one(tmp_path):
     assert second[0] == []
     assert first[1] == second[1]
     assert first[1][0] == "ConfigError"
-    assert first[2] == second[2] == [[], []], "two threads train one after the other"
-    assert first[3] == ["ProcessError", "process 1 of 2 failed: ValueError: a component is broken"]
-    assert second[3] == ["ValueError", "a component is broken"]
+    assert first[2] == second[2]
+    assert first[2][0] == "TrainingDiverged"
+    assert first[3] == [[], [], [2, 2]], "two threads train one after the other, each in two processes"
+    assert second[3] == [[], [], []], "observers are called in the first"
+    assert first[4] == ["ProcessError", "process 1 of 2 failed: ValueError: a component is broken"]
+    assert second[4] == ["ValueError", "a component is broken"]
     for found in (first, second):
-        assert found[4][0] == "ProcessError"
-        assert "an earlier training of this launch failed in one process; start the launch again" in found[4][1]
+        assert found[5][0] == "ProcessError"
+        assert "an earlier training of this launch failed in one process; start the launch again" in found[5][1]
 
 
 def test_a_process_group_of_the_caller_is_an_error(tmp_path):

@@ -277,6 +277,16 @@ def refused(tables: dict[str, Any]) -> dict[str, list[str]]:
     return found
 
 
+class Sizes:
+    """An observer that keeps the number of processes of each training."""
+
+    def __init__(self):
+        self.found = []
+
+    def epoch_ended(self, row, warnings):
+        self.found.append(processes.size())
+
+
 class Trains:
     """An observer that begins another training."""
 
@@ -288,16 +298,19 @@ def one_after_another(table: dict[str, Any]) -> list[list[str]]:
     """The errors of trainings: inside another, in all processes, in two threads, in one process, and after that."""
     found = []
 
-    def train(**more):
-        aaeframe.train((ROWS, LABELS), config=table, keep=False, **more)
+    def train(config=table, **more):
+        aaeframe.train((ROWS, LABELS), config=config, keep=False, **more)
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         train(observers=[Trains()])
     found.append(sorted({str(it.message) for it in caught if "inside another" in str(it.message)}))
     found.append(_told(lambda: train(discriminator=Mixing)))
+    found.append(_told(lambda: train({**table, "optimizers": {"reconstruction": "adam(lr=1e30)"}})))
+    sizes = Sizes()
     with ThreadPoolExecutor() as pool:
-        found.append([list(it.result()) for it in [pool.submit(_told, train) for _ in range(2)]])
+        beside = [pool.submit(_told, lambda: train(observers=[sizes])) for _ in range(2)]
+        found.append([*(it.result() for it in beside), sizes.found])
     if not launcher.is_first_of_launch():
         _let_happen("fail", 4)
     found.append(_told(train))
@@ -342,5 +355,7 @@ def _act(what: str) -> None:
             signal.pause()
     elif what == "fail":
         raise ValueError("a component is broken")
+    elif what == "gone":
+        raise DataError("a file is gone")
     else:
         os.kill(os.getpid(), getattr(signal, what))
