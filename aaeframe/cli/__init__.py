@@ -7,10 +7,8 @@ import sys
 from contextlib import suppress
 from typing import Annotated
 
-import click
 import typer
 
-from aaeframe import launcher
 from aaeframe.cli import bench, parzen, plugins, presets
 from aaeframe.cli.commands import App, RunCommand
 from aaeframe.cli.compare import compare
@@ -28,6 +26,7 @@ from aaeframe.cli.score import score
 from aaeframe.cli.shards import concat
 from aaeframe.cli.train import train
 from aaeframe.errors import AaeframeError
+from aaeframe.processes import launcher
 
 app = App(
     help="Adversarial autoencoders with any prior that can be sampled.",
@@ -105,10 +104,12 @@ def _run() -> None:
         return
     try:
         code = app(prog_name="aaeframe", standalone_mode=False)
-    except click.ClickException as error:
-        sys.exit(error.exit_code)
-    except click.Abort:
+    except typer.Abort:
         sys.exit(1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # of usage errors, whose class has no public name in all versions
+            raise
+        sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)
 
 

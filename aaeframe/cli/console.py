@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from aaeframe import launcher
+from aaeframe.processes import launcher
 from aaeframe.storage.text import plain
 
 if TYPE_CHECKING:

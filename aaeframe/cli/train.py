@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aaeframe import launcher
 from aaeframe.cli import options
 from aaeframe.cli.interrupts import Stop, leaving, shown
 from aaeframe.errors import ConfigError
+from aaeframe.processes import launcher
 
 if TYPE_CHECKING:
     from aaeframe.components.registry import Registry

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from aaeframe import launcher, processes
+from aaeframe import processes
 from aaeframe.assembly.training import data_spec, prepare
 from aaeframe.components.registry import Registry
 from aaeframe.components.requirements import other_versions
@@ -22,6 +22,7 @@ from aaeframe.configuration.schema import ComponentConfig, Config
 from aaeframe.data import Dataset
 from aaeframe.errors import RunError
 from aaeframe.patches import steady
+from aaeframe.processes import launcher
 from aaeframe.runs.initial import adopted, in_scale, load_initial, read_again, read_for
 from aaeframe.runs.loading import configuration_changes
 from aaeframe.runs.observing import Reporting, observers_of, settings

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import torch
 
-from aaeframe import launcher, processes
+from aaeframe import processes
 from aaeframe.errors import ConfigError, DeviceError
+from aaeframe.processes import launcher
 
 PRECISIONS: Final = ("fp32", "tf32", "bf16")
 """The kinds of arithmetic of products."""

@@ -8,9 +8,9 @@ import pytest
 from launching import agent_store
 from torch.distributed import TCPStore
 
-from aaeframe import launcher
 from aaeframe.errors import ConfigError
-from aaeframe.processes.launch import _name_of_start
+from aaeframe.processes import launcher
+from aaeframe.processes.joining import _name_of_start
 
 
 def named(store, rank, size, seconds=20.0):

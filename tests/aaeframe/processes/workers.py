@@ -21,7 +21,7 @@ from torch import nn
 from torch.distributions import Normal, constraints
 
 import aaeframe
-from aaeframe import cli, launcher, processes, version
+from aaeframe import cli, processes, version
 from aaeframe.assembly.training import prepare
 from aaeframe.cli import summary
 from aaeframe.components.registry import Registry
@@ -30,6 +30,7 @@ from aaeframe.configuration.resolve import resolve
 from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
 from aaeframe.errors import AaeframeError, ConfigError, DataError, MissingName
+from aaeframe.processes import launcher
 from aaeframe.runs.objects import read_parts
 from aaeframe.seeds import stream
 from aaeframe.training.loop import Training

@@ -20,10 +20,10 @@ from torch import distributed as dist
 
 from aaeframe import version
 from aaeframe.errors import ConfigError, ProcessError
-from aaeframe.launcher import folder_of_launch, launch_size, may_restart
 from aaeframe.processes.comparison import require_same
 from aaeframe.processes.failing import first, together
 from aaeframe.processes.group import TIMEOUT, Group, current, entered, leave
+from aaeframe.processes.launcher import folder_of_launch, launch_size, may_restart
 from aaeframe.torch_state import exclusive
 
 if TYPE_CHECKING:
