@@ -266,6 +266,7 @@ REFUSED = {
     "uneven labeled": ({"data": {"labels": 50}, "prior": "mixture", "training": {"labeled_batch_size": 9}}, None),
     "few rows": ({"training": {"batch_size": 1}}, None),
     "mixing": ({}, "Mixing"),
+    "mixing, equal rows": ({}, "Mixing"),
     "counting": ({}, "Counting"),
 }
 
@@ -295,10 +296,9 @@ def refused(tmp_path_factory):
         ("uneven", "ConfigError", r"33 rows \(training.batch_size\) .* 2 processes; use training.batch_size=32 or 34"),
         ("uneven labeled", "ConfigError", "use training.labeled_batch_size=8 or 10"),
         ("few rows", "ConfigError", "use training.batch_size=2"),
-        (
-            "mixing",
-            "ConfigError",
-            r"discriminator of block 'gaussian' \(Mixing\) makes the output of a row depend on others",
+        *(
+            (name, "ConfigError", r"discriminator of block 'gaussian' \(Mixing\) makes the output of a row depend on")
+            for name in ("mixing", "mixing, equal rows")
         ),
         (
             "counting",

@@ -72,6 +72,16 @@ def test_the_launch_is_read_from_the_environment(monkeypatch, variables, size, f
     assert launcher.command() == command
 
 
+@pytest.mark.parametrize(("launch", "folder"), [("roll", "runs/roll"), ("a/b", "runs/b"), ("none", None), ("..", None)])
+def test_the_id_of_a_launch_names_a_folder_of_runs(monkeypatch, launch, folder):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", launch)
+    if folder is None:
+        with pytest.raises(ConfigError, match="need the folder of the run: give --out FOLDER"):
+            launcher.folder_of_launch()
+    else:
+        assert str(launcher.folder_of_launch()) == folder
+
+
 def test_a_variable_that_is_no_number_is_named(monkeypatch):
     for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "RANK": "0", "WORLD_SIZE": "two"}.items():
         monkeypatch.setenv(name, value)

@@ -39,6 +39,7 @@ from aaeframe.training.loss_log import LossLog
 torch.set_num_threads(1)
 LABELS = np.arange(300) % 10
 ROWS = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32) + LABELS[:, None]
+EQUAL = np.where(np.arange(300)[:, None] < 290, 0, ROWS)
 IMAGES = np.random.default_rng(1).integers(0, 256, size=(300, 8, 8), dtype=np.uint8)
 SMALL = {"network": "mlp(hidden=[16])", "discriminator": "mlp(hidden=[8])"}
 STEPS = 20
@@ -272,7 +273,8 @@ def refused(tables: dict[str, Any]) -> dict[str, list[str]]:
     found = {}
     for name, (table, discriminator) in tables.items():
         try:
-            aaeframe.train((ROWS, LABELS), config=table, keep=False, discriminator=globals().get(discriminator))
+            rows = EQUAL if name.endswith("equal rows") else ROWS
+            aaeframe.train((rows, LABELS), config=table, keep=False, discriminator=globals().get(discriminator))
         except AaeframeError as error:
             found[name] = [type(error).__name__, str(error)]
     return found
