@@ -95,7 +95,8 @@ class StoredRows:
     @property
     def fingerprint(self) -> str | None:
         """A text that changes when the rows do, or the way in which they are viewed."""
-        return None if self.source.fingerprint is None else f"{self.source.fingerprint}{self._how}"
+        own = self.source.fingerprint
+        return None if own is None else f"{own}{self._how}"
 
     def viewed(self, view: View, how: str) -> StoredRows:
         """The rows as a function shows them; `how` tells it from other functions."""

@@ -287,12 +287,16 @@ def test_a_file_that_is_cut_off(tmp_path):
         load(path)
 
 
-def test_a_file_that_changes_in_use_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("aaeframe.data.readers.arrow_files.MOST_OPEN", 1)
-    folder = write_folder(tmp_path / "f")
-    found = load(folder)
-    write_parquet(folder / "part-0.parquet", TABLE.slice(0, 200))
-    with pytest.raises(DataError, match=r"part-0.parquet: has changed while it was in use"):
+@pytest.mark.parametrize("most", [1, 4])
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.feather", "rows.arrow"])
+def test_a_file_that_changes_in_use_is_refused(name, most, tmp_path, monkeypatch):
+    monkeypatch.setattr("aaeframe.data.readers.arrow_files.MOST_OPEN", most)
+    path = FORMS[name](tmp_path / name)
+    found = load(path)
+    found.train.release()
+    other = pa.table({**dict(zip(NAMES, X.T + 100, strict=True)), "label": LABELS})
+    FORMS[name](path, other)
+    with pytest.raises(DataError, match=rf"{name}: has changed while it was in use"):
         found.train.array()
 
 

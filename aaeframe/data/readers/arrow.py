@@ -204,8 +204,7 @@ def _labels(table: _Table, files: Sequence[TableFiles]) -> tuple[list[np.ndarray
     """
     if table.label is None:
         return [None] * len(files), None
-    text = f"labels 1 {table.label} {[fingerprint(it.files) for it in files]}"
-    key = hashlib.sha256(text.encode()).hexdigest()
+    key = _labels_key(table, files)
     arrays = kept.read(key)
     if arrays is None:
         labels, names = _read_labels(table, files)
@@ -213,10 +212,16 @@ def _labels(table: _Table, files: Sequence[TableFiles]) -> tuple[list[np.ndarray
             return labels, names
         arrays = {str(i): it.astype(_smallest(it)) for i, it in enumerate(labels) if it is not None}
         arrays["names"] = np.frombuffer(json.dumps(names).encode(), np.uint8)
-        kept.write(key, arrays, table.where)
+        if key == _labels_key(table, files):  # else files have changed meanwhile
+            kept.write(key, arrays, table.where)
     names = json.loads(arrays["names"].tobytes())
     classes = None if names is None else tuple(names)
     return [arrays[str(i)].astype(np.int64) for i in range(len(files))], classes or table.class_names
+
+
+def _labels_key(table: _Table, files: Sequence[TableFiles]) -> str:
+    text = f"labels 1 {table.label} {[fingerprint(it.files) for it in files]}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _smallest(labels: np.ndarray) -> type[np.int16] | type[np.int64]:

@@ -33,7 +33,11 @@ class Features:
         self._places = [place for place, size in zip(places, rows, strict=True) if size]
         self.bounds = np.cumsum([0, *filter(None, rows)])
         self.shape = (int(self.bounds[-1]), width)
-        self.fingerprint = f"{fingerprint(files.files)} {self._names}"
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the files as they are now, and of the columns."""
+        return f"{fingerprint(self._files.files)} {self._names}"
 
     def read(self, chunk: int) -> np.ndarray:
         """The rows of a chunk. DataError for an empty cell where the type has no mark for it, and for uneven lists."""

@@ -52,7 +52,11 @@ class _Matrix:
         self.dtype = np.dtype(data.X.dtype)
         step = max(1, CHUNK_BYTES // max(1, self.shape[1] * self.dtype.itemsize))
         self.bounds = np.append(np.arange(0, self.shape[0], step), self.shape[0])
-        self.fingerprint = fingerprint([path])
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the file that has this path now. Rows are those of the open file, even if another replaces it."""
+        return fingerprint([self._path])
 
     def read(self, chunk: int) -> np.ndarray:
         """The rows of a chunk, dense."""

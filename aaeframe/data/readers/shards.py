@@ -100,6 +100,25 @@ def fingerprint(files: Sequence[Path]) -> str:
     return found.hexdigest()
 
 
+class Unchanged:
+    """Files that must keep their sizes and times from now on, since their rows are read later."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files, self._stats = files, [_stat(file) for file in files]
+
+    def check(self, number: int) -> None:
+        """DataError if a file has changed. OSError if it is gone."""
+        if _stat(self._files[number]) != self._stats[number]:
+            raise DataError(
+                f"{self._files[number]}: has changed while it was in use. Restore the file, and resume the run."
+            )
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
 def read(path: Path, options: ReadOptions) -> RawData:
     """The rows of the .npy files of a folder, one file after another, which stay in them.
 
@@ -119,7 +138,7 @@ class NpyShards:
 
     def __init__(self, files: Sequence[Path]) -> None:
         _check_names(files)
-        self._files = files
+        self._files, self._unchanged = files, Unchanged(files)
         arrays: list[Any] = [map_npy(file) for file in files]
         first = arrays[0]
         for file, array in zip(files, arrays, strict=True):
@@ -138,13 +157,18 @@ class NpyShards:
         starts = np.cumsum([0, *map(len, arrays)])
         self.bounds = np.array([*(starts[i] + at for i, at in self._places), starts[-1]])
         self.shape = (int(starts[-1]), *first.shape[1:])
-        self.fingerprint = fingerprint(files)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the files as they are now."""
+        return fingerprint(self._files)
 
     def read(self, chunk: int) -> np.ndarray:
-        """The rows of a chunk. DataError if the file is gone, or shorter than it was."""
+        """The rows of a chunk. DataError if the file is gone or has changed."""
         place, start = self._places[chunk]
         file, rows = self._files[place], int(self.bounds[chunk + 1] - self.bounds[chunk])
         try:
+            self._unchanged.check(place)
             with file.open("rb") as stream:  # not mapped: pages of a file that were read count as memory
                 stream.seek(self._offsets[place] + start * self._row_bytes)
                 found = np.fromfile(stream, self.dtype, rows * int(np.prod(self.shape[1:])))

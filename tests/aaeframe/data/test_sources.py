@@ -231,6 +231,24 @@ def test_a_changed_file_is_noticed(tmp_path):
     assert identity(after)["digests"] != identity(before)["digests"]
 
 
+def test_a_file_that_changes_in_use_is_refused(tmp_path):
+    found = load(write_shards(tmp_path, X))
+    found.train.release()
+    write_shards(tmp_path, X + 100)
+    with pytest.raises(DataError, match=r"part-0.npy: has changed while it was in use"):
+        found.train.rows(np.arange(2))
+
+
+def test_statistics_of_a_source_that_changes_meanwhile_are_not_kept(cache):
+    class Changing(Chunks):
+        def read(self, chunk):
+            self.fingerprint = f"{chunk}"
+            return super().read(chunk)
+
+    load(Changing(X))
+    assert not list(cache.rglob("*.safetensors"))
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
