@@ -39,7 +39,7 @@ def write(key: str, arrays: Mapping[str, np.ndarray], name: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, save({**solid, DIGEST: np.frombuffer(_digest(solid), np.uint8)}))
-    except (OSError, RunError) as error:
+    except (OSError, RunError, SafetensorError) as error:
         warnings.warn(f"{name}: the statistics cannot be kept, so each run reads all rows first: {error}", stacklevel=2)
 
 

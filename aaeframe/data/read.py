@@ -181,7 +181,16 @@ def _reader_of_folder(path: Path) -> Reader:
     found = [reader for reader, suffixes in kinds.items() if shards.holds(path, suffixes)]
     if len(found) > 1:
         raise DataError(f"{path}: holds .npy files and files of Parquet or Arrow. Leave one kind in the folder.")
-    return found[0] if found and not images.holds_images(path) else IMAGES
+    if not found:
+        return IMAGES
+    if not images.holds_images(path):
+        return found[0]
+    if found[0] == ARROW:
+        raise DataError(
+            f"{path}: holds images and files of Parquet or Arrow. Leave one kind in the folder, or give the path of a "
+            "file, or of the folder of the images."
+        )
+    return IMAGES
 
 
 @contextmanager

@@ -23,6 +23,7 @@ class Features:
 
     def __init__(self, files: TableFiles, names: Sequence[str], *, lists: bool = False) -> None:
         self._files, self._names, self._lists = files, list(names), lists
+        self.files = len(files.files)
         types = dict(zip(files.schema.names, files.schema.types, strict=True))
         kinds = [types[self._names[0]].value_type] if lists else [types[name] for name in names]
         self.dtype = np.result_type(*map(_numpy_type, kinds)) if kinds else np.dtype(np.float64)
@@ -58,7 +59,7 @@ class Features:
 
         if kinds.is_fixed_size_list(kind):
             return int(kind.list_size)
-        first = next(iter(self._files.tables(self._names))).column(0)[0].as_py()
+        first = next(it for it in self._files.tables(self._names) if it.num_rows).column(0)[0].as_py()
         return len(first or ())
 
     def _flattened(self, lists: Any, where: Path, start: int) -> np.ndarray:

@@ -9,9 +9,9 @@ import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.raw import RawData
-from aaeframe.data.readers.frames import annotated, foreign
+from aaeframe.data.readers.frames import annotated
 from aaeframe.data.readers.shards import fingerprint
-from aaeframe.data.sources import CHUNK_BYTES, StoredRows
+from aaeframe.data.sources import CHUNK_BYTES, StoredRows, foreign
 from aaeframe.errors import DataError
 
 USES: Final = frozenset({"label_key"})
@@ -40,7 +40,7 @@ class _Matrix:
     """The rows of a backed AnnData, whose file stays open."""
 
     def __init__(self, data: Any, path: Path) -> None:
-        self._path, self._stored = path, data.file["X"]
+        self._path, self._stored, self.files = path, data.file["X"], 1
         kind = getattr(data.X, "format", None)
         if kind not in (None, "csr"):
             raise DataError(

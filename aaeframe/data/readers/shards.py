@@ -54,7 +54,7 @@ def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
     `train-00000-of-00002.parquet` of a Hugging Face repository.
 
     Raises:
-        DataError: some files are of a split and some are not, or there are no training rows.
+        DataError: some files are of a split and some are not, a later word names one, or there are no training rows.
     """
     if path.is_file():
         return Parts({None: [path]})
@@ -138,7 +138,7 @@ class NpyShards:
 
     def __init__(self, files: Sequence[Path]) -> None:
         _check_names(files)
-        self._files, self._unchanged = files, Unchanged(files)
+        self._files, self._unchanged, self.files = files, Unchanged(files), len(files)
         arrays: list[Any] = [map_npy(file) for file in files]
         first = arrays[0]
         for file, array in zip(files, arrays, strict=True):
@@ -215,4 +215,17 @@ def _by_first_word(files: Sequence[Path], path: Path) -> dict[str | None, list[P
             f"{path}: {groups[split][0].name} is named as a split, and {groups[None][0].name} is not. Put the files of "
             "splits into folders train, val and test."
         )
+    if None in groups:
+        _check_later_words(groups[None], path)
     return groups
+
+
+def _check_later_words(files: Sequence[Path], path: Path) -> None:
+    """DataError if files of one table are named as different splits, by words that do not begin their names."""
+    found = {frozenset(SPLITS.keys() & set(_WORD.findall(file.stem.lower()))): file.name for file in files}
+    if len(found) > 1:
+        names = " and ".join(list(found.values())[:2])
+        raise DataError(
+            f"{path}: {names} would be parts of one table, but are named as splits. Begin their names with the split, "
+            "as in train-0.parquet, put them into folders train, val and test, or give one file by its path."
+        )

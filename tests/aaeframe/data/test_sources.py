@@ -128,6 +128,7 @@ def test_splits_are_folders_or_begin_the_names(tmp_path, names):
         ({"a-0.npy": np.asfortranarray(X)}, "Fortran order. Write it again from np.ascontiguousarray"),
         ({"train-0.npy": X, "part-0.npy": X}, "train-0.npy is named as a split, and part-0.npy is not"),
         ({"test-0.npy": X}, "no training rows. Add train"),
+        ({"a_test.npy": X, "a_train.npy": X}, "a_test.npy and a_train.npy would be parts of one table, but are named"),
     ],
 )
 def test_what_is_no_set_of_shards_is_refused(tmp_path, files, words):
@@ -180,6 +181,38 @@ def test_a_chunk_of_another_shape_is_refused():
     source.x = X[:-1]
     with pytest.raises(DataError, match=r"chunk 7 has the shape \(9, 6\); its rows from 490 to 500 need \(10, 6\)"):
         load(source)
+
+
+@pytest.mark.parametrize("error", [KeyError("lost"), OSError("no disk")])
+def test_an_error_of_a_source_is_one_of_the_data(error):
+    class Failing(Chunks):
+        def read(self, chunk):
+            raise error
+
+    with pytest.raises(DataError, match=rf"Failing: chunk 0: cannot be read: {type(error).__name__}: .*(lost|disk)"):
+        load(Failing(X))
+
+
+@pytest.mark.parametrize(("declared", "given"), [(np.uint8, np.float32), (np.uint8, np.int64), (np.float32, np.int64)])
+def test_rows_of_another_type_than_declared_are_refused(declared, given):
+    source = Chunks(X.astype(given))
+    source.dtype = np.dtype(declared)
+    words = rf"chunk 0 is of type {np.dtype(given)}, and the source declares {np.dtype(declared)}, which would change"
+    with pytest.raises(DataError, match=words):
+        load(source)
+
+
+def test_rows_of_a_longer_float_than_declared_are_rounded():
+    source = Chunks(X.astype(np.float64))
+    source.dtype = np.dtype(np.float32)
+    assert identity(load(source))["digests"] == identity(from_arrays(X))["digests"]
+
+
+def test_statistics_of_a_type_that_cannot_be_kept_are_told():
+    x = X.astype(np.longdouble)
+    with pytest.warns(UserWarning, match="the statistics cannot be kept"):
+        found = load(Chunks(x))
+    np.testing.assert_array_equal(found.train.array(), from_arrays(x).train.array())
 
 
 def test_a_folder_of_images_with_an_array_is_one_of_images(tmp_path):
