@@ -1,4 +1,4 @@
-"""Statistics of sources in the cache folder, by a digest of what they are of."""
+"""Statistics and labels of sources in the cache folder, by a digest of their source."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class StoredRows:
         return None if own is None else f"{own}{self._how}"
 
     def viewed(self, view: View, how: str) -> StoredRows:
-        """The rows as a function shows them; `how` tells it from other functions."""
+        """The rows as a function shows them; `how` identifies the function."""
         before = self._view
         both = view if before is None else lambda rows: view(before(rows))
         return StoredRows(self.source, both, shared=self._chunks, how=f"{self._how} {how}")

@@ -42,9 +42,8 @@ def _storage(parts: list[Split]) -> dict[str, Any]:
     """The number of chunks in which training rows are read, and of files, if the rows are in a source."""
     if not parts[0].is_stored:
         return {}
-    sources = {id(it.data): it.data for it in parts if isinstance(it.data, StoredRows)}.values()
-    files = [it.files for it in sources if it.files is not None]
-    return {"files": sum(files) or None, "chunks": len(parts[0].chunk_bounds) - 1}
+    files = {id(it.data): it.data.files or 0 for it in parts if isinstance(it.data, StoredRows)}
+    return {"files": sum(files.values()) or None, "chunks": len(parts[0].chunk_bounds) - 1}
 
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:

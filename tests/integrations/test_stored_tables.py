@@ -189,6 +189,7 @@ def test_lists_of_one_length_are_the_features(kind, tmp_path):
         {"a": np.arange(600, dtype=np.int16), "b": X[:, 0]},
         {"a": X[:, 0] > 3, "b": X[:, 1] > 3},
         {"a": np.arange(600) % 9, "b": X[:, 0].astype(np.float64)},
+        {"a": 2**60 + np.arange(600) * 2**20, "b": np.arange(600)},
         {"a": (np.arange(600) % 200).astype(np.uint8), "b": (np.arange(600) % 5).astype(np.uint8)},
     ],
 )
@@ -403,6 +404,14 @@ def test_images_in_hidden_folders_are_no_data(tmp_path):
     hidden.mkdir()
     Image.new("L", (8, 8)).save(hidden / "a.png")
     assert load(tmp_path / "f").columns == NAMES
+
+
+@pytest.mark.parametrize("folder", ["data", "label=0"])
+def test_folders_below_are_named(folder, tmp_path):
+    (tmp_path / "f" / folder).mkdir(parents=True)
+    write_parquet(tmp_path / "f" / folder / "train-00000-of-00001.parquet")
+    with pytest.raises(DataError, match=rf"holds no rows itself; 1 folder in it do. Give one of these, as .*/{folder}"):
+        load(tmp_path / "f")
 
 
 def test_both_kinds_in_one_folder_are_refused(tmp_path):

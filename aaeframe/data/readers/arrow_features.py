@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from aaeframe.data.readers.arrow_files import TableFiles
+from aaeframe.data.readers.frames import check_exact
 from aaeframe.data.readers.shards import fingerprint
 from aaeframe.data.readers.table_columns import EXACT
 from aaeframe.data.sources import grouped
@@ -103,7 +104,7 @@ def _numpy_type(kind: Any) -> np.dtype:
 
 
 def _numbers(column: Any, name: str, where: Path) -> np.ndarray:
-    """A column as numbers (n,). DataError for an empty cell among integers, and for integers beyond 2**53."""
+    """A column as numbers (n,). DataError for an empty cell among integers, and for one that a float would change."""
     import pyarrow.types as kinds
 
     kind = column.type
@@ -117,11 +118,7 @@ def _numbers(column: Any, name: str, where: Path) -> np.ndarray:
             f'give data.missing="mean" or "drop", or leave it out by data.drop=["{name}"].'
         )
     values = np.asarray(column.to_numpy(zero_copy_only=False))
-    if values.dtype.kind in "iu" and values.dtype.itemsize == 8 and len(values):
-        low, high = int(values.min()), int(values.max())
-        if max(-low, high) >= EXACT:
-            raise DataError(
-                f"{where}: column {name!r} holds {high if high >= EXACT else low}, which is beyond 2**53, so that "
-                f'numbers near it become one. If it names the row: data.ids={name}, or data.drop=["{name}"].'
-            )
+    if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
+        large = values[(values >= EXACT) | (values <= -EXACT)]
+        check_exact(name, map(int, large), str(where))
     return values

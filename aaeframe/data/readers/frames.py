@@ -194,12 +194,12 @@ def numbers_of(name: str, values: np.ndarray, texts: Sequence[str], where: str) 
         return values.astype(np.float64)
     if values.dtype.kind in "iu":
         large = values[(values >= EXACT) | (values <= -EXACT)]
-        _check_exact(name, map(int, large), where)
+        check_exact(name, map(int, large), where)
         return values.astype(np.float64)
     if values.dtype.kind in "Mm":
         cell = "2020-01-01" if values.dtype.kind == "M" else "00:00"
         raise DataError(f"{where}: column {name!r} holds dates or times ({values.dtype}). {advice(name, cell)}")
-    _check_exact(name, (int(it) for it in values if _is_whole(it)), where)
+    check_exact(name, (int(it) for it in values if _is_whole(it)), where)
     found = np.empty(len(values))
     for row, value in enumerate(values):
         number = _number(value)
@@ -214,7 +214,7 @@ def numbers_of(name: str, values: np.ndarray, texts: Sequence[str], where: str) 
     return found
 
 
-def _check_exact(name: str, wholes: Iterable[int], where: str) -> None:
+def check_exact(name: str, wholes: Iterable[int], where: str) -> None:
     """DataError for a whole number that a float would change."""
     for value in wholes:
         if abs(value) >= EXACT and (abs(value) > LARGEST or int(float(value)) != value):

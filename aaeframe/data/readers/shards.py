@@ -27,7 +27,7 @@ ORDER: Final = ("train", "validation", "test")
 DESCRIPTIONS: Final = ("state.json", "dataset_info.json", "dataset_dict.json")
 """The files in which `datasets` of Hugging Face describes a data set."""
 EDGE_BYTES: Final = 2**16
-"""The size of the begin and of the end of a file that are read to see whether it changed, in bytes."""
+"""The size of the start and of the end of a file that are read to see whether it changed, in bytes."""
 _WORD: Final = re.compile(r"[A-Za-z]+")
 _NUMBERS: Final = re.compile(r"(\d+)")
 
@@ -88,7 +88,7 @@ def cuts_of(files: dict[str | None, list[Path]], sizes: Sequence[int], where: st
 
 
 def fingerprint(files: Sequence[Path]) -> str:
-    """A digest of the names, sizes and times of files, and of the begin and the end of each."""
+    """A digest of the names, sizes and times of files, and of the start and the end of each."""
     found = hashlib.sha256()
     for file in files:
         stat = file.stat()
@@ -122,7 +122,7 @@ def _stat(path: Path) -> tuple[int, int]:
 def read(path: Path, options: ReadOptions) -> RawData:
     """The rows of the .npy files of a folder, one file after another, which stay in them.
 
-    DataError if they differ in shape or type, or in more of their names than numbers.
+    DataError if they differ in shape or type, or if their names differ in more than numbers.
     """
     found = find_parts(path, [".npy"])
     sources = [NpyShards(files) for files in found.files.values()]
@@ -139,7 +139,7 @@ class NpyShards:
     def __init__(self, files: Sequence[Path]) -> None:
         _check_names(files)
         self._files, self._unchanged, self.files = files, Unchanged(files), len(files)
-        arrays: list[Any] = [map_npy(file) for file in files]
+        arrays: list[Any] = [map_npy(file, may_be_empty=True) for file in files]
         first = arrays[0]
         for file, array in zip(files, arrays, strict=True):
             if array.ndim == 0 or array.shape[1:] != first.shape[1:] or array.dtype != first.dtype:
@@ -149,7 +149,9 @@ class NpyShards:
                 )
             if not array.flags.c_contiguous:
                 raise DataError(f"{file}: is in Fortran order. Write it again from np.ascontiguousarray(x).")
-        self._offsets = [int(array.offset) for array in arrays]
+        if not any(map(len, arrays)):
+            raise DataError(f"{files[0]}: the data is empty. Give at least one row.")
+        self._offsets = [int(getattr(array, "offset", 0)) for array in arrays]  # without rows it is not mapped
         self.dtype = first.dtype
         self._row_bytes = self.dtype.itemsize * int(np.prod(first.shape[1:]))
         step = max(1, -(-CHUNK_BYTES // max(1, self._row_bytes)))
@@ -184,7 +186,7 @@ def _check_names(files: Sequence[Path]) -> None:
         names = " and ".join(list(patterns.values())[:2])
         raise DataError(
             f"{files[0].parent}: the names of shards differ by numbers alone, found {names}. Give one file by its "
-            "path, or move what are no shards of one array out of the folder."
+            "path, or move other files out of the folder."
         )
 
 
@@ -197,9 +199,9 @@ def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     return [it for it in _visible(folder) if it.suffix.lower() in suffixes and it.is_file()]
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """A key by which part-2 is before part-10."""
-    return [(int(it), "") if it.isdecimal() else (-1, it) for it in _NUMBERS.split(path.name)]
+def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """A key by which part-2 is before part-10, and part-01 before part-1."""
+    return [(int(it), "") if it.isdecimal() else (-1, it) for it in _NUMBERS.split(path.name)], path.name
 
 
 def _by_first_word(files: Sequence[Path], path: Path) -> dict[str | None, list[Path]]:

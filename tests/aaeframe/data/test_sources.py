@@ -100,6 +100,19 @@ def test_shards_are_in_the_order_of_their_numbers(tmp_path):
     np.testing.assert_array_equal(load_rows(folder).rows.array(), x)
 
 
+def test_numbers_with_and_without_a_zero_have_one_order(tmp_path):
+    for i, name in enumerate(("a-01", "a-1", "a-2")):
+        np.save(tmp_path / f"{name}.npy", X[i * 10 : i * 10 + 10])
+    np.testing.assert_array_equal(load_rows(tmp_path).rows.array(), X[:30])
+
+
+def test_a_shard_may_be_empty_but_not_all(tmp_path):
+    folder = write_shards(tmp_path / "some", X, sizes=(0, 200, 200, 300))
+    np.testing.assert_array_equal(load_rows(folder).rows.array(), X)
+    with pytest.raises(DataError, match=r"part-0.npy: the data is empty. Give at least one row"):
+        load(write_shards(tmp_path / "all", X[:0], sizes=(0,)))
+
+
 def test_other_files_are_counted(tmp_path):
     folder = write_shards(tmp_path, X)
     (folder / "notes.txt").touch()
