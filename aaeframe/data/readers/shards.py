@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -43,8 +44,10 @@ class Parts:
 
 def holds(folder: Path, suffixes: Sequence[str]) -> bool:
     """Whether a folder, or a folder of a split in it, holds a file with one of these suffixes."""
-    inner = (it for it in _visible(folder) if it.is_dir() and it.name.lower() in SPLITS)
-    return any(_files(it, suffixes) for it in (folder, *inner))
+    entries = [it for it in os.scandir(folder) if not it.name.startswith((".", "_"))]  # not sorted: images may be many
+    if any(it.name.lower().endswith(tuple(suffixes)) and it.is_file() for it in entries):
+        return True
+    return any(_files(Path(it), suffixes) for it in entries if it.name.lower() in SPLITS and it.is_dir())
 
 
 def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
