@@ -8,7 +8,6 @@ from typing import Any, Final
 import numpy as np
 
 from aaeframe.data.dataset import Dataset, Split
-from aaeframe.data.sources import StoredRows
 from aaeframe.data.statistics import mean
 from aaeframe.storage.text import plural
 
@@ -42,7 +41,8 @@ def _storage(parts: list[Split]) -> dict[str, Any]:
     """The number of chunks in which training rows are read, and of files, if the rows are in a source."""
     if not parts[0].is_stored:
         return {}
-    files = {id(it.data): it.data.files or 0 for it in parts if isinstance(it.data, StoredRows)}
+    stored: list[Any] = [it.data for it in parts]
+    files = {id(it): it.files or 0 for it in stored}
     return {"files": sum(files.values()) or None, "chunks": len(parts[0].chunk_bounds) - 1}
 
 

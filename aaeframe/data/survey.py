@@ -188,7 +188,8 @@ class _Wrong:
 def _key(splits: Sequence[Split]) -> str | None:
     """A digest of all that the statistics depend on; None if a source does not say when it changes."""
     found = hashlib.sha256(b"statistics 1")
-    fingerprints = {id(it.data): it.data.fingerprint for it in splits if isinstance(it.data, StoredRows)}
+    stored: list[Any] = [it.data for it in splits]
+    fingerprints = {id(it): it.fingerprint for it in stored}
     if None in fingerprints.values():
         return None
     for split in splits:

@@ -232,7 +232,7 @@ def test_an_index_of_numbers_that_is_too_large_is_left_out(tmp_path, monkeypatch
     ("columns", "options", "words"),
     [
         ({"a": X[:, 0], "t": LABELS}, {}, "column 't' holds 'b', which is not a number. A column of texts is named by"),
-        ({"a": X[:, 0], "t": ["1.5"] * 600}, {}, "column 't' is of type string, which is no number"),
+        ({"a": X[:, 0], "t": ["1.5"] * 600}, {}, "column 't' is of type string, which is not a number type"),
         ({"a": X[:, 0], "id": np.arange(600)}, {}, "'id' holds a different whole number in each row.*data.ids=id"),
         (
             {"a": X[:, 0], "b": [*range(599), None]},

@@ -57,8 +57,8 @@ def read(path: Path, options: ReadOptions) -> RawData:
         options, index = _with_index(options, first.schema)
     if any(getattr(options, name) is not None for name in IN_MEMORY):
         raw = _in_memory(path, options, files)
-        said = () if index is None else (said_of_index(index, "which names the rows"),)
-        return replace(raw, passed_over=(*parts.passed_over, *said, *raw.passed_over))
+        named = [] if index is None else [said_of_index(index, "which names the rows")]
+        return replace(raw, passed_over=(*parts.passed_over, *named, *raw.passed_over))
     table = Table(path, options, first)
     stored = [table.stored[name] for name in table.names]
     sources = [Features(it, stored, lists=table.has_lists) for it in files.values()]
@@ -151,7 +151,7 @@ class Table:
         for name in self.names:
             if not is_number(self.types[name]):
                 raise DataError(
-                    f"{self.where}: column {name!r} is of type {self.types[name]}, which is no number. "
+                    f"{self.where}: column {name!r} is of type {self.types[name]}, which is not a number type. "
                     f'Write it as numbers, or leave it out by data.drop=["{name}"].'
                 )
 
