@@ -283,9 +283,10 @@ class Training:
         """Resume from a checkpoint; CheckpointError if it belongs to another model or other data."""
         state = saved.state
         if {**state["data"], "name": None} != {**self.data, "name": None}:  # a file may be moved
-            found = "; ".join(changes(state["data"], self.data)) or "another scale or number of classes"
+            other = "another scale or number of classes"
             if state["data"].get("windows") != self.data.get("windows"):
-                found = "other row groups or shards, or another data.window_mib, by which rows are put in order"
+                other = "other row groups or shards, or another data.window_mib, by which rows are put in order"
+            found = "; ".join(changes(state["data"], self.data)) or other
             raise CheckpointError(
                 f"the training data differs from the data of this run so far: {found}. Restore that data, or train anew"
             )

@@ -130,11 +130,11 @@ def test_a_shard_reads_only_its_own_rows_of_new_data(done, run, tmp_path, monkey
 
 def test_a_value_that_is_not_finite_is_refused_by_the_shard_that_has_it(done, cli, refused, run, tmp_path):
     rows = np.zeros((70, 1, 8, 8), np.float32)
-    rows[50] = np.nan
+    rows[50, 0, 2:] = np.nan
     np.save(tmp_path / "new.npy", rows)
     shard = ("encode", run, "--data", tmp_path / "new.npy", "--out", tmp_path / "x.npz", "--shard")
     done(*shard, "0/2")
-    refused(cli(*shard, "1/2"), "some values are not finite")
+    refused(cli(*shard, "1/2"), "some values are not finite, the first in row 50, feature (0, 2, 0) (counted from 0)")
     assert sorted(it.name for it in tmp_path.glob("x*")) == ["x-00000-of-00002.npz"]
 
 
