@@ -102,7 +102,7 @@ def evaluate(
     if samples is not None and not likelihood:
         raise ConfigError("--samples is the number of samples for --likelihood, which is not given; add --likelihood")
     if precision is not None and not likelihood:
-        raise ConfigError("--precision is of the samples for --likelihood, which is not given; add --likelihood")
+        raise ConfigError("--precision applies only to --likelihood, which is not given; add --likelihood")
     if data is not None and split is not Held.test:
         raise ConfigError(
             f"--split {split} is a split of the run's data, and --data is measured whole; leave one of them out"

@@ -80,7 +80,7 @@ def _origin(rows: dict[str, Split]) -> dict[str, str | int]:
     from aaeframe.version import __version__
 
     origin: dict[str, str | int] = {"version of aaeframe": __version__}
-    return origin | {f"rows of --{name}": fingerprint(it) for name, it in rows.items()}
+    return origin | {f"rows of --{name}": fingerprint(it, whole=name != "samples") for name, it in rows.items()}
 
 
 def merge(
@@ -163,7 +163,7 @@ def _show_choice(validation: StateFile, json: bool) -> None:
     say(f"bandwidth {choice.bandwidth!r}: log-likelihood of the validation rows {best:.4f} nats")
     if moved is not None:
         given = " ".join(f"--bandwidth {it!r}" for it in moved)
-        note(f"it is the {choice.edge} of the grid; one process would go on with this grid: {given}")
+        note(f"it is the {choice.edge} of the grid; one process would continue with this grid: {given}")
         return
     if choice.warning is not None:
         note(choice.warning)

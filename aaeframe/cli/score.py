@@ -97,4 +97,4 @@ def score(
     }
     work.write(output, results, json, command="score", **own)
     if threshold is not None and not json:
-        note(f"{arrays['anomaly'].sum():,} of {len(found.rows):,} rows have a score above {threshold:.6g}")
+        note(f"{arrays['anomaly'][: work.count].sum():,} of {work.count:,} rows have a score above {threshold:.6g}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 import typer
 
 from aaeframe.cli import options
-from aaeframe.errors import ConfigError
+from aaeframe.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aaeframe.storage.shards import Share
 
 LOOKED_AT: Final = 2**16
-"""The number of bytes of a mapped file, spread over it, by which other data is recognized."""
+"""The number of bytes of a large mapped file, spread over it, by which other data is recognized."""
 
 
 Origin: TypeAlias = "Mapping[str, str | int | float | bool | None]"
@@ -39,6 +39,11 @@ class Work:
     rows: int = 0
     origin: Origin | None = None
 
+    @property
+    def count(self) -> int:
+        """The number of rows whose results are written."""
+        return len(self.found.rows) if self.share is None else self.stop - self.start
+
     def write(self, output: Output, results: Results, json: bool, **origin: str | int | float | bool | None) -> None:
         """Write the results, with a description if they are of a shard, and print what was written and where.
 
@@ -50,7 +55,7 @@ class Work:
         if self.share is None:
             write(output, results, json)
             return
-        results = results.first(self.stop - self.start)
+        results = results.first(self.count)
         shard = Shard(
             index=self.share.index,
             count=self.share.count,
@@ -66,7 +71,7 @@ class Work:
 def work_of(run: Run, asked: options.RowOptions, share: Share | None) -> Work:
     """The rows that were asked for, or those of a share: whole batches, so that each row is computed as in one process.
 
-    A share without a batch has the first row, of which nothing is written.
+    A share without a batch has one row, the mean of the training, of which nothing is written.
     """
     import numpy as np
 
@@ -77,23 +82,61 @@ def work_of(run: Run, asked: options.RowOptions, share: Share | None) -> Work:
     whole = asked.load(run, check=False)
     size, count = run.model.batch_size, len(whole.rows)
     start, stop = (min(size * it, count) for it in share.bounds(-(-count // size)))
-    rows = whole.rows.take(np.arange(start, max(stop, start + 1)) if stop > start else np.arange(1))
-    if asked.data is not None:
-        run.check_range(rows, asked.data)
+    if start == stop:
+        mean = np.broadcast_to(run.means, (1, *whole.rows.shape)).astype(whole.rows.dtype)
+        rows = replace(whole.rows.take(np.arange(1)), data=mean, index=None)
+    else:
+        rows = whole.rows.take(np.arange(start, stop))
+        if asked.data is not None:
+            _check_finite(rows, asked.data, start, size)
+            run.check_range(rows, asked.data)
     origin: Origin = {
         "version of aaeframe": __version__,
         "weights of the run": run.weights_digest(),
         "data": fingerprint(whole.rows),
+        "--label-key": asked.label_key,
+        "--ids": asked.ids,
         "rows of a batch": size,
     }
     return Work(replace(whole, rows=rows), start, share, stop, count, origin)
 
 
-def fingerprint(rows: Split) -> str:
-    """The digest by which rows are told from others: of some rows of a mapped file, as each shard reads them."""
+def _check_finite(rows: Split, where: str, start: int, size: int) -> None:
+    """DataError for a value that is not finite in float32, with its place among all rows; `start` is the first row's.
+
+    It reads `size` rows at a time. Rows of a source are checked when they are surveyed.
+    """
+    import numpy as np
+
+    from aaeframe.data.statistics import as_single
+
+    if rows.is_stored or rows.dtype.kind != "f":
+        return
+    for at, part in enumerate(rows.chunks(size)):
+        flat = part.reshape(len(part), -1)
+        finite = np.isfinite(as_single(flat))
+        if not finite.all():
+            row, feature = np.argwhere(~finite)[0]
+            raise DataError(
+                f"{where}: some values are not finite in float32; the first is {flat[row, feature]} in row "
+                f"{start + at * size + row}, feature {feature} (counted from 0); remove these rows, or rescale them"
+            )
+
+
+def fingerprint(rows: Split, *, whole: bool = False) -> str:
+    """The digest by which rows are told from others: of their values, labels and ids.
+
+    Of a mapped file above 64 MiB it reads a few rows, as each shard does. `whole` reads every row.
+    """
+    from hashlib import sha256
+
     from aaeframe.data.identity import MOST_BYTES, digest
 
-    return digest(rows, LOOKED_AT if rows.is_mapped else MOST_BYTES)
+    most = LOOKED_AT if rows.is_mapped and rows.nbytes > MOST_BYTES else MOST_BYTES
+    found = digest(rows, max(most, rows.nbytes) if whole else most)
+    if rows.ids is None:
+        return found
+    return sha256(found.encode() + f"{rows.ids.dtype.str}".encode() + rows.ids.tobytes()).hexdigest()
 
 
 def share_of(shard: str | None) -> Share | None:
@@ -104,7 +147,7 @@ def share_of(shard: str | None) -> Share | None:
 
 
 def output_of_shard(out: str | None, default: Path, form: str | None, share: Share) -> Output:
-    """The file of a shard. ConfigError for a stream, and for a format that has no place for its description."""
+    """The file of a shard. ConfigError for a stream, and for a format that cannot store its description."""
     from aaeframe.storage.output import Output, is_stream
     from aaeframe.storage.shards import SUFFIXES
 
@@ -116,7 +159,7 @@ def output_of_shard(out: str | None, default: Path, form: str | None, share: Sha
     path = Path(out)
     if path.suffix.lower() in (".csv", ".npy"):
         raise ConfigError(
-            f"--out {out}: {path.suffix} has no place for what tells a shard from others; give .npz or .parquet, and "
+            f"--out {out}: {path.suffix} cannot store the shard's description; give .npz or .parquet, and "
             f"{path.suffix} to aaeframe concat"
         )
     if Output.named(out, SUFFIXES).descriptor is not None or is_stream(path):

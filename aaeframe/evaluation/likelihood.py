@@ -74,7 +74,7 @@ class Decoded:
     scaled: bool
     """Whether the samples are in the model's units instead of the user's."""
     precision: str = "fp32"
-    """The arithmetic of the decoder, as in training."""
+    """The arithmetic of the decoder: a value of `training.precision`."""
     memory: int = 0
     """The largest number of bytes of samples that stay in memory."""
     _held: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False, compare=False)
@@ -84,7 +84,7 @@ class Decoded:
         if (start, stop) in self._held:
             return self._held[start, stop]
         found = self._decoded(start, stop)
-        if found.nbytes * (len(self._held) + 1) <= self.memory:
+        if found.nbytes + sum(it.nbytes for it in self._held.values()) <= self.memory:
             self._held[start, stop] = found
         return found
 

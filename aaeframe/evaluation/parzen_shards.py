@@ -109,7 +109,10 @@ def merged(files: Sequence[StateFile]) -> StateFile:
             if shard in seen:
                 raise DataError(f"shard {shard}/{it.record.count} is given twice: {seen[shard]} and {it.path}")
         seen |= dict.fromkeys(it.record.shards, it.path)
-        state.merge(it.state)
+        try:
+            state.merge(it.state)
+        except ValueError as error:
+            raise DataError(f"{first.path} and {it.path} cannot be merged: {error}") from error
     seconds = sum(it.record.seconds for it in files)
     return StateFile(
         first.path, first.record.model_copy(update={"shards": tuple(sorted(seen)), "seconds": seconds}), state

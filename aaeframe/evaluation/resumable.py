@@ -15,6 +15,7 @@ from aaeframe.errors import CheckpointError
 from aaeframe.storage.atomic import write_atomically, writing
 from aaeframe.storage.checkpoint import decoded
 from aaeframe.storage.formats import read_safetensors
+from aaeframe.storage.shards import WHOLE, Share
 from aaeframe_kernels import ParzenState
 
 _DIGEST = 64
@@ -31,6 +32,8 @@ class Keep:
     folder: Path
     identity: Mapping[str, object]
     """JSON-like: everything that the estimate depends on, except the rows, whose digest is in each state."""
+    share: Share = WHOLE
+    """The share of this process, if several share the estimate: each has its own file."""
     _tensors: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -40,8 +43,13 @@ class Keep:
     @property
     def path(self) -> Path:
         """The path of the file."""
-        name = hashlib.sha256(json.dumps(dict(self.identity), sort_keys=True).encode()).hexdigest()[:16]
-        return self.folder / f"{name}.unfinished"
+        return self._path_of(self.share)
+
+    @property
+    def others(self) -> list[Path]:
+        """The files of the same estimate that another number of processes left, and only as many can resume."""
+        own = {self._path_of(Share(index, self.share.count)) for index in range(self.share.count)}
+        return sorted({*self.folder.glob(f"{self._name}*.unfinished")} - own)
 
     @property
     def found(self) -> bool:
@@ -73,6 +81,20 @@ class Keep:
         self._tensors = {}
         with writing(self.path):
             self.path.unlink(missing_ok=True)
+
+    def remove_others(self) -> None:
+        """Remove the files that another number of processes left, after the estimate is done."""
+        for path in self.others:
+            with writing(path):
+                path.unlink(missing_ok=True)
+
+    @property
+    def _name(self) -> str:
+        return hashlib.sha256(json.dumps(dict(self.identity), sort_keys=True).encode()).hexdigest()[:16]
+
+    def _path_of(self, share: Share) -> Path:
+        which = "" if share == WHOLE else f"-{share.index}-of-{share.count}"
+        return self.folder / f"{self._name}{which}.unfinished"
 
     def _read(self) -> dict[str, Tensor]:
         try:

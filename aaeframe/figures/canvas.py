@@ -81,14 +81,18 @@ def new_figure(width: float, height: float, title: str) -> Figure:
 
 
 def save(figure: Figure, to: Path | Output, *, dpi: int = 150) -> None:
-    """Write a PNG, a file atomically; RunError if it cannot be written."""
+    """Write a PNG, a file atomically, and leave the figure's resolution as it was; RunError if it cannot be written."""
     buffer = io.BytesIO()
-    figure.set_dpi(dpi)
-    canvas = figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
-    with matplotlib.rc_context(STYLE):
-        # It draws once, the layout included; `savefig` draws twice. Without the version of matplotlib in it, equal
-        # figures are equal files.
-        canvas.print_png(buffer, metadata={"Software": None})
+    before = figure.dpi, figure.canvas
+    try:
+        figure.dpi = dpi
+        canvas = figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
+        with matplotlib.rc_context(STYLE):
+            # It draws once, the layout included; `savefig` draws twice. Without the version of matplotlib in it,
+            # equal figures are equal files.
+            canvas.print_png(buffer, metadata={"Software": None})
+    finally:  # the figure is the caller's
+        figure.dpi, figure.canvas = before
     if isinstance(to, Output):
         with to.writing() as file:
             file.write(buffer.getvalue())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from threading import Lock
@@ -27,6 +27,8 @@ from aaeframe.storage.run_folder import RunFolder
 
 Output: TypeAlias = Literal["codes", "score"]
 OUTPUTS: Final[tuple[Output, ...]] = get_args(Output)
+RUNS: Final = 4
+"""The number of runs that a process keeps in memory, those that were used last."""
 
 
 class Encoder:
@@ -40,7 +42,7 @@ class Encoder:
 
     The results of a row do not depend on the other rows of its batch. A row that `data.missing=drop` leaves out has
     NaN. The object holds a path and options: it can be pickled. The run is loaded when it is first called, once in a
-    process; it must not be trained meanwhile. Threads take turns.
+    process; it must not be trained meanwhile. Only one thread computes at a time.
 
     Args:
         run: the folder of a run, or its archive, which every process must reach.
@@ -86,9 +88,10 @@ class Encoder:
         if not isinstance(batch, Mapping):
             return self._of_frame(batch)
         held = {str(name): np.asarray(it) for name, it in batch.items()}  # some engines give lists
+        count = _count(held)
         if lacking := [name for name in self.keep if name not in held]:
             raise DataError(f"the batch has no column {lacking[0]!r} of keep=; its columns are {', '.join(held)}")
-        found = self._computed(held)
+        found = self._computed(held, count)
         if taken := [name for name in self.keep if name in found]:
             raise ConfigError(f"{taken[0]!r} of keep= is also the name of a result; rename the column")
         return {**{name: held[name] for name in self.keep}, **found}
@@ -100,26 +103,20 @@ class Encoder:
         found = self({name: frame[name].to_numpy() for name in frame.columns})
         return type(frame)(found, index=frame.index)
 
-    def _computed(self, held: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        kind = self.kind if "score" in self.outputs else None
+    def _computed(self, held: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+        own = self.path, self._checkpoint, self._options
+        fitted = "score" in self.outputs and self.kind == "density"
         with _LOCK:  # of two threads, the second waits for the run of the first
-            loaded = _load(self.path, self._checkpoint, self._options, kind)
-        count = len(next(iter(held.values()), ()))
-        takes_labels = "score" in self.outputs and loaded.run.model.representation.takes_labels
-        x, labels, places = _Rows(loaded.run, self.column, self.keep, takes_labels).read(held, count)
-        arrays: dict[str, np.ndarray] = codes(loaded.run, x) if "codes" in self.outputs else {}
+            run, density = _load(*own), _density(*own) if fitted else None
+        takes_labels = "score" in self.outputs and run.model.representation.takes_labels
+        x, labels, places = _Rows(run, self.column, self.keep, takes_labels).read(held, count)
+        arrays: dict[str, np.ndarray] = codes(run, x) if "codes" in self.outputs else {}
         if "score" in self.outputs:
-            arrays["score"] = scores(loaded.run, x, self.kind, density=loaded.density, labels=labels)
-        table = _table(loaded.run, arrays)
+            arrays["score"] = scores(run, x, self.kind, density=density, labels=labels)
+        table = _table(run, arrays)
         if len(places) == count:
             return table
         return {name: _spread(it, places, count) for name, it in table.items()}
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    run: Run
-    density: Density | None
 
 
 _LOCK = Lock()
@@ -134,16 +131,29 @@ def _checkpoint(path: Path) -> str:
     return latest(folder.checkpoints).name
 
 
-@cache
-def _load(path: Path, checkpoint: str, options: tuple[str, bool, bool], kind: Kind | None) -> _Loaded:
+@lru_cache(RUNS)
+def _load(path: Path, checkpoint: str, options: tuple[str, bool, bool]) -> Run:
     if _checkpoint(path) != checkpoint:
         raise RunError(
             f"{path} was at {checkpoint} when the Encoder was made, and is at {_checkpoint(path)} now; results of both "
             "would mix. Make the Encoder again"
         )
     device, raw_weights, best = options
-    run = load(path, device=device, raw_weights=raw_weights, best=best)
-    return _Loaded(run, AnomalyScorer(run, warn).density() if kind == "density" else None)
+    return load(path, device=device, raw_weights=raw_weights, best=best)
+
+
+@lru_cache(RUNS)
+def _density(path: Path, checkpoint: str, options: tuple[str, bool, bool]) -> Density:
+    return AnomalyScorer(_load(path, checkpoint, options), warn).density()
+
+
+def _count(held: Mapping[str, np.ndarray]) -> int:
+    """The number of rows of a batch. DataError unless it is the length of every array."""
+    sizes = {name: len(it) if it.ndim else None for name, it in held.items()}
+    if None in sizes.values() or len(set(sizes.values())) > 1:
+        found = ", ".join(f"{name!r} {'is one value' if it is None else f'has {it}'}" for name, it in sizes.items())
+        raise DataError(f"the arrays of a batch must have one length, its number of rows; found: {found}")
+    return next(iter(held.values())).shape[0] if held else 0
 
 
 @dataclass(frozen=True)

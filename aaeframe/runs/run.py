@@ -58,7 +58,7 @@ from aaeframe.runs.new_data import Loaded, classes_as, load_new, with_classes
 from aaeframe.runs.observing import Reporting
 from aaeframe.storage.metrics_file import MetricsRow
 from aaeframe.storage.run_folder import RunFolder
-from aaeframe.storage.shards import WHOLE
+from aaeframe.storage.shards import Share
 from aaeframe.torch_state import default_state, exclusive
 from aaeframe.training.device import check_precision
 from aaeframe.training.early_stopping import EarlyStopping
@@ -392,7 +392,8 @@ class Run:
         Images are scaled to [0, 1], other data are in their own units. The first validation rows choose the bandwidth.
         `precision` is the arithmetic of the decoder: "fp32", "tf32" (on a GPU) or "bf16". The report is stored in the
         run's folder, if it has one. An interrupted estimate is resumed. With `store` false, neither is written, so that
-        the folder may be read-only. `warn` is called if the access cannot be logged. Several processes (`ranks`) share
+        the folder may be read-only. `warn` is called if the access cannot be logged, and if the estimate was begun by
+        another number of processes, which alone can resume it. Several processes (`ranks`) share
         the samples; the first one writes and logs. DeviceError if the device does not support the precision,
         ConfigError if there is no such precision.
         """
@@ -402,12 +403,17 @@ class Run:
         held = data.split("validation")
         validation = held.rows(np.arange(min(VALIDATION_ROWS, len(held))))
         rows = self._rows_of(data, split)
-        first, own = ranks.share.index == 0, {} if ranks.share == WHOLE else {"share": str(ranks.share)}
+        first = ranks.share.index == 0
         inexact = {} if precision == "fp32" else {"precision": precision}
-        identity = {"split": rows, "samples": samples, "seed": seed, "chunk": CHUNK, **inexact, **own}
-        keep = self._keep(identity) if store else None
+        identity = {"split": rows, "samples": samples, "seed": seed, "chunk": CHUNK, **inexact}
+        keep = self._keep(identity, ranks.share) if store else None
         if first and (keep is None or not keep.found):  # a resumed estimate was logged already
-            self._log_access(rows, f"likelihood, {samples} samples", warn)
+            self._log_access(rows, ", ".join(["likelihood", f"{samples} samples", *inexact.values()]), warn)
+            if keep is not None and keep.others:
+                warn(
+                    f"{keep.others[0]} is of another number of processes than {ranks.share.count}, so the estimate "
+                    "starts anew; stop it and start as many processes as before to resume that one"
+                )
         found = estimate(
             self._judged(data, data.split(split).array()),
             Decoded(self.model, samples, seed, scaled, precision, memory_for_samples(self.model.device)),
@@ -429,6 +435,8 @@ class Run:
         ranks.gather(b"")  # waits: no process discards its progress before the report is written
         if keep is not None:
             keep.remove()
+        if keep is not None and first:
+            keep.remove_others()
         if first:
             self._report(name, report, warn)
         return report
@@ -504,11 +512,11 @@ class Run:
             log = self.home.test_accesses
             warn(f"test rows are used ({purpose}, step {self.step}), which read-only {log} cannot count")
 
-    def _keep(self, estimate: Mapping[str, Any]) -> Keep | None:
+    def _keep(self, estimate: Mapping[str, Any], share: Share) -> Keep | None:
         """The file for resuming an estimate; None in memory, or with objects from Python, which nothing identifies."""
         if self.home is None or places(self.config):
             return None
-        return Keep(self.home.path / "likelihood", {**estimate, "weights": self.weights_digest()})
+        return Keep(self.home.path / "likelihood", {**estimate, "weights": self.weights_digest()}, share)
 
     def _judged(self, data: Dataset, x: np.ndarray) -> Tensor:
         """Rows in the units of the likelihood. Pixels stay uint8, which the kernel reads as numbers in [0, 1]."""

@@ -22,7 +22,7 @@ from aaeframe.storage.problems import problems
 from aaeframe.storage.results import ABOUT, Results, header
 
 SUFFIXES: Final = (".npz", ".parquet")
-"""The formats of a shard: they have a place for what tells it from others."""
+"""The formats of a shard: they can store its description."""
 _TYPES: Final = frozenset("biufU")
 _KNOWN: Final = ("labels", "ids")
 Count = Annotated[int, Field(ge=0)]
@@ -160,7 +160,7 @@ class ShardFile:
             layout = self.shard.layout
             draws = (layout.draws,) if layout.draws and name not in _KNOWN else ()
             if found.shape != (*draws, self.size, *layout.shapes[name]) or found.dtype.str != layout.types[name]:
-                raise ValueError(f"{name} is {found.dtype} of shape {found.shape}, which its description denies")
+                raise ValueError(f"{name} is {found.dtype} of shape {found.shape}, but its description says another")
         return found
 
     def _check(self) -> None:

@@ -6,8 +6,9 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, SupportsIndex, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -36,9 +37,26 @@ def eager(kind: type[Kind]) -> type[Kind]:
     Torch's guards import torch._dynamo at their first call, which takes two seconds. They keep the method as it was
     written as `__wrapped__`. What others have put around a method stays.
     """
-    methods = {name: inspect.unwrap(getattr(kind, name), stop=_by_others) for name in GUARDED}
+    return _eager(kind, tuple(inspect.unwrap(getattr(kind, name), stop=_by_others) for name in GUARDED))
+
+
+@cache
+def _eager(kind: type[Kind], functions: tuple[Callable[..., Any], ...]) -> type[Kind]:
+    methods = dict(zip(GUARDED, functions, strict=True))
     methods["step"] = torch.no_grad()(methods["step"])  # the guard of a step also switches gradients off
-    return type(kind.__name__, (kind,), methods)
+    return type(kind.__name__, (kind,), {**methods, "__reduce_ex__": _reduced})
+
+
+def _reduced(optimizer: Optimizer, protocol: SupportsIndex) -> tuple[Any, ...]:
+    """The optimizer for pickle and copies, which find its class by the kind below it."""
+    _, _, *state = object.__reduce_ex__(optimizer, max(2, int(protocol)))
+    return _empty, (type(optimizer).__base__,), *state
+
+
+def _empty(kind: type[Kind]) -> Kind:
+    """An optimizer without its state."""
+    found = eager(kind)
+    return found.__new__(found)
 
 
 def _by_others(function: Callable[..., Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -69,3 +70,14 @@ def test_two_processes_share_a_study_and_a_killed_one_is_resumed(folder):
     assert max(again.intermediate_values) > max(first.intermediate_values)
     assert f"{found.best_value:.4f}" in outputs[0]
     assert all((folder / it.user_attrs["folder"]).exists() for it in found.trials if it.state.name != "FAIL")
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_anew(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "study/run-0000/checkpoints").mkdir(parents=True)
+    objective = runpy.run_path("study.py")["objective"]
+    trial = optuna.trial.FixedTrial({"width": 4, "input_noise": 0.1}, number=1)
+    trial.set_user_attr("folder", "study/run-0000")
+    assert objective(trial) > 0
+    assert trial.user_attrs["folder"] == "study/run-0001"
+    assert list((folder / "study/run-0001/checkpoints").glob("step-*"))

@@ -8,7 +8,9 @@ import pytest
 import aaeframe
 from aaeframe import __version__
 from aaeframe.errors import ConfigError
-from aaeframe.evaluation.likelihood import Decoded
+from aaeframe.evaluation import likelihood
+from aaeframe.evaluation.likelihood import Decoded, Ranks
+from aaeframe.storage.shards import Share
 from aaeframe_kernels import dispatch
 
 
@@ -218,13 +220,32 @@ def test_samples_are_decoded_in_the_precision_that_is_asked_for(done, run, quick
     assert kept["test likelihood, 250 samples"] == exact
     assert kept["test likelihood, 250 samples, bf16"] == rounded
     assert "samples decoded in │ bf16" in " ".join(done(*asked, "--precision", "bf16").out.split())
+    assert '"likelihood, 250 samples, bf16"' in (run / "test_accesses.jsonl").read_text()
+
+
+def test_an_estimate_that_other_processes_began_is_told_and_its_progress_removed_at_the_end(run, quick, monkeypatch):
+    monkeypatch.setattr(likelihood, "CHUNK", 100)
+    told, opened = [], aaeframe.load(run)
+
+    def stop(doing, done, of):
+        if done:
+            raise KeyboardInterrupt
+
+    two = Ranks(Share(1, 2), lambda own: [own, own])
+    with pytest.raises(KeyboardInterrupt):
+        opened.likelihood(samples=400, progress=stop, ranks=two, warn=told.append)
+    (left,) = (run / "likelihood").iterdir()
+    assert (told, left.name.endswith("-1-of-2.unfinished")) == ([], True)
+    opened.likelihood(samples=400, warn=told.append)
+    assert f"{left} is of another number of processes than 1, so the estimate starts anew" in told[0]
+    assert list((run / "likelihood").iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--samples", 300], "--samples is the number of samples for --likelihood, which is not given"),
-        (["--precision", "bf16"], "--precision is of the samples for --likelihood, which is not given"),
+        (["--precision", "bf16"], "--precision applies only to --likelihood, which is not given"),
         (
             ["--likelihood", "--precision", "tf32"],
             "--precision tf32 is arithmetic of NVIDIA's GPUs, but this",

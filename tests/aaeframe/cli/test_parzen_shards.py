@@ -89,7 +89,7 @@ def test_a_grid_whose_best_is_at_its_edge_is_told_with_the_next_one(done, states
     files = states("--validation", "v.npy")
     moved = done("parzen", "merge", *files, "--json").json["moved"]
     assert (
-        f"one process would go on with this grid: --bandwidth {moved[0]!r} --bandwidth"
+        f"one process would continue with this grid: --bandwidth {moved[0]!r} --bandwidth"
         in done("parzen", "merge", *files).err
     )
     grid = [it for value in moved for it in ("--bandwidth", value)]
@@ -137,6 +137,20 @@ def test_states_of_something_else_are_refused(cli, refused, states, other, parts
     more = other.pop("more", ("--bandwidth", 0.1))
     theirs = states(*more, only=[2], out="o.safetensors", **other)
     refused(cli("parzen", "merge", *mine, *theirs), "are not states of one estimate; different are", *parts)
+
+
+@pytest.mark.parametrize("name", ["s", "t"])
+def test_one_other_value_makes_other_rows(cli, refused, states, monkeypatch, name):
+    """Of large files, only the test rows are known by every value."""
+    if name == "t":
+        monkeypatch.setattr("aaeframe.data.identity.MOST_BYTES", 100)
+        monkeypatch.setattr("aaeframe.cli.shards.LOOKED_AT", 100)
+    mine = states("--bandwidth", 0.1, only=[0], of=2)
+    rows = np.load(f"{name}.npy")
+    rows[17, 2] += 1
+    np.save(f"{name}.npy", rows)
+    theirs = states("--bandwidth", 0.1, only=[1], of=2)
+    refused(cli("parzen", "merge", *mine, *theirs), f"different are: rows of --{'samples' if name == 's' else 'test'}.")
 
 
 def test_missing_doubled_and_damaged_states_are_refused(cli, refused, states, files):

@@ -123,19 +123,40 @@ def test_a_shard_reads_only_its_own_rows_of_new_data(done, run, tmp_path, monkey
     taken = aaeframe.data.Split.rows
     monkeypatch.setattr(aaeframe.data.Split, "rows", lambda self, index: read.append(len(index)) or taken(self, index))
     monkeypatch.setattr("aaeframe.cli.shards.LOOKED_AT", 10 * 64 * 4)
+    monkeypatch.setattr("aaeframe.data.identity.MOST_BYTES", rows.nbytes - 1)
     monkeypatch.setattr("aaeframe.data.assemble.check_finite", None)
     done("encode", run, "--data", tmp_path / "new.npy", "--shard", "1/10", "--out", tmp_path / "x.npz")
     assert sum(read) <= 10 + 3 * 301
 
 
+def test_a_difference_in_one_value_of_a_small_file_is_found(done, cli, refused, run, tmp_path):
+    rows = np.random.default_rng(0).integers(0, 17, (1000, 1, 8, 8)).astype(np.float32)
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", rows)
+        rows[501, 0, 3, 3] += 1
+    for i, name in enumerate("ab"):
+        done("encode", run, "--data", tmp_path / f"{name}.npy", "--shard", f"{i}/2", "--out", tmp_path / "x.npz")
+    refused(cli("concat", *tmp_path.glob("x*"), "--out", tmp_path / "y.npz"), "different are: data. Give")
+
+
+@pytest.mark.parametrize("kind", ["density", "reconstruction"])
+def test_a_shard_without_rows_tells_of_none(done, home, tmp_path, kind):
+    shard = ("--shard", "0/99", "--out", tmp_path / "x.npz")
+    told = done("score", home / "run", "--split", "all", "--kind", kind, "--contamination", "0.5", *shard)
+    assert "0 of 0 rows have a score above" in told.err
+
+
 def test_a_value_that_is_not_finite_is_refused_by_the_shard_that_has_it(done, cli, refused, run, tmp_path):
     rows = np.zeros((70, 1, 8, 8), np.float32)
-    rows[50, 0, 2:] = np.nan
+    rows[50, 0, 1, 2] = np.nan
     np.save(tmp_path / "new.npy", rows)
     shard = ("encode", run, "--data", tmp_path / "new.npy", "--out", tmp_path / "x.npz", "--shard")
     done(*shard, "0/2")
-    refused(cli(*shard, "1/2"), "some values are not finite, the first in row 50, feature (0, 2, 0) (counted from 0)")
+    refused(cli(*shard, "1/2"), "some values are not finite in float32; the first is nan in row 50, feature 10")
     assert sorted(it.name for it in tmp_path.glob("x*")) == ["x-00000-of-00002.npz"]
+    rows[50, 0, 1, 2], rows[0] = 0, np.nan
+    np.save(tmp_path / "new.npy", rows)
+    done(*shard, "0/999")  # it has no rows
 
 
 @pytest.mark.parametrize(
@@ -158,17 +179,21 @@ def test_missing_and_doubled_shards_are_refused(cli, refused, shards, tmp_path, 
         ({"of": 4}, ["different are: number of shards (3 and 4)"]),
         ({"rows": ("--split", "train")}, ["number of rows (60 and 48)", "data"]),
         ({"rows": ("--data", "changed.csv")}, ["different are: data. Give"]),
+        ({"rows": ("--data", "renamed.csv")}, ["different are: data. Give"]),
+        ({"rows": ("--data", "same.csv", "--ids", "person")}, ["different are: --ids (None and person). Give"]),
+        ({"rows": ("--data", "same.csv", "--label-key", "kind")}, ["different are: --label-key (None and kind). Give"]),
         ({"command": ("encode", "--draws", 2)}, ["--draws (0 and 2)"]),
         ({"command": ("score",)}, ["command (encode and score)"]),
     ],
-    ids=["run", "number", "split", "data", "options", "command"],
+    ids=["run", "number", "split", "data", "ids", "--ids", "--label-key", "options", "command"],
 )
 def test_shards_of_something_else_are_refused(cli, refused, home, shards, tmp_path, monkeypatch, other, parts):
     monkeypatch.chdir(tmp_path)
     text = (home / "people.csv").read_text()
     (tmp_path / "changed.csv").write_text(text.replace("p7,", "p7,1"))
+    (tmp_path / "renamed.csv").write_text(text.replace("p7,", "q7,"))
     (tmp_path / "same.csv").write_text(text)
-    here = {"rows": ("--data", "same.csv")} if "changed.csv" in str(other) else {}
+    here = {"rows": ("--data", "same.csv")} if ".csv" in str(other) else {}
     files = shards("encode", only=[0, 1], **here)
     last = shards(*other.pop("command", ("encode",)), only=[2], folder="others", **other)
     refused(cli("concat", *files, *last, "--out", tmp_path / "x.npz"), "are not shards of one result", *parts)
@@ -184,7 +209,7 @@ def test_shards_of_something_else_are_refused(cli, refused, home, shards, tmp_pa
         (["--shard", "0/0"], ["is not I/N"]),
         (
             ["--shard", "0/2", "--out", "x.csv"],
-            [".csv has no place for what tells a shard", "aaeframe concat"],
+            [".csv cannot store the shard's description", "aaeframe concat"],
         ),
         (["--shard", "0/2", "--out", "-"], ["is a stream, and a shard is a file"]),
         (["--shard", "0/2", "--out", "/dev/null"], ["is a stream, and a shard is a file"]),

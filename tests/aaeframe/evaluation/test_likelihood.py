@@ -234,6 +234,15 @@ def test_what_fits_into_memory_is_decoded_once_for_validation_and_test_rows(chun
     assert torch.equal(found.log_likelihood, expected.log_likelihood)
 
 
+def test_a_last_chunk_that_is_short_counts_for_memory():
+    model = Numbers()
+    samples = Decoded(model, CHUNK + 7, seed=0, scaled=False, memory=CHUNK * 4)
+    for _ in range(2):
+        for start, stop in ((0, CHUNK), (CHUNK, CHUNK + 7)):
+            samples.rows(start, stop)
+    assert model.decoded == CHUNK + 2 * 7
+
+
 def test_the_memory_for_samples_is_half_of_what_is_free_on_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (6000, 8000))
     assert likelihood.memory_for_samples(torch.device("cuda", 0)) == 3000

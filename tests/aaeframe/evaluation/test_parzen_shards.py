@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 import torch
 
 from aaeframe.data import Split
+from aaeframe.errors import DataError
 from aaeframe.evaluation import likelihood
 from aaeframe.evaluation.likelihood import Ranks, Stored, Stream, estimate
+from aaeframe.evaluation.parzen_shards import Record, StateFile, merged
 from aaeframe.evaluation.resumable import Keep
 from aaeframe.storage.shards import WHOLE, Share
 from aaeframe_kernels import ParzenState
@@ -109,3 +112,13 @@ def test_a_state_of_later_samples_compiles_when_one_of_all_would(monkeypatch):
     asked.clear()
     restored.update(normal(10, 3))
     assert asked == [True]
+
+
+def test_states_of_rows_that_only_their_states_tell_apart_are_refused_by_name():
+    files = []
+    for k, rows in enumerate((TEST, TEST + 1e-3)):
+        about = {"moves": False, "seconds": 0.0, "origin": {"rows of --test": "the same"}}
+        record = Record(rows="test", shards=(k,), count=2, samples=SAMPLES.count, **about)
+        files.append(StateFile(Path(f"{k}.safetensors"), record, ParzenState(rows, 0.1)))
+    with pytest.raises(DataError, match=r"0\.safetensors and 1\.safetensors cannot be merged: "):
+        merged(files)

@@ -10,6 +10,8 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
@@ -414,3 +416,13 @@ def test_names_that_look_like_mathematics_are_drawn_as_they_are(tmp_path):
         texts = {it.get_text() for it in figure.findobj(Text)}
         assert any(r"\$\evil{" in it for it in texts)
     assert len(list(tmp_path.iterdir())) == 5
+
+
+@pytest.mark.parametrize("kind", [FigureCanvasSVG, FigureCanvasAgg])
+def test_saving_leaves_resolution_and_canvas_of_a_figure(tmp_path, kind):
+    figure = Figure(dpi=70)
+    canvas = kind(figure)
+    figures.save(figure, tmp_path / "x.png", dpi=200)
+    assert (figure.dpi, figure.canvas) == (70, canvas)
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.size == tuple(200 * figure.get_size_inches())

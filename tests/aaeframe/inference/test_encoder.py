@@ -152,6 +152,7 @@ def test_the_run_is_loaded_when_first_called_and_once_in_a_process(tabular, monk
     first(FRAME)
     first(FRAME)
     pickle.loads(pickle.dumps(first))(FRAME)
+    Encoder(tabular / "plain", outputs=("score",))(FRAME)
     assert len(loaded) == 1
 
 
@@ -205,6 +206,17 @@ def test_lists_are_taken(tabular):
         (lambda at: Encoder(at / "plain", column="no")(FRAME), DataError, "no column 'no'; its columns are id, age"),
         (lambda at: Encoder(at / "plain")({"age": FRAME["age"]}), DataError, "missing: height"),
         (lambda at: Encoder(at / "plain")([FRAME]), DataError, "a mapping of names to arrays, or a pandas.DataFrame"),
+        (
+            lambda at: Encoder(at / "plain")({**FRAME, "age": FRAME["age"][:-1]}),
+            DataError,
+            "must have one length, its number of rows; found: 'id' has 90, 'age' has 89",
+        ),
+        (lambda at: Encoder(at / "plain")({"age": 4.0, "height": FRAME["height"]}), DataError, "'age' is one value"),
+        (
+            lambda at: Encoder(at / "plain")({**FRAME, "age": np.where(np.arange(90) == 7, np.inf, FRAME["age"])}),
+            DataError,
+            "the batch: 1 of 180 values are not finite in float32; the first is inf in row 7, feature 0",
+        ),
         (
             lambda at: Encoder(at / "plain", ("score",), keep=("score",))({**FRAME, "score": FRAME["age"]}),
             ConfigError,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import pickle
 import re
 import warnings
 
@@ -353,3 +355,23 @@ def test_what_others_have_put_around_a_step_stays(monkeypatch):
     monkeypatch.setattr(torch.optim.SGD, "step", counted)
     eager(torch.optim.SGD)([nn.Parameter(torch.ones(1))]).step()
     assert calls == [1]
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))], ids=["copy", "pickle"])
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_an_optimizer_can_be_copied_and_pickled(name, again):
+    weight = nn.Parameter(torch.ones(3))
+    optimizer = eager(known.optimizers()[name])([weight], lr=0.1)
+    weight.grad = torch.ones(3)
+    optimizer.step()
+    found = again(optimizer)
+    assert type(found) is type(optimizer) is eager(known.optimizers()[name])
+    mine, theirs = optimizer_tensors(optimizer), optimizer_tensors(found)
+    assert mine.keys() == theirs.keys()
+    assert [it for it in mine if not torch.equal(mine[it], theirs[it])] == []
+    (copied,) = found.param_groups[0]["params"]
+    copied.grad = weight.grad = torch.ones(3)
+    found.step()
+    optimizer.step()
+    assert torch.equal(copied, weight)
+    assert copied is not weight
