@@ -34,8 +34,8 @@ class AaeframeError(Exception):
     """The root of the framework's errors."""
 
     exit_code: ClassVar[int] = 2
-    told: bool = False
-    """Whether another process prints this error, where several train together."""
+    printed_elsewhere: bool | None = None
+    """Whether another of several processes prints this error; None before they are joined."""
 
 
 class ComponentError(AaeframeError):

@@ -169,7 +169,7 @@ def speed(asked: argparse.Namespace) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure and tell."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["memory", "speed", "child"])
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "aaeframe-rows")

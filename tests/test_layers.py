@@ -42,7 +42,15 @@ ROOMS = (
 """From the ground up: a room imports from rooms before it. "aaeframe" is the package's own `__init__`."""
 
 TORCH_FREE = {
-    *("aaeframe", "aaeframe.hookspecs", "aaeframe.errors", "aaeframe.version", "aaeframe.cli", "aaeframe.scaffold"),
+    *(
+        "aaeframe",
+        "aaeframe.hookspecs",
+        "aaeframe.errors",
+        "aaeframe.version",
+        "aaeframe.processes.launcher",
+        "aaeframe.cli",
+        "aaeframe.scaffold",
+    ),
     *(
         f"aaeframe.components.{it}"
         for it in ("api_version", "discovery", "guard", "options", "registry", "requirements", "source_tree")

@@ -1,4 +1,4 @@
-"""A look at which parts of a model mix the rows of a minibatch, of which several processes have a part each."""
+"""Refuse parts that mix the rows of a minibatch, of which several processes have a part each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def refuse_mixing(model: Autoencoder, x: Tensor, told_classes: int | None, seed:
     """
     if processes.size() == 1 or len(x) < ROWS:
         return
-    pair = [model.scale(x[[0, 1, 2, 3]]), model.scale(x[[0, 1, 0, 1]])]
+    rows = model.scale(x[:ROWS])
+    pair = [rows, torch.cat([rows[: ROWS // 2], _others(rows[ROWS // 2 :])])]
     labels = torch.zeros(ROWS, dtype=torch.long, device=x.device)
     with torch.no_grad():
         codes = _alone("encoder", model.encoder, [(it,) for it in pair], seed)
@@ -37,6 +38,12 @@ def refuse_mixing(model: Autoencoder, x: Tensor, told_classes: int | None, seed:
         for name, discriminator in model.discriminators.items():
             told = labels if name in labeled_blocks(model.priors, told_classes) else None
             _alone(f"discriminator of block {name!r}", discriminator, [(code[name], told) for code in codes], seed)
+
+
+def _others(rows: Tensor) -> Tensor:
+    """Other rows in the same range; one more if all values are equal."""
+    reflected = rows.amax() + rows.amin() - rows
+    return rows + 1 if torch.equal(reflected, rows) else reflected
 
 
 def _alone(role: str, part: nn.Module, pair: list[tuple[Any, ...]], seed: int) -> list[Any]:

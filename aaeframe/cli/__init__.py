@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -25,6 +26,7 @@ from aaeframe.cli.score import score
 from aaeframe.cli.shards import concat
 from aaeframe.cli.train import train
 from aaeframe.errors import AaeframeError
+from aaeframe.processes import launcher
 
 app = App(
     help="Adversarial autoencoders with any prior that can be sampled.",
@@ -75,9 +77,9 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a character that its encoding lacks must not end a command
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(prog_name="aaeframe")
+        _run()
     except AaeframeError as error:
-        if error.told:  # another process of this training prints it
+        if _is_printed_elsewhere(error):
             sys.exit(error.exit_code)
         _fail(str(error), error.exit_code)
     except OSError as error:
@@ -93,6 +95,34 @@ def main() -> None:
             "Or stream the data with --set data.max_resident_mib=0.1, or use a device with more memory",
             2,
         )
+
+
+def _run() -> None:
+    """Run the command. An error in its options is printed by one process of a machine."""
+    if not _is_second():
+        app(prog_name="aaeframe")
+        return
+    try:
+        code = app(prog_name="aaeframe", standalone_mode=False)
+    except typer.Abort:
+        sys.exit(1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # of usage errors, whose class has no public name in all versions
+            raise
+        sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_printed_elsewhere(error: AaeframeError) -> bool:
+    """Whether another process of this launch prints the error. Before they are joined, one of each machine does."""
+    return _is_second() if error.printed_elsewhere is None else error.printed_elsewhere
+
+
+def _is_second() -> bool:
+    """Whether a launcher started other processes on this machine before this one."""
+    with suppress(AaeframeError):  # a variable of the launcher that is not valid, which a command refuses
+        return launcher.launch_size() > 1 and launcher.local_rank() > 0
+    return False
 
 
 def is_of_memory(error: Exception) -> bool:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from aaeframe.processes import launcher
 from aaeframe.storage.text import plain
 
 if TYPE_CHECKING:
@@ -29,14 +30,10 @@ def out() -> Console:
     return console if console.is_terminal else Console(**_LITERAL, width=max(console.width, NARROWEST))
 
 
-def err(*, quiet: bool = False) -> Console:
-    """Standard error."""
-    return Console(**_LITERAL, stderr=True, soft_wrap=True, quiet=quiet)
-
-
-def silent() -> Console:
-    """A console that prints nothing."""
-    return Console(**_LITERAL, quiet=True, force_terminal=False)
+def err() -> Console:
+    """Standard error; of several processes that a launcher started the first prints."""
+    first = launcher.is_first_of_launch()
+    return Console(**_LITERAL, stderr=True, soft_wrap=True, quiet=not first, force_terminal=None if first else False)
 
 
 def beside(output: Output | None) -> Console:

@@ -105,8 +105,8 @@ def evaluate(
     if output is not None and output.path.resolve().is_relative_to(run.resolve()):
         raise ConfigError(f"--out {out} is inside the run; leave --out out to add the report to its evaluation.json")
     with (
+        leaving(err(), "interrupted; nothing was written", after="these samples") as stop,
         launched() as ranks,
-        leaving(err(quiet=ranks.share.index > 0), "interrupted; nothing was written", after="these samples") as stop,
     ):
         if ranks.share.count > 1 and not likelihood:
             raise ConfigError(
@@ -175,7 +175,7 @@ class _Work:
         from aaeframe.cli.progress import samples_shown
 
         with (
-            samples_shown(quiet=self.ranks.share.index > 0) as progress,
+            samples_shown() as progress,
             self.stop.between(progress, "stopped; run the same command to resume from here") as it,
         ):
             return self.run.likelihood(

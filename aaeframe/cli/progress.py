@@ -37,9 +37,9 @@ class Lines:
 
 
 @contextmanager
-def samples_shown(*, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+def samples_shown() -> Iterator[Callable[[str, int, int], None]]:
     """Inside, show the progress of a likelihood estimate: a bar for each pass, or a line at its end."""
-    console = err(quiet=quiet)
+    console = err()
     progress = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("samples"),
         TextColumn("time left"), TimeRemainingColumn(), console=console, disable=not console.is_terminal,

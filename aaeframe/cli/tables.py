@@ -137,8 +137,9 @@ def _two_sample(block: Mapping[str, Any]) -> list[list[str]]:
     if block["two_sample"] is None:
         return [[title, TOO_FEW_ROWS, TOO_FEW_ROWS]]
     low, high = block["two_sample_interval"]
-    each = [[f"by {name}", f"{accuracy:.3f}", "0.5"] for name, accuracy in block["two_sample_by"].items()]
-    return [[title, f"{block['two_sample']:.3f} ({low:.3f} to {high:.3f})", "0.5"], *each]
+    chance = "0.5 (chance)"
+    each = [[f"by {name}", f"{accuracy:.3f}", chance] for name, accuracy in block["two_sample_by"].items()]
+    return [[title, f"{block['two_sample']:.3f} ({low:.3f} to {high:.3f})", chance], *each]
 
 
 def _share(error: float | None, mean_image: float | None) -> str:

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aaeframe import processes
 from aaeframe.cli import options
 from aaeframe.cli.interrupts import Stop, leaving, shown
 from aaeframe.errors import ConfigError
+from aaeframe.processes import launcher
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from aaeframe.components.registry import Registry
     from aaeframe.runs.run import Run
     from aaeframe.storage.run_folder import RunFolder
@@ -42,12 +40,15 @@ def train(
     """Train an adversarial autoencoder, or resume a run."""
     if resume is not None:
         _refuse_more(context)
+    from aaeframe import processes
+    from aaeframe.cli.console import err
+
     untouched = "interrupted before training began; nothing was written"
-    with leaving(_console(), untouched if resume is None else _how_to_resume(resume)) as stop:
+    with leaving(err(), untouched if resume is None else _how_to_resume(resume)) as stop:
         with processes.joined():
             run = _run(processes.together(lambda: options.registry(context)), given, out, resume, stop)
         stop.obey()
-        if processes.is_first_of_launch():
+        if launcher.is_first_of_launch():
             from aaeframe.cli.summary import finish
 
             finish(run, json=json)
@@ -55,6 +56,8 @@ def train(
 
 def _run(registry: Registry, given: options.RunOptions, out: Path | None, resumed: Path | None, stop: Stop) -> Run:
     """Train. From the first step to the last, a request to stop is followed at a resumable point."""
+    from aaeframe import processes
+    from aaeframe.cli.console import err
     from aaeframe.runs import start as runs
 
     def begun(folder: RunFolder) -> None:
@@ -63,7 +66,7 @@ def _run(registry: Registry, given: options.RunOptions, out: Path | None, resume
     def stopped_elsewhere() -> None:
         stop.number = signal.SIGTERM
 
-    with shown(_console(), stop, begun, stopped_elsewhere) as callbacks:
+    with shown(err(), stop, begun, stopped_elsewhere) as callbacks:
         if resumed is not None:
             run = runs.resume(resumed, registry, callbacks=callbacks)
         else:
@@ -74,7 +77,7 @@ def _run(registry: Registry, given: options.RunOptions, out: Path | None, resume
 
 
 def _how_to_resume(run: Path) -> str:
-    return f"stopped; resume with: {processes.command()} {shlex.join(['train', '--resume', str(run)])}"
+    return f"stopped; resume with: {launcher.command()} {shlex.join(['train', '--resume', str(run)])}"
 
 
 def _refuse_more(context: typer.Context) -> None:
@@ -91,10 +94,3 @@ def _refuse_more(context: typer.Context) -> None:
 def _given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
-
-
-def _console() -> Console:
-    """Standard error; of several processes the first prints."""
-    from aaeframe.cli.console import err, silent
-
-    return err() if processes.is_first_of_launch() else silent()

@@ -15,7 +15,7 @@ from aaeframe.data.classes import as_classes
 from aaeframe.data.columns import Known, aligned, colored, column_means, filled
 from aaeframe.data.dataset import AllRows, Dataset, Reading, Split, joined, joined_labels, joined_stored
 from aaeframe.data.layout import as_rows, settle
-from aaeframe.data.raw import Channels, RawData, RawPart
+from aaeframe.data.raw import Channels, RawData, RawPart, text_width
 from aaeframe.data.scaling import fit
 from aaeframe.data.sources import Remaining, StoredRows
 from aaeframe.data.statistics import check_finite
@@ -184,6 +184,8 @@ def _checked_ids(ids: np.ndarray | None, rows: int, name: str) -> np.ndarray | N
             f"{name}: the ids have the shape {ids.shape} and the type {ids.dtype}; {rows} rows need ({rows},) texts or "
             "whole numbers."
         )
+    if ids.dtype.kind in "iu":
+        return ids.astype(f"U{text_width(ids)}")
     return np.char.strip(ids.astype(str))
 
 

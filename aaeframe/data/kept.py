@@ -1,4 +1,4 @@
-"""Statistics of sources in the cache folder, by a digest of what they are of."""
+"""Statistics and labels of sources in the cache folder, by a digest of their source."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write(key: str, arrays: Mapping[str, np.ndarray], name: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, save({**solid, DIGEST: np.frombuffer(_digest(solid), np.uint8)}))
-    except (OSError, RunError) as error:
+    except (OSError, RunError, SafetensorError) as error:
         warnings.warn(f"{name}: the statistics cannot be kept, so each run reads all rows first: {error}", stacklevel=2)
 
 

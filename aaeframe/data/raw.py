@@ -46,3 +46,10 @@ class RawData:
     """The source of the labels, as in "column 'label'" or "the subfolders"."""
     passed_over: tuple[str, ...] = ()
     """A phrase for each kind of thing that was not read, with its number, as in "3 files of .txt"."""
+
+
+def text_width(ids: np.ndarray) -> int:
+    """The number of characters of the longest name of a row, (N,) texts or whole numbers, each written so long."""
+    if ids.dtype.kind == "U":
+        return ids.dtype.itemsize // 4
+    return max(len(str(ids.min())), len(str(ids.max()))) if len(ids) else 1

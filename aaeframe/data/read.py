@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -21,12 +21,13 @@ from aaeframe.data.raw import RawData
 from aaeframe.data.readers import arrow, h5ad, idx, images, mat, npy, objects, shards, tables
 from aaeframe.data.readers.arrow_files import SUFFIXES as ARROW_SUFFIXES
 from aaeframe.errors import DataError
+from aaeframe.storage.text import plural
 
 TABLES: Final = (".npy", ".npz", *tables.SUFFIXES)
 FORMATS: Final = (
-    ".npz, .npy, .csv, .tsv, .txt (these three with .gz, .bz2, .xz or .zip, too), .parquet, .arrow, .feather, .h5ad, "
-    ".mat, *-idx3-ubyte or *.idx3-ubyte (these two with .gz or .xz, too), an image file, or a folder of images, of "
-    ".parquet or .arrow files, or of .npy shards"
+    ".npz, .npy, .csv, .tsv, .txt (these three with .gz, .bz2, .xz or .zip, too), .parquet, .pq, .arrow, .feather, "
+    ".ipc, .h5ad, .mat, *-idx3-ubyte or *.idx3-ubyte (these two with .gz or .xz, too), an image file, or a folder of "
+    "images, of .parquet or .arrow files, or of .npy shards"
 )
 ALWAYS: Final = frozenset({"held_out", "scale"})
 """Options for every file and folder; the others are those that a reader uses."""
@@ -64,8 +65,9 @@ def load(
 
     Args:
         source: a name, with options as in "pinwheel(noise=0.1)" if it has some; or the path of a table (.csv, .tsv or
-            .txt, packed or not), of a .npz, .npy, .mat, idx or image file, or of a folder of images. A name takes
-            precedence over a file of the same name; load that file as ./name. Or an object: see
+            .txt, packed or not), of a .parquet, .arrow, .feather, .h5ad, .npz, .npy, .mat, idx or image file, or of a
+            folder of images, of Parquet or Arrow files, or of .npy shards. A name takes precedence over a file of the
+            same name; load that file as ./name. Or an object: see
             `aaeframe.data.readers.objects.TAKEN`.
         options: how it is read.
         known: the columns of a training, to which those of a table are brought.
@@ -181,7 +183,28 @@ def _reader_of_folder(path: Path) -> Reader:
     found = [reader for reader, suffixes in kinds.items() if shards.holds(path, suffixes)]
     if len(found) > 1:
         raise DataError(f"{path}: holds .npy files and files of Parquet or Arrow. Leave one kind in the folder.")
-    return found[0] if found and not images.holds_images(path) else IMAGES
+    if not images.holds_images(path):
+        if not found:
+            _refuse_deeper(path, (*ARROW_SUFFIXES, ".npy"))
+        return found[0] if found else IMAGES
+    if not found:
+        return IMAGES
+    if found[0] == ARROW:
+        raise DataError(
+            f"{path}: holds images and files of Parquet or Arrow. Leave one kind in the folder, or give the path of a "
+            "file, or of the folder of the images."
+        )
+    return IMAGES
+
+
+def _refuse_deeper(path: Path, suffixes: Sequence[str]) -> None:
+    """DataError that names the folder, if files of rows are in folders below this one, from which none are read."""
+    below = sorted(it for it in path.iterdir() if it.is_dir() and shards.holds(it, suffixes))
+    if below:
+        raise DataError(
+            f"{path}: holds no rows itself; {plural(len(below), 'folder')} in it do. Give one of these, as {below[0]}, "
+            "or move the files together. Folders are read as splits if they are named train, val and test."
+        )
 
 
 @contextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from aaeframe.errors import DataError
+from aaeframe.errors import AaeframeError, DataError
 
 CHUNK_BYTES: Final = 2**23
 """The least size of a chunk, in bytes: smaller row groups and parts of a file are read together."""
@@ -50,6 +51,8 @@ class StoredRows:
         self._chunks = shared or _LastChunk(source)
         self._view, self._how = view, how
         self.source = source
+        self.files: int | None = getattr(source, "files", None)
+        """The number of files that the rows are in, if the source says it."""
         self.dtype = np.dtype(source.dtype).newbyteorder("=")
         self.bounds = np.asarray(source.bounds, np.int64)
         _check_bounds(self.bounds, int(source.shape[0]), type(source).__name__)
@@ -95,10 +98,11 @@ class StoredRows:
     @property
     def fingerprint(self) -> str | None:
         """A text that changes when the rows do, or the way in which they are viewed."""
-        return None if self.source.fingerprint is None else f"{self.source.fingerprint}{self._how}"
+        own = self.source.fingerprint
+        return None if own is None else f"{own}{self._how}"
 
     def viewed(self, view: View, how: str) -> StoredRows:
-        """The rows as a function shows them; `how` tells it from other functions."""
+        """The rows as a function shows them; `how` identifies the function."""
         before = self._view
         both = view if before is None else lambda rows: view(before(rows))
         return StoredRows(self.source, both, shared=self._chunks, how=f"{self._how} {how}")
@@ -112,12 +116,32 @@ class StoredRows:
         self._chunks.release()
 
 
+@contextmanager
+def foreign(where: str) -> Iterator[None]:
+    """Turn whatever somebody else's object raises into a DataError that names it."""
+    try:
+        yield
+    except AaeframeError:
+        raise
+    except Exception as error:
+        raise DataError(f"{where}: cannot be read: {type(error).__name__}: {error}.") from error
+
+
 def _check_bounds(bounds: np.ndarray, count: int, name: str) -> None:
     """DataError unless the bounds rise from 0 to the number of rows."""
     if bounds.ndim != 1 or len(bounds) < 2 or bounds[0] != 0 or bounds[-1] != count or (np.diff(bounds) <= 0).any():
         raise DataError(
             f"{name}: has {count} rows, and bounds {bounds.tolist()[:4]}... Bounds rise from 0 to the number of rows, "
             "and chunk c holds the rows from bounds[c] to bounds[c + 1]."
+        )
+
+
+def _check_type(found: np.dtype, declared: np.dtype, name: str) -> None:
+    """DataError if the declared type does not hold each value of another; a float may be rounded."""
+    if not np.can_cast(found, declared, "safe") and not found.kind == declared.kind == "f":
+        raise DataError(
+            f"{name} is of type {found}, and the source declares {declared}, which would change values. Declare the "
+            "type of the rows."
         )
 
 
@@ -133,13 +157,16 @@ class _LastChunk:
         with self._lock:
             if self._last is None or self._last[0] != number:
                 self._last = None
-                rows = np.asarray(self._source.read(number))
+                name = f"{type(self._source).__name__}: chunk {number}"
+                with foreign(name):
+                    rows = np.asarray(self._source.read(number))
                 first, stop = (int(it) for it in self._source.bounds[number : number + 2])
                 if rows.shape != (stop - first, *self._source.shape[1:]):
                     raise DataError(
-                        f"{type(self._source).__name__}: chunk {number} has the shape {rows.shape}; its rows from "
+                        f"{name} has the shape {rows.shape}; its rows from "
                         f"{first} to {stop} need {(stop - first, *self._source.shape[1:])}."
                     )
+                _check_type(rows.dtype, np.dtype(self._source.dtype), name)
                 self._last = number, rows
             return self._last[1]
 

@@ -33,8 +33,17 @@ def summary(dataset: Dataset) -> dict[str, Any]:
         "ids": None if dataset.train.ids is None else [str(it) for it in dataset.train.ids[:3]],
         "columns": None if dataset.columns is None else list(dataset.columns),
         "left_out": list(dataset.reading.passed_over),
-        **({"chunks": len(dataset.train.chunk_bounds) - 1} if dataset.train.is_stored else {}),
+        **_storage(list(parts.values())),
     }
+
+
+def _storage(parts: list[Split]) -> dict[str, Any]:
+    """The number of chunks in which training rows are read, and of files, if the rows are in a source."""
+    if not parts[0].is_stored:
+        return {}
+    stored: list[Any] = [it.data for it in parts]
+    files = {id(it): it.files or 0 for it in stored}
+    return {"files": sum(files.values()) or None, "chunks": len(parts[0].chunk_bounds) - 1}
 
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -45,7 +54,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     shape = kind.format(" x ".join(map(str, found["shape"])))
     yield f"rows      {shape.removesuffix('s') if found['shape'] == [1] else shape}, {found['dtype']}"
     if "chunks" in found:
-        yield f"          they stay in their files, and are read in {plural(found['chunks'], 'chunk')}"
+        where = plural(found["files"], "file") if found["files"] else "their source"
+        yield f"          they stay in {where}, and are read in {plural(found['chunks'], 'chunk')}"
     yield f"scale     {found['scale']}"
     if found["columns"] is not None:
         yield f"columns   {_some(found['columns'])}"
@@ -64,7 +74,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
 def columns(rows: Split, names: tuple[str, ...] | None) -> list[dict[str, Any]]:
     """Least, mean, greatest and number of different values of each column of a table, over these rows.
 
-    Of rows in a source the different values are not counted: the number is None.
+    Different values of rows in a source are not counted: the number is None.
     """
     if (known := rows.known) is not None:
         means = mean(rows)

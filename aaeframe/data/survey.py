@@ -19,7 +19,6 @@ from aaeframe.storage.text import plural
 
 SPREAD_BYTES: Final = 2**24
 """The size up to which spread rows are kept, in bytes."""
-_ARRAYS: Final = ("low", "high", "mean", "center", "std", "spread")
 
 
 def surveyed(name: str, splits: Sequence[Split], columns: Sequence[str] | None) -> list[Split]:
@@ -33,7 +32,7 @@ def surveyed(name: str, splits: Sequence[Split], columns: Sequence[str] | None) 
     found = None if stored is None else [_restored(stored, i, it) for i, it in enumerate(splits)]
     if found is None or any(it is None and len(part) for it, part in zip(found, splits, strict=True)):
         found = _surveyed(name, splits, columns)
-        if key is not None:
+        if key is not None and key == _key(splits):  # else files have changed meanwhile
             kept.write(key, {f"{i}.{k}": v for i, it in enumerate(found) for k, v in _arrays(it).items()}, name)
     return [replace(it, known=known) for it, known in zip(splits, found, strict=True)]
 
@@ -189,11 +188,12 @@ class _Wrong:
 def _key(splits: Sequence[Split]) -> str | None:
     """A digest of all that the statistics depend on; None if a source does not say when it changes."""
     found = hashlib.sha256(b"statistics 1")
+    stored: list[Any] = [it.data for it in splits]
+    fingerprints = {id(it): it.fingerprint for it in stored}
+    if None in fingerprints.values():
+        return None
     for split in splits:
-        assert isinstance(split.data, StoredRows)
-        if split.data.fingerprint is None:
-            return None
-        found.update(f"{split.data.fingerprint} {split.data.shape} {split.data.dtype} {len(split)}\n".encode())
+        found.update(f"{fingerprints[id(split.data)]} {split.data.shape} {split.data.dtype} {len(split)}\n".encode())
         for array in (split.index, split.labels):
             found.update(b"none" if array is None else _places_of(array))
     return found.hexdigest()

@@ -56,7 +56,7 @@ class BlockMatch:
     two_sample_by: Mapping[str, float] | None
     """The accuracy of each classifier."""
     two_sample_rows: int | None
-    """The number of rows that the accuracies are of."""
+    """The number of test rows."""
     entropy: float | None
     """The entropy H(mean code) in nats of a block of one-hot vectors: how evenly its categories are used."""
     prior_entropy: float | None

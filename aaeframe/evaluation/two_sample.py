@@ -29,7 +29,7 @@ class TwoSample:
     accuracies: Mapping[str, float]
     """The accuracy by classifier: "trees" and "perceptron"."""
     rows: int
-    """The number of rows that the accuracies are of, half of them from each set."""
+    """The number of test rows, half of them from each set."""
 
     @property
     def accuracy(self) -> float:
@@ -57,8 +57,8 @@ def classifier_two_sample(a: Tensor, b: Tensor, *, rows: int = MAX_ROWS, generat
 
     The sets are cut to one size, at most `rows` rows each, evenly spaced, so that 0.5 is chance. Both classifiers are
     trained on a random half of each set and tested on the other half. So their errors are binomial; those of a
-    cross-validation are not, as its folds share rows. Trees see thin structure, such as a swiss roll with noise; the
-    perceptron sees what depends on many columns together.
+    cross-validation are not, as its folds share rows. Trees detect thin structure, such as a swiss roll with noise;
+    the perceptron detects what depends on many columns together.
 
     All randomness is from `generator`, on the CPU. DataError if a set has fewer than 20 rows. Source: Lopez-Paz and
     Oquab, "Revisiting Classifier Two-Sample Tests", arXiv 1610.06545.
@@ -89,7 +89,9 @@ def _classifiers(seed: int) -> dict[str, Any]:
 
     perceptron = MLPClassifier((64, 64), early_stopping=True, learning_rate_init=3e-3, random_state=seed)
     return {
-        "trees": HistGradientBoostingClassifier(early_stopping=True, max_iter=200, random_state=seed),
+        "trees": HistGradientBoostingClassifier(
+            early_stopping=True, max_iter=200, min_samples_leaf=5, random_state=seed
+        ),
         "perceptron": make_pipeline(StandardScaler(), perceptron),
     }
 

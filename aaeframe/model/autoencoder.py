@@ -280,14 +280,26 @@ class Autoencoder(nn.Module):
                 f"pass (N, {', '.join(map(str, self.data_shape))}) with N > 0"
             )
         chunks = x.chunks(batch_size) if isinstance(x, Split) else _sliced(x, batch_size)
-        for rows in chunks:
+        for number, rows in enumerate(chunks):
             if isinstance(rows, np.ndarray):
                 # torch takes no reversed, no read-only and no foreign array
                 rows = torch.from_numpy(np.array(rows, dtype=row_type(rows.dtype), order="C"))
             rows = rows.to(self.device)
             if rows.is_floating_point() and not rows.isfinite().all():
-                raise DataError("some values are not finite; remove these rows, or fill them in")
+                raise _not_finite(x, rows, number * batch_size)
             yield rows
+
+
+def _not_finite(x: Rows, rows: Tensor, start: int) -> DataError:
+    """The error for a batch of x that begins at the position `start`; rows of a file are counted in it."""
+    row, *feature = (~rows.isfinite()).nonzero()[0].tolist()
+    row += start
+    if isinstance(x, Split) and x.index is not None:
+        row = int(np.asarray(x.index[np.array([row])])[0])
+    return DataError(
+        f"some values are not finite, the first in row {row}, feature "
+        f"{feature[0] if len(feature) == 1 else tuple(feature)} (counted from 0); remove these rows, or fill them in"
+    )
 
 
 def _sliced(x: Tensor | np.ndarray, size: int) -> Iterator[Tensor | np.ndarray]:

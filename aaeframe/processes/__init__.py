@@ -1,6 +1,6 @@
-"""The processes of a training on several: rank, size, averages and agreement. A single process passes through all.
+"""Training in several processes: rank, size, averages and agreement. A single process exchanges nothing.
 
-Each name is imported on first use: those of `environment` do not import torch.
+Names are imported on first use, so that the command line reads `launcher` without importing torch.
 """
 
 from __future__ import annotations
@@ -9,26 +9,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aaeframe.processes.batch_norm import synchronized
-    from aaeframe.processes.collective import agree, average, averaged, capturable, gathered, share
+    from aaeframe.processes.batch_norm import synchronized, unsynchronized
+    from aaeframe.processes.collective import agree, average, averaged, capturable, contents, gathered, share
     from aaeframe.processes.comparison import require_same, require_same_tensors
-    from aaeframe.processes.environment import command, is_first_of_launch, local_rank
     from aaeframe.processes.failing import first, together
-    from aaeframe.processes.group import is_first, rank, size
-    from aaeframe.processes.launch import joined, restart_folder
+    from aaeframe.processes.group import is_first, raised_by_all, rank, size
+    from aaeframe.processes.joining import joined, note_folder, restart_folder, training
 
 __all__ = [
     "agree",
     "average",
     "averaged",
     "capturable",
-    "command",
+    "contents",
     "first",
     "gathered",
     "is_first",
-    "is_first_of_launch",
     "joined",
-    "local_rank",
+    "note_folder",
+    "raised_by_all",
     "rank",
     "require_same",
     "require_same_tensors",
@@ -37,22 +36,16 @@ __all__ = [
     "size",
     "synchronized",
     "together",
+    "training",
+    "unsynchronized",
 ]
-
-_HOMES = {
-    "batch_norm": ("synchronized",),
-    "collective": ("agree", "average", "averaged", "capturable", "gathered", "share"),
-    "comparison": ("require_same", "require_same_tensors"),
-    "environment": ("command", "is_first_of_launch", "local_rank"),
-    "failing": ("first", "together"),
-    "group": ("is_first", "rank", "size"),
-    "launch": ("joined", "restart_folder"),
-}
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            found = globals()[name] = getattr(import_module(f"aaeframe.processes.{home}"), name)
-            return found
+    if name in __all__:
+        for home in ("group", "collective", "failing", "comparison", "batch_norm", "joining"):
+            found = getattr(import_module(f"aaeframe.processes.{home}"), name, None)
+            if found is not None:
+                globals()[name] = found
+                return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

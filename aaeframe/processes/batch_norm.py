@@ -17,7 +17,7 @@ from aaeframe.processes.group import size
 @contextmanager
 def synchronized(model: nn.Module) -> Iterator[None]:
     """Inside, batch norm in training mode normalizes by the rows of all processes, on CPUs and GPUs."""
-    norms = [it for it in model.modules() if isinstance(it, _BatchNorm)] if size() > 1 else []
+    norms = _norms(model) if size() > 1 else []
     for it in norms:
         it.forward = partial(_forward, it)  # type: ignore[method-assign]
     try:
@@ -25,6 +25,22 @@ def synchronized(model: nn.Module) -> Iterator[None]:
     finally:
         for it in norms:
             del it.forward
+
+
+@contextmanager
+def unsynchronized(part: object) -> Iterator[None]:
+    """Inside, batch norm of this part exchanges nothing: every process gives it the rows of all."""
+    norms = _norms(part) if size() > 1 and isinstance(part, nn.Module) else []
+    kept = [(it, vars(it).pop("forward")) for it in norms if "forward" in vars(it)]
+    try:
+        yield
+    finally:
+        for it, forward in kept:
+            it.forward = forward  # type: ignore[method-assign]
+
+
+def _norms(model: nn.Module) -> list[_BatchNorm]:
+    return [it for it in model.modules() if isinstance(it, _BatchNorm)]
 
 
 def _forward(norm: _BatchNorm, x: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ class _Averaged(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return _average_(gradients[0].clone())
+        return averaged(gradients[0])  # differentiable, too: a gradient penalty takes the gradient of a gradient
 
 
 def gathered(rows: Tensor, count: int | None = None) -> Tensor:
@@ -91,10 +91,22 @@ class _Gathered(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        return _Scattered.apply(gradients[0])
+
+
+class _Scattered(torch.autograd.Function):
+    """This process's part of the sum over all processes, the adjoint of `_Gathered`."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        total = rows.detach().clone(memory_format=torch.contiguous_format)
         with exchanging():
             dist.all_reduce(total)
-        return total[share(len(total))]
+        return total[share(len(total))].clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return _Gathered.apply(gradients[0])
 
 
 def capturable() -> bool:
@@ -106,31 +118,41 @@ def agree(*numbers: int) -> tuple[int, ...]:
     """The largest of each number over all processes, through the CPU."""
     if size() == 1:
         return numbers
-    found = torch.tensor(numbers, dtype=torch.int64)
+    found = torch.tensor(numbers, dtype=torch.int64, device="cpu")
     with exchanging():
         dist.all_reduce(found, dist.ReduceOp.MAX)
     return tuple(found.tolist())
 
 
 def texts(text: str) -> list[str]:
-    """The texts of all processes, in their order, through the CPU."""
-    mine = torch.frombuffer(bytearray(text.encode() or b" "), dtype=torch.uint8)
-    length = torch.tensor([len(mine)])
-    (longest,) = agree(len(mine))
+    """The texts of all processes, in their order. As all exchanges of objects, without pickle, which may run code."""
+    return [it.decode() for it in contents(text.encode())]
+
+
+def contents(content: bytes) -> list[bytes]:
+    """The bytes of all processes, in their order, through the CPU."""
+    if size() == 1:
+        return [content]
+    length = torch.tensor([len(content)], device="cpu")
+    (longest,) = agree(max(1, len(content)))
+    padded = _as_tensor(content.ljust(longest, b"\0"))
     with exchanging():
         lengths = [torch.empty_like(length) for _ in range(size())]
         dist.all_gather(lengths, length)
-        found = [mine.new_empty(longest) for _ in range(size())]
-        dist.all_gather(found, torch.cat([mine, mine.new_zeros(longest - len(mine))]))
-    return [bytes(it[: int(n)].tolist()).decode().strip(" ") for it, n in zip(found, lengths, strict=True)]
+        found = [torch.empty_like(padded) for _ in range(size())]
+        dist.all_gather(found, padded)
+    return [it[: int(n)].numpy().tobytes() for it, n in zip(found, lengths, strict=True)]
 
 
 def text_of_first(text: str) -> str:
     """The text of the first process, through the CPU."""
-    (length,) = agree(len(text.encode()) if rank() == 0 else 0)
-    found = torch.zeros(length, dtype=torch.uint8)
-    if rank() == 0:
-        found = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
+    mine = text.encode()
+    (length,) = agree(len(mine) if rank() == 0 else 0)
+    found = _as_tensor(mine if rank() == 0 else bytes(length))
     with exchanging():
         dist.broadcast(found, 0)
-    return bytes(found.tolist()).decode()
+    return found.numpy().tobytes().decode()
+
+
+def _as_tensor(content: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8)

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from aaeframe.errors import ProcessError
 from aaeframe.processes.collective import texts
-from aaeframe.processes.group import size
+from aaeframe.processes.group import raised_by_all, size
 
 MOST_NAMED = 3
-"""The number of differences that a message names."""
+"""The largest number of differences that a message names."""
 
 
 def require_same(what: str, facts: Mapping[str, Any]) -> None:
@@ -30,7 +30,9 @@ def require_same(what: str, facts: Mapping[str, Any]) -> None:
                 f"{name} is {_short(found[0].get(name))} in process 0 and {_short(other.get(name))} in process {number}"
                 for name in names[:MOST_NAMED]
             )
-            raise ProcessError(f"the processes have different {what}: {differences}. Start all of them alike")
+            raise raised_by_all(
+                ProcessError(f"the processes have different {what}: {differences}. Start all of them alike")
+            )
 
 
 def require_same_tensors(step: int, tensors: Mapping[str, Tensor]) -> None:
@@ -43,9 +45,11 @@ def require_same_tensors(step: int, tensors: Mapping[str, Tensor]) -> None:
         return
     found = [json.loads(it) for it in texts(json.dumps(digests))]
     name = next(it for other in found for it in digests if other.get(it) != found[0].get(it))
-    raise ProcessError(
-        f"step {step}: the processes have different values of {name}. A component that draws random numbers of its own "
-        "does this, or a parameter that has a gradient in some processes only. Fix it, or train in one process"
+    raise raised_by_all(
+        ProcessError(
+            f"step {step}: the processes have different values of {name}. A component that draws random numbers of its "
+            "own does this, or a parameter that has a gradient in some processes only. Fix it, or train in one process"
+        )
     )
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from aaeframe import errors
 from aaeframe.errors import AaeframeError, ProcessError
 from aaeframe.processes.collective import text_of_first, texts
-from aaeframe.processes.group import is_first, rank, size
+from aaeframe.processes.group import is_first, raised_by_all, rank, size
 
 Result = TypeVar("Result")
 
@@ -35,11 +35,11 @@ def first(function: Callable[[], Result]) -> Result:
     results: list[Result] = []
     failure = _attempt(lambda: results.append(function())) if is_first() else None
     mine = json.dumps({"failure": _written(failure), "result": results[0] if results else None}) if is_first() else ""
-    told = json.loads(text_of_first(mine))
-    if told["failure"]:
-        _raise(0, told["failure"], failure, alike=True)
+    heard = json.loads(text_of_first(mine))
+    if heard["failure"]:
+        _raise(0, heard["failure"], failure, alike=True)
     if not is_first():
-        results.append(told["result"])
+        results.append(heard["result"])
     return results[0]
 
 
@@ -60,10 +60,10 @@ def _raise(number: int, written: str, mine: Exception | None, *, alike: bool) ->
     name, text = json.loads(written)
     kind = _kind(name)
     if number == rank() and mine is not None and (alike or kind is None):
-        raise mine
+        raise raised_by_all(mine)
     if kind is None:
-        raise ProcessError(f"process {number} of {size()} failed: {name}: {text}") from mine
-    raise kind(text if alike else f"process {number} of {size()}: {text}") from mine
+        raise raised_by_all(ProcessError(f"process {number} of {size()} failed: {name}: {text}")) from mine
+    raise raised_by_all(kind(text if alike else f"process {number} of {size()}: {text}")) from mine
 
 
 def _kind(name: str) -> type[AaeframeError] | None:

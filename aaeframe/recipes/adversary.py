@@ -92,7 +92,9 @@ class Adversary:
         for name, discriminator in self.model.discriminators.items():
             prior, z = self.model.priors[name], code[name].detach()
             if isinstance(prior, SupportsFollowing):
-                prior.follow(processes.gathered(z))
+                whole = processes.gathered(z)
+                with processes.unsynchronized(prior):
+                    prior.follow(whole)
             segments = draws[name] + self._code_segments(name, z, labels)
             result = self.loss.discriminator(discriminator, segments, self._noise(name))
             found |= {f"discriminator/{name}": result.loss, f"accuracy/{name}": result.accuracy.mean()}
@@ -108,7 +110,7 @@ class Adversary:
             return {}
         with frozen(self.model.encoder):
             losses = {
-                f"prior/{name}": prior.loss(processes.gathered(code[name].detach()))
+                f"prior/{name}": _loss_of_all(prior, code[name])
                 for name, prior in self.model.priors.items()
                 if isinstance(prior, SupportsLoss) and is_trained(prior)
             }
@@ -141,6 +143,13 @@ class Adversary:
         unlabeled, labeled = z[: -len(labels)], z[-len(labels) :]
         extra = labels.new_full((len(unlabeled),), prior.num_classes)
         return [Segment(unlabeled, extra, from_prior=False), Segment(labeled, labels, from_prior=False)]
+
+
+def _loss_of_all(prior: SupportsLoss, code: Tensor) -> Tensor:
+    """The loss of a prior on the codes of the whole minibatch."""
+    whole = processes.gathered(code.detach())
+    with processes.unsynchronized(prior):
+        return prior.loss(whole)
 
 
 def detached(losses: StepLosses) -> StepLosses:

@@ -51,7 +51,10 @@ class PriorSamples:
         known, segments = self._kept.get(name, ((), []))
         if known != wanted:
             number = list(self._model.priors).index(name)  # not the name: a block may be called otherwise
-            with stream(self._seed, "prior", number, block, device=self._model.device):
+            with (
+                stream(self._seed, "prior", number, block, device=self._model.device),
+                processes.unsynchronized(self._model.priors[name]),
+            ):
                 segments = self._drawn(name, steps, rows, labeled)
             if steps > 1:
                 self._kept[name] = wanted, segments

@@ -22,6 +22,7 @@ from aaeframe.configuration.schema import ComponentConfig, Config
 from aaeframe.data import Dataset
 from aaeframe.errors import RunError
 from aaeframe.patches import steady
+from aaeframe.processes import launcher
 from aaeframe.runs.initial import adopted, in_scale, load_initial, read_again, read_for
 from aaeframe.runs.loading import configuration_changes
 from aaeframe.runs.observing import Reporting, observers_of, settings
@@ -91,7 +92,7 @@ NO_CALLBACKS = Callbacks(Warns(), lambda: False, lambda config, folder, steps: N
 """The default: shows nothing and never stops; warnings are Python warnings."""
 
 
-@processes.joined()
+@processes.training()
 @default_state()
 @steady()
 def fit(
@@ -117,7 +118,7 @@ def fit(
         return _train(training, None, registry, callbacks, dataset)
 
 
-@processes.joined()
+@processes.training()
 @default_state()
 @steady()
 def start(
@@ -137,13 +138,12 @@ def start(
     stopped. `observers` are objects, next to those that the configuration names. `initial` is the run to start from;
     by default it is loaded if the configuration names one.
 
-    Of several processes the first writes. If their launcher has started them before, the run is resumed that they
-    began then.
+    Of several processes the first writes. If their launcher starts them again, the run is resumed that they had begun.
     """
     callbacks = _of_this_process(callbacks)
-    out, again = processes.restart_folder(out)
-    if out is not None and again and processes.first(out.exists):
-        return resume(out, registry, dataset=dataset, objects=objects, observers=observers, callbacks=callbacks)
+    out, begun = processes.restart_folder(out)
+    if out is not None and begun:
+        return _resumed(out, registry, dataset, objects, {}, observers, callbacks)
 
     def ready() -> tuple[RunFolder, Training, Dataset | None]:
         folder = new_folder(config, out)
@@ -162,11 +162,12 @@ def start(
 
 def _created(folder: RunFolder, training: Training) -> str:
     """Make the folder of a run, with a checkpoint of the untrained model; its path."""
+    processes.note_folder(folder.path)
     made = create(folder, training.config.to_toml(), lambda aside: training.save_untrained(InFolder(aside)))
     return str(made.path)
 
 
-@processes.joined()
+@processes.training()
 @default_state()
 @steady()
 def resume(
@@ -186,13 +187,27 @@ def resume(
     `named` and `observers` follow the run next to those that its configuration names. Of the latter, one that cannot be
     built is reported and left out.
     """
-    folder, callbacks = RunFolder(path), _of_this_process(callbacks)
+    return _resumed(path, registry, dataset, objects, named, observers, _of_this_process(callbacks))
+
+
+def _resumed(
+    path: Path,
+    registry: Registry,
+    dataset: Dataset | None,
+    objects: Objects,
+    named: Mapping[str, ComponentConfig],
+    observers: Iterable[object],
+    callbacks: Callbacks,
+) -> Run:
+    folder = RunFolder(path)
 
     def opened() -> tuple[Config, Observers]:
         stored = read_config(folder)
+        if not processes.is_first():
+            return stored, Observers()
         following = observers_of({**stored.observers, **named}, registry, observers)
         following.build(*named)
-        return stored, following if processes.is_first() else Observers()
+        return stored, following
 
     stored, following = processes.together(opened)
     with _locked(folder, callbacks.warn):
@@ -344,7 +359,7 @@ def _train(
     training.display, training.stop_asked = callbacks.display, callbacks.stop_asked
     steps, home = training.steps, folder.path if folder else None
     callbacks.started(config, folder, steps)
-    if training.device.type == "cuda" and not processes.capturable():
+    if training.lacks_graph:
         callbacks.warn("no CUDA graph: this NCCL cannot be captured in one, so each operation is launched by itself")
     observers.run_started(settings(config), home, steps, training.batches.step, callbacks.warn)
     try:
@@ -358,7 +373,7 @@ def _train(
         callbacks.stopped_elsewhere()
     observers.run_ended(finished, _reason(training))
     if observers.stopped and not finished:
-        again = f"; resume it with {processes.command()} train --resume {home}" if home else ""
+        again = f"; resume it with {launcher.command()} train --resume {home}" if home else ""
         callbacks.warn(f"{observers.stopped}, at step {training.batches.step} of {steps}{again}")
     model = training.evaluated.eval()
     return Run(
@@ -390,6 +405,4 @@ def _as_it_is_left(folder: RunFolder) -> str:
     found = checkpoints.paths(folder.checkpoints)
     if not found:
         return f"There is nothing left to resume from in {folder.path}"
-    return (
-        f"The run was saved up to {found[-1].name}; resume it with {processes.command()} train --resume {folder.path}"
-    )
+    return f"The run was saved up to {found[-1].name}; resume it with {launcher.command()} train --resume {folder.path}"

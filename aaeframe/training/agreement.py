@@ -8,7 +8,7 @@ from typing import Final
 from aaeframe import processes
 
 SECONDS: Final = 1.0
-"""The time from one agreement to the next. A signal to stop is followed after as long, at the latest."""
+"""The time from one agreement to the next. If steps become slower, the next one takes longer."""
 
 
 class StopAgreement:

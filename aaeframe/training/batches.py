@@ -167,8 +167,8 @@ class Batches:
 
     @property
     def order(self) -> dict[str, str]:
-        """A digest of the windows in which rows come, by "windows"; empty if all rows are in one."""
-        digests = [it.order.digest() for _, it in sorted(self.windows.items())]
+        """A digest of the windows in which rows come, by "windows"; empty if each pass has one."""
+        digests = [it.order.digest() for _, it in sorted(self.windows.items()) if not it.order.is_single]
         return {"windows": " ".join(digests)} if digests else {}
 
     def close(self) -> None:
@@ -227,7 +227,7 @@ def add_windows(batches: Batches, split: Split, window_bytes: float) -> None:
 
 
 class Everything:
-    """The numbers of all rows of a training set, in no memory."""
+    """All row numbers of a training set, without an array."""
 
     def __init__(self, count: int) -> None:
         self._count = count

@@ -12,6 +12,7 @@ import torch
 from aaeframe import processes
 from aaeframe.configuration.schema import Precision
 from aaeframe.errors import ConfigError, DeviceError
+from aaeframe.processes import launcher
 
 PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 
@@ -40,13 +41,15 @@ def pick(name: str) -> torch.device:
 def _own_gpu(name: str) -> torch.device:
     """The GPU of this process. DeviceError if a GPU is named, or there are fewer than processes."""
     if name not in ("auto", "cuda"):
-        raise DeviceError(f"{name!r} is one device, and {processes.size()} processes train; use --device auto or cpu")
-    if processes.local_rank() >= _gpus():
         raise DeviceError(
-            f"process {processes.local_rank()} of this machine has no GPU: there are {_gpus()}. Start as many "
+            f"{name!r} is one device, and there are {processes.size()} processes; use --device auto or cpu"
+        )
+    if launcher.local_rank() >= _gpus():
+        raise DeviceError(
+            f"process {launcher.local_rank()} of this machine has no GPU: there are {_gpus()}. Start as many "
             "processes as GPUs, or use --device cpu"
         )
-    return torch.device("cuda", processes.local_rank())
+    return torch.device("cuda", launcher.local_rank())
 
 
 def current(device: torch.device) -> AbstractContextManager[object]:

@@ -89,24 +89,27 @@ class InFolder:
 
 @dataclass(frozen=True)
 class ByFirst:
-    """Keeps a training by the first of several processes. An error there is an error of all."""
+    """Keeps a training by the first of several processes. An error there is an error of all.
+
+    Properties are those of this process: no exchange hides in them.
+    """
 
     kept: Keeper
 
     @property
     def rows(self) -> Sequence[MetricsRow]:
-        """The rows that the first process reads."""
-        return processes.first(lambda: list(self.kept.rows))
+        """The rows, as this process reads them."""
+        return self.kept.rows
 
     @property
     def evaluations(self) -> Mapping[str, Any]:
-        """The reports that the first process reads."""
-        return processes.first(lambda: dict(self.kept.evaluations))
+        """The reports, as this process reads them."""
+        return self.kept.evaluations
 
     @property
     def metrics_bytes(self) -> int:
-        """The size that the first process finds."""
-        return processes.first(lambda: self.kept.metrics_bytes)
+        """The size, as this process finds it."""
+        return self.kept.metrics_bytes
 
     def append(self, row: MetricsRow) -> None:
         """Keep a row."""

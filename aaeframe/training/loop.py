@@ -108,8 +108,10 @@ class Training:
         self._schedules = schedules(self.config)
         self.monitor = Monitor()
         self.losses = LossLog()
-        graphed = self.device.type == "cuda" and self.config.training.cuda_graph and processes.capturable()
-        self._graphed = GraphedStep(self.recipe) if graphed else None
+        wanted = self.device.type == "cuda" and self.config.training.cuda_graph
+        self.lacks_graph = wanted and not processes.capturable()
+        """Whether the steps are to be a CUDA graph, which this NCCL does not allow."""
+        self._graphed = GraphedStep(self.recipe) if wanted and not self.lacks_graph else None
         self._clock, self._summed = time.monotonic(), 0
         self._saved_step = -1
         self._patched: list[str] = []
@@ -224,7 +226,7 @@ class Training:
         rate = (self.losses.count - self._summed) / seconds if seconds else 0.0
         row = {"epoch": epoch + 1, "step": self.batches.step, **self.losses.means()}
         row |= self._validated(epoch)
-        check_finite(self.batches.step, row)
+        processes.together(lambda: check_finite(self.batches.step, row))
         row |= {"seconds": round(seconds, 3), "steps_per_second": round(rate, 3)}
         self.losses = LossLog()
         warnings = [*self.monitor.observe(row), *map(_harmed, self._patched)]
@@ -239,7 +241,8 @@ class Training:
     def _validated(self, epoch: int) -> MetricsRow:
         """The validation metrics. TrainingDiverged if the model has weights or outputs that are not finite."""
         step = self.batches.step
-        check_finite(step, {f"model.{name}": value for name, value in self.model.state_dict().items()})
+        weights = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        processes.together(lambda: check_finite(step, weights))
         try:
             return self.validate(self.evaluated, epoch)
         except DataError as error:  # finite weights may give codes that are not finite
@@ -258,7 +261,8 @@ class Training:
         if step == self._saved_step:
             return
         self._check_losses()
-        checkpoint = self._checkpoint()
+        checkpoint = self._checkpoint(processes.first(lambda: self.keeper.metrics_bytes))
+        processes.together(lambda: _require_finite(step, checkpoint))
         processes.require_same_tensors(step, checkpoint.model)
         path = self._write(self.keeper, checkpoint)
         self._saved_step = step
@@ -267,10 +271,11 @@ class Training:
 
     def save_untrained(self, keeper: Keeper) -> None:
         """Write a checkpoint of the untrained model elsewhere, by one process alone."""
-        self._write(keeper, self._checkpoint())
+        checkpoint = self._checkpoint(self.keeper.metrics_bytes)
+        _require_finite(self.batches.step, checkpoint)
+        self._write(keeper, checkpoint)
 
     def _write(self, keeper: Keeper, checkpoint: Checkpoint) -> Path | None:
-        check_finite(self.batches.step, {**checkpoint.model, **checkpoint.optimizer})
         best = self.stopping.best_step if self.stopping else None
         return keeper.write(self.batches.step, checkpoint, best=best)
 
@@ -278,9 +283,10 @@ class Training:
         """Resume from a checkpoint; CheckpointError if it belongs to another model or other data."""
         state = saved.state
         if {**state["data"], "name": None} != {**self.data, "name": None}:  # a file may be moved
-            found = "; ".join(changes(state["data"], self.data)) or "another scale or number of classes"
+            other = "another scale or number of classes"
             if state["data"].get("windows") != self.data.get("windows"):
-                found = "other row groups or shards, or another data.window_mib, by which rows are put in order"
+                other = "other row groups or shards, or another data.window_mib, by which rows are put in order"
+            found = "; ".join(changes(state["data"], self.data)) or other
             raise CheckpointError(
                 f"the training data differs from the data of this run so far: {found}. Restore that data, or train anew"
             )
@@ -307,7 +313,7 @@ class Training:
             ) from error
         self.keeper.resume(state["metrics_bytes"])
         if self.stopping is not None:
-            self.stopping.observe_all(self.keeper.rows, state["step"])
+            self.stopping.observe_all(processes.first(lambda: list(self.keeper.rows)), state["step"])
         self._saved_step = self.batches.step
 
     def _load_tensors(self, tensors: Mapping[str, Tensor], summed_steps: int) -> None:
@@ -319,7 +325,7 @@ class Training:
             load_optimizer(optimizer, tensors, f"optimizer.{phase}.")
         self.losses.load_state_dict(tensors_below("sums.", tensors), summed_steps)
 
-    def _checkpoint(self) -> Checkpoint:
+    def _checkpoint(self, metrics_bytes: int) -> Checkpoint:
         model = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         if self.average is not None:
             model |= {f"ema.{k}": v for k, v in self.average.model.state_dict().items()}
@@ -333,13 +339,17 @@ class Training:
             "batches": self.batches.state_dict(),
             "summed_steps": self.losses.count,
             "monitor": self.monitor.state_dict(),
-            "metrics_bytes": self.keeper.metrics_bytes,
+            "metrics_bytes": metrics_bytes,
             "data": dict(self.data),
             "config": as_saved(self.config),
             "environment": environment(self.device),
             "versions": dict(self.versions),
         }
         return Checkpoint(model, optimizer, state)
+
+
+def _require_finite(step: int, checkpoint: Checkpoint) -> None:
+    check_finite(step, {**checkpoint.model, **checkpoint.optimizer})
 
 
 def _harmed(changed: str) -> str:

@@ -52,13 +52,13 @@ class LossLog:
         if not self._steps:
             return
         kept = self._kept[: len(self._steps)]
-        rows = (kept if alone else processes.averaged(kept)).tolist()
+        rows = (kept if alone else _mean_of_all(kept)).tolist()
         steps, self._steps = self._steps, []
         for step, row in zip(steps, rows, strict=True):
             for name, loss in zip(self._names, row, strict=True):
                 if not math.isfinite(loss):
                     self._failure = _diverged(step, name)
-                    raise self._failure
+                    raise self._failure if alone else processes.raised_by_all(self._failure)
                 self._sums[name] = self._sums.get(name, 0.0) + loss
 
     def _begin(self, losses: Mapping[str, Tensor]) -> None:
@@ -88,6 +88,16 @@ class LossLog:
             raise ValueError("a sum of losses is not a number")
         self._sums = {name: float(total) for name, total in state.items()}
         self.count = count
+
+
+def _mean_of_all(kept: Tensor) -> Tensor:
+    """The mean over all processes.
+
+    It is added in the order of the processes: the order of an all-reduce depends on an element's place in the tensor,
+    and a run that was stopped and resumed reads its losses in other parts.
+    """
+    every = processes.gathered(kept.unsqueeze(0))
+    return torch.as_tensor(sum(every.unbind())) / len(every)
 
 
 def _diverged(step: int, name: str) -> TrainingDiverged:

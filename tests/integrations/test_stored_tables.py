@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import aaeframe
-from aaeframe.data import from_arrays, load, load_rows, sources
+from aaeframe.data import from_arrays, load, load_rows, sources, summary
 from aaeframe.data.identity import identity
 from aaeframe.data.readers.arrow_files import TableFiles
 from aaeframe.errors import DataError
@@ -129,6 +129,12 @@ def test_a_model_learns_the_same_from_both(tmp_path):
         ([0.0, 1.0, float("nan"), 1.0], ("0", "1"), [0, 1, -1, 1]),
         ([True, False, False, True], ("False", "True"), [1, 0, 0, 1]),
         (pa.array(["n", "m", "m", "n"]).dictionary_encode(), ("m", "n"), [1, 0, 0, 1]),
+        (
+            pa.array(["n", "m", None, "n"]).dictionary_encode().cast(pa.dictionary(pa.uint8(), pa.string())),
+            ("m", "n"),
+            [1, 0, -1, 1],
+        ),
+        ([-1.0, 10.0, float("nan"), 2.0], ("-1", "2", "10"), [0, 2, -1, 1]),
     ],
 )
 def test_labels_are_those_of_a_table_in_memory(values, names, labels, tmp_path):
@@ -138,6 +144,12 @@ def test_labels_are_those_of_a_table_in_memory(values, names, labels, tmp_path):
     known = load_rows(table)
     assert found.class_names == known.class_names == names
     assert found.rows.labels.tolist() == known.rows.labels.tolist() == labels
+
+
+def test_entries_of_a_dictionary_that_no_row_has_are_no_classes(tmp_path):
+    values = pa.DictionaryArray.from_arrays(np.arange(600) % 2, [f"name {i}" for i in range(20_000)])
+    table = pa.table({"p": X[:, 0], "label": values})
+    assert load(write_feather(tmp_path / "a.feather", table)).class_names == ("name 0", "name 1")
 
 
 def test_names_of_classes_of_hugging_face(tmp_path):
@@ -177,6 +189,7 @@ def test_lists_of_one_length_are_the_features(kind, tmp_path):
         {"a": np.arange(600, dtype=np.int16), "b": X[:, 0]},
         {"a": X[:, 0] > 3, "b": X[:, 1] > 3},
         {"a": np.arange(600) % 9, "b": X[:, 0].astype(np.float64)},
+        {"a": 2**60 + np.arange(600) * 2**20, "b": np.arange(600)},
         {"a": (np.arange(600) % 200).astype(np.uint8), "b": (np.arange(600) % 5).astype(np.uint8)},
     ],
 )
@@ -195,11 +208,31 @@ def test_the_index_of_pandas_names_the_rows(tmp_path):
     assert found.rows.ids[:2].tolist() == ["row 0", "row 1"]
 
 
+@pytest.mark.parametrize("values", [np.arange(600) * 7, pa.array([f"r{i}" for i in range(600)]).dictionary_encode()])
+def test_names_of_rows_take_the_memory_of_the_longest(values, tmp_path):
+    ids = load_rows(
+        write_feather(tmp_path / "a.feather", TABLE.append_column("id", pa.array(values))), ids="id"
+    ).rows.ids
+    assert ids.tolist() == [str(it) for it in (values if isinstance(values, np.ndarray) else values.to_pylist())]
+    assert ids.dtype == "U4"
+
+
+def test_an_index_of_numbers_that_is_too_large_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("aaeframe.data.readers.arrow_labels.MOST_IDS", 4 * 3 * 600 - 1)
+    frame = pd.DataFrame(X, columns=NAMES, index=pd.Index(np.arange(600)[::-1], name="place"))
+    frame.to_parquet(tmp_path / "a.parquet")
+    found = load(tmp_path / "a.parquet")
+    assert found.train.ids is None
+    assert found.reading.passed_over == ("column 'place', the index of pandas, of more than 0 MiB",)
+    with pytest.raises(DataError, match=r"the names of the rows in column 'place' take more than 0 MiB"):
+        load(tmp_path / "a.parquet", ids="place")
+
+
 @pytest.mark.parametrize(
     ("columns", "options", "words"),
     [
         ({"a": X[:, 0], "t": LABELS}, {}, "column 't' holds 'b', which is not a number. A column of texts is named by"),
-        ({"a": X[:, 0], "t": ["1.5"] * 600}, {}, "column 't' is of type string, which is no number"),
+        ({"a": X[:, 0], "t": ["1.5"] * 600}, {}, "column 't' is of type string, which is not a number type"),
         ({"a": X[:, 0], "id": np.arange(600)}, {}, "'id' holds a different whole number in each row.*data.ids=id"),
         (
             {"a": X[:, 0], "b": [*range(599), None]},
@@ -232,7 +265,18 @@ def test_statistics_are_of_the_columns_that_are_used(tmp_path):
         assert identity(found)["digests"] == identity(from_arrays(X[:, columns], LABELS))["digests"]
 
 
+def test_rules_for_columns_are_of_more_than_a_small_row_group(tmp_path):
+    table = pa.table({"y": np.arange(600) % 4, "a": X[:, 0]})
+    for source in (table, tmp_path / "a.parquet"):
+        parquet.write_table(table, tmp_path / "a.parquet", row_group_size=4)
+        with pytest.raises(DataError, match=r"column 'y' can hold the labels \(4 different whole numbers\)"):
+            load(source)
+    parquet.write_table(pa.table({"id": np.arange(600) // 2, "a": X[:, 0]}), tmp_path / "a.parquet", row_group_size=1)
+    assert load(tmp_path / "a.parquet").columns == ("id", "a")
+
+
 def test_the_second_time_only_the_head_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("aaeframe.data.readers.arrow.HEAD", 32)
     folder, asked, read = write_folder(tmp_path / "f"), [], TableFiles.read
     monkeypatch.setattr(TableFiles, "read", lambda self, *which: asked.append(which) or read(self, *which))
     known = load(folder)
@@ -280,6 +324,29 @@ def test_files_of_other_columns_are_refused(tmp_path):
         load(folder)
 
 
+def test_files_whose_columns_may_and_may_not_be_empty_are_one_table(tmp_path):
+    for i, nullable in enumerate((True, False)):
+        schema = pa.schema([pa.field(name, pa.float32(), nullable=nullable) for name in NAMES])
+        write_parquet(tmp_path / f"a-{i}.parquet", TABLE.drop(["label"]).cast(schema))
+    np.testing.assert_array_equal(load_rows(tmp_path).rows.array(), np.concatenate([X, X]))
+
+
+@pytest.mark.parametrize("rows", [X[:, 0], list(X)], ids=["numbers", "lists"])
+def test_a_first_batch_without_rows(rows, tmp_path):
+    table = pa.table({"v": rows})
+    with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_batch(pa.RecordBatch.from_pylist([], table.schema))
+        writer.write_table(table)
+    np.testing.assert_array_equal(load_rows(tmp_path / "a.arrow").rows.array(), np.reshape(rows, (600, -1)))
+
+
+def test_a_split_without_rows_is_named(tmp_path):
+    write_parquet(tmp_path / "train.parquet")
+    write_parquet(tmp_path / "test.parquet", TABLE.slice(0, 0))
+    with pytest.raises(DataError, match=r"the test rows \(test.parquet\) are none\. Give at least one row"):
+        load(tmp_path)
+
+
 def test_a_file_that_is_cut_off(tmp_path):
     path = write_parquet(tmp_path / "a.parquet")
     path.write_bytes(path.read_bytes()[:-100])
@@ -287,13 +354,64 @@ def test_a_file_that_is_cut_off(tmp_path):
         load(path)
 
 
-def test_a_file_that_changes_in_use_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("aaeframe.data.readers.arrow_files.MOST_OPEN", 1)
-    folder = write_folder(tmp_path / "f")
-    found = load(folder)
-    write_parquet(folder / "part-0.parquet", TABLE.slice(0, 200))
-    with pytest.raises(DataError, match=r"part-0.parquet: has changed while it was in use"):
+@pytest.mark.parametrize("most", [1, 4])
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.feather", "rows.arrow"])
+def test_a_file_that_changes_in_use_is_refused(name, most, tmp_path, monkeypatch):
+    monkeypatch.setattr("aaeframe.data.readers.arrow_files.MOST_OPEN", most)
+    path = FORMS[name](tmp_path / name)
+    found = load(path)
+    found.train.release()
+    other = pa.table({**dict(zip(NAMES, X.T + 100, strict=True)), "label": LABELS})
+    FORMS[name](path, other)
+    with pytest.raises(DataError, match=rf"{name}: has changed while it was in use"):
         found.train.array()
+
+
+@pytest.mark.parametrize("names", [("a_train", "a_test"), ("rows", "rows.test"), ("2-val", "1-Training")])
+def test_files_that_a_later_word_names_as_splits_are_refused(names, tmp_path):
+    for name in names:
+        write_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(DataError, match=r"would be parts of one table, but are named as splits\. Begin"):
+        load(tmp_path)
+
+
+def test_files_that_all_have_such_a_word_are_one_table(tmp_path):
+    for name in ("crash-test-0", "crash-test-1"):
+        write_parquet(tmp_path / f"{name}.parquet")
+    assert len(load(tmp_path).split("all")) == 1200
+
+
+def test_the_summary_counts_the_files(tmp_path):
+    said = list(summary.lines(summary.summary(load(write_folder(tmp_path / "f")))))
+    assert "          they stay in 3 files, and are read in 10 chunks" in said
+
+
+@pytest.mark.parametrize("name", ["a.png", "plots/a.png"])
+def test_tables_and_images_in_one_folder_are_refused(name, tmp_path):
+    from PIL import Image
+
+    image = write_folder(tmp_path / "f") / name
+    image.parent.mkdir(exist_ok=True)
+    Image.new("L", (8, 8)).save(image)
+    with pytest.raises(DataError, match=r"holds images and files of Parquet or Arrow\. Leave one kind"):
+        load(tmp_path / "f")
+
+
+def test_images_in_hidden_folders_are_no_data(tmp_path):
+    from PIL import Image
+
+    hidden = write_folder(tmp_path / "f") / ".thumbnails"
+    hidden.mkdir()
+    Image.new("L", (8, 8)).save(hidden / "a.png")
+    assert load(tmp_path / "f").columns == NAMES
+
+
+@pytest.mark.parametrize("folder", ["data", "label=0"])
+def test_folders_below_are_named(folder, tmp_path):
+    (tmp_path / "f" / folder).mkdir(parents=True)
+    write_parquet(tmp_path / "f" / folder / "train-00000-of-00001.parquet")
+    with pytest.raises(DataError, match=rf"holds no rows itself; 1 folder in it do. Give one of these, as .*/{folder}"):
+        load(tmp_path / "f")
 
 
 def test_both_kinds_in_one_folder_are_refused(tmp_path):

@@ -37,8 +37,6 @@ print(json.dumps(results))
 EVALUATE = """
 import json, sys, tempfile
 import aaeframe, numpy as np
-from aaeframe.evaluation import two_sample
-two_sample.STEPS = 2  # of 800, which take most of the time
 random = np.random.default_rng(0)
 data = aaeframe.data.from_arrays(random.normal(size=(200, 5)).astype("float32"))
 with tempfile.TemporaryDirectory() as folder:

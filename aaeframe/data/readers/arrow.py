@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from aaeframe.configuration.reading import ReadOptions
-from aaeframe.data import kept
-from aaeframe.data.classes import MOST_CLASSES
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import frames
 from aaeframe.data.readers.arrow_features import Features, is_list, is_number
 from aaeframe.data.readers.arrow_files import SUFFIXES, TableFiles, check_installed, readable
+from aaeframe.data.readers.arrow_labels import read_ids, read_labels, said_of_index
 from aaeframe.data.readers.limits import LARGEST, memory
-from aaeframe.data.readers.shards import Parts, cuts_of, find_parts, fingerprint
+from aaeframe.data.readers.shards import Parts, cuts_of, find_parts
 from aaeframe.data.readers.table_columns import Roles, find_roles
-from aaeframe.data.readers.table_result import no_classes
 from aaeframe.data.readers.tables import check_names
 from aaeframe.data.sources import StoredRows
 from aaeframe.errors import DataError
@@ -36,8 +30,8 @@ IN_MEMORY: Final = ("categories", "missing")
 HEAD: Final = 10_000
 """The number of first rows that are read as a table in memory is, so that its rules hold."""
 
-MOST_IDS: Final = 2**28
-"""The largest size of the names of rows, in bytes; they are kept in memory."""
+HEAD_BYTES: Final = 2**26
+"""The largest size of these rows, in bytes of float64."""
 
 
 def read(path: Path, options: ReadOptions) -> RawData:
@@ -53,19 +47,23 @@ def read(path: Path, options: ReadOptions) -> RawData:
     parts = _data_files(path)
     files = {split: TableFiles(it) for split, it in parts.files.items()}
     first = next(iter(files.values()))
-    for other in files.values():
+    for split, other in files.items():
+        if not other.count:
+            what = "the table is empty" if split is None else f"the {split} rows ({other.files[0].name}) are none"
+            raise DataError(f"{path}: {what}. Give at least one row.")
         if other.schema.names != first.schema.names:
             raise DataError(f"{path}: {other.files[0].name} has other columns than {first.files[0].name}.")
     with readable(first.files[0], "the description by pandas"):
-        options, said = _with_index(options, first.schema)
+        options, index = _with_index(options, first.schema)
     if any(getattr(options, name) is not None for name in IN_MEMORY):
         raw = _in_memory(path, options, files)
-        return replace(raw, passed_over=(*parts.passed_over, *said, *raw.passed_over))
-    table = _Table(path, options, first)
+        named = [] if index is None else [said_of_index(index, "which names the rows")]
+        return replace(raw, passed_over=(*parts.passed_over, *named, *raw.passed_over))
+    table = Table(path, options, first)
     stored = [table.stored[name] for name in table.names]
     sources = [Features(it, stored, lists=table.has_lists) for it in files.values()]
-    labels, names = _labels(table, list(files.values()))
-    ids = [_ids(it, table) for it in files.values()]
+    labels, names = read_labels(table, list(files.values()))
+    ids, said = read_ids(table, list(files.values()), index)
     return RawData(
         [RawPart(StoredRows(x), y, i) for x, y, i in zip(sources, labels, ids, strict=True)],
         cuts_of(parts.files, [it.shape[0] for it in sources], str(path)),
@@ -98,20 +96,17 @@ def _data_files(path: Path) -> Parts:
 
 def _in_memory(path: Path, options: ReadOptions, files: dict[str | None, TableFiles]) -> RawData:
     """All rows of a table at once. DataError if there are splits, or more than memory holds."""
-    import pyarrow
-
     given = " and ".join(f"data.{name}" for name in IN_MEMORY if getattr(options, name) is not None)
     if len(files) > 1:
         raise DataError(f"{path}: {given} is for tables without splits of their own. Give {path / 'train'}.")
     (only,) = files.values()
-    rows, width = sum(int(sizes.sum()) for sizes in only.sizes), len(only.schema.names)
-    size, most = rows * width * 8, min(LARGEST, memory() // 2)
+    size, most = only.count * len(only.schema.names) * 8, min(LARGEST, memory() // 2)
     if size > most:
         raise DataError(
             f"{path}: {given} needs all rows in memory, {size / 2**30:,.1f} GiB; at most {most / 2**30:,.1f} GiB are "
             "read into it. Fill in empty cells, and write categories as columns of 0 and 1, before."
         )
-    return _as_frame(pyarrow.concat_tables(only.tables(only.schema.names)), options, str(path))
+    return _as_frame(_joined(only.tables(only.schema.names)), options, str(path))
 
 
 def _as_frame(table: Any, options: ReadOptions, where: str) -> RawData:
@@ -120,19 +115,18 @@ def _as_frame(table: Any, options: ReadOptions, where: str) -> RawData:
     return frames.from_columns(held, options, where)
 
 
-def _with_index(options: ReadOptions, schema: Any) -> tuple[ReadOptions, list[str]]:
-    """The options with the index that pandas wrote as ids, if it is one column, and what is to be said of it."""
+def _with_index(options: ReadOptions, schema: Any) -> tuple[ReadOptions, str | None]:
+    """The options with the index that pandas wrote as ids, and the name of it, if it is one column."""
     described = schema.pandas_metadata
     index = described.get("index_columns") if isinstance(described, dict) else None
     if not isinstance(index, list) or len(index) != 1 or index[0] not in schema.names:
-        return options, []  # a range, which is described by a dictionary, or several
+        return options, None  # a range, which is described by a dictionary, or several
     if options.ids is not None or index[0] in (options.drop or ()):
-        return options, []
-    said = f"column {index[0]!r}, the index of pandas, which names the rows"
-    return options.model_copy(update={"ids": index[0]}), [said]
+        return options, None
+    return options.model_copy(update={"ids": index[0]}), index[0]
 
 
-class _Table:
+class Table:
     """The roles of the columns of a table: by its schema, and by its first rows, to which the rules of tables apply."""
 
     def __init__(self, path: Path, options: ReadOptions, files: TableFiles) -> None:
@@ -141,8 +135,6 @@ class _Table:
         check_names(names, self.where)
         self.stored = dict(zip(names, schema.names, strict=True))
         """The names in the files, which may have spaces at their ends, by those without."""
-        if sum(map(len, files.sizes)) == 0 or not sum(int(it.sum()) for it in files.sizes):
-            raise DataError(f"{path}: the table is empty. Give at least one row.")
         self.said: tuple[str, ...] = ()
         roles = find_roles(names, options, self.where)
         self.types = dict(zip(names, schema.types, strict=True))
@@ -154,13 +146,12 @@ class _Table:
         if lists is not None:
             self.names: tuple[str, ...] = (lists,)
             return
-        head = next(it for it in files.tables(schema.names) if it.num_rows).slice(0, HEAD)
-        raw = _as_frame(head, options.model_copy(update={"missing": "mean"}), self.where)
+        raw = _as_frame(_head(files), options.model_copy(update={"missing": "mean"}), self.where)
         self.names, self.said = raw.columns or (), raw.passed_over
         for name in self.names:
             if not is_number(self.types[name]):
                 raise DataError(
-                    f"{self.where}: column {name!r} is of type {self.types[name]}, which is no number. "
+                    f"{self.where}: column {name!r} is of type {self.types[name]}, which is not a number type. "
                     f'Write it as numbers, or leave it out by data.drop=["{name}"].'
                 )
 
@@ -187,6 +178,25 @@ class _Table:
         return name
 
 
+def _head(files: TableFiles) -> Any:
+    """The first rows of a table: `HEAD` of them, or as many as `HEAD_BYTES` of float64 hold."""
+    names, found, rows = files.schema.names, [], 0
+    most = max(1, min(HEAD, HEAD_BYTES // (8 * len(names))))
+    for table in files.tables(names):
+        found.append(table)
+        rows += table.num_rows
+        if rows >= most:
+            break
+    return _joined(found).slice(0, most)
+
+
+def _joined(tables: Iterable[Any]) -> Any:
+    """The rows of tables that may differ in what their schemas say besides names and types."""
+    import pyarrow
+
+    return pyarrow.concat_tables([pyarrow.Table.from_arrays(it.columns, names=it.column_names) for it in tables])
+
+
 def _hugging_face_names(schema: Any, label: str | None) -> tuple[str, ...] | None:
     """The names of the classes that a Hugging Face data set tells."""
     try:
@@ -195,84 +205,3 @@ def _hugging_face_names(schema: Any, label: str | None) -> tuple[str, ...] | Non
     except (KeyError, TypeError, ValueError):
         return None
     return tuple(map(str, names)) if isinstance(names, list) and names else None
-
-
-def _labels(table: _Table, files: Sequence[TableFiles]) -> tuple[list[np.ndarray | None], tuple[str, ...] | None]:
-    """The label of each row, and the names of classes if labels are texts: by the rules of tables for each value.
-
-    They are kept in the cache folder.
-    """
-    if table.label is None:
-        return [None] * len(files), None
-    text = f"labels 1 {table.label} {[fingerprint(it.files) for it in files]}"
-    key = hashlib.sha256(text.encode()).hexdigest()
-    arrays = kept.read(key)
-    if arrays is None:
-        labels, names = _read_labels(table, files)
-        if any(it is None for it in labels):
-            return labels, names
-        arrays = {str(i): it.astype(_smallest(it)) for i, it in enumerate(labels) if it is not None}
-        arrays["names"] = np.frombuffer(json.dumps(names).encode(), np.uint8)
-        kept.write(key, arrays, table.where)
-    names = json.loads(arrays["names"].tobytes())
-    classes = None if names is None else tuple(names)
-    return [arrays[str(i)].astype(np.int64) for i in range(len(files))], classes or table.class_names
-
-
-def _smallest(labels: np.ndarray) -> type[np.int16] | type[np.int64]:
-    """The smaller of two types of integers that holds all labels."""
-    return np.int16 if labels.size and labels.min() >= -(2**15) and labels.max() < 2**15 else np.int64
-
-
-def _read_labels(table: _Table, files: Sequence[TableFiles]) -> tuple[list[np.ndarray | None], tuple[str, ...] | None]:
-    assert table.label is not None
-    known: dict[Any, int] = {}
-    codes = [_codes(table, it, known) for it in files]
-    if not known:
-        return [None] * len(files), None
-    values = [*known, *([None] if any((it < 0).any() for it in codes) else [])]
-    held = {table.label: _objects(values), "(row)": np.zeros(len(values))}
-    raw = frames.from_columns(held, ReadOptions(label_key=table.label), table.where)
-    classes = np.append(np.asarray(raw.parts[0].labels), -1)
-    return [classes[it] for it in codes], raw.class_names
-
-
-def _objects(values: Sequence[Any]) -> np.ndarray:
-    found = np.empty(len(values), object)
-    found[:] = values
-    return found
-
-
-def _codes(table: _Table, files: TableFiles, known: dict[Any, int]) -> np.ndarray:
-    """The number of each row's label among the different ones, -1 where there is none."""
-    found = [np.empty(0, np.int32)]
-    for part in files.tables([table.stored[str(table.label)]]):
-        coded = part.column(0).combine_chunks()
-        coded = coded if "dictionary" in str(coded.type) else coded.dictionary_encode()
-        values = [None if it != it else it for it in coded.dictionary.to_pylist()]  # NaN differs from itself
-        places = [-1 if it is None else known.setdefault(it, len(known)) for it in values]
-        if len(known) > MOST_CLASSES + 1:
-            raise DataError(
-                f"{table.where}: column {table.label!r} has more than {MOST_CLASSES} different values, too many for "
-                f"classes. {no_classes(str(table.label), True)}"
-            )
-        found.append(np.append(places, -1).astype(np.int32)[coded.indices.fill_null(-1).to_numpy()])
-    return np.concatenate(found)
-
-
-def _ids(files: TableFiles, table: _Table) -> np.ndarray | None:
-    """The names of the rows as texts, or as whole numbers. DataError if they are larger than `MOST_IDS`."""
-    if table.ids is None:
-        return None
-    found = []
-    for part in files.tables([table.stored[table.ids]]):
-        column = part.column(0)
-        whole = "int" in str(column.type) and not column.null_count
-        values = column.to_numpy() if whole else np.array(frames.texts_of(column.to_pylist(), table.where), np.str_)
-        found.append(values)
-        if max(it.itemsize for it in found) * sum(map(len, found)) > MOST_IDS:
-            raise DataError(
-                f"{table.where}: the names of the rows in column {table.ids!r} take more than {MOST_IDS >> 20} MiB of "
-                f'memory. Leave them out by data.drop=["{table.ids}"].'
-            )
-    return np.concatenate(found)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from aaeframe.data.readers.arrow_files import TableFiles
+from aaeframe.data.readers.frames import check_exact
 from aaeframe.data.readers.shards import fingerprint
 from aaeframe.data.readers.table_columns import EXACT
 from aaeframe.data.sources import grouped
@@ -23,6 +24,7 @@ class Features:
 
     def __init__(self, files: TableFiles, names: Sequence[str], *, lists: bool = False) -> None:
         self._files, self._names, self._lists = files, list(names), lists
+        self.files = len(files.files)
         types = dict(zip(files.schema.names, files.schema.types, strict=True))
         kinds = [types[self._names[0]].value_type] if lists else [types[name] for name in names]
         self.dtype = np.result_type(*map(_numpy_type, kinds)) if kinds else np.dtype(np.float64)
@@ -33,7 +35,11 @@ class Features:
         self._places = [place for place, size in zip(places, rows, strict=True) if size]
         self.bounds = np.cumsum([0, *filter(None, rows)])
         self.shape = (int(self.bounds[-1]), width)
-        self.fingerprint = f"{fingerprint(files.files)} {self._names}"
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the files as they are now, and of the columns."""
+        return f"{fingerprint(self._files.files)} {self._names}"
 
     def read(self, chunk: int) -> np.ndarray:
         """The rows of a chunk. DataError for an empty cell where the type has no mark for it, and for uneven lists."""
@@ -54,7 +60,7 @@ class Features:
 
         if kinds.is_fixed_size_list(kind):
             return int(kind.list_size)
-        first = next(iter(self._files.tables(self._names))).column(0)[0].as_py()
+        first = next(it for it in self._files.tables(self._names) if it.num_rows).column(0)[0].as_py()
         return len(first or ())
 
     def _flattened(self, lists: Any, where: Path, start: int) -> np.ndarray:
@@ -98,7 +104,7 @@ def _numpy_type(kind: Any) -> np.dtype:
 
 
 def _numbers(column: Any, name: str, where: Path) -> np.ndarray:
-    """A column as numbers (n,). DataError for an empty cell among integers, and for integers beyond 2**53."""
+    """A column as numbers (n,). DataError for an empty cell among integers, and for one that a float would change."""
     import pyarrow.types as kinds
 
     kind = column.type
@@ -112,11 +118,7 @@ def _numbers(column: Any, name: str, where: Path) -> np.ndarray:
             f'give data.missing="mean" or "drop", or leave it out by data.drop=["{name}"].'
         )
     values = np.asarray(column.to_numpy(zero_copy_only=False))
-    if values.dtype.kind in "iu" and values.dtype.itemsize == 8 and len(values):
-        low, high = int(values.min()), int(values.max())
-        if max(-low, high) >= EXACT:
-            raise DataError(
-                f"{where}: column {name!r} holds {high if high >= EXACT else low}, which is beyond 2**53, so that "
-                f'numbers near it become one. If it names the row: data.ids={name}, or data.drop=["{name}"].'
-            )
+    if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
+        large = values[(values >= EXACT) | (values <= -EXACT)]
+        check_exact(name, map(int, large), str(where))
     return values

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from aaeframe.data.readers.shards import Unchanged
 from aaeframe.errors import AaeframeError, DataError
 
 PARQUET: Final = (".parquet", ".pq")
@@ -62,22 +63,28 @@ class TableFiles:
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = files
         self._open: OrderedDict[int, TableFile] = OrderedDict()
-        self._stats = [_stat(file) for file in files]
-        self.sizes = [np.asarray(self.file(i).sizes, np.int64) for i in range(len(files))]
-        self.schema = self.file(0).schema
-        for i, file in enumerate(files):
-            _check_same(self.schema, self.file(i).schema, files[0], file)
+        self._unchanged = Unchanged(files)
+        self.sizes: list[np.ndarray] = []
+        self.schema: Any = None
+        for i, path in enumerate(files):
+            file = self.file(i)
+            self.sizes.append(np.asarray(file.sizes, np.int64))
+            self.schema = self.schema or file.schema
+            _check_same(self.schema, file.schema, files[0], path)
+
+    @property
+    def count(self) -> int:
+        """The number of rows of all files."""
+        return sum(int(it.sum()) for it in self.sizes)
 
     def file(self, number: int) -> TableFile:
         """A file, open. DataError if it has changed since the beginning."""
         path = self.files[number]
-        if number in self._open:
-            self._open.move_to_end(number)
-            return self._open[number]
         with readable(path):
-            if _stat(path) != self._stats[number]:
-                raise DataError(f"{path}: has changed while it was in use. Restore the file, and resume the run.")
-            self._open[number] = opened(path)
+            self._unchanged.check(number)
+            if number not in self._open:
+                self._open[number] = opened(path)
+        self._open.move_to_end(number)
         if len(self._open) > MOST_OPEN:
             self._open.popitem(last=False)
         return self._open[number]
@@ -95,13 +102,8 @@ class TableFiles:
                 yield self.read(number, group, group + 1, columns)
 
 
-def _stat(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns
-
-
 def _check_same(known: Any, found: Any, first: Path, file: Path) -> None:
-    if found.remove_metadata().equals(known.remove_metadata()):
+    if found.names == known.names and found.types == known.types:
         return
     types = dict(zip(known.names, known.types, strict=True))
     other = dict(zip(found.names, found.types, strict=True))
@@ -168,7 +170,7 @@ class _Stream:
     """A stream of Arrow, as the files of a Hugging Face data set: the places of its batches are found once."""
 
     def __init__(self, path: Path) -> None:
-        from pyarrow import ipc, memory_map
+        from pyarrow import ipc, memory_map, types
 
         self._path = path
         self.sizes: list[int] = []
@@ -176,7 +178,7 @@ class _Stream:
         with memory_map(str(path)) as file:
             reader = ipc.open_stream(file)
             self.schema = reader.schema
-            if any("dictionary" in str(it) for it in self.schema.types):
+            if any(types.is_dictionary(it) for it in self.schema.types):
                 raise DataError(f"{path}: is a stream with dictionaries. Write it as .parquet or .feather.")
             while True:
                 place = file.tell()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Final
 
@@ -16,8 +15,9 @@ from aaeframe.data.readers.table_columns import EXACT, Coded, Columns, Roles, ad
 from aaeframe.data.readers.table_dialect import MISSING, WHOLE, Marks, is_missing
 from aaeframe.data.readers.table_result import Result, no_classes
 from aaeframe.data.readers.tables import check_names
+from aaeframe.data.sources import foreign
 from aaeframe.data.sparse import SparseRows
-from aaeframe.errors import AaeframeError, DataError
+from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
 USES: Final = frozenset({"label_key", "ids", "drop", "categories", "missing"})
@@ -79,17 +79,6 @@ def columns_of(frame: Any) -> tuple[dict[str, np.ndarray], list[str] | None]:
     return dict(zip(names, columns, strict=True)), None
 
 
-@contextmanager
-def foreign(where: str) -> Iterator[None]:
-    """Turn whatever somebody else's object raises into a DataError that names it."""
-    try:
-        yield
-    except AaeframeError:
-        raise
-    except Exception as error:
-        raise DataError(f"{where}: cannot be read: {type(error).__name__}: {error}.") from error
-
-
 def from_columns(
     held: Mapping[str, np.ndarray], options: ReadOptions, where: str, index: list[str] | None = None
 ) -> RawData:
@@ -148,7 +137,7 @@ def _of_pandas(series: Any) -> np.ndarray:
 def _of_polars(series: Any) -> np.ndarray:
     """A column as numpy has it; whole numbers as for pandas."""
     if series.dtype.is_nested() or (series.dtype.is_integer() and (series.null_count() or "128" in str(series.dtype))):
-        return _objects(series.to_list())
+        return as_objects(series.to_list())
     return np.asarray(series.to_numpy())
 
 
@@ -157,12 +146,13 @@ def _of_arrow(column: Any) -> np.ndarray:
     if str(column.type).startswith("dictionary"):
         column = column.cast(column.type.value_type)
     if column.null_count and any(kind in str(column.type) for kind in ("int", "bool")):
-        return _objects(column.to_pylist())
+        return as_objects(column.to_pylist())
     chunked = hasattr(column, "chunks")
     return np.asarray(column.to_numpy() if chunked else column.to_numpy(zero_copy_only=False))
 
 
-def _objects(values: Sequence[Any]) -> np.ndarray:
+def as_objects(values: Sequence[Any]) -> np.ndarray:
+    """Values (N,) as objects of Python, even if they are sequences."""
     found = np.empty(len(values), dtype=object)
     found[:] = values
     return found
@@ -204,12 +194,12 @@ def numbers_of(name: str, values: np.ndarray, texts: Sequence[str], where: str) 
         return values.astype(np.float64)
     if values.dtype.kind in "iu":
         large = values[(values >= EXACT) | (values <= -EXACT)]
-        _check_exact(name, map(int, large), where)
+        check_exact(name, map(int, large), where)
         return values.astype(np.float64)
     if values.dtype.kind in "Mm":
         cell = "2020-01-01" if values.dtype.kind == "M" else "00:00"
         raise DataError(f"{where}: column {name!r} holds dates or times ({values.dtype}). {advice(name, cell)}")
-    _check_exact(name, (int(it) for it in values if _is_whole(it)), where)
+    check_exact(name, (int(it) for it in values if _is_whole(it)), where)
     found = np.empty(len(values))
     for row, value in enumerate(values):
         number = _number(value)
@@ -224,7 +214,7 @@ def numbers_of(name: str, values: np.ndarray, texts: Sequence[str], where: str) 
     return found
 
 
-def _check_exact(name: str, wholes: Iterable[int], where: str) -> None:
+def check_exact(name: str, wholes: Iterable[int], where: str) -> None:
     """DataError for a whole number that a float would change."""
     for value in wholes:
         if abs(value) >= EXACT and (abs(value) > LARGEST or int(float(value)) != value):

@@ -9,9 +9,9 @@ import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.raw import RawData
-from aaeframe.data.readers.frames import annotated, foreign
+from aaeframe.data.readers.frames import annotated
 from aaeframe.data.readers.shards import fingerprint
-from aaeframe.data.sources import CHUNK_BYTES, StoredRows
+from aaeframe.data.sources import CHUNK_BYTES, StoredRows, foreign
 from aaeframe.errors import DataError
 
 USES: Final = frozenset({"label_key"})
@@ -40,7 +40,7 @@ class _Matrix:
     """The rows of a backed AnnData, whose file stays open."""
 
     def __init__(self, data: Any, path: Path) -> None:
-        self._path, self._stored = path, data.file["X"]
+        self._path, self._stored, self.files = path, data.file["X"], 1
         kind = getattr(data.X, "format", None)
         if kind not in (None, "csr"):
             raise DataError(
@@ -52,7 +52,11 @@ class _Matrix:
         self.dtype = np.dtype(data.X.dtype)
         step = max(1, CHUNK_BYTES // max(1, self.shape[1] * self.dtype.itemsize))
         self.bounds = np.append(np.arange(0, self.shape[0], step), self.shape[0])
-        self.fingerprint = fingerprint([path])
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the file that has this path now. Rows are those of the open file, even if another replaces it."""
+        return fingerprint([self._path])
 
     def read(self, chunk: int) -> np.ndarray:
         """The rows of a chunk, dense."""

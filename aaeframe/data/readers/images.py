@@ -40,8 +40,12 @@ def is_image(path: Path) -> bool:
 
 
 def holds_images(folder: Path) -> bool:
-    """Whether a folder, or one below it, holds an image."""
-    return any(is_image(Path(name)) for _, _, names in os.walk(folder) for name in names)
+    """Whether a folder, or one below it that is not hidden, holds an image."""
+    for _, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if any(is_image(Path(name)) for name in names):
+            return True
+    return False
 
 
 def read(path: Path, options: ReadOptions) -> RawData:

@@ -38,8 +38,8 @@ def read_npy(path: Path, options: ReadOptions) -> RawData:
     return RawData([RawPart(map_npy(path))])
 
 
-def map_npy(path: Path) -> np.ndarray:
-    """The array of a .npy file, mapped read-only: rows are read when requested.
+def map_npy(path: Path, *, may_be_empty: bool = False) -> np.ndarray:
+    """The array of a .npy file, mapped read-only: rows are read when requested. One without rows is not mapped.
 
     Raises:
         DataError: the file is not .npy, is shorter than its header says, or holds Python objects.
@@ -48,6 +48,8 @@ def map_npy(path: Path) -> np.ndarray:
         with path.open("rb") as stream:
             shape, dtype = _header(stream, str(path))
             size, found = prod(shape) * dtype.itemsize, path.stat().st_size - stream.tell()
+        if size == 0 and may_be_empty and shape[:1] == (0,):
+            return np.empty(shape, dtype)
         if size == 0:
             raise DataError(f"{path}: the data is empty: its shape is {shape}.")
         if size > found:

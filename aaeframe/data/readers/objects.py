@@ -16,7 +16,7 @@ from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import frames, keys
 from aaeframe.data.readers.table_dialect import LABELS
 from aaeframe.data.readers.tables import check_names
-from aaeframe.data.sources import RowSource, StoredRows
+from aaeframe.data.sources import RowSource, StoredRows, foreign
 from aaeframe.data.sparse import SparseRows
 from aaeframe.errors import DataError
 
@@ -188,7 +188,7 @@ def _items(values: Any, options: ReadOptions) -> RawData:
     where = name_of(values)
     if isinstance(values, TensorDataset):
         return _columns(list(values.tensors), options, where, None)
-    with frames.foreign(where):
+    with foreign(where):
         names, found = _class_names(values), _collected(values)
     if isinstance(found, Mapping):
         return _mapping(found, options, names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ ORDER: Final = ("train", "validation", "test")
 DESCRIPTIONS: Final = ("state.json", "dataset_info.json", "dataset_dict.json")
 """The files in which `datasets` of Hugging Face describes a data set."""
 EDGE_BYTES: Final = 2**16
-"""The size of the begin and of the end of a file that are read to see whether it changed, in bytes."""
+"""The size of the start and of the end of a file that are read to see whether it changed, in bytes."""
 _WORD: Final = re.compile(r"[A-Za-z]+")
 _NUMBERS: Final = re.compile(r"(\d+)")
 
@@ -43,8 +44,10 @@ class Parts:
 
 def holds(folder: Path, suffixes: Sequence[str]) -> bool:
     """Whether a folder, or a folder of a split in it, holds a file with one of these suffixes."""
-    inner = (it for it in _visible(folder) if it.is_dir() and it.name.lower() in SPLITS)
-    return any(_files(it, suffixes) for it in (folder, *inner))
+    entries = [it for it in os.scandir(folder) if not it.name.startswith((".", "_"))]  # not sorted: images may be many
+    if any(it.name.lower().endswith(tuple(suffixes)) and it.is_file() for it in entries):
+        return True
+    return any(_files(Path(it), suffixes) for it in entries if it.name.lower() in SPLITS and it.is_dir())
 
 
 def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
@@ -54,7 +57,7 @@ def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
     `train-00000-of-00002.parquet` of a Hugging Face repository.
 
     Raises:
-        DataError: some files are of a split and some are not, or there are no training rows.
+        DataError: some files are of a split and some are not, a later word names one, or there are no training rows.
     """
     if path.is_file():
         return Parts({None: [path]})
@@ -88,7 +91,7 @@ def cuts_of(files: dict[str | None, list[Path]], sizes: Sequence[int], where: st
 
 
 def fingerprint(files: Sequence[Path]) -> str:
-    """A digest of the names, sizes and times of files, and of the begin and the end of each."""
+    """A digest of the names, sizes and times of files, and of the start and the end of each."""
     found = hashlib.sha256()
     for file in files:
         stat = file.stat()
@@ -100,10 +103,29 @@ def fingerprint(files: Sequence[Path]) -> str:
     return found.hexdigest()
 
 
+class Unchanged:
+    """Files that must keep their sizes and times from now on, since their rows are read later."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files, self._stats = files, [_stat(file) for file in files]
+
+    def check(self, number: int) -> None:
+        """DataError if a file has changed. OSError if it is gone."""
+        if _stat(self._files[number]) != self._stats[number]:
+            raise DataError(
+                f"{self._files[number]}: has changed while it was in use. Restore the file, and resume the run."
+            )
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
 def read(path: Path, options: ReadOptions) -> RawData:
     """The rows of the .npy files of a folder, one file after another, which stay in them.
 
-    DataError if they differ in shape or type, or in more of their names than numbers.
+    DataError if they differ in shape or type, or if their names differ in more than numbers.
     """
     found = find_parts(path, [".npy"])
     sources = [NpyShards(files) for files in found.files.values()]
@@ -119,8 +141,8 @@ class NpyShards:
 
     def __init__(self, files: Sequence[Path]) -> None:
         _check_names(files)
-        self._files = files
-        arrays: list[Any] = [map_npy(file) for file in files]
+        self._files, self._unchanged, self.files = files, Unchanged(files), len(files)
+        arrays: list[Any] = [map_npy(file, may_be_empty=True) for file in files]
         first = arrays[0]
         for file, array in zip(files, arrays, strict=True):
             if array.ndim == 0 or array.shape[1:] != first.shape[1:] or array.dtype != first.dtype:
@@ -130,7 +152,9 @@ class NpyShards:
                 )
             if not array.flags.c_contiguous:
                 raise DataError(f"{file}: is in Fortran order. Write it again from np.ascontiguousarray(x).")
-        self._offsets = [int(array.offset) for array in arrays]
+        if not any(map(len, arrays)):
+            raise DataError(f"{files[0]}: the data is empty. Give at least one row.")
+        self._offsets = [int(getattr(array, "offset", 0)) for array in arrays]  # without rows it is not mapped
         self.dtype = first.dtype
         self._row_bytes = self.dtype.itemsize * int(np.prod(first.shape[1:]))
         step = max(1, -(-CHUNK_BYTES // max(1, self._row_bytes)))
@@ -138,13 +162,18 @@ class NpyShards:
         starts = np.cumsum([0, *map(len, arrays)])
         self.bounds = np.array([*(starts[i] + at for i, at in self._places), starts[-1]])
         self.shape = (int(starts[-1]), *first.shape[1:])
-        self.fingerprint = fingerprint(files)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the files as they are now."""
+        return fingerprint(self._files)
 
     def read(self, chunk: int) -> np.ndarray:
-        """The rows of a chunk. DataError if the file is gone, or shorter than it was."""
+        """The rows of a chunk. DataError if the file is gone or has changed."""
         place, start = self._places[chunk]
         file, rows = self._files[place], int(self.bounds[chunk + 1] - self.bounds[chunk])
         try:
+            self._unchanged.check(place)
             with file.open("rb") as stream:  # not mapped: pages of a file that were read count as memory
                 stream.seek(self._offsets[place] + start * self._row_bytes)
                 found = np.fromfile(stream, self.dtype, rows * int(np.prod(self.shape[1:])))
@@ -160,7 +189,7 @@ def _check_names(files: Sequence[Path]) -> None:
         names = " and ".join(list(patterns.values())[:2])
         raise DataError(
             f"{files[0].parent}: the names of shards differ by numbers alone, found {names}. Give one file by its "
-            "path, or move what are no shards of one array out of the folder."
+            "path, or move other files out of the folder."
         )
 
 
@@ -173,9 +202,9 @@ def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     return [it for it in _visible(folder) if it.suffix.lower() in suffixes and it.is_file()]
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """A key by which part-2 is before part-10."""
-    return [(int(it), "") if it.isdecimal() else (-1, it) for it in _NUMBERS.split(path.name)]
+def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """A key by which part-2 is before part-10, and part-01 before part-1."""
+    return [(int(it), "") if it.isdecimal() else (-1, it) for it in _NUMBERS.split(path.name)], path.name
 
 
 def _by_first_word(files: Sequence[Path], path: Path) -> dict[str | None, list[Path]]:
@@ -191,4 +220,17 @@ def _by_first_word(files: Sequence[Path], path: Path) -> dict[str | None, list[P
             f"{path}: {groups[split][0].name} is named as a split, and {groups[None][0].name} is not. Put the files of "
             "splits into folders train, val and test."
         )
+    if None in groups:
+        _check_later_words(groups[None], path)
     return groups
+
+
+def _check_later_words(files: Sequence[Path], path: Path) -> None:
+    """DataError if files of one table are named as different splits, by words that do not begin their names."""
+    found = {frozenset(SPLITS.keys() & set(_WORD.findall(file.stem.lower()))): file.name for file in files}
+    if len(found) > 1:
+        names = " and ".join(list(found.values())[:2])
+        raise DataError(
+            f"{path}: {names} would be parts of one table, but are named as splits. Begin their names with the split, "
+            "as in train-0.parquet, put them into folders train, val and test, or give one file by its path."
+        )

@@ -212,10 +212,10 @@ class Result:
             return codes, texts
         rest = [text for i, text in enumerate(texts) if i not in nans]
         if any(self.columns.marks.number(text) is None for text in rest):
-            name, count = self.roles.names[self.roles.label or 0], int(np.isin(codes, nans).sum())
+            name = self.roles.names[self.roles.label or 0]
             raise DataError(
-                f"{self.where}: column {name!r} holds {texts[nans[0]]!r} in {count} rows: it can be the name of a "
-                "class, or stand for no label. Empty these cells if they have no label; else rename the class."
+                f"{self.where}: column {name!r} holds {texts[nans[0]]!r}: it can be the name of a class, "
+                "or stand for no label. Empty these cells if they have no label; else rename the class."
             )
         return _used(np.where(np.isin(codes, nans), -1, codes), texts)
 

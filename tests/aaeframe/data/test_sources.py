@@ -100,6 +100,19 @@ def test_shards_are_in_the_order_of_their_numbers(tmp_path):
     np.testing.assert_array_equal(load_rows(folder).rows.array(), x)
 
 
+def test_numbers_with_and_without_a_zero_have_one_order(tmp_path):
+    for i, name in enumerate(("a-01", "a-1", "a-2")):
+        np.save(tmp_path / f"{name}.npy", X[i * 10 : i * 10 + 10])
+    np.testing.assert_array_equal(load_rows(tmp_path).rows.array(), X[:30])
+
+
+def test_a_shard_may_be_empty_but_not_all(tmp_path):
+    folder = write_shards(tmp_path / "some", X, sizes=(0, 200, 200, 300))
+    np.testing.assert_array_equal(load_rows(folder).rows.array(), X)
+    with pytest.raises(DataError, match=r"part-0.npy: the data is empty. Give at least one row"):
+        load(write_shards(tmp_path / "all", X[:0], sizes=(0,)))
+
+
 def test_other_files_are_counted(tmp_path):
     folder = write_shards(tmp_path, X)
     (folder / "notes.txt").touch()
@@ -128,6 +141,7 @@ def test_splits_are_folders_or_begin_the_names(tmp_path, names):
         ({"a-0.npy": np.asfortranarray(X)}, "Fortran order. Write it again from np.ascontiguousarray"),
         ({"train-0.npy": X, "part-0.npy": X}, "train-0.npy is named as a split, and part-0.npy is not"),
         ({"test-0.npy": X}, "no training rows. Add train"),
+        ({"a_test.npy": X, "a_train.npy": X}, "a_test.npy and a_train.npy would be parts of one table, but are named"),
     ],
 )
 def test_what_is_no_set_of_shards_is_refused(tmp_path, files, words):
@@ -182,6 +196,38 @@ def test_a_chunk_of_another_shape_is_refused():
         load(source)
 
 
+@pytest.mark.parametrize("error", [KeyError("lost"), OSError("no disk")])
+def test_an_error_of_a_source_is_one_of_the_data(error):
+    class Failing(Chunks):
+        def read(self, chunk):
+            raise error
+
+    with pytest.raises(DataError, match=rf"Failing: chunk 0: cannot be read: {type(error).__name__}: .*(lost|disk)"):
+        load(Failing(X))
+
+
+@pytest.mark.parametrize(("declared", "given"), [(np.uint8, np.float32), (np.uint8, np.int64), (np.float32, np.int64)])
+def test_rows_of_another_type_than_declared_are_refused(declared, given):
+    source = Chunks(X.astype(given))
+    source.dtype = np.dtype(declared)
+    words = rf"chunk 0 is of type {np.dtype(given)}, and the source declares {np.dtype(declared)}, which would change"
+    with pytest.raises(DataError, match=words):
+        load(source)
+
+
+def test_rows_of_a_longer_float_than_declared_are_rounded():
+    source = Chunks(X.astype(np.float64))
+    source.dtype = np.dtype(np.float32)
+    assert identity(load(source))["digests"] == identity(from_arrays(X))["digests"]
+
+
+def test_statistics_of_a_type_that_cannot_be_kept_are_told():
+    x = X.astype(np.longdouble)
+    with pytest.warns(UserWarning, match="the statistics cannot be kept"):
+        found = load(Chunks(x))
+    np.testing.assert_array_equal(found.train.array(), from_arrays(x).train.array())
+
+
 def test_a_folder_of_images_with_an_array_is_one_of_images(tmp_path):
     from PIL import Image
 
@@ -229,6 +275,24 @@ def test_a_changed_file_is_noticed(tmp_path):
     after = load(folder)
     assert not after.spec.mean.equal(before.spec.mean)
     assert identity(after)["digests"] != identity(before)["digests"]
+
+
+def test_a_file_that_changes_in_use_is_refused(tmp_path):
+    found = load(write_shards(tmp_path, X))
+    found.train.release()
+    write_shards(tmp_path, X + 100)
+    with pytest.raises(DataError, match=r"part-0.npy: has changed while it was in use"):
+        found.train.rows(np.arange(2))
+
+
+def test_statistics_of_a_source_that_changes_meanwhile_are_not_kept(cache):
+    class Changing(Chunks):
+        def read(self, chunk):
+            self.fingerprint = f"{chunk}"
+            return super().read(chunk)
+
+    load(Changing(X))
+    assert not list(cache.rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 
@@ -66,7 +67,7 @@ def test_a_signal_to_any_process_stops_all_at_the_same_step(tmp_path, name):
     assert half_made(run) == []
 
 
-def test_a_killed_process_ends_all_and_a_restarted_launch_goes_on_to_the_same_bits(tmp_path, whole):
+def test_a_killed_process_ends_all_and_a_restarted_launch_resumes_bit_for_bit(tmp_path, whole):
     run = tmp_path / "run"
     arguments = ["train", *TRAINING, "--out", str(run)]
     store = agent_store()
@@ -98,6 +99,22 @@ def test_a_killed_process_ends_all_and_a_restarted_launch_goes_on_to_the_same_bi
     )
     results(again)
     assert differences(run, whole[0]) == []
+
+
+def test_a_restarted_launch_does_not_resume_a_run_that_it_did_not_begin(tmp_path, whole):
+    run, _ = whole
+    before = rows_of(run)
+    again = launched(
+        tmp_path / "again",
+        workers.command,
+        ["train", *TRAINING, "--seed", "1", "--epochs", "7", "--out", str(run)],
+        environment={**RESTARTS, "TORCHELASTIC_RESTART_COUNT": "1"},
+        terminating=False,
+    )
+    assert [it.code for it in again] == [2, 2]
+    (line,) = errors(again)
+    assert f"{run} exists already; runs are never overwritten" in line
+    assert rows_of(run) == before
 
 
 @pytest.mark.slow
@@ -198,11 +215,58 @@ def test_a_broken_component_in_one_process_is_named_by_the_others(tmp_path):
     assert "error: process 1 of 2 failed: ValueError: a component is broken" in ended[0].err
 
 
+def test_an_error_of_one_process_is_printed_once(tmp_path):
+    ended = launched(
+        tmp_path / "gone",
+        workers.command,
+        ["train", *TRAINING, "--out", str(tmp_path / "run")],
+        *("gone", 13, 1),
+        terminating=False,
+    )
+    assert [it.code for it in ended] == [2, 2]
+    (line,) = errors(ended)
+    assert "a file is gone" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        (["train", "--resume", "run", "--epochs", "3"], {}, "--resume uses the configuration of the run"),
+        (["train", "--data", "digits"], {"AAEFRAME_TIMEOUT": "soon"}, "AAEFRAME_TIMEOUT is 'soon'; give seconds"),
+        (["train", "--nonsense"], {}, "No such option: --nonsense"),
+    ],
+    ids=["options", "time limit", "usage"],
+)
+def test_an_error_before_the_processes_are_joined_is_printed_once(tmp_path, arguments, environment, words):
+    ended = launched(tmp_path, workers.command, arguments, environment=environment, terminating=False)
+    assert [it.code for it in ended] == [2, 2]
+    assert words in ended[0].err
+    assert ended[1].err == ""
+
+
+def test_processes_share_the_samples_of_a_likelihood(tmp_path, whole):
+    arguments = ["evaluate", str(whole[0]), "--likelihood", "--samples", "20000", "--split", "validation", "--json"]
+    first, second = launched(tmp_path, workers.command, [*arguments, "--out", str(tmp_path / "two.json")])
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert (second.out, second.err) == ("", "")
+    found = json.loads((tmp_path / "two.json").read_text())["likelihood"]
+    expected = aaeframe.load(whole[0]).likelihood(split="validation", samples=20_000, store=False)
+    assert found["log_likelihood"] == pytest.approx(expected["log_likelihood"], rel=1e-6)
+
+
+def test_processes_that_share_nothing_are_refused_once(tmp_path, whole):
+    ended = launched(tmp_path, workers.command, ["evaluate", str(whole[0])], terminating=False)
+    assert [it.code for it in ended] == [2, 2]
+    (line,) = errors(ended)
+    assert "2 processes share the samples of --likelihood, which is not given" in line
+
+
 REFUSED = {
     "uneven": ({"training": {"batch_size": 33}}, None),
     "uneven labeled": ({"data": {"labels": 50}, "prior": "mixture", "training": {"labeled_batch_size": 9}}, None),
     "few rows": ({"training": {"batch_size": 1}}, None),
     "mixing": ({}, "Mixing"),
+    "mixing, equal rows": ({}, "Mixing"),
     "counting": ({}, "Counting"),
 }
 
@@ -232,10 +296,9 @@ def refused(tmp_path_factory):
         ("uneven", "ConfigError", r"33 rows \(training.batch_size\) .* 2 processes; use training.batch_size=32 or 34"),
         ("uneven labeled", "ConfigError", "use training.labeled_batch_size=8 or 10"),
         ("few rows", "ConfigError", "use training.batch_size=2"),
-        (
-            "mixing",
-            "ConfigError",
-            r"discriminator of block 'gaussian' \(Mixing\) makes the output of a row depend on others",
+        *(
+            (name, "ConfigError", r"discriminator of block 'gaussian' \(Mixing\) makes the output of a row depend on")
+            for name in ("mixing", "mixing, equal rows")
         ),
         (
             "counting",

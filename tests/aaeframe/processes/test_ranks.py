@@ -17,7 +17,8 @@ NORM = {
 JOINT = {"optimizers": {"autoencoder": DESCENT, "discriminator": DESCENT}, "training": {"schedule": "joint"}}
 
 
-def case(prior="gaussian", recipe="unsupervised", labels=0, *, training=None, images=False, learned=False, **more):
+def case(prior="gaussian", recipe="unsupervised", labels=0, *, training=None, objects=None, **more):
+    """A configuration, and the arguments of `workers.steps` that choose images and objects."""
     table = {
         "prior": prior,
         "recipe": recipe,
@@ -30,7 +31,7 @@ def case(prior="gaussian", recipe="unsupervised", labels=0, *, training=None, im
         },
         **more,
     }
-    return {"table": table, "images": images, "learned": learned}
+    return {"table": table, **(objects or {})}
 
 
 CLASS = "y=categorical+z=gaussian"
@@ -41,14 +42,17 @@ CASES = {
     "joint, batch norm": case(**{**NORM, **JOINT}),
     "supervised, batch norm": case(recipe="supervised", **NORM),
     "convolution, batch norm": case(
-        images=True, **{**NORM, "network": 'conv(channels=[4], hidden=8, batch_norm="everywhere")'}
+        objects={"images": True}, **{**NORM, "network": 'conv(channels=[4], hidden=8, batch_norm="everywhere")'}
     ),
     "semi-supervised": case(CLASS, "semi-supervised", 50, **INFORMED),
     "semi-supervised, joint, batch norm": case(CLASS, "semi-supervised", 50, **{**INFORMED, **NORM, **JOINT}),
     "clustering, following": case(FOLLOWING, "clustering", **INFORMED),
     "reduction": case(CLASS, "reduction", training={"schedule": "joint"}),
     "variational": case("mixture", "variational", encoder="gaussian"),
-    "trained prior": case("gaussian", learned=True),
+    "trained prior": case("gaussian", objects={"learned": True}),
+    "penalty, batch norm": case(
+        objects={"normed": True}, **{**NORM, "discriminator": None}, training={"gradient_penalty": 5.0}
+    ),
 }
 
 
@@ -150,4 +154,29 @@ def test_exchanges_between_three_processes(tmp_path):
         assert found["same"][0] == "ProcessError"
         assert "different facts: a.b is 0 in process 0 and 1 in process 2." in found["same"][1]
         assert "step 9: the processes have different values of second" in found["tensors"][1]
+        assert found["losses"][0] == found["losses"][1] == every[0]["losses"][0], "bit for bit, in whatever parts"
         assert found["after"] == [0, 1]
+
+
+def test_a_training_follows_an_error_of_all_processes_but_none_of_one(tmp_path):
+    table = {"prior": "gaussian", "network": "mlp(hidden=[8])", "training": {"epochs": 1, "batch_size": 20}}
+    first, second = results(launched(tmp_path, workers.one_after_another, table))
+    assert any("inside another" in it for it in first[0])
+    assert second[0] == []
+    assert first[1] == second[1]
+    assert first[1][0] == "ConfigError"
+    assert first[2] == second[2]
+    assert first[2][0] == "TrainingDiverged"
+    assert first[3] == [[], [], [2, 2]], "two threads train one after the other, each in two processes"
+    assert second[3] == [[], [], []], "observers are called in the first"
+    assert first[4] == ["ProcessError", "process 1 of 2 failed: ValueError: a component is broken"]
+    assert second[4] == ["ValueError", "a component is broken"]
+    for found in (first, second):
+        assert found[5][0] == "ProcessError"
+        assert "an earlier training of this launch failed in one process; start the launch again" in found[5][1]
+
+
+def test_a_process_group_of_the_caller_is_an_error(tmp_path):
+    for kind, message in results(launched(tmp_path, workers.beside_a_group)):
+        assert kind == "ConfigError"
+        assert "torch.distributed has a process group already" in message

@@ -9,8 +9,8 @@ from launching import agent_store
 from torch.distributed import TCPStore
 
 from aaeframe.errors import ConfigError
-from aaeframe.processes import environment
-from aaeframe.processes.launch import _name_of_start
+from aaeframe.processes import launcher
+from aaeframe.processes.joining import _name_of_start
 
 
 def named(store, rank, size, seconds=20.0):
@@ -58,7 +58,7 @@ def test_processes_that_do_not_come_are_named():
             {"WORLD_SIZE": "4", "RANK": "0", "LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2"},
             4,
             True,
-            "torchrun --nnodes 2 --nproc-per-node 2 -m aaeframe",
+            "torchrun [the options of this launch] -m aaeframe",
         ),
     ],
 )
@@ -67,13 +67,23 @@ def test_the_launch_is_read_from_the_environment(monkeypatch, variables, size, f
         monkeypatch.delenv(name, raising=False)
     for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", **variables}.items():
         monkeypatch.setenv(name, value)
-    assert environment.launch_size() == size
-    assert environment.is_first_of_launch() == first
-    assert environment.command() == command
+    assert launcher.launch_size() == size
+    assert launcher.is_first_of_launch() == first
+    assert launcher.command() == command
+
+
+@pytest.mark.parametrize(("launch", "folder"), [("roll", "runs/roll"), ("a/b", "runs/b"), ("none", None), ("..", None)])
+def test_the_id_of_a_launch_names_a_folder_of_runs(monkeypatch, launch, folder):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", launch)
+    if folder is None:
+        with pytest.raises(ConfigError, match="need the folder of the run: give --out FOLDER"):
+            launcher.folder_of_launch()
+    else:
+        assert str(launcher.folder_of_launch()) == folder
 
 
 def test_a_variable_that_is_no_number_is_named(monkeypatch):
     for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "RANK": "0", "WORLD_SIZE": "two"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match="WORLD_SIZE is 'two', not a number"):
-        environment.launch_size()
+        launcher.launch_size()

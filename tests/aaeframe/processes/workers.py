@@ -8,7 +8,9 @@ import os
 import resource
 import signal
 import sys
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,16 @@ from aaeframe.configuration.resolve import resolve
 from aaeframe.configuration.schema import parse
 from aaeframe.data import from_arrays
 from aaeframe.errors import AaeframeError, ConfigError, DataError, MissingName
+from aaeframe.processes import launcher
 from aaeframe.runs.objects import read_parts
 from aaeframe.seeds import stream
 from aaeframe.training.loop import Training
+from aaeframe.training.loss_log import LossLog
 
 torch.set_num_threads(1)
 LABELS = np.arange(300) % 10
 ROWS = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32) + LABELS[:, None]
+EQUAL = np.where(np.arange(300)[:, None] < 290, 0, ROWS)
 IMAGES = np.random.default_rng(1).integers(0, 256, size=(300, 8, 8), dtype=np.uint8)
 SMALL = {"network": "mlp(hidden=[16])", "discriminator": "mlp(hidden=[8])"}
 STEPS = 20
@@ -56,12 +61,25 @@ class Learned(nn.Module):
     def __init__(self):
         super().__init__()
         self.loc = nn.Parameter(torch.full((2,), 3.0))
+        self.norm = nn.BatchNorm1d(2, affine=False)  # its running variance depends on the number of rows
 
     def sample(self, sample_shape=torch.Size()):
         return (self.loc + torch.randn(*sample_shape, 2)).detach()
 
     def loss(self, code):
+        self.norm(code)
         return (code.mean(0) - self.loc).square().sum()
+
+
+class Normed(nn.Sequential):
+    """A discriminator with batch norm, whose gradient penalty needs the second derivative of batch norm."""
+
+    def __init__(self, block, num_classes):
+        size = block.event_shape.numel()
+        super().__init__(nn.Linear(size, 8), nn.BatchNorm1d(8), nn.Softplus(), nn.Linear(8, 1))
+
+    def forward(self, z, labels=None):
+        return super().forward(z.flatten(1)).squeeze(1)
 
 
 class Mixing(nn.Module):
@@ -90,14 +108,14 @@ class Counting(nn.Module):
         return self.layer(z.flatten(1)).squeeze(1)
 
 
-def steps(table: dict[str, Any], folder: str, *, images: bool = False, learned: bool = False) -> dict[str, Any]:
+def steps(table: dict[str, Any], folder: str, *, images: bool = False, **objects: Any) -> dict[str, Any]:
     """Train without noise: the gradients of one step at a rate of 0 by phase, and the weights after 20 steps.
 
     Both are written to a file of this process; the digests of the weights are returned.
     """
     Normal.rsample = lambda self, sample_shape=torch.Size(): self.loc  # for encoders that draw
     with processes.joined():
-        resolved = resolve(*_with_objects(table, learned))
+        resolved = resolve(*_with_objects(table, **objects))
         training = prepare(resolved, from_arrays(IMAGES if images else ROWS, LABELS))
         training.model.train()
         gradients: dict[str, torch.Tensor] = {}
@@ -134,10 +152,10 @@ def _counted():
         dist.all_reduce = reduce
 
 
-def _with_objects(table, learned):
-    """The configuration, the registry and the objects of a run, with a prior from Python if it is to be `learned`."""
-    nothing = dict.fromkeys(("encoder", "network", "discriminator", "recipe"))
-    parts = read_parts(prior=Learned() if learned else None, **nothing)
+def _with_objects(table, *, learned=False, normed=False):
+    """The configuration, the registry and the objects of a run; the prior or the discriminator may be from Python."""
+    nothing = dict.fromkeys(("encoder", "network", "recipe"))
+    parts = read_parts(prior=Learned() if learned else None, discriminator=Normed if normed else None, **nothing)
     return parts.complete(parse({**table, **without_none(parts.table)})), Registry.load(), parts.objects
 
 
@@ -172,9 +190,7 @@ def several_steps(cases: dict[str, dict[str, Any]], folder: str) -> dict[str, di
     for name, case in cases.items():
         place = Path(folder) / name
         place.mkdir(parents=True, exist_ok=True)
-        found[name] = steps(
-            case["table"], str(place), images=case.get("images", False), learned=case.get("learned", False)
-        )
+        found[name] = steps(**{**case, "folder": str(place)})
     return found
 
 
@@ -221,9 +237,22 @@ def exchanged() -> dict[str, Any]:
         found["first fails"] = _told(lambda: processes.first(lambda: _fail(DataError("full"))))
         found["same"] = _told(lambda: processes.require_same("facts", {"a": {"b": rank // 2}, "c": 1}))
         weights = {"first": torch.zeros(3), "second": torch.full((), float(rank == 1)), "third": torch.ones(2) * rank}
+        found["losses"] = [_logged(parts) for parts in ([50], [17, 33])]
         found["tensors"] = _told(lambda: processes.require_same_tensors(9, weights))
     found["after"] = [processes.rank(), processes.size()]
     return found
+
+
+def _logged(parts: list[int]) -> list[str]:
+    """The bits of the sums of 50 steps of losses, which are read in so many parts."""
+    numbers = np.random.default_rng(processes.rank()).normal(size=(50, 7))
+    log, step = LossLog(), 0
+    for part in parts:
+        for _ in range(part):
+            log.add(step, {f"loss/{name}": torch.tensor(it) for name, it in enumerate(numbers[step])})
+            step += 1
+        log.collect()
+    return [it.hex() for it in log.means().values()]
 
 
 def _fail(error: Exception | None) -> None:
@@ -244,15 +273,63 @@ def refused(tables: dict[str, Any]) -> dict[str, list[str]]:
     found = {}
     for name, (table, discriminator) in tables.items():
         try:
-            aaeframe.train((ROWS, LABELS), config=table, keep=False, discriminator=globals().get(discriminator))
+            rows = EQUAL if name.endswith("equal rows") else ROWS
+            aaeframe.train((rows, LABELS), config=table, keep=False, discriminator=globals().get(discriminator))
         except AaeframeError as error:
             found[name] = [type(error).__name__, str(error)]
     return found
 
 
+class Sizes:
+    """An observer that keeps the number of processes of each training."""
+
+    def __init__(self):
+        self.found = []
+
+    def epoch_ended(self, row, warnings):
+        self.found.append(processes.size())
+
+
+class Trains:
+    """An observer that begins another training."""
+
+    def epoch_ended(self, row, warnings):
+        aaeframe.train((ROWS, LABELS), config={"training": {"epochs": 1}}, keep=False)
+
+
+def one_after_another(table: dict[str, Any]) -> list[list[str]]:
+    """The errors of trainings: inside another, in all processes, in two threads, in one process, and after that."""
+    found = []
+
+    def train(config=table, **more):
+        aaeframe.train((ROWS, LABELS), config=config, keep=False, **more)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        train(observers=[Trains()])
+    found.append(sorted({str(it.message) for it in caught if "inside another" in str(it.message)}))
+    found.append(_told(lambda: train(discriminator=Mixing)))
+    found.append(_told(lambda: train({**table, "optimizers": {"reconstruction": "adam(lr=1e30)"}})))
+    sizes = Sizes()
+    with ThreadPoolExecutor() as pool:
+        beside = [pool.submit(_told, lambda: train(observers=[sizes])) for _ in range(2)]
+        found.append([*(it.result() for it in beside), sizes.found])
+    if not launcher.is_first_of_launch():
+        _let_happen("fail", 4)
+    found.append(_told(train))
+    found.append(_told(train))
+    return found
+
+
+def beside_a_group() -> list[str]:
+    """The error of a training where torch.distributed is in use already."""
+    dist.init_process_group("gloo")
+    return _told(lambda: aaeframe.train((ROWS, LABELS), keep=False))
+
+
 def command(arguments: list[str], happening: str = "", at: int = 0, on: int = 0) -> None:
     """The command line, in which something happens in one process after a step, or before all."""
-    if processes.is_first_of_launch() == (on == 0):
+    if launcher.is_first_of_launch() == (on == 0):
         _let_happen(happening, at)
     summary.finish = lambda run, *, json: print(run.folder.path)  # evaluation and figures take seconds
     sys.argv = ["aaeframe", *arguments]
@@ -281,5 +358,7 @@ def _act(what: str) -> None:
             signal.pause()
     elif what == "fail":
         raise ValueError("a component is broken")
+    elif what == "gone":
+        raise DataError("a file is gone")
     else:
         os.kill(os.getpid(), getattr(signal, what))

@@ -105,6 +105,22 @@ def test_other_shards_of_the_same_rows_are_refused_on_resuming(tmp_path):
         aaeframe.resume(run.folder.path)
 
 
+def test_other_shards_in_one_window_are_resumed(tmp_path):
+    data, one = shards(tmp_path / "data"), {"data": {"max_resident_mib": 1e-5}}
+    run = trained(tmp_path / "run", data, config=one, callbacks=Telling(3).callbacks)
+    whole = trained(tmp_path / "whole", data, config=one)
+    shards(data, files=3)
+    assert_same_model(aaeframe.resume(run.folder.path), whole)
+
+
+def test_other_values_are_the_reason_to_refuse_before_their_order(tmp_path):
+    data = shards(tmp_path / "data")
+    run = trained(tmp_path / "run", data, config=SMALL_WINDOWS, callbacks=Telling(3).callbacks)
+    np.save(shards(data, files=3) / "part-3.npy", MANY)
+    with pytest.raises(CheckpointError, match=r"so far: 640 training rows where there were 320"):
+        aaeframe.resume(run.folder.path)
+
+
 def test_an_error_of_reading_ends_the_training_in_its_words(tmp_path):
     with pytest.raises(DataError, match="the disk is gone: row group 2 cannot be read"):
         trained(tmp_path / "run", Source(reads=9), config={"data": {"window_mib": 40 * 32 / 2**20}})

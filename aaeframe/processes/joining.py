@@ -20,10 +20,11 @@ from torch import distributed as dist
 
 from aaeframe import version
 from aaeframe.errors import ConfigError, ProcessError
-from aaeframe.processes.collective import agree
 from aaeframe.processes.comparison import require_same
-from aaeframe.processes.environment import folder_of_launch, launch_size, may_restart, restarts
-from aaeframe.processes.group import TIMEOUT, Group, current, entered
+from aaeframe.processes.failing import first, together
+from aaeframe.processes.group import TIMEOUT, Group, current, entered, leave
+from aaeframe.processes.launcher import folder_of_launch, launch_size, may_restart
+from aaeframe.torch_state import exclusive
 
 if TYPE_CHECKING:
     from torch.distributed import Store  # type: ignore[attr-defined]
@@ -36,40 +37,82 @@ SECONDS: Final = 600.0
 
 
 @contextmanager
-def joined() -> Iterator[None]:
-    """Inside, this process is one of those that a launcher started, if it started several.
+def joined(seconds: float = SECONDS) -> Iterator[None]:
+    """Inside, this process is one of those that a launcher started, if it started several. One thread at a time.
+
+    An exchange with the others takes at most so many seconds, unless the environment variable AAEFRAME_TIMEOUT is set.
 
     Raises:
-        ProcessError: The processes do not find each other, or run different versions.
-        ConfigError: A variable of the launch is not valid.
+        ProcessError: The processes do not find each other, run different versions, or an earlier training failed in
+            one of them.
+        ConfigError: A variable of the launch is not valid, or torch.distributed is in use already.
     """
-    if current() is not None or launch_size() == 1:
+    if launch_size() == 1:
         yield
         return
-    with entered(_group()):
-        require_same(
-            "versions",
-            {"aaeframe": version.__version__, "torch": torch.__version__, "python": platform.python_version()},
-        )
-        yield
+    with exclusive():  # or another thread would take the group of this one for its own
+        if current() is not None:
+            yield
+            return
+        with entered(_group(seconds)):
+            require_same(
+                "versions",
+                {"aaeframe": version.__version__, "torch": torch.__version__, "python": platform.python_version()},
+            )
+            yield
+
+
+@contextmanager
+def training() -> Iterator[None]:
+    """Inside, this process trains together with those that a launcher started, as in `joined`.
+
+    ConfigError inside another training, as in an observer, which the first process alone calls.
+    """
+    with joined():
+        group = current()
+        if group is None:
+            yield
+            return
+        if group.trains:
+            raise ConfigError(
+                "a training begins inside another, as in an observer or a component, and several processes train one "
+                "run at a time; begin it after the other, or start one process"
+            )
+        group.trains = True
+        try:
+            yield
+        finally:
+            group.trains = False
 
 
 def restart_folder(out: Path | None) -> tuple[Path | None, bool]:
-    """The folder of a new run, and whether it is to be resumed: the launcher has started its processes before.
+    """The folder of a new run, and whether this launch began that run before its processes were started again.
 
     Without `out` it is named by the id of the launch, if the launcher may restart processes.
 
-    ConfigError if it may, and nothing names the folder.
+    Raises:
+        ConfigError: The launcher may restart processes, and nothing names the folder.
+        ProcessError: Only some of the processes name a folder, or may be restarted.
     """
-    if current() is None or not may_restart():
+    group = current()
+    if group is None:
         return out, False
-    folder = folder_of_launch() if out is None else out
-    (restarted,) = agree(restarts())  # a machine whose own processes did not fail counts none
-    return folder, restarted > 0
+    require_same("launches", {"--max-restarts": may_restart(), "a folder for the run": out is not None})
+    if not may_restart():
+        return out, False
+    folder = together(lambda: folder_of_launch() if out is None else out)
+    return folder, first(lambda: folder.exists() and group.began(folder))
 
 
-def _seconds() -> float:
-    text = os.environ.get(TIMEOUT, str(SECONDS))
+def note_folder(folder: Path) -> None:
+    """Note that this launch begins the run of a folder, before it is made, so that a restart resumes that run."""
+    group = current()
+    if group is not None and may_restart():
+        group.begin(folder)
+
+
+def _time_limit(default: float) -> float:
+    text = os.environ.get(TIMEOUT, str(default))
     try:
         seconds = float(text)
     except ValueError:
@@ -80,10 +123,16 @@ def _seconds() -> float:
 
 
 @cache  # torch has one default group, until the process ends
-def _group() -> Group:
+def _group(default: float) -> Group:
     if not dist.is_available():
         raise ConfigError("this build of torch has no torch.distributed, so it trains in one process; install another")
-    seconds = _seconds()
+    if dist.is_initialized():
+        raise ConfigError(
+            "torch.distributed has a process group already, and aaeframe makes the group of the launch itself; call "
+            "aaeframe before torch.distributed.init_process_group, or after torch.distributed.destroy_process_group"
+        )
+    seconds = _time_limit(SECONDS)
+    limit = max(seconds, _time_limit(default))
     gpus = torch.cuda.is_available() and dist.is_nccl_available()
     try:
         whole, rank, size = next(rendezvous("env://", timeout=timedelta(seconds=seconds)))
@@ -93,7 +142,7 @@ def _group() -> Group:
             store=store,
             rank=rank,
             world_size=size,
-            timeout=timedelta(seconds=seconds),
+            timeout=timedelta(seconds=limit),
         )
     except (RuntimeError, ValueError) as error:
         why = str(error).partition("\n")[0]
@@ -101,8 +150,8 @@ def _group() -> Group:
             f"the {launch_size()} processes of this launch did not find each other within {seconds:g} seconds: {why}. "
             f"Look whether all were started; the time limit is the environment variable {TIMEOUT}"
         ) from error
-    atexit.register(_leave)
-    return Group(rank, size, PrefixStore("aaeframe", store), seconds)
+    atexit.register(leave)
+    return Group(rank, size, PrefixStore("aaeframe", store), PrefixStore("aaeframe/began", whole), limit)
 
 
 def _name_of_start(store: Store, rank: int, size: int, seconds: float) -> str:
@@ -131,8 +180,3 @@ def _name_of_start(store: Store, rank: int, size: int, seconds: float) -> str:
             raise RuntimeError(f"missing: {', '.join(map(str, sorted(missing)))}")
         time.sleep(0.01)
     return mine
-
-
-def _leave() -> None:
-    if dist.is_initialized():
-        dist.destroy_process_group()

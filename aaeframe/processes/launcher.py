@@ -31,9 +31,9 @@ def command() -> str:
     """The words before a command that start it in as many processes again."""
     if launch_size() == 1:
         return "aaeframe"
-    local, nodes = _number("LOCAL_WORLD_SIZE", launch_size()), _number("GROUP_WORLD_SIZE", 1)
-    several = f"--nnodes {nodes} " if nodes > 1 else ""
-    return f"torchrun {several}--nproc-per-node {local} -m aaeframe"
+    if _number("GROUP_WORLD_SIZE", 1) > 1:
+        return "torchrun [the options of this launch] -m aaeframe"  # which name a machine: they are not known here
+    return f"torchrun --nproc-per-node {_number('LOCAL_WORLD_SIZE', launch_size())} -m aaeframe"
 
 
 def may_restart() -> bool:
@@ -41,20 +41,15 @@ def may_restart() -> bool:
     return launch_size() > 1 and _number("TORCHELASTIC_MAX_RESTARTS", 0) > 0
 
 
-def restarts() -> int:
-    """The number of times that the launcher has started the processes of this machine again."""
-    return _number("TORCHELASTIC_RESTART_COUNT", 0)
-
-
 def folder_of_launch() -> Path:
     """The folder of a run that is named by the id of the launch; ConfigError without an id."""
-    launch = os.environ.get("TORCHELASTIC_RUN_ID", "none")
-    if launch == "none":
+    launch = Path(os.environ.get("TORCHELASTIC_RUN_ID", "none")).name
+    if launch in ("none", "", ".."):
         raise ConfigError(
             "the launcher may restart the processes (--max-restarts), which then need the folder of the run: give "
-            '--out FOLDER, in Python out="FOLDER"; or give the launcher --rdzv-id NAME, which names runs/NAME'
+            '--out FOLDER, in Python out="FOLDER"; or give the launcher --rdzv-id NAME, which names the run runs/NAME'
         )
-    return Path("runs") / Path(launch).name
+    return Path("runs") / launch
 
 
 def _number(name: str, default: int) -> int:
