@@ -37,7 +37,8 @@ def eager(kind: type[Kind]) -> type[Kind]:
     Torch's guards import torch._dynamo at their first call, which takes two seconds. They keep the method as it was
     written as `__wrapped__`. What others have put around a method stays.
     """
-    return _eager(kind, tuple(inspect.unwrap(getattr(kind, name), stop=_by_others) for name in GUARDED))
+    known: Any = kind  # mypy looks for the hash of an instance
+    return _eager(known, tuple(inspect.unwrap(getattr(kind, name), stop=_by_others) for name in GUARDED))
 
 
 @cache
@@ -49,8 +50,8 @@ def _eager(kind: type[Kind], functions: tuple[Callable[..., Any], ...]) -> type[
 
 def _reduced(optimizer: Optimizer, protocol: SupportsIndex) -> tuple[Any, ...]:
     """The optimizer for pickle and copies, which find its class by the kind below it."""
-    _, _, *state = object.__reduce_ex__(optimizer, max(2, int(protocol)))
-    return _empty, (type(optimizer).__base__,), *state
+    plain: Any = object.__reduce_ex__(optimizer, max(2, int(protocol)))
+    return _empty, (type(optimizer).__base__,), *plain[2:]
 
 
 def _empty(kind: type[Kind]) -> Kind:
