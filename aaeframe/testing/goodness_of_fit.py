@@ -34,7 +34,7 @@ LogDensity: TypeAlias = Callable[[Tensor], Tensor]
 """Points (N, D) -> log-density (N,), minus infinity outside the support."""
 
 BINS: Final = 20
-GRIDS: Final = (64, 128, 256, 512, 1024, 2048, 4096)
+GRIDS: Final = (128, 256, 512, 1024, 2048, 4096)
 GRID_ERROR: Final = 2e-3
 """A grid is fine enough if doubling it moves F by less, which is far below the bin width 1 / BINS."""
 CENTERS: Final = 1000
