@@ -35,7 +35,7 @@ class Ended:
     err: str
 
 
-def agent_store() -> TCPStore:
+def launcher_store() -> TCPStore:
     """The store of a launcher, which outlives every process."""
     return TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
 
@@ -56,7 +56,7 @@ def launched(
     process fails, the others get SIGTERM, as from torchrun, if `terminating`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    store = store or agent_store()
+    store = store or launcher_store()
     shared = {
         **{"WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1"},
         **{

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 import workers
-from launching import agent_store, launched, results
+from launching import launcher_store, launched, results
 
 import aaeframe
 from aaeframe.storage.checkpoint import latest, paths, read
@@ -70,7 +70,7 @@ def test_a_signal_to_any_process_stops_all_at_the_same_step(tmp_path, name):
 def test_a_killed_process_ends_all_and_a_restarted_launch_resumes_bit_for_bit(tmp_path, whole):
     run = tmp_path / "run"
     arguments = ["train", *TRAINING, "--out", str(run)]
-    store = agent_store()
+    store = launcher_store()
     killed = launched(
         tmp_path / "killed",
         workers.command,
@@ -95,7 +95,7 @@ def test_a_killed_process_ends_all_and_a_restarted_launch_resumes_bit_for_bit(tm
         arguments,
         environment=RESTARTS,
         store=store,
-        each=[{}, {"TORCHELASTIC_RESTART_COUNT": "1"}],  # of another machine's agent
+        each=[{}, {"TORCHELASTIC_RESTART_COUNT": "1"}],  # counted on another machine
     )
     results(again)
     assert differences(run, whole[0]) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from launching import agent_store
+from launching import launcher_store
 from torch.distributed import TCPStore
 
 from aaeframe.errors import ConfigError
@@ -25,14 +25,14 @@ def started(store, size=3):
 
 
 def test_each_start_has_a_name_of_its_own():
-    store = agent_store()
+    store = launcher_store()
     names = [started(store) for _ in range(3)]
     assert [len(set(it)) for it in names] == [1, 1, 1]
     assert len({it[0] for it in names}) == 3
 
 
 def test_a_process_that_was_started_before_is_not_taken_for_one_of_now():
-    store = agent_store()
+    store = launcher_store()
     store.set("aaeframe/hello/1", "of one that was killed")
     with ThreadPoolExecutor() as pool:
         first = pool.submit(named, store, 0, 2)
@@ -44,7 +44,7 @@ def test_a_process_that_was_started_before_is_not_taken_for_one_of_now():
 
 def test_processes_that_do_not_come_are_named():
     with pytest.raises(RuntimeError, match="missing: 1, 2"):
-        named(agent_store(), 0, 3, seconds=0.1)
+        named(launcher_store(), 0, 3, seconds=0.1)
 
 
 @pytest.mark.parametrize(
