@@ -10,7 +10,7 @@ def quick(monkeypatch):
     """Evaluations that take no time; what they measure is tested where they are."""
     block = dict.fromkeys(("sliced_wasserstein", "sliced_wasserstein_floor"), 0.125)
     block |= dict.fromkeys(("mmd", "mmd_floor", "two_sample"), 0.5)
-    block |= {"two_sample_interval": [0.4, 0.6], "tested": True}
+    block |= {"two_sample_interval": [0.4, 0.6], "two_sample_by": {"trees": 0.5}, "tested": True}
 
     def evaluate(model, dataset, split, seed, **given):
         reconstruction = {"error": 1.0, "mean_image_error": 4.0, "ratio": 0.25, "shuffled_error": 6.0}
