@@ -8,7 +8,7 @@ import signal
 
 import pytest
 import workers
-from launching import launcher_store, launched, results
+from launching import launched, launcher_store, results
 
 import aaeframe
 from aaeframe.storage.checkpoint import latest, paths, read
