@@ -216,7 +216,7 @@ def test_optimizers_are_those_of_the_configuration():
     weights = [torch.nn.Parameter(torch.zeros(2))]
     optimizers = {"a": "sgd(lr=0.5, momentum=0.25)", "b": "adam(betas=[0.5, 0.75])", "c": "adamw(weight_decay=0.1)"}
     built = build_optimizers(parse({"optimizers": optimizers}), dict.fromkeys("abc", weights))
-    assert [type(it) for it in built.values()] == [SGD, Adam, AdamW]
+    assert [type(it).__base__ for it in built.values()] == [SGD, Adam, AdamW]  # each without guards of the compiler
     assert built["a"].defaults["lr"] == 0.5
     assert built["a"].defaults["momentum"] == 0.25
     assert built["b"].defaults["betas"] == (0.5, 0.75)
