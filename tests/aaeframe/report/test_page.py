@@ -144,7 +144,7 @@ def test_settings_tell_what_is_not_the_default_and_where_runs_differ(digits, sub
 
 
 def test_measures_are_next_to_what_they_would_be_at_best(measured):
-    assert match_rows([measured()]) == [["run", "z", "0.125 (0.0625)", "0.5 (0.25)", "55.0% (50.0%)"]]
+    assert match_rows([measured()]) == [["run", "z", "0.125 (0.0625)", "0.5 (0.25)", "55.0% (50.0% to 60.0%)"]]
     assert match_rows([measured(mmd=None)])[0][3] == "too few rows"
 
 
