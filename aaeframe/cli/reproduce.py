@@ -58,6 +58,10 @@ def reproduce(
         tuple[int, int] | None,
         typer.Option(metavar="VALIDATION TEST", help="Rows of --data that are held out; a tenth each if not given."),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Arithmetic in place of the presets': fp32 where a CPU has no bfloat16."),
+    ] = None,
     recorded: Annotated[
         list[Path] | None,
         typer.Option(
@@ -85,9 +89,12 @@ def reproduce(
     those that cannot be read, are reported and not used. Records of other machines are copied with --recorded.
     """
     from aaeframe.reproduce.cells import cells, selected
+    from aaeframe.training.device import check_precision, pick
 
+    if precision is not None:
+        check_precision(precision, pick("auto"))
     given, chosen = _given(row or (), data, label_key, held_out), selected(row or (), column or ())
-    todo, registry = cells(chosen, out, seeds=seeds, data=given), options.registry(context)
+    todo, registry = cells(chosen, out, seeds=seeds, data=given, precision=precision), options.registry(context)
     picture = None if curves is None else _picture(curves, list_only, json)
     if not list_only:
         _check_given(given)

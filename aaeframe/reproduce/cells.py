@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from aaeframe.configuration.compose import compose, without_none
 from aaeframe.configuration.schema import Config
@@ -49,6 +50,8 @@ class Cell:
     out: Path
     """The folder of the table."""
     data: DataOverride | None = None
+    precision: str | None = None
+    """The arithmetic of the training, in place of the preset's. It changes no number beyond the spread of seeds."""
 
     @property
     def filled_by(self) -> Column:
@@ -89,16 +92,20 @@ class Cell:
             if it.folder == self.experiment.folder and self.column in it.columns
         ]
 
-    def on_data(self, data: DataOverride) -> Cell:
-        """The same cell on other data; the column's own is not named."""
-        own = replace(self, data=None)
-        return own if data == own.actual_data else replace(self, data=data)
+    def made_with(self, data: DataOverride, precision: str | None) -> Cell:
+        """The same cell on other data and in other arithmetic; the column's own are not named."""
+        own = replace(self, data=None, precision=None)
+        if isinstance(own.filled_by, ByPreset) and precision not in (None, own.config().training.precision):
+            own = replace(own, precision=precision)
+        return own if data == own.actual_data else replace(own, data=data)
 
     def config(self) -> Config:
         """The configuration of the run, for a column that is filled by a preset."""
         assert isinstance(self.filled_by, ByPreset)
         preset, overrides = self.filled_by.preset, self.filled_by.overrides
-        table = {"training": {"seed": self.seed}}
+        table: dict[str, dict[str, Any]] = {"training": {"seed": self.seed}}
+        if self.precision is not None:
+            table["training"]["precision"] = self.precision
         if self.data is not None:
             table["data"] = without_none(asdict(self.data))
         return compose(preset, None, table, overrides)
@@ -115,7 +122,8 @@ class Cell:
             data = self._data(self.data)
             settings += [] if self.data.held_out is None else [f"data.held_out={list(self.data.held_out)}"]
         given = [part for setting in settings for part in ("--set", setting)]
-        train = ["aaeframe", "train", "--preset", preset.preset, *given, *data, "--seed", str(self.seed)]
+        precision = [] if self.precision is None else ["--precision", self.precision]
+        train = ["aaeframe", "train", "--preset", preset.preset, *given, *data, *precision, "--seed", str(self.seed)]
         return shlex.join([*train, "--out", self._relative])
 
     @staticmethod
@@ -162,9 +170,16 @@ def selected(names: Sequence[str], columns: Sequence[str]) -> list[tuple[Experim
 
 
 def cells(
-    chosen: Iterable[tuple[Experiment, str]], out: Path, *, seeds: int | None, data: DataOverride | None = None
+    chosen: Iterable[tuple[Experiment, str]],
+    out: Path,
+    *,
+    seeds: int | None,
+    data: DataOverride | None = None,
+    precision: str | None = None,
 ) -> list[Cell]:
     """The first `seeds` cells, or all, of each experiment and column, in the order in which they are filled.
+
+    `precision` is that of the trainings by presets; generators have their own.
 
     Raises:
         ConfigError: a column has fewer seeds than asked for.
@@ -178,7 +193,8 @@ def cells(
                 f"{seeds} seeds were asked for, but {filled_by} fixes {len(fixed)}, "
                 f"which are {', '.join(map(str, fixed))}: seeds are not added once runs are evaluated"
             )
-        found += [Cell(experiment, column, seed, index, out, data) for index, seed in enumerate(fixed[:seeds])]
+        own = None if isinstance(filled_by, ByGenerator) else precision
+        found += [Cell(experiment, column, seed, index, out, data, own) for index, seed in enumerate(fixed[:seeds])]
     return in_order(found)
 
 

@@ -174,6 +174,12 @@ class Record(_Part):
         return DataOverride(self.source, self.held_out, self.label_key).named
 
     @property
+    def precision(self) -> str | None:
+        """The arithmetic of the training; None of a generator."""
+        found = self.settings.get("training.precision")
+        return found if isinstance(found, str) else None
+
+    @property
     def finished(self) -> bool:
         """Whether the cell is done or has diverged."""
         return self.value is not None or self.diverged is not None
@@ -253,7 +259,7 @@ def status(cell: Cell, registry: Registry) -> CellStatus:
 
 def compare(cell: Cell, record: Record, place: Path, registry: Registry) -> CellStatus:
     """The status by a record, found at `place`, if its settings are still the column's."""
-    here = CellStatus(cell.on_data(record.data), State.UNFINISHED, record)
+    here = CellStatus(cell.made_with(record.data, record.precision), State.UNFINISHED, record)
     changed = changed_settings(here.cell, record, registry)
     if changed:
         reason = f"{place} is of other settings than the column's now: {', '.join(changed)}; "

@@ -35,7 +35,7 @@ from aaeframe.storage.locks import training_lock
 from aaeframe.storage.metrics_file import MetricsFile, MetricsRow
 from aaeframe.storage.run_folder import RunFolder, create
 from aaeframe.torch_state import default_state
-from aaeframe.training.device import differences
+from aaeframe.training.device import differences, slower_than_fp32
 from aaeframe.training.keeping import ByFirst, InFolder, Keeper
 from aaeframe.training.loop import BY_CALLER, Display, Silent, Training
 from aaeframe.training.observers import Observers
@@ -361,6 +361,8 @@ def _train(
     callbacks.started(config, folder, steps)
     if training.lacks_graph:
         callbacks.warn("no CUDA graph: this NCCL cannot be captured in one, so each operation is launched by itself")
+    if slower_than_fp32(config.training.precision, training.device):
+        callbacks.warn("this CPU has no bfloat16 products, so bf16 is several times slower than --precision fp32")
     observers.run_started(settings(config), home, steps, training.batches.step, callbacks.warn)
     try:
         finished = training.run()

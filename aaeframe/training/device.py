@@ -104,6 +104,11 @@ def check_precision(precision: str, device: torch.device) -> None:
         )
 
 
+def slower_than_fp32(precision: str, device: torch.device) -> bool:
+    """Whether the precision is known to cost time: by AVX2, bfloat16 products take several times as long."""
+    return precision == "bf16" and device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2"
+
+
 @contextmanager
 def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
     """Compute products and convolutions in "fp32", "tf32" (10 bits, on a GPU) or "bf16" (autocast) inside the block.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -124,3 +125,16 @@ def test_data_of_ones_own_is_that_of_the_run_and_its_command():
     assert cell.config().data.held_out is None
     assert "held_out" not in cell.commands()[0]
     assert "label-key" not in cell.commands()[0]
+
+
+def test_arithmetic_of_ones_own_is_that_of_the_run_and_its_command():
+    rows = [(EXPERIMENTS["likelihood"], column) for column in ("modern", "gan")]
+    run, generator = cells(rows, OUT, seeds=1, precision="fp32")
+    assert run.config().training.precision == "fp32"
+    assert "--precision fp32 --seed 0" in run.commands()[0]
+    assert generator == cells(rows, OUT, seeds=1)[1]
+    own = replace(run, precision=None)
+    assert own.config().training.precision == "bf16"
+    assert "--precision" not in own.commands()[0]
+    assert own.made_with(run.actual_data, "fp32") == run
+    assert run.made_with(run.actual_data, "bf16") == own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import warnings
 
 import numpy as np
 import pytest
@@ -124,3 +125,12 @@ def test_a_run_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"cannot write .*run: Not a directory"):
         trained(tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize(("capability", "told"), [("AVX2", True), ("AVX512", False)])
+def test_a_precision_that_costs_time_on_this_cpu_is_told(monkeypatch, capability, told):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        aaeframe.train(ROWS, **SMALL, epochs=1, precision="bf16", keep=False)
+    assert any("bf16 is several times slower than --precision fp32" in str(it.message) for it in caught) == told

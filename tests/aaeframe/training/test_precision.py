@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from aaeframe.errors import DeviceError
-from aaeframe.training.device import arithmetic, check_precision
+from aaeframe.training.device import arithmetic, check_precision, slower_than_fp32
 
 CPU = torch.device("cpu")
 BACKENDS = (
@@ -58,3 +58,17 @@ def test_tf32_is_for_gpus():
     check_precision("fp32", CPU)
     with pytest.raises(DeviceError, match="this run is on cpu; use fp32 or bf16"):
         check_precision("tf32", CPU)
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision", "device", "slower"),
+    [
+        ("AVX2", "bf16", "cpu", True),
+        ("AVX2", "fp32", "cpu", False),
+        ("AVX2", "bf16", "cuda", False),
+        ("AVX512", "bf16", "cpu", False),
+    ],
+)
+def test_bf16_is_slower_where_a_cpu_has_no_products_of_it(monkeypatch, capability, precision, device, slower):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert slower_than_fp32(precision, torch.device(device)) == slower

@@ -506,3 +506,23 @@ def test_a_generator_learns_data_of_ones_own(done, tmp_path):
     assert "--data noise.npy --held-out 20 30" in seed["commands"][0]
     kept = json.loads((tmp_path / "reproduction/likelihood/gan/seed-0/result.json").read_text())
     assert kept["likelihood"]["rows"] == 30
+
+
+def test_a_row_in_another_arithmetic_counts_for_the_row(cli, done, tmp_path):
+    done("reproduce", "clusters", "--seeds", "1", "--precision", "bf16")
+    row = stored(tmp_path / "reproduction")["rows"]["clusters"]["columns"]["label-free"]
+    assert "--precision bf16" in row["seeds"][0]["commands"][0]
+    first = (tmp_path / RECORD).read_bytes()
+    assert json.loads(first)["settings"]["training.precision"] == "bf16"
+    done("reproduce", "clusters")
+    assert (tmp_path / RECORD).read_bytes() == first
+    one, two = stored(tmp_path / "reproduction")["rows"]["clusters"]["columns"]["label-free"]["seeds"]
+    assert ("--precision" in one["commands"][0], "--precision" in two["commands"][0]) == (True, False)
+
+
+@pytest.mark.parametrize(("name", "words"), [("fp8", "there is no precision 'fp8'"), ("tf32", "NVIDIA")])
+def test_arithmetic_that_there_is_not_is_refused_before_any_work(cli, tmp_path, name, words):
+    outcome = cli("reproduce", "clusters", "--precision", name)
+    assert outcome.code == 2
+    assert words in outcome.err
+    assert not (tmp_path / "reproduction").exists()
