@@ -125,6 +125,7 @@ def main() -> None:
         Path(out).write_text(json.dumps(timed(schedule, int(batch), int(width), int(steps))))
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--schedule", choices=SCHEDULES, nargs="+", default=SCHEDULES)
     parser.add_argument("--batch", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--width", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=6)
@@ -133,7 +134,7 @@ def main() -> None:
     asked = parser.parse_args()
     lines = [
         compared(schedule, batch, asked.width, asked.rounds, asked.steps)
-        for schedule in SCHEDULES
+        for schedule in asked.schedule
         for batch in asked.batch
     ]
     versions = {"aaeframe": __version__, "torch": torch.__version__, "python": platform.python_version()}
