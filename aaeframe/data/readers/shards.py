@@ -68,8 +68,8 @@ def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
         raise DataError(
             f"{path}: files lie in the folder itself ({own[0].name}) and in {next(iter(named))}. Move them together."
         )
-    for name, files in named.items():
-        _check_words(files, inner[name], "Move each into the folder of its split, or rename it.")
+    for folder, its in named.items():
+        _check_words(its, inner[folder], "Move each into the folder of its split, or rename it.")
     groups: dict[str | None, list[Path]] = {}
     for name, files in (named or _by_first_word(own, path)).items():
         split = None if name is None else SPLITS[name.lower()]
