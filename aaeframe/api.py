@@ -41,7 +41,7 @@ READING: Final = frozenset(ReadOptions.model_fields)
 """The keyword arguments that say how data is read."""
 
 
-@processes.joined()
+@processes.joined("train a run")
 def train(
     data: Any = "digits",
     *,
@@ -147,7 +147,7 @@ def train(
         )
 
 
-@processes.joined()
+@processes.joined("resume a run")
 def resume(
     path: str | Path,
     *,

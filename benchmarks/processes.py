@@ -52,7 +52,7 @@ class Bytes:
 def timed(schedule: str, batch: int, width: int, steps: int) -> dict[str, Any]:
     """The seconds of a step, and its bytes, in this process."""
     counting = Bytes()
-    with processes.joined():
+    with processes.joined("measure steps"):
         sizes = Sizes(width=width)
         images = digit_images(batch, sizes.side)
         step = training_step(images, parts_for(sizes, schedule), "fp32", torch.device("cpu"))

@@ -20,5 +20,5 @@ def launched() -> Iterator[Ranks]:
     from aaeframe.evaluation.likelihood import Ranks
     from aaeframe.storage.shards import Share
 
-    with processes.joined(SECONDS):
+    with processes.joined("evaluate a run", SECONDS):
         yield Ranks(Share(processes.rank(), processes.size()), processes.contents)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 import typer
 
 from aaeframe.cli import options
-from aaeframe.errors import ConfigError, DataError
+from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +108,7 @@ def _check_finite(rows: Split, where: str, start: int, size: int) -> None:
     """
     import numpy as np
 
-    from aaeframe.data.statistics import as_single
+    from aaeframe.data.statistics import as_single, not_finite
 
     if rows.is_stored or rows.dtype.kind != "f":
         return
@@ -117,10 +117,7 @@ def _check_finite(rows: Split, where: str, start: int, size: int) -> None:
         finite = np.isfinite(as_single(flat))
         if not finite.all():
             row, feature = np.argwhere(~finite)[0]
-            raise DataError(
-                f"{where}: some values are not finite in float32; the first is {flat[row, feature]} in row "
-                f"{start + at * size + row}, feature {feature} (counted from 0); remove these rows, or rescale them"
-            )
+            raise not_finite(where, "some", flat[row, feature], (start + at * size + int(row), int(feature)))
 
 
 def fingerprint(rows: Split, *, whole: bool = False) -> str:

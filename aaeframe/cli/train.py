@@ -45,7 +45,7 @@ def train(
 
     untouched = "interrupted before training began; nothing was written"
     with leaving(err(), untouched if resume is None else _how_to_resume(resume)) as stop:
-        with processes.joined():
+        with processes.joined("train a new run" if resume is None else "resume a run"):
             run = _run(processes.together(lambda: options.registry(context)), given, out, resume, stop)
         stop.obey()
         if launcher.is_first_of_launch():

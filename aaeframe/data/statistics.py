@@ -48,7 +48,7 @@ def check_finite(x: np.ndarray, where: str) -> None:
             first = first or (start + int(places[0][0]), *map(int, places[0][1:]))
             bad += len(places)
     if first is not None:
-        raise DataError(_not_finite(x, bad, first, where))
+        raise not_finite(where, f"{bad} of {x.size}", x[first], first)
 
 
 def value_range(split: Split, *, whole_of_uint8: bool = True) -> Range:
@@ -154,11 +154,14 @@ def as_single(piece: np.ndarray) -> np.ndarray:
         return piece.astype(np.float32, copy=False)
 
 
-def _not_finite(x: np.ndarray, bad: int, first: tuple[int, ...], where: str) -> str:
-    feature = first[1] if len(first) == 2 else first[1:]
-    value = x[first]
+def not_finite(where: str, many: str, value: float, place: tuple[int, ...]) -> DataError:
+    """The error for so many values that are not finite in float32, as in "2 of 30", of which the first is at a place.
+
+    The place is the row and the position in it.
+    """
+    feature = place[1] if len(place) == 2 else place[1:]
     why = "" if not np.isfinite(value) else f", which is beyond float32's {np.finfo(np.float32).max:.2g}"
-    return (
-        f"{where}: {bad} of {x.size} values are not finite in float32; the first is {value} in row "
-        f"{first[0]}, feature {feature} (counted from 0){why}. Remove these rows, or rescale the values."
+    return DataError(
+        f"{where}: {many} values are not finite in float32; the first is {value} in row {place[0]}, feature {feature} "
+        f"(counted from 0){why}. Remove these rows, or rescale the values."
     )

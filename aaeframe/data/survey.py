@@ -13,7 +13,7 @@ from aaeframe.data import kept
 from aaeframe.data.dataset import MOST_SPREAD, KnownStatistics, Split, row_type, spread_places
 from aaeframe.data.identity import digest_begun, digest_places
 from aaeframe.data.sources import StoredRows
-from aaeframe.data.statistics import Moments, Total, as_single, mean_rows, rows_per_piece
+from aaeframe.data.statistics import Moments, Total, as_single, mean_rows, not_finite, rows_per_piece
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
@@ -177,12 +177,7 @@ class _Wrong:
                 'in, leave columns out by data.drop, or set data.missing="mean" or "drop", for which all rows are read '
                 "into memory."
             )
-        feature = self._first[1] if len(self._first) == 2 else self._first[1:]
-        raise DataError(
-            f"{self._name}: {empty + self._infinite} of {size} values are not finite in float32; the first is "
-            f"{self._value} in row {self._first[0]}, feature {feature} (counted from 0). Remove these rows, or rescale "
-            "the values."
-        )
+        raise not_finite(self._name, f"{empty + self._infinite} of {size}", self._value, self._first)
 
 
 def _key(splits: Sequence[Split]) -> str | None:

@@ -19,7 +19,7 @@ from aaeframe.storage.checkpoint import decoded
 from aaeframe.storage.formats import read_safetensors
 from aaeframe.storage.output import Output
 from aaeframe.storage.problems import problems
-from aaeframe.storage.shards import Count, Description, differences
+from aaeframe.storage.shards import Count, Description, differences, given_twice
 from aaeframe_kernels import BandwidthChoice, ParzenState
 from aaeframe_kernels.parzen.bandwidth import choose_bandwidth
 
@@ -104,7 +104,7 @@ def merged(files: Sequence[StateFile]) -> StateFile:
         _check_alike(first, it)
         for shard in it.record.shards:
             if shard in seen:
-                raise DataError(f"shard {shard}/{it.record.count} is given twice: {seen[shard]} and {it.path}")
+                raise given_twice(shard, it.record.count, seen[shard], it.path)
         seen |= dict.fromkeys(it.record.shards, it.path)
         try:
             state.merge(it.state)

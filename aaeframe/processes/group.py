@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from torch import distributed as dist
 
@@ -21,6 +21,16 @@ Failure = TypeVar("Failure", bound=BaseException)
 
 TIMEOUT = "AAEFRAME_TIMEOUT"
 """The environment variable with the seconds that a process waits for the others."""
+
+
+class Published(NamedTuple):
+    """The error that was published first."""
+
+    rank: int
+    """The process that published it."""
+    text: str
+    guess: bool
+    """Whether that process saw an exchange fail, so that the error is of another one."""
 
 
 @dataclass
@@ -57,14 +67,13 @@ class Group:
     def _training(self, folder: Path) -> str:
         return f"{self.entered}/{folder}"
 
-    def publish(self, text: str) -> tuple[int, str]:
-        """Publish an error to the other processes; the rank and the text of the error that was published first."""
-        key, mine = f"aaeframe/failure/{self.entered}", json.dumps([self.rank, text])
+    def publish(self, text: str, *, guess: bool = False) -> Published:
+        """Publish an error to the other processes; the one that was published first."""
+        key, mine = f"aaeframe/failure/{self.entered}", Published(self.rank, text, guess)
         try:
-            rank, first = json.loads(self.store.compare_set(key, "", mine))
+            return Published(*json.loads(self.store.compare_set(key, "", json.dumps(mine))))
         except (RuntimeError, ValueError):  # the process that kept the store has ended
-            return self.rank, text
-        return rank, first
+            return mine
 
     def prints(self, error: str, published: str) -> bool:
         """Whether this process prints an error: the first with it, or with one that repeats the published one."""
@@ -83,10 +92,8 @@ class Group:
                 f"another of the {self.size} processes has not answered for {self.seconds:g} seconds; look why it is "
                 f"slow, or wait longer with the environment variable {TIMEOUT}=SECONDS"
             )
-        rank, text = self.publish(mine)
-        if text.startswith("another of the"):
-            return ProcessError(text)
-        return ProcessError(f"process {rank} of {self.size} failed: {text}")
+        rank, text, guess = self.publish(mine, guess=True)
+        return ProcessError(text if guess else f"process {rank} of {self.size} failed: {text}")
 
 
 _current: Group | None = None
@@ -133,9 +140,9 @@ def entered(group: Group) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        _, published = group.publish(_as_published(error))
+        published = group.publish(_as_published(error))
         if isinstance(error, AaeframeError):
-            error.printed_elsewhere = not group.prints(str(error), published)
+            error.printed_elsewhere = not group.prints(str(error), published.text)
         if group.of_all is None or not any(it is group.of_all for it in _causes(error)):
             group.failed = True
             leave()

@@ -37,14 +37,15 @@ SECONDS: Final = 600.0
 
 
 @contextmanager
-def joined(seconds: float = SECONDS) -> Iterator[None]:
+def joined(task: str, seconds: float = SECONDS) -> Iterator[None]:
     """Inside, this process is one of those that a launcher started, if it started several. One thread at a time.
 
-    An exchange with the others takes at most so many seconds, unless the environment variable AAEFRAME_TIMEOUT is set.
+    All do the same task, as in "train a run". An exchange with the others takes at most so many seconds, unless the
+    environment variable AAEFRAME_TIMEOUT is set.
 
     Raises:
-        ProcessError: The processes do not find each other, run different versions, or an earlier training failed in
-            one of them.
+        ProcessError: The processes do not find each other, run different versions or do different tasks, or an earlier
+            training failed in one of them.
         ConfigError: A variable of the launch is not valid, or torch.distributed is in use already.
     """
     if launch_size() == 1:
@@ -59,16 +60,22 @@ def joined(seconds: float = SECONDS) -> Iterator[None]:
                 "versions",
                 {"aaeframe": version.__version__, "torch": torch.__version__, "python": platform.python_version()},
             )
+            _require_same_task(task)
             yield
 
 
+def _require_same_task(task: str) -> None:
+    """ProcessError if processes do different tasks: their exchanges would not be the same."""
+    require_same("tasks", {"the task": f"to {task}"})
+
+
 @contextmanager
-def training() -> Iterator[None]:
+def training(task: str) -> Iterator[None]:
     """Inside, this process trains together with those that a launcher started, as in `joined`.
 
     ConfigError inside another training, as in an observer, which the first process alone calls.
     """
-    with joined():
+    with joined(task):
         group = current()
         if group is None:
             yield
@@ -78,6 +85,7 @@ def training() -> Iterator[None]:
                 "a training begins inside another, as in an observer or a component, and several processes train one "
                 "run at a time; begin it after the other, or start one process"
             )
+        _require_same_task(task)  # of which that of `joined` may be a part alone
         group.trains = True
         try:
             yield

@@ -92,7 +92,7 @@ NO_CALLBACKS = Callbacks(Warns(), lambda: False, lambda config, folder, steps: N
 """The default: shows nothing and never stops; warnings are Python warnings."""
 
 
-@processes.training()
+@processes.training("train a run in memory")
 @default_state()
 @steady()
 def fit(
@@ -118,7 +118,7 @@ def fit(
         return _train(training, None, registry, callbacks, dataset)
 
 
-@processes.training()
+@processes.training("train a new run")
 @default_state()
 @steady()
 def start(
@@ -167,7 +167,7 @@ def _created(folder: RunFolder, training: Training) -> str:
     return str(made.path)
 
 
-@processes.training()
+@processes.training("resume a run")
 @default_state()
 @steady()
 def resume(

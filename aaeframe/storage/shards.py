@@ -222,7 +222,7 @@ def concatenated(files: Sequence[ShardFile]) -> Results:
     ordered = sorted(files, key=lambda it: it.shard.index)
     for one, other in pairwise(ordered):
         if one.shard.index == other.shard.index:
-            raise DataError(f"shard {one.shard.index}/{one.shard.count} is given twice: {one.path} and {other.path}")
+            raise given_twice(one.shard.index, one.shard.count, one.path, other.path)
     missing = sorted(set(range(first.shard.count)) - {it.shard.index for it in files})
     if missing:
         named = named_shards(missing, first.shard.count)
@@ -259,6 +259,11 @@ def _check_alike(one: ShardFile, other: ShardFile) -> None:
             f"{one.path} and {other.path} are not shards of one result; different are: {'; '.join(different)}. Give "
             "the shards of one command, one run and one data set"
         )
+
+
+def given_twice(index: int, count: int, one: Path, other: Path) -> DataError:
+    """The error for two files of one shard."""
+    return DataError(f"shard {Share(index, count)} is given twice: {one} and {other}")
 
 
 def named_shards(numbers: Sequence[int], count: int) -> str:

@@ -292,6 +292,26 @@ def test_the_second_time_only_the_head_is_read(tmp_path, monkeypatch):
     assert identity(load(folder))["digests"] != identity(known)["digests"]
 
 
+def test_labels_are_read_again_after_a_file_has_changed(tmp_path, monkeypatch):
+    folder, asked, tables = write_folder(tmp_path / "f"), [], TableFiles.tables
+    monkeypatch.setattr(TableFiles, "tables", lambda self, names: asked.append(names) or tables(self, names))
+    changed = np.where(np.arange(600) == 300, "new", LABELS)
+    for labels, reads in ((LABELS, 1), (LABELS, 0), (changed, 1), (changed, 0)):
+        if labels is changed and reads:
+            write_parquet(folder / "part-1.parquet", TABLE.set_column(4, "label", pa.array(labels)).slice(250, 250))
+        found = load_rows(folder)
+        assert asked.count(["label"]) == reads
+        assert np.array(found.class_names)[found.rows.labels].tolist() == labels.tolist()
+        asked.clear()
+
+
+def test_each_column_has_labels_of_its_own(tmp_path):
+    path = write_parquet(tmp_path / "a.parquet", TABLE.append_column("other", pa.array(np.arange(600) % 2)))
+    for name, classes in (("label", ("a", "b", "c")), ("other", ("0", "1"))):
+        other = {"label": "other", "other": "label"}[name]
+        assert load_rows(path, label_key=name, drop=[other]).class_names == classes
+
+
 def test_empty_cells_are_counted_by_column(tmp_path):
     x = X.copy()
     x[[3, 40, 500], 1] = np.nan

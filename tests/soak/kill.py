@@ -15,7 +15,6 @@ A line of JSON for each run, and one with the sums. Exit code 1 if a run ended o
 from __future__ import annotations
 
 import argparse
-import json
 import mmap
 import os
 import platform
@@ -46,7 +45,7 @@ from aaeframe.components.registry import Registry
 from aaeframe.configuration.schema import parse
 from aaeframe.runs.start import NO_CALLBACKS, resume, start
 from aaeframe.storage.checkpoint import paths
-from killing import CASES, EPOCHS, STEPS, Watch, die, differences, half_made, table
+from killing import CASES, EPOCHS, STEPS, Watch, die, differences, half_made, table, tell
 
 PLACES = (
     *("loading", "making the folder", "resuming", "training", "writing a checkpoint", "removing a checkpoint"),
@@ -257,14 +256,6 @@ def sums(records: list[dict[str, Any]], seed: int, seconds: float) -> dict[str, 
         "versions": {"aaeframe": aaeframe.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "platform": platform.platform(),
     }
-
-
-def tell(line: dict[str, Any], out: Path | None) -> None:
-    """Print a line of the record, and add it to the file that has it too."""
-    print(json.dumps(line), flush=True)
-    if out is not None:
-        with out.open("a") as file:
-            file.write(json.dumps(line) + "\n")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -162,3 +163,11 @@ class Watch:
 def die() -> None:
     """End this process as the system ends one that is out of memory, or out of its time."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def tell(line: dict[str, Any], out: Path | None) -> None:
+    """Print a line of the record, and add it to the file that has it too."""
+    print(json.dumps(line), flush=True)
+    if out is not None:
+        with out.open("a") as file:
+            file.write(json.dumps(line) + "\n")

@@ -12,7 +12,6 @@ A line of JSON for each launch, and one with the sums. Exit code 1 if a run ende
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import random
@@ -31,7 +30,7 @@ from typing import Any
 import torch
 
 import aaeframe
-from killing import CASES, differences, half_made, rows_of, table
+from killing import CASES, differences, half_made, rows_of, table, tell
 
 EPOCHS = 150
 """The epochs of each run: some seconds of training, next to the start of the processes."""
@@ -159,14 +158,6 @@ def sums(records: list[dict[str, Any]], seed: int, seconds: float) -> dict[str, 
         "versions": {"aaeframe": aaeframe.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "platform": platform.platform(),
     }
-
-
-def tell(line: dict[str, Any], out: Path | None) -> None:
-    """Print a line of the record, and add it to the file that has it too."""
-    print(json.dumps(line), flush=True)
-    if out is not None:
-        with out.open("a") as file:
-            file.write(json.dumps(line) + "\n")
 
 
 def main() -> None:

@@ -143,9 +143,11 @@ def _of_polars(series: Any) -> np.ndarray:
 
 def _of_arrow(column: Any) -> np.ndarray:
     """A column as numpy has it; whole numbers as for pandas."""
-    if str(column.type).startswith("dictionary"):
+    import pyarrow.types as kinds
+
+    if kinds.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    if column.null_count and any(kind in str(column.type) for kind in ("int", "bool")):
+    if column.null_count and (kinds.is_integer(column.type) or kinds.is_boolean(column.type)):
         return as_objects(column.to_pylist())
     chunked = hasattr(column, "chunks")
     return np.asarray(column.to_numpy() if chunked else column.to_numpy(zero_copy_only=False))

@@ -57,7 +57,7 @@ def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
     `train-00000-of-00002.parquet` of a Hugging Face repository.
 
     Raises:
-        DataError: some files are of a split and some are not, a later word names one, or there are no training rows.
+        DataError: some files of one table are named as a split and some are not, or there are no training rows.
     """
     if path.is_file():
         return Parts({None: [path]})
@@ -68,6 +68,8 @@ def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
         raise DataError(
             f"{path}: files lie in the folder itself ({own[0].name}) and in {next(iter(named))}. Move them together."
         )
+    for folder, its in named.items():
+        _check_words(its, inner[folder], "Move each into the folder of its split, or rename it.")
     groups: dict[str | None, list[Path]] = {}
     for name, files in (named or _by_first_word(own, path)).items():
         split = None if name is None else SPLITS[name.lower()]
@@ -221,16 +223,14 @@ def _by_first_word(files: Sequence[Path], path: Path) -> dict[str | None, list[P
             "splits into folders train, val and test."
         )
     if None in groups:
-        _check_later_words(groups[None], path)
+        advice = "put them into folders train, val and test, or give one file by its path."
+        _check_words(groups[None], path, f"Begin their names with the split, as in train-0.parquet, {advice}")
     return groups
 
 
-def _check_later_words(files: Sequence[Path], path: Path) -> None:
-    """DataError if files of one table are named as different splits, by words that do not begin their names."""
+def _check_words(files: Sequence[Path], path: Path, advice: str) -> None:
+    """DataError if files of one table are named as different splits, by any word of their names."""
     found = {frozenset(SPLITS.keys() & set(_WORD.findall(file.stem.lower()))): file.name for file in files}
     if len(found) > 1:
         names = " and ".join(list(found.values())[:2])
-        raise DataError(
-            f"{path}: {names} would be parts of one table, but are named as splits. Begin their names with the split, "
-            "as in train-0.parquet, put them into folders train, val and test, or give one file by its path."
-        )
+        raise DataError(f"{path}: {names} would be parts of one table, but are named as splits. {advice}")

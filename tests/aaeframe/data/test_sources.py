@@ -7,6 +7,7 @@ import pytest
 
 from aaeframe.data import from_arrays, kept, load, load_rows, sources
 from aaeframe.data.identity import identity
+from aaeframe.data.readers.shards import find_parts
 from aaeframe.data.sources import Remaining, RowSource, StoredRows
 from aaeframe.data.statistics import mean, moments, value_range
 from aaeframe.errors import DataError
@@ -149,6 +150,20 @@ def test_what_is_no_set_of_shards_is_refused(tmp_path, files, words):
         np.save(tmp_path / name, x)
     with pytest.raises(DataError, match=words):
         load(tmp_path)
+
+
+def test_files_in_the_folder_of_a_split_are_named_alike(tmp_path):
+    for name in ("train", "test"):
+        (tmp_path / name).mkdir()
+        (tmp_path / f"train/a_{name}.parquet").touch()
+    words = r"train: a_test.\w+ and a_train.\w+ would be parts of one table, .* Move each into the folder of its split"
+    with pytest.raises(DataError, match=words):
+        find_parts(tmp_path, [".parquet"])
+    (tmp_path / "train/a_test.parquet").rename(tmp_path / "test/a_test.parquet")
+    assert {split: [it.name for it in files] for split, files in find_parts(tmp_path, [".parquet"]).files.items()} == {
+        "train": ["a_train.parquet"],
+        "test": ["a_test.parquet"],
+    }
 
 
 def test_options_that_shards_do_not_have_are_refused(tmp_path):

@@ -160,6 +160,25 @@ def test_another_version_is_an_error_of_all(tmp_path):
     assert not run.exists()
 
 
+def test_another_command_is_an_error_of_all(tmp_path, whole):
+    run, before = whole[0], rows_of(whole[0])
+    each = [["train", *TRAINING, "--out", str(tmp_path / "run")], ["train", "--resume", str(run)]]
+    ended = launched(tmp_path / "commands", workers.commands, each, terminating=False)
+    assert [it.code for it in ended] == [2, 2]
+    (line,) = errors(ended)
+    assert "different tasks: the task is to train a new run in process 0 and to resume a run in process 1" in line
+    assert not (tmp_path / "run").exists()
+    assert rows_of(run) == before
+
+
+def test_another_call_is_an_error_of_all(tmp_path):
+    first, second = results(launched(tmp_path / "calls", workers.kept_by_the_first, str(tmp_path / "run")))
+    assert first == second
+    assert first[0] == "ProcessError"
+    assert "the task is to train a new run in process 0 and to train a run in memory in process 1" in first[1]
+    assert not (tmp_path / "run").exists()
+
+
 def test_other_data_is_an_error_of_all(tmp_path):
     for rank in range(2):
         (tmp_path / str(rank)).mkdir()

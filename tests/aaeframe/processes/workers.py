@@ -114,7 +114,7 @@ def steps(table: dict[str, Any], folder: str, *, images: bool = False, **objects
     Both are written to a file of this process; the digests of the weights are returned.
     """
     Normal.rsample = lambda self, sample_shape=torch.Size(): self.loc  # for encoders that draw
-    with processes.joined():
+    with processes.joined("test"):
         resolved = resolve(*_with_objects(table, **objects))
         training = prepare(resolved, from_arrays(IMAGES if images else ROWS, LABELS))
         training.model.train()
@@ -208,7 +208,7 @@ def trained(cases: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def exchanged() -> dict[str, Any]:
     """Results of the exchanges between three processes or more."""
-    with processes.joined():
+    with processes.joined("test"):
         rank, size = processes.rank(), processes.size()
         rows = torch.arange(14.0).view(7, 2)
         own = rows[processes.share(7)]
@@ -334,6 +334,17 @@ def command(arguments: list[str], happening: str = "", at: int = 0, on: int = 0)
     summary.finish = lambda run, *, json: print(run.folder.path)  # evaluation and figures take seconds
     sys.argv = ["aaeframe", *arguments]
     cli.main()
+
+
+def commands(each: list[list[str]]) -> None:
+    """The command line, with other arguments in each process."""
+    command(each[0 if launcher.is_first_of_launch() else 1])
+
+
+def kept_by_the_first(run: str) -> list[str]:
+    """The error of a training whose run is kept by the first process alone."""
+    out = {"out": run} if launcher.is_first_of_launch() else {"keep": False}
+    return _told(lambda: aaeframe.train((ROWS, LABELS), config={**SMALL, "prior": "gaussian"}, epochs=1, **out))
 
 
 def _let_happen(what: str, at: int) -> None:
