@@ -161,7 +161,7 @@ class Watch:
     def _within(self, random: np.random.Generator) -> np.ndarray:
         """For each image the place of another of the same digit."""
         order = np.arange(len(self.digits))
-        for digit in range(10):
+        for digit in np.unique(self.digits):
             places = np.flatnonzero(self.digits == digit)
             order[places] = random.permutation(places)
         return order
@@ -170,7 +170,7 @@ class Watch:
         """I(cluster; style | digit), less what shuffled styles have by chance."""
         shuffled = style[self._within(random)]
         total = 0.0
-        for digit in range(10):
+        for digit in np.unique(self.digits):
             places = self.digits == digit
             found, chance = (information(cluster[places], it[places]) for it in (style, shuffled))
             total += places.mean() * (found - chance)
