@@ -13,7 +13,7 @@ from aaeframe.reproduce.cell_status import comparable, comparable_generator, set
 from aaeframe.reproduce.cells import Cell, DataOverride
 from aaeframe.reproduce.experiments import TEST, ByGenerator
 from aaeframe.reproduce.record import LARGEST, MOST, POINTS, Criterion, Curve, Measure, Record, parse
-from aaeframe.runs.run import read_config
+from aaeframe.runs.reading import read_config
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.formats import loads_json, read_bounded
 from aaeframe.storage.metrics_file import MetricsFile, MetricsRow

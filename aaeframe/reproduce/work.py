@@ -22,7 +22,8 @@ from aaeframe.reproduce.outcome import RESULT
 from aaeframe.reproduce.record import Record
 from aaeframe.runs import start as starting
 from aaeframe.runs.loading import load
-from aaeframe.runs.run import Run, read_config
+from aaeframe.runs.reading import read_config
+from aaeframe.runs.run import Run
 from aaeframe.runs.start import Callbacks
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.atomic import write_atomically, writing
