@@ -1,4 +1,4 @@
-"""What came out of a cell: the record of what the folder of its run or generator holds now."""
+"""The outcome of a cell: the record of what the folder of its run or generator holds now."""
 
 from __future__ import annotations
 

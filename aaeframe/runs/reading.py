@@ -1,4 +1,4 @@
-"""What a run is made of, read: its configuration and the data of its training."""
+"""The configuration of a run and the data of its training, read."""
 
 from __future__ import annotations
 
