@@ -32,7 +32,8 @@ from aaeframe.runs.objects import (
     read_parts,
 )
 from aaeframe.runs.progress import Bar
-from aaeframe.runs.run import Run, given, read_config, read_given
+from aaeframe.runs.reading import given, read_config, read_given
+from aaeframe.runs.run import Run
 from aaeframe.runs.start import NO_CALLBACKS, Callbacks, fit, start
 from aaeframe.runs.start import resume as resume_run
 from aaeframe.storage.run_folder import RunFolder

@@ -44,7 +44,7 @@ def data(
     from aaeframe.cli.console import beside, print_json, say
     from aaeframe.configuration.compose import compose, without_none
     from aaeframe.data.summary import columns, lines, summary
-    from aaeframe.runs.run import load_data
+    from aaeframe.runs.reading import load_data
 
     output = None if picture is None else options.output(picture, [".png"], json=json, option="--picture")
     given = {"data": {"source": source, "label_key": label_key, "ids": ids}}

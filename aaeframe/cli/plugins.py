@@ -209,7 +209,7 @@ def _print_requirements(context: typer.Context, run: Path | None, json: bool) ->
     if run is None:
         versions = installed(options.registry(context))
     else:
-        from aaeframe.runs.run import read_config
+        from aaeframe.runs.reading import read_config
         from aaeframe.storage.run_folder import RunFolder
 
         versions = read_config(RunFolder(run)).plugins

@@ -152,7 +152,7 @@ def _picture(name: str, list_only: bool, json: bool) -> Output:
 
 def _check_data(todo: Sequence[Cell], registry: Registry) -> None:
     """Refuse a folder whose runs are of other data before any work."""
-    from aaeframe.reproduce.record import State
+    from aaeframe.reproduce.cell_status import State
     from aaeframe.reproduce.work import status
 
     for found in (status(cell, registry) for cell in todo):
@@ -302,8 +302,8 @@ def _list(
 def _listed(
     experiment: Experiment, column: str, out: Path, data: DataOverride | None, registry: Registry
 ) -> dict[str, Any]:
+    from aaeframe.reproduce.cell_status import State
     from aaeframe.reproduce.cells import cells
-    from aaeframe.reproduce.record import State
     from aaeframe.reproduce.work import status
 
     every = Counter(status(it, registry).state for it in cells([(experiment, column)], out, seeds=None, data=data))

@@ -16,10 +16,11 @@ from aaeframe import figures
 from aaeframe.components.registry import Registry
 from aaeframe.figures import Course
 from aaeframe.reproduce import experiments, record
+from aaeframe.reproduce.cell_status import CellStatus, State, status
 from aaeframe.reproduce.cells import Cell, DataOverride, cells
 from aaeframe.reproduce.experiments import COLUMNS, ByGenerator, Column, Experiment, Unit
 from aaeframe.reproduce.published import Published
-from aaeframe.reproduce.record import CellStatus, Curve, Record, State
+from aaeframe.reproduce.record import Curve, Record
 from aaeframe.storage.atomic import write_atomically
 from aaeframe.storage.locks import lock
 from aaeframe.storage.output import Output
@@ -113,7 +114,7 @@ def results(out: Path, registry: Registry) -> list[Result]:
 
 def _of_row(experiment: Experiment, out: Path, registry: Registry) -> Iterator[Result]:
     for column in (it for it in COLUMNS if it in experiment.columns):
-        every = [record.status(cell, registry) for cell in cells([(experiment, column)], out, seeds=None)]
+        every = [status(cell, registry) for cell in cells([(experiment, column)], out, seeds=None)]
         found = [it for it in every if it.state is not State.MISSING]
         for data in dict.fromkeys(it.cell.data for it in found):
             yield _result(experiment, column, data, [it for it in found if it.cell.data == data])

@@ -14,13 +14,16 @@ from aaeframe import data as datasets
 from aaeframe.components.registry import Registry
 from aaeframe.errors import AaeframeError, CheckpointError, ConfigError, RunError, TrainingDiverged
 from aaeframe.evaluation.likelihood import Progress
-from aaeframe.reproduce import record, rivals
+from aaeframe.reproduce import cell_status, outcome, record, rivals
+from aaeframe.reproduce.cell_status import CellStatus, State
 from aaeframe.reproduce.cells import Cell, DataOverride, cells, find
 from aaeframe.reproduce.experiments import TEST, ByGenerator
-from aaeframe.reproduce.record import RESULT, CellStatus, Record, State
+from aaeframe.reproduce.outcome import RESULT
+from aaeframe.reproduce.record import Record
 from aaeframe.runs import start as starting
 from aaeframe.runs.loading import load
-from aaeframe.runs.run import Run, read_config
+from aaeframe.runs.reading import read_config
+from aaeframe.runs.run import Run
 from aaeframe.runs.start import Callbacks
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.atomic import write_atomically, writing
@@ -82,7 +85,7 @@ def status(cell: Cell, registry: Registry) -> CellStatus:
 
 
 def _status(cell: Cell, registry: Registry) -> CellStatus:
-    recorded = record.status(cell, registry)
+    recorded = cell_status.status(cell, registry)
     if recorded.state not in (State.MISSING, State.UNFINISHED, State.OTHER_SETTINGS):
         return recorded
     here = _status_of_folder(cell, registry)
@@ -93,9 +96,9 @@ def _status(cell: Cell, registry: Registry) -> CellStatus:
 def _status_of_folder(cell: Cell, registry: Registry) -> CellStatus:
     """The status by the cell's folder, where even a run that is done lacks its record."""
     try:
-        found = record.of_cell(cell)
+        found = outcome.of_cell(cell)
         if found is not None:
-            here = record.compare(cell, found, cell.folder, registry)
+            here = cell_status.compare(cell, found, cell.folder, registry)
             return here if here.reason else replace(here, state=State.UNFINISHED)
         if cell.folder.exists() and not isinstance(cell.filled_by, ByGenerator):
             raise RunError(f"{cell.folder} is no run: it has no config.toml; remove it, and the run is trained")
@@ -142,10 +145,10 @@ def fill(cell: Cell, registry: Registry, hooks: ProgressHooks, stop_asked: Calla
 def _write_records(cell: Cell, registry: Registry) -> None:
     """Record the cells that share the run and are done; of unfinished ones, only the one that owns the run."""
     for it in cell.sharing:
-        found = record.of_cell(it)
+        found = outcome.of_cell(it)
         if found is None or (not found.finished and it.experiment.folder != it.experiment.name):
             continue
-        known = record.status(it, registry)
+        known = cell_status.status(it, registry)
         unfinished = known.state is State.MISSING or (known.record is not None and not known.record.finished)
         if found.finished or unfinished:
             record.write(it.record, found)
@@ -153,15 +156,15 @@ def _write_records(cell: Cell, registry: Registry) -> None:
 
 def _write_divergence(cell: Cell, registry: Registry, sentence: str) -> None:
     for it in cell.sharing:
-        if record.status(it, registry).state is not State.DONE:
-            found = record.of_cell(it) or record.of_nothing(it, registry)
+        if cell_status.status(it, registry).state is not State.DONE:
+            found = outcome.of_cell(it) or outcome.of_nothing(it, registry)
             record.write(it.record, found.model_copy(update={"value": None, "diverged": sentence}))
 
 
 def recount(cell: Cell) -> None:
     """Add accesses to test rows that were made by hand after the record was written."""
     found = record.read(cell.record)
-    accesses = record.count_lines(RunFolder(cell.folder).test_accesses)
+    accesses = outcome.count_lines(RunFolder(cell.folder).test_accesses)
     if found is not None and not found.recorded and accesses > found.test_accesses:
         record.write(cell.record, found.model_copy(update={"test_accesses": accesses}))
 
@@ -184,7 +187,7 @@ def _work(cell: Cell, registry: Registry, hooks: ProgressHooks, stop_asked: Call
                 run = starting.start(cell.config(), registry, out=cell.folder, callbacks=callbacks)
         yield
     folder = RunFolder(cell.folder)
-    evaluations = record.evaluations_of(folder, read_config(folder), record.metrics_of(folder))
+    evaluations = outcome.evaluations_of(folder, read_config(folder), outcome.metrics_of(folder))
     if TEST not in evaluations:
         folder.write_evaluation(TEST, run.evaluate(split=TEST, warn=hooks.warn))
         yield
@@ -232,7 +235,7 @@ def _has_begun(cell: Cell) -> bool:
     folder = RunFolder(cell.folder)
     if not folder.config.is_file():
         return False
-    if not record.metrics_of(folder) and not checkpoints.paths(folder.checkpoints):
+    if not outcome.metrics_of(folder) and not checkpoints.paths(folder.checkpoints):
         shutil.rmtree(folder.path)
         return False
     return True
@@ -245,7 +248,7 @@ def _measure(cell: Cell, column: ByGenerator, progress: Progress) -> None:
     is written, if it came to that.
     """
     assert cell.experiment.samples is not None
-    settings, data = record.generator_settings(column, cell.seed), cell.data or DataOverride(column.data)
+    settings, data = cell_status.generator_settings(column, cell.seed), cell.data or DataOverride(column.data)
     dataset = datasets.load(data.source, label_key=data.label_key, held_out=data.held_out)
     logging = _logging(cell.folder, cell.experiment.samples, progress)
     report = rivals.measure(column.kind, dataset, settings, cell.experiment.samples, logging)
@@ -303,7 +306,7 @@ def copy_records(folders: Sequence[Path], asked: Iterable[Cell], out: Path, regi
             left.append(f"{path} is not copied: {reason}")
             continue
         data[_column(cell)] = content.data
-        here = record.status(cell, registry)
+        here = cell_status.status(cell, registry)
         if here.state not in (State.DONE, State.DIVERGED) or (here.record is not None and here.record.recorded):
             copied.append((cell, content))
     for cell, content in copied:
@@ -342,7 +345,7 @@ def _why_not(
     if not content.finished:
         return "it is unfinished"
     try:
-        changed = record.changed_settings(cell, content, registry)
+        changed = cell_status.changed_settings(cell, content, registry)
     except AaeframeError as error:
         return str(error)
     if changed:

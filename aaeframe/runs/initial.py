@@ -24,7 +24,8 @@ from aaeframe.errors import ConfigError, DataError
 from aaeframe.protocols import DataSpec
 from aaeframe.runs.loading import load
 from aaeframe.runs.new_data import classes_as, load_new
-from aaeframe.runs.run import Run, checked_source
+from aaeframe.runs.reading import checked_source
+from aaeframe.runs.run import Run
 from aaeframe.torch_state import exclusive
 
 

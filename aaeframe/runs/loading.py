@@ -26,7 +26,8 @@ from aaeframe.runs.objects import (
     read_objects,
 )
 from aaeframe.runs.observing import Reporting, observers_of
-from aaeframe.runs.run import Run, given, read_config, warn
+from aaeframe.runs.reading import given, read_config
+from aaeframe.runs.run import Run, warn
 from aaeframe.seeds import stream
 from aaeframe.storage.checkpoint import Checkpoint, newest_or_raise
 from aaeframe.storage.checkpoint_state import check_state

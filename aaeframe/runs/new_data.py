@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from aaeframe import data as datasets
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.configuration.schema import Config
 from aaeframe.data import AllRows, Dataset, Split
 from aaeframe.data.columns import Known
+from aaeframe.data.named import opened
 from aaeframe.data.read import name_of, usable
 from aaeframe.errors import DataError, MissingName
+from aaeframe.evaluation.class_reports import decoder_labels
+from aaeframe.model.autoencoder import Rows
+
+if TYPE_CHECKING:
+    from aaeframe.runs.run import Run
 
 OPTIONAL = ("label_key", "ids", "drop")
 """Options of the training that name what new data may lack."""
@@ -101,3 +111,66 @@ def _load(
     notes: list[str] = [f"{name!r}, which the training data has and this lacks" for name in absent]
     reading = replace(found.reading, passed_over=(*found.reading.passed_over, *notes))
     return replace(found, reading=reading)
+
+
+def new_rows(
+    run: Run, source: Any, *, label_key: str | None = None, ids: str | None = None, check: bool = True
+) -> AllRows:
+    """All rows of a source, read as the training data of a run was: see `Run.new_rows`."""
+    found = _load_for(run, partial(datasets.load_rows, check=check), source, label_key, ids)
+    if check:
+        check_range(run, found.rows, name_of(source))
+    return found
+
+
+def new_data(run: Run, source: Any, *, label_key: str | None = None, ids: str | None = None) -> Dataset:
+    """A source with its own splits, read as the training data of a run was: see `Run.new_data`."""
+    return _load_for(run, datasets.load, source, label_key, ids)
+
+
+def _load_for(run: Run, load: Callable[..., Loaded], source: Any, label_key: str | None, ids: str | None) -> Loaded:
+    source = opened(source, run.registry)
+    return load_new(load, source, run.config, run.data, run.means, label_key=label_key, ids=ids)
+
+
+def unseen(run: Run, source: Any, *, label_key: str | None = None, data_changed: bool = False) -> Dataset:
+    """The data of the training, with all rows of another source, never seen, as its test rows."""
+    known, found = run.dataset(data_changed=data_changed), new_rows(run, source, label_key=label_key)
+    rows = with_classes(found.rows, found.class_names, known.class_names, name_of(source))
+    return replace(known, name=name_of(source), test=rows, reading=found.reading)
+
+
+def model_rows(run: Run, x: Any) -> tuple[Rows, np.ndarray | None]:
+    """Rows in the form of the model, and their labels, if there are any, as classes of the run."""
+    shape = tuple(run.model.data_shape)
+    plain = isinstance(x, np.ndarray) or (isinstance(x, Tensor) and x.layout == torch.strided)
+    if isinstance(x, Split) or (plain and tuple(x.shape[1:]) == shape):
+        return x, None
+    found = new_rows(run, x)
+    rows = with_classes(found.rows, found.class_names, run.class_names, name_of(x))
+    return rows, rows.labels
+
+
+def rows_and_labels(run: Run, x: Any, labels: Tensor | None) -> tuple[Rows, Tensor | None]:
+    """Rows in the form of the model, and the labels for its decoder: see `Run.rows_and_labels`."""
+    rows, found = model_rows(run, x)
+    if labels is None and run.model.representation.takes_labels:
+        if isinstance(rows, Split):
+            return rows, decoder_labels(run.model, rows)
+        labels = None if found is None else torch.from_numpy(found)
+    return rows, labels
+
+
+def check_range(run: Run, rows: Split, where: str) -> None:
+    """DataError for rows far outside [0, 1] in the units of a model of pixels: see `Run.check_range`."""
+    if run.data["support"] != "unit_interval":
+        return
+    low, high = 0.0, 1.0
+    for part in rows.chunks(run.model.batch_size):
+        scaled = run.model.scale(torch.from_numpy(part).to(run.model.device))
+        low, high = min(low, float(scaled.min())), max(high, float(scaled.max()))
+    if low < -1 or high > 2:
+        raise DataError(
+            f"{where}: the values reach from {low:g} to {high:g}, in units in which those of the training are from "
+            "0 to 1; bring them to the scale of the training data"
+        )

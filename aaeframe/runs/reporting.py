@@ -1,16 +1,22 @@
-"""The report of runs: their data and measurements, and the file."""
+"""The report of runs, with their data and measurements, and the figures of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
+from aaeframe.data import Dataset
 from aaeframe.errors import ConfigError
+from aaeframe.figures.gallery import plot_gallery
+from aaeframe.global_state import PATCHABLE, restoring
 from aaeframe.report.page import render
 from aaeframe.report.pictures import require_points
 from aaeframe.report.subject import Subject
+from aaeframe.runs.measuring import log_access
 from aaeframe.runs.run import Run
 from aaeframe.storage.metrics_file import MetricsFile
 from aaeframe.storage.output import Output
+from aaeframe.torch_state import default_state
 
 
 def write_report(
@@ -82,3 +88,27 @@ def _stopped(run: Run) -> str | None:
     if run.stopping is None or not run.stopped_early:
         return None
     return f"Stopped early after {run.stopping.waited} epochs without improvement; {run.stopping}."
+
+
+@default_state()
+@restoring("a component of the run", PATCHABLE)
+def plot_figures(
+    run: Run, dataset: Dataset | None, split: str, out: Path | None, warn: Callable[[str], None]
+) -> list[Path]:
+    """Plot the figures of a run: see `Run.plot_figures`."""
+    target = out or run.folder.figures
+    log_access(run, split, "figures", warn)
+    paths = plot_gallery(
+        run.model,
+        run.own_classes(dataset or run.dataset()),
+        split,
+        run.metrics,
+        target,
+        seed=run.config.training.seed,
+        informed=run.informed,
+        loss=run.config.training.loss,
+        knows_classes=run.category_names is not None,
+    )
+    if run.reporting is not None:
+        run.reporting.drawn(paths, warn)
+    return paths

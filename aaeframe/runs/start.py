@@ -26,7 +26,8 @@ from aaeframe.processes import launcher
 from aaeframe.runs.initial import adopted, in_scale, load_initial, read_again, read_for
 from aaeframe.runs.loading import configuration_changes
 from aaeframe.runs.observing import Reporting, observers_of, settings
-from aaeframe.runs.run import Run, checked_source, load_data, read_config, warn, warn_of_training
+from aaeframe.runs.reading import checked_source, load_data, read_config
+from aaeframe.runs.run import Run, warn, warn_of_training
 from aaeframe.seeds import stream
 from aaeframe.storage import checkpoint as checkpoints
 from aaeframe.storage.checkpoint import Checkpoint, Newest, newest_intact

@@ -38,7 +38,7 @@ import torch
 
 import aaeframe
 import aaeframe.cli.summary
-import aaeframe.figures.gallery
+import aaeframe.runs.reporting
 from aaeframe.cli import main as command_line
 from aaeframe.cli.progress import Lines
 from aaeframe.components.registry import Registry

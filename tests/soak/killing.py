@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from aaeframe.errors import AaeframeError
-from aaeframe.runs.run import read_config
+from aaeframe.runs.reading import read_config
 from aaeframe.storage.checkpoint import latest, paths, read
 from aaeframe.storage.metrics_file import MetricsFile
 from aaeframe.storage.run_folder import RunFolder

@@ -103,7 +103,7 @@ def test_the_tables_say_how_clusters_were_named(done, runs):
 
 def test_every_look_at_the_test_rows_is_counted(done, runs, monkeypatch):
     monkeypatch.setattr(
-        "aaeframe.runs.run.evaluate", lambda *arguments, **options: {"blocks": {}}
+        "aaeframe.runs.measuring.evaluate", lambda *arguments, **options: {"blocks": {}}
     )  # what it measures takes time
     run, accesses = runs / "clustering", runs / "clustering/test_accesses.jsonl"
     done("evaluate", run, "--split", "validation", "--json")

@@ -23,7 +23,7 @@ def quick(monkeypatch):
         seen.append(split)
         return REPORT | {"split": split}
 
-    monkeypatch.setattr("aaeframe.runs.run.evaluate", evaluate)
+    monkeypatch.setattr("aaeframe.runs.measuring.evaluate", evaluate)
     return seen
 
 
@@ -122,7 +122,7 @@ def test_measures_that_are_absent_say_why(done, run, monkeypatch):
         "reconstruction": {"error": 1.0, "mean_image_error": 0.0, "ratio": None, "shuffled_error": None},
         "blocks": {"z": {**REPORT["blocks"]["z"], **absent}},
     }
-    monkeypatch.setattr("aaeframe.runs.run.evaluate", lambda *_, **__: report)
+    monkeypatch.setattr("aaeframe.runs.measuring.evaluate", lambda *_, **__: report)
     few, constant = "too few rows", "constant data"
     assert cells(done("evaluate", run).out) == [
         ["sliced Wasserstein", "0.1", "0.1"],
@@ -151,7 +151,7 @@ def test_figures_are_drawn_into_the_run(done, run):
 
 
 def test_figures_as_json(done, run, monkeypatch):
-    monkeypatch.setattr("aaeframe.figures.gallery.plot_gallery", lambda *_, **__: [Path("a.png"), Path("b.png")])
+    monkeypatch.setattr("aaeframe.runs.reporting.plot_gallery", lambda *_, **__: [Path("a.png"), Path("b.png")])
     assert done("figures", run, "--json").json == {"figures": ["a.png", "b.png"]}
 
 

@@ -17,7 +17,7 @@ def quick(monkeypatch):
         rows = len(dataset.split(split))
         return {"split": split, "rows": rows, "reconstruction": reconstruction, "blocks": {"swissroll": block}}
 
-    monkeypatch.setattr("aaeframe.runs.run.evaluate", evaluate)
+    monkeypatch.setattr("aaeframe.runs.measuring.evaluate", evaluate)
 
 
 def shown(path):

@@ -8,7 +8,7 @@ import pytest
 
 from aaeframe.evaluation import likelihood
 from aaeframe.figures import gallery
-from aaeframe.runs import run as runs
+from aaeframe.runs import measuring
 from aaeframe.runs import start as starts
 from aaeframe.storage.checkpoint import latest
 
@@ -108,7 +108,7 @@ def test_the_same_signal_twice_at_one_moment_is_one(cli, signaled, tmp_path):
 
 
 def test_evaluation_is_left_at_once(cli, signaled, run):
-    signaled(runs, "evaluate", signal.SIGTERM)
+    signaled(measuring, "evaluate", signal.SIGTERM)
     outcome = cli("evaluate", run)
     assert (outcome.code, outcome.out) == (143, "")
     assert outcome.err == "interrupted; nothing was written\n"
@@ -118,7 +118,7 @@ def test_evaluation_is_left_at_once(cli, signaled, run):
 @pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr(likelihood, "CHUNK", 100)
-    monkeypatch.setattr(runs, "CHUNK", 100)
+    monkeypatch.setattr(measuring, "CHUNK", 100)
 
 
 @SIGNALS

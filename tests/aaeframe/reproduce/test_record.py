@@ -10,10 +10,10 @@ import pytest
 
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.resolve import resolve
-from aaeframe.reproduce import record
+from aaeframe.reproduce import outcome, record
+from aaeframe.reproduce.cell_status import State
 from aaeframe.reproduce.cells import DataOverride, cells
 from aaeframe.reproduce.experiments import EXPERIMENTS
-from aaeframe.reproduce.record import State
 from aaeframe.reproduce.work import status
 
 BLOCK = {"entropy": None, "two_sample": 0.5, "two_sample_by": {"trees": 0.5}}
@@ -74,7 +74,7 @@ def test_where_a_cell_stands_as_its_run_goes_on(cell, put, registry):
 )
 def test_reports_count_that_are_of_the_finished_run_and_its_weights(cell, put, registry, reports, value):
     put(**reports)
-    found = record.of_cell(cell)
+    found = outcome.of_cell(cell)
     assert (found.value, found.finished) == (value, value is not None)
     assert status(cell, registry).state is State.UNFINISHED  # its record is left to be written
     record.write(cell.record, found)
@@ -90,20 +90,20 @@ def test_a_report_of_something_else_is_told_of(cell, put, registry):
 
 def test_of_a_run_that_goes_on_no_report_counts(cell, put):
     put(epochs=3, test=(1500, False, REPORT), nats=(1500, False, NATS))
-    found = record.of_cell(cell)
+    found = outcome.of_cell(cell)
     assert (found.value, found.criteria, found.epochs, found.planned_epochs) == (None, (), 3, 90)
 
 
 def test_a_record_is_read_as_it_was_written(cell, put):
     put(test=(45_000, False, REPORT), nats=(45_000, False, NATS))
-    found = record.of_cell(cell)
+    found = outcome.of_cell(cell)
     record.write(cell.record, found)
     assert record.read(cell.record) == found
 
 
 def test_a_record_stands_when_its_run_is_gone_but_an_unfinished_one_does_not(cell, put, registry):
     folder = put(test=(45_000, False, REPORT), nats=(45_000, False, NATS))
-    done = record.of_cell(cell)
+    done = outcome.of_cell(cell)
     shutil.rmtree(folder)
     record.write(cell.record, done)
     assert status(cell, registry).state is State.DONE
@@ -140,7 +140,7 @@ def test_of_the_same_source_other_rows_held_out_are_other_data(cell, put, regist
 def test_a_divergence_is_kept_until_its_record_is_removed(cell, put, registry):
     folder = put(epochs=3)
     sentence = "step 1700: the loss is not finite"
-    record.write(cell.record, record.of_cell(cell).model_copy(update={"diverged": sentence}))
+    record.write(cell.record, outcome.of_cell(cell).model_copy(update={"diverged": sentence}))
     found = status(cell, registry)
     assert found.state is State.DIVERGED
     assert found.reason == f"{folder} diverged: {sentence}; to try again, remove {cell.record}"

@@ -15,10 +15,11 @@ from aaeframe import figures
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.presets import read_about
 from aaeframe.configuration.resolve import resolve
-from aaeframe.reproduce import record, work
+from aaeframe.reproduce import cell_status, outcome, record, work
 from aaeframe.reproduce.cells import DataOverride, cells
 from aaeframe.reproduce.experiments import EXPERIMENTS
-from aaeframe.reproduce.record import POINTS, criteria, learning_curve
+from aaeframe.reproduce.outcome import criteria, learning_curve
+from aaeframe.reproduce.record import POINTS
 from aaeframe.reproduce.table import as_json, draw_curves, markdown, notes, results, sections, write
 
 STORED = Path(__file__).parents[3] / "benchmarks/results"
@@ -61,14 +62,14 @@ def put(tmp_path, registry):
         if evaluations is not None:
             reports = {name: {**of, **it} for name, it in evaluations.items()}
             (cell.folder / "evaluation.json").write_text(json.dumps(reports))
-        record.write(cell.record, record.of_cell(cell))
+        record.write(cell.record, outcome.of_cell(cell))
         return cell
 
     return put
 
 
 def diverge(cell, sentence):
-    told = record.of_cell(cell).model_copy(update={"diverged": sentence})
+    told = outcome.of_cell(cell).model_copy(update={"diverged": sentence})
     record.write(cell.record, told)
 
 
@@ -421,7 +422,7 @@ def put_generator(tmp_path):
     def put(seed, nats, **changes):
         (cell,) = (it for it in cells([(EXPERIMENTS["likelihood"], "gan")], tmp_path, seeds=None) if it.seed == seed)
         told = {
-            "settings": {**record.generator_settings(cell.filled_by, seed).as_dict(), **changes},
+            "settings": {**cell_status.generator_settings(cell.filled_by, seed).as_dict(), **changes},
             "seconds": 90.0,
             "likelihood": {"log_likelihood": nats},
             "dataset": "mnist",
@@ -432,7 +433,7 @@ def put_generator(tmp_path):
         cell.folder.mkdir(parents=True)
         (cell.folder / "test_accesses.jsonl").write_text("{}\n{}\n")
         (cell.folder / "result.json").write_text(json.dumps(told))
-        record.write(cell.record, record.of_cell(cell))
+        record.write(cell.record, outcome.of_cell(cell))
         return cell
 
     return put
@@ -447,7 +448,7 @@ def test_a_generator_stands_beside_the_runs_and_is_judged_by_nothing(put_generat
         ["experiment", "the paper", "GAN in pixel space"],
         ["Parzen, 10,000 samples", "340 ± 2", "222.0 ± 2.8† (2 of 3)"],
     ]
-    epochs = str(record.generator_settings(cell.filled_by, 0).epochs)
+    epochs = str(cell_status.generator_settings(cell.filled_by, 0).epochs)
     assert texts([result], "Every seed")[1] == [
         *("likelihood, gan, seed 0", "220.0 nats", "not judged", epochs, "1.5", "cpu (a machine), 2 threads"),
         *("mnist", "2"),
@@ -477,7 +478,7 @@ def test_a_result_that_is_none_is_told_of(put_generator, registry, text):
 @pytest.mark.parametrize("path", sorted(STORED.glob("*-reproduction*.md")), ids=lambda it: it.stem)
 def test_stored_records_give_the_numbers_of_their_stored_table(path, tmp_path, registry, monkeypatch):
     """Whatever the columns' settings are now; so the mark of tuned settings, which presets tell, is left out."""
-    monkeypatch.setattr(record, "changed_settings", lambda cell, record, registry: [])
+    monkeypatch.setattr(cell_status, "changed_settings", lambda cell, record, registry: [])
     shutil.copytree(path.with_suffix(""), tmp_path / "records")
 
     def numbers(text):

@@ -14,11 +14,11 @@ from small_runs import ROWS, Telling, command, trained
 import aaeframe
 from aaeframe.components.registry import Registry
 from aaeframe.errors import CheckpointError
-from aaeframe.runs import run as runs
 from aaeframe.runs.loading import load
-from aaeframe.runs.run import read_config
+from aaeframe.runs.reading import read_config
 from aaeframe.runs.start import resume
 from aaeframe.storage.checkpoint import latest, read
+from aaeframe.storage.run_folder import RunFolder
 
 TOY = """
 from aaeframe import Component, hookimpl
@@ -48,7 +48,7 @@ def made_with_a_plugin(folder, install):
 
 def test_a_run_records_what_it_was_made_with(tmp_path, install):
     folder = made_with_a_plugin(tmp_path / "run", install)
-    run = runs.RunFolder(folder)
+    run = RunFolder(folder)
     versions = {"aaeframe": aaeframe.__version__, "aaeframe-toy": "1.0"}
     assert read_config(run).plugins == versions
     recorded = read(latest(run.checkpoints)).state["versions"]
@@ -80,7 +80,7 @@ def test_a_distribution_of_another_version_is_told_in_words(tmp_path, install, m
     told = Telling()
     resume(folder, Registry.load(), callbacks=told.callbacks)
     assert told.warn == [OTHER]
-    assert read(latest(runs.RunFolder(folder).checkpoints)).state["versions"]["aaeframe-toy"] == "2.0"
+    assert read(latest(RunFolder(folder).checkpoints)).state["versions"]["aaeframe-toy"] == "2.0"
 
 
 def test_a_distribution_of_another_version_that_lacks_the_component_is_an_error_with_both_versions(tmp_path, install):

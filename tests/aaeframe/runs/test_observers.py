@@ -8,7 +8,7 @@ import torch
 
 import aaeframe
 from aaeframe.errors import BrokenComponent, ComponentError, ConfigError, OptionError
-from aaeframe.runs.run import read_config
+from aaeframe.runs.reading import read_config
 from aaeframe.storage.run_folder import RunFolder
 from aaeframe.training.observers import MEMBERS, Observer
 
@@ -222,7 +222,7 @@ def test_a_training_that_fails_is_told(tmp_path):
 def test_reports_and_figures_are_told_as_sessions_that_train_nothing(remembered, monkeypatch, tmp_path):
     it, run = remembered
     drawn = [tmp_path / "codes.png"]
-    monkeypatch.setattr("aaeframe.figures.gallery.plot_gallery", lambda *_, **__: drawn)
+    monkeypatch.setattr("aaeframe.runs.reporting.plot_gallery", lambda *_, **__: drawn)
     it.calls.clear()
     report = run.evaluate(split="validation")
     run.plot_figures(split="validation")

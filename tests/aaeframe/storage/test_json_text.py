@@ -4,7 +4,7 @@ import pytest
 
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import RunError
-from aaeframe.reproduce import record
+from aaeframe.reproduce import outcome, record
 from aaeframe.reproduce.cells import cells
 from aaeframe.reproduce.experiments import EXPERIMENTS
 from aaeframe.storage.formats import loads_json
@@ -32,7 +32,7 @@ def test_a_file_of_a_cell_that_is_too_deep_is_told_of(tmp_path, column, name):
     run = create(RunFolder(cell.folder), Config().to_toml(), lambda inside: None)
     (run.path / name).write_text(DEEP + "\n")
     with pytest.raises(RunError, match=f"{name} .*nested too deeply.*remove"):
-        record.of_cell(cell)
+        outcome.of_cell(cell)
 
 
 def test_a_record_that_is_too_deep_is_told_of(tmp_path):

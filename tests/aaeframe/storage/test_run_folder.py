@@ -11,7 +11,7 @@ import pytest
 
 from aaeframe.configuration.schema import parse
 from aaeframe.errors import CheckpointError, RunError
-from aaeframe.runs.run import read_config
+from aaeframe.runs.reading import read_config
 from aaeframe.runs.start import new_folder
 from aaeframe.storage.locks import is_abandoned
 from aaeframe.storage.metrics_file import MetricsFile
