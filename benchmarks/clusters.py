@@ -5,6 +5,7 @@ schedule (one joint step, or the paper's phases) and the optimizers (Adam, or SG
 epoch, of the 10,000 validation images:
 
 - error: the share that is not of its cluster's most frequent class;
+- named: the share that is not of its cluster's name, the class of its surest image (the paper's protocol);
 - digit: the mutual information of the cluster with the digit, in nats;
 - slant, thickness: the same with ten bins of these, given the digit, less that of bins shuffled within the digit;
 - entropy of y: how soft y is, in nats; reconstruction: the error over that of the mean image;
@@ -28,6 +29,7 @@ import torch
 
 import aaeframe
 from aaeframe.data import Dataset, load
+from aaeframe.evaluation.clustering import name_clusters
 from aaeframe.runs.run import Run
 
 CLASSES, BINS = 16, 10
@@ -54,7 +56,7 @@ OPTIMIZERS = {
 WEIGHTS = {"adam": (0.02, 1.0, 0.3), "sgd": (0.9, 1.0, 1.0)}
 """Of reconstruction, y and style, in a joint step: those of the preset, and the ratio of the paper's rates."""
 VARIANTS = [f"{schedule}-{kind}" for schedule in OPTIMIZERS for kind in ("adam", "sgd")]
-MEASURES = ("error", "digit", "slant", "thickness", "style share", "entropy of y", "reconstruction")
+MEASURES = ("error", "named", "digit", "slant", "thickness", "style share", "entropy of y", "reconstruction")
 
 
 def settings(variant: str) -> dict[str, Any]:
@@ -135,6 +137,7 @@ class Watch:
         code = run.encode(self.images)
         y = code["y"].double()
         cluster = y.argmax(1).numpy()
+        names = name_clusters(y, torch.from_numpy(self.digits))
         counts = np.zeros((CLASSES, 10))
         np.add.at(counts, (cluster, self.digits), 1)
         random = np.random.default_rng(0)
@@ -144,6 +147,7 @@ class Watch:
         )
         return {
             "error": 1 - counts.max(1).sum() / counts.sum(),
+            "named": float((names[cluster].numpy() != self.digits).mean()),
             "digit": information(cluster, self.digits),
             **{name: self._given_digit(cluster, it, random) for name, it in self.styles.items()},
             "style share": (same_digit - own) / (any_other - own),
@@ -214,9 +218,8 @@ def plot(folder: Path, path: Path) -> None:
     """Draw each measure by epoch."""
     from matplotlib.figure import Figure
 
-    names = MEASURES[:-1]
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    for axes, name in zip(figure.subplots(2, 3).flat, names, strict=True):
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    for axes, name in zip(figure.subplots(2, 4).flat, MEASURES, strict=True):
         for variant, lines in read(folder).items():
             axes.plot(range(1, len(lines) + 1), [it[name] for it in lines], label=variant)
         axes.set(title=name, xlabel="epoch")
