@@ -1,8 +1,8 @@
 """Why clusters without labels take up style: python benchmarks/clusters.py run FOLDER [VARIANT ...]
 
-Each variant trains MNIST in 16 clusters by the paper's terms alone, as `adversarial-mnist-16-clusters`, but for the
-schedule (one joint step, or the paper's phases) and the optimizers (Adam, or SGD at the paper's rates). After each
-epoch, of the 10,000 validation images:
+Each variant trains MNIST in 16 clusters by the paper's terms alone, by the preset `adversarial-mnist-16-clusters`.
+Variants differ in the schedule (one joint step, or the paper's phases) and in the optimizers (Adam, or SGD at the
+paper's rates). After each epoch, of the 10,000 validation images:
 
 - error: the share that is not of its cluster's most frequent class;
 - named: the share that is not of its cluster's name, the class of its surest image (the paper's protocol);
@@ -12,14 +12,15 @@ epoch, of the 10,000 validation images:
 - style share: of what the reconstruction loses when y is another image's, the part that it also loses when that image
   shows the same digit. 1 means that the decoder reads nothing but style in y, 0 nothing but the digit.
 
-A variant whose file is in FOLDER is not trained again. `show FOLDER` prints the last epochs, `plot FOLDER FILE.png`
-draws all. No test image is used.
+A variant whose file is in FOLDER is not trained again. `show FOLDER [VARIANT ...]` prints the last epochs,
+`plot FOLDER FILE.png` draws all. No test image is used.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,15 +121,15 @@ def bins(values: np.ndarray) -> np.ndarray:
 class Watch:
     """An observer that measures the validation images after each epoch, and writes a line of JSON."""
 
-    def __init__(self, path: Path, images: np.ndarray, digits: np.ndarray) -> None:
-        self.path, self.images, self.digits = path, images, digits
+    def __init__(self, path: Path, images: np.ndarray, digits: np.ndarray, **said: int) -> None:
+        self.path, self.images, self.digits, self.said = path, images, digits, said
         flat = images.reshape(len(images), *images.shape[-2:]).astype(np.float64)
         self.styles = {"slant": bins(slant(flat)), "thickness": bins(thickness(flat))}
 
     def checkpoint_saved(self, path: Path, step: int) -> None:
         """Measure the run as the checkpoint has it."""
         if step:
-            line = {"step": step, **self.measured(aaeframe.load(path.parents[1]))}
+            line = {**self.said, "step": step, **self.measured(aaeframe.load(path.parents[1]))}
             with self.path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
 
@@ -194,9 +195,13 @@ def run(folder: Path, variants: Iterable[str], epochs: int, seed: int, data: str
             aaeframe.train(
                 dataset, config=given, epochs=epochs, seed=seed, device="cpu", progress=False,
                 out=next(it for n in range(1000) if not (it := folder / f"{variant}-{n}").exists()),
-                observers=[Watch(part, rows.array(), np.asarray(rows.labels))],
+                observers=[Watch(part, rows.array(), np.asarray(rows.labels), seed=seed, epochs=epochs)],
             )  # fmt: skip
+            if not part.exists() or len(part.read_text().splitlines()) < epochs:
+                sys.exit(f"{variant} was not measured in each of {epochs} epochs; the warning above says why")
             part.rename(done)
+        elif any((it["seed"], it["epochs"]) != (seed, epochs) for it in read(folder)[variant]):
+            sys.exit(f"{done} is of another seed or of other epochs; take another folder")
         show(folder, [variant])
 
 
@@ -237,13 +242,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=11)
     asked = parser.parse_args()
+    unknown = set(asked.rest) - set(VARIANTS)
+    if asked.what != "plot" and unknown:
+        parser.error(f"no variant is named {', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
     if asked.what == "run":
-        unknown = set(asked.rest) - set(VARIANTS)
-        if unknown:
-            parser.error(f"no variant is named {', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
         run(asked.folder, asked.rest or VARIANTS, asked.epochs, asked.seed)
     elif asked.what == "show":
-        show(asked.folder)
+        show(asked.folder, asked.rest)
     elif len(asked.rest) == 1:
         plot(asked.folder, Path(asked.rest[0]))
     else:

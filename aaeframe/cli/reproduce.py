@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -89,11 +89,10 @@ def reproduce(
     those that cannot be read, are reported and not used. Records of other machines are copied with --recorded.
     """
     from aaeframe.reproduce.cells import cells, selected
-    from aaeframe.training.device import check_precision, pick
 
-    if precision is not None:
-        check_precision(precision, pick("auto"))
     given, chosen = _given(row or (), data, label_key, held_out), selected(row or (), column or ())
+    if precision is not None:
+        _check_precision(precision, chosen, list_only)
     todo, registry = cells(chosen, out, seeds=seeds, data=given, precision=precision), options.registry(context)
     picture = None if curves is None else _picture(curves, list_only, json)
     if not list_only:
@@ -148,6 +147,16 @@ def _picture(name: str, list_only: bool, json: bool) -> Output:
     if list_only:
         raise ConfigError("--curves draws what was trained, and --list trains nothing; leave one of them out")
     return options.output(name, [".png"], json=json, option="--curves")
+
+
+def _check_precision(precision: str, chosen: Iterable[tuple[Experiment, str]], list_only: bool) -> None:
+    """Refuse a precision that this machine has not, or that nothing would be trained in."""
+    from aaeframe.reproduce.experiments import ByPreset
+    from aaeframe.training.device import check_precision, pick
+
+    if list_only or not any(isinstance(it.columns[column], ByPreset) for it, column in chosen):
+        raise ConfigError("--precision is of runs that are trained by a preset, and none is; leave it out")
+    check_precision(precision, pick("auto"))
 
 
 def _check_data(todo: Sequence[Cell], registry: Registry) -> None:

@@ -155,9 +155,9 @@ def as_single(piece: np.ndarray) -> np.ndarray:
 
 
 def not_finite(where: str, many: str, value: float, place: tuple[int, ...]) -> DataError:
-    """The error for so many values that are not finite in float32, as in "2 of 30", of which the first is at a place.
+    """The error for values that are not finite in float32.
 
-    The place is the row and the position in it.
+    `many` is their count as text, such as "2 of 30"; `place` is the row of the first and its position in the row.
     """
     feature = place[1] if len(place) == 2 else place[1:]
     why = "" if not np.isfinite(value) else f", which is beyond float32's {np.finfo(np.float32).max:.2g}"

@@ -30,7 +30,7 @@ class Published(NamedTuple):
     """The process that published it."""
     text: str
     guess: bool
-    """Whether that process saw an exchange fail, so that the error is of another one."""
+    """Whether that process only saw an exchange fail, and cannot know why."""
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Group:
         key, mine = f"aaeframe/failure/{self.entered}", Published(self.rank, text, guess)
         try:
             return Published(*json.loads(self.store.compare_set(key, "", json.dumps(mine))))
-        except (RuntimeError, ValueError):  # the process that kept the store has ended
+        except (RuntimeError, ValueError, TypeError):  # who kept the store has ended, or another version published
             return mine
 
     def prints(self, error: str, published: str) -> bool:

@@ -85,7 +85,7 @@ def training(task: str) -> Iterator[None]:
                 "a training begins inside another, as in an observer or a component, and several processes train one "
                 "run at a time; begin it after the other, or start one process"
             )
-        _require_same_task(task)  # of which that of `joined` may be a part alone
+        _require_same_task(task)  # `joined` may have compared an outer call alone
         group.trains = True
         try:
             yield

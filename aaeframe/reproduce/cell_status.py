@@ -16,7 +16,7 @@ from aaeframe.errors import AaeframeError, RunError
 from aaeframe.reproduce import rivals
 from aaeframe.reproduce.cells import Cell
 from aaeframe.reproduce.experiments import ByGenerator
-from aaeframe.reproduce.record import Record, read
+from aaeframe.reproduce.record import PRECISION, Record, read
 from aaeframe.reproduce.rivals import GeneratorSettings
 
 _FREE: Final = ("data.source", "data.held_out", "data.label_key", "training.device", "evaluation.metrics")
@@ -37,7 +37,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class CellStatus:
-    """A cell, on the data of its record, and its state."""
+    """A cell, with the data and the precision of its record, and its state."""
 
     cell: Cell
     state: State
@@ -76,14 +76,14 @@ def changed_settings(cell: Cell, record: Record, registry: Registry) -> list[str
     """The dotted keys of settings in which a record differs from the cell's column now.
 
     "measure" is among them if its value measures something else. A setting that is newer than the record was at its
-    default.
+    default. The precision may be another one.
     """
     if not record.settings:
         return ["the record does not list its settings"]
     wanted = settings_of(cell, registry)
     defaults = {} if isinstance(cell.filled_by, ByGenerator) else comparable(Config())
     settings = {**{key: defaults[key] for key in wanted if key in defaults}, **record.settings}
-    changed = [key for key in sorted({*settings, *wanted}) if settings.get(key) != wanted.get(key)]
+    changed = [key for key in sorted({*settings, *wanted} - {PRECISION}) if settings.get(key) != wanted.get(key)]
     return changed if record.measure == cell.experiment.measure else [*changed, "measure"]
 
 

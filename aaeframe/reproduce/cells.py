@@ -51,7 +51,7 @@ class Cell:
     """The folder of the table."""
     data: DataOverride | None = None
     precision: str | None = None
-    """The arithmetic of the training, in place of the preset's. It changes no number beyond the spread of seeds."""
+    """The arithmetic of the training, in place of the preset's."""
 
     @property
     def filled_by(self) -> Column:

@@ -30,6 +30,8 @@ LARGEST: Final = 1e12
 """Wide enough for any measurement, and narrow enough to be added and squared."""
 MOST: Final = 2**53
 """Whole numbers below this are exact as floats."""
+PRECISION: Final = "training.precision"
+"""The setting in which the records of one cell may differ."""
 
 
 def _printable(text: str) -> str:
@@ -155,7 +157,7 @@ class Record(_Part):
     @property
     def precision(self) -> str | None:
         """The arithmetic of the training; None of a generator."""
-        found = self.settings.get("training.precision")
+        found = self.settings.get(PRECISION)
         return found if isinstance(found, str) else None
 
     @property

@@ -20,7 +20,7 @@ from aaeframe.reproduce.cell_status import CellStatus, State, status
 from aaeframe.reproduce.cells import Cell, DataOverride, cells
 from aaeframe.reproduce.experiments import COLUMNS, ByGenerator, Column, Experiment, Unit
 from aaeframe.reproduce.published import Published
-from aaeframe.reproduce.record import Curve, Record
+from aaeframe.reproduce.record import PRECISION, Curve, Record
 from aaeframe.storage.atomic import write_atomically
 from aaeframe.storage.locks import lock
 from aaeframe.storage.output import Output
@@ -208,7 +208,7 @@ def _seed(cell: Cell, run: Record) -> list[str]:
         counts if run.counts else f"no: {'; '.join(run.remarks)}",
         str(run.epochs),
         f"{run.seconds / 60:.1f}",
-        ", ".join([*filter(None, [run.where]), *(["recorded"] if run.recorded else [])]),
+        ", ".join([*filter(None, [run.precision, run.where]), *(["recorded"] if run.recorded else [])]),
         run.data.source,
         str(run.test_accesses),
     ]
@@ -295,7 +295,7 @@ def _column_json(it: Result) -> dict[str, Any]:
     shared = it.done[0][1].settings if it.done else {}
     return {
         **it.filled_by.as_dict(),
-        "settings": {key: value for key, value in shared.items() if key != it.filled_by.seed_key},
+        "settings": {key: value for key, value in shared.items() if key not in (it.filled_by.seed_key, PRECISION)},
         "tuned": it.filled_by.tuned,
         "mean": it.mean,
         "standard_deviation": it.spread,
@@ -322,6 +322,7 @@ def _seed_json(cell: Cell, run: Record) -> dict[str, Any]:
         "epochs": run.epochs,
         "seconds": round(run.seconds, 1),
         "where": run.where,
+        "precision": run.precision,
         "recorded": run.recorded,
         "data": run.data.source,
         "held_out": run.held_out,

@@ -77,9 +77,15 @@ class ProgressHooks:
 def status(cell: Cell, registry: Registry) -> CellStatus:
     """The status of a cell on the data asked for: by its record or, if that is not final, by the folder of its run."""
     found = _status(cell, registry)
-    if found.record is None or found.cell.actual_data == cell.actual_data:
+    if found.record is None:
         return found
     place = cell.folder if cell.folder.exists() else cell.record
+    if found.state is State.UNFINISHED and cell.precision not in (None, found.record.precision):
+        begun = f"{place} was begun in {found.record.precision}"
+        reason = f"{begun}; leave --precision out, remove it, or take another --out"
+        return replace(found, state=State.OTHER_SETTINGS, reason=reason)
+    if found.cell.actual_data == cell.actual_data:
+        return found
     reason = f"{place} is of {found.cell.actual_data}, {cell.actual_data} was asked; take another --out"
     return replace(found, state=State.OTHER_DATA, reason=reason)
 

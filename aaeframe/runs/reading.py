@@ -1,4 +1,4 @@
-"""The configuration of a run and the data of its training, read."""
+"""Read the configuration of a run and the data of its training."""
 
 from __future__ import annotations
 

@@ -362,8 +362,8 @@ def _train(
     callbacks.started(config, folder, steps)
     if training.lacks_graph:
         callbacks.warn("no CUDA graph: this NCCL cannot be captured in one, so each operation is launched by itself")
-    if slower_than_fp32(config.training.precision, training.device):
-        callbacks.warn("this CPU has no bfloat16 products, so bf16 is several times slower than --precision fp32")
+    if training.batches.step == 0 and slower_than_fp32(config.training.precision, training.device):
+        callbacks.warn("this CPU has no bfloat16 products: the precision bf16 is several times slower than fp32")
     observers.run_started(settings(config), home, steps, training.batches.step, callbacks.warn)
     try:
         finished = training.run()

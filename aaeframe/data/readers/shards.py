@@ -57,7 +57,8 @@ def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
     `train-00000-of-00002.parquet` of a Hugging Face repository.
 
     Raises:
-        DataError: some files of one table are named as a split and some are not, or there are no training rows.
+        DataError: some files of one table are named as a split and some are not, a file is named as another split than
+            that of its folder, or there are no training rows.
     """
     if path.is_file():
         return Parts({None: [path]})
@@ -69,7 +70,7 @@ def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
             f"{path}: files lie in the folder itself ({own[0].name}) and in {next(iter(named))}. Move them together."
         )
     for folder, its in named.items():
-        _check_words(its, inner[folder], "Move each into the folder of its split, or rename it.")
+        _check_of_split(its, SPLITS[folder.lower()], inner[folder])
     groups: dict[str | None, list[Path]] = {}
     for name, files in (named or _by_first_word(own, path)).items():
         split = None if name is None else SPLITS[name.lower()]
@@ -223,14 +224,32 @@ def _by_first_word(files: Sequence[Path], path: Path) -> dict[str | None, list[P
             "splits into folders train, val and test."
         )
     if None in groups:
-        advice = "put them into folders train, val and test, or give one file by its path."
-        _check_words(groups[None], path, f"Begin their names with the split, as in train-0.parquet, {advice}")
+        _check_one_table(groups[None], path)
     return groups
 
 
-def _check_words(files: Sequence[Path], path: Path, advice: str) -> None:
-    """DataError if files of one table are named as different splits, by any word of their names."""
-    found = {frozenset(SPLITS.keys() & set(_WORD.findall(file.stem.lower()))): file.name for file in files}
+def _splits_in(file: Path) -> frozenset[str]:
+    """The splits that the words of a file's name say."""
+    return frozenset(SPLITS[word] for word in _WORD.findall(file.stem.lower()) if word in SPLITS)
+
+
+def _check_one_table(files: Sequence[Path], path: Path) -> None:
+    """DataError if files of one table are named as different splits, by words that do not begin their names."""
+    found = {_splits_in(file): file.name for file in files}
     if len(found) > 1:
         names = " and ".join(list(found.values())[:2])
-        raise DataError(f"{path}: {names} would be parts of one table, but are named as splits. {advice}")
+        raise DataError(
+            f"{path}: {names} would be parts of one table, but are named as splits. Begin their names with the split, "
+            "as in train-0.parquet, put them into folders train, val and test, or give one file by its path."
+        )
+
+
+def _check_of_split(files: Sequence[Path], split: str, folder: Path) -> None:
+    """DataError if a file in the folder of a split is named as another one."""
+    for file in files:
+        others = _splits_in(file) - {split}
+        if others:
+            raise DataError(
+                f"{folder}: holds {split} rows, and {file.name} is named as {min(others)} rows. Move it to the folder "
+                "of its split, or rename it."
+            )

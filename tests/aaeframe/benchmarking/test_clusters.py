@@ -60,8 +60,26 @@ def test_a_variant_is_trained_once_measured_by_epoch_and_shown(clusters, tmp_pat
     assert lines[-1]["digit"] >= 0
     assert capsys.readouterr().out.count("| joint-adam | 2 |") == 2
     assert len(list(tmp_path.glob("joint-adam-*"))) == 1
+    with pytest.raises(SystemExit, match="of another seed"):
+        clusters.run(tmp_path, ["joint-adam"], 2, 12, data)
     clusters.plot(tmp_path, tmp_path / "lines.png")
     assert (tmp_path / "lines.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_variant_that_is_not_measured_to_its_end_is_not_kept(clusters, tmp_path, monkeypatch):
+    images = np.random.default_rng(0).integers(1, 256, size=(60, 1, 8, 8), dtype=np.uint8)
+    data = from_arrays(images, np.arange(60) % 10, held_out=(20, 10))
+    real = clusters.Watch.measured
+
+    def measured(self, run):
+        if run.step > 1:
+            raise ValueError("no")
+        return real(self, run)
+
+    monkeypatch.setattr(clusters.Watch, "measured", measured)
+    with pytest.warns(UserWarning, match="left out"), pytest.raises(SystemExit, match="not measured in each of 2"):
+        clusters.run(tmp_path, ["joint-adam"], 2, 11, data)
+    assert not (tmp_path / "joint-adam.jsonl").exists()
 
 
 @pytest.mark.parametrize("words", [["run", "F", "joint-rmsprop"], ["plot", "F"]])

@@ -152,18 +152,24 @@ def test_what_is_no_set_of_shards_is_refused(tmp_path, files, words):
         load(tmp_path)
 
 
-def test_files_in_the_folder_of_a_split_are_named_alike(tmp_path):
-    for name in ("train", "test"):
-        (tmp_path / name).mkdir()
-        (tmp_path / f"train/a_{name}.parquet").touch()
-    words = r"train: a_test.\w+ and a_train.\w+ would be parts of one table, .* Move each into the folder of its split"
-    with pytest.raises(DataError, match=words):
+@pytest.mark.parametrize("name", ["train/a_test", "train/test-0", "test/a_train", "val/crash-test-1"])
+def test_a_file_that_is_named_as_another_split_than_its_folder_is_refused(tmp_path, name):
+    for folder in ("train", "val", "test"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "part-0.parquet").touch()
+    (tmp_path / f"{name}.parquet").touch()
+    folder, file = name.split("/")
+    with pytest.raises(DataError, match=rf"{folder}: holds \w+ rows, and {file}.parquet is named as \w+ rows. Move it"):
         find_parts(tmp_path, [".parquet"])
-    (tmp_path / "train/a_test.parquet").rename(tmp_path / "test/a_test.parquet")
-    assert {split: [it.name for it in files] for split, files in find_parts(tmp_path, [".parquet"]).files.items()} == {
-        "train": ["a_train.parquet"],
-        "test": ["a_test.parquet"],
-    }
+
+
+def test_files_in_the_folder_of_a_split_may_be_named_as_it_or_not(tmp_path):
+    names = ["train/train-0.parquet", "train/extra.parquet", "val/val-1.parquet", "val/validation-0.parquet"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_parts(tmp_path, [".parquet"]).files
+    assert {split: len(files) for split, files in found.items()} == {"train": 2, "validation": 2}
 
 
 def test_options_that_shards_do_not_have_are_refused(tmp_path):

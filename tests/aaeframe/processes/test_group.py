@@ -25,3 +25,8 @@ def test_a_published_error_is_named_by_its_process_whatever_its_words(pair):
 def test_a_guess_of_one_process_is_that_of_all(pair):
     first, second = (str(it.broken(LOST)) for it in pair)
     assert first == second == "another of the 2 processes has ended; its own output may say why"
+
+
+def test_what_another_version_published_is_passed_over(pair):
+    pair[0].store.set("aaeframe/failure/0", '[1, "an error"]')
+    assert pair[0].publish("mine") == (0, "mine", False)

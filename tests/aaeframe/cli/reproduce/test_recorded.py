@@ -53,6 +53,17 @@ def test_recorded_runs_stand_in_the_table_and_are_not_made_anew(done, tmp_path, 
     assert f"{column('second')['mean']:.2f}" in again.out
 
 
+def test_a_record_in_another_precision_is_copied_and_told(done, tmp_path, evaluated, column):
+    done("reproduce", "clusters", "--seeds", 1, "--precision", "bf16", "--out", "first")
+    outcome = done("reproduce", "clusters", "--recorded", "first", "--out", "second")
+    assert len(evaluated) == 2
+    assert "not copied" not in outcome.err
+    found = column("second")
+    assert [(it["precision"], it["recorded"]) for it in found["seeds"]] == [("bf16", True), ("fp32", False)]
+    assert "training.precision" not in found["settings"]
+    assert "bf16, cpu" in (tmp_path / "second/results.md").read_text()
+
+
 def test_a_recorded_generator_is_not_trained_again(done, measured, column):
     done("reproduce", "likelihood", "--column", "gan", "--seeds", 1, "--out", "first")
     done("reproduce", "likelihood", "--column", "gan", "--seeds", 1, "--recorded", "first")

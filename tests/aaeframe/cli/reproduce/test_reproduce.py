@@ -520,9 +520,24 @@ def test_a_row_in_another_arithmetic_counts_for_the_row(cli, done, tmp_path):
     assert ("--precision" in one["commands"][0], "--precision" in two["commands"][0]) == (True, False)
 
 
-@pytest.mark.parametrize(("name", "words"), [("fp8", "there is no precision 'fp8'"), ("tf32", "NVIDIA")])
-def test_arithmetic_that_there_is_not_is_refused_before_any_work(cli, tmp_path, name, words):
-    outcome = cli("reproduce", "clusters", "--precision", name)
+def test_a_run_that_was_begun_in_another_precision_is_set_aside(cli, done, tmp_path):
+    done("reproduce", "clusters", "--seeds", 1, "--budget", 0)
+    outcome = cli("reproduce", "clusters", "--seeds", 1, "--precision", "bf16")
+    assert "seed-3 was begun in fp32; leave --precision out, remove it, or take another --out" in outcome.err
+    assert not (tmp_path / "reproduction/clusters/label-free/seed-3/evaluation.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["clusters", "--precision", "fp8"], "there is no precision 'fp8'"),
+        (["clusters", "--precision", "tf32"], "NVIDIA"),
+        (["clusters", "--precision", "bf16", "--list"], "leave it out"),
+        (["likelihood", "--column", "gan", "--precision", "bf16"], "leave it out"),
+    ],
+)
+def test_arithmetic_that_nothing_is_trained_in_is_refused_before_any_work(cli, tmp_path, given, words):
+    outcome = cli("reproduce", *given)
     assert outcome.code == 2
     assert words in outcome.err
     assert not (tmp_path / "reproduction").exists()
