@@ -99,7 +99,8 @@ def trained(folder: Path, prior: str, piece: str, seed: int, epochs: int, width:
     """The finished run of a folder: loaded, resumed or made. ConfigError for a prior that the recipe cannot have."""
     recipe = recipe_of(piece)
     if folder.exists():
-        return aaeframe.resume(folder, recipe=recipe, progress=False)
+        run = aaeframe.load(folder, recipe=recipe)
+        return run if run.finished else aaeframe.resume(folder, recipe=recipe, progress=False)
     network = f"mlp(hidden=[{width}, {width}])"
     settings = {**PIECES[piece].settings, **({} if recipe is None else {"recipe": recipe})}
     return aaeframe.train(
