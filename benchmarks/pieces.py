@@ -31,7 +31,7 @@ from scipy.stats import ttest_ind
 
 import aaeframe
 from aaeframe.errors import AaeframeError, ConfigError
-from aaeframe.figures.canvas import MUTED, PRIOR, class_colors, new_figure, save, styled
+from aaeframe.figures.canvas import INK, MUTED, PRIOR, class_colors, new_figure, save, styled
 from aaeframe.figures.points import mark, plot_points
 from aaeframe.runs.run import Run
 from aaeframe.seeds import generator
@@ -41,19 +41,19 @@ EXAMPLE = Path(__file__).parents[1] / "plugins/examples/aaeframe-wasserstein"
 
 
 class Piece(NamedTuple):
-    """A way to train, and what it exchanges."""
+    """A way to train: adversarial unless its title says otherwise."""
 
     title: str
     settings: Mapping[str, Any]
 
 
 PIECES = {
-    "deterministic": Piece("adversarial, deterministic encoder", {"encoder": "deterministic"}),
-    "gaussian": Piece("adversarial, Gaussian encoder", {"encoder": "gaussian"}),
-    "universal": Piece("adversarial, universal encoder", {"encoder": "universal"}),
-    "labels": Piece("adversarial, deterministic, all labels", {"encoder": "deterministic", "labels": "all"}),
-    "variational": Piece("variational, Gaussian encoder", {"encoder": "gaussian", "recipe": "variational"}),
-    "wasserstein": Piece("Wasserstein, deterministic encoder", {"encoder": "deterministic"}),
+    "deterministic": Piece("deterministic encoder", {"encoder": "deterministic"}),
+    "gaussian": Piece("Gaussian encoder", {"encoder": "gaussian"}),
+    "universal": Piece("universal encoder", {"encoder": "universal"}),
+    "labels": Piece("deterministic encoder, all labels", {"encoder": "deterministic", "labels": "all"}),
+    "variational": Piece("variational, Gaussian", {"encoder": "gaussian", "recipe": "variational"}),
+    "wasserstein": Piece("Wasserstein, deterministic", {"encoder": "deterministic"}),
 }
 PRIORS = {"swiss roll": "swissroll", "ten petals": "mixture"}
 PARTS = {
@@ -64,18 +64,19 @@ PARTS = {
 
 
 class Measure(NamedTuple):
-    """A number of a cell, and its value for codes that follow the prior, or carry no image."""
+    """A number of a cell; where its bars begin, and its value for a reference."""
 
     title: str
+    base: float
     reference: float
     name: str
 
 
 MEASURES = {
-    "distance": Measure("sliced Wasserstein, codes over prior itself", 1.0, "perfect match"),
-    "two_sample": Measure("two-sample accuracy", 0.5, "chance"),
-    "reconstruction": Measure("reconstruction error over the mean image's", 1.0, "mean image"),
-    "agreement": Measure("codes in their class's component", 0.1, "chance"),
+    "distance": Measure("sliced Wasserstein, codes over prior itself", 1.0, 1.0, "samples of the prior"),
+    "two_sample": Measure("two-sample accuracy", 0.5, 0.5, "chance"),
+    "reconstruction": Measure("reconstruction error over the mean image's", 0.0, 1.0, "mean image"),
+    "agreement": Measure("codes in their class's component", 0.0, 0.1, "chance"),
 }
 SIGNIFICANT = 0.05
 """The level of Welch's t test of two pieces, without a correction for the number of tests."""
@@ -253,7 +254,7 @@ def show(file: Path) -> None:
 @styled
 def bars(cells: Cells, title: str) -> Figure:
     """A panel for each prior and measure, with a bar for each piece, its deviation, and a dot for each seed."""
-    figure = new_figure(13.2, 5.6, title)
+    figure = new_figure(13.2, 5.0, title)
     colors = dict(zip(PIECES, class_colors(len(PIECES)), strict=True))
     for index, (prior, (key, measure)) in enumerate(product(PRIORS, MEASURES.items())):
         axes = figure.add_subplot(len(PRIORS), len(MEASURES), index + 1)
@@ -262,47 +263,49 @@ def bars(cells: Cells, title: str) -> Figure:
             values = of(cells, prior, piece, key)
             if values:
                 mean, deviation = spread(values)
-                axes.barh(height, mean, xerr=deviation, color=colors[piece], height=0.7, alpha=0.8, capsize=3)
-                axes.plot(values, [height] * len(values), "o", color="black", markersize=2.5)
+                axes.barh(height, mean - measure.base, left=measure.base, color=colors[piece], height=0.75, alpha=0.7)
+                axes.errorbar(mean, height - 0.15, xerr=deviation, color=INK, linewidth=1.1, capsize=2.5)
+                axes.plot(values, [height + 0.2] * len(values), ".", color=INK, markersize=4)
             elif of(cells, prior, piece, "refused"):
-                axes.text(0, height, " needs a density", va="center", color=MUTED, size=8)
-        axes.axvline(measure.reference, color=MUTED, linewidth=1.1, linestyle=(0, (1, 2)))
-        axes.annotate(
-            measure.name, (measure.reference, 0), (2, 2), xycoords=("data", "axes fraction"),
-            textcoords="offset points", size=8, color=MUTED, rotation=90, va="bottom",
-        )  # fmt: skip
-        names = [fill(it.title.replace("adversarial, ", ""), 22) for it in PIECES.values()]
-        axes.set_yticks(range(len(PIECES)), names if index % len(MEASURES) == 0 else [""] * len(PIECES))
+                axes.text(measure.base, height, " needs a density", va="center", color=MUTED, size=8)
+        axes.axvline(measure.reference, color=INK, linewidth=1.1, linestyle=(0, (1, 2)))
+        first = index % len(MEASURES) == 0
+        axes.set_yticks(range(len(PIECES)), [it.title for it in PIECES.values()] if first else [""] * len(PIECES))
+        axes.set_ylabel(prior if first else "", size=12)
         axes.tick_params(axis="y", length=0)
+        axes.tick_params(axis="x", labelsize=9)
         axes.invert_yaxis()
-        axes.set_xlim(left=0)
-        axes.set_title(f"{prior}: {fill(measure.title, 28)}", size=9)
+        axes.margins(x=0.08)
+        if index < len(MEASURES):
+            axes.set_title(fill(measure.title, 30), size=10)
+        else:
+            axes.set_xlabel(f"dotted: {measure.name}", color=MUTED, size=9)
     return figure
 
 
 @styled
 def codes(out: Path, seed: int) -> Figure:
     """The codes of validation rows over prior samples: a row of panels for each prior, a panel for each piece."""
-    figure = new_figure(14.4, 5.6, f"Codes of validation digits over samples of the prior (gray), seed {seed}")
+    figure = new_figure(14.4, 5.2, f"Codes of validation digits over samples of the prior (gray), seed {seed}")
     names: Sequence[str] = ()
     for index, (prior, piece) in enumerate(product(PRIORS, PIECES)):
         axes = figure.add_subplot(len(PRIORS), len(PIECES), index + 1)
-        axes.set_title(fill(PIECES[piece].title, 24), size=9)
-        axes.set(xticks=[], yticks=[])
+        axes.set(xticks=[], yticks=[], title="" if index // len(PIECES) else fill(PIECES[piece].title, 24))
+        axes.title.set_size(9)
+        axes.spines[:].set_visible(False)
         folder = folder_of(out, prior, piece, seed)
         if folder.exists():
             run = aaeframe.load(folder, recipe=recipe_of(piece))
             rows = run.dataset().validation
-            names = run.class_names or [str(it) for it in range(10)]
+            names = run.class_names or names
             (block,) = run.model.priors
             z = run.encode(rows, draws=1, generator=generator(seed, "figures", "noise"))[block][0]
-            prior_codes = run.model.sample_prior(5000, seed=seed)[block].numpy()
-            axes.scatter(*prior_codes.T, s=4, color=PRIOR, linewidths=0)
+            prior_codes = run.model.sample_prior(2500, seed=seed)[block].numpy()
+            axes.scatter(*prior_codes.T, s=5, color=PRIOR, linewidths=0)
             plot_points(axes, z.numpy(), rows.labels)
             axes.set_aspect("equal", adjustable="datalim")
         else:
             axes.text(0.5, 0.5, "needs a density", ha="center", color=MUTED, transform=axes.transAxes)
-            axes.spines[:].set_visible(False)
     handles = [mark("prior", PRIOR), *(mark(*it) for it in zip(names, class_colors(len(names)), strict=True))]
     figure.legend(handles=handles, loc="outside right center", handletextpad=0.3)
     return figure
@@ -314,7 +317,7 @@ def main(arguments: list[str] | None = None) -> int:
     run = commands.add_parser("run")
     run.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the runs and of pieces.json")
     run.add_argument("--seeds", type=int, default=3)
-    run.add_argument("--epochs", type=int, default=100)
+    run.add_argument("--epochs", type=int, default=50)
     run.add_argument("--width", type=int, default=256, help="of the two hidden layers of each network")
     run.add_argument("--pieces", nargs="+", choices=PIECES, default=[*PIECES])
     tables = commands.add_parser("show")
@@ -334,7 +337,7 @@ def main(arguments: list[str] | None = None) -> int:
             found = json.loads(asked.file.read_text())
             save(bars(found["cells"], "One piece exchanged at a time: mean, deviation and seeds"), asked.out, dpi=110)
             if asked.runs is not None:
-                save(codes(asked.runs, 0), asked.out.with_name(f"{asked.out.stem}-codes.png"), dpi=100)
+                save(codes(asked.runs, 0), asked.out.with_name(f"{asked.out.stem}-codes.png"), dpi=90)
     except (AaeframeError, OSError) as error:
         parser.error(str(error))
     return 0

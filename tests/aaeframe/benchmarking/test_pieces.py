@@ -58,7 +58,7 @@ def test_runs_are_made_once_measured_once_and_drawn(pieces, tmp_path, capsys):
     capsys.readouterr()
     assert pieces.main(["show", str(record)]) == 0
     shown = capsys.readouterr().out
-    assert "| swiss roll | variational, Gaussian encoder | no density |" in shown
+    assert "| swiss roll | variational, Gaussian | no density |" in shown
     assert "3 runs of 1 epochs" in shown
 
     png = tmp_path / "pieces.png"
@@ -83,7 +83,7 @@ def test_a_row_has_mean_deviation_and_seeds(pieces, petals_only):
     *_, row = pieces.table(cells(3, deterministic=0.5), ["deterministic"])
 
     assert row == (
-        "| ten petals | adversarial, deterministic encoder | 0.600 ± 0.100 | 0.600 ± 0.100 | 0.400 to 0.700 "
+        "| ten petals | deterministic encoder | 0.600 ± 0.100 | 0.600 ± 0.100 | 0.400 to 0.700 "
         "| 0.600 ± 0.100 | 0.600 ± 0.100 | 3 |"
     )
 
