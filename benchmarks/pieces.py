@@ -59,7 +59,8 @@ PRIORS = {"swiss roll": "swissroll", "ten petals": "mixture"}
 PARTS = {
     "Encoders": ("deterministic", "gaussian", "universal"),
     "Labels": ("deterministic", "labels"),
-    "Rivals": ("deterministic", "wasserstein", "gaussian", "variational"),
+    "Wasserstein": ("deterministic", "wasserstein"),
+    "Variational": ("gaussian", "variational"),
 }
 
 
@@ -234,19 +235,21 @@ def differences(cells: Cells, pieces: Sequence[str]) -> Iterator[str]:
 
 
 def show(file: Path) -> None:
-    """Print a table for each part, the differences beyond the spread, and why cells are refused."""
+    """Print the table, the differences beyond the spread in each part, and why cells are refused."""
     found = json.loads(file.read_text())
     cells = found["cells"]
+    print("\n".join(table(cells, [*PIECES])))
     for part, pieces in PARTS.items():
-        print("\n".join([f"**{part}**", "", *table(cells, pieces), ""]))
-        print("\n".join([*differences(cells, pieces)] or ["No pair differs beyond the spread."]), end="\n\n")
+        apart = [*differences(cells, pieces)] or ["- no pair differs beyond the spread"]
+        print("\n".join([f"\n{part}:", "", *apart]))
+    print()
     for why in dict.fromkeys(it["refused"] for it in cells if "refused" in it):
         print(f"Refused: {why}.")
     made = [it for it in cells if "seconds" in it]
     share = spread([it["prior_agreement"] for it in made])[0]
     print(
         f"{len(made)} runs of {found['settings']['epochs']} epochs, {sum(it['seconds'] for it in made) / 60:.0f} "
-        f"minutes of training; test rows used {max(it['test_accesses'] for it in made)} time each. "
+        f"minutes of training; test rows used {max(it['test_accesses'] for it in made)} time by each. "
         f"Prior samples in their own component: {share:.3f}."
     )
 
