@@ -270,7 +270,8 @@ def bars(cells: Cells, title: str) -> Figure:
                 axes.errorbar(mean, height - 0.15, xerr=deviation, color=INK, linewidth=1.1, capsize=2.5)
                 axes.plot(values, [height + 0.2] * len(values), ".", color=INK, markersize=4)
             elif of(cells, prior, piece, "refused"):
-                axes.text(measure.base, height, " needs a density", va="center", color=MUTED, size=8)
+                place = axes.get_yaxis_transform()  # at the edge, wherever the numbers are
+                axes.text(0.02, height, "needs a density", va="center", color=MUTED, size=8, transform=place)
         axes.axvline(measure.reference, color=INK, linewidth=1.1, linestyle=(0, (1, 2)))
         first = index % len(MEASURES) == 0
         axes.set_yticks(range(len(PIECES)), [it.title for it in PIECES.values()] if first else [""] * len(PIECES))
