@@ -53,9 +53,9 @@ OPTIMIZERS = {
         },
     },
 }
-"""By schedule and kind. SGD at a rate r and a momentum m moves r / (1 - m) of the gradient in the end, 0.1 here."""
+"""The optimizers by schedule and kind. SGD at a rate r and a momentum m moves r / (1 - m) of the gradient in the end, 0.1 here."""
 WEIGHTS = {"adam": (0.02, 1.0, 0.3), "sgd": (0.9, 1.0, 1.0)}
-"""Of reconstruction, y and style, in a joint step: those of the preset, and the ratio of the paper's rates."""
+"""The weights of reconstruction, y and style in a joint step: the preset's, and the ratio of the paper's rates."""
 VARIANTS = [f"{schedule}-{kind}" for schedule in OPTIMIZERS for kind in ("adam", "sgd")]
 MEASURES = ("error", "named", "digit", "slant", "thickness", "style share", "entropy of y", "reconstruction")
 
@@ -134,7 +134,7 @@ class Watch:
                 file.write(json.dumps(line) + "\n")
 
     def measured(self, run: Run) -> dict[str, float]:
-        """What y knows, and what the decoder reads in it."""
+        """Measure what y knows, and what the decoder reads in it."""
         code = run.encode(self.images)
         y = code["y"].double()
         cluster = y.argmax(1).numpy()
