@@ -53,7 +53,7 @@ OPTIMIZERS = {
         },
     },
 }
-"""The optimizers by schedule and kind. SGD at a rate r and a momentum m moves r / (1 - m) of the gradient in the end, 0.1 here."""
+"""The optimizers by schedule and kind. SGD at rate r with momentum m moves by r / (1 - m) in the end, 0.1 here."""
 WEIGHTS = {"adam": (0.02, 1.0, 0.3), "sgd": (0.9, 1.0, 1.0)}
 """The weights of reconstruction, y and style in a joint step: the preset's, and the ratio of the paper's rates."""
 VARIANTS = [f"{schedule}-{kind}" for schedule in OPTIMIZERS for kind in ("adam", "sgd")]
