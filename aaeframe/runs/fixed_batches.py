@@ -1,7 +1,8 @@
 """Codes and scores of a row that do not depend on the other rows of a call.
 
 Products of matrices of another height round otherwise. So rows are computed in batches of one size, the last one
-filled with zeros.
+filled with zeros. On some CPUs (AVX2) products of few columns also round by where a row lies in memory: there the last
+bit of a result may depend on the row's place in its batch.
 """
 
 from __future__ import annotations
