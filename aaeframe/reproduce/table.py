@@ -208,7 +208,7 @@ def _seed(cell: Cell, run: Record) -> list[str]:
         counts if run.counts else f"no: {'; '.join(run.remarks)}",
         str(run.epochs),
         f"{run.seconds / 60:.1f}",
-        ", ".join([*filter(None, [run.precision, run.where]), *(["recorded"] if run.recorded else [])]),
+        ", ".join([*filter(None, [cell.precision, run.where]), *(["recorded"] if run.recorded else [])]),
         run.data.source,
         str(run.test_accesses),
     ]
