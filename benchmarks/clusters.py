@@ -2,7 +2,7 @@
 
 Each variant trains MNIST in 16 clusters by the paper's terms alone, by the preset `adversarial-mnist-16-clusters`.
 Variants differ in the schedule (one joint step, or the paper's phases) and in the optimizers (Adam, or SGD at the
-paper's rates). Two are without noise and with less dropout. After each epoch, of the 10,000 validation images:
+paper's rates). Three are without noise and with less dropout. After each epoch, of the 10,000 validation images:
 
 - error: the share that is not of its cluster's most frequent class;
 - named: the share that is not of its cluster's name, the class of its surest image (the paper's protocol);
@@ -56,7 +56,7 @@ OPTIMIZERS = {
 """The optimizers by schedule and kind. SGD at rate r with momentum m moves by r / (1 - m) in the end, 0.1 here."""
 WEIGHTS = {"adam": (0.02, 1.0, 0.3), "sgd": (0.9, 1.0, 1.0)}
 """The weights of reconstruction, y and style in a joint step: the preset's, and the ratio of the paper's rates."""
-QUIET = ("joint-adam-quiet", "alternating-sgd-quiet")
+QUIET = ("joint-adam-quiet", "joint-sgd-quiet", "alternating-sgd-quiet")
 """Variants without noise on the input of y's discriminator, and with the paper's dropout."""
 VARIANTS = [*(f"{schedule}-{kind}" for schedule in OPTIMIZERS for kind in ("adam", "sgd")), *QUIET]
 MEASURES = ("error", "named", "digit", "slant", "thickness", "style share", "entropy of y", "reconstruction")
