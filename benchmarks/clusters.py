@@ -1,6 +1,7 @@
 """Why clusters without labels take up style: python benchmarks/clusters.py run FOLDER [VARIANT ...]
 
-Each variant trains MNIST in 16 clusters by the paper's terms alone, by the preset `adversarial-mnist-16-clusters`.
+Each variant trains MNIST in 16 clusters by the paper's terms alone, with the networks of the preset
+`adversarial-mnist-16-clusters`, in fp32, without a moving average and with constant rates.
 Variants differ in the schedule (one joint step, or the paper's phases) and in the optimizers (Adam, or SGD at the
 paper's rates). Three are without noise and with less dropout. After each epoch, of the 10,000 validation images:
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -190,6 +192,10 @@ def run(folder: Path, variants: Iterable[str], epochs: int, seed: int, data: str
     folder.mkdir(parents=True, exist_ok=True)
     dataset = load(data) if isinstance(data, str) else data
     rows = dataset.validation
+    variants = [*variants]
+    for variant, lines in read(folder).items():
+        if variant in variants and any((it["seed"], it["epochs"]) != (seed, epochs) for it in lines):
+            sys.exit(f"{folder / variant}.jsonl is of another seed or of other epochs; take another folder")
     for variant in variants:
         done, part = folder / f"{variant}.jsonl", folder / f"{variant}.part"
         if not done.exists():
@@ -203,8 +209,6 @@ def run(folder: Path, variants: Iterable[str], epochs: int, seed: int, data: str
             if not part.exists() or len(part.read_text().splitlines()) < epochs:
                 sys.exit(f"{variant} was not measured in each of {epochs} epochs; the warning above says why")
             part.rename(done)
-        elif any((it["seed"], it["epochs"]) != (seed, epochs) for it in read(folder)[variant]):
-            sys.exit(f"{done} is of another seed or of other epochs; take another folder")
         show(folder, [variant])
 
 
@@ -229,7 +233,13 @@ def plot(folder: Path, path: Path) -> None:
     figure = Figure(figsize=(12, 5), layout="constrained")
     for axes, name in zip(figure.subplots(2, 4).flat, MEASURES, strict=True):
         for variant, lines in read(folder).items():
-            axes.plot(range(1, len(lines) + 1), [it[name] for it in lines], label=variant)
+            axes.plot(
+                range(1, len(lines) + 1),
+                [it.get(name, math.nan) for it in lines],
+                label=variant,
+                marker=".",
+                markersize=3,
+            )
         axes.set(title=name, xlabel="epoch")
         axes.set_ylim(bottom=0)
     figure.axes[0].legend(fontsize="small")

@@ -102,6 +102,9 @@ def trained(folder: Path, prior: str, piece: str, seed: int, epochs: int, width:
     recipe = recipe_of(piece)
     if folder.exists():
         run = aaeframe.load(folder, recipe=recipe)
+        made = run.config.training.epochs, *run.config.network.options["hidden"]
+        if made != (epochs, width, width):
+            raise ConfigError(f"{folder} has epochs and widths of {made}; use another --out")
         return run if run.finished else aaeframe.resume(folder, recipe=recipe, progress=False)
     network = f"mlp(hidden=[{width}, {width}])"
     settings = {**PIECES[piece].settings, **({} if recipe is None else {"recipe": recipe})}
@@ -288,7 +291,7 @@ def bars(cells: Cells, title: str) -> Figure:
 
 
 @styled
-def codes(out: Path, seed: int) -> Figure:
+def codes(out: Path, cells: Cells, seed: int) -> Figure:
     """The codes of validation rows over prior samples: a row of panels for each prior, a panel for each piece."""
     figure = new_figure(14.4, 5.2, f"Codes of validation digits over samples of the prior (gray), seed {seed}")
     names: Sequence[str] = ()
@@ -308,7 +311,7 @@ def codes(out: Path, seed: int) -> Figure:
             axes.scatter(*prior_codes.T, s=5, color=PRIOR, linewidths=0)
             plot_points(axes, z.numpy(), rows.labels)
             axes.set_aspect("equal", adjustable="datalim")
-        else:
+        elif of(cells, prior, piece, "refused"):
             axes.text(0.5, 0.5, "needs a density", ha="center", color=MUTED, transform=axes.transAxes)
     handles = [mark("prior", PRIOR), *(mark(*it) for it in zip(names, class_colors(len(names)), strict=True))]
     figure.legend(handles=handles, loc="outside right center", handletextpad=0.3)
@@ -341,7 +344,7 @@ def main(arguments: list[str] | None = None) -> int:
             found = json.loads(asked.file.read_text())
             save(bars(found["cells"], "One piece exchanged at a time: mean, deviation and seeds"), asked.out, dpi=110)
             if asked.runs is not None:
-                save(codes(asked.runs, 0), asked.out.with_name(f"{asked.out.stem}-codes.png"), dpi=90)
+                save(codes(asked.runs, found["cells"], 0), asked.out.with_name(f"{asked.out.stem}-codes.png"), dpi=90)
     except (AaeframeError, OSError) as error:
         parser.error(str(error))
     return 0

@@ -40,8 +40,9 @@ class Encoder:
     A batch is a mapping of names to arrays of N rows, or a pandas.DataFrame, for which a data frame with its index
     comes back. Columns of the result have the names that `aaeframe encode` gives to a table.
 
-    The results of a row do not depend on the other rows of its batch. On some CPUs the last bit does: products of few
-    columns round by where a row lies in memory. A row that `data.missing=drop` leaves out has NaN.
+    The results of a row do not depend on the other rows of its batch. On some CPUs the last bit depends on the row's
+    place in it: products of few columns round by where a row lies in memory. A row that `data.missing=drop` leaves out
+    has NaN.
 
     The object holds a path and options: it can be pickled. The run is loaded when it is first called, once in a
     process; it must not be trained meanwhile. Only one thread computes at a time.

@@ -80,14 +80,14 @@ def status(cell: Cell, registry: Registry) -> CellStatus:
     if found.record is None:
         return found
     place = cell.folder if cell.folder.exists() else cell.record
+    if found.cell.actual_data != cell.actual_data:
+        reason = f"{place} is of {found.cell.actual_data}, {cell.actual_data} was asked; take another --out"
+        return replace(found, state=State.OTHER_DATA, reason=reason)
     if found.state is State.UNFINISHED and cell.precision not in (None, found.record.precision):
         begun = f"{place} was begun in {found.record.precision}"
         reason = f"{begun}; leave --precision out, remove it, or take another --out"
         return replace(found, state=State.OTHER_SETTINGS, reason=reason)
-    if found.cell.actual_data == cell.actual_data:
-        return found
-    reason = f"{place} is of {found.cell.actual_data}, {cell.actual_data} was asked; take another --out"
-    return replace(found, state=State.OTHER_DATA, reason=reason)
+    return found
 
 
 def _status(cell: Cell, registry: Registry) -> CellStatus:

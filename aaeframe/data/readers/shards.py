@@ -247,8 +247,8 @@ def _check_one_table(files: Sequence[Path], path: Path) -> None:
 def _check_of_split(files: Sequence[Path], split: str, folder: Path) -> None:
     """DataError if a file in the folder of a split is named as another one."""
     for file in files:
-        others = _splits_in(file) - {split}
-        if others:
+        others = _splits_in(file)
+        if others and split not in others:
             raise DataError(
                 f"{folder}: holds {split} rows, and {file.name} is named as {min(others)} rows. Move it to the folder "
                 "of its split, or rename it."

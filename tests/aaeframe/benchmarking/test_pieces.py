@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import aaeframe
+from aaeframe.errors import ConfigError
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ class Stops:
 
 def test_a_stopped_run_is_resumed(pieces, tmp_path):
     folder = pieces.folder_of(tmp_path, "ten petals", "wasserstein", 0)
-    given = {"prior": "mixture", "network": "mlp(hidden=[8])", "epochs": 1, "out": folder}
+    given = {"prior": "mixture", "network": "mlp(hidden=[8, 8])", "epochs": 1, "out": folder}
     with pytest.warns(UserWarning, match="ended the run, at step 1"):
         assert not aaeframe.train(
             "digits", recipe=pieces.recipe_of("wasserstein"), observers=[Stops()], **given
@@ -86,6 +87,8 @@ def test_a_stopped_run_is_resumed(pieces, tmp_path):
     run = pieces.trained(folder, "ten petals", "wasserstein", 0, epochs=1, width=8)
 
     assert (run.finished, run.step) == (True, 12)
+    with pytest.raises(ConfigError, match=r"epochs and widths of \(1, 8, 8\)"):
+        pieces.trained(folder, "ten petals", "wasserstein", 0, epochs=1, width=9)
 
 
 def test_other_settings_are_refused_in_a_folder_of_runs(pieces, tmp_path, capsys):

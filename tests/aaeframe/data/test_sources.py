@@ -164,7 +164,7 @@ def test_a_file_that_is_named_as_another_split_than_its_folder_is_refused(tmp_pa
 
 
 def test_files_in_the_folder_of_a_split_may_be_named_as_it_or_not(tmp_path):
-    names = ["train/train-0.parquet", "train/extra.parquet", "val/val-1.parquet", "val/validation-0.parquet"]
+    names = ["train/train-test.parquet", "train/extra.parquet", "val/val-1.parquet", "val/validation-0.parquet"]
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()

@@ -137,6 +137,14 @@ def test_resuming_leaves_the_callers_random_state_alone(tmp_path, registry):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_what_a_precision_costs_is_not_told_again(tmp_path, registry, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    begun, again = Telling(stop_after=6), Telling()
+    trained(tmp_path / "run", callbacks=begun.callbacks, precision="bf16")
+    resume(tmp_path / "run", registry, dataset=from_arrays(ROWS), callbacks=again.callbacks)
+    assert ["bf16" in " ".join(it.warn) for it in (begun, again)] == [True, False]
+
+
 def test_in_the_same_environment_nothing_is_noted(tmp_path, registry):
     trained(tmp_path / "run", callbacks=Telling(stop_after=6).callbacks)
     told = Telling()
