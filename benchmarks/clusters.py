@@ -242,7 +242,7 @@ def plot(folder: Path, path: Path) -> None:
             )
         axes.set(title=name, xlabel="epoch")
         axes.set_ylim(bottom=0)
-    figure.axes[0].legend(fontsize="small")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     figure.savefig(path, dpi=110)
 
 
