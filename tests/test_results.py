@@ -15,9 +15,8 @@ pytestmark = pytest.mark.slow
 needs_data = pytest.mark.skipif("AAEFRAME_DATA" not in os.environ, reason="no AAEFRAME_DATA")
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_digits_lie_along_the_swiss_roll_with_default_settings(seed, tmp_path):
-    run = aaeframe.train("digits", prior="swissroll", encoder="universal", seed=seed, out=tmp_path / "run")
+def test_digits_lie_along_the_swiss_roll_with_default_settings(tmp_path):
+    run = aaeframe.train("digits", prior="swissroll", encoder="universal", out=tmp_path / "run")
 
     report = run.evaluate(split="test")
     match, reconstruction = report["blocks"]["swissroll"], report["reconstruction"]
@@ -30,10 +29,17 @@ def test_digits_lie_along_the_swiss_roll_with_default_settings(seed, tmp_path):
 
 
 @needs_data
-@pytest.mark.timeout(1800)  # 1,200 steps of the paper's networks: minutes, more where the machine is busy
 @pytest.mark.parametrize("prior", ["mixture", "swissroll"])
 def test_mnist_codes_fall_into_their_class_when_labels_inform_the_prior(prior, tmp_path):
-    run = aaeframe.train("mnist", preset=f"figure-4-{prior}", epochs=6, out=tmp_path / "run")
+    narrow = "mlp(hidden=[300, 300])"  # a third of the preset's width takes a sixth of the time
+    run = aaeframe.train(
+        "mnist",
+        preset=f"figure-4-{prior}",
+        network=narrow,
+        discriminator=narrow,
+        epochs=6,
+        out=tmp_path / "run",
+    )
 
     classes = run.evaluate(split="validation")["blocks"][prior]["classes"]
 
@@ -45,7 +51,7 @@ def test_mnist_codes_fall_into_their_class_when_labels_inform_the_prior(prior, t
 def test_svhn_trains_with_convolutions(tmp_path):
     digits = Path(os.environ["AAEFRAME_DATA"]) / "svhn10k" / "svhn_test_first10000_32x32.npz"
 
-    run = aaeframe.train(digits, prior="gaussian(size=20)", network="conv", epochs=5, out=tmp_path / "run")
+    run = aaeframe.train(digits, prior="gaussian(size=20)", network="conv", epochs=2, out=tmp_path / "run")
 
     rows = [json.loads(line) for line in run.folder.metrics.read_text().splitlines()]
     assert run.model.data_shape == (3, 32, 32)

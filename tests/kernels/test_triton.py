@@ -42,5 +42,6 @@ def test_numbers(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # six minutes of two busy cores
 def test_machine_code(tmp_path):
     run("compile_*.py", tmp_path)

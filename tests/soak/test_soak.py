@@ -17,12 +17,12 @@ from killing import differences, half_made, table
 HERE = Path(__file__).parent
 
 
-def soaked(script, *arguments, timeout=500, **environment):
-    """The lines of a script's record; its exit code must say that all is well."""
+def soaked(script, *arguments, timeout=500, codes=(0,), **environment):
+    """The lines of a script's record. Its exit code must say that all is well, unless `codes` allows others."""
     command = [sys.executable, HERE / script, *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.returncode in codes, ended.stdout + ended.stderr
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
@@ -65,7 +65,8 @@ def test_using_a_run_takes_no_more_memory_for_more_rows():
 def test_rows_in_files_take_the_memory_of_two_windows(tmp_path):
     small = {"--sizes": (0.4, 0.8), "--window": (64,), "--steps": (700,), "--folder": (tmp_path / "rows",)}
     options = [it for name, values in small.items() for it in (name, *values)]
-    (record,) = soaked("../../benchmarks/rows.py", "memory", "--npy", *options, timeout=1100)
+    # Code 1 says that the sizes differ by over 5 %: meant for windows of 512 MiB, and 8 MiB of these.
+    (record,) = soaked("../../benchmarks/rows.py", "memory", "--npy", *options, timeout=1100, codes=(0, 1))
     found = [it["above_model_mib_again"] for it in record["sizes"].values()]
     # Two windows are 128 MiB. The rest is what Python, NumPy and the allocator keep.
     assert max(found) < 300
