@@ -68,7 +68,7 @@ def test_two_processes_share_a_study_and_a_killed_one_is_resumed(folder):
     first, again = (it for it in found.trials if it.user_attrs["folder"] == f"study/run-{killed:04}")
     assert (first.number, again.params) == (killed, first.params)
     assert max(again.intermediate_values) > max(first.intermediate_values)
-    assert f"{found.best_value:.4f}" in outputs[0]
+    assert any(f"{found.best_value:.4f}" in it for it in outputs), "the process that ends last knows all trials"
     assert all((folder / it.user_attrs["folder"]).exists() for it in found.trials if it.state.name != "FAIL")
 
 
