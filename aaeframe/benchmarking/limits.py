@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from aaeframe.benchmarking.timing import synchronizer
 
 RUNS: Final = 7
 """The number of runs of each probe; the fastest counts, because disturbances only add time."""
+LONGEST: Final = 2.0
+"""Seconds above which a larger product is not tried: those of a CPU without instructions for them can take a minute."""
 UNAVAILABLE: Final = (RuntimeError, NotImplementedError, AttributeError, TypeError)
 """The errors that torch raises for a product that this machine, or this build, cannot compute."""
 
@@ -41,7 +43,7 @@ class Limits:
 
 def measure_limits(device: torch.device, quick: bool = False) -> Limits:
     """Measure the limits of a device. `quick` uses products too small to reach them."""
-    size = 128 if quick else (8192 if device.type == "cuda" else 2048)
+    sizes = [128] if quick else [512, 2048, 8192] if device.type == "cuda" else [512, 2048]
     gemm: dict[str, float] = {}
     by: dict[str, str] = {}
     absent: dict[str, str] = {}
@@ -49,13 +51,23 @@ def measure_limits(device: torch.device, quick: bool = False) -> Limits:
         rates: dict[str, float] = {}
         for name, prepare in products.items():
             try:
-                rates[name] = 2 * size**3 / _fastest(prepare(size), device)
+                rates[name] = _rate(prepare, sizes, device)
             except UNAVAILABLE as error:
                 absent[arithmetic] = f"{name}: {str(error).partition(chr(10))[0]}"
         if rates:
             by[arithmetic] = max(rates, key=lambda name: rates[name])
             gemm[arithmetic] = rates[by[arithmetic]]
     return Limits(gemm, by, {k: v for k, v in absent.items() if k not in gemm}, _copy_rate(device, quick))
+
+
+def _rate(prepare: Callable[[int], Callable[[], Any]], sizes: Sequence[int], device: torch.device) -> float:
+    """The best operations per second of a product, of growing sizes as long as they are quick."""
+    best = 0.0
+    for size in sizes:
+        if best and 2 * size**3 / best > LONGEST:
+            break
+        best = max(best, 2 * size**3 / _fastest(prepare(size), device))
+    return best
 
 
 def _fastest(call: Callable[[], Any], device: torch.device) -> float:

@@ -58,3 +58,21 @@ def test_the_fastest_of_two_products_counts(monkeypatch):
 
     assert found.by["fp32"] == "torch.mm"
     assert "fp32" not in found.absent
+
+
+@pytest.mark.parametrize(("seconds", "tried"), [(0.001, [512, 2048]), (1.0, [512])])
+def test_a_product_that_would_take_long_is_not_tried_at_larger_sizes(monkeypatch, seconds, tried):
+    sizes = []
+
+    def product(size):
+        sizes.append(size)
+        return lambda: None
+
+    monkeypatch.setattr(limits, "_products", lambda device: {"bf16": {"slow": product}})
+    monkeypatch.setattr(limits, "_fastest", lambda call, device: seconds)
+    monkeypatch.setattr(limits, "_copy_rate", lambda device, quick: 1.0)
+
+    found = measure_limits(torch.device("cpu"))
+
+    assert sizes == tried
+    assert found.gemm == {"bf16": 2 * tried[-1] ** 3 / seconds}
