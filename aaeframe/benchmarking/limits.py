@@ -131,7 +131,7 @@ def _numpy_mm(size: int) -> Callable[[], Any]:
 
 
 def _transposed_mm(size: int, dtype: torch.dtype) -> Callable[[], Any]:
-    """The product with a matrix that lies transposed, as a layer's weights: ten times as fast where bf16 is emulated."""
+    """With a matrix that lies transposed, as a layer's weights do: ten times as fast where bf16 is emulated."""
     a, b = _matrices(size, torch.device("cpu"), dtype)
     return lambda: torch.mm(a, b.t())
 
