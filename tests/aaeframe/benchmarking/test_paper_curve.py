@@ -1,0 +1,48 @@
+"""benchmarks/paper_curve.py on digits: begun, resumed, recorded and drawn."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+SMALL = {
+    "data": "digits",
+    "network": "mlp(hidden=[16])",
+    "discriminator": "mlp(hidden=[8])",
+    "checkpoint_every": 1,
+    "batch_size": 200,
+    "labeled_batch_size": 50,
+}
+
+
+def test_a_run_that_stopped_goes_on_and_is_recorded(script, tmp_path, monkeypatch):
+    paper_curve = script("paper_curve")
+    folder, kept = tmp_path / "curve", tmp_path / "record"
+
+    measured = paper_curve.Watch.checkpoint_saved
+
+    def stopping(self, path, step):
+        measured(self, path, step)
+        if step >= 12:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(paper_curve.Watch, "checkpoint_saved", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            paper_curve.run(folder, epochs=4, **SMALL)
+    assert list(paper_curve.curve(folder)) == [6, 12]
+
+    paper_curve.run(folder, data="digits")
+    found = paper_curve.curve(folder)
+    assert list(found) == [6, 12, 18, 24]
+    assert all(0 < error < 95 for error in found.values())
+
+    paper_curve.main(["record", str(folder), str(kept)])
+    assert paper_curve.curve(kept) == found
+    about = json.loads((kept / "about.json").read_text())
+    assert about["checkpoint"] == "step-00000024"
+    assert len(about["sha256"]) == 64
+    assert len(about["commit"]) == 40
+    paper_curve.main(["plot", str(kept), str(tmp_path / "curve.png")])
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
