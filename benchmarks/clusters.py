@@ -1,9 +1,11 @@
 """Why clusters without labels take up style: python benchmarks/clusters.py run FOLDER [VARIANT ...]
 
-Each variant trains MNIST in 16 clusters by the paper's terms alone, with the networks of the preset
-`adversarial-mnist-16-clusters`, in fp32, without a moving average and with constant rates.
+Each variant trains MNIST in 16 clusters, or in --classes of them, by the paper's terms alone, with the networks of the
+preset `adversarial-mnist-16-clusters`, in fp32, without a moving average and with constant rates.
 Variants differ in the schedule (one joint step, or the paper's phases) and in the optimizers (Adam, or SGD at the
-paper's rates). Three are without noise and with less dropout. After each epoch, of the 10,000 validation images:
+paper's rates). "quiet" is without noise and with less dropout. "averaged" has a moving average on top, and rates that
+fall to 0 over the last 40 % of the epochs; its further forms have a class prior that follows, three times the rate, or
+networks 1000 wide, discriminators too. After each epoch, of the 10,000 validation images:
 
 - error: the share that is not of its cluster's most frequent class;
 - named: the share that is not of its cluster's name, the class of its surest image (the paper's protocol);
@@ -35,7 +37,7 @@ from aaeframe.data import Dataset, load
 from aaeframe.evaluation.clustering import name_clusters
 from aaeframe.runs.run import Run
 
-CLASSES, BINS = 16, 10
+BINS = 10
 ADAM, SGD = "adam(lr={}, betas=[0.5, 0.999])", "sgd(lr={}, momentum={})"
 OPTIMIZERS = {
     "joint": {
@@ -60,31 +62,42 @@ WEIGHTS = {"adam": (0.02, 1.0, 0.3), "sgd": (0.9, 1.0, 1.0)}
 """The weights of reconstruction, y and style in a joint step: the preset's, and the ratio of the paper's rates."""
 QUIET = ("joint-adam-quiet", "joint-sgd-quiet", "alternating-sgd-quiet")
 """Variants without noise on the input of y's discriminator, and with the paper's dropout."""
-VARIANTS = [*(f"{schedule}-{kind}" for schedule in OPTIMIZERS for kind in ("adam", "sgd")), *QUIET]
+AVERAGED = tuple(f"joint-sgd-averaged{how}" for how in ("", "-following", "-fast", "-wide"))
+"""Quiet variants with a moving average and falling rates."""
+VARIANTS = [*(f"{schedule}-{kind}" for schedule in OPTIMIZERS for kind in ("adam", "sgd")), *QUIET, *AVERAGED]
 MEASURES = ("error", "named", "digit", "slant", "thickness", "style share", "entropy of y", "reconstruction")
 
 
-def settings(variant: str) -> dict[str, Any]:
+def settings(variant: str, classes: int = 16) -> dict[str, Any]:
     """The configuration of a variant."""
     schedule, kind = variant.split("-")[:2]
-    noise, dropout = (None, 0.2) if variant in QUIET else (0.3, 0.5)
+    averaged, wide = variant in AVERAGED, variant.endswith("-wide")
+    noise, dropout = (None, 0.2) if variant in QUIET or averaged else (0.3, 0.5)
     reconstruction, y, style = WEIGHTS[kind] if schedule == "joint" else (None, None, None)
+    following = {"follow": 0.002, "follow_after": 2000} if variant.endswith("-following") else {}
+    falling = f"sgd(lr={0.3 if variant.endswith('-fast') else 0.1}, momentum=0.1, anneal_from=0.6)"
     table: dict[str, Any] = {
         "prior": {
-            "y": {"component": "categorical", "options": {"classes": CLASSES}, "instance_noise": noise, "weight": y},
+            "y": {
+                "component": "categorical",
+                "options": {"classes": classes, **following},
+                "instance_noise": noise,
+                "weight": y,
+            },
             "style": {"component": "gaussian", "options": {"size": 5}, "weight": style},
         },
         "encoder": {"component": "deterministic", "options": {"batch_norm": True}},
-        "network": {"component": "mlp", "options": {"hidden": [500, 500], "batch_norm": "encoder"}},
-        "discriminator": {"component": "mlp", "options": {"hidden": [250, 250]}},
+        "network": {"component": "mlp", "options": {"hidden": [1000 if wide else 500] * 2, "batch_norm": "encoder"}},
+        "discriminator": {"component": "mlp", "options": {"hidden": [1000 if wide else 250] * 2}},
         "recipe": {"component": "clustering"},
         "training": {
             "schedule": schedule,
             "input_dropout": dropout,
+            "ema": 0.999 if averaged else None,
             "reconstruction_weight": reconstruction,
             "checkpoint_every": 1,
         },
-        "optimizers": OPTIMIZERS[schedule][kind],
+        "optimizers": dict.fromkeys(OPTIMIZERS["joint"]["sgd"], falling) if averaged else OPTIMIZERS[schedule][kind],
     }
     return without_none(table)
 
@@ -144,7 +157,7 @@ class Watch:
         y = code["y"].double()
         cluster = y.argmax(1).numpy()
         names = name_clusters(y, torch.from_numpy(self.digits))
-        counts = np.zeros((CLASSES, 10))
+        counts = np.zeros((y.shape[1], 10))
         np.add.at(counts, (cluster, self.digits), 1)
         random = np.random.default_rng(0)
         own, any_other, same_digit = (
@@ -187,24 +200,26 @@ class Watch:
         return total
 
 
-def run(folder: Path, variants: Iterable[str], epochs: int, seed: int, data: str | Dataset = "mnist") -> None:
+def run(
+    folder: Path, variants: Iterable[str], epochs: int, seed: int, data: str | Dataset = "mnist", classes: int = 16
+) -> None:
     """Train and measure the variants."""
     folder.mkdir(parents=True, exist_ok=True)
     dataset = load(data) if isinstance(data, str) else data
-    rows = dataset.validation
+    rows, said = dataset.validation, {"seed": seed, "epochs": epochs, "classes": classes}
     variants = [*variants]
     for variant, lines in read(folder).items():
-        if variant in variants and any((it["seed"], it["epochs"]) != (seed, epochs) for it in lines):
-            sys.exit(f"{folder / variant}.jsonl is of another seed or of other epochs; take another folder")
+        if variant in variants and any(it.get(name, 16) != value for it in lines for name, value in said.items()):
+            sys.exit(f"{folder / variant}.jsonl is of another seed, of other epochs or classes; take another folder")
     for variant in variants:
         done, part = folder / f"{variant}.jsonl", folder / f"{variant}.part"
         if not done.exists():
             part.unlink(missing_ok=True)
-            given = settings(variant)
+            given = settings(variant, classes)
             aaeframe.train(
                 dataset, config=given, epochs=epochs, seed=seed, device="cpu", progress=False,
                 out=next(it for n in range(1000) if not (it := folder / f"{variant}-{n}").exists()),
-                observers=[Watch(part, rows.array(), np.asarray(rows.labels), seed=seed, epochs=epochs)],
+                observers=[Watch(part, rows.array(), np.asarray(rows.labels), **said)],
             )  # fmt: skip
             if not part.exists() or len(part.read_text().splitlines()) < epochs:
                 sys.exit(f"{variant} was not measured in each of {epochs} epochs; the warning above says why")
@@ -254,12 +269,13 @@ def main() -> None:
     parser.add_argument("rest", nargs="*", help="variants to run, or the picture to draw")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--classes", type=int, default=16)
     asked = parser.parse_args()
     unknown = set(asked.rest) - set(VARIANTS)
     if asked.what != "plot" and unknown:
         parser.error(f"no variant is named {', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
     if asked.what == "run":
-        run(asked.folder, asked.rest or VARIANTS, asked.epochs, asked.seed)
+        run(asked.folder, asked.rest or VARIANTS, asked.epochs, asked.seed, classes=asked.classes)
     elif asked.what == "show":
         show(asked.folder, asked.rest)
     elif len(asked.rest) == 1:

@@ -8,6 +8,8 @@ import math
 import numpy as np
 import pytest
 
+from aaeframe.configuration.schema import parse
+from aaeframe.configuration.shorthand import expand
 from aaeframe.data import from_arrays
 
 
@@ -62,8 +64,16 @@ def test_a_variant_is_trained_once_measured_by_epoch_and_shown(clusters, tmp_pat
     assert len(list(tmp_path.glob("joint-adam-*"))) == 1
     with pytest.raises(SystemExit, match="of another seed"):
         clusters.run(tmp_path, ["joint-adam"], 2, 12, data)
+    with pytest.raises(SystemExit, match="or classes"):
+        clusters.run(tmp_path, ["joint-adam"], 2, 11, data, classes=30)
     clusters.plot(tmp_path, tmp_path / "lines.png")
     assert (tmp_path / "lines.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_variant_is_a_configuration_of_its_own(clusters):
+    found = [parse(expand(clusters.settings(variant, classes=30))) for variant in clusters.VARIANTS]
+    assert all(it.prior["y"].options["classes"] == 30 for it in found)
+    assert len({it.model_dump_json() for it in found}) == len(found) == 11
 
 
 def test_a_variant_that_is_not_measured_to_its_end_is_not_kept(clusters, tmp_path, monkeypatch):
