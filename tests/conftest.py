@@ -64,7 +64,7 @@ def bound_by_permissions():
 
 
 def pytest_collection_finish():
-    """Leave what is there before the tests out of every later collection of garbage, which all of it would slow down."""
+    """Leave what is there before the tests out of later collections of garbage, which it would slow down."""
     gc.collect()
     gc.freeze()
 
