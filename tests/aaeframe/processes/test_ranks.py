@@ -96,9 +96,7 @@ NOISY = {
     "network": 'mlp(hidden=[16], batch_norm="everywhere")',
     "label_free": {"virtual_adversarial": 1.0, "mutual_information": 0.1},
 }
-LONG = {
-    **{"ema": 0.9, "input_noise": 0.1, "input_dropout": 0.2, "gradient_penalty": 0.1},
-}
+LONG = {"ema": 0.9, "input_noise": 0.1, "input_dropout": 0.2, "gradient_penalty": 0.1}
 
 
 def noisy(recipe, schedule, labels, prior=CLASS, steps=200, **more):
