@@ -176,7 +176,7 @@ def test_a_group_takes_the_processes_that_it_started_with_it(gpu, tmp_path, monk
     )
     monkeypatch.setattr(gpu, "CHILD", child)
     monkeypatch.setitem(gpu.GROUPS, "loss", replace(gpu.GROUPS["loss"], limit=5))
-    monkeypatch.setattr(gpu, "RUNS", {"it": gpu.Run(10, (("loss",),))})
+    monkeypatch.setattr(gpu, "RUNS", {"it": gpu.Run(5, (("loss",),))})
     assert gpu.main(["--dry", "--out", str(tmp_path / "out.json")]) == 1
     state = Path("/proc", pid.read_text(), "stat")
     assert not state.exists() or state.read_text().split()[2] == "Z"  # gone, or dead and not yet reaped by init
