@@ -108,17 +108,19 @@ def test_their_own_tests_pass(environment, projects, tmp_path):
 
 
 def test_they_are_listed_and_pass_their_checks(environment):
+    """An observer, a prior and a discriminator are checked here, and all by their own tests, which are slow."""
+    checked = ("deadline", "dirichlet", "fourier")
     listing, *checks = environment.run(
-        ["plugins", "list", "--json"], *(["plugins", "check", short, "--json"] for short in SHORT.values())
+        ["plugins", "list", "--json"], *(["plugins", "check", short, "--json"] for short in checked)
     )
 
     found = {it["distribution"]: it for it in listing.json["plugins"] if it["distribution"] in NAMES}
     assert {name: it["status"] for name, it in found.items()} == dict.fromkeys(NAMES, "active")
     assert {it["name"] for plugin in found.values() for it in plugin["components"]} == set(SHORT.values())
-    for short, check in zip(SHORT.values(), checks, strict=True):
+    for check in checks:
         outcomes = [outcome for subject in check.json["checked"] for outcome in subject["checks"]]
         assert [it for it in outcomes if it["verdict"] == "failed"] == []
-        assert len([it for it in outcomes if it["verdict"] == "passed"]) >= (7 if short == "wasserstein" else 10)
+        assert len([it for it in outcomes if it["verdict"] == "passed"]) >= 10
 
 
 def test_they_train_alone_and_in_products_with_labels_and_without(environment):

@@ -76,11 +76,11 @@ def test_a_suite_is_measured_printed_and_written(done, tmp_path):
 def test_json_alone_on_standard_output(done, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    outcome = done("bench", "--quick", "--case", "step", "--case", "step", "--device", "cpu", "--json")
+    outcome = done("bench", "--quick", "--case", "loss", "--case", "loss", "--device", "cpu", "--json")
 
     cases = outcome.json["cases"]
-    assert [case["name"].split()[:2] for case in cases] == [["step", "alternating"], ["step", "joint"]]
-    assert cases[0]["baseline"] == "plain script fp32"
+    assert [case["name"] for case in cases] == ["loss rows=16 width=32"]
+    assert cases[0]["baseline"] == "torch: Linear and BCE with logits"
     assert list(tmp_path.iterdir()) == []
 
 

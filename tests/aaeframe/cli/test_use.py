@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import product
 
 import numpy as np
 import pytest
@@ -182,10 +183,17 @@ def test_paths_are_printed_without_markup_or_emoji_codes(done, run, tmp_path):
     assert f"figure    {figure}\n" in done("compare", run, two, "--split", "validation", "--out", figure).out
 
 
+ASCII = {"PYTHONIOENCODING": "ascii"}
+LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
 @pytest.mark.parametrize(
-    "variables", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
+    ("command", "variables"),
+    [
+        ("evaluate {run} --split validation", ASCII),
+        *product(("plugins list", "presets list", "--help"), (ASCII, LOCALE)),
+    ],
 )
-@pytest.mark.parametrize("command", ["evaluate {run} --split validation", "plugins list", "presets list", "--help"])
 def test_a_character_that_the_output_lacks_is_replaced(run, command, variables):
     arguments = command.format(run=run).split(" ")
     environment = {key: it for key, it in os.environ.items() if key not in ("PYTHONIOENCODING", "LC_ALL", "PYTHONUTF8")}

@@ -20,7 +20,7 @@ NAN_WARNINGS = pytest.mark.filterwarnings(
 )  # NumPy's, in the interpreter
 
 
-def problem(device, n=19, m=75, d=45, noise=0.05):
+def problem(device, n=19, m=45, d=45, noise=0.05):
     """Pixels x, most of them black as in digits, and samples near them in turn; the first sample twice."""
     draw = torch.Generator().manual_seed(n + m + d)
     x = torch.randint(0, 256, (n, d), generator=draw, dtype=torch.uint8)
@@ -72,7 +72,7 @@ def agree(x, samples, mode, bandwidths=BANDWIDTHS):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    ("n", "m", "d"), [(37, 150, 45), (1, 1, 1), (5, 1, 784), (16, 16, 16), (17, 33, 15), (3, 144, 17), (100, 7, 3)]
+    ("n", "m", "d"), [(37, 70, 45), (1, 1, 1), (5, 1, 300), (16, 16, 16), (17, 33, 15), (3, 144, 17), (100, 7, 3)]
 )
 def test_small_odd_shapes(n, m, d, mode, small_tiles, device):
     agree(*problem(device, n, m, d), mode)
@@ -80,7 +80,7 @@ def test_small_odd_shapes(n, m, d, mode, small_tiles, device):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_tiles_of_the_table(mode, device):
-    agree(*problem(device, 130, 150, 784), mode, torch.tensor([0.15, 0.3], dtype=torch.float64))
+    agree(*problem(device, 130, 150, 208), mode, torch.tensor([0.15, 0.3], dtype=torch.float64))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -122,7 +122,7 @@ def test_any_number_of_bandwidths(count, mode, small_tiles, device):
     agree(*problem(device), mode, torch.logspace(-1.1, -0.5, count, dtype=torch.float64))
 
 
-def framed(device, n=19, m=75, d=45, margin=20):
+def framed(device, n=19, m=45, d=45, margin=20):
     """The same with margins in which x is always 77, as the black margin of digits, and samples are anything."""
     x, samples = problem(device, n, m, d)
     draw = torch.Generator().manual_seed(1)
@@ -169,7 +169,7 @@ def test_nothing_is_dropped_where_that_saves_no_tile(mode, device):
 @pytest.mark.parametrize("mode", ["fp16", "fp32"])
 def test_nan_in_a_dropped_column_shows(mode, small_tiles, device):
     x, samples = framed(device)
-    samples[70, 3] = float("nan")
+    samples[40, 3] = float("nan")
     engine = gpu.prepare(x.float() / 255 if mode == "fp32" else x, BANDWIDTHS, mode)
 
     assert 3 in engine.dropped.tolist()
@@ -259,7 +259,7 @@ def test_samples_of_pixels_are_those_of_their_values(mode, small_tiles, device):
 @pytest.mark.parametrize("mode", ["fp16", "fp32"])
 def test_nan_in_a_sample_shows_in_every_row(mode, small_tiles, device):
     x, samples = problem(device)
-    samples[70, 3] = float("nan")
+    samples[40, 3] = float("nan")
 
     partial = gpu.prepare(x.float() / 255 if mode == "fp32" else x, BANDWIDTHS, mode).partial(samples)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from aaeframe.configuration import presets
@@ -94,8 +96,30 @@ def tiny(monkeypatch, tmp_path):
     small = GeneratorSettings(epochs=2, batch_size=600, hidden=(8,), noise=4, learning_rate=1e-3, dropout=0.0)
     monkeypatch.setattr(generators, "DEFAULTS", {"gan": small})
     monkeypatch.setattr(ByGenerator, "data", "digits")
-    monkeypatch.setattr(matching, "PROJECTIONS", 4)
+    for name, value in {"PROJECTIONS": 4, "MMD_DRAWS": 1, "MAX_ROWS": 60}.items():
+        monkeypatch.setattr(matching, name, value)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def made():
+    """The folders of commands that `first` has run, by their arguments."""
+    return {}
+
+
+@pytest.fixture
+def first(done, made, tmp_path, tmp_path_factory):
+    """Makes the folder `first` by `aaeframe reproduce` with these arguments, which is run once for all tests."""
+
+    def make(*arguments):
+        if arguments not in made:
+            kept = tmp_path_factory.mktemp("made") / "first"
+            done("reproduce", *arguments, "--out", "first")
+            made[arguments] = shutil.copytree(tmp_path / "first", kept)
+        else:
+            shutil.copytree(made[arguments], tmp_path / "first")
+
+    return make
 
 
 @pytest.fixture
