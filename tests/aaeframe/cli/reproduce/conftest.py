@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from aaeframe.configuration import presets
@@ -95,7 +97,30 @@ def tiny(monkeypatch, tmp_path):
     monkeypatch.setattr(generators, "DEFAULTS", {"gan": small})
     monkeypatch.setattr(ByGenerator, "data", "digits")
     monkeypatch.setattr(matching, "PROJECTIONS", 4)
+    monkeypatch.setattr(matching, "MMD_DRAWS", 1)
+    monkeypatch.setattr(matching, "LEAST_ROWS", 10**9)  # no two-sample test, which no row here asks for
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    """The folder of copies of what `made` made, and the copies by their command."""
+    return tmp_path_factory.mktemp("reproduced"), {}
+
+
+@pytest.fixture
+def made(done, folders):
+    """Runs `aaeframe reproduce` into a folder, or copies what the same command has made for another test."""
+
+    def make(*arguments, out="first"):
+        copies, known = folders
+        if arguments not in known:
+            done("reproduce", *arguments, "--out", out)
+            known[arguments] = shutil.copytree(out, copies / str(len(known)))
+        else:
+            shutil.copytree(known[arguments], out)
+
+    return make
 
 
 @pytest.fixture

@@ -34,10 +34,11 @@ def without(found, *names):
     return {name: value for name, value in found.items() if name not in names}
 
 
-def test_recorded_runs_stand_in_the_table_and_are_not_made_anew(done, tmp_path, evaluated, column):
-    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+def test_recorded_runs_stand_in_the_table_and_are_not_made_anew(done, made, tmp_path, evaluated, column):
+    made("clusters", "--seeds", 1)
+    evaluated.clear()
     outcome = done("reproduce", "clusters", "--recorded", "first", "--out", "second")
-    assert evaluated == ["first/clusters/label-free/seed-3", "second/clusters/label-free/seed-5"]
+    assert evaluated == ["second/clusters/label-free/seed-5"]
     old, new = column("first")["seeds"], column("second")["seeds"]
     assert [(it["seed"], it["recorded"]) for it in new] == [(3, True), (5, False)]
     assert without(new[0], "recorded") == without(old[0], "recorded")
@@ -48,15 +49,16 @@ def test_recorded_runs_stand_in_the_table_and_are_not_made_anew(done, tmp_path, 
 
     assert "2 of 2" in done("reproduce", "clusters", "--list", "--out", "second").out
     again = done("reproduce", "clusters", "--recorded", "second", "--out", "third")
-    assert len(evaluated) == 2
+    assert len(evaluated) == 1
     assert without(column("third"), "seeds") == without(column("second"), "seeds")
     assert f"{column('second')['mean']:.2f}" in again.out
 
 
-def test_a_record_in_another_precision_is_copied_and_told(done, tmp_path, evaluated, column):
-    done("reproduce", "clusters", "--seeds", 1, "--precision", "bf16", "--out", "first")
+def test_a_record_in_another_precision_is_copied_and_told(done, made, tmp_path, evaluated, column):
+    made("clusters", "--seeds", 1, "--precision", "bf16")
+    evaluated.clear()
     outcome = done("reproduce", "clusters", "--recorded", "first", "--out", "second")
-    assert len(evaluated) == 2
+    assert len(evaluated) == 1
     assert "not copied" not in outcome.err
     found = column("second")
     assert [(it["precision"], it["recorded"]) for it in found["seeds"]] == [("bf16", True), ("fp32", False)]
@@ -72,20 +74,21 @@ def test_a_recorded_generator_is_not_trained_again(done, measured, column):
     assert without(new, "recorded") == without(old, "recorded")
 
 
-def test_a_run_of_other_settings_is_not_copied_but_made(done, evaluated, column, change):
-    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+def test_a_run_of_other_settings_is_not_copied_but_made(done, made, evaluated, column, change):
+    made("clusters", "--seeds", 1)
+    evaluated.clear()
     change(lambda it: it["settings"].update({"training.batch_size": 300, "training.gone": 1}))
     outcome = done("reproduce", "clusters", "--seeds", 1, "--recorded", "first")
     assert (
         "note: first/records/clusters/label-free/seed-3/record.json is not copied: its settings are others now: "
         "training.batch_size, training.gone"
     ) in " ".join(outcome.err.split())
-    assert len(evaluated) == 2
+    assert len(evaluated) == 1
     assert not column("reproduction")["seeds"][0]["recorded"]
 
 
-def test_what_is_recorded_of_settings_that_change_later_is_set_aside(cli, done, tmp_path, column):
-    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+def test_what_is_recorded_of_settings_that_change_later_is_set_aside(cli, done, made, tmp_path, column):
+    made("clusters", "--seeds", 1)
     done("reproduce", "clusters", "--seeds", 1, "--recorded", "first")
     path = tmp_path / "presets/tiny-clusters.toml"
     path.write_text(path.read_text().replace("epochs = 2", "epochs = 1"))
@@ -95,8 +98,8 @@ def test_what_is_recorded_of_settings_that_change_later_is_set_aside(cli, done, 
     assert column("reproduction")["seeds"] == []
 
 
-def test_a_record_of_other_settings_does_not_keep_a_run_from_its_end(done, tmp_path, column):
-    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+def test_a_record_of_other_settings_does_not_keep_a_run_from_its_end(done, made, tmp_path, column):
+    made("likelihood", "--seeds", 1)
     done("reproduce", "likelihood", "--seeds", 1, "--recorded", "first")
     path = tmp_path / "presets/tiny-code.toml"
     path.write_text(path.read_text().replace("epochs = 2", "epochs = 1"))
@@ -108,8 +111,8 @@ def test_a_record_of_other_settings_does_not_keep_a_run_from_its_end(done, tmp_p
     assert (seed["epochs"], seed["recorded"]) == (1, False)
 
 
-def test_what_is_done_here_stands_before_what_is_recorded(done, column, change):
-    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+def test_what_is_done_here_stands_before_what_is_recorded(done, made, column, change):
+    made("clusters", "--seeds", 1)
     change(lambda it: it.update(value=0.0))
     done("reproduce", "clusters", "--seeds", 1)
     done("reproduce", "clusters", "--seeds", 1, "--recorded", "first")
@@ -118,17 +121,18 @@ def test_what_is_done_here_stands_before_what_is_recorded(done, column, change):
     assert seed["value"] > 0
 
 
-def test_what_is_recorded_stands_until_its_row_is_done_here(done, evaluated, column):
-    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+def test_what_is_recorded_stands_until_its_row_is_done_here(done, made, evaluated, column):
+    made("likelihood", "--seeds", 1)
+    evaluated.clear()
     given = ("--recorded", "first", "--out", "second")
     done("reproduce", "more", "--seeds", 1, *given)  # shares its run, which is made, and has no such likelihood
-    assert len(evaluated) == 2
+    assert len(evaluated) == 1
     (few,), (many,) = (column("second", row, "modern")["seeds"] for row in ("likelihood", "more"))
     assert (few["recorded"], many["recorded"]) == (True, False)
 
 
-def test_a_run_on_other_data_than_that_of_the_folder_is_not_copied(done, tmp_path, table, column):
-    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+def test_a_run_on_other_data_than_that_of_the_folder_is_not_copied(done, made, tmp_path, table, column):
+    made("likelihood", "--seeds", 1)
     done("reproduce", "likelihood", "--seeds", 1, "--data", table, "--held-out", 10, 20, "--out", "second")
     words = (
         "second/records/likelihood/modern/seed-3/record.json is not copied: it is of table.npz with 10 and 20 rows "
@@ -141,15 +145,15 @@ def test_a_run_on_other_data_than_that_of_the_folder_is_not_copied(done, tmp_pat
         assert len(column(out, "likelihood", "modern")["seeds"]) == 1
 
 
-def test_a_run_on_other_data_than_is_asked_is_not_copied_and_the_folder_stays_usable(done, table, column):
-    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+def test_a_run_on_other_data_than_is_asked_is_not_copied_and_the_folder_stays_usable(done, made, table, column):
+    made("likelihood", "--seeds", 1)
     outcome = done("reproduce", "likelihood", "--seeds", 1, "--data", table, "--out", "second", "--recorded", "first")
     assert "is not copied: it is of digits, the column here of table.npz; take another" in " ".join(outcome.err.split())
     done("reproduce", "likelihood", "--seeds", 1, "--data", table, "--out", "second")
 
 
-def test_another_seed_on_other_data_is_not_copied(done, tmp_path, table):
-    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+def test_another_seed_on_other_data_is_not_copied(done, made, tmp_path, table):
+    made("likelihood", "--seeds", 1)
     done("reproduce", "likelihood", "--data", table, "--out", "second")
     outcome = done("reproduce", "clusters", "--seeds", 1, "--out", "first", "--recorded", "second")
     words = " ".join(outcome.err.split())
@@ -159,8 +163,8 @@ def test_another_seed_on_other_data_is_not_copied(done, tmp_path, table):
     assert [it.name for it in (tmp_path / "first/records/likelihood/modern").iterdir()] == ["seed-3"]
 
 
-def test_one_column_of_tables_on_two_data_is_copied_on_the_first(done, tmp_path, table):
-    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+def test_one_column_of_tables_on_two_data_is_copied_on_the_first(done, made, tmp_path, table):
+    made("likelihood", "--seeds", 1)
     done("reproduce", "likelihood", "--data", table, "--out", "second")
     tables = ("--recorded", "first", "--recorded", "second")
     outcome = done("reproduce", "clusters", "--seeds", 1, "--out", "third", *tables)
@@ -168,24 +172,24 @@ def test_one_column_of_tables_on_two_data_is_copied_on_the_first(done, tmp_path,
     assert [it.name for it in (tmp_path / "third/records/likelihood/modern").iterdir()] == ["seed-3"]
 
 
-def test_of_two_folders_one_of_which_holds_no_record_nothing_is_copied(cli, done, refused, tmp_path):
-    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+def test_of_two_folders_one_of_which_holds_no_record_nothing_is_copied(cli, made, refused, tmp_path):
+    made("clusters", "--seeds", 1)
     (tmp_path / "bad").mkdir()
     folders = ("--recorded", "first", "--recorded", "bad")
     refused(cli("reproduce", "clusters", "--out", "second", *folders), "bad holds no records")
     assert not (tmp_path / "second").exists()
 
 
-def test_a_run_whose_components_are_gone_stops_no_other_row(done, tmp_path):
-    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+def test_a_run_whose_components_are_gone_stops_no_other_row(done, made, tmp_path):
+    made("likelihood", "--seeds", 1)
     path = tmp_path / "presets/tiny-code.toml"
     path.write_text(path.read_text().replace('component = "gaussian"', 'component = "gone"'))
     outcome = done("reproduce", "clusters", "--seeds", 1, "--out", "second", "--recorded", "first")
     assert "likelihood/modern/seed-3/record.json is not copied: no active plugin" in " ".join(outcome.err.split())
 
 
-def test_what_is_recorded_counts_by_the_bounds_of_today(done, column, change):
-    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+def test_what_is_recorded_counts_by_the_bounds_of_today(done, made, column, change):
+    made("clusters", "--seeds", 1)
 
     def reconstruct(it):
         (fact,) = (it for it in it["criteria"] if it["of"].startswith("reconstruction"))
@@ -198,18 +202,19 @@ def test_what_is_recorded_counts_by_the_bounds_of_today(done, column, change):
     assert "reconstruction error over the mean image's is 0.51, at most 0.5" in seed["remarks"]
 
 
-def test_a_number_of_something_else_is_not_copied(done, change):
-    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
+def test_a_number_of_something_else_is_not_copied(done, made, change):
+    made("likelihood", "--seeds", 1)
     change(lambda it: it["measure"].update(samples=200), row="likelihood")
     outcome = done("reproduce", "likelihood", "--seeds", 1, "--recorded", "first")
     assert "is not copied: its settings are others now: measure" in " ".join(outcome.err.split())
 
 
-def test_a_setting_that_is_newer_than_the_record_was_at_its_default(done, evaluated, change):
-    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+def test_a_setting_that_is_newer_than_the_record_was_at_its_default(done, made, evaluated, change):
+    made("clusters", "--seeds", 1)
+    evaluated.clear()
     change(lambda it: it["settings"].pop("training.ema"))
     done("reproduce", "clusters", "--seeds", 1, "--recorded", "first")
-    assert len(evaluated) == 1
+    assert evaluated == []
 
 
 @pytest.mark.parametrize("row", ["likelihood", "more"])
@@ -222,8 +227,8 @@ def test_a_damaged_record_is_set_aside_in_its_own_row(cli, tmp_path, row):
     assert {name: [it["seed"] for it in found[name]["columns"]["modern"]["aside"]] for name in found} == {row: [3]}
 
 
-def test_a_record_of_a_cell_that_is_not_known_here_is_told_of(done, tmp_path):
-    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+def test_a_record_of_a_cell_that_is_not_known_here_is_told_of(done, made, tmp_path):
+    made("clusters", "--seeds", 1)
     (tmp_path / "first/records/clusters").rename(tmp_path / "first/records/flocks")
     outcome = done("reproduce", "likelihood", "--seeds", 1, "--recorded", "first/records")
     words = "note: first/records/flocks/label-free/seed-3/record.json is not copied: there is no such cell here"
@@ -231,9 +236,9 @@ def test_a_record_of_a_cell_that_is_not_known_here_is_told_of(done, tmp_path):
     assert not (tmp_path / "reproduction/records/flocks").exists()
 
 
-def test_an_unfinished_cell_is_not_copied_but_a_diverged_one_is(cli, done, column, change):
+def test_an_unfinished_cell_is_not_copied_but_a_diverged_one_is(cli, done, made, column, change):
+    made("likelihood", "--seeds", 1)
     done("reproduce", "clusters", "--budget", 0, "--out", "first")
-    done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
     change(lambda it: it.update(value=None, diverged="step 2: the loss is nan"), row="likelihood")
     outcome = cli("reproduce", "likelihood", "--seeds", 1, "--recorded", "first")
     assert "clusters/label-free/seed-3/record.json is not copied: it is unfinished" in " ".join(outcome.err.split())
@@ -260,23 +265,23 @@ def test_recorded_data_is_that_of_the_number(done, cli, refused, tmp_path, table
 @pytest.mark.parametrize(
     ("text", "words"), [("", "is no record"), ("[" * 100_000, "nested too deeply"), ("[]", "no re")]
 )
-def test_a_file_that_is_no_record_is_refused(cli, done, refused, tmp_path, text, words):
-    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+def test_a_file_that_is_no_record_is_refused(cli, made, refused, tmp_path, text, words):
+    made("clusters", "--seeds", 1)
     (tmp_path / "first/records/clusters/label-free/seed-3/record.json").write_text(text)
     refused(cli("reproduce", "clusters", "--recorded", "first"), "seed-3/record.json", words)
     assert not (tmp_path / "reproduction").exists()
 
 
-def test_a_record_without_settings_is_not_copied(done, change):
-    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+def test_a_record_without_settings_is_not_copied(done, made, change):
+    made("clusters", "--seeds", 1)
     change(lambda it: it.update(settings={}))
     outcome = done("reproduce", "clusters", "--seeds", 1, "--recorded", "first")
     assert "is not copied: its settings are others now: the record does not list" in " ".join(outcome.err.split())
 
 
 @pytest.mark.parametrize("given", [("--seeds", 9), ("--data", "nowhere.npz")])
-def test_nothing_is_copied_by_a_command_that_is_refused(cli, done, tmp_path, given):
-    done("reproduce", "clusters", "--seeds", 1, "--out", "first")
+def test_nothing_is_copied_by_a_command_that_is_refused(cli, made, tmp_path, given):
+    made("clusters", "--seeds", 1)
     assert cli("reproduce", "clusters", *given, "--recorded", "first").code == 2
     assert not (tmp_path / "reproduction").exists()
 
@@ -301,8 +306,8 @@ def test_a_folder_that_is_not_there_is_refused(cli, refused):
         ({"diverged": "step 2"}, "it has a value and has diverged"),
     ],
 )
-def test_a_record_that_is_none_is_refused_and_nothing_copied(cli, done, refused, tmp_path, change, changes, problem):
-    done("reproduce", "clusters", "--out", "first")
+def test_a_record_that_is_none_is_refused_and_nothing_copied(cli, made, refused, tmp_path, change, changes, problem):
+    made("clusters")
     change(lambda it: it.update(changes), seed=5)
     refused(cli("reproduce", "clusters", "--recorded", "first"), problem)
     assert not (tmp_path / "reproduction").exists()
