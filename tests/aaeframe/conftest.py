@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import sys
 from contextlib import contextmanager
 
 import pytest
+
+
+@pytest.fixture(scope="module")
+def frozen_heap():
+    """Leaves out of garbage collections what is there now: each measurement collects, and torch alone is a large heap."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

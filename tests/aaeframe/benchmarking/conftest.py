@@ -11,6 +11,11 @@ import pytest
 SCRIPTS = Path(__file__).parents[3] / "benchmarks"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _fast_collections(frozen_heap):
+    """Measurements collect garbage each time."""
+
+
 @pytest.fixture
 def script(monkeypatch):
     """Imports a script by its name, as running it would."""

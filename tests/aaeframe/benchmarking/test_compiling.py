@@ -42,7 +42,7 @@ def compiled(backend, batch, schedule):
 
 
 def measured(*alternatives):
-    return measure_case(Case("a case", "a sentence", "steps", 1, alternatives), SETTINGS, LIMITS)
+    return measure_case(Case("a case", "a sentence", "steps", 1, alternatives), SETTINGS, LIMITS, with_costs=False)
 
 
 def test_compiled_alternatives_that_share_their_code_are_all_compiled_to_the_end():
@@ -62,7 +62,7 @@ def test_one_beyond_the_limit_is_failed_and_not_timed(monkeypatch):
 
 
 def test_a_case_of_compiled_rivals_runs_on_any_backend():
-    report = measure_case(compiled_case(Steps(SIZES, 6, "alternating", CPU), backend="eager"), SETTINGS, LIMITS)
+    report = measure_case(compiled_case(Steps(SIZES, 6, "alternating", CPU), backend="eager"), SETTINGS, LIMITS, with_costs=False)
     assert report.name == "step-compiled alternating batch=6 pixels=64 width=8 code=2"
     assert report.failed == {}
     assert [row.alternative for row in report.rows if "compiled_graphs" in row.facts] == [
@@ -124,6 +124,6 @@ def test_an_implementation_from_outside_that_torch_gives_up_is_failed(monkeypatc
     one, twenty, _ = SUITES["parzen"].load()(replace(SETTINGS, added=(added,)))
     with config.patch(specialize_float=True):
         for case in (one, twenty):
-            report = measure_case(replace(case, alternatives=(case.alternatives[-1],)), SETTINGS, LIMITS)
+            report = measure_case(replace(case, alternatives=(case.alternatives[-1],)), SETTINGS, LIMITS, with_costs=False)
             assert [row.alternative for row in report.rows] == (["mine"] if case is one else [])
     assert report.failed["mine"].startswith("FailOnRecompileLimitHit")

@@ -14,6 +14,8 @@ from aaeframe.benchmarking import measure as measuring
 from aaeframe.benchmarking.case import IncorrectResult
 from aaeframe.errors import RunError
 
+pytestmark = pytest.mark.usefixtures("frozen_heap")
+
 QUICK = ("bench", "--quick", "--device", "cpu")
 OWN = """
 import torch
