@@ -12,6 +12,7 @@ import pytest
 
 from aaeframe.components.source_tree import SourceTree
 from aaeframe.errors import PluginError
+from aaeframe.testing.__main__ import main
 
 EXAMPLES = Path(__file__).parents[3] / "plugins" / "examples"
 PROJECT = """
@@ -38,10 +39,19 @@ def toy(*, rank: int = 1):
 """
 
 
-def check(*arguments, cwd=None, **environ):
-    command = [sys.executable, "-m", "aaeframe.testing", *map(str, arguments)]
-    environ = {**os.environ, "COLUMNS": "120", **environ}
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environ)
+@pytest.fixture
+def check(monkeypatch, capfd):
+    """Runs the command here; the check itself has a process of its own."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["aaeframe.testing", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return subprocess.CompletedProcess(arguments, ended.value.code, *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture
@@ -64,7 +74,9 @@ def test_a_plugin_in_src_is_checked_as_if_it_were_installed(tree, tmp_path):
     folder = tree()
     files = sorted(folder.rglob("*.py"))
 
-    done = check("tree", "--json", cwd=tmp_path, PYTHONDONTWRITEBYTECODE="1")
+    command = [sys.executable, "-m", "aaeframe.testing", "tree", "--json"]
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environ)
 
     report = json.loads(done.stdout)
     plugin, component = report["checked"]
@@ -76,10 +88,12 @@ def test_a_plugin_in_src_is_checked_as_if_it_were_installed(tree, tmp_path):
     assert [it for it in sorted(folder.rglob("*")) if it.is_file()] == sorted([*files, folder / "pyproject.toml"])
 
 
-def test_a_flat_tree_comes_before_what_is_installed_and_a_failure_is_1(tree, install, monkeypatch):
+def test_a_flat_tree_comes_before_what_is_installed_and_a_failure_is_1(tree, check, install, monkeypatch):
     other = install("aaeframe-toy", {"aaeframe_toy": "raise RuntimeError('the installed one')"})
 
-    done = check(tree("."), "toy(rank=0)", PYTHONPATH=str(other))
+    monkeypatch.setenv("PYTHONPATH", f"{other}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+
+    done = check(tree("."), "toy(rank=0)")
 
     assert done.returncode == 1, done.stderr
     assert "aaeframe-toy 3.1, entry point toy (active)\n  pass  active\n" in done.stdout
@@ -88,7 +102,7 @@ def test_a_flat_tree_comes_before_what_is_installed_and_a_failure_is_1(tree, ins
     assert done.stdout.endswith(f"{done.stdout.count('  FAIL  ')} failed\n")
 
 
-def test_a_tree_whose_name_is_that_of_a_component_of_ours_is_what_is_checked(tree):
+def test_a_tree_whose_name_is_that_of_a_component_of_ours_is_what_is_checked(tree, check):
     done = check(tree(project=PROJECT.replace("Aaeframe_Toy", "swissroll"), hooks="raise RuntimeError('broken')"))
 
     assert done.returncode == 1
@@ -122,7 +136,7 @@ def test_a_folder_without_a_plugin_is_refused(tree, project, message):
     assert message.format(folder=folder) in str(raised.value)
 
 
-def test_the_command_refuses_with_exit_code_2_and_no_traceback(tree, tmp_path):
+def test_the_command_refuses_with_exit_code_2_and_no_traceback(tree, check, tmp_path):
     nowhere, component, usage = check(tmp_path), check(tree(), "toys"), check()
 
     assert (nowhere.returncode, component.returncode, usage.returncode) == (2, 2, 2)
