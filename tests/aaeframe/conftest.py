@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def frozen_heap():
-    """Leaves out of garbage collections what is there now: each measurement collects, and torch alone is a large heap."""
+    """Leaves what is there now out of garbage collections: each measurement collects, and torch is a large heap."""
     gc.collect()
     gc.freeze()
     yield

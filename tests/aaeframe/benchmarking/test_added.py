@@ -110,7 +110,9 @@ def test_one_that_changes_its_input_does_not_spoil_others(suite):
     settings = BenchSettings(torch.device("cpu"), quick=True, added=(spoiling, Added("right", RIGHT[suite], "yours")))
     for case in SUITES[suite].load()(settings):
         some = (case.alternatives[-2], case.alternatives[0], case.alternatives[-1])
-        report = measure_case(type(case)(case.name, case.what, case.unit, case.amount, some), SETTINGS, LIMITS, with_costs=False)
+        report = measure_case(
+            type(case)(case.name, case.what, case.unit, case.amount, some), SETTINGS, LIMITS, with_costs=False
+        )
         assert set(report.failed) == {"spoiling"}
 
 
