@@ -82,8 +82,9 @@ def test_the_same_data_is_known_again(prepared):
 
 
 def test_one_changed_number_in_any_row_is_noticed(prepared):
-    known = prepared().data
-    assert [row for row in (*range(0, 100, 9), 98) if prepared(spoiled(TABLE, (row, 2))).data == known] == []
+    few = TABLE[:20]  # 16 to train on, two and two to hold out
+    known = prepared(few).data
+    assert [row for row in range(20) if prepared(spoiled(few, (row, 2))).data == known] == []
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def script(pixels, networks, schedule, phases=("autoencoder", "discriminator")):
 RIGHT = {"parzen": density, "loss": loss, "step": script}
 
 
-def measured(suite, function):
+def measured(suite, function, *, with_costs=False):
     """The reports of the suite's cases with its own alternatives left out, but for the baseline."""
     settings = BenchSettings(torch.device("cpu"), quick=True, added=(Added("mine", function, "yours"),))
     for case in SUITES[suite].load()(settings):
@@ -72,12 +72,13 @@ def measured(suite, function):
             type(case)(case.name, case.what, case.unit, case.amount, (case.alternatives[0], case.alternatives[-1])),
             SETTINGS,
             LIMITS,
+            with_costs=with_costs,
         )
 
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_a_right_implementation_joins_each_case_and_is_marked(suite):
-    reports = list(measured(suite, RIGHT[suite]))
+    reports = list(measured(suite, RIGHT[suite], with_costs=True))
     assert len(reports) == len(SUITES[suite].load()(SETTINGS))
     for report in reports:
         assert report.failed == {}
@@ -109,7 +110,9 @@ def test_one_that_changes_its_input_does_not_spoil_others(suite):
     settings = BenchSettings(torch.device("cpu"), quick=True, added=(spoiling, Added("right", RIGHT[suite], "yours")))
     for case in SUITES[suite].load()(settings):
         some = (case.alternatives[-2], case.alternatives[0], case.alternatives[-1])
-        report = measure_case(type(case)(case.name, case.what, case.unit, case.amount, some), SETTINGS, LIMITS)
+        report = measure_case(
+            type(case)(case.name, case.what, case.unit, case.amount, some), SETTINGS, LIMITS, with_costs=False
+        )
         assert set(report.failed) == {"spoiling"}
 
 

@@ -62,6 +62,12 @@ def done(cli):
 
 
 @pytest.fixture
+def no_figures(monkeypatch):
+    """Training draws nothing, for tests that look at no figure."""
+    monkeypatch.setattr("aaeframe.runs.run.Run.plot_figures", lambda *_, **__: [])
+
+
+@pytest.fixture
 def refused():
     """Holds an outcome to how bad input is refused: exit code 2, words with these parts, no traceback, no result."""
 

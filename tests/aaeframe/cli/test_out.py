@@ -12,12 +12,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import aaeframe
 from aaeframe.data import load
 
 HEADER = "person,age,height,kind"
+IN_TURN = """
+import json, os, sys
+from aaeframe.cli import main
+
+for name, command in json.loads(sys.argv[1]).items():
+    for number, kind in ((1, "out"), (2, "err")):
+        with open(f"{name}.{kind}", "wb") as file:
+            os.dup2(file.fileno(), number)
+    sys.argv = ["aaeframe", *command]
+    try:
+        main()
+    except SystemExit as ended:
+        if ended.code:
+            raise
+    sys.stdout.flush()
+    sys.stderr.flush()
+"""
+"""Runs commands in one process, each with files in place of its standard output and error."""
 SMALL = {"network": "mlp(hidden=[8])", "discriminator": "mlp(hidden=[8])", "epochs": 1, "device": "cpu"}
 
 
@@ -122,20 +139,20 @@ def test_a_device_stays_a_device(done, run, command):
 
 
 def test_standard_output_holds_only_the_file(done, people, run, tmp_path):
-    def piped(*arguments):
-        command = [sys.executable, "-m", "aaeframe", *map(str, arguments)]
-        ended = subprocess.run(command, capture_output=True, check=True, timeout=120)
-        return io.BytesIO(ended.stdout), ended.stderr.decode()
-
     done("encode", people, "--out", tmp_path / "codes.csv")
-    rows, said = piped("encode", people, "--out", "-")
-    assert rows.getvalue() == (tmp_path / "codes.csv").read_bytes()
-    held, said = piped("sample", run, "--count", 2, "--out", "-")
-    assert np.load(held)["x"].shape == (2, 1, 8, 8)
-    assert "standard output: x (2, 1, 8, 8), swissroll (2, 2)" in said
-    picture, said = piped("data", "digits", "--picture", "-")
-    assert Image.open(picture).format == "PNG"
-    assert "rows      images of 1 x 8 x 8" in said
+    commands = {
+        "rows": ("encode", people, "--out", "-"),
+        "samples": ("sample", run, "--count", 2, "--out", "-"),
+        "picture": ("data", "digits", "--picture", "-"),
+    }
+    asked = json.dumps({name: [*map(str, command)] for name, command in commands.items()})
+    subprocess.run([sys.executable, "-c", IN_TURN, asked], cwd=tmp_path, check=True, timeout=120)
+    said = {name: (tmp_path / f"{name}.err").read_text() for name in commands}
+    assert (tmp_path / "rows.out").read_bytes() == (tmp_path / "codes.csv").read_bytes()
+    assert np.load(tmp_path / "samples.out")["x"].shape == (2, 1, 8, 8)
+    assert "standard output: x (2, 1, 8, 8), swissroll (2, 2)" in said["samples"]
+    assert (tmp_path / "picture.out").read_bytes().startswith(b"\x89PNG")
+    assert "rows      images of 1 x 8 x 8" in said["picture"]
 
 
 def test_a_reader_that_ends_early_is_no_error(people):

@@ -87,7 +87,7 @@ def test_npy_is_that_of_one_process_and_refused_like_it(done, cli, refused, home
 
 
 def test_more_shards_than_batches_leave_some_without_rows(done, home, shards, tmp_path):
-    files = shards("encode", of=20)
+    files = shards("encode", of=11)
     with np.load(files[0]) as empty:
         assert empty["style"].shape[0] == 0
     done("encode", home / "run", "--split", "all", "--out", tmp_path / "one.npz")

@@ -164,6 +164,7 @@ def test_a_seed_out_of_range_is_refused(cli, seed):
     assert "training.seed: should be" in outcome.err
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_largest_seed_is_one(done, table, tmp_path):
     show(done, "--seed", 2**63 - 1)
     done("train", "--data", table, *SMALL, "--seed", 2**63 - 1, "--out", tmp_path / "run")
@@ -221,6 +222,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
         main()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_run_starts_from_another(done, cli, refused, table, tmp_path):
     first = tmp_path / "first"
     parts = ("--prior", "mixture(components=3)", *SMALL[:4])

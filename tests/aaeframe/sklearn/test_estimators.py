@@ -220,7 +220,7 @@ def test_a_grid_of_priors_in_a_pipeline():
     coder = AdversarialAutoencoder(steps=60, network="mlp(hidden=[16])")
     pipeline = make_pipeline(StandardScaler(), coder, AdversarialClassifier(steps=60))
     grid = {"adversarialautoencoder__prior": ["gaussian(size=2)", "swissroll"]}
-    search = GridSearchCV(pipeline, grid, n_jobs=2, cv=2).fit(X, Y)
+    search = GridSearchCV(pipeline, grid, cv=2).fit(X, Y)
     assert search.best_params_["adversarialautoencoder__prior"] in grid["adversarialautoencoder__prior"]
     assert search.best_score_ > 0.5
     assert not np.isnan(search.cv_results_["mean_test_score"]).any()
