@@ -72,7 +72,6 @@ def record(folder: Path, to: Path) -> None:
         "checkpoint": newest.name,
         "sha256": hashlib.sha256((newest / "model.safetensors").read_bytes()).hexdigest(),
         "processor": machine.processor,
-        "threads": machine.threads,
         "versions": machine.versions,
     }
     (to / "about.json").write_text(json.dumps(about, indent=2) + "\n")
