@@ -3,9 +3,10 @@
 Each variant trains MNIST in 16 clusters, or in --classes of them, by the paper's terms alone, with the networks of the
 preset `adversarial-mnist-16-clusters`, in fp32, without a moving average and with constant rates.
 Variants differ in the schedule (one joint step, or the paper's phases) and in the optimizers (Adam, or SGD at the
-paper's rates). "quiet" is without noise and with less dropout. "averaged" has a moving average on top, and rates that
-fall to 0 over the last 40 % of the epochs; its further forms have a class prior that follows, three times the rate, or
-networks 1000 wide, discriminators too. After each epoch, of the 10,000 validation images:
+paper's rates). "quiet" is without noise and with less dropout. "averaged", of SGD in a joint step alone, has a moving
+average on top, and rates that fall to 0 over the last 40 % of the epochs; "-following" has a class prior that follows,
+"-fast" three times the rate, "-wide" networks 1000 wide, discriminators too. After each epoch, of the 10,000 validation
+images:
 
 - error: the share that is not of its cluster's most frequent class;
 - named: the share that is not of its cluster's name, the class of its surest image (the paper's protocol);
@@ -209,7 +210,9 @@ def run(
     rows, said = dataset.validation, {"seed": seed, "epochs": epochs, "classes": classes}
     variants = [*variants]
     for variant, lines in read(folder).items():
-        if variant in variants and any(it.get(name, 16) != value for it in lines for name, value in said.items()):
+        if variant in variants and any(
+            {"classes": 16, **it}[name] != value for it in lines for name, value in said.items()
+        ):
             sys.exit(f"{folder / variant}.jsonl is of another seed, of other epochs or classes; take another folder")
     for variant in variants:
         done, part = folder / f"{variant}.jsonl", folder / f"{variant}.part"

@@ -5,8 +5,8 @@ The preset `paper-mnist-100-labels`: three phases of SGD, networks 1000 wide, 5,
 error on the 10,000 validation images becomes a line of FOLDER/curve.jsonl. No test image is used.
 
 `record FOLDER RECORD` copies what is small: this curve, the metrics (whose errors are of 1,000 validation images), the
-configuration, the versions, and the digest of the newest weights. `plot RECORD FILE.png` draws it over the errors that
-the paper reports along its own curve, as recalled.
+configuration, the commit and versions of each start, and the digest of the newest weights. `plot RECORD FILE.png` draws
+it over the errors that the paper reports along its own curve, as recalled.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,37 +50,51 @@ class Watch:
 
 
 def run(folder: Path, data: str = "mnist", **settings: Any) -> None:
-    """Begin the run, or go on."""
+    """Begin the run, or go on, with the settings that it began with."""
     folder.mkdir(parents=True, exist_ok=True)
     watch, out = Watch(folder / "curve.jsonl", load(data)), folder / "run"
-    if out.exists():
-        aaeframe.resume(out, observers=[watch])
-    else:
+    newest = max((out / "checkpoints").glob("step-*"), default=None)
+    step = 0 if newest is None else int(newest.name.removeprefix("step-"))
+    with (folder / "starts.jsonl").open("a") as file:
+        file.write(json.dumps({"step": step, **about()}) + "\n")
+    if newest is None:
         aaeframe.train(data, preset=PRESET, out=out, observers=[watch], **{"checkpoint_every": EVERY, **settings})
+    elif settings:
+        sys.exit(f"{out} has begun, and goes on with its own settings; leave {', '.join(settings)} out")
+    else:
+        if step not in curve(folder):  # killed between the checkpoint and its line
+            watch.checkpoint_saved(newest, step)
+        aaeframe.resume(out, observers=[watch])
+
+
+def about() -> dict[str, Any]:
+    """The commit, the machine and the versions that a start, or the next one, trains with."""
+    command = ["git", "rev-parse", "HEAD"]
+    commit = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True).stdout
+    machine = this_machine(torch.device("cpu"))
+    return {
+        "commit": commit.strip(),
+        "processor": machine.processor,
+        "threads": machine.threads,
+        "versions": machine.versions,
+    }
 
 
 def record(folder: Path, to: Path) -> None:
     """Copy what is small, and say where it comes from."""
     newest = max((folder / "run/checkpoints").glob("step-*"))
     to.mkdir(parents=True, exist_ok=True)
-    for name in ("curve.jsonl", "run/metrics.jsonl", "run/config.toml"):
+    for name in ("curve.jsonl", "starts.jsonl", "run/metrics.jsonl", "run/config.toml"):
         shutil.copy(folder / name, to)
-    machine = this_machine(torch.device("cpu"))
-    about = {
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        ).stdout.strip(),
-        "checkpoint": newest.name,
-        "sha256": hashlib.sha256((newest / "model.safetensors").read_bytes()).hexdigest(),
-        "processor": machine.processor,
-        "versions": machine.versions,
-    }
-    (to / "about.json").write_text(json.dumps(about, indent=2) + "\n")
+    digest = hashlib.sha256((newest / "model.safetensors").read_bytes()).hexdigest()
+    (to / "newest.json").write_text(json.dumps({"checkpoint": newest.name, "sha256": digest}, indent=2) + "\n")
 
 
 def curve(folder: Path) -> dict[int, float]:
-    """The error in % by step on all validation images. A resumed run measures some steps again, to the same number."""
-    lines = (json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines())
+    """The error in % by step on all validation images. A line that a kill cut off is left out."""
+    written = folder / "curve.jsonl"
+    text = written.read_text() if written.exists() else ""
+    lines = (json.loads(line) for line in text.splitlines() if line.endswith("}"))
     return dict(sorted((it["step"], 100 * it["error"]) for it in lines))
 
 
@@ -111,13 +126,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command = commands.add_parser(name)
         command.add_argument("folder", type=Path)
         if name == "run":
-            command.add_argument("--precision", default="bf16", help="fp32 where a CPU has no bfloat16 products")
+            command.add_argument("--precision", help="of a run that begins: bf16, or fp32 by default")
         else:
             command.add_argument("to", type=Path)
     asked = parser.parse_args(arguments)
     match asked.command:
         case "run":
-            run(asked.folder, precision=asked.precision)
+            run(asked.folder, **({} if asked.precision is None else {"precision": asked.precision}))
         case "record":
             record(asked.folder, asked.to)
         case "plot":

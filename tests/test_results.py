@@ -29,6 +29,7 @@ def test_digits_lie_along_the_swiss_roll_with_default_settings(tmp_path):
 
 
 @needs_data
+@pytest.mark.timeout(1800)  # a minute or two, more where the machine is busy
 @pytest.mark.parametrize("prior", ["mixture", "swissroll"])
 def test_mnist_codes_fall_into_their_class_when_labels_inform_the_prior(prior, tmp_path):
     narrow = "mlp(hidden=[300, 300])"  # a third of the preset's width takes a sixth of the time

@@ -17,7 +17,7 @@ from aaeframe.benchmarking.timing import synchronizer
 RUNS: Final = 7
 """The number of runs of each probe; the fastest counts, because disturbances only add time."""
 LONGEST: Final = 2.0
-"""Seconds above which a larger product is not tried: those of a CPU without instructions for them can take a minute."""
+"""A larger product is not tried if a run, of eight, would take more seconds: without instructions, a minute."""
 UNAVAILABLE: Final = (RuntimeError, NotImplementedError, AttributeError, TypeError)
 """The errors that torch raises for a product that this machine, or this build, cannot compute."""
 
@@ -66,7 +66,12 @@ def _rate(prepare: Callable[[int], Callable[[], Any]], sizes: Sequence[int], dev
     for size in sizes:
         if best and 2 * size**3 / best > LONGEST:
             break
-        best = max(best, 2 * size**3 / _fastest(prepare(size), device))
+        try:
+            best = max(best, 2 * size**3 / _fastest(prepare(size), device))
+        except UNAVAILABLE:  # too large for the memory, if a smaller one was there
+            if not best:
+                raise
+            break
     return best
 
 
@@ -112,7 +117,7 @@ def _products(device: torch.device) -> dict[str, dict[str, Callable[[int], Calla
         return found
     del found["fp16"]  # none of our code computes in fp16 on a CPU
     found["fp32"]["numpy.matmul"] = _numpy_mm
-    found["bf16"]["torch.mm, transposed"] = lambda size: _transposed_mm(size, torch.bfloat16)
+    found["bf16"]["torch.mm, transposed"] = _transposed_bf16_mm
     found["int8"]["onednn.qlinear"] = _onednn_int8
     return found
 
@@ -130,9 +135,9 @@ def _numpy_mm(size: int) -> Callable[[], Any]:
     return lambda: np.matmul(a, b, out=out)
 
 
-def _transposed_mm(size: int, dtype: torch.dtype) -> Callable[[], Any]:
+def _transposed_bf16_mm(size: int) -> Callable[[], Any]:
     """With a matrix that lies transposed, as a layer's weights do: ten times as fast where bf16 is emulated."""
-    a, b = _matrices(size, torch.device("cpu"), dtype)
+    a, b = _matrices(size, torch.device("cpu"), torch.bfloat16)
     return lambda: torch.mm(a, b.t())
 
 

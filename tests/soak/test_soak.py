@@ -23,6 +23,7 @@ def soaked(script, *arguments, timeout=500, codes=(0,), **environment):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
     assert ended.returncode in codes, ended.stdout + ended.stderr
+    assert ended.stdout, ended.stderr
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 

@@ -33,6 +33,10 @@ def test_a_run_that_stopped_goes_on_and_is_recorded(script, tmp_path, monkeypatc
             paper_curve.run(folder, epochs=4, **SMALL)
     assert list(paper_curve.curve(folder)) == [6, 12]
 
+    with pytest.raises(SystemExit, match="leave precision out"):
+        paper_curve.run(folder, data="digits", precision="bf16")
+    first = (folder / "curve.jsonl").read_text().splitlines()[0]
+    (folder / "curve.jsonl").write_text(first + "\n")  # as if killed before the second line
     paper_curve.run(folder, data="digits")
     found = paper_curve.curve(folder)
     assert list(found) == [6, 12, 18, 24]
@@ -40,9 +44,11 @@ def test_a_run_that_stopped_goes_on_and_is_recorded(script, tmp_path, monkeypatc
 
     paper_curve.main(["record", str(folder), str(kept)])
     assert paper_curve.curve(kept) == found
-    about = json.loads((kept / "about.json").read_text())
-    assert about["checkpoint"] == "step-00000024"
-    assert len(about["sha256"]) == 64
-    assert len(about["commit"]) == 40
+    newest = json.loads((kept / "newest.json").read_text())
+    assert newest["checkpoint"] == "step-00000024"
+    assert len(newest["sha256"]) == 64
+    starts = [json.loads(line) for line in (kept / "starts.jsonl").read_text().splitlines()]
+    assert [it["step"] for it in starts] == [0, 12, 12]
+    assert len(starts[-1]["commit"]) == 40
     paper_curve.main(["plot", str(kept), str(tmp_path / "curve.png")])
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
