@@ -1,4 +1,4 @@
-"""Results of benchmarks/results/README.md, in a form that a test suite can afford; and training on real data."""
+"""Results like those of benchmarks/results/README.md, by narrower networks and one seed; and training on real data."""
 
 from __future__ import annotations
 
