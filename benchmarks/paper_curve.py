@@ -55,12 +55,12 @@ def run(folder: Path, data: str = "mnist", **settings: Any) -> None:
     watch, out = Watch(folder / "curve.jsonl", load(data)), folder / "run"
     newest = max((out / "checkpoints").glob("step-*"), default=None)
     step = 0 if newest is None else int(newest.name.removeprefix("step-"))
+    if newest is not None and settings:
+        sys.exit(f"{out} has begun, and goes on with its own settings; leave {', '.join(settings)} out")
     with (folder / "starts.jsonl").open("a") as file:
         file.write(json.dumps({"step": step, **about()}) + "\n")
     if newest is None:
         aaeframe.train(data, preset=PRESET, out=out, observers=[watch], **{"checkpoint_every": EVERY, **settings})
-    elif settings:
-        sys.exit(f"{out} has begun, and goes on with its own settings; leave {', '.join(settings)} out")
     else:
         if step not in curve(folder):  # killed between the checkpoint and its line
             watch.checkpoint_saved(newest, step)
