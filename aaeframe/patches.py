@@ -75,8 +75,8 @@ class Functions:
 
     names: Sequence[tuple[Owner, Mapping[str, Any]]]
     functions: Sequence[FunctionType]
-    code: Sequence[tuple[Any, ...]]
-    """The code and the default arguments of each function, which can be exchanged, too."""
+    code: Sequence[Sequence[Any]]
+    """The code and the default arguments of the functions, which can be exchanged, too: a list for each of `_PARTS`."""
     modules: int
     """The number of imported modules."""
 
@@ -85,9 +85,7 @@ class Functions:
         """The meanings now, in all watched modules that are imported."""
         _WATCHED.extend()
         functions = tuple(_WATCHED.functions)
-        return cls(
-            [(it, vars(it).copy()) for it in _WATCHED.owners], functions, list(map(_CODE, functions)), len(sys.modules)
-        )
+        return cls([(it, vars(it).copy()) for it in _WATCHED.owners], functions, _code(functions), len(sys.modules))
 
     @classmethod
     def start(cls) -> Functions:
@@ -112,11 +110,10 @@ class Functions:
         found = [patch for owner, before in suspects for patch in _patches(owner, before)]
         if len(sys.modules) != self.modules:
             found = [it for it in found if callable(it.old) or it.old is ABSENT]
-        code = list(map(_CODE, self.functions))
-        if not _same(code, self.code):
-            for function, before, now in zip(self.functions, self.code, code, strict=True):
-                changed = (it for it in zip(_PARTS, before, now, strict=True) if not _same(it[1], it[2]))
-                found += [Patch(function, name, old) for name, old, _ in changed]
+        for name, before, now in zip(_PARTS, self.code, _code(self.functions), strict=True):
+            if not _same(now, before):
+                each = zip(self.functions, before, now, strict=True)
+                found += [Patch(function, name, old) for function, old, new in each if not _same(new, old)]
         return found
 
     def restore(self) -> None:
@@ -142,7 +139,11 @@ def steady() -> Iterator[None]:
 
 
 _PARTS: Final = ("__code__", "__defaults__", "__kwdefaults__")
-_CODE: Final = attrgetter(*_PARTS)
+
+
+def _code(functions: Sequence[FunctionType]) -> Sequence[Sequence[Any]]:
+    """Each of `_PARTS` of all functions. A tuple for each function would have Python's garbage collected each time."""
+    return [list(map(attrgetter(part), functions)) for part in _PARTS]
 
 
 class _Watched:

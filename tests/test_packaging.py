@@ -133,6 +133,7 @@ def test_the_source_archive_holds_what_a_wheel_and_the_tests_need(built):
     assert not [name for name in names if name.startswith((".git/", "runs/", ".venv/")) or "__pycache__" in name]
 
 
+@pytest.mark.slow
 def test_importing_what_is_installed_imports_no_torch(installed):
     environment, places = installed
     tell = "print(json.dumps([{name: sys.modules[name].__file__ for name in names}, 'torch' in sys.modules]))"
@@ -162,6 +163,7 @@ def test_the_command_is_there_and_finds_the_plugins(installed):
     ]
 
 
+@pytest.mark.slow
 def test_presets_are_there(installed):
     environment, _ = installed
     names = environment.ask(

@@ -228,8 +228,8 @@ def normalized(distribution: str) -> str:
 
 def _installed(entry: EntryPoint) -> Plugin:
     """The record of an entry point before it is loaded."""
-    name, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
-    return Plugin(entry.name, entry.value.strip(), normalized(name), version, "active")
+    metadata = entry.dist.metadata if entry.dist else {"Name": "unknown", "Version": "unknown"}  # parsed at each access
+    return Plugin(entry.name, entry.value.strip(), normalized(metadata["Name"]), metadata["Version"], "active")
 
 
 def _blocked_names(blocked: Iterable[str], installed: Sequence[Plugin]) -> tuple[str, ...]:

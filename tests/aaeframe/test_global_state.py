@@ -151,6 +151,7 @@ assert torch.nn.Module.__init__ is inner
 """
 
 
+@pytest.mark.slow
 def test_the_first_torch_compile_is_no_patch():
     """It wraps the constructor of modules and some methods of optimizers, once in a process."""
     ended = subprocess.run([sys.executable, "-c", COMPILES], capture_output=True, text=True, check=False)
@@ -324,6 +325,7 @@ def aaeframe_priors():
     assert torch.get_default_dtype() == torch.float32
 
 
+@pytest.mark.slow
 def test_a_check_fails_and_the_next_component_is_not_spoilt(install):
     from importlib import import_module
 

@@ -79,12 +79,14 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_everything_works_without_triton():
     child = subprocess.run([sys.executable, "-c", WITHOUT_TRITON], capture_output=True, text=True)
 
     assert child.returncode == 0, child.stderr
 
 
+@pytest.mark.slow
 def test_importing_the_kernels_imports_no_triton():
     code = "import sys, aaeframe_kernels; sys.exit('triton' in sys.modules)"
 

@@ -94,6 +94,7 @@ def described(listing, name):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_each_is_listed_with_its_error_and_help_does_not_touch_it(environment, workshop, wheels, name):
     alone = environment.with_path(workshop.unpack(wheels[name]))
@@ -113,6 +114,7 @@ def test_each_is_listed_with_its_error_and_help_does_not_touch_it(environment, w
         assert kind.error in wanted.err
 
 
+@pytest.mark.slow
 def test_beside_all_of_them_healthy_components_train_and_missing_ones_are_explained(all_installed, tmp_path):
     good, bad = tmp_path / "good", tmp_path / "bad"
     listing, trained, ambiguous, *missing = all_installed.run(
@@ -135,6 +137,7 @@ def test_beside_all_of_them_healthy_components_train_and_missing_ones_are_explai
     assert not bad.exists()
 
 
+@pytest.mark.slow
 def test_check_reports_what_is_heavy_slow_or_broken(all_installed):
     torch, slow, broken = all_installed.run(
         ["plugins", "check", "aaeframe-imports-torch"],

@@ -107,6 +107,7 @@ def test_their_own_tests_pass(environment, projects, tmp_path):
     assert " passed" in passed
 
 
+@pytest.mark.slow
 def test_they_are_listed_and_one_of_three_kinds_passes_its_checks(environment):
     """An observer, a prior and a discriminator are checked here, and all by their own tests, which are slow."""
     checked = ("deadline", "dirichlet", "fourier")
@@ -123,6 +124,7 @@ def test_they_are_listed_and_one_of_three_kinds_passes_its_checks(environment):
         assert len([it for it in outcomes if it["verdict"] == "passed"]) >= 10
 
 
+@pytest.mark.slow
 def test_they_train_alone_and_in_products_with_labels_and_without(environment):
     fourier = "fourier(waves=8, hidden=[16])"
     products = ["+".join(PRIORS), *(f"categorical+{prior}" for prior in PRIORS)]
@@ -144,6 +146,7 @@ def test_they_train_alone_and_in_products_with_labels_and_without(environment):
             assert min(map(min, trained["codes"]["dirichlet"])) >= 0
 
 
+@pytest.mark.slow
 def test_a_recipe_trains_and_is_evaluated(environment):
     found = environment.ask(EVALUATE, "categorical+torus", "wasserstein(mmd_weight=2.0)")
 

@@ -69,6 +69,7 @@ def test_every_network_trains_with_every_discriminator(network, discriminator, l
     check(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["alternating", "joint"])
 def test_both_schedules_train(schedule, digits, tmp_path):
     run = aaeframe.train(

@@ -129,6 +129,7 @@ def test_a_script_runs(text, tmp_path, monkeypatch):
     assert (tmp_path / "runs").is_dir()
 
 
+@pytest.mark.slow
 def test_every_plugin_conforms_and_trains(environment):
     results = environment.ask(PROGRAM)
 
@@ -137,6 +138,7 @@ def test_every_plugin_conforms_and_trains(environment):
         assert (result["failed"], result["finished"]) == ([], True), name
 
 
+@pytest.mark.slow
 def test_the_test_of_a_plugin_passes(environment, workshop):
     asked = ["-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-W", "error", "--rootdir", "."]
 

@@ -186,6 +186,7 @@ def test_an_installed_name_is_taken(made, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_whatever_the_name_it_is_lint_clean(new_environment, tmp_path):
     names = ("a", "z" * 30, "field", "swiss-cheese-in-2-dimensions")
     written = new_environment().run(

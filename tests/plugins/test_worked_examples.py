@@ -152,11 +152,13 @@ def results(environment, weights, tmp_path_factory):
     return environment.ask(PROGRAM, json.dumps(runs), str(file))
 
 
+@pytest.mark.slow
 def test_they_pass_their_checks(results):
     assert sorted(results["failed"]) == sorted(["plugin", *NAMES])
     assert not any(results["failed"].values())
 
 
+@pytest.mark.slow
 def test_they_train_and_are_loaded_with_the_same_codes(results):
     assert sorted(results["losses"]) == sorted(NAMES)
     assert all(math.isfinite(row["reconstruction"]) and row["same"] for row in results["losses"].values())

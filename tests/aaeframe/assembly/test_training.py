@@ -81,6 +81,7 @@ def test_the_same_data_is_known_again(prepared):
     assert prepared(TABLE, LABELS).data == prepared(TABLE.copy(), LABELS.copy()).data
 
 
+@pytest.mark.slow
 def test_one_changed_number_in_any_row_is_noticed(prepared):
     few = TABLE[:20]  # 16 to train on, two and two to hold out
     known = prepared(few).data

@@ -76,6 +76,7 @@ def measured(suite, function, *, with_costs=False):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", SUITES)
 def test_a_right_implementation_joins_each_case_and_is_marked(suite):
     reports = list(measured(suite, RIGHT[suite], with_costs=True))
@@ -104,6 +105,7 @@ def test_one_that_changes_the_minibatch_of_a_step_has_a_copy():
     assert torch.equal(steps.pixels, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", ["parzen", "loss"])
 def test_one_that_changes_its_input_does_not_spoil_others(suite):
     spoiling = Added("spoiling", in_secret, "yours")
@@ -144,6 +146,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_implementation_is_told_and_has_no_time(name):
     suite, function, words = WRONG[name]

@@ -39,6 +39,7 @@ def test_the_plain_script_and_the_recipe_have_the_same_losses_step_by_step(sched
                 assert found[f"{name}/gaussian"].item() == pytest.approx(expected[name].item(), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's, when it compiles
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 @pytest.mark.parametrize("step", ["step", "joint_step"])

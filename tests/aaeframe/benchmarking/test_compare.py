@@ -190,6 +190,7 @@ def test_a_file_without_counts_is_refused(compare, counted, stored):
     assert compare("--counts", counted("old"), counted("new"))[0] == 2
 
 
+@pytest.mark.slow
 def test_the_stored_counts_are_those_of_today(compare, monkeypatch, tmp_path):
     """The record is made by the command in .ci/run; a change of a step or of torch is recorded anew with its reason."""
     monkeypatch.setattr(measuring, "QUICK_ROUNDS", 1)

@@ -49,6 +49,7 @@ def measured(*alternatives):
     return measured_case(Case("a case", "a sentence", "steps", 1, alternatives))
 
 
+@pytest.mark.slow
 def test_compiled_alternatives_that_share_their_code_are_all_compiled_to_the_end():
     kinds = [
         ("eager", 6, "alternating"),
@@ -63,6 +64,7 @@ def test_compiled_alternatives_that_share_their_code_are_all_compiled_to_the_end
         assert row.facts["compiled_graphs"] == PlainCompiled.GRAPHS[row.alternative.partition(" ")[0]]
 
 
+@pytest.mark.slow
 def test_one_beyond_the_limit_is_failed_and_not_timed(monkeypatch):
     monkeypatch.setattr(compiling, "LIMIT", 3)  # each has two optimizers, which share the code of a step
     report = measured(compiled("eager", 6, "joint"), compiled("eager", 10, "joint"))
@@ -70,6 +72,7 @@ def test_one_beyond_the_limit_is_failed_and_not_timed(monkeypatch):
     assert report.failed["joint 10 eager"].startswith("FailOnRecompileLimitHit")
 
 
+@pytest.mark.slow
 def test_a_case_of_compiled_rivals_runs_on_any_backend():
     report = measured_case(compiled_case(Steps(SIZES, 6, "alternating", CPU), backend="eager"))
     assert report.name == "step-compiled alternating batch=6 pixels=64 width=8 code=2"
@@ -127,6 +130,7 @@ def test_the_limit_is_raised_inside_alone():
     assert config.recompile_limit == before
 
 
+@pytest.mark.slow
 def test_an_implementation_from_outside_that_torch_gives_up_is_failed(monkeypatch):
     monkeypatch.setattr(compiling, "LIMIT", 3)  # of the 20 bandwidths, each of which is compiled anew
     added = Added("mine", torch.compile(torch_cdist, **EAGER), "yours")

@@ -107,6 +107,7 @@ def test_the_plan_is_shown_and_nothing_done(gpu, capsys, tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_session_does_all_parts_and_says_what_it_measured(gpu, quick_child, tmp_path):
     out = tmp_path / "out.json"
     assert gpu.main(["--dry", "--out", str(out)]) == 0
@@ -130,6 +131,7 @@ def test_after_each_group_the_file_is_complete(gpu, quick_child, monkeypatch, tm
         assert sorted([*results["parts"], *results["left_out"]]) == known
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "how"), [*((it, "crash") for it in GROUPS), *((it, "hang") for it in HANGING)])
 def test_a_broken_group_costs_itself_alone(gpu, quick_child, monkeypatch, tmp_path, capsys, group, how):
     stage = next(stage for run in gpu.RUNS.values() for stage in run.stages if group in stage)
@@ -165,6 +167,7 @@ def test_parts_after_the_one_that_crashed_are_told_apart(gpu, tmp_path, monkeypa
     assert parts["step-8192"]["failed"] == "not begun: its group ended (exit code 3)"
 
 
+@pytest.mark.slow
 def test_a_group_takes_the_processes_that_it_started_with_it(gpu, tmp_path, monkeypatch):
     """As pytest's workers, which would go on compiling beside what is timed next."""
     child, pid = tmp_path / "child.py", tmp_path / "pid"
@@ -214,6 +217,7 @@ def test_what_was_asked_wrongly_is_said(gpu, capsys, tmp_path):
         assert told in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_without_a_gpu_it_says_so_and_writes_nothing(gpu, capsys, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("no GPU must be here for this test")
@@ -245,12 +249,14 @@ def test_every_part_can_be_rehearsed(gpu, tmp_path):
     assert results["machine"]["versions"]["torch"] == torch.__version__
 
 
+@pytest.mark.slow
 def test_one_part_is_rehearsed_by_the_real_child(gpu, tmp_path):
     out = tmp_path / "out.json"
     assert gpu.main(["--dry", "--only", "tf32", "--out", str(out)]) == 0
     assert results_of(out)["parts"]["tf32"]["found"] == {"torch.mm": "not tf32"}
 
 
+@pytest.mark.slow
 def test_the_real_child_can_be_broken(gpu, tmp_path):
     out = tmp_path / "out.json"
     broken = ["--dry", "--break", "accuracy=crash", "--only", "accumulator", "--only", "tf32"]
@@ -356,6 +362,7 @@ def test_a_tile_that_finds_another_result_is_wrong_and_has_no_time(timings, monk
     assert told[3] == "wrong: its mean is 2.0 nats, where the first tile's is 1.0"
 
 
+@pytest.mark.slow
 def test_tiles_are_compiled_where_they_cannot_run(timings):
     found = timings.compiled_tiles(CPU)
     assert {name.partition(" ")[0] for name in found} == {"fp16", "int8x2"}
@@ -367,6 +374,7 @@ def test_chunks_of_the_evaluation_are_measured_too(timings):
     assert likelihood.CHUNK in chunks
 
 
+@pytest.mark.slow
 def test_tests_that_fail_fail_their_part(checks, tmp_path, capsys):
     (tmp_path / "test_good.py").write_text("def test_it(): pass")
     assert "1 passed" in checks.kernel_tests(CPU, [str(tmp_path)])["tail"]
@@ -413,6 +421,7 @@ def test_with_a_single_gpu_the_part_for_two_says_so(checks, monkeypatch):
     assert checks.processes(torch.device("cuda", 0)) == {"left_out": "it needs two GPUs, found 1"}
 
 
+@pytest.mark.slow
 def test_triton_paths_stream_and_tiles_are_tried_in_the_interpreter():
     """In a process of its own, as one either interprets kernels or compiles them."""
     source = """

@@ -37,6 +37,7 @@ def case(*alternatives):
     return Case("a case", "a sentence", "things", 5, alternatives)
 
 
+@pytest.mark.slow
 def test_ratios_are_to_the_first_alternative_and_results_are_checked():
     baseline = Alternative("baseline", returning(1), work=lambda result: Work(1, "fp32", 0))
     ours = Alternative("ours", returning(2), check=lambda result: {"value": result}, ours=True)
@@ -100,6 +101,7 @@ def test_a_case_of_which_nothing_runs_is_a_report_of_failures():
     assert set(report.failed) == {"one", "two"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "baseline",
     [
@@ -159,6 +161,7 @@ def test_the_note_names_the_counts_of_the_table(monkeypatch, counted):
     assert [name for name in ("operations:", "kernels:") if name in meaning] == [f"{counted}:"]
 
 
+@pytest.mark.slow
 def test_measuring_leaves_the_random_state_alone_and_reports_as_json(tmp_path):
     before, told = torch.get_rng_state(), []
 

@@ -73,6 +73,7 @@ def test_quiet_times_are_not_noisy():
     assert report.rows[0].rounds == ROUNDS
 
 
+@pytest.mark.slow
 def test_wide_quartiles_are_noisy_and_the_widest_is_named():
     clock = Clock()
     wide, wider = clock.alternative("wide", 1.0, 1.3), clock.alternative("wider", 1.0, 2.0)

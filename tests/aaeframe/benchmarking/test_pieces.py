@@ -36,6 +36,7 @@ def petals_only(pieces, monkeypatch):
     monkeypatch.setattr(pieces, "PRIORS", {"ten petals": "mixture"})
 
 
+@pytest.mark.slow
 def test_runs_are_made_once_measured_once_and_drawn(pieces, tmp_path, capsys):
     out = tmp_path / "runs"
     for _ in range(2):

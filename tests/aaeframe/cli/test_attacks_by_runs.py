@@ -77,6 +77,7 @@ def test_a_pickle_in_place_of_the_state(cli, refused, run, bomb, command):
     refused(cli(*command.replace("RUN", str(run)).split()), "state.json cannot be used: it is not JSON")
 
 
+@pytest.mark.slow
 def test_a_pickle_that_is_passed_over_by_resuming_is_not_opened(cli, run, bomb):
     (newest(run) / "model.safetensors").write_bytes(pickle.dumps(bomb))
     seal(newest(run))
@@ -242,6 +243,7 @@ def test_options_are_the_factorys_own_and_of_its_types(cli, refused, run, evil, 
     refused(cli("sample", run), option)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["evil:thing", "http://127.0.0.1:1/x.npz", "file:///etc/passwd", "../../evil", "/"])
 def test_the_data_of_a_run_are_a_name_of_ours_or_a_file_that_is_read(cli, refused, run, evil, source):
     configure(run, "data", "source", value=source)
@@ -310,6 +312,7 @@ def test_what_is_noted_of_a_checkpoint_commands_no_terminal(done, run):
     assert (shown.out + shown.err).replace("\n", "").isprintable()
 
 
+@pytest.mark.slow
 def test_what_is_noted_of_an_environment_commands_no_terminal(done, run):
     state = json.loads((newest(run) / "state.json").read_text())
     seal(newest(run), environment={**state["environment"], "torch": ESCAPES})

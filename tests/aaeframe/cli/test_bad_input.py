@@ -250,6 +250,7 @@ def test_nothing_is_computed_from_a_damaged_checkpoint_or_in_its_place(cli, refu
     assert_refused_and_left(cli, refused, run, ["sample", run], [*parts, *further])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_figures")
 def test_a_damaged_checkpoint_is_trained_again_from_the_one_before(done, digits_run, run):
     damage, parts = DAMAGE["weights altered"]
@@ -290,6 +291,7 @@ def full_disk(limit, *arguments):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("started", [False, True], ids=["at once", "at a checkpoint"])
 @pytest.mark.usefixtures("no_figures")
 def test_a_full_disk(files, cli, refused, files_up_to, started):
@@ -307,6 +309,7 @@ def test_a_full_disk(files, cli, refused, files_up_to, started):
         assert not list((files / "run").rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_a_full_disk_when_samples_are_written(run):
     done = full_disk(1000, "sample", run)
     assert done.returncode == 2
@@ -339,6 +342,7 @@ def test_a_full_disk_after_training_does_not_make_the_training_look_lost(cli, do
     assert "codes-gaussian.png" in done(*command).out
 
 
+@pytest.mark.slow
 def test_a_full_disk_when_an_evaluation_is_kept_hides_no_number(cli, done, run, files_up_to):
     kept = run / "evaluation.json"
     done("evaluate", run, "--split", "validation")
@@ -353,6 +357,7 @@ def test_a_full_disk_when_an_evaluation_is_kept_hides_no_number(cli, done, run, 
     assert list(json.loads(kept.read_text())) == ["validation", "test"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_when_figures_are_drawn_leaves_those_that_were_there(cli, done, run, files_up_to):
     done("figures", run)
     before = {path: path.read_bytes() for path in (run / "figures").iterdir()}

@@ -59,6 +59,7 @@ def clock(monkeypatch):
     return replace
 
 
+@pytest.mark.slow
 def test_a_suite_is_measured_printed_and_written(done, tmp_path):
     path = tmp_path / "bench.json"
 
@@ -73,6 +74,7 @@ def test_a_suite_is_measured_printed_and_written(done, tmp_path):
     assert [case["name"] for case in stored["cases"]] == ["loss rows=16 width=32"]
 
 
+@pytest.mark.slow
 def test_json_alone_on_standard_output(done, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
@@ -84,12 +86,14 @@ def test_json_alone_on_standard_output(done, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_is_not_installed_is_told_with_the_command_that_installs_it(done, tmp_path, monkeypatch):
     monkeypatch.setattr("aaeframe.benchmarking.installed.find_spec", lambda name: None)
     outcome = done("bench", "--quick", "--case", "parzen", "--device", "cpu", "--out", tmp_path / "x.json")
     assert 'not measured: KeOps: pykeops is not installed: pip install "aaeframe[benchmark]"' in outcome.out
 
 
+@pytest.mark.slow
 def test_a_file_is_written_here_if_none_is_named(done, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outcome = done("bench", "--quick", "--case", "loss", "--device", "cpu")
@@ -127,6 +131,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_measur
     assert "measuring" not in outcome.err
 
 
+@pytest.mark.slow
 def test_a_baseline_that_is_wrong_leaves_no_ratios_and_that_is_told(cli, monkeypatch, tmp_path):
     def wrong(inputs):
         return 2 * right(inputs)
@@ -149,6 +154,7 @@ def test_a_wrong_result_is_told_and_ends_in_exit_code_1(cli, monkeypatch, tmp_pa
     assert "FAILED: aaeframe, few torch operations: IncorrectResult: the loss is off" in outcome.out
 
 
+@pytest.mark.slow
 def test_an_own_implementation_is_in_the_table_and_the_file_marked_as_the_users(done, own):
     outcome = done(*QUICK, "--case", "loss", "--with", "own_loss:right", "--out", "bench.json")
     assert "own_loss:right (yours)" in outcome.out
@@ -159,6 +165,7 @@ def test_an_own_implementation_is_in_the_table_and_the_file_marked_as_the_users(
     assert {"flops", "operations", "launches", "bytes"} == set(rows[-1]["counts"])
 
 
+@pytest.mark.slow
 def test_a_wrong_own_implementation_has_no_time_and_ends_in_exit_code_1(cli, own):
     outcome = cli(*QUICK, "--case", "loss", "--with", "own_loss:right", "--with", "own_loss:wrong", "--json")
     assert outcome.code == 1
@@ -191,12 +198,14 @@ def test_what_cannot_be_measured_is_refused_in_words(cli, refused, own, argument
     assert sorted(it.name for it in own.iterdir() if it.name != "__pycache__") == ["bad.jsonl", "own_loss.py"]
 
 
+@pytest.mark.slow
 def test_sizes_replace_those_of_the_suites(done, own):
     (case,) = done(*QUICK, "--case", "loss", "--batch", "6", "--width", "12", "--json").json["cases"]
     assert case["name"] == "loss rows=12 width=12"
     assert case["sizes"] == {"batch": 6, "width": 12}
 
 
+@pytest.mark.slow
 def test_a_sweep_measures_each_size_and_is_plotted(done, own):
     outcome = done(*QUICK, "--case", "loss", "--width", "4..400", "--plot", "plot.png", "--out", "bench.json")
     stored = json.loads((own / "bench.json").read_text())
@@ -206,6 +215,7 @@ def test_a_sweep_measures_each_size_and_is_plotted(done, own):
     assert "written: plot.png" in outcome.out
 
 
+@pytest.mark.slow
 def test_the_history_grows_by_a_line_a_run_and_shows_ratios(done, cli, refused, own):
     for _ in range(2):
         done(*QUICK, "--case", "loss", "--append", "history.jsonl", "--json")
@@ -219,6 +229,7 @@ def test_the_history_grows_by_a_line_a_run_and_shows_ratios(done, cli, refused, 
     refused(cli("bench", "history", "absent.jsonl"), "absent.jsonl: No such file")
 
 
+@pytest.mark.slow
 def test_an_output_that_fails_loses_no_line_of_the_history(cli, own):
     outcome = cli(*QUICK, "--case", "loss", "--append", "history.jsonl", "--out", "/dev/full")
     assert outcome.code != 0
@@ -227,6 +238,7 @@ def test_an_output_that_fails_loses_no_line_of_the_history(cli, own):
     assert "loss rows=16 width=32" in outcome.out
 
 
+@pytest.mark.slow
 def test_a_history_that_fails_loses_no_other_output(cli, own, monkeypatch):
     def full(path, run):
         raise RunError("cannot write history.jsonl: No space left on device")
@@ -238,6 +250,7 @@ def test_a_history_that_fails_loses_no_other_output(cli, own, monkeypatch):
     assert json.loads((own / "bench.json").read_text())["cases"]
 
 
+@pytest.mark.slow
 def test_a_module_of_the_current_folder_is_not_run_without_being_named(done, own):
     (own / "sklearn.py").write_text("raise SystemExit('a stranger runs')")
     (own / "pykeops.py").write_text("raise SystemExit('a stranger runs')")
@@ -245,6 +258,7 @@ def test_a_module_of_the_current_folder_is_not_run_without_being_named(done, own
     assert case["failed"] == {}
 
 
+@pytest.mark.slow
 def test_steady_times_are_quiet_and_strict_is_content(done, own, clock):
     clock(0.01)
     outcome = done(*QUICK, "--case", "loss", "--strict", "--out", "bench.json")
@@ -252,6 +266,7 @@ def test_steady_times_are_quiet_and_strict_is_content(done, own, clock):
     assert "of fastest" in outcome.out
 
 
+@pytest.mark.slow
 def test_scattered_times_are_noisy_and_strict_exits_with_3(cli, own, clock):
     clock(0.01, 0.01, 0.01, 0.01, 0.05)
     outcome = cli(*QUICK, "--case", "loss", "--strict", "--out", "bench.json")
@@ -261,6 +276,7 @@ def test_scattered_times_are_noisy_and_strict_exits_with_3(cli, own, clock):
     assert cli(*QUICK, "--case", "loss", "--out", "bench.json").code == 0  # it is told, no more
 
 
+@pytest.mark.slow
 def test_other_work_on_the_machine_is_noisy(cli, own, clock, monkeypatch):
     clock(0.01)
     monkeypatch.setattr("os.getloadavg", lambda: (999.0, 0.0, 0.0))
@@ -269,6 +285,7 @@ def test_other_work_on_the_machine_is_noisy(cli, own, clock, monkeypatch):
     assert "the load average was 999.00 at the start" in outcome.json["noise"][0]
 
 
+@pytest.mark.slow
 def test_a_plugin_takes_part_and_can_be_left_out(done, install, own):
     source = """
 from aaeframe import Component, hookimpl

@@ -79,6 +79,7 @@ def test_rows_are_reconstructed_with_their_labels(done, cli, refused, runs, tmp_
     refused(outcome, "decodes a code together with its class", "3 of 3 rows have no label")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "parts", "pictures"),
     [
@@ -102,6 +103,7 @@ def test_the_tables_say_how_clusters_were_named(done, runs):
     assert "class read from 'style' by a linear probe" in out
 
 
+@pytest.mark.slow
 def test_every_look_at_the_test_rows_is_counted(done, runs, monkeypatch):
     monkeypatch.setattr(
         "aaeframe.runs.measuring.evaluate", lambda *arguments, **options: {"blocks": {}}

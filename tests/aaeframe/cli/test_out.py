@@ -138,6 +138,7 @@ def test_a_device_stays_a_device(done, run, command):
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
+@pytest.mark.slow
 def test_standard_output_holds_only_the_file(done, people, run, tmp_path):
     done("encode", people, "--out", tmp_path / "codes.csv")
     commands = {
@@ -155,6 +156,7 @@ def test_standard_output_holds_only_the_file(done, people, run, tmp_path):
     assert "rows      images of 1 x 8 x 8" in said["picture"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_ends_early_is_no_error(people):
     command = f"{sys.executable} -m aaeframe encode {people} --split all --draws 200 --out - | head -n 1"
     ended = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=120)
@@ -181,6 +183,7 @@ def test_a_report_never_replaces_a_file_of_the_run(done, cli, refused, people, n
     assert (people / "evaluation.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_does_not_lose_the_report(people):
     (people / "evaluation.json").unlink(missing_ok=True)
     command = [sys.executable, "-m", "aaeframe", "evaluate", str(people)]

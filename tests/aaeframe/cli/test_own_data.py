@@ -88,6 +88,7 @@ def test_codes_come_with_the_names_of_their_rows(done, trained, tmp_path):
     assert len(np.load(tmp_path / "x.npz")["ids"]) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["evaluate", "encode", "reconstruct", "figures"])
 def test_data_that_changed_is_refused_until_it_is_allowed(cli, refused, done, trained, tmp_path, command):
     run = shutil.copytree(trained, tmp_path / "run")

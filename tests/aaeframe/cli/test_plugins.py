@@ -223,6 +223,7 @@ def test_check_of_a_healthy_component_passes(run):
     assert out.endswith("nothing failed\n")
 
 
+@pytest.mark.slow
 def test_check_of_a_plugin_checks_all_it_offers(run, toy, monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site-aaeframe-toy-2.0"))
     code, out, _ = run("plugins", "check", "aaeframe_toy", "--json")

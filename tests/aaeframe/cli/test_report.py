@@ -82,6 +82,7 @@ def test_a_link_in_the_place_of_the_page_is_replaced_not_followed(done, quick, r
     assert not (run / "report.html").is_symlink()
 
 
+@pytest.mark.slow
 def test_training_names_the_command(done, quick, tmp_path, table):
     small = ["--network", "mlp(hidden=[4])", "--discriminator", "mlp(hidden=[4])", "--prior", "swissroll"]
     out = done("train", "--data", table, "--epochs", "1", *small, "--out", tmp_path / "a run").out

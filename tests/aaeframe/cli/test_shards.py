@@ -58,6 +58,7 @@ def shards(done, home, tmp_path):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [".npz", ".parquet"])
 @pytest.mark.parametrize(
     "command",
@@ -86,6 +87,7 @@ def test_npy_is_that_of_one_process_and_refused_like_it(done, cli, refused, home
     refused(cli("concat", *files, "--out", tmp_path / "codes.npy"), ".npy holds one array, and there are y, style")
 
 
+@pytest.mark.slow
 def test_more_shards_than_batches_leave_some_without_rows(done, home, shards, tmp_path):
     files = shards("encode", of=11)
     with np.load(files[0]) as empty:
@@ -95,6 +97,7 @@ def test_more_shards_than_batches_leave_some_without_rows(done, home, shards, tm
     assert (tmp_path / "joined.npz").read_bytes() == (tmp_path / "one.npz").read_bytes()
 
 
+@pytest.mark.slow
 def test_two_shards_run_beside_each_other(home, tmp_path):
     """In processes of their own, without the density of the run, which both fit and keep."""
     shutil.copytree(home / "run", tmp_path / "run", ignore=shutil.ignore_patterns("anomaly.safetensors"))

@@ -46,6 +46,7 @@ def test_a_run_ends_well_and_is_printed_in_tables(done, data, tmp_path):
     assert f"run       {tmp_path / 'run'}" in printed.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["evaluate", "plot_figures", "dataset"])
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["tables", "json"])
 def test_what_fails_after_training_does_not_hide_the_rest(cli, table, tmp_path, monkeypatch, broken, form):

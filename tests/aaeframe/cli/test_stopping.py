@@ -83,6 +83,7 @@ def test_asked_in_the_last_step_it_neither_evaluates_nor_draws(cli, signaled, tm
     assert not (tmp_path / "run" / "figures").exists()
 
 
+@pytest.mark.slow
 @SIGNALS
 def test_after_the_training_it_leaves_at_once_and_the_same_can_be_had_again(cli, signaled, run, number, code):
     signaled(gallery, "save", number, call=2)
@@ -121,6 +122,7 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(measuring, "CHUNK", 100)
 
 
+@pytest.mark.slow
 @SIGNALS
 def test_a_likelihood_is_left_after_the_samples_at_hand_and_goes_on_there(
     cli, done, signaled, run, small_chunks, monkeypatch, number, code

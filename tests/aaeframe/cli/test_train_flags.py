@@ -41,6 +41,7 @@ def test_training_prints_match_and_reconstruction_and_paths_that_exist(done, tab
     assert json.loads((tmp_path / "r/evaluation.json").read_text()).keys() == {"validation"}
 
 
+@pytest.mark.slow
 def test_json_is_alone_on_standard_output_of_a_real_process(table, tmp_path):
     command = [str(Path(sys.executable).with_name("aaeframe")), "train", "--data", "table.npz", *SMALL, "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -164,6 +165,7 @@ def test_a_seed_out_of_range_is_refused(cli, seed):
     assert "training.seed: should be" in outcome.err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_figures")
 def test_the_largest_seed_is_one(done, table, tmp_path):
     show(done, "--seed", 2**63 - 1)
@@ -222,6 +224,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
         main()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_figures")
 def test_a_run_starts_from_another(done, cli, refused, table, tmp_path):
     first = tmp_path / "first"

@@ -175,6 +175,7 @@ def test_what_cannot_be_used(cli, table_run, tmp_path, arguments, message):
     assert (sorted(tmp_path.rglob("*")), sorted((table_run / "run").rglob("*"))) == before
 
 
+@pytest.mark.slow
 def test_paths_are_printed_without_markup_or_emoji_codes(done, run, tmp_path):
     folder = tmp_path / "[red] :smile:"
     folder.mkdir()
@@ -187,6 +188,7 @@ ASCII = {"PYTHONIOENCODING": "ascii"}
 LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "variables"),
     [

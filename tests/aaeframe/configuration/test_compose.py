@@ -195,6 +195,7 @@ def test_what_is_no_setting(text):
         compose(None, None, {}, [text])
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_setting_is_taken_or_a_config_error(text):
     for setting in (text, f"training.{text}", f"encoder={text}", f"prior.z={text}", f"data.source={text}"):

@@ -121,6 +121,7 @@ def evaluated(run):
     return Evaluated(run.model, data, "test", codes, 0)
 
 
+@pytest.mark.slow
 def test_ours_are_the_measures_of_the_report_which_stays_as_it_is(run, report):
     asked = ["mmd", "sliced-wasserstein(projections=50)", "two-sample", "class-agreement", "clusters"]
     found = run.evaluate(metrics=asked, warn=silent)
@@ -236,6 +237,7 @@ def test_a_mistake_of_the_user_is_an_error_before_anything_is_measured(run, aske
         run.evaluate(metrics=[asked])
 
 
+@pytest.mark.slow
 def test_the_configuration_stores_them_and_each_evaluation_measures_them(counts, tmp_path, monkeypatch, capsys):
     def cli(*arguments):
         monkeypatch.setattr(sys, "argv", ["aaeframe", *map(str, arguments)])

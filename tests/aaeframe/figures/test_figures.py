@@ -99,6 +99,7 @@ def test_a_figure_is_written_and_nothing_of_it_is_cut(name, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["figure.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["classes", "curves", "reconstructions"])
 def test_one_figure_is_one_sequence_of_bytes_which_matplotlib_would_write(name, tmp_path):
     for copy in ("a.png", "b.png"):
@@ -124,6 +125,7 @@ def test_the_users_matplotlib_is_left_alone_and_does_not_matter(tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_pyplot_is_never_imported():
     code = "import sys, aaeframe.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -135,6 +135,7 @@ def test_no_rows_give_empty_columns_of_the_same_types(tabular, images):
         assert all(it.shape == (0,) for it in none.values())
 
 
+@pytest.mark.slow
 def test_a_pickle_holds_the_path_and_options_and_gives_the_same_bits_in_another_process(tabular, tmp_path, monkeypatch):
     monkeypatch.chdir(tabular)
     encode = Encoder("plain", outputs=("codes", "score"))

@@ -67,6 +67,7 @@ def test_a_signal_to_any_process_stops_all_at_the_same_step(tmp_path, name):
     assert half_made(run) == []
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_all_and_a_restarted_launch_resumes_bit_for_bit(tmp_path, whole):
     run = tmp_path / "run"
     arguments = ["train", *TRAINING, "--out", str(run)]
@@ -202,6 +203,7 @@ def test_other_data_is_an_error_of_all(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_slow_process_ends_all_in_one_error(tmp_path):
     run = tmp_path / "run"
     ended = launched(
@@ -263,6 +265,7 @@ def test_an_error_before_the_processes_are_joined_is_printed_once(tmp_path, argu
     assert ended[1].err == ""
 
 
+@pytest.mark.slow
 def test_processes_share_the_samples_of_a_likelihood(tmp_path, whole):
     arguments = ["evaluate", str(whole[0]), "--likelihood", "--samples", "20000", "--split", "validation", "--json"]
     first, second = launched(tmp_path, workers.command, [*arguments, "--out", str(tmp_path / "two.json")])

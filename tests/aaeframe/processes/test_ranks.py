@@ -71,6 +71,7 @@ def alone(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_two_processes_train_what_one_trains(stepped, alone, name):
     (first, second), folder = stepped
@@ -85,6 +86,7 @@ def test_two_processes_train_what_one_trains(stepped, alone, name):
     assert both["losses"] == pytest.approx(one["losses"], rel=1e-4, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["labels, penalty, average", "reduction", "trained prior"])
 def test_a_step_exchanges_each_gradient_once(stepped, name):
     (first, _), _ = stepped
@@ -160,6 +162,7 @@ def test_exchanges_between_three_processes(tmp_path):
         assert found["after"] == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_training_follows_an_error_of_all_processes_but_none_of_one(tmp_path):
     table = {"prior": "gaussian", "network": "mlp(hidden=[8])", "training": {"epochs": 1, "batch_size": 20}}
     first, second = results(launched(tmp_path, workers.one_after_another, table))

@@ -99,6 +99,7 @@ def supervised_only(trained, labels):
     )
 
 
+@pytest.mark.slow
 def test_semi_supervised_beats_the_supervised_network_with_the_same_labels(trained, digits):
     run = trained(
         "semi-supervised",
@@ -138,6 +139,7 @@ def assert_confident_and_balanced(clustering, *, uncertain, unbalanced):
     assert clustering["uniform_entropy"] == pytest.approx(math.log(16))
 
 
+@pytest.mark.slow
 def test_clusters_are_classes_by_far_and_codes_become_confident_and_balanced(trained, digits):
     """The paper's means: an adversary, batch norm on the heads too, dropout of the input."""
     run = trained(
@@ -180,6 +182,7 @@ def assert_reduced(run, digits, labels_or_clusters, most):
     assert reconstruction(run) < 0.7
 
 
+@pytest.mark.slow
 def test_reduction_with_labels_separates_classes_in_the_plane(trained, digits):
     run = trained(
         "reduction",
@@ -212,6 +215,7 @@ def test_reduction_without_labels_separates_classes_in_the_plane(trained, digits
 # Section 4.
 
 
+@pytest.mark.slow
 def test_where_the_decoder_is_told_the_label_the_code_forgets_it(trained, digits):
     def code_of(recipe):
         return trained(
@@ -241,6 +245,7 @@ def probe(codes, digits):
 # The variational autoencoder.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", ["gaussian", "mixture"])
 def test_the_variational_autoencoder_reconstructs_and_meets_its_prior(trained, digits, prior):
     recipe = 'variational(likelihood="gaussian", kl_weight=0.05)'

@@ -244,6 +244,7 @@ def test_both_adversarial_steps_are_left_to_the_fused_loss(prepared, schedule, l
     assert dispatch.launches["cpu/discriminator_loss"] - before == 2 * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["bce", "hinge", "least-squares", "wasserstein"])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_loss_brings_the_codes_to_the_prior(prepared, schedule, loss):

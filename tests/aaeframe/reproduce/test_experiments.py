@@ -20,6 +20,7 @@ EVALUATIONS = {
 }
 
 
+@pytest.mark.slow
 def test_every_cell_is_a_run_with_the_seed_and_settings_of_its_own(tmp_path):
     registry = Registry.load()
     for cell in cells(EVERY, tmp_path, seeds=None):

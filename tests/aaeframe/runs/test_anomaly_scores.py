@@ -142,6 +142,7 @@ def test_reasons_name_the_columns(folder):
     assert found.deviations[1, 0] < -5
 
 
+@pytest.mark.slow
 def test_labels_0_and_1_are_anomalies_without_being_asked_for():
     x = np.random.default_rng(0).normal(size=(80, 4)).astype(np.float32)
     odd = np.arange(80) % 8 == 0

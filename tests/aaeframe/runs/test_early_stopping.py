@@ -149,6 +149,7 @@ def told(capsys, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_the_command_line_says_that_it_stopped_and_uses_the_best(tmp_path, told):
     np.save(tmp_path / "rows.npy", ROWS)
     folder, out = tmp_path / "run", tmp_path / "out.npz"

@@ -95,6 +95,7 @@ def test_every_row_is_held_or_not_as_the_new_run_says(first):
         aaeframe.train(OTHER, initial=first, scale="none", keep=False, epochs=1, **SMALL)
 
 
+@pytest.mark.slow
 def test_data_with_other_classes_and_columns_is_the_run_s_own_afterwards(tmp_path):
     labels = np.arange(60) % 3
     first = aaeframe.train((ROWS, labels), keep=False, epochs=1, **PARTS, **SMALL)

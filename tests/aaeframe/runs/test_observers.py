@@ -308,6 +308,7 @@ def test_what_cannot_observe_is_refused_before_anything_is_written(tmp_path, obs
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_command_takes_observers_and_tells_when_one_ends_the_run(tmp_path, monkeypatch, capsys):
     rows, run = tmp_path / "rows.npy", tmp_path / "run"
     np.save(rows, ROWS)

@@ -91,6 +91,7 @@ def test_clusters_are_named_by_labeled_validation_rows_only():
     assert "clustering" not in run.evaluate(from_arrays(X, labels))
 
 
+@pytest.mark.slow
 def test_figures_draw_rows_without_a_label_as_such(tmp_path, monkeypatch):
     seen = []
     called = points.called

@@ -17,6 +17,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_from_the_file_to_the_figures(tmp_path, kind):
     x, options, shape = KINDS[kind]

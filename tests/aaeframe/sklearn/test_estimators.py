@@ -57,6 +57,7 @@ def test_codes_decode_to_the_rows_and_samples_look_like_them(coder):
         coder.inverse_transform(np.zeros((1, 3)))
 
 
+@pytest.mark.slow
 def test_two_fits_have_the_same_bits_and_leave_random_states_alone(coder):
     np.random.seed(3)
     torch.manual_seed(3)
@@ -81,6 +82,7 @@ def test_columns_of_a_product_are_side_by_side():
     assert coder.inverse_transform(coder.transform(X)).shape == X.shape
 
 
+@pytest.mark.slow
 def test_clusters_of_blobs_are_found():
     clusterer = AdversarialClusterer(3, steps=300).fit(BLOBS)
     assert adjusted_rand_score(clusterer.labels_, TRUTH) > 0.9
@@ -89,6 +91,7 @@ def test_clusters_of_blobs_are_found():
     assert clusterer.transform(BLOBS).shape == (150, 2)
 
 
+@pytest.mark.slow
 def test_a_classifier_learns_from_rows_without_a_label():
     names = np.array(["ann", "bob", "cy"])[TRUTH]
     few = np.full(150, "?", dtype=object)
@@ -216,6 +219,7 @@ def test_a_wrong_component_is_named():
         AdversarialAutoencoder(prior="mixtur").fit(X)
 
 
+@pytest.mark.slow
 def test_a_grid_of_priors_in_a_pipeline():
     coder = AdversarialAutoencoder(steps=60, network="mlp(hidden=[16])")
     pipeline = make_pipeline(StandardScaler(), coder, AdversarialClassifier(steps=60))

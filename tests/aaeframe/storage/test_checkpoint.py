@@ -140,6 +140,7 @@ def spoil(rng, content):
     return bytes(altered)
 
 
+@pytest.mark.slow
 def test_accidents_are_noticed_before_anything_is_used_and_the_older_one_stands_in(folder, path):
     newer, rng, warn = write(folder, 8, made(8)), np.random.default_rng(0), Counter()
     while warn.total() < 1000:

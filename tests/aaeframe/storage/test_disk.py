@@ -162,6 +162,7 @@ def content(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_run_that_is_read_only_is_refused_or_read_and_stays_as_it_is(
     tmp_path, ends_with_the_same_bits, bound_by_permissions
 ):

@@ -184,6 +184,7 @@ aaeframe.train(
 """
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_train_one_run_the_second_is_refused(tmp_path):
     rows, run = tmp_path / "rows.npy", tmp_path / "run"
     np.save(rows, np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32))

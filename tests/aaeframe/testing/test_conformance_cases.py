@@ -129,6 +129,7 @@ def test_names_and_options_are_held_to_what_is_installed(toy):
         conformance_cases("aaeframe-toy", "toy(sizes=3)")
 
 
+@pytest.mark.slow
 def test_pytest_reports_gaps_as_expected_and_closed_gaps_as_failures(toy, pytester, monkeypatch):
     pytester.makepyfile(
         """

@@ -130,6 +130,7 @@ HOOK_MODULES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "message"), HOOK_MODULES.values(), ids=HOOK_MODULES)
 def test_a_heavy_hook_module_is_rejected(tmp_path, monkeypatch, source, message):
     (tmp_path / "aaeframe_toy.py").write_text(source)
@@ -164,6 +165,7 @@ def test_neither_the_work_of_others_nor_pydantic_is_counted(tmp_path, monkeypatc
     testing.check_hook_module("aaeframe_toy")
 
 
+@pytest.mark.slow
 def test_the_outcomes_of_a_component():
     offer = InstalledComponent("prior", Component("toy", f"{__name__}:gaussian", "a toy"), "aaeframe-toy", "1.0", "toy")
 

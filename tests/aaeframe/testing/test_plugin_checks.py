@@ -63,6 +63,7 @@ def test_options_are_checked_besides_the_defaults(install):
         plugin_checks("aaeframe-toy", "torus(size=3)")
 
 
+@pytest.mark.slow
 def test_a_heavy_hook_module_fails(install, monkeypatch):
     modules = {"aaeframe_toy": f"import torch\n{TOY}", "aaeframe_toy_prior": TOY_PRIOR.format(rank=1)}
     monkeypatch.setenv("PYTHONPATH", str(install("aaeframe-toy", modules)))

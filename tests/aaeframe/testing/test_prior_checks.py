@@ -438,6 +438,7 @@ def on_a_circle():
     return ring(1, 1, 3.0).build()
 
 
+@pytest.mark.slow
 def test_a_density_around_a_hole_is_one_by_area():
     assert testing.check_log_prob_fit(ring(0.9, 1.1, 1 / (0.4 * math.pi))) is None
     with pytest.raises(AssertionError, match=r"samples do not follow log_prob .*, Circle, is larger than where"):

@@ -61,6 +61,7 @@ def tree(tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_a_plugin_in_src_is_checked_as_if_it_were_installed(tree, tmp_path):
     folder = tree()
     files = sorted(folder.rglob("*.py"))
@@ -77,6 +78,7 @@ def test_a_plugin_in_src_is_checked_as_if_it_were_installed(tree, tmp_path):
     assert [it for it in sorted(folder.rglob("*")) if it.is_file()] == sorted([*files, folder / "pyproject.toml"])
 
 
+@pytest.mark.slow
 def test_a_flat_tree_comes_before_what_is_installed_and_a_failure_is_1(tree, install, monkeypatch):
     other = install("aaeframe-toy", {"aaeframe_toy": "raise RuntimeError('the installed one')"})
 
@@ -89,6 +91,7 @@ def test_a_flat_tree_comes_before_what_is_installed_and_a_failure_is_1(tree, ins
     assert done.stdout.endswith(f"{done.stdout.count('  FAIL  ')} failed\n")
 
 
+@pytest.mark.slow
 def test_a_tree_whose_name_is_that_of_a_component_of_ours_is_what_is_checked(tree):
     done = check(tree(project=PROJECT.replace("Aaeframe_Toy", "swissroll"), hooks="raise RuntimeError('broken')"))
 
@@ -123,6 +126,7 @@ def test_a_folder_without_a_plugin_is_refused(tree, project, message):
     assert message.format(folder=folder) in str(raised.value)
 
 
+@pytest.mark.slow
 def test_the_command_refuses_with_exit_code_2_and_no_traceback(tree):
     done = check(tree(), "toys")
 

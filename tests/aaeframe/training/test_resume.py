@@ -96,7 +96,9 @@ def in_process(run):
     return resume(run, Registry.load())
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [case if case == "plain" else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 def test_killed_within_an_epoch_and_resumed_it_ends_with_the_same_bits(tmp_path, config, whole, case):
     run = tmp_path / "run"
     killed = driven(MID_EPOCH_4, "SIGKILL", "--config", config(case), "--out", run)
@@ -107,6 +109,7 @@ def test_killed_within_an_epoch_and_resumed_it_ends_with_the_same_bits(tmp_path,
     assert differences(run, whole(case)) == []
 
 
+@pytest.mark.slow
 def test_killed_twice_and_resumed_by_the_command_line_it_ends_with_the_same_bits(tmp_path, config, whole):
     run = tmp_path / "run"
     killed = driven(3, "SIGKILL", "--config", config("plain"), "--out", run)
@@ -124,6 +127,7 @@ def test_killed_twice_and_resumed_by_the_command_line_it_ends_with_the_same_bits
     assert differences(run, whole("plain")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_asked_to_stop_it_saves_where_it_is_and_says_how_to_go_on(tmp_path, config, whole, name, code):
     run = tmp_path / "run"
@@ -143,6 +147,7 @@ def test_asked_to_stop_it_saves_where_it_is_and_says_how_to_go_on(tmp_path, conf
     assert differences(run, whole("moving average")) == []
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_leaves_at_once_the_checkpoint_that_was_being_written_absent(tmp_path, config, whole):
     run = tmp_path / "run"
     left = driven(MID_EPOCH_4, "SIGINT,SIGINT", "--config", config("plain"), "--out", run)
@@ -156,6 +161,7 @@ def test_a_second_interrupt_leaves_at_once_the_checkpoint_that_was_being_written
     assert differences(run, whole("plain")) == []
 
 
+@pytest.mark.slow
 def test_a_second_request_of_a_scheduler_does_not_spoil_the_first(tmp_path, config, whole):
     run = tmp_path / "run"
     stopped = driven(MID_EPOCH_4, "SIGTERM,SIGTERM", "--config", config("plain"), "--out", run)
@@ -165,6 +171,7 @@ def test_a_second_request_of_a_scheduler_does_not_spoil_the_first(tmp_path, conf
     assert differences(run, whole("plain")) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_last_checkpoint_and_a_run_that_can_go_on(tmp_path, config, whole):
     run = tmp_path / "run"
     refused = driven(2 * STEPS + 1, "full", "--config", config("plain"), "--out", run)

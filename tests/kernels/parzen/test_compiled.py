@@ -27,6 +27,7 @@ def test_the_exponential_is_one():
     assert exp_of_negative(torch.tensor([float("nan")])).isnan()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_it_agrees_with_plain_torch_for_any_sizes(generator, precision):
     for count, of, features in ((37, 211, 15), (2, 3, 1), (1, 50, 4), (50, 1, 4), (100, 100, 100)):
@@ -43,6 +44,7 @@ def test_it_agrees_with_plain_torch_for_any_sizes(generator, precision):
     assert reason.startswith(wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("bandwidths", [default_bandwidths(torch.zeros(1, 1, dtype=torch.uint8)), [0.4, 0.2, 0.1, 0.3]])
 def test_many_bandwidths_agree_with_plain_torch_in_any_order(pixels, samples, precision, bandwidths):
@@ -123,6 +125,7 @@ print(describe(attempt=True))
 """
 
 
+@pytest.mark.slow
 def test_a_compiler_that_fails_is_done_without_and_the_reason_kept(tmp_path):
     environment = os.environ | {"CXX": "/bin/false", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
     child = subprocess.run(

@@ -41,11 +41,13 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // unit)
 """
 
 
+@pytest.mark.slow
 def test_samples_of_half_precision_are_never_converted_all_at_once():
     child = subprocess.run([sys.executable, "-c", HALVES], capture_output=True, text=True, check=True)
     assert int(child.stdout) < 300  # all of them in float32 would be 598 MiB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["auto", "fp32"])
 def test_ten_times_the_samples_take_the_same_memory(precision):
     few, many = (growth(200, count, precision) for count in (20_000, 200_000))
@@ -53,5 +55,6 @@ def test_ten_times_the_samples_take_the_same_memory(precision):
     assert many - few < 64  # N x M would be 137 MiB more, the samples themselves 540
 
 
+@pytest.mark.slow
 def test_ten_thousand_rows_stay_below_a_gibibyte():
     assert growth(10_000, 10_000, "auto") < 1024

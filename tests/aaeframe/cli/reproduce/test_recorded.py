@@ -34,6 +34,7 @@ def without(found, *names):
     return {name: value for name, value in found.items() if name not in names}
 
 
+@pytest.mark.slow
 def test_recorded_runs_stand_in_the_table_and_are_not_made_anew(first, done, tmp_path, evaluated, column):
     first("clusters", "--seeds", 1)
     evaluated.clear()
@@ -54,6 +55,7 @@ def test_recorded_runs_stand_in_the_table_and_are_not_made_anew(first, done, tmp
     assert f"{column('second')['mean']:.2f}" in again.out
 
 
+@pytest.mark.slow
 def test_a_record_in_another_precision_is_copied_and_told(first, done, tmp_path, evaluated, column):
     first("clusters", "--seeds", 1, "--precision", "bf16")
     evaluated.clear()
@@ -75,6 +77,7 @@ def test_a_recorded_generator_is_not_trained_again(first, done, measured, column
     assert without(new, "recorded") == without(old, "recorded")
 
 
+@pytest.mark.slow
 def test_a_run_of_other_settings_is_not_copied_but_made(first, done, evaluated, column, change):
     first("clusters", "--seeds", 1)
     evaluated.clear()
@@ -99,6 +102,7 @@ def test_what_is_recorded_of_settings_that_change_later_is_set_aside(first, cli,
     assert column("reproduction")["seeds"] == []
 
 
+@pytest.mark.slow
 def test_a_record_of_other_settings_does_not_keep_a_run_from_its_end(first, done, tmp_path, column):
     first("likelihood", "--seeds", 1)
     done("reproduce", "likelihood", "--seeds", 1, "--recorded", "first")
@@ -112,6 +116,7 @@ def test_a_record_of_other_settings_does_not_keep_a_run_from_its_end(first, done
     assert (seed["epochs"], seed["recorded"]) == (1, False)
 
 
+@pytest.mark.slow
 def test_what_is_done_here_stands_before_what_is_recorded(first, done, column, change):
     first("clusters", "--seeds", 1)
     change(lambda it: it.update(value=0.0))
@@ -122,6 +127,7 @@ def test_what_is_done_here_stands_before_what_is_recorded(first, done, column, c
     assert seed["value"] > 0
 
 
+@pytest.mark.slow
 def test_what_is_recorded_stands_until_its_row_is_done_here(first, done, evaluated, column):
     first("likelihood", "--seeds", 1)
     evaluated.clear()
@@ -132,6 +138,7 @@ def test_what_is_recorded_stands_until_its_row_is_done_here(first, done, evaluat
     assert (few["recorded"], many["recorded"]) == (True, False)
 
 
+@pytest.mark.slow
 def test_a_run_on_other_data_than_that_of_the_folder_is_not_copied(first, done, tmp_path, table, column):
     first("likelihood", "--seeds", 1)
     done("reproduce", "likelihood", "--seeds", 1, "--data", table, "--held-out", 10, 20, "--out", "second")
@@ -153,6 +160,7 @@ def test_a_run_on_other_data_than_is_asked_is_not_copied_and_the_folder_stays_us
     done("reproduce", "likelihood", "--seeds", 1, "--data", table, "--out", "second")
 
 
+@pytest.mark.slow
 def test_another_seed_on_other_data_is_not_copied(first, done, tmp_path, table):
     first("likelihood", "--seeds", 1)
     done("reproduce", "likelihood", "--data", table, "--out", "second")
@@ -164,6 +172,7 @@ def test_another_seed_on_other_data_is_not_copied(first, done, tmp_path, table):
     assert [it.name for it in (tmp_path / "first/records/likelihood/modern").iterdir()] == ["seed-3"]
 
 
+@pytest.mark.slow
 def test_one_column_of_tables_on_two_data_is_copied_on_the_first(first, done, tmp_path, table):
     first("likelihood", "--seeds", 1)
     done("reproduce", "likelihood", "--data", table, "--out", "second")
@@ -181,6 +190,7 @@ def test_of_two_folders_one_of_which_holds_no_record_nothing_is_copied(first, cl
     assert not (tmp_path / "second").exists()
 
 
+@pytest.mark.slow
 def test_a_run_whose_components_are_gone_stops_no_other_row(first, done, tmp_path):
     first("likelihood", "--seeds", 1)
     path = tmp_path / "presets/tiny-code.toml"
@@ -203,6 +213,7 @@ def test_what_is_recorded_counts_by_the_bounds_of_today(first, done, column, cha
     assert "reconstruction error over the mean image's is 0.51, at most 0.5" in seed["remarks"]
 
 
+@pytest.mark.slow
 def test_a_number_of_something_else_is_not_copied(first, done, change):
     first("likelihood", "--seeds", 1)
     change(lambda it: it["measure"].update(samples=200), row="likelihood")
@@ -210,6 +221,7 @@ def test_a_number_of_something_else_is_not_copied(first, done, change):
     assert "is not copied: its settings are others now: measure" in " ".join(outcome.err.split())
 
 
+@pytest.mark.slow
 def test_a_setting_that_is_newer_than_the_record_was_at_its_default(first, done, evaluated, change):
     first("clusters", "--seeds", 1)
     evaluated.clear()
@@ -228,6 +240,7 @@ def test_a_damaged_record_is_set_aside_in_its_own_row(cli, tmp_path, row):
     assert {name: [it["seed"] for it in found[name]["columns"]["modern"]["aside"]] for name in found} == {row: [3]}
 
 
+@pytest.mark.slow
 def test_a_record_of_a_cell_that_is_not_known_here_is_told_of(first, done, tmp_path):
     first("clusters", "--seeds", 1)
     (tmp_path / "first/records/clusters").rename(tmp_path / "first/records/flocks")
@@ -273,6 +286,7 @@ def test_a_file_that_is_no_record_is_refused(first, cli, refused, tmp_path, text
     assert not (tmp_path / "reproduction").exists()
 
 
+@pytest.mark.slow
 def test_a_record_without_settings_is_not_copied(first, done, change):
     first("clusters", "--seeds", 1)
     change(lambda it: it.update(settings={}))
@@ -291,6 +305,7 @@ def test_a_folder_that_is_not_there_is_refused(cli, refused):
     refused(cli("reproduce", "clusters", "--recorded", "nowhere"), "nowhere holds no records; give the folder of a")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [

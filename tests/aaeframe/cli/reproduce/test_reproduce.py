@@ -47,6 +47,7 @@ def stored(path):
     return json.loads((path / "results.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_row_is_filled_once_printed_and_written(done, tmp_path, evaluated):
     first = done("reproduce", "clusters")
     assert evaluated == ["reproduction/clusters/label-free/seed-3", "reproduction/clusters/label-free/seed-5"]
@@ -71,6 +72,7 @@ def test_a_row_is_filled_once_printed_and_written(done, tmp_path, evaluated):
     assert second.out == first.out
 
 
+@pytest.mark.slow
 def test_a_budget_of_nothing_does_one_piece_at_a_time_and_says_how_to_go_on(done, tmp_path, evaluated):
     command = ("reproduce", "clusters", "--seeds", 1, "--budget", 0, "--out", "table")
     outcome = done(*command)
@@ -95,6 +97,7 @@ def test_a_budget_of_nothing_does_one_piece_at_a_time_and_says_how_to_go_on(done
     assert (resumed["value"], resumed["criteria"]) == (at_once["value"], at_once["criteria"])
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_is_in_the_table_as_far_as_it_came(cli, done, monkeypatch, tmp_path):
     real = work._Recording.stepped
 
@@ -112,6 +115,7 @@ def test_a_run_that_is_killed_is_in_the_table_as_far_as_it_came(cli, done, monke
     assert "are left" not in done("reproduce", "clusters", "--seeds", 1).err
 
 
+@pytest.mark.slow
 def test_learning_curves_of_what_is_asked_for_are_drawn(done, tmp_path):
     done("reproduce", "clusters", "--column", "terms", "--seeds", 1)
     outcome = done("reproduce", "likelihood", "--seeds", 1, "--curves", "nothing.png")
@@ -157,6 +161,7 @@ def test_a_run_that_diverged_did_so_in_all_rows_that_share_it(diverged, tmp_path
         assert [(it["seed"], it["state"]) for it in column["aside"]] == [(3, "diverged")]
 
 
+@pytest.mark.slow
 def test_the_table_is_of_all_that_is_in_the_folder(done, tmp_path):
     done("reproduce", "likelihood", "--seeds", 1)
     outcome = done("reproduce", "clusters", "--column", "terms", "--seeds", 1, "--json")
@@ -174,6 +179,7 @@ def test_a_run_at_which_another_process_is_is_left_to_it(done, tmp_path):
     assert [it["seed"] for it in column["seeds"]] == [5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["state.json", "model.safetensors"])
 def test_a_run_whose_last_checkpoint_is_damaged_is_trained_again_from_the_one_before(done, tmp_path, file):
     def measures():
@@ -192,6 +198,7 @@ def test_a_run_whose_last_checkpoint_is_damaged_is_trained_again_from_the_one_be
     assert measures() == before
 
 
+@pytest.mark.slow
 def test_what_is_worth_telling_of_a_run_that_is_only_judged_is_a_note(done, tmp_path):
     done("reproduce", "clusters", "--seeds", 1)
     run = tmp_path / "reproduction/clusters/label-free/seed-3"
@@ -202,6 +209,7 @@ def test_what_is_worth_telling_of_a_run_that_is_only_judged_is_a_note(done, tmp_
     assert "note: the run was made with aaeframe 0.0.1" in done("reproduce", "clusters", "--seeds", 1).err
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_does_not_stop_the_others(diverged, tmp_path):
     outcome = diverged("reproduce", "clusters")
     assert "error: clusters, label-free, seed 3: step 2: the loss is nan" in outcome.err
@@ -211,6 +219,7 @@ def test_a_run_that_diverges_does_not_stop_the_others(diverged, tmp_path):
     assert (kept["value"], kept["diverged"]) == (None, "step 2: the loss is nan")
 
 
+@pytest.mark.slow
 def test_what_diverged_is_tried_again_once_its_record_is_removed(cli, diverged, tmp_path):
     diverged("reproduce", "clusters", "--seeds", 1)
     outcome = cli("reproduce", "clusters", "--seeds", 1)
@@ -333,6 +342,7 @@ def test_data_other_than_that_of_the_folder_is_refused_before_work(done, cli, re
     done("reproduce", "likelihood", "--seeds", 1, *given, "--out", "another")
 
 
+@pytest.mark.slow
 def test_an_evaluation_by_hand_of_other_weights_is_not_that_of_the_table(done, tmp_path, evaluated):
     done("reproduce", "clusters", "--seeds", 1)
     (tmp_path / RECORD).unlink()
@@ -508,6 +518,7 @@ def test_a_generator_learns_data_of_ones_own(done, tmp_path):
     assert kept["likelihood"]["rows"] == 30
 
 
+@pytest.mark.slow
 def test_a_row_in_another_arithmetic_counts_for_the_row(cli, done, tmp_path):
     done("reproduce", "clusters", "--seeds", "1", "--precision", "bf16")
     row = stored(tmp_path / "reproduction")["rows"]["clusters"]["columns"]["label-free"]
