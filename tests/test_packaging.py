@@ -153,6 +153,7 @@ def test_entry_points_are_seen_once(installed):
     assert sorted(points) == [[name, module, "aaeframe"] for name, module in PLUGINS.items()]
 
 
+@pytest.mark.slow
 def test_the_command_is_there_and_finds_the_plugins(installed):
     environment, _ = installed
     assert "Usage: aaeframe" in environment.run("aaeframe", "--help")

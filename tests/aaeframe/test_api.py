@@ -104,6 +104,7 @@ def test_a_prior_that_cannot_be(train, tmp_path, prior, message):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [
@@ -184,6 +185,7 @@ def test_data_that_cannot_be(train, tmp_path, data, message):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_codes_and_reconstructions_are_in_the_units_of_the_data(train):
     run = train(prior="gaussian(size=3)", epochs=60, batch_size=16, network="mlp(hidden=[32])")
     x_hat = run.decode(run.encode(ROWS))

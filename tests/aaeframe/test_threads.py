@@ -36,6 +36,7 @@ def alone():
     return [trained(seed) for seed in range(3)]
 
 
+@pytest.mark.slow
 def test_threads_give_the_bits_of_one_after_another(alone):
     before = torch.get_rng_state()
     with ThreadPoolExecutor(3) as pool:
@@ -135,6 +136,7 @@ class Hooking:
 """
 
 
+@pytest.mark.slow
 def test_a_hook_of_a_plugin_is_removed(install, hooks, monkeypatch):
     install("aaeframe-hooking", {"aaeframe_hooking": HOOKING})
     run = aaeframe.train(ROWS, prior="hooking", epochs=1, batch_size=20, keep=False, progress=False)

@@ -54,6 +54,7 @@ def test_a_frame_with_names_of_classes_becomes_codes_with_ids(tmp_path, do):
     assert codes.notna().all(axis=None)
 
 
+@pytest.mark.slow
 def test_a_sparse_matrix(tmp_path, do):
     do("sparse_counts")
     codes = np.load(tmp_path / "codes.npy")
@@ -61,6 +62,7 @@ def test_a_sparse_matrix(tmp_path, do):
     assert np.isfinite(codes).all()
 
 
+@pytest.mark.slow
 def test_a_data_set_of_images_on_disk(tmp_path, do):
     (tmp_path / "images").mkdir()
     for k in range(60):
@@ -72,6 +74,7 @@ def test_a_data_set_of_images_on_disk(tmp_path, do):
         assert image.size == (10, 12)
 
 
+@pytest.mark.slow
 def test_ten_trainings_at_once_in_a_server(tmp_path):
     rows = RNG.normal(size=(10, 60, 3)).tolist()
 
@@ -90,6 +93,7 @@ def test_ten_trainings_at_once_in_a_server(tmp_path):
     assert np.shape(together) == (10, 60, 2)
 
 
+@pytest.mark.slow
 def test_a_read_only_run_is_evaluated_elsewhere(tmp_path, do, bound_by_permissions):
     run = tmp_path / "shared/run"
     aaeframe.train("digits", epochs=1, network="mlp(hidden=[8])", out=run, progress=False)

@@ -20,12 +20,11 @@ HERE = Path(__file__).parent
 TOLERATED = "ignore:Conversion of an array with ndim > 0 to a scalar:DeprecationWarning"
 
 
-def run(pattern, cache, **variables):
-    """Run a suite in a child process; fail with the end of its output."""
-    files = sorted(map(str, HERE.rglob(pattern)))
+def run(files, cache, **variables):
+    """Run these files in a child process; fail with the end of its output."""
     mode = ("TRITON_INTERPRET", "AAEFRAME_KERNELS")
     environment = {key: value for key, value in os.environ.items() if key not in mode}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", TOLERATED, *files]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", TOLERATED, *map(str, files)]
     child = subprocess.run(
         command,
         cwd=HERE.parents[1],
@@ -37,11 +36,18 @@ def run(pattern, cache, **variables):
     assert child.returncode == 0, f"{' '.join(command)}\n{child.stdout[-8000:]}\n{child.stderr[-2000:]}"
 
 
-def test_numbers(tmp_path):
-    run("kernel_*.py", tmp_path, **({} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"}))
+QUICK = ("kernel_discriminator_loss.py", "kernel_paths.py")
+SUITES = [
+    it if it.name in QUICK else pytest.param(it, marks=pytest.mark.slow) for it in sorted(HERE.rglob("kernel_*.py"))
+]
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=lambda it: it.stem)
+def test_numbers(suite, tmp_path):
+    run([suite], tmp_path, **({} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"}))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # six minutes of two busy cores
 def test_machine_code(tmp_path):
-    run("compile_*.py", tmp_path)
+    run(sorted(HERE.rglob("compile_*.py")), tmp_path)

@@ -51,6 +51,7 @@ def test_style_is_what_the_cluster_knows_beyond_the_digit(clusters, tmp_path):
     assert watch._given_digit(random.integers(2, size=len(digits)), style, random) == pytest.approx(0, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_variant_is_trained_once_measured_by_epoch_and_shown(clusters, tmp_path, capsys):
     images = np.random.default_rng(0).integers(1, 256, size=(60, 1, 8, 8), dtype=np.uint8)
     data = from_arrays(images, np.arange(60) % 10, held_out=(20, 10))

@@ -147,6 +147,7 @@ def test_wheels_of_other_sources_are_refused(gpu, bare, capsys):
     assert "the sources have changed since" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_wheels_that_do_not_install_are_told_of(gpu, bare, capsys):
     (bare / "wheels/aaeframe-0.1.0-py3-none-any.whl").touch()
     (bare / "about.json").write_text(json.dumps({"sources": gpu.digest_of_sources(), "commit": "0123"}))

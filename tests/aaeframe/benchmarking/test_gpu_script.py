@@ -120,6 +120,7 @@ def test_a_session_does_all_parts_and_says_what_it_measured(gpu, quick_child, tm
     assert {it["ended"] for it in results["groups"].values()} == {"finished"}
 
 
+@pytest.mark.slow
 def test_after_each_group_the_file_is_complete(gpu, quick_child, monkeypatch, tmp_path):
     written = []
     monkeypatch.setattr(gpu, "write", lambda path, value: written.append(json.loads(json.dumps(value))))
@@ -397,12 +398,14 @@ def test_the_parts_with_targets_are_those_of_the_plan(parts):
     assert [name for name, part in parts.PARTS.items() if part.targets is not None] == ["step-100", "parzen-speed"]
 
 
+@pytest.mark.slow
 def test_training_ends_alike_whether_graphed_or_resumed(checks):
     found = checks.training(CPU, width=8)
     assert found["resumed"]["reconstruction"] == found["graph"]["reconstruction"]
     assert found["no graph"]["steps_per_second"] > 0
 
 
+@pytest.mark.slow
 def test_training_that_ends_otherwise_fails_its_part(checks, monkeypatch):
     ends = iter([1.0, 1.0, 1.1])
     monkeypatch.setattr(checks, "last_epoch", lambda run: {"validation/reconstruction": next(ends)})

@@ -16,6 +16,7 @@ SMALL = {
 }
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_goes_on_and_is_recorded(script, tmp_path, monkeypatch):
     paper_curve = script("paper_curve")
     folder, kept = tmp_path / "curve", tmp_path / "record"

@@ -325,6 +325,7 @@ def commands_told(err, beginning):
     return [shlex.split(command)[1:] for command in line.rpartition(": ")[2].split(" and ")]
 
 
+@pytest.mark.slow
 def test_a_full_disk_after_training_does_not_make_the_training_look_lost(cli, done, files_up_to, tmp_path):
     run = tmp_path / "run"
     with files_up_to(25_000):  # a checkpoint and an evaluation are smaller, a figure of codes is larger

@@ -97,6 +97,7 @@ def test_each_recipe_is_measured_and_drawn_by_what_it_is_for(done, runs, monkeyp
     assert {"styles", "clusters", "representation"} & figures_of(runs / name) == pictures
 
 
+@pytest.mark.slow
 def test_the_tables_say_how_clusters_were_named(done, runs):
     out = done("evaluate", runs / "clustering", "--split", "validation").out
     assert "clusters named by validation rows (the paper's protocol)" in out
@@ -142,6 +143,7 @@ def pair(tmp_path):
     return tmp_path / "adversarial", tmp_path / "variational"
 
 
+@pytest.mark.slow
 def test_runs_are_set_beside_each_other(done, pair, tmp_path):
     split = ("--split", "validation")
     out = done("compare", *pair, *split, "--out", tmp_path / "pictures/codes.png").out
@@ -174,6 +176,7 @@ def test_codes_are_drawn_in_a_plane_and_nothing_is_measured_for_others(cli, refu
     assert not (tmp_path / "one/test_accesses.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_any_rows_are_decoded_with_their_class_by_its_name(done, cli, refused, runs, tmp_path):
     x = np.random.default_rng(0).integers(0, 17, (6, 8, 8)).astype(np.uint8)
     for rows in (6, 1):  # three of ten classes, and one row alone

@@ -143,6 +143,7 @@ def test_help_shows_no_type_of_a_flag_and_no_largest_number(help_of, path):
         assert "9223372036854775807" not in text
 
 
+@pytest.mark.slow
 def test_label_key_is_there_wherever_data_is():
     missing = []
     for path in PATHS:

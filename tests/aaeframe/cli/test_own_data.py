@@ -123,6 +123,7 @@ def test_rows_never_seen_are_measured_whole(done, trained, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_new_rows_are_brought_to_the_columns_of_the_training(done, cli, refused, trained, tmp_path):
     new = tmp_path / "new.csv"
     new.write_text("color,weight,id,height\n" + "\n".join(f"red,{i},q{i},{2 * i}" for i in range(5)) + "\n")

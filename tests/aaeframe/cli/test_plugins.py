@@ -134,6 +134,7 @@ def test_blocked_plugins_are_listed_as_blocked(run, toy):
     assert {it["distribution"]: it["status"] for it in json.loads(out)["plugins"]}["aaeframe-toy"] == "blocked"
 
 
+@pytest.mark.slow
 def test_listing_and_help_import_no_torch():
     program = (
         "import sys; from aaeframe.cli import main; sys.argv[0] = 'aaeframe'\n"
@@ -212,6 +213,7 @@ def test_an_unknown_kind_is_an_error(run):
     assert "is not one of" in err
 
 
+@pytest.mark.slow
 def test_check_of_a_healthy_component_passes(run):
     code, out, _ = run("plugins", "check", "categorical")
 
@@ -264,6 +266,7 @@ def test_check_of_an_unknown_name_is_an_error(run):
     assert "no active plugin offers a component named 'aaeframe-nothing'" in err
 
 
+@pytest.mark.slow
 def test_check_takes_options_and_says_which_are_needed(run, tmp_path):
     (tmp_path / "points.csv").write_text("x,y\n0,1\n2,3\n4,6\n")
 

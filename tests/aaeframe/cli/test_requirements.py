@@ -41,6 +41,7 @@ def test_what_is_blocked_is_left_out(done, plugins):
     assert lines == [OURS, "aaeframe-half==1.0rc1+local.2"]
 
 
+@pytest.mark.slow
 def test_pip_reads_them(done):
     lines = done("plugins", "list", "--requirements").out
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--no-index", "--no-deps"]

@@ -62,6 +62,7 @@ def test_the_analyst_finds_the_odd_rows_with_their_ids_and_reasons(trained):
     assert "\r" not in text
 
 
+@pytest.mark.slow
 def test_every_kind_is_written_and_read_back(done, trained):
     for kind in KINDS:
         shapes = done("score", "runs/payments", "--kind", kind, "--json", "--reasons", 1).json["arrays"]

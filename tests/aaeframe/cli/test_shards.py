@@ -78,6 +78,7 @@ def test_shards_joined_are_the_bytes_of_one_process(done, home, shards, tmp_path
         assert joined.read_bytes() == one.read_bytes()
 
 
+@pytest.mark.slow
 def test_npy_is_that_of_one_process_and_refused_like_it(done, cli, refused, home, shards, tmp_path):
     files = shards("score", of=2)
     done("score", home / "run", "--split", "all", "--out", tmp_path / "one.npy")
@@ -175,6 +176,7 @@ def test_missing_and_doubled_shards_are_refused(cli, refused, shards, tmp_path, 
     assert not (tmp_path / "x.csv").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("other", "parts"),
     [
@@ -229,6 +231,7 @@ def test_without_a_name_shards_lie_in_the_folder_of_the_run(done, run):
     assert f"{run}/scores-00001-of-00002.npz" in done("score", run, "--shard", "1/2").out
 
 
+@pytest.mark.slow
 def test_what_is_no_shard_or_damaged_is_refused_by_name(cli, refused, shards, home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files = shards("score", of=2)

@@ -139,6 +139,7 @@ def test_a_file_of_another_package_is_missed_when_it_is_read(rolls):
         read_preset("roll", registry)
 
 
+@pytest.mark.slow
 def test_the_commands_show_it_with_its_distribution(rolls, run):
     rolls(f'[about]\ntitle = "A roll"\ntakes = "a second"\n{ROLL}')
 

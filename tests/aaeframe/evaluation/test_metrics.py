@@ -166,6 +166,7 @@ def test_options_prints_and_the_random_state(evaluated, counts, capsys):
     assert capsys.readouterr().out == ""  # what a factory prints is no result
 
 
+@pytest.mark.slow
 def test_a_failing_metric_is_a_warning_and_a_missing_number(run, report, counts):
     weights = {name: value.clone() for name, value in run.model.state_dict().items()}
     warned = []

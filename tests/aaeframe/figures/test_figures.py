@@ -116,6 +116,7 @@ def test_a_figure_of_another_canvas_is_saved(tmp_path):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_users_matplotlib_is_left_alone_and_does_not_matter(tmp_path):
     figures.save(GALLERY["curves"](), tmp_path / "a.png", dpi=50)
     with matplotlib.rc_context({"figure.facecolor": "black", "font.size": 30, "axes.spines.top": True}):
@@ -398,6 +399,7 @@ def test_loss_curves_show_the_divergence_of_a_variational_autoencoder():
     assert titles == ["Reconstruction", "Divergence of posterior and prior", "Mismatch of codes and prior"]
 
 
+@pytest.mark.slow
 def test_names_that_look_like_mathematics_are_drawn_as_they_are(tmp_path):
     strange, z, y = [r"$\evil{", "$x_$ & $y_$"], codes()[:40], np.arange(40) % 2
     images = torch.rand(3, 2, 1, 8, 8)

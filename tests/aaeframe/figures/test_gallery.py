@@ -56,6 +56,7 @@ def test_images_with_a_range_keep_it(drawn):
     assert torch.allclose(originals.median(), torch.tensor(0.2))
 
 
+@pytest.mark.slow
 def test_rows_of_every_class_are_drawn_though_the_file_is_sorted(drawn, monkeypatch):
     monkeypatch.setattr(gallery, "MOST_CODES", 60)
     monkeypatch.setattr(gallery, "MOST_IMAGES", 20)

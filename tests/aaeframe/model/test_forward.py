@@ -63,6 +63,7 @@ def test_gradients_reach_every_weight_through_hooks():
 
 
 # torch warns of the one version 3.13.0 of Python, in which this is slower.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")
 def test_it_compiles_as_one_graph():
     model = built(Gaussian).eval()

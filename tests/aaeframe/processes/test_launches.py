@@ -53,6 +53,7 @@ def test_validation_metrics_are_those_of_one_process(whole):
     assert row["validation/reconstruction"] == pytest.approx(report["reconstruction"]["error"], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGINT", marks=pytest.mark.slow)])
 def test_a_signal_to_any_process_stops_all_at_the_same_step(tmp_path, name):
     run = tmp_path / "run"
@@ -132,6 +133,7 @@ def test_another_number_of_processes_resumes_a_run_and_is_noted(tmp_path, whole)
     assert mine["reconstruction"] == pytest.approx(theirs["reconstruction"], rel=0.01)
 
 
+@pytest.mark.slow
 def test_a_full_disk_of_the_first_process_is_an_error_of_all(tmp_path):
     run = tmp_path / "run"
     ended = launched(
@@ -236,6 +238,7 @@ def test_a_broken_component_in_one_process_is_named_by_the_others(tmp_path):
     assert "error: process 1 of 2 failed: ValueError: a component is broken" in ended[0].err
 
 
+@pytest.mark.slow
 def test_an_error_of_one_process_is_printed_once(tmp_path):
     ended = launched(
         tmp_path / "gone",
@@ -334,6 +337,7 @@ def test_what_several_processes_cannot_train_is_refused(refused, name, kind, mes
     assert re.search(message, refused[name][1])
 
 
+@pytest.mark.slow
 def test_a_launch_that_may_restart_needs_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ended = launched(tmp_path / "none", workers.command, ["train", *TRAINING], environment=RESTARTS, terminating=False)

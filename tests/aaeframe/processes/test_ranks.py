@@ -129,6 +129,7 @@ EVERY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cases", "steps"), [(FEW, 50), pytest.param(EVERY, 200, marks=pytest.mark.slow)], ids=["one", "every recipe"]
 )

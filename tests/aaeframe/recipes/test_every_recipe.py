@@ -246,6 +246,7 @@ class Killing:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "schedule", "labels"),
     [

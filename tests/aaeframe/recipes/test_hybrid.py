@@ -24,6 +24,7 @@ def test_the_cost_is_the_entropy_of_the_posterior(prepared, schedule):
     assert losses["posterior_entropy"].item() == pytest.approx(-0.5 * entropy, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_entropy_is_raised(prepared, schedule):
     def scale(weight):

@@ -164,6 +164,7 @@ def priors(y, z):
     return {"y": {"component": "categorical", "weight": y}, "z": {"component": "gaussian", "weight": z}}
 
 
+@pytest.mark.slow
 def test_the_joint_loss_is_the_weighted_sum(prepared):
     def weighed(reconstruction, y, z, classification, label_free=0.0):
         weights = {"reconstruction_weight": reconstruction, "classification_weight": classification}

@@ -375,6 +375,7 @@ def test_without_labels_no_discriminator_is_told_any(prepared):
     assert all(labels is None for _, labels, _ in spies["mixture"].calls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exchanged", [False, True])
 def test_labels_pull_codes_into_the_component_of_their_class(tmp_path, exchanged):
     """Two classes that a code could lay out either way: only the labels decide which goes where."""

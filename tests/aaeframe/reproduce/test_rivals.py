@@ -34,6 +34,7 @@ def uniform(count):
     return torch.rand(count, 3, generator=torch.Generator().manual_seed(count))
 
 
+@pytest.mark.slow
 @KINDS
 def test_training_makes_unseen_digits_far_more_likely(kind):
     begun = measure(kind, DIGITS, brief(kind, epochs=0), samples=2000)["likelihood"]

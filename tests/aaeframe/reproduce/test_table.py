@@ -475,6 +475,7 @@ def test_a_result_that_is_none_is_told_of(put_generator, registry, text):
     assert re.search(r"result.json is no result: .*; remove it, and it is measured anew", reason)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(STORED.glob("*-reproduction*.md")), ids=lambda it: it.stem)
 def test_stored_records_give_the_numbers_of_their_stored_table(path, tmp_path, registry, monkeypatch):
     """Whatever the columns' settings are now; so the mark of tuned settings, which presets tell, is left out."""

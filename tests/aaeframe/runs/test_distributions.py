@@ -69,6 +69,7 @@ def test_a_run_whose_distribution_is_missing_says_what_to_install(tmp_path, inst
         )
 
 
+@pytest.mark.slow
 def test_a_distribution_of_another_version_is_told_in_words(tmp_path, install, monkeypatch, capsys):
     folder = made_with_a_plugin(tmp_path / "run", install)
     install("aaeframe-toy", {"aaeframe_toy": TOY}, version="2.0")

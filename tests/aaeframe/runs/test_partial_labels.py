@@ -46,6 +46,7 @@ def test_a_recipe_learns_from_the_labels_there_are_and_is_measured_on_labeled_ro
     assert 0 <= run.metrics[-1]["validation/error"] <= 1
 
 
+@pytest.mark.slow
 def test_labels_reach_a_recipe_that_is_told_of_them():
     run = trained(recipe="unsupervised", prior="mixture(components=3)")
     data = from_arrays(X, PARTIAL)
@@ -53,12 +54,14 @@ def test_labels_reach_a_recipe_that_is_told_of_them():
     assert report["classes"]["num_labels"] == len(data.train.labeled)
 
 
+@pytest.mark.slow
 def test_every_way_of_having_no_label_trains_the_same_weights():
     first, *others = (trained(labels).model.state_dict() for labels in MISSING.values())
     for other in others:
         assert all(bool((first[name] == other[name]).all()) for name in first)
 
 
+@pytest.mark.slow
 def test_some_of_the_labels_there_are_may_be_hidden():
     run = trained()
     fewer = aaeframe.train((X, PARTIAL), recipe="semi-supervised", prior=BLOCKS, labels=9, keep=False, **SMALL)

@@ -85,6 +85,7 @@ def test_more_windows_are_another_order(tmp_path):
     assert run.metrics[0]["mean_image_error"] == other.metrics[0]["mean_image_error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [(3,), (5, 7, 9)])
 def test_a_run_resumes_to_the_same_bits(tmp_path, stops):
     data = shards(tmp_path / "data")
@@ -105,6 +106,7 @@ def test_other_shards_of_the_same_rows_are_refused_on_resuming(tmp_path):
         aaeframe.resume(run.folder.path)
 
 
+@pytest.mark.slow
 def test_other_shards_in_one_window_are_resumed(tmp_path):
     data, one = shards(tmp_path / "data"), {"data": {"max_resident_mib": 1e-5}}
     run = trained(tmp_path / "run", data, config=one, callbacks=Telling(3).callbacks)
@@ -126,6 +128,7 @@ def test_an_error_of_reading_ends_the_training_in_its_words(tmp_path):
         trained(tmp_path / "run", Source(reads=9), config={"data": {"window_mib": 40 * 32 / 2**20}})
 
 
+@pytest.mark.slow
 def test_a_run_is_used_on_rows_that_stay_in_files(tmp_path, monkeypatch, capsys):
     run = trained(tmp_path / "run", shards(tmp_path / "data"), config=SMALL_WINDOWS, prior="gaussian(size=2)")
     np.save(tmp_path / "x.npy", MANY)

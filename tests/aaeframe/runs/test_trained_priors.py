@@ -83,6 +83,7 @@ RECIPES = pytest.mark.parametrize(
 PRIORS = pytest.mark.parametrize("prior", [Learned, Vamp])
 
 
+@pytest.mark.slow
 @RECIPES
 @PRIORS
 def test_a_prior_is_trained_and_resumed_to_the_same_bits(tmp_path, prior, recipe, schedule):
@@ -103,6 +104,7 @@ def test_a_prior_is_trained_and_resumed_to_the_same_bits(tmp_path, prior, recipe
         assert all(not torch.equal(after[name], it) for name, it in before.items())
 
 
+@pytest.mark.slow
 def test_a_loss_leads_the_prior_to_the_codes():
     run = train(Learned(), epochs=60, config={"optimizers": {"prior": {"lr": 0.03}}})
     codes, prior = run.encode(ROWS)["z"], run.model.priors["z"]

@@ -89,6 +89,7 @@ def test_draws_are_rows_of_their_own(tmp_path):
     np.testing.assert_array_equal(np.array(rows)[3:, 2:].astype(np.float32), Z + 1)
 
 
+@pytest.mark.slow
 def test_chunks_are_written_one_after_another_and_not_all_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "CELLS", 2**12)
     one = np.full((200, 50), 1 / 3, np.float32)

@@ -194,6 +194,7 @@ def test_an_unexpected_exception_is_a_failed_check():
     assert [it.id for it in outcomes.values() if it.verdict == "failed"] == ["sample-shape"]
 
 
+@pytest.mark.slow
 def test_a_component_that_needs_an_option_is_checked_when_it_is_given():
     def needing(*, size: int):
         return gaussian(size=size)

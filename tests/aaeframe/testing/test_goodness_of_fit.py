@@ -124,6 +124,7 @@ def test_a_ridge_that_the_samples_lack_and_grids_can_miss_is_caught():
     assert min(it for it in p_values if it is not None) < FALSE_ALARM
 
 
+@pytest.mark.slow
 @seeded
 def test_p_values_of_right_densities_are_uniform():
     right = MixtureSameFamily(Categorical(torch.ones(3)), Independent(Normal(torch.eye(3), 0.3), 1))

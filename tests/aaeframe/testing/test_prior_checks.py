@@ -337,6 +337,7 @@ REJECTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", REJECTED)
 def test_a_good_prior_is_accepted(check):
     good = {"check_prior_loss": Learned, "check_bind": Bound}
@@ -350,6 +351,7 @@ def test_a_prior_may_follow_by_chance_slowly_or_late(factory):
     testing.check_follow(testing.PriorCase(factory))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("check", "case", "message"), [(check, *broken) for check, cases in REJECTED.items() for broken in cases]
 )
@@ -368,6 +370,7 @@ def test_every_check_of_a_prior_has_a_broken_one_to_reject():
     assert {check.__name__ for check in CHECKS["prior"]} == set(REJECTED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "prior",
     [

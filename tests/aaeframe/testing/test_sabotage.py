@@ -343,6 +343,7 @@ SABOTAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "sabotage"), SABOTAGES, ids=lambda it: it if isinstance(it, str) else it.__name__)
 def test_a_sabotage_fails_the_check_that_names_it(kind, sabotage):
     DRAWN.clear()

@@ -233,6 +233,7 @@ def test_noise_depends_on_seed_and_step_alone(prepared):
 # Stopping and going on.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 3, 4, 6, 11])
 def test_stopped_after_any_step_and_resumed_it_ends_the_same(prepared, step):
     whole = trained(prepared("whole", ema=0.9))
@@ -261,6 +262,7 @@ def test_the_speed_of_a_resumed_epoch_is_that_of_its_own_steps(prepared, monkeyp
     assert [row["steps_per_second"] * row["seconds"] for row in rows] == [1, STEPS, STEPS]
 
 
+@pytest.mark.slow
 def test_a_warning_given_before_a_stop_is_not_given_again(prepared):
     def winning(training):
         training.recipe = Wrapped(training.recipe, lambda _, it: {**it, "accuracy/gaussian": torch.tensor(0.99)})
@@ -306,6 +308,7 @@ def assert_last_checkpoint_is_finite(training, name):
     assert all(bool(torch.isfinite(value).all()) for part in (saved.model, saved.optimizer) for value in part.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("at", "checkpoint"), [(0, "step-00000000"), (6, "step-00000004"), (11, "step-00000008")])
 def test_a_loss_that_is_not_finite_stops_the_run_at_the_last_good_checkpoint(prepared, at, checkpoint):
     training = with_nan(prepared(), at)

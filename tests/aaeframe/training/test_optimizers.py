@@ -106,6 +106,7 @@ def assert_same_bits(found, expected):
         assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizer_resumes_to_the_same_bits(prepared, name):
     with warnings.catch_warnings():
@@ -116,6 +117,7 @@ def test_an_optimizer_resumes_to_the_same_bits(prepared, name):
         assert_same_bits(stopped_and_resumed(prepared, optimizer), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_a_scheduler_resumes_to_the_same_bits(prepared, name):
     with warnings.catch_warnings():
@@ -308,6 +310,7 @@ def test_a_state_of_another_shape_or_name_is_refused(name):
                 load_optimizer(optimizer, lacking, "p.")
 
 
+@pytest.mark.slow
 def test_the_state_of_another_optimizer_is_refused(prepared):
     first = prepared("run", "adam")
     saved = run(first)

@@ -74,6 +74,7 @@ def test_squared_exponentials_neither_underflow_nor_hide_nan():
     assert sums[1].isnan().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [lambda x: x + 0.1, lambda x: x * math.nan])
 def test_wrong_results_of_the_compiler_are_not_used(wrong):
     made = compiled.Generated(lambda x: (x, wrong(x)), lambda: (torch.rand(1040, 1200),), lambda x: (x, x))

@@ -95,6 +95,7 @@ def test_autocast_and_gradients_of_the_caller_change_nothing(pixels, samples):
 
 
 class TestNaN:
+    @pytest.mark.slow
     @pytest.mark.parametrize("compiled", [False, True])
     def test_in_a_row_stays_in_the_row(self, pixels, samples, compiled):
         x = pixels / 255

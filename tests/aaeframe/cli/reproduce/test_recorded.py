@@ -91,6 +91,7 @@ def test_a_run_of_other_settings_is_not_copied_but_made(first, done, evaluated, 
     assert not column("reproduction")["seeds"][0]["recorded"]
 
 
+@pytest.mark.slow
 def test_what_is_recorded_of_settings_that_change_later_is_set_aside(first, cli, done, tmp_path, column):
     first("clusters", "--seeds", 1)
     done("reproduce", "clusters", "--seeds", 1, "--recorded", "first")
@@ -153,6 +154,7 @@ def test_a_run_on_other_data_than_that_of_the_folder_is_not_copied(first, done, 
         assert len(column(out, "likelihood", "modern")["seeds"]) == 1
 
 
+@pytest.mark.slow
 def test_a_run_on_other_data_than_is_asked_is_not_copied_and_the_folder_stays_usable(first, done, table, column):
     first("likelihood", "--seeds", 1)
     outcome = done("reproduce", "likelihood", "--seeds", 1, "--data", table, "--out", "second", "--recorded", "first")
@@ -250,6 +252,7 @@ def test_a_record_of_a_cell_that_is_not_known_here_is_told_of(first, done, tmp_p
     assert not (tmp_path / "reproduction/records/flocks").exists()
 
 
+@pytest.mark.slow
 def test_an_unfinished_cell_is_not_copied_but_a_diverged_one_is(first, cli, done, column, change):
     first("clusters", "--budget", 0)
     done("reproduce", "likelihood", "--seeds", 1, "--out", "first")
@@ -329,6 +332,7 @@ def test_a_record_that_is_none_is_refused_and_nothing_copied(first, cli, refused
     assert not (tmp_path / "reproduction").exists()
 
 
+@pytest.mark.slow
 def test_what_is_recorded_and_cannot_be_read_is_told_of_and_does_not_stop_the_others(cli, tmp_path, column):
     damaged = tmp_path / "reproduction/records/clusters/label-free/seed-3/record.json"
     damaged.parent.mkdir(parents=True)

@@ -143,6 +143,7 @@ def test_a_picture_that_cannot_be_drawn_is_refused_before_any_work(cli, refused,
     assert not (tmp_path / "reproduction").exists()
 
 
+@pytest.mark.slow
 def test_rows_that_share_runs_train_and_evaluate_them_once(done, tmp_path, evaluated):
     done("reproduce", "likelihood", "more", "--seeds", 1)
     assert evaluated == ["reproduction/likelihood/modern/seed-3"]
@@ -170,6 +171,7 @@ def test_the_table_is_of_all_that_is_in_the_folder(done, tmp_path):
     assert outcome.json["rows"]["clusters"]["columns"]["terms"]["seeds"][0]["counts"] is None
 
 
+@pytest.mark.slow
 def test_a_run_at_which_another_process_is_is_left_to_it(done, tmp_path):
     with try_lock(tmp_path / "reproduction/clusters/label-free/seed-3"):
         outcome = done("reproduce", "clusters")
@@ -248,6 +250,7 @@ def test_the_first_interrupt_stops_after_the_step_and_the_table_is_printed(cli, 
     assert "clusters, label-free, seed 3" in outcome.out
 
 
+@pytest.mark.slow
 def test_what_there_is_to_fill_is_listed_and_nothing_trained(done, tmp_path):
     done("reproduce", "clusters", "--seeds", 1)
     outcome = done("reproduce", "--list")
@@ -318,6 +321,7 @@ def labeled(tmp_path):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["modern", "gan"])
 def test_the_labels_of_ones_own_data_are_named(done, cli, refused, tmp_path, labeled, column):
     given = ("--seeds", 1, "--column", column, "--data", labeled, "--label-key", "digit")
@@ -332,6 +336,7 @@ def test_the_labels_of_ones_own_data_are_named(done, cli, refused, tmp_path, lab
     assert name in stored(tmp_path / "copied")["rows"]
 
 
+@pytest.mark.slow
 def test_data_other_than_that_of_the_folder_is_refused_before_work(done, cli, refused, tmp_path, table):
     done("reproduce", "likelihood", "--seeds", 1)
     given = ("--data", table, "--held-out", 10, 20)
@@ -370,6 +375,7 @@ def test_what_is_done_by_hand_after_the_record_changes_no_number_but_is_counted(
     assert json.loads((tmp_path / RECORD).read_text()) == {**before, "test_accesses": 2}
 
 
+@pytest.mark.slow
 def test_a_record_that_was_not_written_when_its_run_was_done_is_written_without_another_look(
     done, tmp_path, evaluated, measured
 ):
@@ -386,6 +392,7 @@ def test_a_record_that_was_not_written_when_its_run_was_done_is_written_without_
     assert [it.read_bytes() for it in records] == before
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_read_does_not_stop_the_others(cli, tmp_path):
     folder = tmp_path / "reproduction/clusters/label-free/seed-3"
     folder.mkdir(parents=True)
@@ -405,6 +412,7 @@ def test_what_is_set_aside_takes_no_budget_from_the_next(cli, diverged, tmp_path
     assert "1 of 2 runs are left, clusters, label-free, seed 5 first" in outcome.err
 
 
+@pytest.mark.slow
 def test_a_run_stopped_before_its_first_checkpoint_begins_anew(done, tmp_path):
     done("reproduce", "clusters", "--seeds", 1, "--budget", 0)
     folder = tmp_path / "reproduction/clusters/label-free/seed-3"

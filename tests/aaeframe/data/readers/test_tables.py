@@ -596,6 +596,7 @@ DIALECTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "decimal", "encoding", "suffix"), DIALECTS.values(), ids=DIALECTS)
 @settings(
     deadline=None,
