@@ -11,6 +11,7 @@ several distributions offer is an error, which lists the full names.
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import os
 import re
@@ -20,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from importlib.resources import files
 from operator import attrgetter
 from threading import RLock
@@ -228,8 +229,15 @@ def normalized(distribution: str) -> str:
 
 def _installed(entry: EntryPoint) -> Plugin:
     """The record of an entry point before it is loaded."""
-    metadata = entry.dist.metadata if entry.dist else {"Name": "unknown", "Version": "unknown"}  # parsed at each access
-    return Plugin(entry.name, entry.value.strip(), normalized(metadata["Name"]), metadata["Version"], "active")
+    name, version = _name_and_version(entry.dist) if entry.dist else ("unknown", "unknown")
+    return Plugin(entry.name, entry.value.strip(), normalized(name), version, "active")
+
+
+@functools.lru_cache(maxsize=1)
+def _name_and_version(distribution: Distribution) -> tuple[str, str]:
+    """Remembered for the entry points of one distribution, as each access parses the file."""
+    metadata = distribution.metadata
+    return metadata["Name"], metadata["Version"]
 
 
 def _blocked_names(blocked: Iterable[str], installed: Sequence[Plugin]) -> tuple[str, ...]:

@@ -104,6 +104,7 @@ def hooks():
         HANDLES.pop().remove()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error::aaeframe.errors.PluginWarning")
 def test_a_hook_of_another_thread_stays(hooks):
     run = aaeframe.train(

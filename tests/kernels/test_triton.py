@@ -36,7 +36,7 @@ def run(files, cache, **variables):
     assert child.returncode == 0, f"{' '.join(command)}\n{child.stdout[-8000:]}\n{child.stderr[-2000:]}"
 
 
-QUICK = ("kernel_discriminator_loss.py", "kernel_paths.py")
+QUICK = ("kernel_paths.py",)
 SUITES = [
     it if it.name in QUICK else pytest.param(it, marks=pytest.mark.slow) for it in sorted(HERE.rglob("kernel_*.py"))
 ]

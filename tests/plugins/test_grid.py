@@ -37,6 +37,7 @@ def check(run):
     assert last["reconstruction"] < first["reconstruction"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", [*names("prior"), "categorical+gaussian", "categorical+swissroll+mixture"])
 @pytest.mark.parametrize("encoder", names("encoder"))
 def test_every_encoder_trains_with_every_prior(encoder, prior, digits, tmp_path):

@@ -77,6 +77,7 @@ def test_every_variant_is_a_configuration_of_its_own(clusters):
     assert len({it.model_dump_json() for it in found}) == len(found) == 11
 
 
+@pytest.mark.slow
 def test_a_variant_that_is_not_measured_to_its_end_is_not_kept(clusters, tmp_path, monkeypatch):
     images = np.random.default_rng(0).integers(1, 256, size=(60, 1, 8, 8), dtype=np.uint8)
     data = from_arrays(images, np.arange(60) % 10, held_out=(20, 10))

@@ -83,6 +83,7 @@ def test_a_case_of_compiled_rivals_runs_on_any_backend():
     ]
 
 
+@pytest.mark.slow
 def test_what_is_compiled_inside_is_counted_over_all_entries_and_alone():
     watch, doubled = Compiling(2), torch.compile(lambda x: 2 * x, **EAGER)
     for size in (1, 2):

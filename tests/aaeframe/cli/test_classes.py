@@ -168,6 +168,7 @@ def test_runs_on_other_splits_are_not_compared(cli, refused, table, tmp_path):
     refused(cli("compare", tmp_path / "one", tmp_path / "other"), "share their data, its split")
 
 
+@pytest.mark.slow
 def test_codes_are_drawn_in_a_plane_and_nothing_is_measured_for_others(cli, refused, tmp_path):
     for name in ("one", "other"):
         aaeframe.train(prior="gaussian(size=3)", out=tmp_path / name, **SMALL)

@@ -210,6 +210,7 @@ def test_the_likelihood_is_shown(done, run, quick):
     assert "test: 300 samples" in outcome.err
 
 
+@pytest.mark.slow
 def test_samples_are_decoded_in_the_precision_that_is_asked_for(done, run, quick):
     asked = "evaluate", run, "--likelihood", "--samples", 250
     exact, rounded = done(*asked, "--json").json, done(*asked, "--precision", "bf16", "--json").json

@@ -80,6 +80,7 @@ def test_help_imports_nothing_heavy():
     assert modules_of_help([path for path in PATHS if path not in RUN_COMMANDS]).isdisjoint(HEAVY)
 
 
+@pytest.mark.slow
 def test_help_that_names_components_loads_the_registry_and_no_component():
     assert modules_of_help(RUN_COMMANDS) & HEAVY == {"pluggy", "aaeframe.components.registry", "aaeframe_plugins"}
 

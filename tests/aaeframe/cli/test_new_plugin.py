@@ -270,6 +270,7 @@ def test_a_full_disk_leaves_nothing_half_written(cli, refused, inside, monkeypat
     assert list(inside.rglob("*")) == ([inside / "new"] if standing else [])
 
 
+@pytest.mark.slow
 def test_it_needs_no_network_and_no_torch(inside):
     program = """
 import socket, sys

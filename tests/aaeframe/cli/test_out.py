@@ -85,6 +85,7 @@ def test_rows_of_a_table_as_csv_have_the_columns_of_the_data(done, people, tmp_p
         np.testing.assert_array_equal(np.array(rows)[:, -2:].astype(held[name].dtype), held[name])
 
 
+@pytest.mark.slow
 def test_one_array_as_npy(done, refused, cli, run, people, tmp_path):
     said = done("encode", run, "--out", tmp_path / "codes.npy").err
     codes = aaeframe.load(run).encode(load("digits").test)["swissroll"]

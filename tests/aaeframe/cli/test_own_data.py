@@ -57,6 +57,7 @@ def trained(folder, source):
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_data_is_shown_before_anything_is_trained(done, source, tmp_path):
     found = done("data", source, *OPTIONS, "--json", "--picture", tmp_path / "sheet.png").json
     assert found["rows"] == {"training": 48, "validation": 6, "test": 6}

@@ -42,6 +42,7 @@ def states(done):
     return made
 
 
+@pytest.mark.slow
 def test_two_job_arrays_give_the_estimate_of_one_process(done, states):
     one = done(*parzen("--validation", "v.npy", "--json", "--out", "one.npy")).json
     first = states("--validation", "v.npy", out="v.safetensors")
@@ -153,6 +154,7 @@ def test_one_other_value_makes_other_rows(cli, refused, states, monkeypatch, nam
     refused(cli("parzen", "merge", *mine, *theirs), f"different are: rows of --{'samples' if name == 's' else 'test'}.")
 
 
+@pytest.mark.slow
 def test_missing_doubled_and_damaged_states_are_refused(cli, refused, states, files):
     a, b, c = states("--bandwidth", 0.1)
     refused(cli("parzen", "merge", a, c), "1 of 3 shards of the test rows are missing: 1/3", "--out FILE.safetensors")
@@ -167,6 +169,7 @@ def test_missing_doubled_and_damaged_states_are_refused(cli, refused, states, fi
     refused(cli("parzen", "merge", "none.safetensors"), "none.safetensors: there is no such file")
 
 
+@pytest.mark.slow
 def test_a_bandwidth_that_the_validation_rows_do_not_choose_is_refused(cli, refused, states):
     both = *states("--validation", "v.npy", out="v.safetensors"), *states("--bandwidth", 0.5)
     refused(cli("parzen", "merge", *both), "has the bandwidth 0.5, and the validation rows choose", "again with")

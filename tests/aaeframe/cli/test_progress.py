@@ -95,6 +95,7 @@ def test_the_bar_gives_the_cursor_back_when_training_breaks_off(terminal):
     assert terminal.file.getvalue().rstrip().endswith("\x1b[?25h")
 
 
+@pytest.mark.slow
 def test_on_a_terminal_training_shows_the_bar_and_elsewhere_lines(cli, table, tmp_path, monkeypatch):
     monkeypatch.setattr("aaeframe.cli.summary.finish", lambda run, *, json: None)
     small = ("--network", "mlp(hidden=[8])", "--epochs", 2, "--data", table)

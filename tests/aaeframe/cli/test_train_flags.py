@@ -101,6 +101,7 @@ def test_settings_override_flags_override_a_file_overrides_a_preset(done, tmp_pa
     assert (training.epochs, training.seed, training.ema, training.batch_size) == (2, 3, 0.4, 5)
 
 
+@pytest.mark.slow
 def test_what_config_show_prints_is_the_same_run_when_given_back(done, table, tmp_path):
     flags = ("--data", table, "--prior", "categorical(classes=3)+mixture", "--encoder", "universal(hidden=[8])", *SMALL)
     shown = done("config", "show", *flags).out

@@ -74,6 +74,7 @@ def test_a_preset_of_a_plugin_is_found_by_both_names_beside_ours(rolls):
     assert presets(registry)["roll"].distribution == "aaeframe-rolls"
 
 
+@pytest.mark.slow
 def test_a_training_uses_it(rolls):
     rolls()
     run = aaeframe.train("digits", preset="roll", keep=False)

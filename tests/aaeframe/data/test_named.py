@@ -155,6 +155,7 @@ def test_listing_calls_no_factory(install):
         load("moons")
 
 
+@pytest.mark.slow
 def test_a_run_stores_the_data_set_with_its_version_and_finds_it_again(moons, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = aaeframe.train("moons(rows=60)", out=tmp_path / "run", **SMALL)

@@ -41,6 +41,7 @@ def drawn(monkeypatch, tmp_path):
     return draw
 
 
+@pytest.mark.slow
 def test_images_without_a_range_are_drawn_in_the_users_units(drawn):
     originals = drawn(WAVES)["reconstructions"][0]
     assert 0 <= originals.min() < 0.05
@@ -49,6 +50,7 @@ def test_images_without_a_range_are_drawn_in_the_users_units(drawn):
     assert originals[:, :, :3].mean() > 4 * originals[:, :, 3:].mean()
 
 
+@pytest.mark.slow
 def test_images_with_a_range_keep_it(drawn):
     dim = np.full((300, 1, 6, 6), 51, np.uint8)
     dim[:, 0, 0, 0] = 255
@@ -69,6 +71,7 @@ def test_rows_of_every_class_are_drawn_though_the_file_is_sorted(drawn, monkeypa
     assert originals[:, :, :3].mean((1, 2, 3)).std() > 0.1  # of classes that differ in brightness
 
 
+@pytest.mark.slow
 def test_the_plane_is_drawn_where_the_model_lives(drawn, monkeypatch):
     devices, real = [], plane.stream
     monkeypatch.setattr(plane, "stream", lambda *names, device: devices.append(device) or real(*names, device=device))

@@ -66,6 +66,7 @@ def gallery():
 GALLERY = dict(gallery())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GALLERY)
 def test_a_figure_is_written_and_nothing_of_it_is_cut(name, tmp_path):
     path = tmp_path / "figure.png"
@@ -84,6 +85,7 @@ def out_of_view(figure):
             yield from (tick.label1, tick.label2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["styles", "10 clusters", "30 clusters", "models", "curves"])
 def test_no_words_lie_on_other_words(name):
     figure = GALLERY[name]()

@@ -71,6 +71,7 @@ def test_classes_have_their_names_and_many_codes_are_cut_to_those_with_the_stron
     assert inside(figure)
 
 
+@pytest.mark.slow
 def test_reconstructions_have_a_panel_for_columns_from_the_largest_error_to_the_smallest():
     x = np.random.default_rng(0).normal(size=(50, 30))
     errors = np.arange(30) / 30
@@ -131,6 +132,7 @@ def test_statistics_are_those_of_all_rows_at_once(trained, monkeypatch):
     assert np.isnan(found.errors[5])
 
 
+@pytest.mark.slow
 def test_a_table_gets_its_figures_and_a_part_of_many_rows_is_said(trained, monkeypatch):
     run, data = trained
     monkeypatch.setattr(gallery, "MOST_CODES", 50)

@@ -72,6 +72,7 @@ def test_it_compiles_as_one_graph():
     assert torch.allclose(compiled(X), model(X), atol=1e-6)  # another order of the same operations
 
 
+@pytest.mark.slow
 def test_it_is_traced_for_any_number_of_rows():
     model = built(Deterministic).eval()
 

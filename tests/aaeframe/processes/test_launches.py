@@ -182,6 +182,7 @@ def test_another_call_is_an_error_of_all(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_other_data_is_an_error_of_all(tmp_path):
     for rank in range(2):
         (tmp_path / str(rank)).mkdir()

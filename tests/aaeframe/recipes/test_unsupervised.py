@@ -263,6 +263,7 @@ def test_every_loss_brings_the_codes_to_the_prior(prepared, schedule, loss):
     assert (late - center).norm() < 0.3 * (means[0] - center).norm()
 
 
+@pytest.mark.slow
 def test_the_gradient_penalty_flattens_the_discriminator_at_prior_samples(prepared):
     def slope(weight):
         training = prepared(

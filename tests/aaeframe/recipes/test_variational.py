@@ -47,6 +47,7 @@ def test_between_gaussians_the_divergence_is_the_formula():
     assert torch.equal(found, divergence(q, prior, torch.full((50, 3), math.nan))), "no sample is looked at"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "prior",
     [

@@ -357,6 +357,7 @@ def test_without_a_watched_error_no_learning_curve_is_drawn(put, found, tmp_path
     assert not (tmp_path / "curves.png").exists()
 
 
+@pytest.mark.slow
 def test_a_run_without_an_epoch_is_unfinished(put, found):
     put("16-clusters", "label-free", 0, epochs=0)
     assert texts(found(), "Not done")[1] == ["16-clusters, label-free, seed 0", "0 of 40", ""]

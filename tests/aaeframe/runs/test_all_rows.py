@@ -49,6 +49,7 @@ def test_fewer_steps_than_an_epoch_are_one_short_epoch():
     assert (run.step, [row["step"] for row in run.metrics]) == (3, [3])
 
 
+@pytest.mark.slow
 def test_a_run_in_steps_is_resumed_to_the_same_bits(tmp_path):
     whole = aaeframe.train(ROWS, out=tmp_path / "whole", steps=7, **SMALL)
     with pytest.warns(UserWarning, match="ended the run, at step 5 of 7"):

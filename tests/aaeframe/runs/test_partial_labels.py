@@ -35,6 +35,7 @@ def trained(known=PARTIAL, **options):
     return aaeframe.train((X, known), **SMALL, **given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["semi-supervised", "reduction"])
 def test_a_recipe_learns_from_the_labels_there_are_and_is_measured_on_labeled_rows(recipe):
     run, data = trained(recipe=recipe), from_arrays(X, PARTIAL)
@@ -72,6 +73,7 @@ def test_some_of_the_labels_there_are_may_be_hidden():
         aaeframe.train((X, PARTIAL), recipe="semi-supervised", prior=BLOCKS, labels=300, keep=False, **SMALL)
 
 
+@pytest.mark.slow
 def test_a_split_without_any_label_is_measured_without_classes():
     data = from_arrays(X, PARTIAL)
     labels = PARTIAL.copy()
@@ -85,6 +87,7 @@ def test_a_split_without_any_label_is_measured_without_classes():
     assert "classes" not in told.evaluate(data)["blocks"]["mixture"]
 
 
+@pytest.mark.slow
 def test_clusters_are_named_by_labeled_validation_rows_only():
     data = from_arrays(X, PARTIAL)
     run = aaeframe.train(data, recipe="clustering", prior=BLOCKS, keep=False, **SMALL)

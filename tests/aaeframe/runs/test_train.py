@@ -88,6 +88,7 @@ def test_same_seed_same_bits_other_seed_others(tmp_path):
         assert_same_model(first, other)
 
 
+@pytest.mark.slow
 def test_evaluating_after_every_epoch_changes_no_weight(tmp_path):
     dataset = from_arrays(ROWS)
 

@@ -148,6 +148,7 @@ def test_a_run_becomes_an_estimator_and_an_estimator_a_run(detector, tmp_path):
         AdversarialAutoencoder().to_run(tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_classes_come_back_from_a_folder(tmp_path):
     classifier = AdversarialClassifier(steps=30).fit(BLOBS, 10 * TRUTH)
     classifier.to_run(tmp_path / "run")
@@ -156,6 +157,7 @@ def test_classes_come_back_from_a_folder(tmp_path):
     np.testing.assert_array_equal(back.predict(BLOBS), classifier.predict(BLOBS))
 
 
+@pytest.mark.slow
 def test_objects_and_settings_of_scikit_learn_are_pickled_with_the_estimator(again):
     prior = Independent(Laplace(torch.zeros(2), 1.0), 1)
     of_blocks = AdversarialAutoencoder(prior={"a": prior, "b": "gaussian(size=1)"}, steps=3).fit(X)
@@ -206,6 +208,7 @@ def again():
     return through
 
 
+@pytest.mark.slow
 def test_a_warm_start_goes_on_from_the_last_weights():
     cold = {"reconstruction": {"lr": 1e-12}, "discriminator": {"lr": 1e-12}, "generator": {"lr": 1e-12}}
     coder = AdversarialAutoencoder(steps=50, warm_start=True).fit(X)

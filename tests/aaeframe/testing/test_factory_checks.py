@@ -158,6 +158,7 @@ subprocess.run([sys.executable, "-c", busy], check=True)
 """
 
 
+@pytest.mark.slow
 def test_neither_the_work_of_others_nor_pydantic_is_counted(tmp_path, monkeypatch):
     (tmp_path / "aaeframe_toy.py").write_text(OTHERS_AT_WORK)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

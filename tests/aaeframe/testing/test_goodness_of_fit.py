@@ -187,6 +187,7 @@ def test_a_value_too_frequent_for_a_rare_one_is_caught():
     assert frequencies_p_value(wrong.sample((20_000,)), wrong.log_prob) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 30])
 @seeded
 def test_two_samples(size):

@@ -474,6 +474,7 @@ def equal(first, second):
     return all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::aaeframe.errors.PluginWarning")
 @pytest.mark.parametrize(
     "parts",

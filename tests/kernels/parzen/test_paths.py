@@ -139,6 +139,7 @@ def test_an_unknown_precision_is_refused(pixels, samples, precision):
         served(pixels, samples, precision)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, True])
 def test_digits_make_up_the_rounded_samples(compiled):
     values = torch.tensor([[0.0, 1.0, 1 / 255, 0.5, 0.123456], [0.2, 0.4, 0.6, 0.8, 0.1]])

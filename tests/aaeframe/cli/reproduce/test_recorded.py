@@ -184,6 +184,7 @@ def test_one_column_of_tables_on_two_data_is_copied_on_the_first(first, done, tm
     assert [it.name for it in (tmp_path / "third/records/likelihood/modern").iterdir()] == ["seed-3"]
 
 
+@pytest.mark.slow
 def test_of_two_folders_one_of_which_holds_no_record_nothing_is_copied(first, cli, refused, tmp_path):
     first("clusters", "--seeds", 1)
     (tmp_path / "bad").mkdir()
@@ -264,6 +265,7 @@ def test_an_unfinished_cell_is_not_copied_but_a_diverged_one_is(first, cli, done
     assert (aside["seed"], aside["state"]) == (3, "diverged")
 
 
+@pytest.mark.slow
 def test_recorded_data_is_that_of_the_number(done, cli, refused, tmp_path, table):
     given = ("--data", table, "--held-out", 10, 20)
     done("reproduce", "likelihood", "--seeds", 1, *given, "--out", "first")

@@ -363,6 +363,7 @@ def test_an_evaluation_by_hand_of_other_weights_is_not_that_of_the_table(done, t
     assert seed["value"] > 0
 
 
+@pytest.mark.slow
 def test_what_is_done_by_hand_after_the_record_changes_no_number_but_is_counted(done, tmp_path, evaluated):
     done("reproduce", "clusters", "--seeds", 1)
     before = json.loads((tmp_path / RECORD).read_text())
@@ -404,6 +405,7 @@ def test_a_folder_that_cannot_be_read_does_not_stop_the_others(cli, tmp_path):
     assert [it["seed"] for it in column["seeds"]] == [5]
 
 
+@pytest.mark.slow
 def test_what_is_set_aside_takes_no_budget_from_the_next(cli, diverged, tmp_path):
     folder = tmp_path / "reproduction/clusters/label-free"
     diverged("reproduce", "clusters", "--seeds", 1)
@@ -421,6 +423,7 @@ def test_a_run_stopped_before_its_first_checkpoint_begins_anew(done, tmp_path):
     assert (folder / "evaluation.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_run_of_other_settings_is_neither_continued_nor_counted(cli, done, tmp_path):
     done("reproduce", "clusters", "--seeds", 1, "--budget", 0)
     preset = tmp_path / "presets/tiny-clusters.toml"
@@ -539,6 +542,7 @@ def test_a_row_in_another_arithmetic_counts_for_the_row(cli, done, tmp_path):
     assert ("--precision" in one["commands"][0], "--precision" in two["commands"][0]) == (True, False)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_begun_in_another_precision_is_set_aside(cli, done, tmp_path):
     done("reproduce", "clusters", "--seeds", 1, "--budget", 0)
     outcome = cli("reproduce", "clusters", "--seeds", 1, "--precision", "bf16")

@@ -498,6 +498,7 @@ def test_broken_files(tmp_path, name, content, message):
         load(tmp_path / name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, lambda x: zipped("t.csv", content=x)])
 def test_a_file_made_to_exhaust_memory_is_refused(tmp_path, monkeypatch, pack):
     monkeypatch.setattr(limits, "GENEROUS", 10_000)
