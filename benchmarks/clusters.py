@@ -5,8 +5,8 @@ preset `adversarial-mnist-16-clusters`, in fp32, without a moving average and wi
 Variants differ in the schedule (one joint step, or the paper's phases) and in the optimizers (Adam, or SGD at the
 paper's rates). "quiet" is without noise and with less dropout. "averaged", of SGD in a joint step alone, has a moving
 average on top, and rates that fall to 0 over the last 40 % of the epochs; "-following" has a class prior that follows,
-"-fast" three times the rate, "-wide" networks 1000 wide, discriminators too. After each epoch, of the 10,000 validation
-images:
+"-fast" three times the rate, "-wide" networks 1000 wide, discriminators too. `--set` changes settings as that of
+`aaeframe train` does; each change takes a folder of its own. After each epoch, of the 10,000 validation images:
 
 - error: the share that is not of its cluster's most frequent class;
 - named: the share that is not of its cluster's name, the class of its surest image (the paper's protocol);
@@ -34,6 +34,7 @@ import numpy as np
 import torch
 
 import aaeframe
+from aaeframe.configuration.compose import compose
 from aaeframe.data import Dataset, load
 from aaeframe.evaluation.clustering import name_clusters
 from aaeframe.runs.run import Run
@@ -140,7 +141,7 @@ def bins(values: np.ndarray) -> np.ndarray:
 class Watch:
     """An observer that measures the validation images after each epoch, and writes a line of JSON."""
 
-    def __init__(self, path: Path, images: np.ndarray, digits: np.ndarray, **said: int) -> None:
+    def __init__(self, path: Path, images: np.ndarray, digits: np.ndarray, **said: Any) -> None:
         self.path, self.images, self.digits, self.said = path, images, digits, said
         flat = images.reshape(len(images), *images.shape[-2:]).astype(np.float64)
         self.styles = {"slant": bins(slant(flat)), "thickness": bins(thickness(flat))}
@@ -202,23 +203,30 @@ class Watch:
 
 
 def run(
-    folder: Path, variants: Iterable[str], epochs: int, seed: int, data: str | Dataset = "mnist", classes: int = 16
+    folder: Path,
+    variants: Iterable[str],
+    epochs: int,
+    seed: int,
+    data: str | Dataset = "mnist",
+    classes: int = 16,
+    changes: Sequence[str] = (),
 ) -> None:
-    """Train and measure the variants."""
+    """Train and measure the variants, with these changes of their settings."""
     folder.mkdir(parents=True, exist_ok=True)
     dataset = load(data) if isinstance(data, str) else data
-    rows, said = dataset.validation, {"seed": seed, "epochs": epochs, "classes": classes}
+    rows, said = dataset.validation, {"seed": seed, "epochs": epochs, "classes": classes, "set": [*changes]}
     variants = [*variants]
     for variant, lines in read(folder).items():
         if variant in variants and any(
-            {"classes": 16, **it}[name] != value for it in lines for name, value in said.items()
+            {"classes": 16, "set": [], **it}[name] != value for it in lines for name, value in said.items()
         ):
-            sys.exit(f"{folder / variant}.jsonl is of another seed, of other epochs or classes; take another folder")
+            other = "of another seed, other epochs, classes or settings"
+            sys.exit(f"{folder / variant}.jsonl is {other}; take another folder")
     for variant in variants:
         done, part = folder / f"{variant}.jsonl", folder / f"{variant}.part"
         if not done.exists():
             part.unlink(missing_ok=True)
-            given = settings(variant, classes)
+            given = compose(None, settings(variant, classes), {}, changes).model_dump(exclude_none=True)
             aaeframe.train(
                 dataset, config=given, epochs=epochs, seed=seed, device="cpu", progress=False,
                 out=next(it for n in range(1000) if not (it := folder / f"{variant}-{n}").exists()),
@@ -230,7 +238,7 @@ def run(
         show(folder, [variant])
 
 
-def read(folder: Path) -> dict[str, list[dict[str, float]]]:
+def read(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """The lines of each variant that is done."""
     files = [folder / f"{variant}.jsonl" for variant in VARIANTS]
     return {it.stem: [json.loads(line) for line in it.read_text().splitlines()] for it in files if it.exists()}
@@ -273,12 +281,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--classes", type=int, default=16)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes")
     asked = parser.parse_args()
     unknown = set(asked.rest) - set(VARIANTS)
     if asked.what != "plot" and unknown:
         parser.error(f"no variant is named {', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
     if asked.what == "run":
-        run(asked.folder, asked.rest or VARIANTS, asked.epochs, asked.seed, classes=asked.classes)
+        run(asked.folder, asked.rest or VARIANTS, asked.epochs, asked.seed, "mnist", asked.classes, asked.changes)
     elif asked.what == "show":
         show(asked.folder, asked.rest)
     elif len(asked.rest) == 1:

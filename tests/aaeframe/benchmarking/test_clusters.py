@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from aaeframe import load
 from aaeframe.configuration.schema import parse
 from aaeframe.configuration.shorthand import expand
 from aaeframe.data import from_arrays
@@ -65,8 +66,12 @@ def test_a_variant_is_trained_once_measured_by_epoch_and_shown(clusters, tmp_pat
     assert len(list(tmp_path.glob("joint-adam-*"))) == 1
     with pytest.raises(SystemExit, match="of another seed"):
         clusters.run(tmp_path, ["joint-adam"], 2, 12, data)
-    with pytest.raises(SystemExit, match="or classes"):
+    with pytest.raises(SystemExit, match="classes or settings"):
         clusters.run(tmp_path, ["joint-adam"], 2, 11, data, classes=30)
+    with pytest.raises(SystemExit, match="classes or settings"):
+        clusters.run(tmp_path, ["joint-adam"], 2, 11, data, changes=["training.input_dropout=0.1"])
+    clusters.run(tmp_path / "less", ["joint-adam"], 2, 11, data, changes=["training.input_dropout=0.1"])
+    assert load(tmp_path / "less/joint-adam-0").config.training.input_dropout == 0.1
     clusters.plot(tmp_path, tmp_path / "lines.png")
     assert (tmp_path / "lines.png").read_bytes().startswith(b"\x89PNG")
 
