@@ -197,9 +197,14 @@ def test_what_the_paper_has_not_is_named_in_the_adversarial_presets(resolved):
         if name.startswith("adversarial-"):
             told = presets.read_about(name).deviates
             assert told[0].startswith("No label-free terms: the losses are reconstruction"), name
-            for words in ("Noise on the input of y's discriminator", "A moving average of the weights"):
-                (sentence,) = (it for it in told if it.startswith(words))
-                assert "which the paper has not" in sentence, name
+            config = resolved[name]
+            for words, is_set in (
+                ("Noise on the input of y's discriminator", any(it.instance_noise for it in config.prior.values())),
+                ("A moving average of the weights", config.training.ema > 0),
+            ):
+                sentences = [it for it in told if it.startswith(words)]
+                assert len(sentences) == is_set, (name, words)
+                assert all("which the paper has not" in it for it in sentences), name
 
 
 def test_the_papers_figures_have_the_experiments_of_ours(resolved):
