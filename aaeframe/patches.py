@@ -142,7 +142,7 @@ _PARTS: Final = ("__code__", "__defaults__", "__kwdefaults__")
 
 
 def _code(functions: Sequence[FunctionType]) -> Sequence[Sequence[Any]]:
-    """Each of `_PARTS` of all functions. A tuple for each function would have Python's garbage collected each time."""
+    """Each of `_PARTS`, of all functions. A tuple for each function would make Python collect garbage each time."""
     return [list(map(attrgetter(part), functions)) for part in _PARTS]
 
 

@@ -1,7 +1,8 @@
 """Why clusters without labels take up style: python benchmarks/clusters.py run FOLDER [VARIANT ...]
 
 Each variant trains MNIST in 16 clusters, or in --classes of them, by the paper's terms alone, with the networks of the
-preset `adversarial-mnist-16-clusters`, in fp32, without a moving average and with constant rates.
+preset `adversarial-mnist-16-clusters`, in fp32, without a moving average. Rates of SGD are constant, those of Adam fall
+to 0 over the second half of the epochs.
 Variants differ in the schedule (one joint step, or the paper's phases) and in the optimizers (Adam, or SGD at the
 paper's rates). "quiet" is without noise and with less dropout. "averaged", of SGD in a joint step alone, has a moving
 average on top, and rates that fall to 0 over the last 40 % of the epochs; "-following" has a class prior that follows,
@@ -61,7 +62,8 @@ OPTIMIZERS = {
 }
 """The optimizers by schedule and kind. SGD at rate r with momentum m moves by r / (1 - m) in the end, 0.1 here."""
 WEIGHTS = {"adam": (0.02, 1.0, 0.3), "sgd": (0.9, 1.0, 1.0)}
-"""The weights of reconstruction, y and style in a joint step: the preset's, and the ratio of the paper's rates."""
+"""The weights of reconstruction, y and style in a joint step: those of the preset before
+2026-11-30, and the ratio of the paper's rates, which the preset has now."""
 QUIET = ("joint-adam-quiet", "joint-sgd-quiet", "alternating-sgd-quiet")
 """Variants without noise on the input of y's discriminator, and with the paper's dropout."""
 AVERAGED = tuple(f"joint-sgd-averaged{how}" for how in ("", "-following", "-fast", "-wide"))

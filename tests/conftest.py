@@ -63,12 +63,16 @@ def bound_by_permissions():
     return [sys.executable, "-c", _BOUND]
 
 
+THRESHOLD = gc.get_threshold()
+
+
 def pytest_collection_finish():
     """Collect garbage less often, and leave what is there before the tests out, which would slow each collection."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
+    gc.set_threshold(100_000, 20, 100)  # by default at each 700th object
 
 
 def pytest_unconfigure():
     gc.unfreeze()
+    gc.set_threshold(*THRESHOLD)

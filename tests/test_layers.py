@@ -341,7 +341,6 @@ def test_every_module_of_the_command_line_starts_light():
     assert [name for name in commands if packages(runtime(name)) & {*HEAVY, "pluggy"}] == []
 
 
-@pytest.mark.slow
 def test_nothing_of_ours_reads_a_pickle_or_runs_a_text():
     unpicklers = {"pickle", "cPickle", "marshal", "shelve", "dill", "joblib", "cloudpickle"}
     assert [f"{module} imports {it.module}" for module, it in _pairs(MODULES) if it.package in unpicklers] == []

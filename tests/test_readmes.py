@@ -113,7 +113,6 @@ def test_a_room_names_each_of_its_modules(home):
     assert (modules | packages) - named == set()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("readme", READMES, ids=name)
 def test_every_command_exists(readme):
     for line in commands(readme):

@@ -11,14 +11,13 @@ several distributions offer is an error, which lists the full names.
 from __future__ import annotations
 
 import difflib
-import functools
 import importlib
 import os
 import re
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.metadata import Distribution, EntryPoint, entry_points
@@ -153,7 +152,7 @@ class Registry:
         raised instead of stored, so that the author of a plugin sees the traceback.
         """
         strict = os.environ.get("AAEFRAME_STRICT_PLUGINS") == "1"
-        installed = sorted(map(_installed, entry_points(group=GROUP)), key=lambda it: (it.distribution, it.name))
+        installed = sorted(_installed(entry_points(group=GROUP)), key=lambda it: (it.distribution, it.name))
         blocked = _blocked_names(blocked, installed)
         plugins: list[Plugin] = []
         for plugin in installed:
@@ -227,17 +226,15 @@ def normalized(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def _installed(entry: EntryPoint) -> Plugin:
-    """The record of an entry point before it is loaded."""
-    name, version = _name_and_version(entry.dist) if entry.dist else ("unknown", "unknown")
-    return Plugin(entry.name, entry.value.strip(), normalized(name), version, "active")
-
-
-@functools.lru_cache(maxsize=1)
-def _name_and_version(distribution: Distribution) -> tuple[str, str]:
-    """Remembered for the entry points of one distribution, as each access parses the file."""
-    metadata = distribution.metadata
-    return metadata["Name"], metadata["Version"]
+def _installed(entries: Iterable[EntryPoint]) -> Iterator[Plugin]:
+    """The records of entry points before they are loaded."""
+    about: dict[Distribution | None, tuple[str, str]] = {None: ("unknown", "unknown")}
+    for entry in entries:
+        if entry.dist is not None and entry.dist not in about:
+            metadata = entry.dist.metadata  # each access parses the file
+            about[entry.dist] = metadata["Name"], metadata["Version"]
+        name, version = about[entry.dist]
+        yield Plugin(entry.name, entry.value.strip(), normalized(name), version, "active")
 
 
 def _blocked_names(blocked: Iterable[str], installed: Sequence[Plugin]) -> tuple[str, ...]:

@@ -20,11 +20,11 @@ HERE = Path(__file__).parent
 TOLERATED = "ignore:Conversion of an array with ndim > 0 to a scalar:DeprecationWarning"
 
 
-def run(files, cache, **variables):
+def run(*what, cache, **variables):
     """Run these files in a child process; fail with the end of its output."""
     mode = ("TRITON_INTERPRET", "AAEFRAME_KERNELS")
     environment = {key: value for key, value in os.environ.items() if key not in mode}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", TOLERATED, *map(str, files)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", TOLERATED, *map(str, what)]
     child = subprocess.run(
         command,
         cwd=HERE.parents[1],
@@ -32,22 +32,26 @@ def run(files, cache, **variables):
         capture_output=True,
         text=True,
     )
-    assert files
     assert child.returncode == 0, f"{' '.join(command)}\n{child.stdout[-8000:]}\n{child.stderr[-2000:]}"
 
 
-QUICK = ("kernel_paths.py",)
-SUITES = [
-    it if it.name in QUICK else pytest.param(it, marks=pytest.mark.slow) for it in sorted(HERE.rglob("kernel_*.py"))
-]
+def numbers(*what, cache):
+    run(*what, "-n", "0", cache=cache, **({} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"}))
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=lambda it: it.stem)
+def test_some_numbers(tmp_path):
+    """Each kernel once; all their numbers are the slow test below."""
+    kernels = HERE / "discriminator_loss/kernel_discriminator_loss.py", HERE / "parzen/kernel_paths.py"
+    numbers(*kernels, "-k", "every_kind or state_runs_on_the_kernels or finer_kernels", cache=tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suite", sorted(HERE.rglob("kernel_*.py")), ids=lambda it: it.stem)
 def test_numbers(suite, tmp_path):
-    run([suite], tmp_path, **({} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"}))
+    numbers(suite, cache=tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # six minutes of two busy cores
 def test_machine_code(tmp_path):
-    run(sorted(HERE.rglob("compile_*.py")), tmp_path)
+    run(*sorted(HERE.rglob("compile_*.py")), cache=tmp_path)

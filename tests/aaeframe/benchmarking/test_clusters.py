@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from aaeframe import load
+from aaeframe.configuration.compose import compose
 from aaeframe.configuration.schema import parse
 from aaeframe.configuration.shorthand import expand
 from aaeframe.data import from_arrays
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -74,6 +78,13 @@ def test_a_variant_is_trained_once_measured_by_epoch_and_shown(clusters, tmp_pat
     assert load(tmp_path / "less/joint-adam-0").config.training.input_dropout == 0.1
     clusters.plot(tmp_path, tmp_path / "lines.png")
     assert (tmp_path / "lines.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_recorded_change_can_be_asked_for(clusters):
+    files = list((ROOT / "benchmarks/results/2026-11-30-clusters-changes").rglob("*.jsonl"))
+    assert len(files) == 12
+    changes = [json.loads(file.read_text().splitlines()[0])["set"] for file in files]
+    assert len({compose(None, clusters.settings("joint-sgd-quiet"), {}, it).model_dump_json() for it in changes}) == 12
 
 
 def test_every_variant_is_a_configuration_of_its_own(clusters):

@@ -309,7 +309,6 @@ def test_a_full_disk(files, cli, refused, files_up_to, started):
         assert not list((files / "run").rglob("*.tmp"))
 
 
-@pytest.mark.slow
 def test_a_full_disk_when_samples_are_written(run):
     done = full_disk(1000, "sample", run)
     assert done.returncode == 2

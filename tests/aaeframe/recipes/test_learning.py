@@ -139,7 +139,6 @@ def assert_confident_and_balanced(clustering, *, uncertain, unbalanced):
     assert clustering["uniform_entropy"] == pytest.approx(math.log(16))
 
 
-@pytest.mark.slow
 def test_clusters_are_classes_by_far_and_codes_become_confident_and_balanced(trained, digits):
     """The paper's means: an adversary, batch norm on the heads too, dropout of the input."""
     run = trained(

@@ -47,7 +47,6 @@ def test_a_recipe_learns_from_the_labels_there_are_and_is_measured_on_labeled_ro
     assert 0 <= run.metrics[-1]["validation/error"] <= 1
 
 
-@pytest.mark.slow
 def test_labels_reach_a_recipe_that_is_told_of_them():
     run = trained(recipe="unsupervised", prior="mixture(components=3)")
     data = from_arrays(X, PARTIAL)
