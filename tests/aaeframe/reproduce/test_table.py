@@ -157,7 +157,7 @@ def test_a_ramp_of_the_reconstruction_weight_counts_with_its_end(put, found):
 def test_without_label_free_terms_a_soft_y_is_not_picked_for_its_reconstruction(put, found):
     for seed, (rec, unsure) in enumerate([(5.0, 2.4), (8.0, 0.4)]):
         losses = {"reconstruction": rec, "entropy/y": 2.7, "uncertainty/y": unsure}
-        put("16-clusters", "adversarial", seed, evaluations={"test": report(0.1)}, losses=losses)
+        put("30-clusters", "adversarial", seed, evaluations={"test": report(0.1)}, losses=losses)
     (result,) = found()
     assert [it.selection_score for _, it in result.done] == pytest.approx([5 * 0.02 - 0.3, 8 * 0.02 - 2.3])
     assert result.best[0].seed == 1
