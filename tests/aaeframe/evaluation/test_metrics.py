@@ -59,7 +59,7 @@ def spoiling():
 
 def seeding():
     import numpy as np
-    return lambda evaluated: np.random.seed(3) or 1.0
+    return lambda evaluated: np.random.seed() or 1.0
 
 def leaving():
     raise SystemExit(3)

@@ -58,7 +58,8 @@ def test_validation_metrics_are_those_of_one_process(whole):
 def test_a_signal_to_any_process_stops_all_at_the_same_step(tmp_path, name):
     run = tmp_path / "run"
     arguments = ["train", *TRAINING, "--epochs", "2000", "--set", "training.checkpoint_every=2000", "--out", str(run)]
-    ended = launched(tmp_path / "stopped", workers.command, arguments, name, 20, 1)
+    # A launcher's own SIGTERM could meet the other process when it has saved, and is about to say so.
+    ended = launched(tmp_path / "stopped", workers.command, arguments, name, 20, 1, terminating=False)
     assert {it.code for it in ended} <= {128 + signal.SIGTERM, 128 + signal.SIGINT}, ended
     assert "stopped; resume with: torchrun --nproc-per-node 2 -m aaeframe train --resume" in ended[0].err
     assert ended[1].err == ""
