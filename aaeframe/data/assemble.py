@@ -18,7 +18,7 @@ from aaeframe.data.layout import as_rows, settle
 from aaeframe.data.raw import Channels, RawData, RawPart, text_width
 from aaeframe.data.scaling import fit
 from aaeframe.data.sources import Remaining, StoredRows
-from aaeframe.data.statistics import check_finite
+from aaeframe.data.statistics import check_exact, check_finite
 from aaeframe.data.survey import surveyed
 from aaeframe.errors import DataError
 from aaeframe.protocols import DataSpec
@@ -148,6 +148,7 @@ def _checked(
     _check_alike(arrays, name)
     for x in arrays if check else ():
         check_finite(x, name)
+        check_exact(x, name)
     sizes = [len(x) for x in arrays]
     labels, names = as_classes([part.labels for part in raw.parts], sizes, name)
     names = _known_names(names, raw.class_names)
