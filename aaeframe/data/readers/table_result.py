@@ -51,7 +51,8 @@ class Result:
         ids = self._ids(keep)
         label = self.roles.label
         if ids is not None and self.options.ids is None:
-            self.said.append(f"column {self.roles.names[self.roles.ids or 0]!r}, which names the rows")
+            what = "the index" if self.roles.ids is None else f"column {self.roles.names[self.roles.ids]!r}"
+            self.said.append(f"{what}, which names the rows")
         return RawData(
             [RawPart(x, labels, ids)],
             class_names=class_names,
