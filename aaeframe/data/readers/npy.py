@@ -29,7 +29,8 @@ USES: Final = frozenset({"channels", "drop", "ids", "label_key"})
 """The options that are used for .npz."""
 
 OBJECTS: Final = (
-    "holds Python objects, which are never loaded. Save numbers or texts: `x.astype(float)` or `labels.astype(str)`."
+    "holds Python objects, which are never loaded. Save numbers or texts: `x.astype(float)` or `labels.astype(str)`, "
+    "with an empty text for no label."
 )
 
 
