@@ -14,6 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import frames, keys
+from aaeframe.data.readers.image_file import PALETTES
 from aaeframe.data.readers.table_dialect import LABELS
 from aaeframe.data.readers.tables import check_names
 from aaeframe.data.sources import RowSource, StoredRows, foreign
@@ -189,7 +190,7 @@ def _items(values: Any, options: ReadOptions) -> RawData:
     if isinstance(values, TensorDataset):
         return _columns(list(values.tensors), options, where, None)
     with foreign(where):
-        names, found = _class_names(values), _collected(values)
+        names, found = _class_names(values), _collected(values, where)
     if isinstance(found, Mapping):
         return _mapping(found, options, names)
     if isinstance(found, tuple):
@@ -197,8 +198,11 @@ def _items(values: Any, options: ReadOptions) -> RawData:
     return RawData([_part(found, None, where)])
 
 
-def _collected(values: Any) -> Any:
-    """All items: a dictionary of columns, a tuple of the parts of items, or a list of rows."""
+def _collected(values: Any, where: str) -> Any:
+    """All items: a dictionary of columns, a tuple of the parts of items, or a list of rows.
+
+    DataError for dictionaries of different names.
+    """
     count = len(values)
     if _has_columns(values):
         return _by_lists(values, count)
@@ -209,6 +213,11 @@ def _collected(values: Any) -> Any:
     items += [values[i] for i in range(1, count)]
     first = items[0]
     if isinstance(first, Mapping):
+        if odd := [i for i, it in enumerate(items) if it.keys() != first.keys()]:
+            raise DataError(
+                f"{where}: item {odd[0]} has the names {', '.join(map(repr, items[odd[0]]))}, and the first has "
+                f"{', '.join(map(repr, first))}. All items need the same."
+            )
         return {name: [it[name] for it in items] for name in first}
     if isinstance(first, tuple | list) and not all(isinstance(it, float | int) for it in first):
         return tuple(list(it) for it in zip(*items, strict=True))
@@ -259,7 +268,9 @@ def _has_columns(values: Any) -> bool:
 
 
 def _pixels(item: Any) -> Any:
-    """An image of Pillow as an array, which numpy would keep as an object in a list."""
+    """An image of Pillow as an array, which numpy would keep as an object in a list; of a palette, its colors."""
+    if getattr(item, "mode", None) in PALETTES and hasattr(item, "convert"):  # the array would be places in the palette
+        item = item.convert("RGBA" if item.has_transparency_data else "RGB")
     return np.asarray(item) if hasattr(item, "__array_interface__") and not isinstance(item, np.generic) else item
 
 
