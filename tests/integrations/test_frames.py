@@ -65,9 +65,10 @@ def test_missing_values_and_labels(form):
     [
         (pd.date_range("2020", periods=60), "column 'new' holds dates or times (datetime64[ns])"),
         (["x"] * 60, "row 0, column 'new' holds 'x', which is not a number. A column of texts is named by"),
+        (["1,5"] * 60, "holds '1,5', which is not a number. It is a text: give numbers, as 1234.5, or leave it out by"),
         ([2**60 + 1] * 60, "column 'new' holds 1152921504606846977, which is beyond 2**53"),
     ],
-    ids=["dates", "texts", "large"],
+    ids=["dates", "texts", "commas", "large"],
 )
 def test_columns_without_a_role_are_refused(column, message):
     with pytest.raises(DataError, match=re.escape(message)):

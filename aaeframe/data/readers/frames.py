@@ -214,7 +214,7 @@ def numbers_of(name: str, values: np.ndarray, texts: Sequence[str], where: str) 
             also = f" Columns of texts, too: {', '.join(map(repr, others))}." if others else ""
             raise DataError(
                 f"{where}: row {row}, column {name!r} holds {str(value)[:40]!r}, which is not a number. "
-                f"{advice(name, str(value))}{also}"
+                f"{advice(name, str(value), in_file=False)}{also}"
             )
         found[row] = number
     return found

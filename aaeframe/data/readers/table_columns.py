@@ -269,8 +269,8 @@ class Columns:
         )
 
 
-def advice(name: str, cell: str) -> str:
-    """The way out for a column that holds this text."""
+def advice(name: str, cell: str, *, in_file: bool = True) -> str:
+    """The way out for a column that holds this text. `in_file`: the option `decimal` is used."""
     leave = f"leave it out by data.drop={_list([name])}"
     if DATE.fullmatch(cell):
         return (
@@ -284,6 +284,8 @@ def advice(name: str, cell: str) -> str:
     if cell in BOOLEANS:
         return f"True and False are numbers where a column holds nothing else. Write 1 and 0, or {leave}."
     if any(Marks(mark, grouped=True).number(cell) is not None for mark in (".", ",")):
+        if not in_file:
+            return f"It is a text: give numbers, as 1234.5, or {leave}."
         return 'Say which mark is the decimal one: data.decimal="." or data.decimal=",".'
     return (
         f"A column of texts is named by data.label_key={name} if it holds the labels, "

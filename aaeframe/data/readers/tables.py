@@ -222,7 +222,7 @@ class _Table:
     def _columns(self, header: _Header, below: Sequence[list[str]], separator: str) -> Columns:
         _check_lengths(header.names, self.where)
         if self.find_labels:
-            check_names(header.names, self.where)
+            check_names(header.names, self.where, ", or set data.header=false if the first line is a row")
         roles = find_roles(header.names, self.options, self.where, LABELS if self.find_labels else ())
         marks = Marks(self.options.decimal, grouped=True) if self.options.decimal else None
         if marks is None:
@@ -289,12 +289,11 @@ def _check_lengths(names: Sequence[str], where: str) -> None:
             )
 
 
-def check_names(names: Sequence[str], where: str) -> None:
-    """DataError if two columns have one name."""
+def check_names(names: Sequence[str], where: str, hint: str = "") -> None:
+    """DataError if two columns have one name; `hint` is another way out."""
     if len(set(names)) < len(names):
         twice = Counter(names).most_common(1)[0][0]
         places = [str(i + 1) for i, name in enumerate(names) if name == twice]
         raise DataError(
-            f"{where}: columns {' and '.join(places[:5])} are both named {twice!r}. Give each a name of its own, or "
-            "set data.header=false if the first line is a row."
+            f"{where}: columns {' and '.join(places[:5])} are both named {twice!r}. Give each a name of its own{hint}."
         )

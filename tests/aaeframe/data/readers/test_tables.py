@@ -354,6 +354,7 @@ REFUSED = {
     "a quantity as label": ("a,target\n1,0.5\n", {}, r"not classes: one is 0\.5.*data\.label_key=\"\""),
     "too many classes": ("a,label\n" + MANY, {}, "'label' has more than 10000 different values"),
     "too many categories": ("a,c\n" + MANY, {"categories": ["c"]}, r"'c' has more than 10000.*data\.drop=\[\"c\"\]"),
+    "a category named as a column": ("a=x,a\n1,x\n2,y\n", {"categories": ["a"]}, "two columns would be 'a=x', as"),
     "nan among texts": ("a,label\n1,nan\n2,b\n", {}, "'label' holds 'nan': it can be the name of a class"),
     "ids as a feature": ("id,a\n7,1\n3,2\n", {}, r"'id' holds a different whole number in each row.*data\.ids=id"),
     "an index shuffled": (",a\n52,1\n17,2\n", {}, r"column 1 has no name.*data\.ids=\"Unnamed: 0\""),
