@@ -59,9 +59,7 @@ def from_arrays(
         check_names(columns, name)
         if rows.shape[1:] != (len(columns),):
             raise DataError(f"{name}: {len(columns)} columns are named, and rows have the shape {rows.shape[1:]}.")
-    part = RawPart(
-        rows, None if labels is None else as_labels(labels, name), None if ids is None else np.asarray(ids)
-    )
+    part = RawPart(rows, None if labels is None else as_labels(labels, name), None if ids is None else np.asarray(ids))
     return assemble(name, RawData([part], columns=None if columns is None else tuple(columns)), options)
 
 

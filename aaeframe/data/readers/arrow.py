@@ -116,9 +116,7 @@ def _as_frame(table: Any, options: ReadOptions, where: str) -> RawData:
     return frames.from_columns(held, options, where)
 
 
-def _with_index(
-    options: ReadOptions, schema: Any, where: str
-) -> tuple[ReadOptions, str | None, tuple[str, ...]]:
+def _with_index(options: ReadOptions, schema: Any, where: str) -> tuple[ReadOptions, str | None, tuple[str, ...]]:
     """The options with the index that pandas wrote, its name if it is to name the rows, and what is left out of it.
 
     DataError for several columns of an index that no option names: they would be features.

@@ -182,8 +182,8 @@ class Result:
         if len(set(named)) < len(named):
             twice = next(name for name in named if named.count(name) > 1)
             raise DataError(
-                f"{self.where}: two columns would be {twice!r}, as data.categories names one for each value. Rename the "
-                "other, or the value."
+                f"{self.where}: two columns would be {twice!r}, as data.categories names one for each value. Rename "
+                "the other, or the value."
             )
         return whole, named
 

@@ -117,7 +117,7 @@ def test_arrays_may_be_lists_and_tensors():
     np.testing.assert_array_equal(data.split("all").array(), x.detach())
     assert data.class_names == ("a", "b")
     assert data.split("all").labels.tolist() == [0, -1, 1, -1] * 5
-    with pytest.raises(DataError, match="mine: is not an array: .*All rows need one shape"):
+    with pytest.raises(DataError, match=r"mine: is not an array: .*All rows need one shape"):
         from_arrays([[1.0, 2.0], [1.0]], name="mine")
 
 

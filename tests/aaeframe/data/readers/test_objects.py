@@ -210,7 +210,7 @@ class Stream(IterableDataset):
         ({"a": [1.0, 2.0], "b": [1.0]}, "columns are of different lengths"),
         ({"a": [1.0, 2.0], " a": [3.0, 4.0]}, "columns 1 and 2 are both named 'a'"),
         (Items([{"x": ROWS[0]}, {"z": ROWS[0]}]), "Items: item 1 has the names 'z', and the first has 'x'"),
-        (Items([{"x": ROWS[0]}, {"x": ROWS[0], "z": 0}]), "Items: item 1 has the names 'x', 'z', and the first has 'x'"),
+        (Items([{"x": ROWS[0]}, {"x": ROWS[0], "z": 0}]), "item 1 has the names 'x', 'z', and the first has 'x'"),
         (Items([(ROWS[0], 0), (ROWS[1],)]), "Items: cannot be read: ValueError"),
         ([np.ma.masked_array(row, row > 0) for row in ROWS], "list: masked arrays would lose their masks"),
         (np.matrix(np.eye(3, dtype=complex)), "the data is of type complex128"),
