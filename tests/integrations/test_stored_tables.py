@@ -467,6 +467,13 @@ def test_folders_below_are_named(folder, tmp_path):
         load(tmp_path / "f")
 
 
+@pytest.mark.parametrize("log", ["_delta_log", ".hoodie"])
+def test_a_table_whose_log_says_which_files_count_is_refused(log, tmp_path):
+    (write_folder(tmp_path / "f") / log).mkdir()
+    with pytest.raises(DataError, match=rf"f: is a table with a log \({log}\), which says which files count"):
+        load(tmp_path / "f")
+
+
 def test_both_kinds_in_one_folder_are_refused(tmp_path):
     np.save(write_folder(tmp_path / "f") / "x-0.npy", X)
     with pytest.raises(DataError, match="Leave one kind"):

@@ -28,6 +28,9 @@ USES: Final = frames.USES
 IN_MEMORY: Final = ("categories", "missing")
 """Options for which all rows are read into memory."""
 
+LOGS: Final = ("_delta_log", ".hoodie")
+"""The folders in which Delta Lake and Hudi say which files of a table count."""
+
 HEAD: Final = 10_000
 """The number of first rows that are read as a table in memory is, so that its rules hold."""
 
@@ -76,7 +79,15 @@ def read(path: Path, options: ReadOptions) -> RawData:
 
 
 def _data_files(path: Path) -> Parts:
-    """The files with rows. A Hugging Face data set keeps some that have none, and lists the others in their order."""
+    """The files with rows. A Hugging Face data set keeps some that have none, and lists the others in their order.
+
+    DataError for a folder with a log of its own, by which some files may be of rows that are deleted.
+    """
+    if log := next((name for name in LOGS if (path / name).is_dir()), None):
+        raise DataError(
+            f"{path}: is a table with a log ({log}), which says which files count, and is not read. Write the rows of "
+            "the table to .parquet files by the program that keeps it."
+        )
     parts = find_parts(path, SUFFIXES)
     files: dict[str | None, list[Path]] = {}
     for split, found in parts.files.items():
