@@ -162,6 +162,12 @@ def test_columns_of_several_values_are_refused(column):
     assert load(frame, drop=["new"]).columns == ("p", "q", "r", "flag", "count")
 
 
+@pytest.mark.parametrize("form", [lambda it: it, pl.from_pandas, pa.Table.from_pandas])
+def test_a_dictionary_of_frames_is_refused(form):
+    with pytest.raises(DataError, match=r"dict: 'train' is a \w+\.\w+, and arrays are needed. Give it alone"):
+        load({"train": form(FRAME.drop(columns="label"))})
+
+
 def test_a_lazy_frame_that_fails():
     with pytest.raises(DataError, match=r"polars.LazyFrame: cannot be read: ColumnNotFoundError"):
         load(pl.from_pandas(FRAME).lazy().select("nothing"))

@@ -15,6 +15,7 @@ from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import frames, keys
 from aaeframe.data.readers.image_file import PALETTES
+from aaeframe.data.readers.table_columns import find_roles
 from aaeframe.data.readers.table_dialect import LABELS
 from aaeframe.data.readers.tables import check_names
 from aaeframe.data.sources import RowSource, StoredRows, foreign
@@ -49,6 +50,7 @@ def kind_of(values: Any) -> tuple[str, Set[str], Callable[[Any, ReadOptions], Ra
     if frames.is_frame(values):
         return name, frames.USES, frames.read
     if isinstance(values, Mapping):
+        _check_arrays(values, name)
         return name, NAMED | frames.USES, _mapping
     if isinstance(values, DataLoader):
         return name, NAMED | frames.USES, _loader
@@ -64,6 +66,16 @@ def kind_of(values: Any) -> tuple[str, Set[str], Callable[[Any, ReadOptions], Ra
     if isinstance(values, tuple | list | torch.Tensor) or hasattr(values, "__array__"):
         return name, ARRAYS, _pair
     return name, NAMED | frames.USES, _items
+
+
+def _check_arrays(values: Mapping[Any, Any], where: str) -> None:
+    """DataError for a mapping of data frames or data sets, whose columns would lose their names and roles."""
+    for key, value in values.items():
+        if frames.is_frame(value) or _has_columns(value) or isinstance(value, TorchDataset | DataLoader):
+            raise DataError(
+                f"{where}: {key!r} is a {name_of(value)}, and arrays are needed. Give it alone, or write each split to "
+                "Parquet files in folders train, val and test."
+            )
 
 
 def name_of(values: Any) -> str:
@@ -105,6 +117,8 @@ def as_array(values: Any, where: str) -> np.ndarray | SparseRows | StoredRows:
 def as_labels(values: Any, where: str) -> np.ndarray:
     """Labels (N,) as numpy has them; texts in a list that also holds None or NaN stay apart from these."""
     found = as_array(values, where)
+    if found.dtype.kind == "T":  # texts of any length
+        return found.astype(object)
     if not isinstance(found, np.ndarray):
         raise DataError(f"{where}: the labels are {name_of(values)}; give a class for each row, (N,).")
     if found.dtype.kind == "U" and isinstance(values, list | tuple):  # numpy has written NaN as a text
@@ -147,9 +161,17 @@ def _part(x: Any, labels: Any, where: str) -> RawPart:
     return RawPart(rows, None if labels is None else as_labels(labels, where))
 
 
-def _mapping(values: Mapping[Any, Any], options: ReadOptions, class_names: tuple[str, ...] | None = None) -> RawData:
-    """A dictionary of arrays: a table if each is one value a row, or named arrays as those of a .npz file."""
-    where = name_of(values)
+def _mapping(
+    values: Mapping[Any, Any],
+    options: ReadOptions,
+    known: Callable[[str], tuple[str, ...] | None] = lambda label: None,
+    where: str | None = None,
+) -> RawData:
+    """A dictionary of arrays: a table if each is one value a row, or named arrays as those of a .npz file.
+
+    `known` gives the names of the classes 0, 1, ... of an array, if it has some.
+    """
+    where = where or name_of(values)
     names = [str(name).strip() for name in values]
     check_names(names, where)
     held: dict[str, Any] = {
@@ -157,7 +179,8 @@ def _mapping(values: Mapping[Any, Any], options: ReadOptions, class_names: tuple
         for name, it in zip(names, values.values(), strict=True)
     }
     if held and all(it.ndim == 1 for it in held.values()):
-        return frames.from_columns(held, options, where)
+        raw, label = frames.from_columns(held, options, where), find_roles(names, options, where).label
+        return raw if label is None or raw.class_names else replace(raw, class_names=known(names[label]))
     if unused := options.given.keys() & (frames.USES - NAMED):
         raise DataError(f"{where}: {', '.join(sorted(unused))} is used for tables alone; leave it out.")
     shapes = {name: keys.Held(it.shape, texts=it.dtype.kind in "UO") for name, it in held.items()}
@@ -171,6 +194,8 @@ def _mapping(values: Mapping[Any, Any], options: ReadOptions, class_names: tuple
         for it in choices
     ]
     over = keys.passed_over(shapes, choices)
+    label = choices[0].labels
+    class_names = None if label is None else known(label)
     return RawData(parts, class_names=class_names, labels_from=keys.labels_from(choices), passed_over=over)
 
 
@@ -192,7 +217,7 @@ def _items(values: Any, options: ReadOptions) -> RawData:
     with foreign(where):
         names, found = _class_names(values), _collected(values, where)
     if isinstance(found, Mapping):
-        return _mapping(found, options, names)
+        return _mapping(found, options, lambda label: names or _names_of_feature(values, label), where)
     if isinstance(found, tuple):
         return _columns(list(found), options, where, names)
     return RawData([_part(found, None, where)])
@@ -253,6 +278,13 @@ def _class_names(values: Any) -> tuple[str, ...] | None:
     if isinstance(names, list | tuple) and names and all(isinstance(it, str) for it in names):
         return tuple(names)
     return None
+
+
+def _names_of_feature(values: Any, label: str) -> tuple[str, ...] | None:
+    """The names of the classes that a Hugging Face data set tells of a column."""
+    features = getattr(values, "features", None)
+    names = getattr(features.get(label), "names", None) if isinstance(features, Mapping) else None
+    return tuple(map(str, names)) if names else None
 
 
 def _only_iterates(values: Any) -> bool:

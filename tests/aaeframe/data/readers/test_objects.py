@@ -183,6 +183,36 @@ def test_classes_that_do_not_occur_keep_the_names_of_the_others():
     assert load(beyond).class_names == ("5", "6")
 
 
+@pytest.mark.parametrize("columns", [{"x": ROWS}, {"a": ROWS[:, 0], "b": ROWS[:, 1]}], ids=["array", "table"])
+def test_the_names_of_classes_of_a_hugging_face_data_set(columns):
+    codes = np.arange(40) % 2
+
+    class Feature:
+        names = ("cat", "dog")
+
+    class Columns:
+        column_names, features = [*columns, "label", "kind"], {"label": Feature(), "a": None}
+
+        def __len__(self):
+            return len(ROWS)
+
+        def __getitem__(self, rows):
+            return {name: it[rows].tolist() for name, it in {**columns, "label": codes, "kind": codes}.items()}
+
+    assert load(Columns(), drop=["kind"]).class_names == ("cat", "dog")
+    assert load(Columns(), drop=["label"], label_key="kind").class_names == ("0", "1")
+
+
+def test_labels_are_texts_of_any_length_of_numpy():
+    assert load((ROWS, LABELS.astype(np.dtypes.StringDType()))).class_names == ("a", "b")
+
+
+@pytest.mark.parametrize("held", [TensorDataset(torch.zeros(20, 3)), DataLoader(TensorDataset(torch.zeros(20, 3)))])
+def test_a_dictionary_of_data_sets_is_refused(held):
+    with pytest.raises(DataError, match=r"dict: 'train' is a torch\.\w+, and arrays are needed"):
+        load({"train": held, "test": held})
+
+
 def test_a_loader_is_read_by_its_data_set_and_says_so():
     found = load(DataLoader(TensorDataset(torch.from_numpy(ROWS), torch.arange(40) % 2), batch_size=7, shuffle=True))
     assert identity(found)["digests"] == identity(from_arrays(ROWS, np.arange(40) % 2))["digests"]
