@@ -247,7 +247,7 @@ def _opened(source: Any, registry: Registry | None = None) -> tuple[Any, Reader]
         return source, Reader(*objects.kind_of(source))
     if not str(source).strip():  # as a path it would be the current folder
         raise DataError(
-            "the name of the data is empty. Give the name of a data set, or a path; . is the folder itself."
+            "the name of the data is empty. Give the name of a data set, or a path; . is this folder."
         )
     path = Path(source).expanduser()
     _check_there(path, str(source), registry)

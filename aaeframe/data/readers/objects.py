@@ -117,10 +117,10 @@ def as_array(values: Any, where: str) -> np.ndarray | SparseRows | StoredRows:
 def as_labels(values: Any, where: str) -> np.ndarray:
     """Labels (N,) as numpy has them; texts in a list that also holds None or NaN stay apart from these."""
     found = as_array(values, where)
-    if found.dtype.kind == "T":  # texts of any length
-        return found.astype(object)
     if not isinstance(found, np.ndarray):
         raise DataError(f"{where}: the labels are {name_of(values)}; give a class for each row, (N,).")
+    if found.dtype.kind == "T":  # texts of any length
+        return found.astype(object)
     if found.dtype.kind == "U" and isinstance(values, list | tuple):  # numpy has written NaN as a text
         return np.array(list(values), dtype=object)
     return keys.as_texts(found, where)
@@ -179,8 +179,8 @@ def _mapping(
         for name, it in zip(names, values.values(), strict=True)
     }
     if held and all(it.ndim == 1 for it in held.values()):
-        raw, label = frames.from_columns(held, options, where), find_roles(names, options, where).label
-        return raw if label is None or raw.class_names else replace(raw, class_names=known(names[label]))
+        raw, place = frames.from_columns(held, options, where), find_roles(names, options, where).label
+        return raw if place is None or raw.class_names else replace(raw, class_names=known(names[place]))
     if unused := options.given.keys() & (frames.USES - NAMED):
         raise DataError(f"{where}: {', '.join(sorted(unused))} is used for tables alone; leave it out.")
     shapes = {name: keys.Held(it.shape, texts=it.dtype.kind in "UO") for name, it in held.items()}
