@@ -24,7 +24,7 @@ SAMPLE_CHARACTERS: Final = 2**20
 COMMENT: Final = "#"
 
 SPREADSHEET_ERROR: Final = re.compile(r"#(N/A|NA|NV|[¡¿]?[^\W\d_]+(/0)?[!?])")
-"""What spreadsheets of several languages write into a cell that cannot be computed, as in #DIV/0! and #NAME?."""
+"""The text of a cell that a spreadsheet cannot compute, in several languages, as #DIV/0! and #NAME?."""
 
 _BEGINS_WITH_ERROR: Final = re.compile(rf"{SPREADSHEET_ERROR.pattern}\s*([,;\t|]|$)")
 
