@@ -16,9 +16,11 @@ from aaeframe.data.columns import Known, aligned, colored, column_means, filled
 from aaeframe.data.dataset import AllRows, Dataset, Reading, Split, joined, joined_labels, joined_stored
 from aaeframe.data.layout import as_rows, settle
 from aaeframe.data.raw import Channels, RawData, RawPart, text_width
+from aaeframe.data.readers.objects import as_array, as_labels
+from aaeframe.data.readers.tables import check_names
 from aaeframe.data.scaling import fit
 from aaeframe.data.sources import Remaining, StoredRows
-from aaeframe.data.statistics import check_finite
+from aaeframe.data.statistics import check_exact, check_finite
 from aaeframe.data.survey import surveyed
 from aaeframe.errors import DataError
 from aaeframe.protocols import DataSpec
@@ -47,19 +49,17 @@ def from_arrays(
         given: the options `channels`, `held_out` and `scale`: see `aaeframe.configuration.reading.ReadOptions`.
 
     Raises:
-        DataError: the arrays are empty, not finite, not of these shapes, or the labels do not fit.
+        DataError: the arrays are empty, not finite, not of these shapes, or the labels or columns do not fit.
     """
-    for array in (x, labels):
-        if isinstance(array, np.ma.MaskedArray):
-            raise DataError(f"{name}: masked arrays would lose their masks. Give {name} without masked values.")
     options = read_options(**given)
     if unused := options.given.keys() - {"channels", "held_out", "scale"}:
         raise DataError(f"{name}: {', '.join(sorted(unused))} is not used for arrays; leave it out.")
-    part = RawPart(
-        x if isinstance(x, np.memmap) else np.asarray(x),
-        None if labels is None else np.asarray(labels),
-        None if ids is None else np.asarray(ids),
-    )
+    rows = as_array(x, name)
+    if columns is not None:
+        check_names(columns, name)
+        if rows.shape[1:] != (len(columns),):
+            raise DataError(f"{name}: {len(columns)} columns are named, and rows have the shape {rows.shape[1:]}.")
+    part = RawPart(rows, None if labels is None else as_labels(labels, name), None if ids is None else np.asarray(ids))
     return assemble(name, RawData([part], columns=None if columns is None else tuple(columns)), options)
 
 
@@ -148,6 +148,7 @@ def _checked(
     _check_alike(arrays, name)
     for x in arrays if check else ():
         check_finite(x, name)
+        check_exact(x, name)
     sizes = [len(x) for x in arrays]
     labels, names = as_classes([part.labels for part in raw.parts], sizes, name)
     names = _known_names(names, raw.class_names)

@@ -30,7 +30,7 @@ def as_classes(
     an empty text, become -1. Parts in which no row has a label are None.
 
     Raises:
-        DataError: labels are of the wrong number or type, negative, or of more than `MOST_CLASSES` values.
+        DataError: labels are of the wrong number or type, negative, a text nan, or of more than `MOST_CLASSES` values.
     """
     flat = [_one_per_row(part, size, where) for part, size in zip(labels, sizes, strict=True) if part is not None]
     if not flat:
@@ -49,6 +49,11 @@ def as_classes(
         raise DataError(
             f"{where}: the labels are -1 and 1: either two classes, or one class and rows without a label. Write the "
             "classes as 0 and 1, or as texts."
+        )
+    if texts := [it for it in values.tolist() if isinstance(it, str) and it.strip().lower() == "nan"]:
+        raise DataError(
+            f"{where}: labels are {texts[0]!r}: it can be the name of a class, or stand for no label. Write None or an "
+            "empty text in rows without a label; else rename the class."
         )
     index = np.full(len(together), UNLABELED, np.int64)
     index[known] = found

@@ -245,6 +245,8 @@ def _opened(source: Any, registry: Registry | None = None) -> tuple[Any, Reader]
     source = source.value if isinstance(source, NamedData) else source
     if not isinstance(source, str | Path):
         return source, Reader(*objects.kind_of(source))
+    if not str(source).strip():  # as a path it would be the current folder
+        raise DataError("the name of the data is empty. Give the name of a data set, or a path; . is this folder.")
     path = Path(source).expanduser()
     _check_there(path, str(source), registry)
     return path, reader_of(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,6 +49,33 @@ def check_finite(x: np.ndarray, where: str) -> None:
             bad += len(places)
     if first is not None:
         raise not_finite(where, f"{bad} of {x.size}", x[first], first)
+
+
+def check_exact(x: np.ndarray, where: str) -> None:
+    """Check that float64 holds each whole number (N, *shape), so that none becomes another.
+
+    Raises:
+        DataError: it does not; the message says which is the first, and where.
+    """
+    if x.dtype.kind not in "iu" or x.dtype.itemsize < 8 or isinstance(x, StoredRows):  # those when they are surveyed
+        return
+    for start, piece in _pieces(x):
+        refuse_changed(piece, start, where)
+
+
+def refuse_changed(rows: np.ndarray, start: int, where: str) -> None:
+    """DataError for a whole number in rows, the first of which is `start`, that float64 would change."""
+    if rows.dtype.kind not in "iu" or rows.dtype.itemsize < 8:
+        return
+    with np.errstate(invalid="ignore"):  # a number that is rounded out of its type differs, too
+        places = np.argwhere(rows.astype(np.float64).astype(rows.dtype) != rows)
+    if len(places):
+        row, *feature = map(int, places[0])
+        raise DataError(
+            f"{where}: holds {rows[row, *feature]} in row {start + row}, feature {_feature(feature)} (counted from 0), "
+            "which is beyond 2**53, so that numbers near it become one. Subtract the least from all, or leave out "
+            "what names the rows."
+        )
 
 
 def value_range(split: Split, *, whole_of_uint8: bool = True) -> Range:
@@ -159,9 +186,14 @@ def not_finite(where: str, many: str, value: float, place: tuple[int, ...]) -> D
 
     `many` is their count as text, such as "2 of 30"; `place` is the row of the first and its position in the row.
     """
-    feature = place[1] if len(place) == 2 else place[1:]
     why = "" if not np.isfinite(value) else f", which is beyond float32's {np.finfo(np.float32).max:.2g}"
     return DataError(
-        f"{where}: {many} values are not finite in float32; the first is {value} in row {place[0]}, feature {feature} "
+        f"{where}: {many} values are not finite in float32; the first is {value} in row {place[0]}, feature "
+        f"{_feature(place[1:])} "
         f"(counted from 0){why}. Remove these rows, or rescale the values."
     )
+
+
+def _feature(place: Sequence[int]) -> int | tuple[int, ...]:
+    """A position in a row, for a message."""
+    return place[0] if len(place) == 1 else tuple(place)

@@ -13,7 +13,7 @@ from aaeframe.data import kept
 from aaeframe.data.dataset import MOST_SPREAD, KnownStatistics, Split, row_type, spread_places
 from aaeframe.data.identity import digest_begun, digest_places
 from aaeframe.data.sources import StoredRows
-from aaeframe.data.statistics import Moments, Total, as_single, mean_rows, not_finite, rows_per_piece
+from aaeframe.data.statistics import Moments, Total, as_single, mean_rows, not_finite, refuse_changed, rows_per_piece
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
@@ -153,7 +153,8 @@ class _Wrong:
         return self._first is not None
 
     def look(self, rows: np.ndarray, start: int) -> None:
-        """Count in the rows that begin at `start`."""
+        """Count in the rows that begin at `start`. DataError for a whole number that float64 would change."""
+        refuse_changed(rows, start, self._name)
         if rows.dtype.kind != "f" or np.isfinite(as_single(rows)).all():
             return
         wrong = ~np.isfinite(as_single(rows))

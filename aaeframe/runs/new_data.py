@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 OPTIONAL = ("label_key", "ids", "drop")
 """Options of the training that name what new data may lack."""
+WHITES = (255.0, 65535.0)
+"""White where the scale of pixels is the range of their type, of 8 and of 16 bits."""
 Loaded = TypeVar("Loaded", AllRows, Dataset)
 
 
@@ -125,7 +127,10 @@ def new_rows(
 
 def new_data(run: Run, source: Any, *, label_key: str | None = None, ids: str | None = None) -> Dataset:
     """A source with its own splits, read as the training data of a run was: see `Run.new_data`."""
-    return _load_for(run, datasets.load, source, label_key, ids)
+    found = _load_for(run, datasets.load, source, label_key, ids)
+    for rows in (found.train, found.validation, found.test):
+        check_range(run, rows, name_of(source))
+    return found
 
 
 def _load_for(run: Run, load: Callable[..., Loaded], source: Any, label_key: str | None, ids: str | None) -> Loaded:
@@ -162,9 +167,10 @@ def rows_and_labels(run: Run, x: Any, labels: Tensor | None) -> tuple[Rows, Tens
 
 
 def check_range(run: Run, rows: Split, where: str) -> None:
-    """DataError for rows far outside [0, 1] in the units of a model of pixels: see `Run.check_range`."""
+    """DataError for rows on another scale than a model of pixels: see `Run.check_range`."""
     if run.data["support"] != "unit_interval":
         return
+    _check_white(run, rows, where)
     low, high = 0.0, 1.0
     for part in rows.chunks(run.model.batch_size):
         scaled = run.model.scale(torch.from_numpy(part).to(run.model.device))
@@ -174,3 +180,29 @@ def check_range(run: Run, rows: Split, where: str) -> None:
             f"{where}: the values reach from {low:g} to {high:g}, in units in which those of the training are from "
             "0 to 1; bring them to the scale of the training data"
         )
+
+
+def _check_white(run: Run, rows: Split, where: str) -> None:
+    """DataError for pixels whose white is less than that of a model of pixels of 8 or 16 bits."""
+    white, found = float(run.model.std.max()), None
+    if white not in WHITES or bool(run.model.mean.any()):
+        return
+    if rows.dtype == np.uint8:
+        found = WHITES[0]
+    elif _are_fractions(rows, run.model.batch_size):
+        found = 1.0
+    if found is not None and found < white:
+        raise DataError(
+            f"{where}: the values are pixels within 0..{found:g}, where those of the training are within 0..{white:g}; "
+            f"bring them to the scale of the training data, as by x * {white / found:g}"
+        )
+
+
+def _are_fractions(rows: Split, size: int) -> bool:
+    """Whether all values are within 0..1, and not all are whole."""
+    whole = True
+    for part in rows.chunks(size):
+        if part.min() < 0 or part.max() > 1:
+            return False
+        whole = whole and bool((part == np.rint(part)).all())
+    return not whole

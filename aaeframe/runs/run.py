@@ -239,7 +239,10 @@ class Run:
         return np.asarray(self.model.mean.cpu().numpy())
 
     def check_range(self, rows: Split, where: str) -> None:
-        """DataError for rows far outside [0, 1] in the units of a model of pixels: they have another scale."""
+        """DataError for rows on another scale than a model of pixels.
+
+        They are far outside [0, 1] in its units, or its pixels are of 8 or 16 bits, and theirs of fewer or within 0..1.
+        """
         new_data.check_range(self, rows, where)
 
     def own_classes(self, dataset: Dataset) -> Dataset:

@@ -34,6 +34,8 @@ def sentence(problem: Mapping[str, Any]) -> str:
         return str(problem["ctx"]["error"])
     if kind == "missing":
         return "is missing"
+    if kind == "tuple_type":
+        return f"must be a list, as in [a, b], found {reprlib.repr(problem['input'])}"
     if kind == "union_tag_invalid":
         return f"there is no {reprlib.repr(problem['ctx']['tag'])}; there are {problem['ctx']['expected_tags']}"
     must = "must be a table" if kind in _NO_TABLE else problem["msg"].removeprefix("Input ")

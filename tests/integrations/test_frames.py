@@ -1,6 +1,7 @@
 """Data frames of other libraries, with the rules of tables in files."""
 
 import re
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -64,9 +65,10 @@ def test_missing_values_and_labels(form):
     [
         (pd.date_range("2020", periods=60), "column 'new' holds dates or times (datetime64[ns])"),
         (["x"] * 60, "row 0, column 'new' holds 'x', which is not a number. A column of texts is named by"),
+        (["1,5"] * 60, "holds '1,5', which is not a number. It is a text: give numbers, as 1234.5, or leave it out by"),
         ([2**60 + 1] * 60, "column 'new' holds 1152921504606846977, which is beyond 2**53"),
     ],
-    ids=["dates", "texts", "large"],
+    ids=["dates", "texts", "commas", "large"],
 )
 def test_columns_without_a_role_are_refused(column, message):
     with pytest.raises(DataError, match=re.escape(message)):
@@ -85,8 +87,9 @@ LARGE = [2**60 + i for i in range(60)]
         pd.array(LARGE, dtype="Int64"),
         np.array(LARGE, dtype=object),
         [str(it) for it in LARGE],
+        [Decimal(it) for it in LARGE],
     ],
-    ids=["polars", "nullable", "whole", "objects", "texts"],
+    ids=["polars", "nullable", "whole", "objects", "texts", "decimals"],
 )
 def test_large_whole_numbers_stay_apart(column):
     if isinstance(column, pl.Series):
@@ -105,6 +108,20 @@ def test_large_whole_numbers_as_labels():
     found = load(FRAME.assign(label=classes))
     assert found.class_names == (str(LARGE[0]), str(LARGE[1]))
     assert found.split("all").labels[-1] == -1
+
+
+@pytest.mark.parametrize("name", ["datetime64[ns]", "timedelta64[ns]"])
+def test_dates_that_are_missing_are_no_labels(name):
+    labels = pd.Series(np.arange(60) % 2).astype(name).where(np.arange(60) > 9)
+    for frame in (FRAME.assign(label=labels), pl.from_pandas(FRAME.assign(label=labels))):
+        found = load(frame)
+        assert len(found.class_names) == 2
+        assert (found.split("all").labels < 0).sum() == 10
+
+
+def test_labels_of_half_precision_are_whole_numbers(recwarn):
+    assert load(FRAME.assign(label=(np.arange(60) % 2).astype(np.float16))).class_names == ("0", "1")
+    assert not recwarn.list
 
 
 def test_the_index_names_rows_unless_a_column_does():
@@ -139,8 +156,16 @@ def test_a_pair_of_a_frame_and_labels():
     [pl.Series([[1.0, 2.0]] * 60), pl.Series([{"a": 1}] * 60), pl.Series([[1, 2]] * 60, dtype=pl.Array(int, 2))],
 )
 def test_columns_of_several_values_are_refused(column):
-    with pytest.raises(DataError, match="column 'new' holds more than one value a row"):
-        load(pl.from_pandas(FRAME).with_columns(column.alias("new")))
+    frame = pl.from_pandas(FRAME).with_columns(column.alias("new"))
+    with pytest.raises(DataError, match=r"column 'new' holds more than one value a row.*data.drop=\[\"new\"\]"):
+        load(frame)
+    assert load(frame, drop=["new"]).columns == ("p", "q", "r", "flag", "count")
+
+
+@pytest.mark.parametrize("form", [lambda it: it, pl.from_pandas, pa.Table.from_pandas])
+def test_a_dictionary_of_frames_is_refused(form):
+    with pytest.raises(DataError, match=r"dict: 'train' is a \w+\.\w+, and arrays are needed. Give it alone"):
+        load({"train": form(FRAME.drop(columns="label"))})
 
 
 def test_a_lazy_frame_that_fails():
@@ -150,7 +175,9 @@ def test_a_lazy_frame_that_fails():
 
 def test_names_of_rows_and_categories():
     named = FRAME.set_index(pd.Index([f"row {i}" for i in range(60)]))
-    assert load(named).split("all").ids.tolist() == [f"row {i}" for i in range(60)]
+    data = load(named)
+    assert data.split("all").ids.tolist() == [f"row {i}" for i in range(60)]
+    assert data.reading.passed_over == ("the index, which names the rows",)
     assert load(FRAME).train.ids is None
     found = load(FRAME.assign(key=range(500, 560), site=["x", "y"] * 30), ids="key", categories=["site"])
     assert found.split("all").ids[0] == "500"

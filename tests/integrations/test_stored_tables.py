@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -208,6 +209,28 @@ def test_the_index_of_pandas_names_the_rows(tmp_path):
     assert found.rows.ids[:2].tolist() == ["row 0", "row 1"]
 
 
+def test_an_index_of_pandas_is_no_feature(tmp_path):
+    frame = pd.DataFrame(X[:50], columns=NAMES).assign(name=[f"r{i}" for i in range(50)], u=range(50), v=3)
+    frame.drop(columns="v").set_index("u").to_parquet(tmp_path / "a.parquet")
+    found = load(tmp_path / "a.parquet", ids="name")
+    assert found.columns == NAMES
+    assert found.reading.passed_over == ("column 'u', the index of pandas, as data.ids names the rows",)
+    assert load(tmp_path / "a.parquet", drop=["name"], label_key="u").columns == NAMES
+    frame.set_index(["u", "v"]).to_parquet(tmp_path / "b.parquet")
+    for options, left in (({}, "'u', 'v'"), ({"ids": "name"}, "'u', 'v'"), ({"ids": "v"}, "'u'")):
+        with pytest.raises(DataError, match=f"index of pandas has 2 columns, of which {left} can name the rows or be"):
+            load(tmp_path / "b.parquet", **options)
+    for options in ({"drop": ["name", "v"]}, {"drop": ["name", "v"], "ids": "u"}):
+        found = load(tmp_path / "b.parquet", **options)
+        assert (found.columns, found.train.ids[0]) == (NAMES, "0")
+
+
+def test_columns_that_are_left_out_may_be_of_any_type(tmp_path):
+    table = TABLE.append_column("image", pa.array([{"bytes": b"x"}] * 600))
+    for options in ({}, {"missing": "mean"}):
+        assert load(write_parquet(tmp_path / "a.parquet", table), drop=["image"], **options).columns == NAMES
+
+
 @pytest.mark.parametrize("values", [np.arange(600) * 7, pa.array([f"r{i}" for i in range(600)]).dictionary_encode()])
 def test_names_of_rows_take_the_memory_of_the_longest(values, tmp_path):
     ids = load_rows(
@@ -240,6 +263,16 @@ def test_an_index_of_numbers_that_is_too_large_is_left_out(tmp_path, monkeypatch
             "column 'b', of type int64, has empty cells.*data.missing=\"mean\"",
         ),
         ({"a": X[:, 0], "b": [2**60 + 1, *range(599)]}, {}, "'b' holds 1152921504606846977, which is beyond 2"),
+        (
+            {"a": X[:, 0], "b": [Decimal(2**60 + 1), *map(Decimal, range(599))]},
+            {},
+            "'b' holds 1152921504606846977, which is beyond 2",
+        ),
+        (
+            {"a": X[:, 0], "b": pa.array([Decimal(3), Decimal(2**60 + 1)] * 300).dictionary_encode()},
+            {},
+            "'b' holds 1152921504606846977, which is beyond 2",
+        ),
         ({"a": X[:, 0], "v": list(X)}, {}, r"column 'v' holds lists, .*data.drop=\[\"a\"\]"),
         ({"v": [[1.0]] * 599 + [[1.0, 2.0]]}, {}, "'v' holds 2 numbers in row 599, and 1 in the first"),
         ({"v": [{"bytes": b"x"}] * 600}, {}, "column 'v' is of type struct<bytes: binary>, which is not read"),
@@ -431,6 +464,13 @@ def test_folders_below_are_named(folder, tmp_path):
     (tmp_path / "f" / folder).mkdir(parents=True)
     write_parquet(tmp_path / "f" / folder / "train-00000-of-00001.parquet")
     with pytest.raises(DataError, match=rf"holds no rows itself; 1 folder in it do. Give one of these, as .*/{folder}"):
+        load(tmp_path / "f")
+
+
+@pytest.mark.parametrize("log", ["_delta_log", ".hoodie"])
+def test_a_table_whose_log_says_which_files_count_is_refused(log, tmp_path):
+    (write_folder(tmp_path / "f") / log).mkdir()
+    with pytest.raises(DataError, match=rf"f: is a table with a log \({log}\), which says which files count"):
         load(tmp_path / "f")
 
 

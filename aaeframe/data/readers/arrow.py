@@ -16,6 +16,7 @@ from aaeframe.data.readers.arrow_labels import read_ids, read_labels, said_of_in
 from aaeframe.data.readers.limits import LARGEST, memory
 from aaeframe.data.readers.shards import Parts, cuts_of, find_parts
 from aaeframe.data.readers.table_columns import Roles, find_roles
+from aaeframe.data.readers.table_dialect import shown
 from aaeframe.data.readers.tables import check_names
 from aaeframe.data.sources import StoredRows
 from aaeframe.errors import DataError
@@ -26,6 +27,9 @@ USES: Final = frames.USES
 
 IN_MEMORY: Final = ("categories", "missing")
 """Options for which all rows are read into memory."""
+
+LOGS: Final = ("_delta_log", ".hoodie")
+"""The folders in which Delta Lake and Hudi say which files of a table count."""
 
 HEAD: Final = 10_000
 """The number of first rows that are read as a table in memory is, so that its rules hold."""
@@ -54,11 +58,11 @@ def read(path: Path, options: ReadOptions) -> RawData:
         if other.schema.names != first.schema.names:
             raise DataError(f"{path}: {other.files[0].name} has other columns than {first.files[0].name}.")
     with readable(first.files[0], "the description by pandas"):
-        options, index = _with_index(options, first.schema)
+        options, index, beside = _with_index(options, first.schema, str(path))
     if any(getattr(options, name) is not None for name in IN_MEMORY):
         raw = _in_memory(path, options, files)
         named = [] if index is None else [said_of_index(index, "which names the rows")]
-        return replace(raw, passed_over=(*parts.passed_over, *named, *raw.passed_over))
+        return replace(raw, passed_over=(*parts.passed_over, *named, *beside, *raw.passed_over))
     table = Table(path, options, first)
     stored = [table.stored[name] for name in table.names]
     sources = [Features(it, stored, lists=table.has_lists) for it in files.values()]
@@ -70,12 +74,20 @@ def read(path: Path, options: ReadOptions) -> RawData:
         class_names=names,
         columns=None if table.has_lists else table.names,
         labels_from=None if table.label is None else f"column {table.label!r}",
-        passed_over=(*parts.passed_over, *said, *table.said),
+        passed_over=(*parts.passed_over, *said, *beside, *table.said),
     )
 
 
 def _data_files(path: Path) -> Parts:
-    """The files with rows. A Hugging Face data set keeps some that have none, and lists the others in their order."""
+    """The files with rows. A Hugging Face data set keeps some that have none, and lists the others in their order.
+
+    DataError for a folder with a log of its own, by which some files may be of rows that are deleted.
+    """
+    if log := next((name for name in LOGS if (path / name).is_dir()), None):
+        raise DataError(
+            f"{path}: is a table with a log ({log}), which says which files count, and is not read. Write the rows of "
+            "the table to .parquet files by the program that keeps it."
+        )
     parts = find_parts(path, SUFFIXES)
     files: dict[str | None, list[Path]] = {}
     for split, found in parts.files.items():
@@ -115,15 +127,29 @@ def _as_frame(table: Any, options: ReadOptions, where: str) -> RawData:
     return frames.from_columns(held, options, where)
 
 
-def _with_index(options: ReadOptions, schema: Any) -> tuple[ReadOptions, str | None]:
-    """The options with the index that pandas wrote as ids, and the name of it, if it is one column."""
+def _with_index(options: ReadOptions, schema: Any, where: str) -> tuple[ReadOptions, str | None, tuple[str, ...]]:
+    """The options with the index that pandas wrote, its name if it is to name the rows, and what is left out of it.
+
+    DataError for several columns of an index that no option names: they would be features.
+    """
     described = schema.pandas_metadata
     index = described.get("index_columns") if isinstance(described, dict) else None
-    if not isinstance(index, list) or len(index) != 1 or index[0] not in schema.names:
-        return options, None  # a range, which is described by a dictionary, or several
-    if options.ids is not None or index[0] in (options.drop or ()):
-        return options, None
-    return options.model_copy(update={"ids": index[0]}), index[0]
+    asked = {options.label_key, options.ids, *(options.drop or ()), *(options.categories or ())}
+    # a range is described by a dictionary
+    stored = [it for it in index if it in schema.names] if isinstance(index, list) else []
+    left = [it for it in stored if it not in asked]
+    if not left:
+        return options, None, ()
+    if options.ids is None and len(left) == 1:
+        return options.model_copy(update={"ids": left[0]}), left[0], ()
+    if len(stored) == 1:
+        said = said_of_index(left[0], "as data.ids names the rows")
+        return options.model_copy(update={"drop": (*(options.drop or ()), *left)}), None, (said,)
+    raise DataError(
+        f"{where}: the index of pandas has {len(stored)} columns, of which {shown(left)} can name the rows or be "
+        f"features. Name one by data.ids={left[0]} and leave others out by data.drop, or write frame.reset_index() if "
+        "they are features."
+    )
 
 
 class Table:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from aaeframe.data.readers.arrow_files import TableFiles
-from aaeframe.data.readers.frames import check_exact
+from aaeframe.data.readers.frames import check_exact, is_whole
 from aaeframe.data.readers.shards import fingerprint
 from aaeframe.data.readers.table_columns import EXACT
 from aaeframe.data.sources import grouped
@@ -110,8 +110,10 @@ def _numbers(column: Any, name: str, where: Path) -> np.ndarray:
     kind = column.type
     if kinds.is_dictionary(kind):
         column = column.dictionary_decode()
-    if kinds.is_decimal(kind) or kinds.is_null(kind):
-        column = column.cast("float64")
+    if kinds.is_decimal(column.type) or kinds.is_null(column.type):
+        stored, column = column, column.cast("float64")
+        rows = np.flatnonzero(np.abs(column.to_numpy(zero_copy_only=False)) >= EXACT)
+        check_exact(name, (int(it) for it in stored.take(rows).to_pylist() if is_whole(it)), str(where))
     if column.null_count and not kinds.is_floating(column.type):
         raise DataError(
             f"{where}: column {name!r}, of type {kind}, has empty cells. Fill them in, write the column as floats, "

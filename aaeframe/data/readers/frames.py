@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, Final
 
@@ -87,9 +88,12 @@ def from_columns(
     lengths = {len(values) for values in held.values()}
     if len(lengths) != 1 or lengths == {0}:
         raise DataError(f"{where}: the table is empty, or its columns are of different lengths: {sorted(lengths)}.")
-    if wide := [name for name, values in held.items() if _is_nested(values)]:
-        raise DataError(f"{where}: column {wide[0]!r} holds more than one value a row. Give a column for each.")
     roles = find_roles(names, options, where)
+    if wide := [it for i, it in enumerate(names) if i not in roles.dropped and _is_nested(held[it])]:
+        raise DataError(
+            f"{where}: column {wide[0]!r} holds more than one value a row. Give a column for each, or leave it out by "
+            f'data.drop=["{wide[0]}"].'
+        )
     numbers = roles.numbers
     texts = [names[i] for i in numbers if held[names[i]].dtype.kind in "OU" and _is_text(held[names[i]])]
     x = np.empty((lengths.pop(), len(numbers)))
@@ -201,7 +205,7 @@ def numbers_of(name: str, values: np.ndarray, texts: Sequence[str], where: str) 
     if values.dtype.kind in "Mm":
         cell = "2020-01-01" if values.dtype.kind == "M" else "00:00"
         raise DataError(f"{where}: column {name!r} holds dates or times ({values.dtype}). {advice(name, cell)}")
-    check_exact(name, (int(it) for it in values if _is_whole(it)), where)
+    check_exact(name, (int(it) for it in values if is_whole(it)), where)
     found = np.empty(len(values))
     for row, value in enumerate(values):
         number = _number(value)
@@ -210,7 +214,7 @@ def numbers_of(name: str, values: np.ndarray, texts: Sequence[str], where: str) 
             also = f" Columns of texts, too: {', '.join(map(repr, others))}." if others else ""
             raise DataError(
                 f"{where}: row {row}, column {name!r} holds {str(value)[:40]!r}, which is not a number. "
-                f"{advice(name, str(value))}{also}"
+                f"{advice(name, str(value), in_file=False)}{also}"
             )
         found[row] = number
     return found
@@ -226,9 +230,12 @@ def check_exact(name: str, wholes: Iterable[int], where: str) -> None:
             )
 
 
-def _is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> bool:
+    """Whether an object of Python is a whole number, or the text of one."""
     if isinstance(value, str):
         return len(value) < 400 and WHOLE.fullmatch(value.strip()) is not None
+    if isinstance(value, Decimal):
+        return value.is_finite() and value == value.to_integral_value()
     return isinstance(value, Integral)
 
 
@@ -237,7 +244,7 @@ def _number(value: Any) -> float | None:
         return float("nan")
     if isinstance(value, Integral) and abs(int(value)) > LARGEST:
         return float("inf")
-    if isinstance(value, Real | np.bool_) or type(value).__name__ == "Decimal":
+    if isinstance(value, Real | np.bool_ | Decimal):
         return float(value)
     text = str(value)
     return float("nan") if is_missing(text) else Marks(".").number(text)
@@ -260,9 +267,11 @@ def texts_of(values: Any, where: str) -> list[str]:
     """
     found = np.asarray(values)
     if found.dtype.kind == "f":
-        known = found[~np.isnan(found)]
+        known = found[~np.isnan(found)].astype(np.float64)
         if len(known) and (known == np.rint(known)).all() and (np.abs(known) < EXACT).all():
             return ["" if value != value else str(int(value)) for value in found]
+    if found.dtype.kind in "Mm":
+        return ["" if absent else str(it) for it, absent in zip(found, np.isnat(found), strict=True)]
     try:
         return ["" if _is_absent(it) else it.decode() if isinstance(it, bytes) else str(it) for it in found]
     except UnicodeDecodeError as error:

@@ -29,7 +29,8 @@ USES: Final = frozenset({"channels", "drop", "ids", "label_key"})
 """The options that are used for .npz."""
 
 OBJECTS: Final = (
-    "holds Python objects, which are never loaded. Save numbers or texts: `x.astype(float)` or `labels.astype(str)`."
+    "holds Python objects, which are never loaded. Save numbers or texts: `x.astype(float)` or `labels.astype(str)`, "
+    "with an empty text for no label."
 )
 
 
@@ -42,7 +43,7 @@ def map_npy(path: Path, *, may_be_empty: bool = False) -> np.ndarray:
     """The array of a .npy file, mapped read-only: rows are read when requested. One without rows is not mapped.
 
     Raises:
-        DataError: the file is not .npy, is shorter than its header says, or holds Python objects.
+        DataError: the file is not .npy, is shorter or longer than its header says, or holds Python objects.
     """
     try:
         with path.open("rb") as stream:
@@ -52,8 +53,7 @@ def map_npy(path: Path, *, may_be_empty: bool = False) -> np.ndarray:
             return np.empty(shape, dtype)
         if size == 0:
             raise DataError(f"{path}: the data is empty: its shape is {shape}.")
-        if size > found:
-            raise _cut_off(str(path), shape, dtype, found)
+        _check_length(str(path), shape, dtype, found)
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         if isinstance(error, DataError):
@@ -120,8 +120,7 @@ def _check_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -
         found = member.file_size - stream.tell()
     size = check_declared(shape, dtype.itemsize, where)
     check_unfolding(size, member.compress_size, where)
-    if size > found:
-        raise _cut_off(where, shape, dtype, found)
+    _check_length(where, shape, dtype, found)
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -150,5 +149,13 @@ def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def _cut_off(where: str, shape: tuple[int, ...], dtype: np.dtype, found: int) -> DataError:
-    return DataError(f"{where}: the header declares {shape} {dtype}, only {found} bytes follow. Write it again.")
+def _check_length(where: str, shape: tuple[int, ...], dtype: np.dtype, found: int) -> None:
+    """DataError unless as many bytes follow the header as it declares."""
+    size = prod(shape) * dtype.itemsize
+    if found < size:
+        raise DataError(f"{where}: the header declares {shape} {dtype}, only {found} bytes follow. Write it again.")
+    if found > size:
+        raise DataError(
+            f"{where}: {found - size} bytes follow the array {shape} {dtype}, as after several np.save into one file. "
+            "Save each array in a file of its own, or all in one .npz by np.savez(path, x=x, y=y)."
+        )

@@ -14,6 +14,8 @@ from torch.utils.data import Dataset as TorchDataset
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import frames, keys
+from aaeframe.data.readers.image_file import PALETTES
+from aaeframe.data.readers.table_columns import find_roles
 from aaeframe.data.readers.table_dialect import LABELS
 from aaeframe.data.readers.tables import check_names
 from aaeframe.data.sources import RowSource, StoredRows, foreign
@@ -48,6 +50,7 @@ def kind_of(values: Any) -> tuple[str, Set[str], Callable[[Any, ReadOptions], Ra
     if frames.is_frame(values):
         return name, frames.USES, frames.read
     if isinstance(values, Mapping):
+        _check_arrays(values, name)
         return name, NAMED | frames.USES, _mapping
     if isinstance(values, DataLoader):
         return name, NAMED | frames.USES, _loader
@@ -63,6 +66,16 @@ def kind_of(values: Any) -> tuple[str, Set[str], Callable[[Any, ReadOptions], Ra
     if isinstance(values, tuple | list | torch.Tensor) or hasattr(values, "__array__"):
         return name, ARRAYS, _pair
     return name, NAMED | frames.USES, _items
+
+
+def _check_arrays(values: Mapping[Any, Any], where: str) -> None:
+    """DataError for a mapping of data frames or data sets, whose columns would lose their names and roles."""
+    for key, value in values.items():
+        if frames.is_frame(value) or _has_columns(value) or isinstance(value, TorchDataset | DataLoader):
+            raise DataError(
+                f"{where}: {key!r} is a {name_of(value)}, and arrays are needed. Give it alone, or write each split to "
+                "Parquet files in folders train, val and test."
+            )
 
 
 def name_of(values: Any) -> str:
@@ -106,6 +119,8 @@ def as_labels(values: Any, where: str) -> np.ndarray:
     found = as_array(values, where)
     if not isinstance(found, np.ndarray):
         raise DataError(f"{where}: the labels are {name_of(values)}; give a class for each row, (N,).")
+    if found.dtype.kind == "T":  # texts of any length
+        return found.astype(object)
     if found.dtype.kind == "U" and isinstance(values, list | tuple):  # numpy has written NaN as a text
         return np.array(list(values), dtype=object)
     return keys.as_texts(found, where)
@@ -146,9 +161,17 @@ def _part(x: Any, labels: Any, where: str) -> RawPart:
     return RawPart(rows, None if labels is None else as_labels(labels, where))
 
 
-def _mapping(values: Mapping[Any, Any], options: ReadOptions, class_names: tuple[str, ...] | None = None) -> RawData:
-    """A dictionary of arrays: a table if each is one value a row, or named arrays as those of a .npz file."""
-    where = name_of(values)
+def _mapping(
+    values: Mapping[Any, Any],
+    options: ReadOptions,
+    known: Callable[[str], tuple[str, ...] | None] = lambda label: None,
+    where: str | None = None,
+) -> RawData:
+    """A dictionary of arrays: a table if each is one value a row, or named arrays as those of a .npz file.
+
+    `known` gives the names of the classes 0, 1, ... of an array, if it has some.
+    """
+    where = where or name_of(values)
     names = [str(name).strip() for name in values]
     check_names(names, where)
     held: dict[str, Any] = {
@@ -156,7 +179,8 @@ def _mapping(values: Mapping[Any, Any], options: ReadOptions, class_names: tuple
         for name, it in zip(names, values.values(), strict=True)
     }
     if held and all(it.ndim == 1 for it in held.values()):
-        return frames.from_columns(held, options, where)
+        raw, place = frames.from_columns(held, options, where), find_roles(names, options, where).label
+        return raw if place is None or raw.class_names else replace(raw, class_names=known(names[place]))
     if unused := options.given.keys() & (frames.USES - NAMED):
         raise DataError(f"{where}: {', '.join(sorted(unused))} is used for tables alone; leave it out.")
     shapes = {name: keys.Held(it.shape, texts=it.dtype.kind in "UO") for name, it in held.items()}
@@ -170,6 +194,8 @@ def _mapping(values: Mapping[Any, Any], options: ReadOptions, class_names: tuple
         for it in choices
     ]
     over = keys.passed_over(shapes, choices)
+    label = choices[0].labels
+    class_names = None if label is None else known(label)
     return RawData(parts, class_names=class_names, labels_from=keys.labels_from(choices), passed_over=over)
 
 
@@ -189,16 +215,19 @@ def _items(values: Any, options: ReadOptions) -> RawData:
     if isinstance(values, TensorDataset):
         return _columns(list(values.tensors), options, where, None)
     with foreign(where):
-        names, found = _class_names(values), _collected(values)
+        names, found = _class_names(values), _collected(values, where)
     if isinstance(found, Mapping):
-        return _mapping(found, options, names)
+        return _mapping(found, options, lambda label: names or _names_of_feature(values, label), where)
     if isinstance(found, tuple):
         return _columns(list(found), options, where, names)
     return RawData([_part(found, None, where)])
 
 
-def _collected(values: Any) -> Any:
-    """All items: a dictionary of columns, a tuple of the parts of items, or a list of rows."""
+def _collected(values: Any, where: str) -> Any:
+    """All items: a dictionary of columns, a tuple of the parts of items, or a list of rows.
+
+    DataError for dictionaries of different names.
+    """
     count = len(values)
     if _has_columns(values):
         return _by_lists(values, count)
@@ -209,6 +238,11 @@ def _collected(values: Any) -> Any:
     items += [values[i] for i in range(1, count)]
     first = items[0]
     if isinstance(first, Mapping):
+        if odd := [i for i, it in enumerate(items) if it.keys() != first.keys()]:
+            raise DataError(
+                f"{where}: item {odd[0]} has the names {', '.join(map(repr, items[odd[0]]))}, and the first has "
+                f"{', '.join(map(repr, first))}. All items need the same."
+            )
         return {name: [it[name] for it in items] for name in first}
     if isinstance(first, tuple | list) and not all(isinstance(it, float | int) for it in first):
         return tuple(list(it) for it in zip(*items, strict=True))
@@ -246,6 +280,13 @@ def _class_names(values: Any) -> tuple[str, ...] | None:
     return None
 
 
+def _names_of_feature(values: Any, label: str) -> tuple[str, ...] | None:
+    """The names of the classes that a Hugging Face data set tells of a column."""
+    features = getattr(values, "features", None)
+    names = getattr(features.get(label), "names", None) if isinstance(features, Mapping) else None
+    return tuple(map(str, names)) if names else None
+
+
 def _only_iterates(values: Any) -> bool:
     """Whether an object gives rows one after another, and none by its number."""
     if isinstance(values, Iterator):
@@ -259,7 +300,9 @@ def _has_columns(values: Any) -> bool:
 
 
 def _pixels(item: Any) -> Any:
-    """An image of Pillow as an array, which numpy would keep as an object in a list."""
+    """An image of Pillow as an array, which numpy would keep as an object in a list; of a palette, its colors."""
+    if getattr(item, "mode", None) in PALETTES and hasattr(item, "convert"):  # the array would be places in the palette
+        item = item.convert("RGBA" if item.has_transparency_data else "RGB")
     return np.asarray(item) if hasattr(item, "__array_interface__") and not isinstance(item, np.generic) else item
 
 

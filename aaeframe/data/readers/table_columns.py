@@ -14,6 +14,7 @@ import numpy as np
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.readers.limits import check_declared
 from aaeframe.data.readers.table_dialect import LABELS, MISSING, WHOLE, Marks, is_missing, is_text, shown
+from aaeframe.data.readers.table_text import SPREADSHEET_ERROR
 from aaeframe.errors import DataError, MissingName
 
 BOOLEANS: Final = {"True": "1", "False": "0", "true": "1", "false": "0", "TRUE": "1", "FALSE": "0"}
@@ -268,8 +269,8 @@ class Columns:
         )
 
 
-def advice(name: str, cell: str) -> str:
-    """The way out for a column that holds this text."""
+def advice(name: str, cell: str, *, in_file: bool = True) -> str:
+    """The way out for a column that holds this text. `in_file`: the option `decimal` is used."""
     leave = f"leave it out by data.drop={_list([name])}"
     if DATE.fullmatch(cell):
         return (
@@ -278,9 +279,13 @@ def advice(name: str, cell: str) -> str:
         )
     if cell.endswith("%"):
         return f"A percentage can be {cell[:-1][:40]} or a hundredth of it: write it without the sign, or {leave}."
+    if SPREADSHEET_ERROR.fullmatch(cell):
+        return f"It is an error of the spreadsheet: mend its formula, empty the cell, or {leave}."
     if cell in BOOLEANS:
         return f"True and False are numbers where a column holds nothing else. Write 1 and 0, or {leave}."
     if any(Marks(mark, grouped=True).number(cell) is not None for mark in (".", ",")):
+        if not in_file:
+            return f"It is a text: give numbers, as 1234.5, or {leave}."
         return 'Say which mark is the decimal one: data.decimal="." or data.decimal=",".'
     return (
         f"A column of texts is named by data.label_key={name} if it holds the labels, "

@@ -51,7 +51,8 @@ class Result:
         ids = self._ids(keep)
         label = self.roles.label
         if ids is not None and self.options.ids is None:
-            self.said.append(f"column {self.roles.names[self.roles.ids or 0]!r}, which names the rows")
+            what = "the index" if self.roles.ids is None else f"column {self.roles.names[self.roles.ids]!r}"
+            self.said.append(f"{what}, which names the rows")
         return RawData(
             [RawPart(x, labels, ids)],
             class_names=class_names,
@@ -178,6 +179,12 @@ class Result:
             for code, text in enumerate(texts):
                 whole[:, len(named)] = np.where(codes < 0, np.nan, codes == code)
                 named.append(f"{self.roles.names[i]}={text}")
+        if len(set(named)) < len(named):
+            twice = next(name for name in named if named.count(name) > 1)
+            raise DataError(
+                f"{self.where}: two columns would be {twice!r}, as data.categories names one for each value. Rename "
+                "the other, or the value."
+            )
         return whole, named
 
     def _labels(self, keep: np.ndarray | None) -> tuple[np.ndarray | None, tuple[str, ...] | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,11 @@ SAMPLE_CHARACTERS: Final = 2**20
 
 COMMENT: Final = "#"
 
+SPREADSHEET_ERROR: Final = re.compile(r"#(N/A|NA|NV|[¡¿]?[^\W\d_]+(/0)?[!?])")
+"""The text of a cell that a spreadsheet cannot compute, in several languages, as #DIV/0! and #NAME?."""
+
+_BEGINS_WITH_ERROR: Final = re.compile(rf"{SPREADSHEET_ERROR.pattern}\s*([,;\t|]|$)")
+
 MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
@@ -29,6 +35,12 @@ MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+
+def is_comment(line: str) -> bool:
+    """Whether a line is a comment: it begins with #, and its first cell is not a spreadsheet's error."""
+    text = line.lstrip()
+    return text.startswith(COMMENT) and not _BEGINS_WITH_ERROR.match(text)
 
 
 def decoded(stream: io.BufferedReader, encoding: str | None, where: str) -> TextIO:
@@ -186,7 +198,7 @@ class Rows:
 
     def _physical(self) -> Iterator[str]:
         while line := self.lines.take():
-            if self.begins and line.lstrip().startswith(COMMENT):
+            if self.begins and is_comment(line):
                 self.comments += 1
                 self.comment = line
                 self.lines.next_row()

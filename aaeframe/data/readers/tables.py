@@ -25,7 +25,7 @@ from aaeframe.data.readers.table_dialect import (
     shown,
 )
 from aaeframe.data.readers.table_result import Result, no_classes
-from aaeframe.data.readers.table_text import COMMENT, LONGEST_ROW, Lines, Rows, decoded, split
+from aaeframe.data.readers.table_text import COMMENT, LONGEST_ROW, Lines, Rows, decoded, is_comment, split
 from aaeframe.data.readers.unpack import BROKEN, PACKED, opened, suffix_inside
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
@@ -149,7 +149,7 @@ class _Table:
             self.lines.take()
         chosen = self.options.separator or (found and found[1])
         if not chosen:
-            lines = [line for line in self.lines.ahead if not line.lstrip().startswith(COMMENT)]
+            lines = [line for line in self.lines.ahead if not is_comment(line)]
             return find_separator(lines, self.lines.is_complete, self.options.decimal, self.where)
         if chosen in '"\r\n#+-.' or chosen.isalnum() or (chosen == "," == self.options.decimal and not self._quoted()):
             raise DataError(f"{self.where}: {chosen!r} cannot separate cells. Usual are , ; | a tab or a space.")
@@ -159,7 +159,7 @@ class _Table:
         return any('"' in line for line in self.lines.ahead)
 
     def _take_comments(self) -> None:
-        while self.lines.ahead and (not (line := self.lines.ahead[0].strip()) or line.startswith(COMMENT)):
+        while self.lines.ahead and (not (line := self.lines.ahead[0].strip()) or is_comment(line)):
             self.lines.next_row()
             taken = self.lines.take()
             if line:
@@ -167,7 +167,7 @@ class _Table:
 
     def _sample(self, separator: str) -> list[list[str]]:
         rows: list[list[str]] = []
-        lines = [line for line in self.lines.ahead if not line.lstrip().startswith(COMMENT)]
+        lines = [line for line in self.lines.ahead if not is_comment(line)]
         try:
             rows = split(lines, separator)
         except csv.Error:  # a cell in quotes goes on behind the sample, or never ends, which is found later
@@ -222,7 +222,7 @@ class _Table:
     def _columns(self, header: _Header, below: Sequence[list[str]], separator: str) -> Columns:
         _check_lengths(header.names, self.where)
         if self.find_labels:
-            check_names(header.names, self.where)
+            check_names(header.names, self.where, ", or set data.header=false if the first line is a row")
         roles = find_roles(header.names, self.options, self.where, LABELS if self.find_labels else ())
         marks = Marks(self.options.decimal, grouped=True) if self.options.decimal else None
         if marks is None:
@@ -289,12 +289,11 @@ def _check_lengths(names: Sequence[str], where: str) -> None:
             )
 
 
-def check_names(names: Sequence[str], where: str) -> None:
-    """DataError if two columns have one name."""
+def check_names(names: Sequence[str], where: str, hint: str = "") -> None:
+    """DataError if two columns have one name; `hint` is another way out."""
     if len(set(names)) < len(names):
         twice = Counter(names).most_common(1)[0][0]
         places = [str(i + 1) for i, name in enumerate(names) if name == twice]
         raise DataError(
-            f"{where}: columns {' and '.join(places[:5])} are both named {twice!r}. Give each a name of its own, or "
-            "set data.header=false if the first line is a row."
+            f"{where}: columns {' and '.join(places[:5])} are both named {twice!r}. Give each a name of its own{hint}."
         )

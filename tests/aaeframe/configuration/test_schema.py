@@ -87,6 +87,7 @@ def test_optimizers_by_name_and_by_default():
         ({"optimizers": {"g": {"betas": [0.9, 1.0]}}}, "optimizers.g.betas.1: should be less than 1"),
         ({"optimizers": {"g": {"milestones": [0]}}}, "optimizers.g.milestones.0: should be greater than or equal to 1"),
         ({"training": 3}, "training: must be a table, found 3"),
+        ({"data": {"drop": "c"}}, "data.drop: must be a list, as in [a, b], found 'c'"),
         ({"training": {"epochs": 0}}, "training.epochs: should be greater than or equal to 1, found 0"),
         ({"training": {"epochs": "3"}}, "training.epochs: should be a valid integer, found '3'"),
         ({"training": {"epochs": 3.0}}, "training.epochs: should be a valid integer, found 3.0"),

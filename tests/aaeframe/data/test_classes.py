@@ -113,6 +113,8 @@ def test_a_column_of_labels_is_taken_as_matlab_writes_it():
         (np.array([0.5, None] * 5, object), r"5 labels are not class indices; the first is 0.5 in row 0 "),
         (np.array([1, -1] * 5), r"labels are -1 and 1: either two classes, or one class and rows without a label"),
         (np.array([1.0, np.nan, -1.0, 1.0, 1.0] * 2), r"Write the classes as 0 and 1, or as texts"),
+        (np.array(["a", "nan"] * 5), r"labels are 'nan': it can be the name of a class, or stand for no label"),
+        (np.array(["1.0", "NaN"] * 5), r"labels are 'NaN': .*Write None or an empty text"),
         (np.zeros(10, complex), r"labels are of type complex128"),
     ],
 )

@@ -111,6 +111,25 @@ def test_without_labels_there_are_no_classes():
     assert data.class_names is None
 
 
+def test_arrays_may_be_lists_and_tensors():
+    x = torch.arange(40.0).reshape(20, 2).requires_grad_()
+    data = from_arrays(x, ["a", None, "b", float("nan")] * 5)
+    np.testing.assert_array_equal(data.split("all").array(), x.detach())
+    assert data.class_names == ("a", "b")
+    assert data.split("all").labels.tolist() == [0, -1, 1, -1] * 5
+    with pytest.raises(DataError, match=r"mine: is not an array: .*All rows need one shape"):
+        from_arrays([[1.0, 2.0], [1.0]], name="mine")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [(["a"], r"mine: 1 columns are named, and rows have the shape \(2,\)"), (["a", "a"], "both named 'a'")],
+)
+def test_names_of_columns_must_fit(columns, message):
+    with pytest.raises(DataError, match=message):
+        from_arrays(np.zeros((10, 2)), columns=columns, name="mine")
+
+
 def test_contiguous_arrays_are_not_copied():
     x = np.zeros((20, 3, 5, 6), np.uint8)
     assert np.shares_memory(from_arrays(x).train.data, x)

@@ -71,6 +71,15 @@ def test_a_path_that_cannot_be(source):
         load(source)
 
 
+@pytest.mark.parametrize("source", ["", " "])
+def test_an_empty_name_is_not_the_current_folder(source, tmp_path, monkeypatch):
+    np.save(tmp_path / "part-0.npy", np.zeros((20, 3)))
+    monkeypatch.chdir(tmp_path)
+    assert load(".").train.shape == (3,)
+    with pytest.raises(DataError, match="the name of the data is empty"):
+        load(source)
+
+
 def test_a_file_named_like_a_data_set_is_had_as_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()

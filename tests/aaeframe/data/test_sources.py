@@ -185,6 +185,13 @@ def test_values_that_are_not_finite_are_counted(tmp_path, bad):
         load(write_shards(tmp_path, x))
 
 
+def test_a_whole_number_that_float64_would_change_is_refused(tmp_path):
+    x = X.astype(np.int64)
+    x[300, 4] = 2**53 + 1
+    with pytest.raises(DataError, match=r"holds 9007199254740993 in row 300, feature 4 .*beyond 2\*\*53"):
+        load(write_shards(tmp_path, x))
+
+
 def test_an_object_with_rows_by_number_is_data():
     source, labels = Chunks(X), np.arange(500) % 3
     assert isinstance(source, RowSource)

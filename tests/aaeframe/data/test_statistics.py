@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
-from aaeframe.data import Split, from_arrays
+from aaeframe.data import Split, from_arrays, load
 from aaeframe.data import statistics as scan
 from aaeframe.errors import DataError
 
@@ -33,6 +34,17 @@ def test_what_overflows_float32_is_said_to():
     x[5, 1] = -1e300
     with pytest.raises(DataError, match=r"first is -1e\+300 in row 5, feature 1 .*beyond float32's 3.4e\+38"):
         from_arrays(x)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [(np.int64, -(2**53) - 1), (np.uint64, 2**64 - 1)])
+def test_a_whole_number_that_float64_would_change_is_refused(small_pieces, dtype, value):
+    x = np.zeros((50, 3), dtype)
+    x[4, 1] = 2**53
+    from_arrays(x)
+    x[44, 1] = value
+    for rows in (x, csr_array(x)):
+        with pytest.raises(DataError, match=rf": holds {value} in row 44, feature 1 .*beyond 2\*\*53"):
+            load(rows)
 
 
 def test_the_range_is_over_all_pieces(small_pieces):

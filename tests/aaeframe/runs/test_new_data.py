@@ -91,11 +91,25 @@ def test_pixels_of_another_scale_are_refused(tmp_path):
     images = RNG.random((60, 6, 6))
     run = aaeframe.train(images, prior="gaussian(size=2)", **SMALL)
     np.save(tmp_path / "bytes.npy", (images * 255).astype(np.uint8))
-    with pytest.raises(DataError, match=r"reach from .* in units in which those of the training are from 0 to 1"):
-        run.new_rows(tmp_path / "bytes.npy")
+    for read in (run.new_rows, run.new_data):
+        with pytest.raises(DataError, match=r"reach from .* in units in which those of the training are from 0 to 1"):
+            read(tmp_path / "bytes.npy")
     np.save(tmp_path / "wide.npy", RNG.random((5, 7, 7)))
     with pytest.raises(DataError, match=r"rows of shape \(1, 6, 6\) are expected"):
         run.new_rows(tmp_path / "wide.npy")
+
+
+def test_pixels_of_fewer_bits_than_those_of_the_training_are_refused():
+    images = RNG.integers(0, 256, (60, 6, 6), dtype=np.uint8)
+    given = {"prior": "gaussian(size=2)", **SMALL}
+    of_8, of_16 = aaeframe.train(images, **given), aaeframe.train(images.astype(np.uint16) * 257, **given)
+    with pytest.raises(DataError, match=r"within 0\.\.1, where those of the training are within 0\.\.255; .*x \* 255$"):
+        of_8.new_rows(images / 255)
+    with pytest.raises(DataError, match=r"within 0\.\.255, where those of the training are within 0\.\.65535; .*257$"):
+        of_16.new_rows(images)
+    dark = images[:3] // 128
+    for rows in (dark, dark.astype(np.float32), images * 1.0, images / 2 - 0.25, images.astype(np.uint16)):
+        assert of_8.new_rows(rows).rows.shape == (1, 6, 6)
 
 
 @pytest.mark.parametrize(

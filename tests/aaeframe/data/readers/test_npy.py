@@ -306,6 +306,7 @@ PICKLED = npy(np.array([{"a": 1}, None], dtype=object))
     [
         (PICKLED, r"holds Python objects, which are never loaded\. Save numbers or texts"),
         (npy(X)[:-1], r"declares \(40, 6\) uint8, only 239 bytes follow"),
+        (npy(X) + npy(Y), r"448 bytes follow the array \(40, 6\) uint8, as after several np.save into one .*np\.savez"),
         (npy(X, shape=(2**40, 2**20)), "bytes follow|GiB"),
         (npy(X, shape=(-40, -6)), "cannot be negative"),
         (npy(X)[:9], "is not a .npy array"),

@@ -143,6 +143,15 @@ def test_images_of_pillow(rows):
     np.testing.assert_array_equal(found.split("all").array(), np.moveaxis(IMAGES, -1, 1))
 
 
+def test_images_of_a_palette_have_its_colors():
+    colors = np.random.default_rng(0).integers(0, 256, (8, 9, 3), np.uint8)
+    images = [Image.fromarray(colors[::step]).quantize(8) for step in (1, -1)]
+    found = load_rows(images).rows.array()
+    np.testing.assert_array_equal(found, [np.asarray(it.convert("RGB")).transpose(2, 0, 1) for it in images])
+    images[0].info["transparency"] = images[1].info["transparency"] = 0
+    assert load_rows(Items((it, 0) for it in images)).rows.shape == (4, 8, 9)
+
+
 @pytest.mark.parametrize("form", [torch.Tensor.to_sparse, torch.Tensor.to_dense, list], ids=["sparse", "dense", "list"])
 def test_bfloat16_becomes_float32(form):
     found = load_rows(form(torch.from_numpy(COUNTS).bfloat16())).rows
@@ -174,6 +183,36 @@ def test_classes_that_do_not_occur_keep_the_names_of_the_others():
     assert load(beyond).class_names == ("5", "6")
 
 
+@pytest.mark.parametrize("columns", [{"x": ROWS}, {"a": ROWS[:, 0], "b": ROWS[:, 1]}], ids=["array", "table"])
+def test_the_names_of_classes_of_a_hugging_face_data_set(columns):
+    codes = np.arange(40) % 2
+
+    class Feature:
+        names = ("cat", "dog")
+
+    class Columns:
+        column_names, features = [*columns, "label", "kind"], {"label": Feature(), "a": None}
+
+        def __len__(self):
+            return len(ROWS)
+
+        def __getitem__(self, rows):
+            return {name: it[rows].tolist() for name, it in {**columns, "label": codes, "kind": codes}.items()}
+
+    assert load(Columns(), drop=["kind"]).class_names == ("cat", "dog")
+    assert load(Columns(), drop=["label"], label_key="kind").class_names == ("0", "1")
+
+
+def test_labels_are_texts_of_any_length_of_numpy():
+    assert load((ROWS, LABELS.astype(np.dtypes.StringDType()))).class_names == ("a", "b")
+
+
+@pytest.mark.parametrize("held", [TensorDataset(torch.zeros(20, 3)), DataLoader(TensorDataset(torch.zeros(20, 3)))])
+def test_a_dictionary_of_data_sets_is_refused(held):
+    with pytest.raises(DataError, match=r"dict: 'train' is a torch\.\w+, and arrays are needed"):
+        load({"train": held, "test": held})
+
+
 def test_a_loader_is_read_by_its_data_set_and_says_so():
     found = load(DataLoader(TensorDataset(torch.from_numpy(ROWS), torch.arange(40) % 2), batch_size=7, shuffle=True))
     assert identity(found)["digests"] == identity(from_arrays(ROWS, np.arange(40) % 2))["digests"]
@@ -200,14 +239,15 @@ class Stream(IterableDataset):
         (torch.zeros(2, 3, 4).to_sparse(), "a sparse tensor is (N, D), found the shape (2, 3, 4)"),
         ({"a": [1.0, 2.0], "b": [1.0]}, "columns are of different lengths"),
         ({"a": [1.0, 2.0], " a": [3.0, 4.0]}, "columns 1 and 2 are both named 'a'"),
-        (Items([{"x": ROWS[0]}, {"z": ROWS[0]}]), "Items: cannot be read: KeyError: 'x'"),
+        (Items([{"x": ROWS[0]}, {"z": ROWS[0]}]), "Items: item 1 has the names 'z', and the first has 'x'"),
+        (Items([{"x": ROWS[0]}, {"x": ROWS[0], "z": 0}]), "item 1 has the names 'x', 'z', and the first has 'x'"),
         (Items([(ROWS[0], 0), (ROWS[1],)]), "Items: cannot be read: ValueError"),
         ([np.ma.masked_array(row, row > 0) for row in ROWS], "list: masked arrays would lose their masks"),
         (np.matrix(np.eye(3, dtype=complex)), "the data is of type complex128"),
     ],
     ids=[
         *("stream", "generator", "class", "none", "records", "masked", "triples", "sparse", "lengths", "names"),
-        *("keys", "uneven", "masks", "matrix"),
+        *("keys", "more keys", "uneven", "masks", "matrix"),
     ],
 )
 def test_what_cannot_be_data_is_named_with_the_way_out(rows, message):
