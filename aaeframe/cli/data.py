@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aaeframe.cli import options
+from aaeframe.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,6 +49,7 @@ def data(
     from aaeframe.runs.reading import load_data
 
     output = None if picture is None else options.output(picture, [".png"], json=json, option="--picture")
+    _check(settings or ())
     given = {"data": {"source": source, "label_key": label_key, "ids": ids}}
     dataset = load_data(compose(None, None, without_none(given), settings or ()), options.registry(context))
     found = summary(dataset)
@@ -66,6 +69,16 @@ def data(
         _print_columns(found["table"], console)
     if output is not None:
         say(f"picture   {output}", console)
+
+
+def _check(settings: Sequence[str]) -> None:
+    """ConfigError for a setting that does not say how the data are read: it would be ignored, or read others."""
+    for key in (it.partition("=")[0].strip() for it in settings):
+        if not key.startswith("data.") or key == "data.source":
+            raise ConfigError(
+                f"--set {key}: `aaeframe data` takes settings that say how its one source is read, as data.header; "
+                "those of a training go to `aaeframe train`"
+            )
 
 
 def _print_columns(found: list[dict[str, Any]], console: Console) -> None:

@@ -155,6 +155,11 @@ def test_a_class_that_the_run_does_not_have_is_named(cli, refused, trained, tmp_
     refused(cli("evaluate", trained, "--data", new), "the run has the classes cat, dog, but these rows have cow too")
 
 
+@pytest.mark.parametrize("setting", ["data.source=digits", "training.epochs=5", "recipe=clustering"])
+def test_settings_that_do_not_say_how_to_read_are_refused(cli, refused, source, setting):
+    refused(cli("data", source, "--set", setting), f"--set {setting.partition('=')[0]}: `aaeframe data` takes settings")
+
+
 def test_options_of_data_that_is_not_given(cli, refused, trained):
     refused(cli("encode", trained, "--ids", "id"), "--ids is for the rows of --data, which is not given")
     refused(cli("evaluate", trained, "--data", "x.csv", "--split", "validation"), "--data is measured whole")
