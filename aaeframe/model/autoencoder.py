@@ -28,7 +28,7 @@ from aaeframe.protocols import (
     SupportsLabels,
 )
 from aaeframe.seeds import stream
-from aaeframe.torch_state import exclusive
+from aaeframe.torch_state import default_state, exclusive
 
 Rows: TypeAlias = "Tensor | np.ndarray | Split"
 """Rows of data in the user's units, (N, *shape). A split is read in chunks."""
@@ -192,6 +192,7 @@ class Autoencoder(nn.Module):
         """The result of decode(encode(x), labels), with zero noise: (N, *shape) -> (N, *shape) in the user's units."""
         return self.decode(self.encode(x), labels)
 
+    @default_state()
     @torch.no_grad()
     def sample(self, count: int, *, seed: int | None = None, label: int | None = None) -> Tensor:
         """Decoded samples of the prior, (count, *shape) in the user's units; of one class if `label` is given.
@@ -202,6 +203,7 @@ class Autoencoder(nn.Module):
         code, labels = self.sample_code(count, seed=seed, label=label)
         return self.decode(code, labels)
 
+    @default_state()
     def sample_code(
         self, count: int, *, seed: int | None = None, label: int | None = None
     ) -> tuple[dict[str, Tensor], Tensor | None]:
@@ -223,7 +225,7 @@ class Autoencoder(nn.Module):
         assert classes is not None
         if label is not None:
             return code, torch.full((count,), label, device=self.device)
-        with exclusive() if seed is None else stream(seed, "sample labels"):
+        with nullcontext() if seed is None else stream(seed, "sample labels"):
             return code, torch.randint(classes, (count,), device="cpu").to(self.device)
 
     @property
@@ -233,9 +235,10 @@ class Autoencoder(nn.Module):
             return self.representation.num_classes
         return None if self.class_block is None else torch.Size(self.priors[self.class_block].event_shape).numel()
 
+    @default_state()
     def sample_prior(self, count: int, *, seed: int | None = None) -> dict[str, Tensor]:
         """Samples of the prior itself, each block (count, *event_shape), on the model's device."""
-        with exclusive() if seed is None else stream(seed, "samples", device=self.device):
+        with nullcontext() if seed is None else stream(seed, "samples", device=self.device):
             return {name: sample(prior, count, self.device) for name, prior in self.priors.items()}
 
     def _checked(self, labels: Tensor, code: Code) -> Tensor:
