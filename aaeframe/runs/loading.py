@@ -117,7 +117,8 @@ class _Stored:
 def _from_folder(folder: RunFolder) -> _Stored:
     config = read_config(folder)
     saved = newest_or_raise(folder.checkpoints)
-    return _Stored(folder, config, saved, InFolder(folder), changes=configuration_changes(saved, folder, config))
+    home = folder.from_anywhere()
+    return _Stored(home, config, saved, InFolder(home), changes=configuration_changes(saved, folder, config))
 
 
 def _from_archive(path: Path, registry: Registry) -> _Stored:
