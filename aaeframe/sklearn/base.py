@@ -37,7 +37,7 @@ class AdversarialEstimator(BaseEstimator):
         steps: minibatches to train on. 2000 take a few seconds.
         batch_size: rows of a minibatch; all rows if there are fewer.
         scale: the scaling of the columns, "standardize" or another of `data.scale`.
-        config: a TOML file or a table of the configuration for everything else.
+        config: a TOML file or a table of the configuration for everything that has no parameter here.
         preset: the name of a preset, below `config`.
         device: see `aaeframe.training.device.pick`.
         warm_start: train on from the weights of the last `fit`, on data of the same columns and in its scale.
