@@ -118,7 +118,8 @@ def _from_folder(folder: RunFolder) -> _Stored:
     config = read_config(folder)
     saved = newest_or_raise(folder.checkpoints)
     home = folder.from_anywhere()
-    return _Stored(home, config, saved, InFolder(home), changes=configuration_changes(saved, folder, config))
+    finished = saved.state.get("finished") is True  # of a run that was saved from memory
+    return _Stored(home, config, saved, InFolder(home), finished, configuration_changes(saved, folder, config))
 
 
 def _from_archive(path: Path, registry: Registry) -> _Stored:

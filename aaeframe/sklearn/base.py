@@ -110,7 +110,11 @@ class AdversarialEstimator(BaseEstimator):
         return made
 
     def to_run(self, path: str | Path) -> Run:
-        """Write the trained run to a new folder, which `aaeframe.load` and the command line read."""
+        """Write the trained run to a new folder, which `aaeframe.load` and the command line read.
+
+        For what needs its training rows, pass `data=aaeframe.data.from_arrays(X, held_out=(0, 0))` to `aaeframe.load`,
+        with the same `columns` and labels: every row is for training.
+        """
         check_is_fitted(self)
         return self.run_.save(path)
 
