@@ -244,7 +244,10 @@ def _observers(observers: str | Iterable[object]) -> tuple[list[str], list[objec
     """The observers that are named, and those that are objects."""
     if isinstance(observers, str):
         return [observers], []
-    if not isinstance(observers, Iterable):
-        raise ConfigError(f"observers is a list of names and objects, not {type(observers).__name__}; write [it]")
+    if isinstance(observers, Mapping) or not isinstance(observers, Iterable):
+        raise ConfigError(
+            f"observers is a list of names and objects, not {type(observers).__name__}; write [it], and options of a "
+            'name as in "tensorboard(every=10)"'
+        )
     every = list(observers)
     return [it for it in every if isinstance(it, str)], [it for it in every if not isinstance(it, str)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
@@ -39,6 +40,12 @@ def err() -> Console:
 def beside(output: Output | None) -> Console:
     """Standard output, or standard error where standard output is the file of a result."""
     return err() if output is not None and output.is_standard else out()
+
+
+def from_here(path: Path) -> Path:
+    """A path from the working folder, if it lies below that."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def say(line: str, console: Console | None = None) -> None:

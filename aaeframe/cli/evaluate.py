@@ -206,12 +206,13 @@ def figures(
     json: options.Json = False,
 ) -> None:
     """Draw codes, reconstructions, samples, the decoded plane and the loss curves."""
-    from aaeframe.cli.console import note, print_json, say
+    from aaeframe.cli.console import from_here, note, print_json, say
 
     opened = options.load_run(context, run, device, raw_weights, best)
     if out is None:
         options.check_writable(run)
-    paths = opened.plot_figures(opened.dataset(data_changed=data_changed), split=split, out=out, warn=note)
+    drawn = opened.plot_figures(opened.dataset(data_changed=data_changed), split=split, out=out, warn=note)
+    paths = [from_here(it) for it in drawn]
     if json:
         print_json({"figures": [str(path) for path in paths]})
         return

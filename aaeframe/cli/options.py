@@ -222,7 +222,11 @@ class RunOptions:
         from aaeframe.storage.run_folder import RunFolder
 
         initial = None
-        if self.initial is not None:
+        if self.initial is not None and self.initial.is_file():
+            from aaeframe.runs.archive import read_run  # which imports torch
+
+            initial = read_run(self.initial, registry).config.model_dump(exclude_none=True)
+        elif self.initial is not None:
             RunFolder(self.initial).check()
             initial = read(RunFolder(self.initial).config)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -46,7 +47,7 @@ def report(
     json: options.Json = False,
 ) -> None:
     """Write one HTML page to look at: verdict, curves, and an explorer that decodes codes live."""
-    from aaeframe.cli.console import beside, note, print_json, say
+    from aaeframe.cli.console import beside, from_here, note, print_json, say
     from aaeframe.runs.reporting import default_output, write_report
 
     output = None if out is None else options.output(out, [".html"], json=json)
@@ -55,7 +56,7 @@ def report(
     if output is None:
         options.check_writable(runs[0])
     opened = [options.load_run(context, path, device, raw_weights, best) for path in runs]
-    output = output or default_output(opened)
+    output = output or replace(default := default_output(opened), path=from_here(default.path))
     named = {str(path) if len(runs) > 1 else run.name: run for path, run in zip(runs, opened, strict=True)}
     write_report(named, output, split=split, points=points, data_changed=data_changed, warn=note)
     if json:

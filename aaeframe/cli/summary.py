@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aaeframe.cli.console import err, note, out, print_json, say
+from aaeframe.cli.console import err, from_here, note, out, print_json, say
 from aaeframe.cli.tables import report_tables
 from aaeframe.errors import AaeframeError
 from aaeframe.storage.text import plain
@@ -41,7 +41,7 @@ def finish(run: Run, *, json: bool) -> None:
     if run.stopping is not None and run.best_epoch is not None:
         waited = f"stopped early after {run.stopping.waited} epochs without improvement; " if run.stopped_early else ""
         note(f"{waited}{run.stopping}. These are the last weights; use those of the best epoch by --best")
-    _print(run, report, [str(path) for path in figures], json)
+    _print(run, report, [str(from_here(path)) for path in figures], json)
     if report is not None:
         with _put_off(failures, "evaluate"):
             run.folder.write_evaluation(SPLIT, report)
@@ -51,9 +51,12 @@ def finish(run: Run, *, json: bool) -> None:
 
 def summary(run: Run, report: dict[str, Any] | None, figures: list[str]) -> dict[str, Any]:
     """The result of a training as JSON."""
-    return {"run": str(run.folder.path), "finished": run.finished, "evaluation": report, "figures": figures} | (
-        {} if run.stopping is None else {"stopped_early": run.stopped_early, "best_epoch": run.best_epoch}
-    )
+    return {
+        "run": str(from_here(run.folder.path)),
+        "finished": run.finished,
+        "evaluation": report,
+        "figures": figures,
+    } | ({} if run.stopping is None else {"stopped_early": run.stopped_early, "best_epoch": run.best_epoch})
 
 
 @contextmanager
@@ -68,7 +71,7 @@ def _put_off(failures: dict[str, AaeframeError], *commands: str) -> Iterator[Non
 def _tell_what_is_missing(run: Run, failures: dict[str, AaeframeError]) -> None:
     """Print that the run was saved and the commands for the missing results, and raise the first error."""
     again = " and ".join(
-        shlex.join(["aaeframe", command, str(run.folder.path), "--split", SPLIT]) for command in failures
+        shlex.join(["aaeframe", command, str(from_here(run.folder.path)), "--split", SPLIT]) for command in failures
     )
     err().print(f"training finished and was saved. A later step failed; fix the cause and run: {again}", markup=False)
     first, *others = dict.fromkeys(failures.values())
@@ -84,9 +87,9 @@ def _print(run: Run, report: dict[str, Any] | None, figures: list[str], json: bo
     console = out()
     for table in report_tables(report) if report else ():
         console.print(table)
-    say(f"run       {run.folder.path}")
+    say(f"run       {from_here(run.folder.path)}")
     for path in figures:
         say(f"figure    {path}")
     if report:
-        say(f"match     {shlex.join(['aaeframe', 'evaluate', str(run.folder.path), '--split', SPLIT])}")
-    say(f"look      {shlex.join(['aaeframe', 'report', str(run.folder.path)])}")
+        say(f"match     {shlex.join(['aaeframe', 'evaluate', str(from_here(run.folder.path)), '--split', SPLIT])}")
+    say(f"look      {shlex.join(['aaeframe', 'report', str(from_here(run.folder.path))])}")

@@ -240,7 +240,8 @@ def _installed(entries: Iterable[EntryPoint]) -> Iterator[Plugin]:
 def _blocked_names(blocked: Iterable[str], installed: Sequence[Plugin]) -> tuple[str, ...]:
     """The names to block, including those of the environment. Each must match an installed plugin."""
     from_environment = (name.strip() for name in os.environ.get("AAEFRAME_NO_PLUGINS", "").split(","))
-    names = tuple(filter(None, (*blocked, *from_environment)))
+    given = (blocked,) if isinstance(blocked, str) else blocked
+    names = tuple(filter(None, (*given, *from_environment)))
     for name in names:
         if not any(plugin.answers_to(name) for plugin in installed):
             known = ", ".join(f"{it.distribution} (entry point {it.name}, module {it.module})" for it in installed)

@@ -37,6 +37,12 @@ def compose(
 
     `initial` is the configuration of a run to start from: its components and its options for reading are defaults.
     """
+    for name, value, kinds in (("preset", preset, str), ("config", config, Path | Mapping)):
+        if value is not None and not isinstance(value, kinds):
+            raise ConfigError(
+                f"{name}={value!r:.100} is of type {type(value).__name__}; give the name of a preset, and a file or a "
+                "table as config"
+            )
     layers: list[Mapping[str, Any]] = [Config().model_dump(exclude_none=True)]
     if initial is not None:
         layers.append(_of_initial(initial))

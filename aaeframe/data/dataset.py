@@ -197,10 +197,13 @@ class Dataset:
     def split(self, name: str) -> Split:
         """The split "train", "validation", "test", or "all": every row once, in the order of the file, if any.
 
-        DataError if it is empty.
+        DataError if it is empty, or for another name.
         """
         if name != "all":
-            found = {"train": self.train, "validation": self.validation, "test": self.test}[name]
+            splits = {"train": self.train, "validation": self.validation, "test": self.test}
+            if name not in splits:
+                raise DataError(f"there is no split {name!r}; there are {', '.join(splits)} and all")
+            found = splits[name]
             if not len(found):
                 raise DataError(
                     f"{self.name} has no {name} rows, as data.held_out left none; use rows of another source (--data), "

@@ -11,6 +11,7 @@ from typing import Any, Final, ParamSpec, TypeAlias
 
 import matplotlib
 import numpy as np
+from matplotlib import style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -59,6 +60,8 @@ STYLE: Final[Any] = {
     "lines.linewidth": 1.6,
     "image.interpolation": "antialiased",
 }
+WHOLE_STYLE: Final[Any] = ["default", STYLE]
+"""The style above matplotlib's own defaults: a user's `image.origin` would turn images upside down."""
 
 
 def styled(plot: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
@@ -66,7 +69,7 @@ def styled(plot: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
 
     @wraps(plot)
     def inside(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
-        with matplotlib.rc_context(STYLE):
+        with style.context(WHOLE_STYLE):
             return plot(*args, **kwargs)
 
     return inside
@@ -87,7 +90,7 @@ def save(figure: Figure, to: Path | Output, *, dpi: int = 150) -> None:
     try:
         figure.dpi = dpi
         canvas = figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
-        with matplotlib.rc_context(STYLE):
+        with style.context(WHOLE_STYLE):
             # It draws once, the layout included; `savefig` draws twice. Without the version of matplotlib in it,
             # equal figures are equal files.
             canvas.print_png(buffer, metadata={"Software": None})

@@ -28,7 +28,7 @@ from aaeframe.protocols import (
     SupportsLabels,
 )
 from aaeframe.seeds import stream
-from aaeframe.torch_state import exclusive
+from aaeframe.torch_state import default_state, exclusive
 
 Rows: TypeAlias = "Tensor | np.ndarray | Split"
 """Rows of data in the user's units, (N, *shape). A split is read in chunks."""
@@ -148,6 +148,7 @@ class Autoencoder(nn.Module):
         With draws=0 the noise of a stochastic encoder is zero. Otherwise each draw is a sample of q(z | x), with noise
         from `generator` (on the CPU) or, without it, torch's global one. DataError if x is not of the model's shape.
         """
+        _check_count("draws", draws)
         self.eval()
         codes: dict[str, Tensor] = {}
         for drawn in range(max(draws, 1)):
@@ -170,7 +171,7 @@ class Autoencoder(nn.Module):
 
         They are float32, or float64 if the data is.
         `labels` (N,) are for a model whose decoder takes labels (paper, section 4). DataError if they are missing
-        there, or if the code lacks a block.
+        there, or if the code lacks a block or has one of another shape.
         """
         batches = self.represent(code, labels).split(batch_size or self.batch_size)
         return self.unscale(torch.cat([self.decoder(rows) for rows in batches]))
@@ -179,6 +180,11 @@ class Autoencoder(nn.Module):
     def represent(self, code: Code, labels: Tensor | None = None) -> Tensor:
         """The decoder's input (N, R) for codes; with cluster heads W_C y + z. Otherwise as for `decode`."""
         self.eval()
+        if not isinstance(code, Mapping):
+            raise DataError(
+                f"a code is a mapping of the blocks {list(self.priors)} to tensors, as encode gives it, found "
+                f"{type(code).__name__}"
+            )
         missing = self.priors.keys() - code.keys()
         if missing:
             raise DataError(
@@ -186,12 +192,14 @@ class Autoencoder(nn.Module):
                 f"{sorted(missing)} missing"
             )
         blocks = {name: torch.as_tensor(code[name], device=self.device).float() for name in self.priors}
+        self._check_blocks(blocks)
         return self.representation(blocks, None if labels is None else self._checked(labels, blocks))
 
     def reconstruct(self, x: Rows, labels: Tensor | None = None) -> Tensor:
         """The result of decode(encode(x), labels), with zero noise: (N, *shape) -> (N, *shape) in the user's units."""
         return self.decode(self.encode(x), labels)
 
+    @default_state()
     @torch.no_grad()
     def sample(self, count: int, *, seed: int | None = None, label: int | None = None) -> Tensor:
         """Decoded samples of the prior, (count, *shape) in the user's units; of one class if `label` is given.
@@ -202,6 +210,7 @@ class Autoencoder(nn.Module):
         code, labels = self.sample_code(count, seed=seed, label=label)
         return self.decode(code, labels)
 
+    @default_state()
     def sample_code(
         self, count: int, *, seed: int | None = None, label: int | None = None
     ) -> tuple[dict[str, Tensor], Tensor | None]:
@@ -223,7 +232,7 @@ class Autoencoder(nn.Module):
         assert classes is not None
         if label is not None:
             return code, torch.full((count,), label, device=self.device)
-        with exclusive() if seed is None else stream(seed, "sample labels"):
+        with nullcontext() if seed is None else stream(seed, "sample labels"):
             return code, torch.randint(classes, (count,), device="cpu").to(self.device)
 
     @property
@@ -233,10 +242,24 @@ class Autoencoder(nn.Module):
             return self.representation.num_classes
         return None if self.class_block is None else torch.Size(self.priors[self.class_block].event_shape).numel()
 
+    @default_state()
     def sample_prior(self, count: int, *, seed: int | None = None) -> dict[str, Tensor]:
         """Samples of the prior itself, each block (count, *event_shape), on the model's device."""
-        with exclusive() if seed is None else stream(seed, "samples", device=self.device):
+        _check_count("count", count)
+        with nullcontext() if seed is None else stream(seed, "samples", device=self.device):
             return {name: sample(prior, count, self.device) for name, prior in self.priors.items()}
+
+    def _check_blocks(self, code: Code) -> None:
+        for name, prior in self.priors.items():
+            shape, event_shape = tuple(code[name].shape), tuple(torch.Size(prior.event_shape))
+            if shape[1:] != event_shape or not shape:
+                raise DataError(
+                    f"codes of block {name!r} are (N, {', '.join(map(str, event_shape))}), found {shape}; decode draws "
+                    "one by one"
+                )
+        counts = {name: len(z) for name, z in code.items()}
+        if len(set(counts.values())) > 1:
+            raise DataError(f"each block has one row for each code, found {counts}")
 
     def _checked(self, labels: Tensor, code: Code) -> Tensor:
         size = len(next(iter(code.values())))
@@ -271,8 +294,8 @@ class Autoencoder(nn.Module):
             raise DataError("masked arrays would lose their masks; give rows without masked values")
         if not isinstance(x, Split | Tensor):
             x = np.asarray(x)
-            if x.dtype.kind not in "buif":
-                raise DataError(f"rows are real numbers, found an array of type {x.dtype}")
+        if x.dtype.is_complex if isinstance(x, Tensor) else x.dtype.kind not in "buif":
+            raise DataError(f"rows are real numbers, found an array of type {x.dtype}")
         shape = (len(x), *x.shape) if isinstance(x, Split) else tuple(x.shape)
         if shape[1:] != tuple(self.data_shape) or len(x) == 0:
             raise DataError(
@@ -288,6 +311,12 @@ class Autoencoder(nn.Module):
             if rows.is_floating_point() and not rows.isfinite().all():
                 raise _not_finite(x, rows, number * batch_size)
             yield rows
+
+
+def _check_count(name: str, value: object) -> None:
+    """DataError unless the value is a whole number, 0 or more."""
+    if not isinstance(value, int | np.integer) or value < 0:
+        raise DataError(f"{name} is a whole number, 0 or more, found {value!r}")
 
 
 def _not_finite(x: Rows, rows: Tensor, start: int) -> DataError:

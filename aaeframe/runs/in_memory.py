@@ -39,13 +39,15 @@ def save(run: Run, path: str | Path) -> Run:
         write_atomically(aside.metrics, _lines(rows))
         for step in sorted(steps):
             checkpoint = run.keeper.best(step)
-            state = {**checkpoint.state, "resumable": False, "metrics_bytes": aside.metrics.stat().st_size}
+            size = aside.metrics.stat().st_size
+            state = {**checkpoint.state, "resumable": False, "metrics_bytes": size, "finished": run.finished}
             InFolder(aside).write(step, replace(checkpoint, state=state))
         if weights in run.densities:
             kept.write(aside.anomaly, run.densities[weights], weights)
 
-    home = create(new_folder(run.config, Path(path)), run.config.to_toml(), fill)
-    return replace(run, home=home, keeper=InFolder(home))
+    home = create(new_folder(run.config, Path(path)), run.config.to_toml(), fill).from_anywhere()
+    reporting = run.reporting and replace(run.reporting, folder=home.path)
+    return replace(run, home=home, keeper=InFolder(home), reporting=reporting)
 
 
 def to_bytes(run: Run) -> dict[str, str | bytes]:

@@ -117,7 +117,9 @@ class _Stored:
 def _from_folder(folder: RunFolder) -> _Stored:
     config = read_config(folder)
     saved = newest_or_raise(folder.checkpoints)
-    return _Stored(folder, config, saved, InFolder(folder), changes=configuration_changes(saved, folder, config))
+    home = folder.from_anywhere()
+    finished = saved.state.get("finished") is True  # of a run that was saved from memory
+    return _Stored(home, config, saved, InFolder(home), finished, configuration_changes(saved, folder, config))
 
 
 def _from_archive(path: Path, registry: Registry) -> _Stored:

@@ -14,7 +14,7 @@ from aaeframe.components.registry import Registry
 from aaeframe.configuration.objects import places
 from aaeframe.data import Dataset, Split
 from aaeframe.data.identity import digest
-from aaeframe.errors import ReadOnly
+from aaeframe.errors import DataError, ReadOnly
 from aaeframe.evaluation.evaluate import evaluate, misses
 from aaeframe.evaluation.likelihood import (
     CHUNK,
@@ -53,10 +53,11 @@ def evaluate_run(
         data, split = run.unseen(data), "test"
     data, labels = run.own_classes(data or run.dataset()), run.config.data.labels
     stored = run.config.evaluation.metrics
-    asked = [*metrics, *(["anomaly"] if _has_anomalies(run, data.split(split)) else ())]
+    given = [metrics] if isinstance(metrics, str) else metrics
+    asked = [*given, *(["anomaly"] if _has_anomalies(run, data.split(split)) else ())]
     wanted = named_metrics(asked, run.registry or Registry.load(), stored=stored) if asked or stored else []
     rows = _rows_of(run, data, split)
-    log_access(run, rows, "evaluate", warn)
+    log_access(run, data, split, "evaluate", warn)
     report = evaluate(
         run.model,
         data,
@@ -92,7 +93,7 @@ def estimate_likelihood(
 ) -> dict[str, Any]:
     """The Parzen log-likelihood of a split under samples that a run decodes: see `Run.likelihood`."""
     check_precision(precision, run.model.device)
-    data, seed = dataset or run.dataset(), run.config.training.seed
+    data, seed = chosen(run, dataset), run.config.training.seed
     scaled = data.spec.support is constraints.unit_interval
     held = data.split("validation")
     validation = held.rows(np.arange(min(VALIDATION_ROWS, len(held))))
@@ -102,7 +103,7 @@ def estimate_likelihood(
     identity = {"split": rows, "samples": samples, "seed": seed, "chunk": CHUNK, **inexact}
     keep = _keep(run, identity, ranks.share) if store else None
     if first and (keep is None or not keep.found):  # a resumed estimate was logged already
-        log_access(run, rows, ", ".join(["likelihood", f"{samples} samples", *inexact.values()]), warn)
+        log_access(run, data, split, ", ".join(["likelihood", f"{samples} samples", *inexact.values()]), warn)
         if keep is not None and keep.others:
             warn(
                 f"{keep.others[0]} is of another number of processes than {ranks.share.count}, so the estimate "
@@ -159,12 +160,21 @@ def _rows_of(run: Run, dataset: Dataset, split: str) -> str:
     return split if own == digest(dataset.split(split)) else f"{split} of {dataset.name}"
 
 
-def log_access(run: Run, split: str, purpose: str, warn: Callable[[str], None]) -> None:
+def chosen(run: Run, dataset: Dataset | None) -> Dataset:
+    """The data set, by default that of the training. DataError for data that is none."""
+    if dataset is not None and not isinstance(dataset, Dataset):
+        raise DataError(
+            f"a Dataset is needed, found {type(dataset).__name__}; run.unseen(x) gives one, whose test rows are x"
+        )
+    return dataset or run.dataset()
+
+
+def log_access(run: Run, dataset: Dataset, split: str, purpose: str, warn: Callable[[str], None]) -> None:
     """Log each use of the run's test rows, so that readers of a result know how many there were.
 
     In a read-only folder `warn` is called with the access instead.
     """
-    if split != "test" or run.home is None:
+    if split not in ("test", "all") or run.home is None or run.data["digests"].get("test") != digest(dataset.test):
         return
     try:
         run.home.log_test_access({"purpose": purpose, "step": run.step, "raw_weights": run.raw_weights})

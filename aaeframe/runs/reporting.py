@@ -12,7 +12,7 @@ from aaeframe.global_state import PATCHABLE, restoring
 from aaeframe.report.page import render
 from aaeframe.report.pictures import require_points
 from aaeframe.report.subject import Subject
-from aaeframe.runs.measuring import log_access
+from aaeframe.runs.measuring import chosen, log_access
 from aaeframe.runs.run import Run
 from aaeframe.storage.metrics_file import MetricsFile
 from aaeframe.storage.output import Output
@@ -93,14 +93,15 @@ def _stopped(run: Run) -> str | None:
 @default_state()
 @restoring("a component of the run", PATCHABLE)
 def plot_figures(
-    run: Run, dataset: Dataset | None, split: str, out: Path | None, warn: Callable[[str], None]
+    run: Run, dataset: Dataset | None, split: str, out: Path | str | None, warn: Callable[[str], None]
 ) -> list[Path]:
     """Plot the figures of a run: see `Run.plot_figures`."""
-    target = out or run.folder.figures
-    log_access(run, split, "figures", warn)
+    target = run.folder.figures if out is None else Path(out)
+    data = run.own_classes(chosen(run, dataset))
+    log_access(run, data, split, "figures", warn)
     paths = plot_gallery(
         run.model,
-        run.own_classes(dataset or run.dataset()),
+        data,
         split,
         run.metrics,
         target,

@@ -340,7 +340,7 @@ class Run:
         dataset: Dataset | None = None,
         *,
         split: str = "test",
-        out: Path | None = None,
+        out: Path | str | None = None,
         warn: Callable[[str], None] = warn,
     ) -> list[Path]:
         """Plot the run's figures into the folder `out`, by default its own; returns their paths.

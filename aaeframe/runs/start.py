@@ -287,7 +287,8 @@ def _locked(folder: RunFolder, warn: Callable[[str], None]) -> Iterator[None]:
 
 
 def _kept(folder: RunFolder) -> Keeper:
-    return InFolder(folder) if processes.size() == 1 else ByFirst(InFolder(folder))
+    kept = InFolder(folder.from_anywhere())
+    return kept if processes.size() == 1 else ByFirst(kept)
 
 
 def _of_this_process(callbacks: Callbacks) -> Callbacks:
@@ -358,7 +359,7 @@ def _train(
 ) -> Run:
     config, observers = training.config, training.observers
     training.display, training.stop_asked = callbacks.display, callbacks.stop_asked
-    steps, home = training.steps, folder.path if folder else None
+    steps, home = training.steps, folder.from_anywhere().path if folder else None
     callbacks.started(config, folder, steps)
     if training.lacks_graph:
         callbacks.warn("no CUDA graph: this NCCL cannot be captured in one, so each operation is launched by itself")
@@ -376,11 +377,11 @@ def _train(
         callbacks.stopped_elsewhere()
     observers.run_ended(finished, _reason(training))
     if observers.stopped and not finished:
-        again = f"; resume it with {launcher.command()} train --resume {home}" if home else ""
+        again = f"; resume it with {launcher.command()} train --resume {folder.path}" if folder else ""
         callbacks.warn(f"{observers.stopped}, at step {training.batches.step} of {steps}{again}")
     model = training.evaluated.eval()
     return Run(
-        folder,
+        folder.from_anywhere() if folder else None,
         config,
         training.recipe.needs,
         model,

@@ -37,7 +37,7 @@ class AdversarialEstimator(BaseEstimator):
         steps: minibatches to train on. 2000 take a few seconds.
         batch_size: rows of a minibatch; all rows if there are fewer.
         scale: the scaling of the columns, "standardize" or another of `data.scale`.
-        config: a TOML file or a table of the configuration for everything else.
+        config: a TOML file or a table of the configuration for everything that has no parameter here.
         preset: the name of a preset, below `config`.
         device: see `aaeframe.training.device.pick`.
         warm_start: train on from the weights of the last `fit`, on data of the same columns and in its scale.
@@ -110,7 +110,11 @@ class AdversarialEstimator(BaseEstimator):
         return made
 
     def to_run(self, path: str | Path) -> Run:
-        """Write the trained run to a new folder, which `aaeframe.load` and the command line read."""
+        """Write the trained run to a new folder, which `aaeframe.load` and the command line read.
+
+        For what needs its training rows, pass `data=aaeframe.data.from_arrays(X, held_out=(0, 0))` to `aaeframe.load`,
+        with the same `columns` and labels: every row is for training.
+        """
         check_is_fitted(self)
         return self.run_.save(path)
 

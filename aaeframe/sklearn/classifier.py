@@ -69,8 +69,13 @@ class AdversarialClassifier(ClassifierMixin, AdversarialEstimator):
     def fit(self, X: Any, y: Any) -> Self:
         """Train on rows (N, D) with classes y (N,). ValueError if y is not of classes, or no row has a label."""
         X, y = validate_data(self, X, y, dtype=FLOATS)
-        check_classification_targets(y)
         known = np.ones(len(y), bool) if self.unlabeled is None else y != self.unlabeled
+        check_classification_targets(y[known])
+        if self.unlabeled is not None and (y[known].astype(str) == str(self.unlabeled)).any():
+            raise ValueError(
+                f"y has {str(self.unlabeled)!r} as {np.asarray(y[known]).dtype}, which unlabeled={self.unlabeled!r} is "
+                "not; give unlabeled as it is in y"
+            )
         if not known.any():
             raise ValueError(f"no row of y has a label: every one is unlabeled={self.unlabeled!r}")
         self.classes_, told = np.unique(y[known], return_inverse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any, Self
 
@@ -71,7 +72,7 @@ class AdversarialOutlierDetector(OutlierMixin, AdversarialEstimator):
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on rows (N, D), outliers among them or not. y is ignored. ValueError for a wrong `contamination`."""
-        if not 0 < self.contamination <= 0.5:
+        if not isinstance(self.contamination, Real) or not 0 < self.contamination <= 0.5:
             raise ValueError(f"contamination={self.contamination!r} must be in (0, 0.5]")
         self._train(self._training_rows(X), prior=self.prior, recipe="unsupervised")
         return self

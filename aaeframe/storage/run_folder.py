@@ -25,6 +25,10 @@ class RunFolder:
     may_be_numbered: bool = False
     """Whether `create` may append a number if the name is taken (the name was generated, not given by the user)."""
 
+    def from_anywhere(self) -> RunFolder:
+        """The same folder by its path from the root, which holds if the working folder changes."""
+        return RunFolder(self.path.absolute())
+
     @property
     def config(self) -> Path:
         """The path of the fully resolved configuration."""

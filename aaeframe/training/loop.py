@@ -301,8 +301,8 @@ class Training:
         self.batches.load_state_dict(state["batches"])
         if self.batches.step != state["step"]:
             raise CheckpointError(
-                f"the checkpoint is of step {state['step']}, at which its training.steps ended an epoch early: bring "
-                "training.steps back to what it was, or start a new run with --initial"
+                f"the checkpoint is of step {state['step']}, where the training would be at {self.batches.step}: bring "
+                "training.steps and training.batch_size back to what they were, or start a new run with --initial"
             )
         self.monitor.load_state_dict(state["monitor"])
         try:
@@ -319,6 +319,7 @@ class Training:
     def _load_tensors(self, tensors: Mapping[str, Tensor], summed_steps: int) -> None:
         """Restore optimizers and sums."""
         trained = (self.batches.step - 1) // self.batches.steps_per_epoch  # the epoch of the last step
+        trained = min(trained, self.config.training.epochs - 1)  # there may be fewer now: then nothing is left to do
         for phase, optimizer in self.optimizers.items():
             if trained >= 0:
                 change(optimizer, self._schedules[phase](trained))

@@ -280,12 +280,27 @@ def test_arguments_override_config_and_preset(train, tmp_path, monkeypatch):
         ({"labels": 10}, DataError, "has no labels; leave --labels out"),
         ({"config": "none.toml"}, ConfigError, "the configuration file none.toml cannot be read"),
         ({"blocked": ("none",)}, AaeframeError, "cannot block 'none'"),
+        ({"blocked": "none"}, AaeframeError, "cannot block 'none'"),
+        ({"config": ["run.toml"]}, ConfigError, "config=['run.toml'] is of type list"),
+        ({"preset": ("a", "b")}, ConfigError, "preset=('a', 'b') is of type tuple"),
+        (
+            {"observers": {"tensorboard": {"every": 3}}},
+            ConfigError,
+            "not dict; write [it], and options of a name as in",
+        ),
     ],
 )
 def test_arguments_that_cannot_be(train, tmp_path, options, error, message):
     with pytest.raises(error, match=re.escape(message)):
         train(**options)
     assert not (tmp_path / "run").exists()
+
+
+def test_numbers_of_numpy_and_torch_are_numbers(train):
+    settings = train(seed=np.int64(4), epochs=np.uint8(2), ema=np.float32(0.5), batch_size=torch.tensor(20)).config
+    training = settings.training
+    assert (training.seed, training.epochs, training.ema, training.batch_size) == (4, 2, 0.5, 20)
+    assert all(type(it) in (int, float) for it in (training.seed, training.epochs, training.ema, training.batch_size))
 
 
 def test_more_labels_than_there_are(train):
@@ -297,6 +312,43 @@ def test_a_code_that_lacks_a_block(train):
     run = train(prior="categorical+gaussian")
     with pytest.raises(DataError, match=re.escape("['gaussian'] missing")):
         run.decode({"categorical": torch.eye(10)})
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (lambda run: run.encode(torch.complex(*torch.zeros(2, 4, 3))), "real numbers, found .* torch.complex64"),
+        (lambda run: run.encode(ROWS, draws=-1), "draws is a whole number, 0 or more, found -1"),
+        (lambda run: run.sample(-1), "count is a whole number, 0 or more, found -1"),
+        (lambda run: run.sample(1.5), "count is a whole number, 0 or more, found 1.5"),
+        (lambda run: run.decode(torch.zeros(4, 2)), r"mapping of the blocks \['gaussian'\] .*, found Tensor"),
+        (lambda run: run.decode({"gaussian": torch.zeros(4, 3)}), r"'gaussian' are \(N, 2\), found \(4, 3\)"),
+        (lambda run: run.decode(run.encode(ROWS, draws=3)), r"found \(3, 60, 2\); decode draws one by one"),
+        (lambda run: run.evaluate(split="tset"), "no split 'tset'; there are train, validation, test and all"),
+        (lambda run: run.likelihood(split="tset"), "no split 'tset'"),
+        (lambda run: run.likelihood(ROWS), r"a Dataset is needed, found ndarray; run.unseen\(x\) gives one"),
+        (lambda run: run.plot_figures(ROWS), "a Dataset is needed, found ndarray"),
+    ],
+    ids=["complex", "draws", "less", "half", "tensor", "wide", "of draws", "split", "its split", "rows", "drawn rows"],
+)
+def test_what_a_run_cannot_do_is_told(used, use, message):
+    with pytest.raises(DataError, match=message):
+        use(used)
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory):
+    return aaeframe.train(ROWS, **SMALL, out=tmp_path_factory.mktemp("used") / "run")
+
+
+def test_blocks_of_a_code_have_as_many_rows(train):
+    run = train(prior="categorical(classes=3)+gaussian")
+    with pytest.raises(DataError, match=r"one row for each code, found {'categorical': 4, 'gaussian': 1}"):
+        run.decode({"categorical": torch.eye(3)[[0, 1, 2, 0]], "gaussian": torch.zeros(1, 2)})
+
+
+def test_a_metric_may_be_given_alone(used):
+    assert list(used.evaluate(metrics="sliced-wasserstein", two_sample=False)["metrics"]) == ["sliced-wasserstein"]
 
 
 def test_a_blocked_plugin_is_not_used(train):

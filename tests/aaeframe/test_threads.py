@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from threading import Thread
 from typing import ClassVar
@@ -198,3 +199,21 @@ def test_a_run_is_used_whatever_the_caller_has_set(run, surroundings):
     assert torch.equal(code["gaussian"], run.encode(ROWS)["gaussian"])
     assert report == run.evaluate()
     assert torch.equal(drawn, run.sample(5, seed=1))
+
+
+@pytest.mark.parametrize("prior", ["swissroll", "mixture(components=3)"])
+@pytest.mark.parametrize("surroundings", SURROUNDINGS.values(), ids=SURROUNDINGS)
+def test_samples_of_any_prior_are_the_same_whatever_the_caller_has_set(of_prior, surroundings, prior):
+    run = of_prior(prior)
+    with surroundings():
+        seeded = run.sample(5, seed=1)
+    assert torch.equal(seeded, run.sample(5, seed=1))
+    with stream(0, "global"), surroundings():
+        drawn = run.sample(5)
+    with stream(0, "global"):
+        assert torch.equal(drawn, run.sample(5))
+
+
+@pytest.fixture(scope="module")
+def of_prior():
+    return cache(lambda prior: aaeframe.train(ROWS, prior=prior, epochs=1, batch_size=20, keep=False, progress=False))

@@ -134,6 +134,12 @@ def test_a_run_is_used_from_another_folder_than_it_was_trained_in(done, table, t
     assert done("encode", table.parent / "run", "--json").json["arrays"]["gaussian"] == [6, 2]
 
 
+def test_paths_below_the_working_folder_are_printed_from_there(done, run, monkeypatch):
+    monkeypatch.chdir(run.parent)
+    assert all(it.startswith("run/figures/") for it in done("figures", "run").out.splitlines())
+    assert done("report", "run").out == "report    run/report.html\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

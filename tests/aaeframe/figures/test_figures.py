@@ -117,11 +117,13 @@ def test_a_figure_of_another_canvas_is_saved(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_users_matplotlib_is_left_alone_and_does_not_matter(tmp_path):
-    figures.save(GALLERY["curves"](), tmp_path / "a.png", dpi=50)
-    with matplotlib.rc_context({"figure.facecolor": "black", "font.size": 30, "axes.spines.top": True}):
+@pytest.mark.parametrize("name", ["curves", "reconstructions"])
+def test_the_users_matplotlib_is_left_alone_and_does_not_matter(name, tmp_path):
+    figures.save(GALLERY[name](), tmp_path / "a.png", dpi=50)
+    settings = {"figure.facecolor": "black", "font.size": 30, "axes.spines.top": True, "image.origin": "lower"}
+    with matplotlib.rc_context({**settings, "xtick.bottom": False, "text.antialiased": False, "figure.dpi": 30}):
         before = dict(matplotlib.rcParams)
-        figures.save(GALLERY["curves"](), tmp_path / "b.png", dpi=50)
+        figures.save(GALLERY[name](), tmp_path / "b.png", dpi=50)
         assert dict(matplotlib.rcParams) == before
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 

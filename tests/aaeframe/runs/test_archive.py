@@ -300,6 +300,16 @@ def test_commands_take_an_archive_and_write_nothing_into_it(archived, tmp_path, 
     assert {it.name for it in tmp_path.iterdir()} == {"model.zip", "samples.npy"}
 
 
+def test_a_command_trains_on_from_it(archived, tmp_path, monkeypatch, capsys):
+    np.save(tmp_path / "rows.npy", ROWS)
+    given = ["--initial", archived, "--data", tmp_path / "rows.npy", "--epochs", 1, "--out", tmp_path / "run"]
+    code, err = command(monkeypatch, capsys, "train", *given)
+    assert code == 0, err
+    run = aaeframe.load(tmp_path / "run")
+    assert run.config.network == aaeframe.load(archived).config.network
+    assert torch.equal(run.model.mean, aaeframe.load(archived).model.mean)
+
+
 def test_the_command_writes_it(finished, archived, tmp_path, monkeypatch, capsys):
     path = tmp_path / "new" / "model.zip"
     code, _ = command(monkeypatch, capsys, "export", finished.folder.path, "--format", "archive", "--out", path)

@@ -34,6 +34,40 @@ def test_a_run_in_memory_is_used_like_any_other(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+class Places:
+    """An observer that notes in which folders it is told of reports."""
+
+    def __init__(self):
+        self.found = []
+
+    def run_started(self, config, folder, steps, step):
+        self.found.append(folder)
+
+    def reported(self, name, report): ...
+
+
+def test_a_run_that_is_saved_is_at_that_place_whatever_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    places = Places()
+    run = aaeframe.train(ROWS, keep=False, observers=[places], **SMALL).save("run")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run.evaluate(two_sample=False)
+    assert places.found == [None, tmp_path / "run"]
+    assert len(run.metrics) == 2
+    assert run.folder.test_accesses == tmp_path / "run" / "test_accesses.jsonl"
+
+
+def test_the_best_epoch_of_a_finished_run_is_saved_as_finished(tmp_path):
+    learning = {"reconstruction": {"name": "adam", "lr": 0.02}}
+    several = {**SMALL, "network": "mlp(hidden=[64, 64])", "epochs": 60}
+    run = aaeframe.train(ROWS, keep=False, patience=1, batch_size=10, config={"optimizers": learning}, **several)
+    assert run.finished
+    assert run.best().step < run.step
+    run.best().save(tmp_path / "best")
+    assert aaeframe.load(tmp_path / "best").finished
+
+
 def test_what_needs_a_folder_says_so():
     run = aaeframe.train(ROWS, keep=False, **SMALL)
     with pytest.raises(RunError, match="is in memory and has no folder; write it to one with save\\(path\\)"):

@@ -113,7 +113,7 @@ def test_steps_are_not_added_after_an_epoch_that_ended_early(tmp_path):
     aaeframe.train(ROWS, out=tmp_path / "run", steps=6, **PARTS, **SMALL)
     file = tmp_path / "run/config.toml"
     file.write_text(file.read_text().replace("steps = 6", "steps = 20"))
-    early = r"is of step 6, at which its training\.steps ended an epoch early"
+    early = r"is of step 6, where the training would be at 8: bring training\.steps and training\.batch_size back"
     with pytest.warns(UserWarning, match="was 6, is 20"), pytest.raises(CheckpointError, match=early):
         aaeframe.resume(tmp_path / "run", data=ROWS)
 

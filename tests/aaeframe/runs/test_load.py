@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -100,3 +102,18 @@ def test_any_array_is_encoded_whatever_its_memory(finished):
     for x, expected in [(ROWS[::-1], code.flip(0)), (locked, code), (np.asfortranarray(ROWS), code)]:
         [found] = finished.encode(x).values()
         assert torch.equal(found, expected)
+
+
+def test_a_run_by_a_relative_path_stays_where_it_is_if_the_working_folder_changes(tmp_path, monkeypatch):
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(home)
+    run = trained(Path("run"))
+    again = load(Path("run"), data=ROWS)
+    monkeypatch.chdir(elsewhere)
+    for it in (run, again):
+        assert len(it.metrics) == 2
+        it.evaluate()
+    assert len((home / "run" / "test_accesses.jsonl").read_text().splitlines()) == 2
+    assert list(elsewhere.iterdir()) == []

@@ -23,6 +23,21 @@ def test_a_report_is_one_file_named_after_the_run(run, tmp_path):
     assert run.report(tmp_path / "again.html", points=5).read_bytes() == path.read_bytes()
 
 
+def test_each_use_of_test_rows_is_counted_and_no_other(run, tmp_path):
+    def uses():
+        log = run.folder.test_accesses
+        return len(log.read_text().splitlines()) if log.exists() else 0
+
+    before, others = uses(), run.unseen(ROWS[::-1].copy())
+    run.plot_figures(others, split="test", out=str(tmp_path / "others"))
+    run.evaluate(others)
+    assert uses() == before
+    run.plot_figures(split="all", out=tmp_path / "all")
+    assert uses() == before + 1
+    run.evaluate(split="all")
+    assert uses() == before + 2
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -101,6 +101,22 @@ def test_a_configuration_that_was_changed_is_noted_in_words(copy, monkeypatch, c
     load(copy)
 
 
+def test_fewer_epochs_than_were_trained_are_done_already(copy, registry):
+    config, told = copy / "config.toml", Telling()
+    config.write_text(config.read_text().replace("epochs = 4", "epochs = 2"))
+    run = resumed(copy, registry, told)
+    assert (run.step, run.finished, told.steps) == (4 * STEPS, True, 0)
+    assert told.warn[0].endswith("training.epochs was 4, is 2")
+    assert told.warn[1:] == ["all 2 epochs were done already; nothing was trained"]
+
+
+def test_another_batch_size_is_named_as_what_does_not_fit(copy, registry):
+    config = copy / "config.toml"
+    config.write_text(config.read_text().replace("\nbatch_size = 20", "\nbatch_size = 40"))
+    with pytest.raises(CheckpointError, match=r"of step 16, where .* at 8: bring .* training\.batch_size back"):
+        resumed(copy, registry, Telling())
+
+
 def test_a_checkpoint_of_a_version_that_kept_no_configuration_passes(copy, registry):
     newest = latest(copy / "checkpoints")
     saved = read(newest)

@@ -110,6 +110,22 @@ def test_minus_one_is_a_class_unless_it_is_said_to_be_no_label():
     assert AdversarialClassifier(steps=3, unlabeled=-1).fit(BLOBS, y).classes_.tolist() == [1]
 
 
+def test_a_number_may_say_that_a_text_is_lacking():
+    few = np.where(np.arange(150) % 2, np.array(["ann", "bob", "cy"], dtype=object)[TRUTH], -1)
+    assert AdversarialClassifier(steps=3, unlabeled=-1).fit(BLOBS, few).classes_.tolist() == ["ann", "bob", "cy"]
+
+
+@pytest.mark.parametrize(("y", "unlabeled"), [(np.array(["ann", "bob", "-1"])[TRUTH], -1), (TRUTH - 1, "-1")])
+def test_what_only_looks_like_no_label_is_told(y, unlabeled):
+    with pytest.raises(ValueError, match=f"y has '-1' as .*, which unlabeled={unlabeled!r} is not"):
+        AdversarialClassifier(steps=3, unlabeled=unlabeled).fit(BLOBS, y)
+
+
+def test_parameters_drawn_by_numpy_are_numbers():
+    coder = AdversarialAutoencoder(steps=np.int64(3), batch_size=np.int32(7), random_state=np.int64(1)).fit(X)
+    assert coder.n_iter_ == 3
+
+
 def test_a_share_of_the_training_rows_are_outliers(detector):
     assert (detector.predict(X) == -1).sum() == 8  # 5 % of 150, rounded up by the quantile between two rows
     far = X.mean(0) + 30 * X.std(0)
@@ -118,6 +134,8 @@ def test_a_share_of_the_training_rows_are_outliers(detector):
     np.testing.assert_allclose(detector.decision_function(X), detector.score_samples(X) - detector.offset_)
     with pytest.raises(ValueError, match=r"contamination=0\.6 must be in \(0, 0\.5\]"):
         AdversarialOutlierDetector(contamination=0.6).fit(X)
+    with pytest.raises(ValueError, match=r"contamination='auto' must be in"):
+        AdversarialOutlierDetector(contamination="auto").fit(X)
 
 
 def test_a_row_has_the_same_result_alone_and_among_others(coder):
