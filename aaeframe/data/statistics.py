@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from aaeframe.data.dataset import Split
+from aaeframe.data.readers.table_columns import EXACT
 from aaeframe.data.sources import StoredRows
 from aaeframe.errors import DataError
 
@@ -67,14 +68,17 @@ def refuse_changed(rows: np.ndarray, start: int, where: str) -> None:
     """DataError for a whole number in rows, the first of which is `start`, that float64 would change."""
     if rows.dtype.kind not in "iu" or rows.dtype.itemsize < 8:
         return
-    with np.errstate(invalid="ignore"):  # a number that is rounded out of its type differs, too
-        places = np.argwhere(rows.astype(np.float64).astype(rows.dtype) != rows)
+    if int(rows.min(initial=0)) >= -EXACT and int(rows.max(initial=0)) <= EXACT:
+        return
+    rounded = rows.astype(np.float64)
+    beyond = rounded >= float(np.iinfo(rows.dtype).max)  # what the cast back gives for those depends on the processor
+    places = np.argwhere(beyond | (np.where(beyond, 0, rounded).astype(rows.dtype) != rows))
     if len(places):
         row, *feature = map(int, places[0])
         raise DataError(
             f"{where}: holds {rows[row, *feature]} in row {start + row}, feature {_feature(feature)} (counted from 0), "
-            "which is beyond 2**53, so that numbers near it become one. Subtract the least from all, or leave out "
-            "what names the rows."
+            "which is beyond 2**53, so that numbers near it become one. Subtract the smallest value from all, or leave "
+            "the feature out if it names the rows."
         )
 
 
@@ -189,8 +193,7 @@ def not_finite(where: str, many: str, value: float, place: tuple[int, ...]) -> D
     why = "" if not np.isfinite(value) else f", which is beyond float32's {np.finfo(np.float32).max:.2g}"
     return DataError(
         f"{where}: {many} values are not finite in float32; the first is {value} in row {place[0]}, feature "
-        f"{_feature(place[1:])} "
-        f"(counted from 0){why}. Remove these rows, or rescale the values."
+        f"{_feature(place[1:])} (counted from 0){why}. Remove these rows, or rescale the values."
     )
 
 

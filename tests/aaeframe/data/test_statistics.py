@@ -36,7 +36,7 @@ def test_what_overflows_float32_is_said_to():
         from_arrays(x)
 
 
-@pytest.mark.parametrize(("dtype", "value"), [(np.int64, -(2**53) - 1), (np.uint64, 2**64 - 1)])
+@pytest.mark.parametrize(("dtype", "value"), [(np.int64, -(2**53) - 1), (np.int64, 2**63 - 1), (np.uint64, 2**64 - 1)])
 def test_a_whole_number_that_float64_would_change_is_refused(small_pieces, dtype, value):
     x = np.zeros((50, 3), dtype)
     x[4, 1] = 2**53
