@@ -115,7 +115,7 @@ def train(
         "observers": expand({"observers": names})["observers"],
         "training": {
             **{key: value for key, value in settings.items() if key not in READING},
-            "initial": None if first is None else name_of_initial(first),
+            "initial": None if initial is None else name_of_initial(initial),
         },
     }
     file = Path(config) if isinstance(config, str) else config

@@ -42,10 +42,10 @@ def beside(output: Output | None) -> Console:
     return err() if output is not None and output.is_standard else out()
 
 
-def from_here(path: Path) -> Path:
-    """A path from the working folder, if it lies below that."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+def from_here(path: Path, given: Path | None) -> Path:
+    """A path from the working folder, if it lies below that and `given`, by which it was found, is relative."""
+    here, absolute = Path.cwd(), given is not None and given.is_absolute()
+    return path if absolute or not path.is_relative_to(here) else path.relative_to(here)
 
 
 def say(line: str, console: Console | None = None) -> None:

@@ -212,7 +212,7 @@ def figures(
     if out is None:
         options.check_writable(run)
     drawn = opened.plot_figures(opened.dataset(data_changed=data_changed), split=split, out=out, warn=note)
-    paths = [from_here(it) for it in drawn]
+    paths = [from_here(it, out or run) for it in drawn]
     if json:
         print_json({"figures": [str(path) for path in paths]})
         return

@@ -51,7 +51,7 @@ def train(
         if launcher.is_first_of_launch():
             from aaeframe.cli.summary import finish
 
-            finish(run, json=json)
+            finish(run, out or resume, json=json)
 
 
 def _run(registry: Registry, given: options.RunOptions, out: Path | None, resumed: Path | None, stop: Stop) -> Run:

@@ -38,9 +38,11 @@ def as_run(initial: Run | str | Path, registry: Registry) -> Run:
     return load(initial, registry)
 
 
-def name_of_initial(run: Run) -> str:
-    """The name of the run in a configuration: its folder, or that it was in memory."""
-    return f"{PYTHON}run in memory" if run.home is None else str(run.home.path)
+def name_of_initial(initial: Run | str | Path) -> str:
+    """The name of the run in a configuration: its path as given, its folder, or that it was in memory."""
+    if not isinstance(initial, Run):
+        return str(initial)
+    return f"{PYTHON}run in memory" if initial.home is None else str(initial.home.path)
 
 
 def load_initial(name: str, registry: Registry) -> Run:

@@ -140,6 +140,16 @@ def test_paths_below_the_working_folder_are_printed_from_there(done, run, monkey
     assert done("report", "run").out == "report    run/report.html\n"
 
 
+def test_paths_that_were_given_from_the_root_are_printed_so(done, run, table, monkeypatch):
+    monkeypatch.chdir(run.parent)
+    assert done("figures", run, "--json").json["figures"][0].startswith(f"{run}/figures/")
+    assert done("report", run, "--json").json["report"] == f"{run}/report.html"
+    new = run.parent / "new"
+    given = ("--data", table, "--network", "mlp(hidden=[8])", "--epochs", 1, "--json")
+    assert done("train", *given, "--out", new).json["run"] == str(new)
+    assert done("train", *given, "--out", "other").json["run"] == "other"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -331,7 +331,7 @@ def command(arguments: list[str], happening: str = "", at: int = 0, on: int = 0)
     """The command line, in which something happens in one process after a step, or before all."""
     if launcher.is_first_of_launch() == (on == 0):
         _let_happen(happening, at)
-    summary.finish = lambda run, *, json: print(run.folder.path)  # evaluation and figures take seconds
+    summary.finish = lambda run, given, *, json: print(run.folder.path)  # evaluation and figures take seconds
     sys.argv = ["aaeframe", *arguments]
     cli.main()
 

@@ -37,6 +37,12 @@ def test_a_folder_is_as_good_as_a_run(first):
         assert torch.equal(other.model.state_dict()[name], value), name
 
 
+def test_the_name_of_a_folder_is_kept_as_given(first, monkeypatch):
+    monkeypatch.chdir(first.folder.path.parent)
+    run = aaeframe.train(OTHER, initial="first", keep=False, epochs=1, **SMALL)
+    assert run.config.training.initial == "first"
+
+
 def test_a_run_in_memory_is_an_initial_run(first):
     middle = aaeframe.train(OTHER, initial=first, keep=False, epochs=1, **SMALL)
     assert aaeframe.train(ROWS, initial=middle, keep=False, epochs=1, **SMALL).step == 4
