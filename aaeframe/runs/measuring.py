@@ -157,11 +157,11 @@ def _report(run: Run, name: str, report: Mapping[str, Any], warn: Callable[[str]
 def _rows_of(run: Run, dataset: Dataset, split: str) -> str:
     """The name of a split in reports, with that of the data if it is not the run's own."""
     own = run.data["digests"].get("training" if split == "train" else split)
-    return split if own == digest(dataset.split(split)) else f"{split} of {dataset.name}"
+    return split if own and own == digest(dataset.split(split)) else f"{split} of {dataset.name}"
 
 
 def chosen(run: Run, dataset: Dataset | None) -> Dataset:
-    """The data set, by default that of the training. DataError for data that is none."""
+    """The data set, by default that of the training. DataError for any other object."""
     if dataset is not None and not isinstance(dataset, Dataset):
         raise DataError(
             f"a Dataset is needed, found {type(dataset).__name__}; run.unseen(x) gives one, whose test rows are x"
@@ -174,7 +174,9 @@ def log_access(run: Run, dataset: Dataset, split: str, purpose: str, warn: Calla
 
     In a read-only folder `warn` is called with the access instead.
     """
-    if split not in ("test", "all") or run.home is None or run.data["digests"].get("test") != digest(dataset.test):
+    if split not in ("test", "all") or run.home is None or not len(dataset.test):
+        return
+    if run.data["digests"].get("test") != digest(dataset.test):
         return
     try:
         run.home.log_test_access({"purpose": purpose, "step": run.step, "raw_weights": run.raw_weights})

@@ -38,6 +38,13 @@ def test_each_use_of_test_rows_is_counted_and_no_other(run, tmp_path):
     assert uses() == before + 2
 
 
+def test_a_run_without_test_rows_uses_none(tmp_path):
+    data = aaeframe.data.from_arrays(ROWS, held_out=(0, 0))
+    run = aaeframe.train(data, network="mlp(hidden=[8])", epochs=1, batch_size=20, out=tmp_path / "run")
+    run.evaluate(split="all", two_sample=False)
+    assert not run.folder.test_accesses.exists()
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
