@@ -14,7 +14,7 @@ from aaeframe.configuration.shorthand import cut
 def _plain(value: Any) -> Any:
     """A number of numpy or torch, such as a drawn seed, as one of Python, in lists as well."""
     if isinstance(value, list | tuple):
-        return type(value)(map(_plain, value))
+        return (list if isinstance(value, list) else tuple)(map(_plain, value))
     return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
 
 

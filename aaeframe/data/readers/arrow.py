@@ -81,7 +81,7 @@ def read(path: Path, options: ReadOptions) -> RawData:
 def _data_files(path: Path) -> Parts:
     """The files with rows. A Hugging Face data set keeps some that have none, and lists the others in their order.
 
-    DataError for a folder with a log of its own, by which some files may be of rows that are deleted.
+    DataError for a folder with a log: some of its files may hold deleted rows.
     """
     if log := next((name for name in LOGS if (path / name).is_dir()), None):
         raise DataError(

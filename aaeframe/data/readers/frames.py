@@ -235,7 +235,8 @@ def is_whole(value: Any) -> bool:
     if isinstance(value, str):
         return len(value) < 400 and WHOLE.fullmatch(value.strip()) is not None
     if isinstance(value, Decimal):
-        return value.is_finite() and value == value.to_integral_value()
+        # adjusted: its exponent, as a whole number of thousands of digits has no text
+        return value.is_finite() and value.adjusted() < 400 and value == value.to_integral_value()
     return isinstance(value, Integral)
 
 

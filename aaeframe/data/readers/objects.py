@@ -73,8 +73,8 @@ def _check_arrays(values: Mapping[Any, Any], where: str) -> None:
     for key, value in values.items():
         if frames.is_frame(value) or _has_columns(value) or isinstance(value, TorchDataset | DataLoader):
             raise DataError(
-                f"{where}: {key!r} is a {name_of(value)}, and arrays are needed. Give it alone, or write each split to "
-                "Parquet files in folders train, val and test."
+                f"{where}: {key!r} is a {name_of(value)}, and arrays are needed. Give it alone, or a data frame and "
+                "its labels as a pair, or write each split to Parquet files in folders train, val and test."
             )
 
 
@@ -273,18 +273,19 @@ def _by_lists(values: Any, count: int) -> Any:
 def _class_names(values: Any) -> tuple[str, ...] | None:
     """The names of the classes 0, 1, ... that a data set of torchvision's kind tells."""
     names = getattr(values, "classes", None)
-    if names is None and hasattr(values, "dataset"):
-        return _class_names(values.dataset)
-    if isinstance(names, list | tuple) and names and all(isinstance(it, str) for it in names):
-        return tuple(names)
-    return None
+    return _class_names(values.dataset) if names is None and hasattr(values, "dataset") else _texts(names)
 
 
 def _names_of_feature(values: Any, label: str) -> tuple[str, ...] | None:
     """The names of the classes that a Hugging Face data set tells of a column."""
     features = getattr(values, "features", None)
-    names = getattr(features.get(label), "names", None) if isinstance(features, Mapping) else None
-    return tuple(map(str, names)) if names else None
+    return _texts(getattr(features.get(label), "names", None)) if isinstance(features, Mapping) else None
+
+
+def _texts(names: Any) -> tuple[str, ...] | None:
+    """Names that are texts. Other objects have `names`, too, as tensors of earlier versions of torch had for axes."""
+    found = isinstance(names, list | tuple) and names and all(isinstance(it, str) for it in names)
+    return tuple(names) if found else None
 
 
 def _only_iterates(values: Any) -> bool:
@@ -300,8 +301,8 @@ def _has_columns(values: Any) -> bool:
 
 
 def _pixels(item: Any) -> Any:
-    """An image of Pillow as an array, which numpy would keep as an object in a list; of a palette, its colors."""
-    if getattr(item, "mode", None) in PALETTES and hasattr(item, "convert"):  # the array would be places in the palette
+    """An image of Pillow as an array of its colors. In a list, numpy would keep it as an object."""
+    if getattr(item, "mode", None) in PALETTES and hasattr(item, "convert"):  # else the array is of palette indices
         item = item.convert("RGBA" if item.has_transparency_data else "RGB")
     return np.asarray(item) if hasattr(item, "__array_interface__") and not isinstance(item, np.generic) else item
 

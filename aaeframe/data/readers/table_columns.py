@@ -280,7 +280,7 @@ def advice(name: str, cell: str, *, in_file: bool = True) -> str:
     if cell.endswith("%"):
         return f"A percentage can be {cell[:-1][:40]} or a hundredth of it: write it without the sign, or {leave}."
     if SPREADSHEET_ERROR.fullmatch(cell):
-        return f"It is an error of the spreadsheet: mend its formula, empty the cell, or {leave}."
+        return f"It is an error of the spreadsheet: fix its formula, empty the cell, or {leave}."
     if cell in BOOLEANS:
         return f"True and False are numbers where a column holds nothing else. Write 1 and 0, or {leave}."
     if any(Marks(mark, grouped=True).number(cell) is not None for mark in (".", ",")):

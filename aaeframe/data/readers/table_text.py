@@ -38,9 +38,9 @@ MARKS: Final = (
 
 
 def is_comment(line: str) -> bool:
-    """Whether a line is a comment: it begins with #, and its first cell is not a spreadsheet's error."""
+    """Whether a line is a comment: it begins with #, and its first cell is not a spreadsheet's error in capitals."""
     text = line.lstrip()
-    return text.startswith(COMMENT) and not _BEGINS_WITH_ERROR.match(text)
+    return text.startswith(COMMENT) and not ((found := _BEGINS_WITH_ERROR.match(text)) and found[1].isupper())
 
 
 def decoded(stream: io.BufferedReader, encoding: str | None, where: str) -> TextIO:

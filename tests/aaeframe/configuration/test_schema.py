@@ -111,6 +111,14 @@ def test_a_wrong_configuration_says_where_and_what(table, message):
         parse(table)
 
 
+def test_a_list_of_any_class_is_a_list():
+    class Listed(list):  # as of a library that keeps the comments of TOML
+        def __init__(self, values, comment):
+            super().__init__(values)
+
+    assert parse({"data": {"drop": Listed(["a"], "#")}}).data.drop == ("a",)
+
+
 def test_every_problem_is_listed():
     with pytest.raises(ConfigError) as caught:
         parse({"training": {"epochs": 0, "batch_size": 0}, "data": {"labels": -1}})

@@ -1,6 +1,8 @@
 """Objects from Python: one data set, in every form that holds it."""
 
 import re
+from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -201,6 +203,16 @@ def test_the_names_of_classes_of_a_hugging_face_data_set(columns):
 
     assert load(Columns(), drop=["kind"]).class_names == ("cat", "dog")
     assert load(Columns(), drop=["label"], label_key="kind").class_names == ("0", "1")
+
+
+def test_names_that_are_no_texts_are_no_names_of_classes():
+    items = [{"x": row, "label": i % 2} for i, row in enumerate(ROWS)]
+    assert load(Items(items, features={"label": SimpleNamespace(names=(None, None))})).class_names == ("0", "1")
+
+
+def test_a_decimal_of_thousands_of_digits_is_not_finite():
+    with pytest.raises(DataError, match="not finite"):
+        load({"a": np.array([Decimal("1E+5000"), Decimal(1)] * 20), "b": ROWS[:, 0]})
 
 
 def test_labels_are_texts_of_any_length_of_numpy():
