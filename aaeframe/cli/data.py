@@ -72,7 +72,7 @@ def data(
 
 
 def _check(settings: Sequence[str]) -> None:
-    """ConfigError for a setting that does not say how the data are read: it would be ignored, or read others."""
+    """ConfigError for a setting that does not say how the data are read: it would do nothing, or read other data."""
     for key in (it.partition("=")[0].strip() for it in settings):
         if not key.startswith("data.") or key == "data.source":
             raise ConfigError(

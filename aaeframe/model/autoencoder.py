@@ -254,8 +254,8 @@ class Autoencoder(nn.Module):
             shape, event_shape = tuple(code[name].shape), tuple(torch.Size(prior.event_shape))
             if shape[1:] != event_shape or not shape:
                 raise DataError(
-                    f"codes of block {name!r} are (N, {', '.join(map(str, event_shape))}), found {shape}; decode draws "
-                    "one by one"
+                    f"codes of block {name!r} are (N, {', '.join(map(str, event_shape))}), found {shape}; of several "
+                    "draws, decode one at a time"
                 )
         counts = {name: len(z) for name, z in code.items()}
         if len(set(counts.values())) > 1:

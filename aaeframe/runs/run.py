@@ -241,7 +241,8 @@ class Run:
     def check_range(self, rows: Split, where: str) -> None:
         """DataError for rows on another scale than a model of pixels.
 
-        They are far outside [0, 1] in its units, or its pixels are of 8 or 16 bits, and theirs of fewer or within 0..1.
+        Either they are far outside [0, 1] in its units, or its pixels have 8 or 16 bits and theirs have fewer or are
+        within 0..1.
         """
         new_data.check_range(self, rows, where)
 

@@ -112,8 +112,8 @@ class AdversarialEstimator(BaseEstimator):
     def to_run(self, path: str | Path) -> Run:
         """Write the trained run to a new folder, which `aaeframe.load` and the command line read.
 
-        For what needs its training rows, pass `data=aaeframe.data.from_arrays(X, held_out=(0, 0))` to `aaeframe.load`,
-        with the same `columns` and labels: every row is for training.
+        The folder does not hold the training rows. To use them, pass `aaeframe.load` the argument
+        `data=aaeframe.data.from_arrays(X, held_out=(0, 0))`, with the same `columns` and labels.
         """
         check_is_fitted(self)
         return self.run_.save(path)

@@ -323,7 +323,10 @@ def test_a_code_that_lacks_a_block(train):
         (lambda run: run.sample(1.5), "count is a whole number, 0 or more, found 1.5"),
         (lambda run: run.decode(torch.zeros(4, 2)), r"mapping of the blocks \['gaussian'\] .*, found Tensor"),
         (lambda run: run.decode({"gaussian": torch.zeros(4, 3)}), r"'gaussian' are \(N, 2\), found \(4, 3\)"),
-        (lambda run: run.decode(run.encode(ROWS, draws=3)), r"found \(3, 60, 2\); decode draws one by one"),
+        (
+            lambda run: run.decode(run.encode(ROWS, draws=3)),
+            r"found \(3, 60, 2\); of several draws, decode one at a time",
+        ),
         (lambda run: run.evaluate(split="tset"), "no split 'tset'; there are train, validation, test and all"),
         (lambda run: run.likelihood(split="tset"), "no split 'tset'"),
         (lambda run: run.likelihood(ROWS), r"a Dataset is needed, found ndarray; run.unseen\(x\) gives one"),
