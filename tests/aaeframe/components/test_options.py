@@ -149,7 +149,7 @@ def test_values_reach_the_factory_as_the_types_it_asks_for():
         ({"scale": None}, "should be a valid number"),
         ({"classes": 2.0}, "should be a valid integer"),
         ({"classes": "2"}, "should be a valid integer"),
-        ({"hidden": 5}, "should be a valid array"),
+        ({"hidden": 5}, "must be a list, as in [a, b], found 5"),
         ({"hidden": [5, 0]}, "[1] should be greater than 0"),
         ({"hidden": []}, "at least 1 item"),
         ({"means": [[1], ["x"]]}, "[1][0] should be a valid number"),
