@@ -97,7 +97,7 @@ def test_the_bar_gives_the_cursor_back_when_training_breaks_off(terminal):
 
 @pytest.mark.slow
 def test_on_a_terminal_training_shows_the_bar_and_elsewhere_lines(cli, table, tmp_path, monkeypatch):
-    monkeypatch.setattr("aaeframe.cli.summary.finish", lambda run, *, json: None)
+    monkeypatch.setattr("aaeframe.cli.summary.finish", lambda run, given, *, json: None)
     small = ("--network", "mlp(hidden=[8])", "--epochs", 2, "--data", table)
     plain = cli("train", *small, "--out", tmp_path / "a").err
     assert len([line for line in plain.splitlines() if line.startswith("epoch ")]) == 2

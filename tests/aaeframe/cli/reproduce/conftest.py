@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -129,7 +130,7 @@ def evaluated(monkeypatch):
     real = Run.evaluate
 
     def evaluate(self, *arguments, **options):
-        seen.append(str(self.folder.path))
+        seen.append(os.path.relpath(self.folder.path))
         return real(self, *arguments, **options)
 
     monkeypatch.setattr(Run, "evaluate", evaluate)
