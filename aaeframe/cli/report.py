@@ -56,7 +56,9 @@ def report(
     if output is None:
         options.check_writable(runs[0])
     opened = [options.load_run(context, path, device, raw_weights, best) for path in runs]
-    output = output or replace(default := default_output(opened), path=from_here(default.path, runs[0]))
+    if output is None:
+        default = default_output(opened)
+        output = replace(default, path=from_here(default.path, runs[0]))
     named = {str(path) if len(runs) > 1 else run.name: run for path, run in zip(runs, opened, strict=True)}
     write_report(named, output, split=split, points=points, data_changed=data_changed, warn=note)
     if json:
