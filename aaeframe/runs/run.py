@@ -24,7 +24,7 @@ from aaeframe.evaluation.metrics import Metric
 from aaeframe.export.folder import Scoring, export_onnx
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.model.priors import fixed_priors
-from aaeframe.protocols import Code, Needs, SupportsLabels
+from aaeframe.protocols import Code, Needs, SupportsFollowing, SupportsLabels
 from aaeframe.runs import measuring, new_data
 from aaeframe.runs.anomaly import AnomalyScorer
 from aaeframe.runs.archive import write_run
@@ -111,7 +111,9 @@ class Run:
         if step == self.step:
             return self
         saved = self.keeper.best(step)
-        model = copy.deepcopy(self.model, {id(it): it for it in fixed_priors(self.model.priors)})
+        # A prior that follows codes has state in the checkpoint, which must not replace that of this run.
+        shared = (it for it in fixed_priors(self.model.priors) if not isinstance(it, SupportsFollowing))
+        model = copy.deepcopy(self.model, {id(it): it for it in shared})
         load_model(model, saved.model, "model." if self.raw_weights else "ema.")
         return replace(self, model=model.eval(), step=step)
 
