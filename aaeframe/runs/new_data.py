@@ -139,10 +139,14 @@ def _load_for(run: Run, load: Callable[..., Loaded], source: Any, label_key: str
 
 
 def unseen(run: Run, source: Any, *, label_key: str | None = None, data_changed: bool = False) -> Dataset:
-    """The data of the training, with all rows of another source, never seen, as its test rows."""
+    """The data of the training, with all rows of another source, never seen, as its test rows: see `Run.unseen`."""
     known, found = run.dataset(data_changed=data_changed), new_rows(run, source, label_key=label_key)
     rows = with_classes(found.rows, found.class_names, known.class_names, name_of(source))
-    return replace(known, name=name_of(source), test=rows, reading=found.reading)
+    names = known.class_names or found.class_names
+    count = None if names is None else len(names)
+    return replace(
+        known, name=name_of(source), test=rows, num_classes=count, class_names=names, reading=found.reading
+    )
 
 
 def model_rows(run: Run, x: Any) -> tuple[Rows, np.ndarray | None]:

@@ -232,7 +232,10 @@ class Run:
         return new_data.new_data(self, source, label_key=label_key, ids=ids)
 
     def unseen(self, source: Any, *, label_key: str | None = None, data_changed: bool = False) -> Dataset:
-        """The data of the training, with all rows of another source, never seen, as its test rows."""
+        """The data of the training, with all rows of another source, never seen, as its test rows.
+
+        The classes are those of the training; if that had no labels, those of the source.
+        """
         return new_data.unseen(self, source, label_key=label_key, data_changed=data_changed)
 
     @property
