@@ -144,9 +144,7 @@ def unseen(run: Run, source: Any, *, label_key: str | None = None, data_changed:
     rows = with_classes(found.rows, found.class_names, known.class_names, name_of(source))
     names = known.class_names or found.class_names
     count = None if names is None else len(names)
-    return replace(
-        known, name=name_of(source), test=rows, num_classes=count, class_names=names, reading=found.reading
-    )
+    return replace(known, name=name_of(source), test=rows, num_classes=count, class_names=names, reading=found.reading)
 
 
 def model_rows(run: Run, x: Any) -> tuple[Rows, np.ndarray | None]:
