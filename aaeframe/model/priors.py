@@ -55,8 +55,8 @@ def checked_prior(name: str, prior: Prior) -> Prior:
     _check_batch_shape(name, prior)
     if not isinstance(prior.event_shape, tuple):
         raise ConfigError(
-            f"the prior of block {name!r}, of type {type(prior).__name__}, has event_shape {prior.event_shape!r}; it must "
-            "be a tuple or a torch.Size, such as (2,)"
+            f"the prior of block {name!r}, of type {type(prior).__name__}, has event_shape {prior.event_shape!r}; it "
+            "must be a tuple or a torch.Size, such as (2,)"
         )
     if isinstance(prior, SupportsFollowing) and not isinstance(prior, torch.nn.Module):
         raise ConfigError(
