@@ -44,7 +44,7 @@ def evaluate_run(
     data: Any,
     *,
     split: str,
-    metrics: Sequence[str | Metric],
+    metrics: str | Metric | Sequence[str | Metric],
     two_sample: bool,
     warn: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def evaluate_run(
         data, split = run.unseen(data), "test"
     data, labels = run.own_classes(data or run.dataset()), run.config.data.labels
     stored = run.config.evaluation.metrics
-    given = [metrics] if isinstance(metrics, str) else metrics
+    given = [metrics] if isinstance(metrics, str) or callable(metrics) else metrics
     asked = [*given, *(["anomaly"] if _has_anomalies(run, data, split) else ())]
     wanted = named_metrics(asked, run.registry or Registry.load(), stored=stored) if asked or stored else []
     rows = _rows_of(run, data, split)

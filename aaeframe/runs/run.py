@@ -260,7 +260,7 @@ class Run:
         data: Any = None,
         *,
         split: str = "test",
-        metrics: Sequence[str | Metric] = (),
+        metrics: str | Metric | Sequence[str | Metric] = (),
         two_sample: bool = True,
         warn: Callable[[str], None] = warn_of_training,
     ) -> dict[str, Any]:
@@ -269,8 +269,8 @@ class Run:
         `data` is a Dataset, by default that of the training. Other data, as for `encode`, is new: all of its rows are
         measured.
 
-        `metrics` are measured besides those of the configuration: names with options as in "mmd", or functions of an
-        `aaeframe.evaluation.Evaluated`. `two_sample=False` leaves out the classifier test.
+        `metrics`, one or several, are measured besides those of the configuration: names with options as in "mmd", or
+        functions of an `aaeframe.evaluation.Evaluated`. `two_sample=False` leaves out the classifier test.
         Adds the step and `raw_weights`. `warn` is called with a sentence for each block that misses its prior, and for
         each metric that fails; by default it is a Python warning. Where classes are 0 and 1, and nothing learned them,
         the metric "anomaly" of class 1 is measured, too.
