@@ -140,7 +140,7 @@ class Run:
         x is whatever `aaeframe.train` takes, read with the options of the training: a data frame is brought to its
         columns. Arrays and tensors (N, *shape) in the form of the model are taken as they are.
         """
-        return self.model.encode(new_data.model_rows(self, x)[0], draws=draws, generator=generator)
+        return self.model.encode(new_data.model_rows(self, x), draws=draws, generator=generator)
 
     def decode(self, code: Code, labels: Tensor | None = None) -> Tensor:
         """Decode codes: see `Autoencoder.decode`."""
