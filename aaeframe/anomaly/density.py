@@ -15,7 +15,7 @@ from aaeframe.data import Split
 from aaeframe.errors import DataError
 from aaeframe.evaluation.class_reports import decoder_labels
 from aaeframe.evaluation.inputs import as_rows
-from aaeframe.model.autoencoder import Autoencoder, Rows
+from aaeframe.model.autoencoder import Autoencoder, Rows, as_indices
 from aaeframe.protocols import Code
 from aaeframe.supports import is_one_hot
 
@@ -77,8 +77,9 @@ def features(model: Autoencoder, x: Rows, labels: Tensor | None = None) -> Itera
 @torch.no_grad()
 def residuals(model: Autoencoder, x: Rows, labels: Tensor | None = None) -> Iterator[tuple[Tensor, Code]]:
     """The residual x_hat - x (B, D) in the model's units, and the code without noise, of rows in batches."""
-    if labels is not None and len(labels) != len(x):
-        raise DataError(f"a label for each of {len(x)} rows is needed, found {len(labels)}")
+    labels = None if labels is None else as_indices(labels)
+    if labels is not None and labels.shape != (len(x),):
+        raise DataError(f"a label for each of {len(x)} rows is needed, found labels of shape {tuple(labels.shape)}")
     start = 0
     for rows in model.batches(x):
         code = model.encode(rows)

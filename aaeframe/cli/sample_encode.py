@@ -91,6 +91,7 @@ def encode(
     classes has their names. It can be read again as --data.
     """
     from aaeframe.cli.shards import share_of, work_of
+    from aaeframe.runs.new_data import decoder_labels_of
     from aaeframe.storage.results import Results
 
     share = share_of(shard)
@@ -144,6 +145,7 @@ def reconstruct(
 
     A table (.csv, .parquet) and .npy hold x_hat alone, in the columns of the data.
     """
+    from aaeframe.runs.new_data import decoder_labels_of
     from aaeframe.storage.npz import Chunked
     from aaeframe.storage.results import Results
 
@@ -180,14 +182,6 @@ def _decoded(run: Run, code: Mapping[str, Tensor], labels: Tensor | None) -> Sto
 
     exact = np.float64 if run.model.mean.dtype == torch.float64 else np.float32
     return Chunked((count, *run.model.data_shape), np.dtype(exact), chunks())
-
-
-def decoder_labels_of(run: Run, found: datasets.AllRows) -> Tensor | None:
-    """The labels that the decoder needs, if any, as classes of the run. DataError for a class that it does not have."""
-    from aaeframe.evaluation.class_reports import decoder_labels
-    from aaeframe.runs.new_data import with_classes
-
-    return decoder_labels(run.model, with_classes(found.rows, found.class_names, run.class_names, "the rows"))
 
 
 def _represented(run: Run, codes: Mapping[str, Tensor], labels: Tensor | None, draws: int) -> Tensor:

@@ -63,9 +63,10 @@ def score(
 
     from aaeframe.anomaly.reasons import check_reasons
     from aaeframe.cli.console import note
-    from aaeframe.cli.sample_encode import decoder_labels_of, known, output_of
+    from aaeframe.cli.sample_encode import known, output_of
     from aaeframe.cli.shards import share_of, work_of
     from aaeframe.runs.anomaly import AnomalyScorer
+    from aaeframe.runs.new_data import decoder_labels_of
     from aaeframe.storage.results import Results
 
     share = share_of(shard)

@@ -58,7 +58,9 @@ class BlockMatch:
     two_sample_rows: int | None
     """The number of test rows."""
     entropy: float | None
-    """The entropy H(mean code) in nats of a block of one-hot vectors: how evenly its categories are used."""
+    """The entropy H(mean code) in nats of a block of one-hot vectors: how evenly its categories are used.
+
+    Of a block (..., K) of several such vectors this and the next two are the means over these."""
     prior_entropy: float | None
     """The entropy of the mean prior sample, in nats."""
     uniform_entropy: float | None
@@ -99,6 +101,7 @@ def _measured(rows: Tensor, prior: Prior, draws: int, two_sample: bool) -> Block
     enough = two_sample and len(rows) >= LEAST_ROWS
     test = classifier_two_sample(rows, samples[0][0], generator=generator) if enough else None
     one_hot = is_one_hot(prior.support)
+    size = prior.event_shape[-1] if one_hot else 1
     return BlockMatch(
         rows=len(rows),
         sliced_wasserstein=_mean([d for d, _ in distances]),
@@ -109,9 +112,9 @@ def _measured(rows: Tensor, prior: Prior, draws: int, two_sample: bool) -> Block
         two_sample_interval=test.interval if test else None,
         two_sample_by=test.accuracies if test else None,
         two_sample_rows=test.rows if test else None,
-        entropy=_entropy(rows) if one_hot else None,
-        prior_entropy=_entropy(torch.cat([a for a, _ in samples])) if one_hot else None,
-        uniform_entropy=math.log(rows.shape[1]) if one_hot else None,
+        entropy=_entropy(rows, size) if one_hot else None,
+        prior_entropy=_entropy(torch.cat([a for a, _ in samples]), size) if one_hot else None,
+        uniform_entropy=math.log(size) if one_hot else None,
         tested=two_sample,
     )
 
@@ -143,9 +146,9 @@ def _sample(prior: Prior, count: int) -> Tensor:
     return as_rows(prior.sample(torch.Size([count])), "prior samples")
 
 
-def _entropy(rows: Tensor) -> float:
-    """The entropy H of the mean row in nats, with 0 log 0 = 0."""
-    return torch.special.entr(rows.mean(0)).sum().item()
+def _entropy(rows: Tensor, size: int) -> float:
+    """The entropy H of the mean row in nats, with 0 log 0 = 0; the mean over its parts of this size."""
+    return torch.special.entr(rows.mean(0)).unflatten(0, (-1, size)).sum(1).mean().item()
 
 
 def _mean(values: Sequence[float]) -> float:

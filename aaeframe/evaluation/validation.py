@@ -37,7 +37,7 @@ class Validation:
         "validation/reconstruction" and "mean_image_error" are reconstruction errors. Each block has "mismatch", the
         sliced Wasserstein distance of codes and prior samples, and "mismatch_floor", that of two sets of prior samples.
         A one-hot block also has "entropy", of the mean code, "uncertainty", the mean entropy of the codes, in nats, and
-        "classes".
+        "classes". If it has several one-hot vectors, these are means over them.
 
         "validation/error" is the share of wrong classes, if there are labels and a class block. Clusters are assigned
         to classes on these rows themselves.
@@ -87,7 +87,7 @@ class Validation:
 
         look = {f"mismatch/{name}": distance(z), f"mismatch_floor/{name}": distance(others)}
         if supports.is_one_hot(prior.support):
-            look[f"entropy/{name}"] = float(torch.special.entr(z.double().mean(0)).sum())
-            look[f"uncertainty/{name}"] = float(torch.special.entr(z.double()).sum(1).mean())
-            look[f"classes/{name}"] = z.shape[1]
+            look[f"entropy/{name}"] = float(torch.special.entr(z.double().mean(0)).sum(-1).mean())
+            look[f"uncertainty/{name}"] = float(torch.special.entr(z.double()).sum(-1).mean())
+            look[f"classes/{name}"] = z.shape[-1]
         return look

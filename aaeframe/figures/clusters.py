@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from aaeframe.errors import DataError
-from aaeframe.figures.canvas import INK, MUTED, PALETTE, Array, as_array, new_figure, styled
+from aaeframe.figures.canvas import INK, MUTED, PALETTE, Array, as_array, literal, new_figure, styled
 from aaeframe.figures.images import pixels, tile
 
 ROWS: Final = 10
@@ -48,7 +48,7 @@ def cluster_heads(
     for index, axes in enumerate(figure.subplots(1, panels, squeeze=False)[0]):
         part = slice(index * rows, (index + 1) * rows)
         _panel(axes, grid[part], shown[part], rows)
-        _name(axes, grid.shape, part.start, called[part])
+        _name(axes, grid.shape, part.start, [literal(it) for it in called[part]])
     return figure
 
 

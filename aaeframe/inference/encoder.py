@@ -14,12 +14,11 @@ import numpy as np
 
 from aaeframe.anomaly import KINDS, Density, Kind
 from aaeframe.errors import ConfigError, DataError, RunError
-from aaeframe.evaluation.class_reports import decoder_labels
 from aaeframe.inference.columns import Columns
 from aaeframe.runs.anomaly import AnomalyScorer
 from aaeframe.runs.fixed_batches import codes, scores
 from aaeframe.runs.loading import load
-from aaeframe.runs.new_data import with_classes
+from aaeframe.runs.new_data import decoder_labels_of
 from aaeframe.runs.run import Run, warn
 from aaeframe.storage.checkpoint import latest
 from aaeframe.storage.results import Results, header
@@ -187,11 +186,8 @@ class _Rows:
         else:  # what names the rows is no feature of theirs
             data = {name: it for name, it in held.items() if name not in self.keep}
         found = self.run.new_rows(data)
-        if not self.takes_labels:
-            return found.rows.array(), None, every
-        rows = with_classes(found.rows, found.class_names, self.run.class_names, "the batch")
-        labels = decoder_labels(self.run.model, rows)
-        return rows.array(), None if labels is None else labels.cpu().numpy(), every
+        labels = decoder_labels_of(self.run, found, "the batch") if self.takes_labels else None
+        return found.rows.array(), None if labels is None else labels.cpu().numpy(), every
 
 
 def _table(run: Run, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

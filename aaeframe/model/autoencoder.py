@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -220,9 +220,9 @@ class Autoencoder(nn.Module):
         class block instead, `label` sets it. DataError if the model has neither, or no such class.
         """
         code, classes = self.sample_prior(count, seed=seed), self.num_classes
-        if label is not None and (classes is None or not 0 <= label < classes):
+        if label is not None and not (hasattr(label, "__index__") and 0 <= int(label) < (classes or 0)):
             known = "has no classes" if classes is None else f"has the classes 0 to {classes - 1}"
-            raise DataError(f"samples of class {label} were requested; this model {known}")
+            raise DataError(f"samples of class {label!r} were requested; this model {known}")
         if not self.representation.takes_labels:
             if label is not None and self.class_block is not None:
                 code[self.class_block] = torch.eye(code[self.class_block].shape[1], device=self.device)[label].expand(
@@ -262,10 +262,9 @@ class Autoencoder(nn.Module):
             raise DataError(f"each block has one row for each code, found {counts}")
 
     def _checked(self, labels: Tensor, code: Code) -> Tensor:
-        size = len(next(iter(code.values())))
+        size, labels = len(next(iter(code.values()))), as_indices(labels)
         if labels.shape != (size,):
             raise DataError(f"a label for each of {size} codes is needed, found labels of shape {tuple(labels.shape)}")
-        labels = torch.as_tensor(labels)
         if labels.is_floating_point() or labels.dtype == torch.bool:
             raise DataError(f"labels are indices of classes, integers, found {labels.dtype}")
         classes = self.num_classes
@@ -311,6 +310,14 @@ class Autoencoder(nn.Module):
             if rows.is_floating_point() and not rows.isfinite().all():
                 raise _not_finite(x, rows, number * batch_size)
             yield rows
+
+
+def as_indices(labels: Any) -> Tensor:
+    """Labels, of a list too, as a tensor. DataError for texts and the like."""
+    try:
+        return torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"labels are indices of classes, integers, found {labels!r:.100}") from error
 
 
 def _check_count(name: str, value: object) -> None:

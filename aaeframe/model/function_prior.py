@@ -23,15 +23,17 @@ class FunctionPrior:
     the block, if the function fails or returns something else.
     """
 
+    who: str
+    """The prior in words, for errors."""
+
     def __init__(self, block: str, function: Callable[[int], Tensor]) -> None:
-        self._who = f"the prior of block {block!r}, the function {getattr(function, '__name__', function)},"
+        self.who = f"the prior of block {block!r}, the function {getattr(function, '__name__', function)},"
         self._function = function
         found = getattr(function, "event_shape", None)
         try:
             self.event_shape = self._found_shape() if found is None else torch.Size(found)
         except TypeError as error:
-            raise ConfigError(f"{self._who} has event_shape {found!r}; it must be a tuple, such as (2,)") from error
-        self._check_seed()
+            raise ConfigError(f"{self.who} has event_shape {found!r}; it must be a tuple, such as (2,)") from error
         real = constraints.independent(constraints.real, len(self.event_shape))
         self.support: Constraint = getattr(function, "support", real)
 
@@ -49,27 +51,15 @@ class FunctionPrior:
                 try:
                     samples = self._function(count)
                 except Exception as error:  # it is someone else's code
-                    raise ConfigError(f"{self._who} cannot be sampled: {type(error).__name__}: {error}") from error
+                    raise ConfigError(f"{self.who} cannot be sampled: {type(error).__name__}: {error}") from error
                 self._require(count, samples, None)
                 shapes.append(samples.shape[1:])
         if shapes[0] != shapes[1]:
             raise ConfigError(
-                f"{self._who} returns samples of shape {tuple(shapes[0])} for n={_COUNTS[0]} and of shape "
+                f"{self.who} returns samples of shape {tuple(shapes[0])} for n={_COUNTS[0]} and of shape "
                 f"{tuple(shapes[1])} for n={_COUNTS[1]}; it must return (n, *event_shape)"
             )
         return shapes[0]
-
-    def _check_seed(self) -> None:
-        """ConfigError if the samples do not depend on torch's random state alone: no run could repeat them."""
-        drawn = []
-        for _ in range(2):
-            with torch.random.fork_rng(devices=[]):
-                drawn.append(self.sample(torch.Size([_COUNTS[0]])))
-        if not torch.equal(*drawn):
-            raise ConfigError(
-                f"{self._who} draws from another generator than torch's, which a run does not seed; use torch.randn, "
-                "torch.rand and the like"
-            )
 
     def _require(self, count: int, samples: object, event_shape: torch.Size | None) -> None:
         """ConfigError if these are no `count` samples (of this shape, if it is known)."""
@@ -78,4 +68,4 @@ class FunctionPrior:
             return
         found = f"shape {tuple(samples.shape)}" if isinstance(samples, Tensor) else type(samples).__name__
         rows = "(n, *event_shape)" if event_shape is None else f"(n, {', '.join(map(str, event_shape))})"
-        raise ConfigError(f"{self._who} must return a tensor of shape {rows}, found {found} for n={count}")
+        raise ConfigError(f"{self.who} must return a tensor of shape {rows}, found {found} for n={count}")

@@ -53,6 +53,11 @@ def checked_prior(name: str, prior: Prior) -> Prior:
             "a torch.distributions.Distribution or anything with sample, event_shape and support"
         )
     _check_batch_shape(name, prior)
+    if not isinstance(prior.event_shape, tuple):
+        raise ConfigError(
+            f"the prior of block {name!r}, of type {type(prior).__name__}, has event_shape {prior.event_shape!r}; it "
+            "must be a tuple or a torch.Size, such as (2,)"
+        )
     if isinstance(prior, SupportsFollowing) and not isinstance(prior, torch.nn.Module):
         raise ConfigError(
             f"the prior of block {name!r}, of type {type(prior).__name__}, has follow but is not a torch.nn.Module: "
@@ -177,14 +182,24 @@ def _moved(value: Any, device: torch.device, known: dict[int, Any]) -> Any:
 
 
 def has_density(prior: Prior) -> bool:
-    """Whether the prior's log_prob works; a Distribution may have one that raises NotImplementedError."""
+    """Whether the prior's log_prob works; a Distribution may have one that raises NotImplementedError.
+
+    ConfigError if it does not give one number for each sample.
+    """
     if not isinstance(prior, SupportsLogProb):
         return False
+    count = _other_count(prior)
     try:
-        with torch.random.fork_rng(devices=[]), guarded():
-            prior.log_prob(prior.sample(torch.Size([2])))
-    except NotImplementedError:
+        with guarded():
+            found = prior.log_prob(_drawn(prior, count))
+    except (NotImplementedError, ValueError):  # torch refuses samples of mixtures whose components have other bounds
         return False
+    if tuple(found.shape) != (count,):
+        raise ConfigError(
+            f"log_prob of the prior of type {type(prior).__name__} was asked for the densities of {count} samples and "
+            f"gave a tensor of shape {tuple(found.shape)}; it must give one each, ({count},), as by a sum over the "
+            "dimensions of a sample"
+        )
     return True
 
 
@@ -236,15 +251,13 @@ def _check_batch_shape(name: str, prior: Prior) -> None:
 
 
 def _check_sample(name: str, prior: Prior) -> None:
-    """Draw a few samples, from a random stream of their own, and check their shape.
-
-    Their number differs from every dimension of the event, so that rows and dimensions cannot be confused.
-    """
-    count = next(it for it in itertools.count(3) if it not in prior.event_shape)
+    """Draw a few samples twice, and check their shape and that they are the same."""
+    count = _other_count(prior)
     who = f"the prior of block {name!r}, of type {type(prior).__name__},"
+    who = prior.who if isinstance(prior, FunctionPrior) else who
     try:
-        with torch.random.fork_rng(devices=[]), restoring(who.rstrip(",")):
-            sample = prior.sample(torch.Size([count]))
+        with restoring(who.rstrip(",")):
+            sample, again = _drawn(prior, count), _drawn(prior, count)
     except AaeframeError:  # of the encoder that it is bound to
         raise
     except Exception as error:  # anything may be raised by third-party code
@@ -259,3 +272,20 @@ def _check_sample(name: str, prior: Prior) -> None:
         )
     if not bool(sample.isfinite().all()):
         raise ConfigError(f"{who} gave samples that are not finite: {sample[:1].tolist()}; fix it, or choose another")
+    if not torch.equal(sample, again):
+        raise ConfigError(
+            f"{who} gives other samples from the same random state of torch, so no run could repeat them; draw from "
+            "torch's generator alone, by torch.randn, torch.rand and the like"
+        )
+
+
+def _drawn(prior: Prior, count: int) -> torch.Tensor:
+    """Samples that leave the random state as it is, so that the next ones are the same."""
+    devices = range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)
+    with torch.random.fork_rng(devices=devices):
+        return prior.sample(torch.Size([count]))
+
+
+def _other_count(prior: Prior) -> int:
+    """A few samples: their number differs from every dimension of an event, so that the two cannot be confused."""
+    return next(it for it in itertools.count(3) if it not in prior.event_shape)

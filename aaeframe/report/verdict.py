@@ -47,7 +47,7 @@ class Verdict:
     facts: tuple[str, ...]
     """Sentences on match, reconstruction and classes."""
     passed: tuple[str, ...]
-    """Warnings of the training that no longer held at its end, with their epochs."""
+    """Warnings of the training that no longer held at the epoch of the weights, with their epochs."""
 
 
 def verdict(subject: Subject) -> Verdict:
@@ -68,7 +68,7 @@ def _matching(subject: Subject) -> str:
 
 
 def _failures(subject: Subject) -> Iterator[Failure]:
-    for key, sentence in failures(subject.metrics).items():
+    for key, sentence in failures(_epochs(subject)).items():
         rule, _, block = key.partition("/")
         keys = CURVES.get(rule, ())
         yield Failure(_capitalized(sentence), tuple(f"{it}/{block}" if block else it for it in keys))
@@ -115,12 +115,18 @@ def _facts(subject: Subject) -> Iterator[str]:
 
 
 def _passed(subject: Subject) -> Iterator[str]:
-    """The warnings given during the training that do not stand at its end."""
-    monitor, last = Monitor(), set(failures(subject.metrics).values())
-    for index, row in enumerate(subject.metrics):
+    """The warnings given up to the epoch of the weights that do not stand there."""
+    rows = _epochs(subject)
+    monitor, last = Monitor(), set(failures(rows).values())
+    for index, row in enumerate(rows):
         for sentence in monitor.observe(row):
             if sentence not in last and not _still(sentence, last):
                 yield f"Epoch {row.get('epoch', index + 1)}: {sentence}"
+
+
+def _epochs(subject: Subject) -> list[Mapping[str, Any]]:
+    """The metrics of the epochs that the weights were trained for: those of the best epoch have no later ones."""
+    return [row for row in subject.metrics if row.get("step", 0) <= subject.step]
 
 
 def _still(sentence: str, last: set[str]) -> bool:

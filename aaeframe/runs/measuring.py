@@ -12,7 +12,7 @@ from torch.distributions import constraints
 
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.objects import places
-from aaeframe.data import Dataset, Split
+from aaeframe.data import Dataset
 from aaeframe.data.identity import digest
 from aaeframe.errors import DataError, ReadOnly
 from aaeframe.evaluation.evaluate import evaluate, misses
@@ -44,7 +44,7 @@ def evaluate_run(
     data: Any,
     *,
     split: str,
-    metrics: Sequence[str | Metric],
+    metrics: str | Metric | Sequence[str | Metric],
     two_sample: bool,
     warn: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -53,8 +53,8 @@ def evaluate_run(
         data, split = run.unseen(data), "test"
     data, labels = run.own_classes(data or run.dataset()), run.config.data.labels
     stored = run.config.evaluation.metrics
-    given = [metrics] if isinstance(metrics, str) else metrics
-    asked = [*given, *(["anomaly"] if _has_anomalies(run, data.split(split)) else ())]
+    given = [metrics] if isinstance(metrics, str) or callable(metrics) else metrics
+    asked = [*given, *(["anomaly"] if _has_anomalies(run, data, split) else ())]
     wanted = named_metrics(asked, run.registry or Registry.load(), stored=stored) if asked or stored else []
     rows = _rows_of(run, data, split)
     log_access(run, data, split, "evaluate", warn)
@@ -141,11 +141,12 @@ def _class_metric(run: Run) -> ClassMetric | None:
     return run.needs.class_metric(run.config.data.labels)
 
 
-def _has_anomalies(run: Run, rows: Split) -> bool:
+def _has_anomalies(run: Run, data: Dataset, split: str) -> bool:
     """Whether the labels of rows say which are anomalies: 0 and 1 both occur, and the run does not learn them."""
-    if run.class_names != ("0", "1") or rows.labels is None or _class_metric(run) is not None:
+    labels = data.split(split).labels
+    if data.class_names != ("0", "1") or labels is None or _class_metric(run) is not None:
         return False
-    return not run.config.data.labels and {0, 1} <= set(rows.labels.tolist())
+    return not run.config.data.labels and {0, 1} <= set(labels.tolist())
 
 
 def _report(run: Run, name: str, report: Mapping[str, Any], warn: Callable[[str], None]) -> None:

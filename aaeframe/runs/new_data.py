@@ -139,31 +139,40 @@ def _load_for(run: Run, load: Callable[..., Loaded], source: Any, label_key: str
 
 
 def unseen(run: Run, source: Any, *, label_key: str | None = None, data_changed: bool = False) -> Dataset:
-    """The data of the training, with all rows of another source, never seen, as its test rows."""
+    """The data of the training, with all rows of another source, never seen, as its test rows: see `Run.unseen`."""
     known, found = run.dataset(data_changed=data_changed), new_rows(run, source, label_key=label_key)
     rows = with_classes(found.rows, found.class_names, known.class_names, name_of(source))
-    return replace(known, name=name_of(source), test=rows, reading=found.reading)
+    names = known.class_names or found.class_names
+    count = None if names is None else len(names)
+    return replace(known, name=name_of(source), test=rows, num_classes=count, class_names=names, reading=found.reading)
 
 
-def model_rows(run: Run, x: Any) -> tuple[Rows, np.ndarray | None]:
-    """Rows in the form of the model, and their labels, if there are any, as classes of the run."""
-    shape = tuple(run.model.data_shape)
-    plain = isinstance(x, np.ndarray) or (isinstance(x, Tensor) and x.layout == torch.strided)
-    if isinstance(x, Split) or (plain and tuple(x.shape[1:]) == shape):
-        return x, None
-    found = new_rows(run, x)
-    rows = with_classes(found.rows, found.class_names, run.class_names, name_of(x))
-    return rows, rows.labels
+def model_rows(run: Run, x: Any) -> Rows:
+    """Rows in the form of the model; their labels are not used."""
+    found = _found(run, x)
+    return found.rows if isinstance(found, AllRows) else found
 
 
 def rows_and_labels(run: Run, x: Any, labels: Tensor | None) -> tuple[Rows, Tensor | None]:
     """Rows in the form of the model, and the labels for its decoder: see `Run.rows_and_labels`."""
-    rows, found = model_rows(run, x)
-    if labels is None and run.model.representation.takes_labels:
-        if isinstance(rows, Split):
-            return rows, decoder_labels(run.model, rows)
-        labels = None if found is None else torch.from_numpy(found)
-    return rows, labels
+    found = _found(run, x)
+    if isinstance(found, AllRows):
+        return found.rows, decoder_labels_of(run, found, name_of(x)) if labels is None else labels
+    return found, decoder_labels(run.model, found) if labels is None and isinstance(found, Split) else labels
+
+
+def decoder_labels_of(run: Run, found: AllRows, where: str = "the rows") -> Tensor | None:
+    """The labels that the decoder needs, if any, as classes of the run. DataError for a class that it does not have."""
+    if not run.model.representation.takes_labels:
+        return None
+    return decoder_labels(run.model, with_classes(found.rows, found.class_names, run.class_names, where))
+
+
+def _found(run: Run, x: Any) -> Rows | AllRows:
+    """Rows in the form of the model as they are, others as the training data was read."""
+    shape = tuple(run.model.data_shape)
+    plain = isinstance(x, np.ndarray) or (isinstance(x, Tensor) and x.layout == torch.strided)
+    return x if isinstance(x, Split) or (plain and tuple(x.shape[1:]) == shape) else new_rows(run, x)
 
 
 def check_range(run: Run, rows: Split, where: str) -> None:

@@ -45,8 +45,8 @@ def write_report(
     """
     if split not in ("validation", "test", "train"):
         raise ConfigError(f"a report shows the rows of validation, test or train, found split={split!r}")
-    if points is not None and points < 1:
-        raise ConfigError(f"a report shows one point or more, found points={points}")
+    if points is not None and (not isinstance(points, int) or points < 1):
+        raise ConfigError(f"a report shows a whole number of points, one or more, found points={points!r}")
     page = render([_subject(name, run, split, points, data_changed, warn) for name, run in runs.items()])
     with output.writing() as file:
         file.write(page.encode())

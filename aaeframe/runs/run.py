@@ -24,7 +24,7 @@ from aaeframe.evaluation.metrics import Metric
 from aaeframe.export.folder import Scoring, export_onnx
 from aaeframe.model.autoencoder import Autoencoder, Rows
 from aaeframe.model.priors import fixed_priors
-from aaeframe.protocols import Code, Needs, SupportsLabels
+from aaeframe.protocols import Code, Needs, SupportsFollowing, SupportsLabels
 from aaeframe.runs import measuring, new_data
 from aaeframe.runs.anomaly import AnomalyScorer
 from aaeframe.runs.archive import write_run
@@ -111,7 +111,9 @@ class Run:
         if step == self.step:
             return self
         saved = self.keeper.best(step)
-        model = copy.deepcopy(self.model, {id(it): it for it in fixed_priors(self.model.priors)})
+        # A prior that follows codes has state in the checkpoint, which must not replace that of this run.
+        shared = (it for it in fixed_priors(self.model.priors) if not isinstance(it, SupportsFollowing))
+        model = copy.deepcopy(self.model, {id(it): it for it in shared})
         load_model(model, saved.model, "model." if self.raw_weights else "ema.")
         return replace(self, model=model.eval(), step=step)
 
@@ -138,7 +140,7 @@ class Run:
         x is whatever `aaeframe.train` takes, read with the options of the training: a data frame is brought to its
         columns. Arrays and tensors (N, *shape) in the form of the model are taken as they are.
         """
-        return self.model.encode(new_data.model_rows(self, x)[0], draws=draws, generator=generator)
+        return self.model.encode(new_data.model_rows(self, x), draws=draws, generator=generator)
 
     def decode(self, code: Code, labels: Tensor | None = None) -> Tensor:
         """Decode codes: see `Autoencoder.decode`."""
@@ -230,7 +232,10 @@ class Run:
         return new_data.new_data(self, source, label_key=label_key, ids=ids)
 
     def unseen(self, source: Any, *, label_key: str | None = None, data_changed: bool = False) -> Dataset:
-        """The data of the training, with all rows of another source, never seen, as its test rows."""
+        """The data of the training, with all rows of another source, never seen, as its test rows.
+
+        The classes are those of the training; if that had no labels, those of the source.
+        """
         return new_data.unseen(self, source, label_key=label_key, data_changed=data_changed)
 
     @property
@@ -255,7 +260,7 @@ class Run:
         data: Any = None,
         *,
         split: str = "test",
-        metrics: Sequence[str | Metric] = (),
+        metrics: str | Metric | Sequence[str | Metric] = (),
         two_sample: bool = True,
         warn: Callable[[str], None] = warn_of_training,
     ) -> dict[str, Any]:
@@ -264,8 +269,8 @@ class Run:
         `data` is a Dataset, by default that of the training. Other data, as for `encode`, is new: all of its rows are
         measured.
 
-        `metrics` are measured besides those of the configuration: names with options as in "mmd", or functions of an
-        `aaeframe.evaluation.Evaluated`. `two_sample=False` leaves out the classifier test.
+        `metrics`, one or several, are measured besides those of the configuration: names with options as in "mmd", or
+        functions of an `aaeframe.evaluation.Evaluated`. `two_sample=False` leaves out the classifier test.
         Adds the step and `raw_weights`. `warn` is called with a sentence for each block that misses its prior, and for
         each metric that fails; by default it is a Python warning. Where classes are 0 and 1, and nothing learned them,
         the metric "anomaly" of class 1 is measured, too.

@@ -150,9 +150,10 @@ def test_a_decoder_that_takes_labels_is_given_them():
     density = fit_density(it, Split(ROWS, labels=labels))
 
     assert len(scores(it, ROWS, "density", density=density, labels=torch.from_numpy(labels))) == 120
+    assert len(scores(it, ROWS, "reconstruction", labels=labels.tolist())) == 120
     with pytest.raises(DataError, match="120 of 120 rows have no label"):
         fit_density(it, Split(ROWS))
-    with pytest.raises(DataError, match="a label for each of 120 rows is needed, found 5"):
+    with pytest.raises(DataError, match="a label for each of 120 rows is needed, found labels of shape"):
         scores(it, ROWS, "reconstruction", labels=torch.zeros(5, dtype=torch.long))
 
 

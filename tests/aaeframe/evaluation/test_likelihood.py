@@ -142,9 +142,10 @@ def test_without_validation_rows_one_bandwidth_is_needed(bandwidths):
         estimate(TEST, SAMPLES, bandwidths=bandwidths)
 
 
-def test_no_samples_are_refused():
-    with pytest.raises(DataError, match="under samples, one at least, found 0"):
-        estimate(TEST, Decoded(Numbers(), 0, seed=0, scaled=False), bandwidths=[0.1])
+@pytest.mark.parametrize("count", [0, 1e2])
+def test_no_samples_and_parts_of_them_are_refused(count):
+    with pytest.raises(DataError, match=f"under a whole number of samples, one at least, found {count}"):
+        estimate(TEST, Decoded(Numbers(), count, seed=0, scaled=False), bandwidths=[0.1])
 
 
 def test_another_model_other_rows_and_damage_are_not_gone_on_with(kept):

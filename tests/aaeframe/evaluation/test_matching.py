@@ -224,6 +224,15 @@ def test_a_one_hot_block_reports_how_evenly_its_categories_are_used():
     assert found["two_sample"] > 0.7
 
 
+def test_entropies_of_several_one_hot_vectors_are_means_over_these():
+    prior = Independent(OneHotCategorical(logits=torch.zeros(3, 4)), 1)
+    codes = torch.eye(4)[torch.stack([torch.arange(200) % 4, torch.arange(200) % 2, torch.zeros(200).long()], dim=1)]
+    found = match(codes, prior, seed=0, draws=3, two_sample=False).as_dict()
+    assert found["entropy"] == pytest.approx((math.log(4) + math.log(2)) / 3)
+    assert found["prior_entropy"] == pytest.approx(math.log(4), abs=0.02)
+    assert found["uniform_entropy"] == math.log(4)
+
+
 def test_a_prior_that_is_not_uniform_has_less_entropy_than_a_uniform_one():
     prior = OneHotCategorical(probs=torch.tensor([0.7, 0.1, 0.1, 0.1]))
     found = match(torch.eye(4)[torch.arange(200) % 4], prior, seed=0, draws=3).as_dict()

@@ -160,6 +160,12 @@ def test_a_cluster_is_called_by_its_name_and_its_number_and_says_if_it_is_empty(
     assert words(axes) == ["head", "images assigned to it", "cluster 0", "cluster 1"]
 
 
+def test_a_cluster_may_have_a_name_that_matplotlib_would_take_for_mathematics(tmp_path):
+    figure = clusters(2, 3, names=[r"$\frac$", "a$b$"])
+    figures.save(figure, tmp_path / "clusters.png")
+    assert {r"\$\frac\$", r"a\$b\$"} <= {*words(figure.axes[0])}
+
+
 @pytest.mark.parametrize(
     ("count", "panels"), [(10, [10]), (16, [8, 8]), (20, [10, 10]), (30, [10, 10, 10]), (31, [11, 11, 9])]
 )

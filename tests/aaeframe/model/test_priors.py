@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import distributions as D
 from torch.distributions import constraints
 
 from aaeframe.errors import ConfigError
-from aaeframe.model.priors import block_spec, checked_prior, labeled_blocks
+from aaeframe.model.priors import block_spec, checked_prior, has_density, labeled_blocks
 
 
 @dataclass
@@ -100,6 +102,12 @@ def broken(shape):
         (D.Poisson(torch.tensor(3.0)), "it is discrete"),
         (Forgetting(), "of type Forgetting, has follow but is not a torch.nn.Module: no checkpoint"),
         (Fixed(sample=lambda shape: torch.zeros(*shape, 3)), "asked for 3 samples and gave (3, 3)"),
+        (Fixed(event_shape=[2]), "block 'z', of type Fixed, has event_shape [2]; it must be a tuple or"),
+        (Fixed(event_shape=2), "block 'z', of type Fixed, has event_shape 2; it must be a tuple or"),
+        (
+            Fixed(sample=lambda shape: torch.from_numpy(np.random.default_rng().normal(size=(*shape, 2)))),
+            "of type Fixed, gives other samples from the same random state of torch, so no run could repeat them",
+        ),
         (
             Fixed(sample=lambda shape: torch.stack([torch.zeros(shape), torch.ones(shape)])),
             "the prior of block 'z', of type Fixed, was asked for 3 samples and gave (2, 3); sample(sample_shape) must",
@@ -124,6 +132,9 @@ def broken(shape):
         "discrete",
         "forgetting",
         "shape",
+        "a list",
+        "an int",
+        "not repeated",
         "stacked in front",
         "as many rows as dimensions",
         "no tensor",
@@ -161,3 +172,21 @@ def test_labels_that_no_prior_knows_what_to_do_with():
         labeled_blocks({"a": Fixed(), "b": Fixed()}, 10)
     with pytest.raises(ConfigError, match="the prior of block 'b' knows 5 classes, but the data has 10"):
         labeled_blocks({"a": knowing(10), "b": knowing(5)}, 10)
+
+
+def with_log_prob(log_prob):
+    prior = Fixed()
+    prior.log_prob = log_prob
+    return prior
+
+
+def test_a_density_is_one_number_for_each_sample():
+    assert has_density(with_log_prob(lambda z: -z.square().sum(-1)))
+    for log_prob, shape in ((lambda z: -z.square(), "(3, 2)"), (lambda z: -z.square().sum(0), "(2,)")):
+        with pytest.raises(ConfigError, match=re.escape(f"of 3 samples and gave a tensor of shape {shape}; it must")):
+            has_density(with_log_prob(log_prob))
+
+
+def test_a_mixture_whose_own_samples_torch_refuses_has_no_density():
+    boxes = D.Uniform(torch.tensor([0.0, 5.0]), torch.tensor([1.0, 6.0]))
+    assert not has_density(checked_prior("z", D.MixtureSameFamily(D.Categorical(torch.ones(2)), boxes)))

@@ -135,6 +135,7 @@ def test_reconstructions_are_with_the_label(prepared, rows):
         (torch.full((5,), 10), "classes"),
         (torch.full((5,), -1), "classes"),
         (torch.full((5,), 1.0), "labels"),
+        (list("abcde"), "labels are indices of classes, integers, found ['a', 'b',"),
     ],
 )
 def test_labels_that_cannot_be_are_refused_in_words(prepared, labels, message):
@@ -147,6 +148,7 @@ def test_class_indices_of_any_integer_type_will_do(prepared):
     model = prepared("supervised").model
     expected = model.decode({"z": torch.zeros(5, 2)}, torch.arange(5))
     assert torch.equal(model.decode({"z": torch.zeros(5, 2)}, torch.arange(5, dtype=torch.int32)), expected)
+    assert torch.equal(model.decode({"z": torch.zeros(5, 2)}, [0, 1, 2, 3, 4]), expected)
 
 
 def test_samples_are_of_the_class_asked_for_or_of_all(prepared):
@@ -169,9 +171,11 @@ def test_sampling_with_a_seed_leaves_the_random_state_alone(prepared):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("label", [-1, 10])
+@pytest.mark.parametrize("label", [-1, 10, "7", 2.5])
 def test_a_class_that_is_not_there_cannot_be_sampled(prepared, label):
-    with pytest.raises(DataError, match=f"samples of class {label} were requested; this model has the classes 0 to 9"):
+    with pytest.raises(
+        DataError, match=f"samples of class {label!r} were requested; this model has the classes 0 to 9"
+    ):
         prepared("supervised").model.sample(5, label=label)
 
 

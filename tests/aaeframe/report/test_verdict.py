@@ -39,6 +39,11 @@ def test_a_warning_that_passed_is_told_with_its_epoch(measured):
     assert sentence.startswith("Epoch 3: block z: the discriminator has separated")
 
 
+def test_what_came_after_the_best_epoch_says_nothing_of_its_weights(measured):
+    rows = [{**row, "step": 4 * at} for at, row in enumerate([EVEN] * 3 + [WON] * 4, 1)]
+    assert verdict(measured(rows)).outcome == "good"  # of step 12, the end of the third epoch
+
+
 def test_a_block_that_misses_its_prior_fails(measured):
     found = verdict(measured(two_sample=0.9, two_sample_interval=[0.8, 0.95]))
 

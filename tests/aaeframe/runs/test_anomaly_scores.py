@@ -150,3 +150,12 @@ def test_labels_0_and_1_are_anomalies_without_being_asked_for():
     assert run.evaluate(split="train")["metrics"]["anomaly"].keys() == {"auroc", "average_precision"}
     other = aaeframe.train((x, odd.astype(int) + 1), keep=False, steps=20, network="mlp(hidden=[8])", scale="none")
     assert "metrics" not in other.evaluate(split="train")
+
+
+def test_a_run_without_labels_is_evaluated_by_those_of_new_rows():
+    run = aaeframe.train(ROWS, keep=False, **SMALL, **TRAINING)
+    odd = np.arange(21) == 20
+    found = run.evaluate((ODD, odd.astype(int)), warn=lambda sentence: None)
+    assert found["metrics"]["anomaly"]["auroc"] == 1.0
+    named = run.evaluate((ODD, np.where(odd, "odd", "usual")), metrics=["anomaly(anomalies='odd')"], two_sample=False)
+    assert named["metrics"]['anomaly(anomalies="odd")']["auroc"] == 1.0

@@ -97,6 +97,17 @@ def test_a_run_in_memory_has_the_last_weights_and_reaches_the_best(stopped):
     assert same(run.best(), stopped.best())
 
 
+def test_the_best_weights_leave_a_prior_that_follows_codes_in_the_last_run_as_it_is():
+    settings = {**SMALL, **TRAINING, **PATIENT, "recipe": "clustering", "config": JUMPY}
+    prior = {"y": "categorical(classes=4, follow=0.3)", "z": "gaussian"}
+    run = aaeframe.train(ROWS, prior=prior, keep=False, **settings)
+    before = run.weights_digest()
+    best = run.best()
+    assert best.model.priors["y"].seen == best.step < run.step
+    assert run.model.priors["y"].seen == run.step
+    assert run.weights_digest() == before
+
+
 def test_a_damaged_or_missing_best_checkpoint_is_an_error(tmp_path, stopped):
     run = shutil.copytree(stopped.folder.path, tmp_path / "run")
     shutil.rmtree(checkpoints.path_of(run / "checkpoints", 4 * stopped.best_epoch))

@@ -54,6 +54,12 @@ def test_classes_are_compared_by_their_names(classified):
         classified.evaluate(aaeframe.data.from_arrays(X[:40], np.repeat(["bird", "cow"], 20)))
 
 
+def test_a_class_that_the_run_does_not_have_is_no_matter_where_no_label_is_used(classified):
+    rows = (X[:40], np.repeat(["bird", "cow"], 20))
+    for use in (lambda x: classified.encode(x)["z"], lambda x: classified.scores(x, kind="reconstruction")):
+        np.testing.assert_array_equal(use(rows), use(X[:40]))
+
+
 def test_only_what_is_not_there_is_left_out(tmp_path):
     np.savez(tmp_path / "a.npz", x=X, klass=NAMES, extra=X)
     config = {"data": {"label_key": "klass", "drop": ["extra"]}}

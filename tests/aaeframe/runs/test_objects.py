@@ -307,7 +307,7 @@ def test_a_function_that_returns_samples_is_a_prior(tmp_path):
         (lambda n: [0.0] * n, "found list for n=3"),
         (lambda n: torch.randn(n), "has event_shape ()"),
         (lambda n: torch.randn(n, 2, rows=n), "cannot be sampled: TypeError"),
-        (lambda n: torch.from_numpy(np.random.default_rng().normal(size=(n, 2))), "draws from another generator than"),
+        (lambda n: torch.from_numpy(np.random.default_rng().normal(size=(n, 2))), "gives other samples from the same"),
         (broken, "the function broken, cannot be sampled: RuntimeError: no such luck"),
     ],
 )

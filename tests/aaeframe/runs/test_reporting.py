@@ -38,6 +38,13 @@ def test_each_use_of_test_rows_is_counted_and_no_other(run, tmp_path):
     assert uses() == before + 2
 
 
+def test_one_metric_need_not_be_in_a_list(run):
+    def constant(evaluated):
+        return 1.5
+
+    assert run.evaluate(metrics=constant, two_sample=False)["metrics"] == {"constant": 1.5}
+
+
 def test_a_run_without_test_rows_uses_none(tmp_path):
     data = aaeframe.data.from_arrays(ROWS, held_out=(0, 0))
     run = aaeframe.train(data, network="mlp(hidden=[8])", epochs=1, batch_size=20, out=tmp_path / "run")
@@ -50,9 +57,10 @@ def test_a_run_without_test_rows_uses_none(tmp_path):
     [
         ({"split": "all"}, "found split='all'"),
         ({"points": 0}, "found points=0"),
+        ({"points": 5.5}, "found points=5.5"),
         ({"out": "page.txt"}, "out= page.txt"),
     ],
-    ids=["split", "points", "out"],
+    ids=["split", "points", "part of a point", "out"],
 )
 def test_what_a_report_cannot_show_is_refused(run, given, words):
     with pytest.raises(ConfigError, match=words):
