@@ -211,7 +211,9 @@ def test_metrics_change_nothing_for_each_other(evaluated):
 
 
 def test_metrics_change_no_rows_and_labels_for_each_other(evaluated):
-    whole = {name: dataclasses.replace(part, data=part.array(), index=None) for name, part in _splits(evaluated.dataset)}
+    whole = {
+        name: dataclasses.replace(part, data=part.array(), index=None) for name, part in _splits(evaluated.dataset)
+    }
     evaluated = dataclasses.replace(evaluated, dataset=dataclasses.replace(evaluated.dataset, **whole))
 
     def zeros(it):
