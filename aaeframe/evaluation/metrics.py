@@ -177,7 +177,7 @@ def _failing(key: str, error: AaeframeError) -> NamedMetric:
 
 
 def _apart(dataset: Dataset) -> Dataset:
-    """The data with labels of its own, and with rows in memory that are read-only, so that `Split.array` copies them."""
+    """The data with labels of its own and read-only rows, where they are in memory: `Split.array` copies these."""
     views: dict[int, Any] = {}  # splits of one array still have one
 
     def own(split: Split) -> Split:
@@ -187,8 +187,7 @@ def _apart(dataset: Dataset) -> Dataset:
         labels = None if split.labels is None else split.labels.copy()
         return replace(split, data=views.get(id(split.data), split.data), labels=labels)
 
-    parts = {name: own(getattr(dataset, name)) for name in ("train", "validation", "test")}
-    return replace(dataset, **parts)
+    return replace(dataset, train=own(dataset.train), validation=own(dataset.validation), test=own(dataset.test))
 
 
 def _changed(model: Autoencoder, before: Autoencoder) -> list[str]:
