@@ -63,10 +63,10 @@ def _next_steps(package: Package, folder: Path) -> list[str]:
     import shlex
 
     from aaeframe.components.discovery import words
-    from aaeframe.scaffold.package import use
+    from aaeframe.scaffold.package import suffix, use
 
     name, stem, kind = package.names.component, package.names.stem, package.kind
-    module, test = (path for path in package.contents if Path(path).stem in (stem, f"test_{stem}"))
+    module, test = f"{package.names.module}/{stem}.{suffix(kind)}", f"tests/test_{stem}.py"
     return [
         f"wrote {folder}: the {words(kind)} {name!r}, {package.summary}; by {package.author.name}, MIT license",
         f"it works as it is; edit {module} and {test}",

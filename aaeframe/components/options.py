@@ -70,7 +70,7 @@ def parse(options: Iterable[Option], given: Mapping[str, Any]) -> dict[str, Any]
     Raises:
         ValidationError: A value has the wrong type or is out of range.
         TypeError, ValueError: A value is not JSON-like.
-        PydanticUserError: The annotation of an option is not one that pydantic can check.
+        PydanticUserError: The annotation of an option is not one that pydantic can check, and keep to be read again.
     """
 
     def collected(**values: Any) -> dict[str, Any]:
@@ -80,13 +80,25 @@ def parse(options: Iterable[Option], given: Mapping[str, Any]) -> dict[str, Any]
     collected.__annotations__ = {it.name: it.annotation for it in asked}
     collected.__signature__ = inspect.Signature(asked)  # type: ignore[attr-defined]  # pydantic reads it
     schema: TypeAdapter[dict[str, Any]] = TypeAdapter(collected)  # type: ignore[arg-type]  # a function is a schema
-    return schema.validate_json(json.dumps(given, allow_nan=False), strict=True)
+    values = schema.validate_json(json.dumps(given, allow_nan=False), strict=True)
+    for it in asked:
+        if isinstance(values.get(it.name), Iterator):  # which is not checked yet, and empty for a second component
+            raise PydanticUserError("it can be read only once; annotate it as a Sequence", code=None)
+    return values
 
 
 def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
-    """The options of a factory, in the order of its signature; NameError if an annotation does not exist."""
+    """The options of a factory, in the order of its signature.
+
+    NameError if an annotation does not exist, TypeError if a default is a Field of pydantic, which nothing reads there.
+    """
     parameters = inspect.signature(factory).parameters.values()
     named = {it.name: it for it in parameters if it.kind is it.KEYWORD_ONLY}
+    for name, it in named.items():
+        if isinstance(it.default, FieldInfo):
+            raise TypeError(
+                f"the default of {name} is a Field of pydantic: write {name}: Annotated[TYPE, Field(...)] = DEFAULT"
+            )
     written = {name: it.annotation for name, it in named.items() if it.annotation is not it.empty}
     # Positional parameters are left out: their types may be imported only for the type checker.
     plain: dict[str, Any] = {}
@@ -222,8 +234,8 @@ def _checked(offer: InstalledComponent, given: Mapping[str, Any]) -> dict[str, A
         reason = "; ".join(_located(it) for it in found if it["loc"][0] == name)
         raise _misfit(offer, options[name], given[name], reason) from error
     except PydanticUserError as error:
-        names = ", ".join(map(str, checked))
-        raise BrokenComponent(f"{offer} has an option that cannot be checked: {names}") from error
+        names, reason = ", ".join(map(str, checked)), error.message.partition("\n")[0]
+        raise BrokenComponent(f"{offer} has an option that cannot be checked: {names}: {reason}") from error
     values = {name: option.default for name, option in options.items()} | values
     missing = [str(options[name]) for name, value in values.items() if value is REQUIRED]
     if missing:

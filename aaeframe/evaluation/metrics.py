@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -62,12 +63,15 @@ class Evaluated:
             return {name: sample(self.model.priors[name], len(z), z.device) for name, z in self.codes.items()}
 
     def apart(self) -> Evaluated:
-        """The same with copies of the model and the codes, so that a metric changes nothing for others."""
+        """The same with copies of the model, the codes and the labels, and rows that cannot be changed.
+
+        So a metric changes nothing for others.
+        """
         shared: dict[int, Any] = {}  # fixed priors may be large: of modules the buffers, of others the whole
         for prior in fixed_priors(self.model.priors):
             shared |= {id(it): it for it in (prior.buffers() if isinstance(prior, nn.Module) else [prior])}
         codes = {name: z.clone() for name, z in self.codes.items()}
-        return replace(self, model=copy.deepcopy(self.model, shared), codes=codes)
+        return replace(self, model=copy.deepcopy(self.model, shared), codes=codes, dataset=_apart(self.dataset))
 
 
 Metric: TypeAlias = Callable[[Evaluated], Any]
@@ -170,6 +174,20 @@ def _failing(key: str, error: AaeframeError) -> NamedMetric:
         raise error
 
     return NamedMetric(key, build)
+
+
+def _apart(dataset: Dataset) -> Dataset:
+    """The data with labels of its own and read-only rows, where they are in memory: `Split.array` copies these."""
+    views: dict[int, Any] = {}  # splits of one array still have one
+
+    def own(split: Split) -> Split:
+        if type(split.data) is np.ndarray and id(split.data) not in views:
+            views[id(split.data)] = split.data.view()
+            views[id(split.data)].flags.writeable = False
+        labels = None if split.labels is None else split.labels.copy()
+        return replace(split, data=views.get(id(split.data), split.data), labels=labels)
+
+    return replace(dataset, train=own(dataset.train), validation=own(dataset.validation), test=own(dataset.test))
 
 
 def _changed(model: Autoencoder, before: Autoencoder) -> list[str]:

@@ -122,6 +122,9 @@ def check_code_noise(case: EncoderCase) -> None:
         require(torch.equal(drawn, again), "an encoder with an empty noise_shape must be deterministic")
         return
     require(not torch.equal(drawn, again), f"with noise_shape {tuple(shape)}, noise=None must draw new noise each time")
+    one = _flat(case, encoder(x[:1].expand(ROWS, -1)))
+    shared = torch.allclose(one, one[:1].expand_as(one), rtol=1e-6, atol=1e-6)
+    require(not shared, "noise=None must draw noise for each row, and equal rows have equal codes")
     given = _flat(case, encoder(x, noise))
     require(torch.equal(given, _flat(case, encoder(x, noise))), "the same noise must give the same code")
     other = _flat(case, encoder(x, _noise(encoder, ROWS)))

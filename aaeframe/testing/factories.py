@@ -48,6 +48,8 @@ def check_options(case: ComponentCase) -> None:
         options = options_of(case.factory)
     except NameError as error:
         raise AssertionError(f"the annotation of an option does not exist: {error}") from error
+    except TypeError as error:
+        raise AssertionError(f"the options cannot be read: {error}") from error
     for option in options:
         require(
             inspect.signature(case.factory).parameters[option.name].annotation is not inspect.Parameter.empty,

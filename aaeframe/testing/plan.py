@@ -53,6 +53,7 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         priors.check_sample_device: None,
         priors.check_sample_gradient: None,
         priors.check_sample_seed: None,
+        priors.check_sample_rows: None,
         priors.check_sample_support: None,
         priors.check_support_reachable: None,
         priors.check_prior_state: nn.Module,

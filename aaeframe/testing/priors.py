@@ -17,7 +17,8 @@ from aaeframe.errors import ConfigError
 from aaeframe.model.priors import is_trained
 from aaeframe.protocols import Prior, SupportsBinding, SupportsLabels, SupportsLogProb, SupportsLoss
 from aaeframe.testing.binding import ROWS, SHAPE, bound
-from aaeframe.testing.case import USES, instances, require, seeded
+from aaeframe.testing.case import FALSE_ALARM, USES, instances, require, seeded
+from aaeframe.testing.goodness_of_fit import two_sample_p_value
 from aaeframe.testing.repeats import Call
 from aaeframe.testing.state_dicts import hand_over_state
 
@@ -163,6 +164,19 @@ def check_sample_seed(case: PriorCase) -> None:
     first, again, other = (sample_seeded(prior, seed) for seed in (1, 1, 2))
     require(torch.equal(first, again), "the same torch seed must give the same samples")
     require(not torch.equal(first, other), "different torch seeds must give different samples")
+
+
+@seeded
+def check_sample_rows(case: PriorCase) -> None:
+    """The samples of one call are drawn apart from each other; another call has their distribution."""
+    prior = case.build()
+    first, second = (prior.sample(torch.Size(shape)).detach().reshape(2000, -1) for shape in ((2000,), (40, 50)))
+    p_value = two_sample_p_value(first, second)
+    require(
+        p_value >= FALSE_ALARM,
+        f"two calls of sample differ in distribution (p-value {p_value:.1e}): draw random numbers for each sample, "
+        "and none that all samples of a call share",
+    )
 
 
 @seeded

@@ -240,5 +240,4 @@ def parzen_log_likelihood(
     for chunk in [samples] if isinstance(samples, Tensor) else samples:
         state.update(chunk, chunk_size)
     result = state.log_likelihood()
-    single = isinstance(bandwidth, (int, float)) or (isinstance(bandwidth, Tensor) and bandwidth.ndim == 0)
-    return result[:, 0] if single else result
+    return result[:, 0] if torch.as_tensor(bandwidth).ndim == 0 else result

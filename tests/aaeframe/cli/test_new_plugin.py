@@ -189,6 +189,14 @@ def test_a_name_that_is_that_of_another_file_is_refused(cli, refused, inside):
     assert left(inside) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "end"), [("py", "prior", "py"), ("test", "prior", "py"), ("pyproject", "preset", "toml")]
+)
+def test_a_name_may_be_that_of_a_file_elsewhere_in_the_package(done, inside, name, kind, end):
+    out = done("plugins", "new", name, "--kind", kind).out
+    assert f"edit aaeframe_{name}/{name}.{end} and tests/test_{name}.py" in out
+
+
 @pytest.mark.parametrize(("name", "word"), [("class", "class"), ("None", "None"), ("aaeframe-lambda", "lambda")])
 def test_a_keyword_is_refused(cli, refused, name, word):
     refused(cli("plugins", "new", name, "--kind", "prior"), f"{word} is a keyword of Python")

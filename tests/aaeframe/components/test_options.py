@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable  # read at run time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -57,6 +58,12 @@ def unresolvable(*, network: Network | None = None): ...
 
 
 def uncheckable(*, factory: Factory | None = None): ...
+
+
+def once(*, hidden: Iterable[int] = (3,)): ...
+
+
+def fielded(*, size: int = Field(3, gt=0)): ...
 
 
 def unstorable(*, anything: Any = Factory): ...
@@ -244,6 +251,17 @@ def test_an_annotation_that_cannot_be_checked_breaks_the_option_when_given():
     assert resolve_component(offer("uncheckable"), {}).stored() == {"factory": None}
     with pytest.raises(BrokenComponent, match="has an option that cannot be checked: factory: "):
         resolve_component(offer("uncheckable"), {"factory": 1}).stored()
+
+
+@pytest.mark.parametrize("value", [[8, 4], ["wrong"]])
+def test_an_iterable_which_the_second_component_would_find_empty_breaks_the_option(value):
+    with pytest.raises(BrokenComponent, match=r"hidden: .* can be read only once; annotate it as a Sequence"):
+        resolve_component(offer("once"), {"hidden": value})
+
+
+def test_a_field_in_place_of_a_default_breaks_the_component():
+    with pytest.raises(BrokenComponent, match=r"write size: Annotated\[TYPE, Field\(...\)\] = DEFAULT"):
+        resolve_component(offer("fielded"), {"size": 0})
 
 
 def test_a_default_that_is_not_json_like_breaks_the_component():

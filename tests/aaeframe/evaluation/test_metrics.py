@@ -210,6 +210,35 @@ def test_metrics_change_nothing_for_each_other(evaluated):
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
+def test_metrics_change_no_rows_and_labels_for_each_other(evaluated):
+    whole = {
+        name: dataclasses.replace(part, data=part.array(), index=None) for name, part in _splits(evaluated.dataset)
+    }
+    evaluated = dataclasses.replace(evaluated, dataset=dataclasses.replace(evaluated.dataset, **whole))
+
+    def zeros(it):
+        for _, part in _splits(it.dataset):
+            part.array()[:] = 0
+            part.labels[:] = 0
+        return 0.0
+
+    def inside(it):
+        it.dataset.train.data[:] = 0
+        return 0.0
+
+    def sizes(it):
+        return float(sum(np.abs(part.array()).sum() + part.labels.sum() for _, part in _splits(it.dataset)))
+
+    before = sizes(evaluated)
+    found = measure(named_metrics([zeros, inside, sizes], Registry.load()), evaluated)
+    assert found["metrics"]["sizes"] == before == sizes(evaluated)
+    assert found["metric_errors"].keys() == {"inside"}
+
+
+def _splits(dataset):
+    return [(name, getattr(dataset, name)) for name in ("train", "validation", "test")]
+
+
 def test_two_functions_of_one_name_are_refused():
     with pytest.raises(ConfigError, match=r"two metrics are called '<lambda>'"):
         named_metrics([lambda it: 1.0, lambda it: 2.0], Registry.load())
@@ -290,6 +319,7 @@ def test_what_is_a_number(value, found):
         (lambda it: next(DRAWN), "same-value", "measured twice, it returns"),
         (lambda it: float(np.random.random()), "value", "it changed what all code shares, .*the random state of numpy"),
         (lambda it: it.model.decoder.weight.data.zero_().sum(), "value", "it changed the model"),
+        (lambda it: np.multiply(it.rows.data, 0, out=it.rows.data).sum(), "value", "leave the rows as they are"),
     ],
 )
 def test_the_checks_find_what_is_wrong(metric, failed, message):

@@ -110,6 +110,11 @@ def given(noise, transform):
     return None if noise is None else transform(noise)
 
 
+def one_for_all(x, noise):
+    """The noise; if none was given, one that all rows share."""
+    return torch.randn(5).expand(len(x), 5) if noise is None else noise
+
+
 REJECTED = {
     "check_code_blocks": [
         (coding(lambda code: code["style"]), "the code must be a mapping of blocks, not Tensor"),
@@ -135,6 +140,7 @@ REJECTED = {
         (drawing(noise_shape=torch.Size()), "an encoder with an empty noise_shape must be deterministic"),
         (taking(lambda x, noise: (x, None)), "the same noise must give the same code"),
         (taking(lambda x, noise: (x, torch.ones(8, 5))), "with noise_shape (5,), noise=None must draw new noise"),
+        (taking(lambda x, noise: (x, one_for_all(x, noise))), "noise=None must draw noise for each row"),
         (taking(lambda x, noise: (x, given(noise, torch.ones_like))), "different noise must change the code"),
         (taking(lambda x, noise: (x, given(noise, lambda it: it / it.norm()))), "zero noise must give a finite code"),
     ],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 import pytest
 import torch
+from pydantic import Field
 from torch.distributions import Independent, Normal
 
 from aaeframe import testing
@@ -43,6 +45,12 @@ def no_type(*, size: Nowhere = None): ...  # noqa: F821
 def no_schema(*, size: InstalledComponent | None = None, other: torch.Tensor | None = None): ...
 
 
+def fielded(*, size: int = Field(2, gt=0)): ...
+
+
+def once(*, sizes: Iterable[int] = (2,)): ...
+
+
 def failing(*, size: int = 2):
     raise RuntimeError("no license")
 
@@ -57,6 +65,11 @@ OPTIONS_REJECTED = [
     ),
     (no_json, "cannot be stored as JSON"),
     (no_type, "the annotation of an option does not exist: name 'Nowhere'"),
+    (fielded, "the options cannot be read: the default of size is a Field of pydantic: write size: Annotated["),
+    (
+        once,
+        "values of the option sizes: collections.abc.Iterable[int] = (2,) cannot be checked: it can be read only once",
+    ),
     (no_schema, "cannot be checked: Unable to generate pydantic-core schema for <class 'torch.Tensor'>"),
 ]
 

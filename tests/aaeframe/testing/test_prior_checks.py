@@ -252,6 +252,11 @@ REJECTED = {
         (sampling(torch.ones_like), "different torch seeds must give different samples"),
         (sampling(lambda x: x + torch.rand(1, generator=OTHER_GENERATOR)), "the same torch seed must give the same"),
     ],
+    "check_sample_rows": [
+        (blobs(sample=lambda self, shape: torch.randn(2).expand(*shape, 2)), "two calls of sample differ in distrib"),
+        (sampling(lambda x: x + torch.randn(2)), "draw random numbers for each sample"),
+        (sampling(lambda x: x + torch.randn(x.shape[:1] + (1,) * (x.ndim - 1))), "draw random numbers for each sample"),
+    ],
     "check_sample_support": [
         (blobs(support=constraints.independent(constraints.unit_interval, 1)), "of 1000 samples lie outside"),
         (blobs(support=constraints.one_hot), "1000 of 1000 samples lie outside OneHot(), such as ["),

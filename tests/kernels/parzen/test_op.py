@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -30,7 +31,7 @@ def test_every_path_agrees_with_the_specification(pixels, samples, precision, ch
 def test_one_bandwidth_gives_a_vector(pixels, samples):
     several = parzen_log_likelihood(pixels, samples, torch.tensor([0.2, 0.3]))
     assert several.shape == (37, 2)
-    for one in (0.2, torch.tensor(0.2)):
+    for one in (0.2, torch.tensor(0.2), np.float32(0.2), np.array(0.2)):
         torch.testing.assert_close(parzen_log_likelihood(pixels, samples, one), several[:, 0])
 
 
