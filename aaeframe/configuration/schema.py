@@ -200,6 +200,11 @@ class LabelFreeConfig(Strict):
     balance: float | None = Field(
         None, ge=0, description="weight of the entropy of the mean class within it; 4 if not given"
     )
+    slack: float | None = Field(
+        None,
+        ge=0,
+        description="nats that the entropy of a minibatch's mean class may lack of log K at no cost; 0 if not given",
+    )
     augmentation: float = Field(0.0, ge=0, description="weight of the consistency under small warps of images; 0: none")
 
     @property

@@ -86,8 +86,9 @@ def _classes(config: Config, recipe: RecipeClass) -> Iterator[str]:
     terms = config.label_free
     if terms.radius is not None and not terms.virtual_adversarial:
         yield "label_free.radius is not used without virtual adversarial training; set label_free.virtual_adversarial"
-    if terms.balance is not None and not terms.mutual_information:
-        yield "label_free.balance is not used without mutual information; set label_free.mutual_information"
+    for key in ("balance", "slack"):
+        if getattr(terms, key) is not None and not terms.mutual_information:
+            yield f"label_free.{key} is not used without mutual information; set label_free.mutual_information"
     given = {"label_free": terms.used, "training.class_block": config.training.class_block is not None}
     for key, is_given in given.items():
         if is_given and not recipe.needs.class_block:

@@ -48,12 +48,17 @@ def _entropy(y: Tensor) -> Tensor:
     return -(y * log_of(y)).sum(-1)
 
 
-def mutual_information_loss(y: Tensor, balance: float = BALANCE) -> Tensor:
+def mutual_information_loss(y: Tensor, balance: float = BALANCE, slack: float = 0.0) -> Tensor:
     """The loss mean H(q(y|x)) - balance * H(mean q(y|x)); with balance 1, minus the mutual information of x and y.
 
-    Regularized information maximization (Krause et al., 2010), weighted as in IMSAT (arXiv 1702.08720).
+    Regularized information maximization (Krause et al., 2010), weighted as in IMSAT (arXiv 1702.08720), where it stands
+    for a bound on how uneven classes may be, too. With `slack`, in nats, the bound is kept as one: a mean class whose
+    entropy lacks no more than that of log K is even enough, and nothing presses it further.
     """
-    return conditional_entropy(y) - balance * marginal_entropy(y)
+    evenness = marginal_entropy(y)
+    if slack:
+        evenness = evenness.clamp(max=math.log(y.shape[1]) - slack)
+    return conditional_entropy(y) - balance * evenness
 
 
 def divergence(p: Tensor, q: Tensor) -> Tensor:
@@ -106,6 +111,7 @@ class LabelFree:
     """The length of the virtual adversarial step, in the model's units."""
     mutual_information: float = 0.0
     balance: float = BALANCE
+    slack: float = 0.0
     augmentation: float = 0.0
 
     @property
@@ -120,7 +126,8 @@ class LabelFree:
             loss = virtual_adversarial_loss(predict, x, y, self.radius)
             found["virtual_adversarial"] = self.virtual_adversarial * loss
         if self.mutual_information:
-            found["mutual_information"] = self.mutual_information * mutual_information_loss(y, self.balance)
+            loss = mutual_information_loss(y, self.balance, self.slack)
+            found["mutual_information"] = self.mutual_information * loss
         if self.augmentation:
             found["augmentation"] = self.augmentation * augmentation_loss(predict, x, y)
         return found

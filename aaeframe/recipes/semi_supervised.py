@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -36,11 +37,17 @@ class SemiSupervised(Recipe):
     phases: ClassVar = CLASSIFYING
 
     def __post_init__(self) -> None:
-        """Only images can be warped."""
+        """Only images can be warped; slack that allows a single class would be no bound."""
         if self.label_free.augmentation and len(self.model.data_shape) != 3:
             raise ConfigError(
                 f"label_free.augmentation warps images (channels, height, width); this data has rows of shape "
                 f"{tuple(self.model.data_shape)}; leave it out"
+            )
+        classes = self.model.priors[self.class_block].event_shape[-1]
+        if self.label_free.slack >= math.log(classes):
+            raise ConfigError(
+                f"label_free.slack={self.label_free.slack:g} would allow that all rows are of one class; with "
+                f"{classes} classes it must be less than log {classes} = {math.log(classes):.3g}"
             )
 
     @property

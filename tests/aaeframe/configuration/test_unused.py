@@ -208,7 +208,10 @@ def test_an_optimizer_of_no_phase_is_refused_with_the_phases_there_are():
     )
 
 
-@pytest.mark.parametrize(("key", "term"), [("radius", "virtual_adversarial"), ("balance", "mutual_information")])
+@pytest.mark.parametrize(
+    ("key", "term"),
+    [("radius", "virtual_adversarial"), ("balance", "mutual_information"), ("slack", "mutual_information")],
+)
 def test_how_a_term_is_is_of_no_use_without_the_term(key, term):
     refused("clustering", f"label_free.{key} is not used without", label_free={key: 2.0})
     config_of("clustering", label_free={key: 2.0, term: 1.0})

@@ -60,6 +60,18 @@ def test_balanced_and_confident_is_the_best_there_is(classes, balance):
         assert mutual_information_loss(worse, balance) > best
 
 
+def test_classes_that_are_even_enough_are_pressed_no_further():
+    """With slack, rows of the classes 0, 0, 1, 2 cost what rows of four classes cost; those of one class cost more."""
+    uneven, one = torch.eye(4)[[0, 0, 1, 2]], torch.eye(4)[[0, 0, 0, 0]]
+    lacking = math.log(4) - marginal_entropy(uneven).item()
+    for slack in (lacking + 0.01, lacking + 0.2):
+        enough = -3 * (math.log(4) - slack)
+        assert mutual_information_loss(uneven, 3.0, slack).item() == pytest.approx(enough)
+        assert mutual_information_loss(torch.eye(4), 3.0, slack).item() == pytest.approx(enough)
+        assert mutual_information_loss(one, 3.0, slack) > enough + 1
+    assert mutual_information_loss(uneven, 3.0, lacking - 0.01) == mutual_information_loss(uneven, 3.0)
+
+
 def test_for_balance_1_it_is_minus_the_mutual_information():
     y = simplex()
     joint = y / len(y)

@@ -236,14 +236,16 @@ def test_who_stands_still_is_consistent_beside_labeled_rows_under_batch_norm(pre
     assert abs(losses["virtual_adversarial"].item()) < 1e-5
 
 
+@pytest.mark.parametrize("slack", [0.0, 1.0])
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_the_mutual_information_is_of_the_unlabeled_rows(prepared, watch, rows, schedule):
-    training = prepared("semi-supervised", schedule, label_free={"mutual_information": 0.5, "balance": 2.0})
+def test_the_mutual_information_is_of_the_unlabeled_rows(prepared, watch, rows, schedule, slack):
+    terms = {"mutual_information": 0.5, "balance": 2.0, "slack": slack}
+    training = prepared("semi-supervised", schedule, label_free=terms)
     encodings = watch.recorded(training.model.encoder)
     losses = training.recipe.step(training.batches.next())
     y = encodings[-1][1]["y"][: rows.unlabeled].detach().double()
     conditional, mean = -(y * y.log()).sum(1).mean(), y.mean(0)
-    marginal = -(mean * mean.log()).sum()
+    marginal = (-(mean * mean.log()).sum()).clamp(max=math.log(len(mean)) - slack)
     assert losses["mutual_information"].item() == pytest.approx(0.5 * (conditional - 2 * marginal).item(), rel=1e-5)
 
 
@@ -255,6 +257,13 @@ def test_images_may_be_warped_and_rows_may_not(prepared, rows, schedule):
     assert losses["augmentation"] > 0
     with pytest.raises(ConfigError, match=re.escape("this data has rows of shape (6,); leave it out")):
         prepared("clustering", schedule, label_free=terms)
+
+
+def test_slack_that_allows_a_single_class_is_refused(prepared):
+    prior = {"y": "categorical(classes=5)", "style": "gaussian"}
+    terms = {"mutual_information": 0.5, "slack": 1.7}
+    with pytest.raises(ConfigError, match=re.escape("with 5 classes it must be less than log 5 = 1.61")):
+        prepared("clustering", "joint", prior=prior, label_free=terms)
 
 
 # What the recipe needs.
