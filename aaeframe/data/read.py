@@ -42,15 +42,15 @@ class Reader(NamedTuple):
     read: Callable[[Any, ReadOptions], RawData]
 
 
-CSV: Final = Reader("tables", tables.USES, tables.read)
-NPY: Final = Reader(".npy", npy.USES_NPY, npy.read_npy)
-NPZ: Final = Reader(".npz", npy.USES, npy.read_npz)
-MAT: Final = Reader(".mat", mat.USES, mat.read)
-IDX: Final = Reader("idx", idx.USES, idx.read)
-IMAGES: Final = Reader("images", images.USES, images.read)
-ARROW: Final = Reader("Parquet and Arrow", arrow.USES, arrow.read)
-SHARDS: Final = Reader("shards", shards.USES, shards.read)
-H5AD: Final = Reader(".h5ad", h5ad.USES, h5ad.read)
+CSV: Final = Reader("tables", objects.TABLES | {"header", "encoding", "separator", "decimal"}, tables.read)
+NPY: Final = Reader(".npy", objects.ARRAYS, npy.read_npy)
+NPZ: Final = Reader(".npz", objects.NAMED, npy.read_npz)
+MAT: Final = Reader(".mat", objects.NAMED | {"rows"}, mat.read)
+IDX: Final = Reader("idx", objects.ARRAYS, idx.read)
+IMAGES: Final = Reader("images", {"frames", "image_size"}, images.read)
+ARROW: Final = Reader("Parquet and Arrow", objects.TABLES, arrow.read)
+SHARDS: Final = Reader("shards", objects.ARRAYS, shards.read)
+H5AD: Final = Reader(".h5ad", {"label_key"}, h5ad.read)
 
 
 def load(

@@ -22,9 +22,6 @@ from aaeframe.data.sources import StoredRows
 from aaeframe.errors import DataError
 from aaeframe.storage.formats import loads_json
 
-USES: Final = frames.USES
-"""The options that are used."""
-
 IN_MEMORY: Final = ("categories", "missing")
 """Options for which all rows are read into memory."""
 

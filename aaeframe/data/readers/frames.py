@@ -21,9 +21,6 @@ from aaeframe.data.sparse import SparseRows
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
-USES: Final = frozenset({"label_key", "ids", "drop", "categories", "missing"})
-"""The options that are used."""
-
 LARGEST: Final = int(np.finfo(np.float64).max)
 """The largest whole number that is a float."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from aaeframe.data.readers.frames import annotated
 from aaeframe.data.readers.shards import fingerprint
 from aaeframe.data.sources import CHUNK_BYTES, StoredRows, foreign
 from aaeframe.errors import DataError
-
-USES: Final = frozenset({"label_key"})
-"""The options that are used."""
 
 
 def read(path: Path, options: ReadOptions) -> RawData:

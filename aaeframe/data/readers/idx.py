@@ -63,9 +63,6 @@ MOST_LISTED: Final = 12
 QMNIST: Final = 8
 """The columns of QMNIST's labels, of which the first is the class."""
 
-USES: Final = frozenset({"channels"})
-"""The options that are used."""
-
 
 @dataclass(frozen=True)
 class Named:

@@ -19,9 +19,6 @@ from aaeframe.data.readers.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
-USES: Final = frozenset({"frames", "image_size"})
-"""The options that are used."""
-
 TYPES: Final = {
     "uint8": "8 bits per channel",
     "uint16": "16 bits per channel",

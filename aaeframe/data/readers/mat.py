@@ -49,10 +49,6 @@ FOLDS: Final = ((0, 1), (2,), (3,))
 """TFD's fold codes: training (0 without label, 1 with), validation and test."""
 
 
-USES: Final = frozenset({"channels", "drop", "ids", "label_key", "rows"})
-"""The options that are used."""
-
-
 class Declared(NamedTuple):
     """The shape and type in the header of a variable."""
 

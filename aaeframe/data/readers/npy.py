@@ -21,13 +21,6 @@ HEADERS: Final = {
 }
 """The readers of the header by version. Version 3.0 differs in the names of record fields only."""
 
-
-USES_NPY: Final = frozenset({"channels"})
-"""The options that are used for .npy."""
-
-USES: Final = frozenset({"channels", "drop", "ids", "label_key"})
-"""The options that are used for .npz."""
-
 OBJECTS: Final = (
     "holds Python objects, which are never loaded. Save numbers or texts: `x.astype(float)` or `labels.astype(str)`, "
     "with an empty text for no label."

@@ -26,7 +26,10 @@ CHUNK: Final = 1000
 """The number of items that are asked for at once, where lists are taken."""
 
 ARRAYS: Final = frozenset({"channels"})
-NAMED: Final = frozenset({"channels", "label_key", "ids", "drop"})
+NAMED: Final = ARRAYS | {"label_key", "ids", "drop"}
+TABLES: Final = frozenset({"label_key", "ids", "drop", "categories", "missing"})
+"""The options that arrays, named arrays and tables use, in files, too."""
+
 BESIDE: Final = "(labels)"
 """The column that labels beside a data frame become."""
 
@@ -46,26 +49,26 @@ def kind_of(values: Any) -> tuple[str, Set[str], Callable[[Any, ReadOptions], Ra
     if isinstance(values, RowSource) or _is_sparse(values):
         return name, ARRAYS, _pair
     if isinstance(values, tuple) and len(values) == 2 and frames.is_frame(values[0]):
-        return name, frames.USES - {"label_key"}, _labeled_frame
+        return name, TABLES - {"label_key"}, _labeled_frame
     if frames.is_frame(values):
-        return name, frames.USES, frames.read
+        return name, TABLES, frames.read
     if isinstance(values, Mapping):
         _check_arrays(values, name)
-        return name, NAMED | frames.USES, _mapping
+        return name, NAMED | TABLES, _mapping
     if isinstance(values, DataLoader):
-        return name, NAMED | frames.USES, _loader
+        return name, NAMED | TABLES, _loader
     if isinstance(values, IterableDataset) or _only_iterates(values):
         raise DataError(
             f"{name}: has no length and no rows by number. Collect it first, as in np.stack(list(...)), or write it to "
             f".parquet files; give {TAKEN}."
         )
     if isinstance(values, TorchDataset) or _has_columns(values):
-        return name, NAMED | frames.USES, _items
+        return name, NAMED | TABLES, _items
     if isinstance(values, str | bytes | type) or not (hasattr(values, "__array__") or hasattr(values, "__getitem__")):
         raise DataError(f"{name}: cannot be data. Give {TAKEN}.")
     if isinstance(values, tuple | list | torch.Tensor) or hasattr(values, "__array__"):
         return name, ARRAYS, _pair
-    return name, NAMED | frames.USES, _items
+    return name, NAMED | TABLES, _items
 
 
 def _check_arrays(values: Mapping[Any, Any], where: str) -> None:
@@ -181,7 +184,7 @@ def _mapping(
     if held and all(it.ndim == 1 for it in held.values()):
         raw, place = frames.from_columns(held, options, where), find_roles(names, options, where).label
         return raw if place is None or raw.class_names else replace(raw, class_names=known(names[place]))
-    if unused := options.given.keys() & (frames.USES - NAMED):
+    if unused := options.given.keys() & (TABLES - NAMED):
         raise DataError(f"{where}: {', '.join(sorted(unused))} is used for tables alone; leave it out.")
     shapes = {name: keys.Held(it.shape, texts=it.dtype.kind in "UO") for name, it in held.items()}
     choices = keys.pick(shapes, options, where)
@@ -256,7 +259,7 @@ def _columns(found: list[Any], options: ReadOptions, where: str, names: tuple[st
             f"{where}: each item has {len(found)} parts. Items are rows, or pairs of row and label; give a data set of "
             "these, or dictionaries with names."
         )
-    if unused := options.given.keys() & ((NAMED | frames.USES) - ARRAYS):
+    if unused := options.given.keys() & ((NAMED | TABLES) - ARRAYS):
         raise DataError(f"{where}: {', '.join(sorted(unused))} needs items with names; leave it out.")
     part = _part(found[0], found[1] if len(found) == 2 else None, where)
     return RawData([part], class_names=names, labels_from="the second part of each item" if len(found) == 2 else None)

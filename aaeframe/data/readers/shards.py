@@ -21,9 +21,6 @@ from aaeframe.data.sources import CHUNK_BYTES, StoredRows
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
-USES: Final = frozenset({"channels"})
-"""The options that are used."""
-
 ORDER: Final = ("train", "validation", "test")
 DESCRIPTIONS: Final = ("state.json", "dataset_info.json", "dataset_dict.json")
 """The files in which `datasets` of Hugging Face describes a data set."""

@@ -32,11 +32,6 @@ from aaeframe.storage.text import plural
 
 SUFFIXES: Final = (".csv", ".tsv", ".txt")
 
-USES: Final = frozenset(
-    {"label_key", "ids", "drop", "categories", "missing", "header", "encoding", "separator", "decimal"}
-)
-"""The options that are used."""
-
 LONGEST_NAME: Final = 1000
 """The largest length of the name of a column, in characters."""
 
