@@ -16,7 +16,7 @@ from aaeframe.data.raw import text_width
 from aaeframe.data.readers import frames
 from aaeframe.data.readers.arrow_files import TableFiles
 from aaeframe.data.readers.shards import fingerprint
-from aaeframe.data.readers.table_result import no_classes
+from aaeframe.data.readers.table_columns import no_classes
 from aaeframe.errors import DataError
 
 if TYPE_CHECKING:

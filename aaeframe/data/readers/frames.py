@@ -10,11 +10,10 @@ from typing import Any, Final
 import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
-from aaeframe.data.classes import MOST_CLASSES
 from aaeframe.data.raw import RawData, RawPart
-from aaeframe.data.readers.table_columns import EXACT, Coded, Columns, Roles, advice, find_roles
-from aaeframe.data.readers.table_dialect import MISSING, WHOLE, Marks, is_missing
-from aaeframe.data.readers.table_result import Result, no_classes
+from aaeframe.data.readers.table_columns import EXACT, Coded, Columns, advice, find_roles
+from aaeframe.data.readers.table_dialect import WHOLE, Marks, is_missing
+from aaeframe.data.readers.table_result import Result
 from aaeframe.data.readers.tables import check_names
 from aaeframe.data.sources import foreign
 from aaeframe.data.sparse import SparseRows
@@ -96,17 +95,15 @@ def from_columns(
     x = np.empty((lengths.pop(), len(numbers)))
     for k, i in enumerate(numbers):
         x[:, k] = numbers_of(names[i], held[names[i]], texts, where)
-    coded = {
-        i: _coded(texts_of(held[names[i]], where), roles, i, options, where)
-        for i in (*roles.categories, *([] if roles.label is None else [roles.label]))
-    }
+    coded = {i: Coded(roles, i, options, where, texts_of(held[names[i]], where)) for i in roles.categories}
+    labels = () if roles.label is None else texts_of(held[names[roles.label]], where)
     columns = Columns(
         roles,
         Marks("."),
         frozenset(),
         texts,
         where,
-        coded.pop(roles.label) if roles.label is not None else _coded([], roles, None, options, where),
+        Coded(roles, roles.label, options, where, labels),
         coded,
         values=memoryview(x.reshape(-1)),  # type: ignore[arg-type] # read as a buffer, as an array would be
         ids=(index or []) if roles.ids is None else texts_of(held[names[roles.ids]], where),
@@ -274,19 +271,3 @@ def texts_of(values: Any, where: str) -> list[str]:
         return ["" if _is_absent(it) else it.decode() if isinstance(it, bytes) else str(it) for it in found]
     except UnicodeDecodeError as error:
         raise DataError(f"{where}: holds texts that are not in UTF-8: {error}. Give them as str.") from error
-
-
-def _coded(texts: Sequence[str], roles: Roles, place: int | None, options: ReadOptions, where: str) -> Coded:
-    name = "" if place is None else roles.names[place]
-
-    def too_many() -> DataError:
-        return DataError(
-            f"{where}: column {name!r} has more than {MOST_CLASSES} different values; at most so many are classes. "
-            f"{no_classes(name, place == roles.label)}"
-        )
-
-    missing = MISSING if options.missing == "drop" and place != roles.label else frozenset[str]()
-    coded = Coded(MOST_CLASSES, too_many, missing)
-    for text in texts:
-        coded.append(text)
-    return coded

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
+from aaeframe.data.classes import MOST_CLASSES
 from aaeframe.data.readers.limits import check_declared
 from aaeframe.data.readers.table_dialect import LABELS, MISSING, WHOLE, Marks, is_missing, is_text, shown
 from aaeframe.data.readers.table_text import SPREADSHEET_ERROR
@@ -90,23 +91,33 @@ def find_roles(names: Sequence[str], options: ReadOptions, where: str, usual: Se
 
 
 class Coded:
-    """Texts as numbers 0, 1, ... in the order of their first row; each different text is held once.
+    """Texts of a column of labels or categories as numbers 0, 1, ... in the order of their first row.
 
-    Texts in `missing` count as blank.
+    Each different text is held once. Marks of missing values count as blank in categories, if rows that have them are
+    dropped.
     """
 
-    def __init__(self, most: int, too_many: Callable[[], DataError], missing: Collection[str] = frozenset()) -> None:
+    def __init__(
+        self, roles: Roles, column: int | None, options: ReadOptions, where: str, texts: Iterable[str] = ()
+    ) -> None:
         self.codes = array("i")
         self.texts: dict[str, int] = {"": -1}
-        self.most, self.too_many, self.missing = most, too_many, missing
+        self.name = "" if column is None else roles.names[column]
+        self.is_label, self.where = column == roles.label, where
+        self.missing = MISSING if options.missing == "drop" and not self.is_label else frozenset[str]()
+        for text in texts:
+            self.append(text)
 
     def append(self, text: str) -> None:
-        """Add the text of a row; a blank one has the code -1."""
+        """Add the text of a row; a blank one has the code -1. DataError for more than `MOST_CLASSES` texts."""
         if text.isspace() or text.strip() in self.missing:
             text = ""
         code = self.texts.setdefault(text, len(self.texts) - 1)
-        if code >= self.most:
-            raise self.too_many()
+        if code >= MOST_CLASSES:
+            raise DataError(
+                f"{self.where}: column {self.name!r} has more than {MOST_CLASSES} different values; at most so many "
+                f"are classes. {no_classes(self.name, self.is_label)}"
+            )
         self.codes.append(code)
 
     def values(self) -> tuple[np.ndarray, list[str]]:
@@ -291,6 +302,16 @@ def advice(name: str, cell: str, *, in_file: bool = True) -> str:
         f"A column of texts is named by data.label_key={name} if it holds the labels, "
         f"data.categories={_list([name])} for a column of 0 and 1 per value, data.ids={name} if it names the rows, "
         f"data.drop={_list([name])} to leave it out."
+    )
+
+
+def no_classes(name: str, is_label: bool) -> str:
+    """The way out for a column of too many values for classes."""
+    if not is_label:
+        return f"Leave it out by data.drop={_list([name])}, or keep it by data.ids={name}."
+    return (
+        "A quantity cannot be a label. Name the column of the labels by data.label_key, or say that there is none by "
+        f'data.label_key="", so that {name!r} is a feature.'
     )
 
 

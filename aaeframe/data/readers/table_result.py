@@ -11,23 +11,13 @@ import numpy as np
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers.limits import check_declared
-from aaeframe.data.readers.table_columns import Columns
+from aaeframe.data.readers.table_columns import Columns, no_classes
 from aaeframe.data.readers.table_dialect import shown
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
 IDS: Final = ("id", "index")
 """Names, in any case, that a column of different whole numbers has where it names the rows."""
-
-
-def no_classes(name: str, is_label: bool) -> str:
-    """Advice for a column of too many values for classes."""
-    if not is_label:
-        return f'Leave it out by data.drop=["{name}"], or keep it by data.ids={name}.'
-    return (
-        "A quantity cannot be a label. Name the column of the labels by data.label_key, or say that there is none by "
-        f'data.label_key="", so that {name!r} is a feature.'
-    )
 
 
 class Result:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from aaeframe.configuration.reading import ReadOptions
-from aaeframe.data.classes import MOST_CLASSES
 from aaeframe.data.raw import RawData
-from aaeframe.data.readers.table_columns import ROUND, Coded, Columns, Roles, columns_of_texts, find_roles
+from aaeframe.data.readers.table_columns import ROUND, Coded, Columns, columns_of_texts, find_roles
 from aaeframe.data.readers.table_dialect import (
     LABELS,
-    MISSING,
     Marks,
     find_header,
     find_marks,
@@ -24,7 +22,7 @@ from aaeframe.data.readers.table_dialect import (
     is_number,
     shown,
 )
-from aaeframe.data.readers.table_result import Result, no_classes
+from aaeframe.data.readers.table_result import Result
 from aaeframe.data.readers.table_text import COMMENT, LONGEST_ROW, Lines, Rows, decoded, is_comment, split
 from aaeframe.data.readers.unpack import BROKEN, PACKED, opened, suffix_inside
 from aaeframe.errors import DataError
@@ -223,21 +221,9 @@ class _Table:
         if marks is None:
             marks = find_marks((cells[i] for cells in below for i in roles.numbers), separator, self.where)
         booleans, texts = columns_of_texts(below, roles)
-        missing = MISSING if self.options.missing == "drop" else frozenset[str]()
-        coded = {i: Coded(MOST_CLASSES, self._too_many(i, roles), missing) for i in roles.categories}
-        labels = Coded(MOST_CLASSES, self._too_many(roles.label, roles))
+        coded = {i: Coded(roles, i, self.options, self.where) for i in roles.categories}
+        labels = Coded(roles, roles.label, self.options, self.where)
         return Columns(roles, marks, booleans, texts, self.where, labels, coded)
-
-    def _too_many(self, column: int | None, roles: Roles) -> Callable[[], DataError]:
-        name = "" if column is None else roles.names[column]
-
-        def error() -> DataError:
-            return DataError(
-                f"{self.where}: column {name!r} has more than {MOST_CLASSES} different values; at most so many are "
-                f"classes. {no_classes(name, column == roles.label)}"
-            )
-
-        return error
 
     # What is passed over.
 
