@@ -20,7 +20,7 @@ from aaeframe.data.readers.objects import as_array, as_labels
 from aaeframe.data.readers.tables import check_names
 from aaeframe.data.scaling import fit
 from aaeframe.data.sources import Remaining, StoredRows
-from aaeframe.data.statistics import check_exact, check_finite
+from aaeframe.data.statistics import check_values
 from aaeframe.data.survey import surveyed
 from aaeframe.errors import DataError
 from aaeframe.protocols import DataSpec
@@ -147,8 +147,7 @@ def _checked(
     arrays = [as_rows(part.x, name, channels) for part in raw.parts]
     _check_alike(arrays, name)
     for x in arrays if check else ():
-        check_finite(x, name)
-        check_exact(x, name)
+        check_values(x, name)
     sizes = [len(x) for x in arrays]
     labels, names = as_classes([part.labels for part in raw.parts], sizes, name)
     names = _known_names(names, raw.class_names)

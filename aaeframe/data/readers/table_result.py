@@ -13,6 +13,7 @@ from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers.limits import check_declared
 from aaeframe.data.readers.table_columns import Columns, no_classes
 from aaeframe.data.readers.table_dialect import shown
+from aaeframe.data.statistics import empty_cells
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
@@ -132,11 +133,8 @@ class Result:
         for hole in holes.values():
             row |= hole
         if self.options.missing is None:
-            each = ", ".join(f"{name!r} {count}" for name, count in list(counts.items())[:12])
-            more = ", ..." if len(counts) > 12 else ""
-            cells = plural(sum(counts.values()), "empty cell")
             raise DataError(
-                f'{self.where}: {cells}: {each}{more}. Set data.missing="drop" to leave out the {int(row.sum())} of '
+                f'{self.where}: {empty_cells(counts)}. Set data.missing="drop" to leave out the {int(row.sum())} of '
                 f'{len(x)} rows that hold them, data.missing="mean" to fill in the mean over the training rows, or '
                 "leave columns out by data.drop."
             )
