@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from aaeframe.configuration.reading import ReadOptions
+from aaeframe.data import splits
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import frames
 from aaeframe.data.readers.arrow_features import Features, is_list, is_number
 from aaeframe.data.readers.arrow_files import SUFFIXES, TableFiles, check_installed, readable
 from aaeframe.data.readers.arrow_labels import read_ids, read_labels, said_of_index
 from aaeframe.data.readers.limits import LARGEST, memory
-from aaeframe.data.readers.shards import Parts, cuts_of, find_parts
+from aaeframe.data.readers.shards import Parts, find_parts
 from aaeframe.data.readers.table_columns import Roles, find_roles
 from aaeframe.data.readers.table_dialect import shown
 from aaeframe.data.readers.tables import check_names
@@ -67,7 +68,7 @@ def read(path: Path, options: ReadOptions) -> RawData:
     ids, said = read_ids(table, list(files.values()), index)
     return RawData(
         [RawPart(StoredRows(x), y, i) for x, y, i in zip(sources, labels, ids, strict=True)],
-        cuts_of(parts.files, [it.shape[0] for it in sources], str(path)),
+        splits.without_test([*parts.files], [it.shape[0] for it in sources]),
         class_names=names,
         columns=None if table.has_lists else table.names,
         labels_from=None if table.label is None else f"column {table.label!r}",

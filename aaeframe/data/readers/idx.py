@@ -38,11 +38,7 @@ ROLES: Final[Mapping[str, str]] = {
 }
 """The words in names that say what a file holds. Without one, a file of one axis holds labels."""
 
-PARTS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "validation"),
-    **dict.fromkeys(("t10k", "test", "testing"), "test"),
-}
+PARTS: Final = {**splits.WORDS, "t10k": "test"}
 """The words in names that mean a part of the data."""
 
 TYPES: Final[Mapping[int, np.dtype]] = {
@@ -153,7 +149,7 @@ def _read_folder(folder: Path) -> RawData:
             f"{folder}: holds {_listed([it.path.name for it in parts.values()])}, where training and test images are "
             "needed, or one file alone. Give the path of one of them, or remove the others."
         )
-    chosen = [parts[part] for part in (None, "train", "validation", "test") if part in parts]
+    chosen = [parts[part] for part in (None, *splits.NAMES) if part in parts]
     pairs = [(it, labels_of(it, files)) for it in chosen]
     found = _read_pairs(pairs)
     used = {it.plain for pair in pairs for it in pair if it is not None}

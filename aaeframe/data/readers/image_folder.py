@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 from aaeframe.data.classes import check_names
+from aaeframe.data.splits import NAMES, WORDS
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
@@ -27,21 +27,6 @@ SUFFIXES: Final = frozenset({
 
 USUAL: Final = ".png, .jpg, .tif, .bmp, .gif, .webp or another suffix of Pillow's"
 """The suffixes in messages."""
-
-Split: TypeAlias = Literal["train", "validation", "test"]
-
-SPLITS: Final[Mapping[str, Split]] = MappingProxyType(
-    {
-        "train": "train",
-        "training": "train",
-        "val": "validation",
-        "valid": "validation",
-        "validation": "validation",
-        "test": "test",
-        "testing": "test",
-    }
-)
-"""The splits by the names of their folders, in lower case."""
 
 MOST_LEVELS: Final = 32
 """The deepest tree of folders."""
@@ -73,7 +58,7 @@ class Node:
 class Tree:
     """The images of a folder, by split and by class."""
 
-    splits: Mapping[Split | None, Classes]
+    splits: Mapping[str | None, Classes]
     """In the order training, validation, test; None is a folder without splits."""
     passed_over: tuple[str, ...]
 
@@ -182,9 +167,9 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _splits(root: Node) -> dict[Split | None, Classes]:
+def _splits(root: Node) -> dict[str | None, Classes]:
     """The splits of a folder with folders named as splits; empty if it has none."""
-    named = {name: split for name in root.folders if (split := SPLITS.get(name.lower()))}
+    named = {name: split for name in root.folders if (split := WORDS.get(name.lower()))}
     if not named:
         return {}
     first = next(iter(named))
@@ -193,7 +178,7 @@ def _splits(root: Node) -> dict[Split | None, Classes]:
             f"{root.path}: {first!r} is named as a split, and {', '.join(map(repr, others[:4]))} is not. If all are "
             f"classes, rename {first!r}; if {first!r} is a split, move the others out of the folder."
         )
-    folders: dict[Split, list[str]] = {}
+    folders: dict[str, list[str]] = {}
     for name, split in named.items():
         folders.setdefault(split, []).append(name)
     for split, names in folders.items():
@@ -206,8 +191,7 @@ def _splits(root: Node) -> dict[Split | None, Classes]:
         )
     if root.images:
         raise _mixed(root)
-    order: tuple[Split, ...] = ("train", "validation", "test")
-    return {split: _classes(root.folders[folders[split][0]]) for split in order if split in folders}
+    return {split: _classes(root.folders[folders[split][0]]) for split in NAMES if split in folders}
 
 
 def _classes(node: Node) -> Classes:
@@ -217,8 +201,8 @@ def _classes(node: Node) -> Classes:
     if node.images:
         return {None: node.images}
     for name, folder in node.folders.items():
-        within = next((inner for inner in folder.folders if inner.lower() in SPLITS), None)
-        if within or (len(node.folders) == 1 and name.lower() in SPLITS):
+        within = next((inner for inner in folder.folders if inner.lower() in WORDS), None)
+        if within or (len(node.folders) == 1 and name.lower() in WORDS):
             raise DataError(
                 f"{folder.path / (within or '')}: is named as a split, and lies where folders are read as a class. "
                 "Put train, val and test at the top, with the classes in them; rename it if it is none."

@@ -15,13 +15,11 @@ import numpy as np
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data import splits
 from aaeframe.data.raw import RawData, RawPart
-from aaeframe.data.readers.image_folder import SPLITS
 from aaeframe.data.readers.npy import map_npy
 from aaeframe.data.sources import CHUNK_BYTES, StoredRows
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
-ORDER: Final = ("train", "validation", "test")
 DESCRIPTIONS: Final = ("state.json", "dataset_info.json", "dataset_dict.json")
 """The files in which `datasets` of Hugging Face describes a data set."""
 EDGE_BYTES: Final = 2**16
@@ -44,7 +42,7 @@ def holds(folder: Path, suffixes: Sequence[str]) -> bool:
     entries = [it for it in os.scandir(folder) if not it.name.startswith((".", "_"))]  # not sorted: images may be many
     if any(it.name.lower().endswith(tuple(suffixes)) and it.is_file() for it in entries):
         return True
-    return any(_files(Path(it), suffixes) for it in entries if it.name.lower() in SPLITS and it.is_dir())
+    return any(_files(Path(it), suffixes) for it in entries if it.name.lower() in splits.WORDS and it.is_dir())
 
 
 def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
@@ -61,16 +59,18 @@ def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
         return Parts({None: [path]})
     own = _files(path, suffixes)
     inner = {it.name: it for it in _visible(path) if it.is_dir()}
-    named = {name: found for name, it in inner.items() if name.lower() in SPLITS and (found := _files(it, suffixes))}
+    named = {
+        name: found for name, it in inner.items() if name.lower() in splits.WORDS and (found := _files(it, suffixes))
+    }
     if named and own:
         raise DataError(
             f"{path}: files lie in the folder itself ({own[0].name}) and in {next(iter(named))}. Move them together."
         )
     for folder, its in named.items():
-        _check_of_split(its, SPLITS[folder.lower()], inner[folder])
+        _check_of_split(its, splits.WORDS[folder.lower()], inner[folder])
     groups: dict[str | None, list[Path]] = {}
     for name, files in (named or _by_first_word(own, path)).items():
-        split = None if name is None else SPLITS[name.lower()]
+        split = None if name is None else splits.WORDS[name.lower()]
         if split in groups:
             raise DataError(f"{path}: {name!r} and another name are both {split} rows. Leave one of them.")
         groups[split] = files
@@ -79,15 +79,7 @@ def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
     said = [plural(len(inner) - len(named), "folder")] if len(inner) > len(named) else []
     others = [it for it in _visible(path) if it.is_file() and it not in own and it.name not in DESCRIPTIONS]
     said += [plural(len(others), "other file")] if others else []
-    return Parts({it: groups[it] for it in (*ORDER, None) if it in groups}, tuple(said))
-
-
-def cuts_of(files: dict[str | None, list[Path]], sizes: Sequence[int], where: str) -> splits.Cuts | None:
-    """The splits of parts, if they are training and validation rows: a tenth of the former is for the test."""
-    if list(files) != ["train", "validation"]:
-        return None
-    cuts = splits.shuffled_train(sizes[0], where)
-    return splits.Cuts(train=cuts.train, validation=(1, splits.ALL), test=cuts.validation)
+    return Parts({it: groups[it] for it in (*splits.NAMES, None) if it in groups}, tuple(said))
 
 
 def fingerprint(files: Sequence[Path]) -> str:
@@ -131,7 +123,7 @@ def read(path: Path, options: ReadOptions) -> RawData:
     sources = [NpyShards(files) for files in found.files.values()]
     return RawData(
         [RawPart(StoredRows(it)) for it in sources],
-        cuts_of(found.files, [it.shape[0] for it in sources], str(path)),
+        splits.without_test([*found.files], [it.shape[0] for it in sources]),
         passed_over=found.passed_over,
     )
 
@@ -212,7 +204,7 @@ def _by_first_word(files: Sequence[Path], path: Path) -> dict[str | None, list[P
     groups: dict[str | None, list[Path]] = {}
     for file in files:
         word = _WORD.match(file.name)
-        known = word is not None and word[0].lower() in SPLITS
+        known = word is not None and word[0].lower() in splits.WORDS
         groups.setdefault(word[0] if word and known else None, []).append(file)
     if None in groups and len(groups) > 1:
         split = next(name for name in groups if name is not None)
@@ -227,7 +219,7 @@ def _by_first_word(files: Sequence[Path], path: Path) -> dict[str | None, list[P
 
 def _splits_in(file: Path) -> frozenset[str]:
     """The splits that the words of a file's name say."""
-    return frozenset(SPLITS[word] for word in _WORD.findall(file.stem.lower()) if word in SPLITS)
+    return frozenset(splits.WORDS[word] for word in _WORD.findall(file.stem.lower()) if word in splits.WORDS)
 
 
 def _check_one_table(files: Sequence[Path], path: Path) -> None:
