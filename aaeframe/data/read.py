@@ -183,18 +183,15 @@ def _reader_of_folder(path: Path) -> Reader:
     found = [reader for reader, suffixes in kinds.items() if shards.holds(path, suffixes)]
     if len(found) > 1:
         raise DataError(f"{path}: holds .npy files and files of Parquet or Arrow. Leave one kind in the folder.")
-    if not images.holds_images(path):
-        if not found:
-            _refuse_deeper(path, (*ARROW_SUFFIXES, ".npy"))
-        return found[0] if found else IMAGES
-    if not found:
-        return IMAGES
-    if found[0] == ARROW:
+    holds_images = images.holds_images(path)
+    if holds_images and found == [ARROW]:
         raise DataError(
             f"{path}: holds images and files of Parquet or Arrow. Leave one kind in the folder, or give the path of a "
             "file, or of the folder of the images."
         )
-    return IMAGES
+    if not holds_images and not found:
+        _refuse_deeper(path, (*ARROW_SUFFIXES, ".npy"))
+    return found[0] if found and not holds_images else IMAGES
 
 
 def _refuse_deeper(path: Path, suffixes: Sequence[str]) -> None:
