@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 
 from aaeframe.data.dataset import row_type
 from aaeframe.data.raw import Channels
-from aaeframe.data.sources import StoredRows
+from aaeframe.data.sources import StoredRows, View
 from aaeframe.data.sparse import SparseRows
 from aaeframe.errors import DataError
 
@@ -20,6 +21,13 @@ FEW: Final = 4
 
 OBLONG: Final = 8
 """The ratio of two lengths from which a 3-D array may be series of many channels, and is not taken for images."""
+
+
+VIEWS: Final[Mapping[str, tuple[View, str]]] = {
+    "none": (lambda x: x[:, None], "with a channel"),
+    "last": (lambda x: np.moveaxis(x, -1, 1), "channels first"),
+}
+"""The functions that bring the axis of the channels next to that of the rows, and their names."""
 
 
 def as_rows(x: Any, where: str, channels: Channels | None = None) -> Any:
@@ -59,18 +67,10 @@ def as_rows(x: Any, where: str, channels: Channels | None = None) -> Any:
                 f"{where}: the data has the shape {x.shape}. With data.channels=none the rows have four axes of "
                 "space; at most three are known. Give data.channels=first or data.channels=last."
             )
-        return x.viewed(_with_channel, "with a channel") if isinstance(x, StoredRows) else _with_channel(x)
     if channels == "first":
         return x
-    return x.viewed(_channels_first, "channels first") if isinstance(x, StoredRows) else _channels_first(x)
-
-
-def _with_channel(x: np.ndarray) -> np.ndarray:
-    return x[:, None]
-
-
-def _channels_first(x: np.ndarray) -> np.ndarray:
-    return np.moveaxis(x, -1, 1)
+    view, how = VIEWS[channels]
+    return x.viewed(view, how) if isinstance(x, StoredRows) else view(x)
 
 
 def found_channels(shape: tuple[int, ...], where: str) -> Channels:
