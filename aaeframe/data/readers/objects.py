@@ -207,9 +207,7 @@ def _loader(loader: DataLoader[Any], options: ReadOptions) -> RawData:
     _, _, read = kind_of(loader.dataset)
     raw = read(loader.dataset, options)
     said = "order and batches of the DataLoader: its data set is read"
-    return RawData(
-        raw.parts, raw.cuts, raw.class_names, raw.columns, raw.channels, raw.labels_from, (*raw.passed_over, said)
-    )
+    return replace(raw, passed_over=(*raw.passed_over, said))
 
 
 def _items(values: Any, options: ReadOptions) -> RawData:
