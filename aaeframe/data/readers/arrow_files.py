@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -121,7 +121,7 @@ def opened(path: Path) -> TableFile:
     if head[:4] == b"PAR1":
         return _Parquet(path)
     if head == b"ARROW1":
-        return _Batches(path, _ipc_file)
+        return _Batches(path)
     if head[:4] == b"\xff\xff\xff\xff":
         return _Stream(path)
     old = " It is in Feather's first version." if head[:4] == b"FEA1" else ""
@@ -142,28 +142,27 @@ class _Parquet:
         return self._file.read_row_groups(range(first, stop), columns=list(columns), use_threads=False)
 
 
-def _ipc_file(path: Path, columns: Sequence[int] | None = None) -> Any:
-    """The record batches of a file, mapped: pages are freed with the batches."""
-    from pyarrow import ipc, memory_map
-
-    options = ipc.IpcReadOptions(included_fields=None if columns is None else list(columns), use_threads=False)
-    return ipc.open_file(memory_map(str(path)), options=options)
-
-
 class _Batches:
     """A file of Arrow with an index of its record batches, as Feather's second version."""
 
-    def __init__(self, path: Path, reader: Callable[..., Any]) -> None:
-        self._path, self._reader = path, reader
-        self.schema = reader(path).schema
-        counting = reader(path, [0] if len(self.schema.names) else None)  # one column, as batches may be packed
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.schema = self._opened(None).schema
+        counting = self._opened([0] if len(self.schema.names) else None)  # one column, as batches may be packed
         self.sizes = [counting.get_batch(i).num_rows for i in range(counting.num_record_batches)]
 
     def read(self, first: int, stop: int, columns: Sequence[str]) -> Any:
         import pyarrow
 
-        reader = self._reader(self._path, [self.schema.names.index(name) for name in columns])
+        reader = self._opened([self.schema.names.index(name) for name in columns])
         return pyarrow.Table.from_batches([reader.get_batch(i) for i in range(first, stop)]).select(list(columns))
+
+    def _opened(self, columns: list[int] | None) -> Any:
+        """A reader of the record batches, mapped: pages are freed with the batches."""
+        from pyarrow import ipc, memory_map
+
+        options = ipc.IpcReadOptions(included_fields=columns, use_threads=False)
+        return ipc.open_file(memory_map(str(self._path)), options=options)
 
 
 class _Stream:
