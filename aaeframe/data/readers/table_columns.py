@@ -159,7 +159,7 @@ class Columns:
         self.sinks = sorted(sinks.items(), reverse=True)
         self.recent: list[tuple[int, list[str]]] = []
 
-    def take(self, line: int, cells: list[str], plain: bool = True) -> None:
+    def take(self, line: int, cells: list[str], plain: bool) -> None:
         """Add a row, whose last line this is, counted from 1. `plain`: it has no underscore."""
         width = len(self.roles.names)
         if len(cells) != width:
@@ -175,10 +175,6 @@ class Columns:
         self.recent.append((line, cells))
         if len(self.recent) >= ROUND:
             self.check()
-
-    def take_blank(self, line: int) -> None:
-        """Add a blank line of a single column: a cell that is empty."""
-        self.take(line, [""])
 
     def take_lines(self, lines: Sequence[str], separator: str) -> bool:
         """Add whole lines at once by numpy, in half the time; False if they are not plain numbers, and none is added.

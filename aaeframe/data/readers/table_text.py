@@ -90,11 +90,6 @@ class Lines:
         if self.ahead and self.ahead[0].startswith("\ufeff"):
             self.ahead[0] = self.ahead[0][1:]
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether the lines ahead are all that there are."""
-        return self.ended
-
     def next_row(self) -> None:
         """Begin a row, which may be as long as any."""
         self.left = self.longest
@@ -125,11 +120,12 @@ class Lines:
 
     def _look(self) -> None:
         size = 0
-        self.ended = False
+        self.is_complete = False
+        """Whether the lines ahead are all that there are."""
         while len(self.ahead) < 3 or (len(self.ahead) < SAMPLE_LINES and size < SAMPLE_CHARACTERS):
             line = self._read(self.longest)
             if not line:
-                self.ended = True
+                self.is_complete = True
                 return
             self.ahead.append(line)
             size += len(line)

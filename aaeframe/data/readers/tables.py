@@ -120,7 +120,7 @@ class _Table:
                 continue
             if len(columns.roles.names) == 1:  # Excel writes an empty cell of a single column as a blank line
                 for _ in range(blank):
-                    columns.take_blank(self.lines.number)
+                    columns.take(self.lines.number, [""], True)
             columns.take(self.lines.number, cells, rows.plain)
             blank, taken = 0, taken + 1
             if taken % ROUND == 0:
