@@ -49,7 +49,7 @@ class _Collector:
         self._digests = {it: digest_begun(len(split), split.shape, it) for it in types}
         self._digested = {it: digest_places(len(split), len(split) * row * it.itemsize) for it in types}
         keeps = min(MOST_SPREAD, len(split)) * row * split.data.dtype.itemsize <= SPREAD_BYTES
-        self._spread = spread_places(len(split), MOST_SPREAD) if keeps else None
+        self._spread = spread_places(len(split)) if keeps else None
         self._kept: list[np.ndarray] = []
 
     def add(self, rows: np.ndarray) -> None:

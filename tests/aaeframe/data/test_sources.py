@@ -87,7 +87,7 @@ def test_shards_are_the_data_set_of_their_rows(tmp_path, x, options):
         np.testing.assert_array_equal(one.array(), other.array())
         assert one.dtype == other.dtype
         if len(one):
-            np.testing.assert_array_equal(one.spread(1000), other.spread(1000))
+            np.testing.assert_array_equal(one.spread(), other.spread())
             np.testing.assert_array_equal(mean(one), mean(other))
             if not one.is_single:  # else these are of the stored type: the scale is known by then
                 np.testing.assert_array_equal(moments(one), moments(other))
@@ -277,7 +277,7 @@ def test_the_second_time_no_row_is_read(cache):
     assert second.asked == []
     assert identity(found) == identity(known)
     assert found.spec.std.equal(known.spec.std)
-    np.testing.assert_array_equal(found.validation.spread(1000), known.validation.spread(1000))
+    np.testing.assert_array_equal(found.validation.spread(), known.validation.spread())
     assert len(list(cache.rglob("*.safetensors"))) == 1
 
 
