@@ -61,12 +61,11 @@ def as_rows(x: Any, where: str, channels: Channels | None = None) -> Any:
             )
         return x
     channels = channels or found_channels(x.shape, where)
-    if channels == "none":
-        if x.ndim == 5:
-            raise DataError(
-                f"{where}: the data has the shape {x.shape}. With data.channels=none the rows have four axes of "
-                "space; at most three are known. Give data.channels=first or data.channels=last."
-            )
+    if channels == "none" and x.ndim == 5:
+        raise DataError(
+            f"{where}: the data has the shape {x.shape}. With data.channels=none the rows have four axes of space; at "
+            "most three are known. Give data.channels=first or data.channels=last."
+        )
     if channels == "first":
         return x
     view, how = VIEWS[channels]
