@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
+from aaeframe.data import classes
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers.table_columns import EXACT, Coded, Columns, advice, find_roles
 from aaeframe.data.readers.table_dialect import WHOLE, Marks, is_missing
@@ -235,7 +236,7 @@ def is_whole(value: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    if _is_absent(value):
+    if classes.is_missing(value):
         return float("nan")
     if isinstance(value, Integral) and abs(int(value)) > LARGEST:
         return float("inf")
@@ -247,12 +248,6 @@ def _number(value: Any) -> float | None:
 
 def _is_text(values: np.ndarray) -> bool:
     return any(_number(value) is None for value in values)
-
-
-def _is_absent(value: Any) -> bool:
-    return (
-        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
-    )
 
 
 def texts_of(values: Any, where: str) -> list[str]:
@@ -268,6 +263,6 @@ def texts_of(values: Any, where: str) -> list[str]:
     if found.dtype.kind in "Mm":
         return ["" if absent else str(it) for it, absent in zip(found, np.isnat(found), strict=True)]
     try:
-        return ["" if _is_absent(it) else it.decode() if isinstance(it, bytes) else str(it) for it in found]
+        return ["" if classes.is_missing(it) else it.decode() if isinstance(it, bytes) else str(it) for it in found]
     except UnicodeDecodeError as error:
         raise DataError(f"{where}: holds texts that are not in UTF-8: {error}. Give them as str.") from error

@@ -178,6 +178,14 @@ def test_bytes_are_texts():
     assert found.class_names == ("a", "b")
 
 
+@pytest.mark.parametrize("kind", [float, np.float32])
+def test_nan_of_any_type_is_no_label_of_a_table(kind):
+    labels = [kind("nan"), *LABELS[1:].tolist()]
+    found = load_rows({"a": ROWS[:, 0], "b": ROWS[:, 1], "label": labels})
+    assert found.class_names == ("a", "b")
+    assert found.rows.labels[0] == -1
+
+
 def test_classes_that_do_not_occur_keep_the_names_of_the_others():
     items = Items(zip(ROWS, 2 * (LABELS == "b"), strict=True), classes=["cat", "dog", "eel"])
     assert load(items).class_names == ("cat", "eel")
