@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,9 +24,6 @@ PARTS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 """The words in names that mean a part of the data."""
-
-UNNAMED: Final = re.compile(r"arr_\d+")
-"""The names that numpy gives to arrays without one."""
 
 MOST_LISTED: Final = 12
 """The largest number of arrays that a message lists."""
@@ -80,9 +77,13 @@ def pick(held: Mapping[str, Held], options: ReadOptions, where: str, *, any_axis
     return _Search(held, options, where, any_axis).choices()
 
 
-def passed_over(held: Mapping[str, Held], choices: Sequence[Choice]) -> tuple[str, ...]:
+def chosen(choices: Sequence[Choice]) -> set[str]:
+    """The names of all arrays that are read."""
+    return {name for it in choices for name in (it.data, it.labels, it.ids) if name is not None}
+
+
+def passed_over(held: Mapping[str, Held], used: Set[str]) -> tuple[str, ...]:
     """The arrays that were not chosen, by what they are."""
-    used = {name for choice in choices for name in (choice.data, choice.labels, choice.ids)}
     groups: dict[str, list[str]] = {}
     for name, it in held.items():
         if name not in used:
@@ -133,7 +134,7 @@ class _Search:
 
     def choices(self) -> list[Choice]:
         parts = self._parts()
-        choices = parts if parts else [self._only_part()]
+        choices = parts or [self._only_part()]
         for what, option, names in (
             ("labels", "label_key", [it.labels for it in choices]),
             ("ids", "ids", [it.ids for it in choices]),

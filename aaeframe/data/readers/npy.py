@@ -11,7 +11,7 @@ import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.raw import RawData, RawPart
-from aaeframe.data.readers.keys import Choice, Held, as_ids, as_texts, labels_from, passed_over, pick
+from aaeframe.data.readers.keys import Choice, Held, as_ids, as_texts, chosen, labels_from, passed_over, pick
 from aaeframe.data.readers.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
 
@@ -70,7 +70,7 @@ def read_npz(path: Path, options: ReadOptions) -> RawData:
             others = len(archive.infolist()) - len(members)
             held = {name: _held(archive, member) for name, member in members.items()}
             choices = pick(held, options, str(path))
-            for name in {name for it in choices for name in (it.data, it.labels, it.ids) if name is not None}:
+            for name in chosen(choices):
                 _check_size(archive, members[name], path)
             parts = [_part(archive, choice, path) for choice in choices]
     except (DataError, MemoryError):
@@ -78,7 +78,7 @@ def read_npz(path: Path, options: ReadOptions) -> RawData:
     except Exception as error:  # zipfile and its decompressors fail in many ways on a broken archive
         why = str(error) or type(error).__name__
         raise DataError(f"{path}: cannot be read as .npz: {why}. Write it again.") from error
-    over = passed_over(held, choices)
+    over = passed_over(held, chosen(choices))
     if others:
         over += ("1 member that is no array" if others == 1 else f"{others} members that are no arrays",)
     return RawData(parts, labels_from=labels_from(choices), passed_over=over)

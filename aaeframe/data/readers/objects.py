@@ -196,7 +196,7 @@ def _mapping(
         )
         for it in choices
     ]
-    over = keys.passed_over(shapes, choices)
+    over = keys.passed_over(shapes, keys.chosen(choices))
     label = choices[0].labels
     class_names = None if label is None else known(label)
     return RawData(parts, class_names=class_names, labels_from=keys.labels_from(choices), passed_over=over)
