@@ -12,6 +12,7 @@ from aaeframe.data.raw import Channels
 from aaeframe.data.sources import StoredRows, View
 from aaeframe.data.sparse import SparseRows
 from aaeframe.errors import DataError
+from aaeframe.storage.text import plural
 
 CHANNELS: Final = (1, 3, 4)
 """Numbers of channels by which the channel axis of an image or volume is recognized."""
@@ -101,9 +102,6 @@ def _readings(shape: tuple[int, ...]) -> dict[Channels, str]:
     def of(axes: tuple[int, ...]) -> str:
         return " x ".join(map(str, axes))
 
-    def channels(count: int) -> str:
-        return "1 channel" if count == 1 else f"{count} channels"
-
     things = {3: "series", 4: "images", 5: "volumes"}[len(shape)]
     lengths = {"first": shape[2:], "last": shape[1:-1]}
     counts = {"first": shape[1], "last": shape[-1]}
@@ -113,7 +111,7 @@ def _readings(shape: tuple[int, ...]) -> dict[Channels, str]:
         readings["none"] = f"reads {shape[0]} {whole[len(shape)]} of {of(shape[1:])}"
     for name in ("first", "last"):
         size = f"length {lengths[name][0]}" if len(shape) == 3 else of(lengths[name])
-        readings[name] = f"reads {shape[0]} {things} of {size} with {channels(counts[name])}"
+        readings[name] = f"reads {shape[0]} {things} of {size} with {plural(counts[name], 'channel')}"
     return readings
 
 

@@ -26,6 +26,7 @@ from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers.limits import DEFLATE_RATIO, check_declared, check_unfolding
 from aaeframe.errors import DataError
 from aaeframe.storage.atomic import leads_out
+from aaeframe.storage.text import plural
 
 NAME: Final = re.compile(
     r"((?P<stem>.*?)[-._])?idx(?P<axes>\d?)([-._](ubyte|byte|short|int|float|double))?(\.gz|\.xz)?", re.IGNORECASE
@@ -207,8 +208,8 @@ def _passed_over(folder: Path, used: Set[str]) -> tuple[str, ...]:
         for path in files
         if idx.get(path) not in used
     )
-    said = [f"{count} {'file' if count == 1 else 'files'} of {kind}" for kind, count in sorted(kinds.items())]
-    return (*said, *([f"{folders} {'folder' if folders == 1 else 'folders'}"] if folders else []))
+    said = [f"{plural(count, 'file')} of {kind}" for kind, count in sorted(kinds.items())]
+    return (*said, *([plural(folders, "folder")] if folders else []))
 
 
 def _listed(names: Sequence[str]) -> str:
