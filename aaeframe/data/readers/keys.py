@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.errors import DataError, MissingName
+from aaeframe.storage.text import MOST_LISTED, listed
 
 DATA: Final = ("x", "images", "image", "imgs", "data", "features", "inputs", "samples")
 """Names of the data, in any case. `arr_0`, `arr_1`, ... are those that numpy gives to arrays without a name."""
@@ -24,9 +25,6 @@ PARTS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 """The words in names that mean a part of the data."""
-
-MOST_LISTED: Final = 12
-"""The largest number of arrays that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -308,11 +306,8 @@ def _listed(held: Mapping[str, Held]) -> str:
     return ", ".join(shown + more) or "no arrays"
 
 
-def _quoted(names: Iterable[str]) -> str:
-    every = list(names)
-    shown = ", ".join(map(repr, every[:MOST_LISTED]))
-    more = f" and {len(every) - MOST_LISTED} more" if len(every) > MOST_LISTED else ""
-    return f"{'array' if len(every) == 1 else 'arrays'} {shown}{more}"
+def _quoted(names: Sequence[str]) -> str:
+    return f"{'array' if len(names) == 1 else 'arrays'} {listed(names)}"
 
 
 def _drop(names: Sequence[str]) -> str:
