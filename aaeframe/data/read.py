@@ -18,8 +18,8 @@ from aaeframe.data.columns import Known
 from aaeframe.data.dataset import AllRows, Dataset
 from aaeframe.data.named import NamedData, opened
 from aaeframe.data.raw import RawData
-from aaeframe.data.readers import arrow, h5ad, idx, images, mat, npy, objects, shards, tables
-from aaeframe.data.readers.arrow_files import SUFFIXES as ARROW_SUFFIXES
+from aaeframe.data.readers import arrow, h5ad, idx, images, mat, npy, objects, tables
+from aaeframe.data.readers.folders import ARROW_SUFFIXES, holds
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
@@ -49,7 +49,7 @@ MAT: Final = Reader(".mat", objects.NAMED | {"rows"}, mat.read)
 IDX: Final = Reader("idx", objects.ARRAYS, idx.read)
 IMAGES: Final = Reader("images", {"frames", "image_size"}, images.read)
 ARROW: Final = Reader("Parquet and Arrow", objects.TABLES, arrow.read)
-SHARDS: Final = Reader("shards", objects.ARRAYS, shards.read)
+SHARDS: Final = Reader("shards", objects.ARRAYS, npy.read_shards)
 H5AD: Final = Reader(".h5ad", {"label_key"}, h5ad.read)
 
 
@@ -180,7 +180,7 @@ def _reader_of_folder(path: Path) -> Reader:
     if idx.holds_idx(path):
         return IDX
     kinds = {ARROW: ARROW_SUFFIXES, SHARDS: (".npy",)}
-    found = [reader for reader, suffixes in kinds.items() if shards.holds(path, suffixes)]
+    found = [reader for reader, suffixes in kinds.items() if holds(path, suffixes)]
     if len(found) > 1:
         raise DataError(f"{path}: holds .npy files and files of Parquet or Arrow. Leave one kind in the folder.")
     holds_images = images.holds_images(path)
@@ -196,7 +196,7 @@ def _reader_of_folder(path: Path) -> Reader:
 
 def _refuse_deeper(path: Path, suffixes: Sequence[str]) -> None:
     """DataError that names the folder, if files of rows are in folders below this one, from which none are read."""
-    below = sorted(it for it in path.iterdir() if it.is_dir() and shards.holds(it, suffixes))
+    below = sorted(it for it in path.iterdir() if it.is_dir() and holds(it, suffixes))
     if below:
         raise DataError(
             f"{path}: holds no rows itself; {plural(len(below), 'folder')} in it do. Give one of these, as {below[0]}, "

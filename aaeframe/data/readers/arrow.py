@@ -12,10 +12,10 @@ from aaeframe.data import splits
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import frames
 from aaeframe.data.readers.arrow_features import Features, is_list, is_number
-from aaeframe.data.readers.arrow_files import SUFFIXES, TableFiles, check_installed, readable
+from aaeframe.data.readers.arrow_files import TableFiles, check_installed, readable
 from aaeframe.data.readers.arrow_labels import read_ids, read_labels, said_of_index
+from aaeframe.data.readers.folders import ARROW_SUFFIXES, Parts, find_parts
 from aaeframe.data.readers.limits import LARGEST, memory
-from aaeframe.data.readers.shards import Parts, find_parts
 from aaeframe.data.readers.table_columns import Roles, find_roles
 from aaeframe.data.readers.table_dialect import shown
 from aaeframe.data.readers.tables import check_names
@@ -86,7 +86,7 @@ def _data_files(path: Path) -> Parts:
             f"{path}: is a table with a log ({log}), which says which files count, and is not read. Write the rows of "
             "the table to .parquet files by the program that keeps it."
         )
-    parts = find_parts(path, SUFFIXES)
+    parts = find_parts(path, ARROW_SUFFIXES)
     files: dict[str | None, list[Path]] = {}
     for split, found in parts.files.items():
         state = found[0].parent / "state.json"

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from aaeframe.data.readers.arrow_files import TableFiles
+from aaeframe.data.readers.folders import fingerprint
 from aaeframe.data.readers.frames import check_exact, is_whole
-from aaeframe.data.readers.shards import fingerprint
 from aaeframe.data.readers.table_columns import EXACT
 from aaeframe.data.sources import grouped
 from aaeframe.errors import DataError

@@ -10,11 +10,9 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from aaeframe.data.readers.shards import Unchanged
+from aaeframe.data.readers.folders import Unchanged
 from aaeframe.errors import AaeframeError, DataError
 
-PARQUET: Final = (".parquet", ".pq")
-SUFFIXES: Final = (*PARQUET, ".arrow", ".feather", ".ipc")
 MOST_OPEN: Final = 4
 """The largest number of files that are open at the same time."""
 

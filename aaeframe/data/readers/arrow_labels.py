@@ -15,7 +15,7 @@ from aaeframe.data.classes import MOST_CLASSES
 from aaeframe.data.raw import text_width
 from aaeframe.data.readers import frames
 from aaeframe.data.readers.arrow_files import TableFiles
-from aaeframe.data.readers.shards import fingerprint
+from aaeframe.data.readers.folders import fingerprint
 from aaeframe.data.readers.table_columns import no_classes
 from aaeframe.errors import DataError
 

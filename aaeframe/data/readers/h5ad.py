@@ -9,8 +9,8 @@ import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.raw import RawData
+from aaeframe.data.readers.folders import fingerprint
 from aaeframe.data.readers.frames import annotated
-from aaeframe.data.readers.shards import fingerprint
 from aaeframe.data.sources import CHUNK_BYTES, StoredRows, foreign
 from aaeframe.errors import DataError
 

@@ -7,7 +7,7 @@ import pytest
 
 from aaeframe.data import from_arrays, kept, load, load_rows, sources
 from aaeframe.data.identity import identity
-from aaeframe.data.readers.shards import find_parts
+from aaeframe.data.readers.folders import find_parts
 from aaeframe.data.sources import Remaining, RowSource, StoredRows
 from aaeframe.data.statistics import mean, moments, value_range
 from aaeframe.errors import DataError
