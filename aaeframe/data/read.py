@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,7 +19,7 @@ from aaeframe.data.columns import Known
 from aaeframe.data.dataset import AllRows, Dataset
 from aaeframe.data.named import NamedData, opened
 from aaeframe.data.raw import RawData
-from aaeframe.data.readers import arrow, h5ad, idx, images, mat, npy, objects, tables
+from aaeframe.data.readers import idx, images, mat, npy, objects, tables
 from aaeframe.data.readers.folders import ARROW_SUFFIXES, holds
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
@@ -31,6 +32,32 @@ FORMATS: Final = (
 )
 ALWAYS: Final = frozenset({"held_out", "scale"})
 """Options for every file and folder; the others are those that a reader uses."""
+
+
+def _read_arrow(path: Path, options: ReadOptions) -> RawData:
+    """The rows of Parquet and Arrow files. DataError if pyarrow is missing."""
+    _check_installed(path, "pyarrow", "parquet", ".csv or .npy")
+    from aaeframe.data.readers import arrow
+
+    return arrow.read(path, options)
+
+
+def _read_h5ad(path: Path, options: ReadOptions) -> RawData:
+    """The rows of an .h5ad file. DataError if anndata is missing."""
+    _check_installed(path, "anndata", "h5ad", ".npy")
+    from aaeframe.data.readers import h5ad
+
+    return h5ad.read(path, options)
+
+
+def _check_installed(path: Path, library: str, extra: str, others: str) -> None:
+    try:
+        import_module(library)
+    except ImportError as error:
+        raise DataError(
+            f"{path}: is read by {library}, which is not installed: pip install 'aaeframe[{extra}]', or convert it to "
+            f"{others}."
+        ) from error
 
 
 class Reader(NamedTuple):
@@ -48,9 +75,9 @@ NPZ: Final = Reader(".npz", objects.NAMED, npy.read_npz)
 MAT: Final = Reader(".mat", objects.NAMED | {"rows"}, mat.read)
 IDX: Final = Reader("idx", objects.ARRAYS, idx.read)
 IMAGES: Final = Reader("images", {"frames", "image_size"}, images.read)
-ARROW: Final = Reader("Parquet and Arrow", objects.TABLES, arrow.read)
+ARROW: Final = Reader("Parquet and Arrow", objects.TABLES, _read_arrow)
 SHARDS: Final = Reader("shards", objects.ARRAYS, npy.read_shards)
-H5AD: Final = Reader(".h5ad", {"label_key"}, h5ad.read)
+H5AD: Final = Reader(".h5ad", {"label_key"}, _read_h5ad)
 
 
 def load(

@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow
+import pyarrow.types as kinds
+
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data import splits
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import frames
 from aaeframe.data.readers.arrow_features import Features, is_list, is_number
-from aaeframe.data.readers.arrow_files import TableFiles, check_installed, readable
+from aaeframe.data.readers.arrow_files import TableFiles, readable
 from aaeframe.data.readers.arrow_labels import read_ids, read_labels, said_of_index
 from aaeframe.data.readers.folders import ARROW_SUFFIXES, Parts, find_parts
 from aaeframe.data.readers.limits import LARGEST, memory
@@ -43,9 +46,8 @@ def read(path: Path, options: ReadOptions) -> RawData:
     every column's. With `categories` or `missing` all rows are read into memory.
 
     Raises:
-        DataError: pyarrow is missing, files differ in their columns, or a column is no number and has no role.
+        DataError: files differ in their columns, or a column is no number and has no role.
     """
-    check_installed(path)
     parts = _data_files(path)
     files = {split: TableFiles(it) for split, it in parts.files.items()}
     first = next(iter(files.values()))
@@ -181,8 +183,6 @@ class Table:
 
     def _lists(self, roles: Roles) -> str | None:
         """The column of lists that holds the features, if there is one. DataError for one among other columns."""
-        import pyarrow.types as kinds
-
         others = [roles.names[i] for i in roles.numbers]
         lists = [name for name in others if kinds.is_nested(self.types[name])]
         if not lists:
@@ -216,8 +216,6 @@ def _head(files: TableFiles) -> Any:
 
 def _joined(tables: Iterable[Any]) -> Any:
     """The rows of tables that may differ in what their schemas say besides names and types."""
-    import pyarrow
-
     return pyarrow.concat_tables([pyarrow.Table.from_arrays(it.columns, names=it.column_names) for it in tables])
 
 

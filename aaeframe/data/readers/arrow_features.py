@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow.types as kinds
+from pyarrow import compute
 
 from aaeframe.data.readers.arrow_files import TableFiles
 from aaeframe.data.readers.folders import fingerprint
@@ -56,8 +58,6 @@ class Features:
         return found
 
     def _width(self, kind: Any) -> int:
-        import pyarrow.types as kinds
-
         if kinds.is_fixed_size_list(kind):
             return int(kind.list_size)
         first = next(it for it in self._files.tables(self._names) if it.num_rows).column(0)[0].as_py()
@@ -65,8 +65,6 @@ class Features:
 
     def _flattened(self, lists: Any, where: Path, start: int) -> np.ndarray:
         """Lists of numbers as rows. DataError if one is of another length than the first."""
-        import pyarrow.compute as compute
-
         lengths = compute.list_value_length(lists).fill_null(0).to_numpy()
         if (wrong := np.flatnonzero(lengths != self.shape[1])).size:
             raise DataError(
@@ -79,8 +77,6 @@ class Features:
 
 def is_number(kind: Any) -> bool:
     """Whether a type of Arrow is one of numbers."""
-    import pyarrow.types as kinds
-
     kind = kind.value_type if kinds.is_dictionary(kind) else kind
     tests = (kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal, kinds.is_null)
     return any(test(kind) for test in tests)
@@ -88,15 +84,11 @@ def is_number(kind: Any) -> bool:
 
 def is_list(kind: Any) -> bool:
     """Whether a type of Arrow is one of lists of numbers."""
-    import pyarrow.types as kinds
-
     lists = kinds.is_fixed_size_list(kind) or kinds.is_list(kind) or kinds.is_large_list(kind)
     return lists and is_number(kind.value_type)
 
 
 def _numpy_type(kind: Any) -> np.dtype:
-    import pyarrow.types as kinds
-
     kind = kind.value_type if kinds.is_dictionary(kind) else kind
     if kinds.is_decimal(kind) or kinds.is_null(kind):
         return np.dtype(np.float64)
@@ -105,8 +97,6 @@ def _numpy_type(kind: Any) -> np.dtype:
 
 def _numbers(column: Any, name: str, where: Path) -> np.ndarray:
     """A column as numbers (n,). DataError for an empty cell among integers, and for one that a float would change."""
-    import pyarrow.types as kinds
-
     kind = column.type
     if kinds.is_dictionary(kind):
         column = column.dictionary_decode()

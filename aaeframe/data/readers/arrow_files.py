@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
+import pyarrow
+from pyarrow import ipc, memory_map, parquet, types
 
 from aaeframe.data.readers.folders import Unchanged
 from aaeframe.errors import AaeframeError, DataError
@@ -28,22 +30,9 @@ class TableFile(Protocol):
         """The groups from `first` up to `stop` as a pyarrow.Table of these columns."""
 
 
-def check_installed(path: Path) -> None:
-    """DataError if pyarrow is missing."""
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise DataError(
-            f"{path}: is read by pyarrow, which is not installed: pip install 'aaeframe[parquet]', or convert it to "
-            ".csv or .npy."
-        ) from error
-
-
 @contextmanager
 def readable(path: Path, what: str = "") -> Iterator[None]:
     """Turn an error of pyarrow or of the system into a DataError that names the file."""
-    import pyarrow
-
     try:
         yield
     except AaeframeError:
@@ -128,8 +117,6 @@ def opened(path: Path) -> TableFile:
 
 class _Parquet:
     def __init__(self, path: Path) -> None:
-        from pyarrow import parquet
-
         # The buffer is of one read: the columns of a group come from the disk in few large pieces.
         self._file = parquet.ParquetFile(path, pre_buffer=True)
         self.schema = self._file.schema_arrow
@@ -150,15 +137,11 @@ class _Batches:
         self.sizes = [counting.get_batch(i).num_rows for i in range(counting.num_record_batches)]
 
     def read(self, first: int, stop: int, columns: Sequence[str]) -> Any:
-        import pyarrow
-
         reader = self._opened([self.schema.names.index(name) for name in columns])
         return pyarrow.Table.from_batches([reader.get_batch(i) for i in range(first, stop)]).select(list(columns))
 
     def _opened(self, columns: list[int] | None) -> Any:
         """A reader of the record batches, mapped: pages are freed with the batches."""
-        from pyarrow import ipc, memory_map
-
         options = ipc.IpcReadOptions(included_fields=columns, use_threads=False)
         return ipc.open_file(memory_map(str(self._path)), options=options)
 
@@ -167,8 +150,6 @@ class _Stream:
     """A stream of Arrow, as the files of a Hugging Face data set: the places of its batches are found once."""
 
     def __init__(self, path: Path) -> None:
-        from pyarrow import ipc, memory_map, types
-
         self._path = path
         self.sizes: list[int] = []
         self._places: list[int] = []
@@ -187,9 +168,6 @@ class _Stream:
                 self.sizes.append(batch.num_rows)
 
     def read(self, first: int, stop: int, columns: Sequence[str]) -> Any:
-        import pyarrow
-        from pyarrow import ipc, memory_map
-
         batches = []
         for place in self._places[first:stop]:
             file = memory_map(str(self._path))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pyarrow.types as kinds
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data import kept
@@ -73,8 +74,6 @@ def _read_labels(table: Table, files: Sequence[TableFiles]) -> tuple[list[np.nda
 
 def _as_column(values: Sequence[Any], kind: Any) -> np.ndarray:
     """Values as the column of a table in memory has them: floats with NaN, others as objects."""
-    import pyarrow.types as kinds
-
     kind = kind.value_type if kinds.is_dictionary(kind) else kind
     if kinds.is_floating(kind):
         return np.array([np.nan if it is None else it for it in values], kind.to_pandas_dtype())
@@ -83,8 +82,6 @@ def _as_column(values: Sequence[Any], kind: Any) -> np.ndarray:
 
 def _codes(table: Table, files: TableFiles, known: dict[Any, int]) -> np.ndarray:
     """The number of each row's label among the different ones, -1 where there is none."""
-    import pyarrow.types as kinds
-
     found = [np.empty(0, np.int32)]
     for part in files.tables([table.stored[str(table.label)]]):
         coded = part.column(0).combine_chunks()
@@ -111,8 +108,6 @@ def read_ids(
 
     DataError if they are larger than `MOST_IDS`; whole numbers of such an index are left out.
     """
-    import pyarrow.types as kinds
-
     if table.ids is None:
         return [None] * len(files), ()
     found = [_ids_of(it, table) for it in files]
@@ -128,8 +123,6 @@ def read_ids(
 
 def _ids_of(files: TableFiles, table: Table) -> np.ndarray | None:
     """The names of rows as texts, or as whole numbers; None if they are too large as texts."""
-    import pyarrow.types as kinds
-
     found, width, rows = [], 1, 0
     for part in files.tables([table.stored[str(table.ids)]]):
         column = part.column(0)
