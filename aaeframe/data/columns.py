@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aaeframe.data.raw import RawData
-from aaeframe.data.sources import StoredRows
-from aaeframe.data.sparse import SparseRows
+from aaeframe.data.sources import SparseRows, StoredRows
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 

@@ -10,8 +10,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from aaeframe.data.sources import JoinedSource, Remaining, StoredRows
-from aaeframe.data.sparse import SparseRows
+from aaeframe.data.sources import JoinedSource, Remaining, SparseRows, StoredRows
 from aaeframe.errors import DataError
 from aaeframe.protocols import DataSpec
 

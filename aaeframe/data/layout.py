@@ -9,8 +9,7 @@ import numpy as np
 
 from aaeframe.data.dataset import row_type
 from aaeframe.data.raw import Channels
-from aaeframe.data.sources import StoredRows, View
-from aaeframe.data.sparse import SparseRows
+from aaeframe.data.sources import SparseRows, StoredRows, View
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 

@@ -16,8 +16,7 @@ from aaeframe.data.readers.table_columns import EXACT, Coded, Columns, advice, f
 from aaeframe.data.readers.table_dialect import WHOLE, Marks, is_missing
 from aaeframe.data.readers.table_result import Result
 from aaeframe.data.readers.tables import check_names
-from aaeframe.data.sources import foreign
-from aaeframe.data.sparse import SparseRows
+from aaeframe.data.sources import SparseRows, foreign
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 

@@ -18,8 +18,7 @@ from aaeframe.data.readers.image_file import PALETTES
 from aaeframe.data.readers.table_columns import find_roles
 from aaeframe.data.readers.table_dialect import LABELS
 from aaeframe.data.readers.tables import check_names
-from aaeframe.data.sources import RowSource, StoredRows, foreign
-from aaeframe.data.sparse import SparseRows
+from aaeframe.data.sources import RowSource, SparseRows, StoredRows, foreign
 from aaeframe.errors import DataError
 
 CHUNK: Final = 1000

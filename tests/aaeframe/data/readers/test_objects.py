@@ -15,7 +15,7 @@ from aaeframe.data import from_arrays, load, load_rows
 from aaeframe.data.columns import aligned
 from aaeframe.data.identity import identity
 from aaeframe.data.raw import RawData, RawPart
-from aaeframe.data.sparse import SparseRows
+from aaeframe.data.sources import SparseRows
 from aaeframe.errors import DataError
 
 ROWS = np.random.default_rng(0).normal(size=(40, 3))
