@@ -12,7 +12,7 @@ from pyarrow import compute
 
 from aaeframe.data.readers.arrow_files import TableFiles
 from aaeframe.data.readers.folders import fingerprint
-from aaeframe.data.readers.frames import check_exact, is_whole
+from aaeframe.data.readers.frames import as_objects, check_exact
 from aaeframe.data.readers.table_columns import EXACT
 from aaeframe.data.sources import grouped
 from aaeframe.errors import DataError
@@ -103,7 +103,7 @@ def _numbers(column: Any, name: str, where: Path) -> np.ndarray:
     if kinds.is_decimal(column.type) or kinds.is_null(column.type):
         stored, column = column, column.cast("float64")
         rows = np.flatnonzero(np.abs(column.to_numpy(zero_copy_only=False)) >= EXACT)
-        check_exact(name, (int(it) for it in stored.take(rows).to_pylist() if is_whole(it)), str(where))
+        check_exact(name, as_objects(stored.take(rows).to_pylist()), str(where))
     if column.null_count and not kinds.is_floating(column.type):
         raise DataError(
             f"{where}: column {name!r}, of type {kind}, has empty cells. Fill them in, write the column as floats, "
@@ -111,6 +111,5 @@ def _numbers(column: Any, name: str, where: Path) -> np.ndarray:
         )
     values = np.asarray(column.to_numpy(zero_copy_only=False))
     if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
-        large = values[(values >= EXACT) | (values <= -EXACT)]
-        check_exact(name, map(int, large), str(where))
+        check_exact(name, values, str(where))
     return values

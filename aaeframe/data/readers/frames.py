@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, Final
@@ -192,14 +192,12 @@ def numbers_of(name: str, values: np.ndarray, texts: Sequence[str], where: str) 
     """A column as float64, NaN where there is no value. DataError for what is not a number."""
     if values.dtype.kind in "bf":
         return values.astype(np.float64)
-    if values.dtype.kind in "iu":
-        large = values[(values >= EXACT) | (values <= -EXACT)]
-        check_exact(name, map(int, large), where)
-        return values.astype(np.float64)
     if values.dtype.kind in "Mm":
         cell = "2020-01-01" if values.dtype.kind == "M" else "00:00"
         raise DataError(f"{where}: column {name!r} holds dates or times ({values.dtype}). {advice(name, cell)}")
-    check_exact(name, (int(it) for it in values if is_whole(it)), where)
+    check_exact(name, values, where)
+    if values.dtype.kind in "iu":
+        return values.astype(np.float64)
     found = np.empty(len(values))
     for row, value in enumerate(values):
         number = _number(value)
@@ -214,9 +212,11 @@ def numbers_of(name: str, values: np.ndarray, texts: Sequence[str], where: str) 
     return found
 
 
-def check_exact(name: str, wholes: Iterable[int], where: str) -> None:
-    """DataError for a whole number that a float would change."""
-    for value in wholes:
+def check_exact(name: str, values: np.ndarray, where: str) -> None:
+    """DataError for a whole number among the integers, texts or objects (N,) of a column that a float would change."""
+    if values.dtype.kind in "iu":
+        values = values[(values >= EXACT) | (values <= -EXACT)]
+    for value in (int(it) for it in values if _is_whole(it)):
         if abs(value) >= EXACT and (abs(value) > LARGEST or int(float(value)) != value):
             raise DataError(
                 f"{where}: column {name!r} holds {str(value)[:40]}, which is beyond 2**53, so that numbers near it "
@@ -224,7 +224,7 @@ def check_exact(name: str, wholes: Iterable[int], where: str) -> None:
             )
 
 
-def is_whole(value: Any) -> bool:
+def _is_whole(value: Any) -> bool:
     """Whether an object of Python is a whole number, or the text of one."""
     if isinstance(value, str):
         return len(value) < 400 and WHOLE.fullmatch(value.strip()) is not None
