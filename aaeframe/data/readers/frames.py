@@ -12,7 +12,7 @@ import numpy as np
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data import classes
 from aaeframe.data.raw import RawData, RawPart
-from aaeframe.data.readers.table_columns import EXACT, Coded, Columns, advice, find_roles
+from aaeframe.data.readers.table_columns import EXACT, Coded, Columns, advice, find_roles, inexact
 from aaeframe.data.readers.table_dialect import WHOLE, Marks, is_missing
 from aaeframe.data.readers.table_result import Result
 from aaeframe.data.readers.tables import check_names
@@ -218,10 +218,7 @@ def check_exact(name: str, values: np.ndarray, where: str) -> None:
         values = values[(values >= EXACT) | (values <= -EXACT)]
     for value in (int(it) for it in values if _is_whole(it)):
         if abs(value) >= EXACT and (abs(value) > LARGEST or int(float(value)) != value):
-            raise DataError(
-                f"{where}: column {name!r} holds {str(value)[:40]}, which is beyond 2**53, so that numbers near it "
-                f'become one. If it names the row: data.ids={name}, or data.drop=["{name}"].'
-            )
+            raise DataError(f"{where}: {inexact(name, str(value))}")
 
 
 def _is_whole(value: Any) -> bool:

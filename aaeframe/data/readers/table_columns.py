@@ -219,11 +219,7 @@ class Columns:
             text = cells[column].strip()
             value = self.values[start + row * width + column]
             if WHOLE.fullmatch(text) and math.isfinite(value) and int(text) != int(value):
-                name = self.roles.names[self.numbers[column]]
-                raise DataError(
-                    f"{self.where}: line {line}, column {name!r} holds {text[:40]}, which is beyond 2**53, so that "
-                    f"numbers near it become one. If it names the row: data.ids={name}, or data.drop={_list([name])}."
-                )
+                raise DataError(f"{self.where}: line {line}, {inexact(self.roles.names[self.numbers[column]], text)}")
 
     def _extended(self, cells: Sequence[str]) -> bool:
         """Whether the cells were added, as all are numbers in Python's way or with a comma."""
@@ -278,7 +274,7 @@ class Columns:
 
 def advice(name: str, cell: str, *, in_file: bool = True) -> str:
     """The way out for a column that holds this text. `in_file`: the option `decimal` is used."""
-    leave = f"leave it out by data.drop={_list([name])}"
+    leave = f'leave it out by data.drop=["{name}"]'
     if DATE.fullmatch(cell):
         return (
             "Dates and times are not read: write the days or seconds since a beginning, or the parts that matter "
@@ -296,23 +292,27 @@ def advice(name: str, cell: str, *, in_file: bool = True) -> str:
         return 'Say which mark is the decimal one: data.decimal="." or data.decimal=",".'
     return (
         f"A column of texts is named by data.label_key={name} if it holds the labels, "
-        f"data.categories={_list([name])} for a column of 0 and 1 per value, data.ids={name} if it names the rows, "
-        f"data.drop={_list([name])} to leave it out."
+        f'data.categories=["{name}"] for a column of 0 and 1 per value, data.ids={name} if it names the rows, '
+        f'data.drop=["{name}"] to leave it out.'
     )
 
 
 def no_classes(name: str, is_label: bool) -> str:
     """The way out for a column of too many values for classes."""
     if not is_label:
-        return f"Leave it out by data.drop={_list([name])}, or keep it by data.ids={name}."
+        return f'Leave it out by data.drop=["{name}"], or keep it by data.ids={name}.'
     return (
         "A quantity cannot be a label. Name the column of the labels by data.label_key, or say that there is none by "
         f'data.label_key="", so that {name!r} is a feature.'
     )
 
 
-def _list(names: Sequence[str]) -> str:
-    return "[" + ", ".join(f'"{name}"' for name in names) + "]"
+def inexact(name: str, number: str) -> str:
+    """A sentence on a whole number that a float would change, and the way out."""
+    return (
+        f"column {name!r} holds {number[:40]}, which is beyond 2**53, so that numbers near it become one. If it names "
+        f'the row: data.ids={name}, or data.drop=["{name}"].'
+    )
 
 
 def columns_of_texts(rows: Sequence[Sequence[str]], roles: Roles) -> tuple[frozenset[int], list[str]]:
