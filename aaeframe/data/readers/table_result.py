@@ -220,10 +220,9 @@ class Result:
         texts = self.columns.ids
         if keep is not None:
             texts = [text for text, stays in zip(texts, keep, strict=True) if stays]
-        if all(map(_WHOLE.fullmatch, texts)):
-            numbers = [int(text) for text in texts if len(text) < 20]
-            if len(numbers) == len(texts) and all(abs(number) < 2**63 for number in numbers):
-                return np.array(numbers, np.int64)
+        numbers = _written_whole(texts)
+        if numbers is not None and all(abs(number) < 2**63 for number in numbers):
+            return np.array(numbers, np.int64)
         longest = max(map(len, texts), default=0)
         if longest * len(texts) > max(_MOST_IDS, 8 * sum(map(len, texts))):
             raise DataError(
@@ -250,14 +249,20 @@ def _wholes(texts: Sequence[str], numbers: Sequence[float | None]) -> list[int] 
     """The texts as whole numbers, if each is one in the usual way and all stay different."""
     if not texts:
         return None
-    if all(map(_WHOLE.fullmatch, texts)) and max(map(len, texts)) < 20:
-        found = [int(text) for text in texts]
+    if (written := _written_whole(texts)) is not None:
+        found = written
     elif all(map(_is_decimal, texts, numbers)) and _are_whole(numbers):
         found = [int(number) for number in numbers if number is not None and abs(number) < 2**53]
     else:
         return None
     fits = len(set(found)) == len(texts) and all(abs(number) < 2**63 for number in found)
     return found if fits else None
+
+
+def _written_whole(texts: Sequence[str]) -> list[int] | None:
+    """The texts as whole numbers, if each is one in the usual way and none is very long."""
+    fits = all(_WHOLE.fullmatch(text) and len(text) < 20 for text in texts)
+    return [int(text) for text in texts] if fits else None
 
 
 def _used(codes: np.ndarray, texts: Sequence[str]) -> tuple[np.ndarray, list[str]]:
@@ -270,8 +275,8 @@ def _used(codes: np.ndarray, texts: Sequence[str]) -> tuple[np.ndarray, list[str
 
 def _sorted(codes: np.ndarray, texts: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     """Codes in the order of the texts, which is that of numbers if all are."""
-    numbers = all(map(_WHOLE.fullmatch, texts)) and max(map(len, texts), default=0) < 20
-    order = sorted(range(len(texts)), key=(lambda i: int(texts[i])) if numbers else (lambda i: texts[i]))
+    values = np.array(_written_whole(texts) or texts, object)
+    order = np.argsort(values, kind="stable")
     place = np.full(len(texts) + 1, -1, np.int64)
     place[order] = np.arange(len(texts))
     return place[codes], [texts[i] for i in order]
