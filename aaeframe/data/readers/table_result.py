@@ -249,13 +249,10 @@ def _wholes(texts: Sequence[str], numbers: Sequence[float | None]) -> list[int] 
     """The texts as whole numbers, if each is one in the usual way and all stay different."""
     if not texts:
         return None
-    if (written := _written_whole(texts)) is not None:
-        found = written
-    elif all(map(_is_decimal, texts, numbers)) and _are_whole(numbers):
+    found = _written_whole(texts)
+    if found is None and all(map(_is_decimal, texts, numbers)) and _are_whole(numbers):
         found = [int(number) for number in numbers if number is not None and abs(number) < 2**53]
-    else:
-        return None
-    fits = len(set(found)) == len(texts) and all(abs(number) < 2**63 for number in found)
+    fits = found is not None and len(set(found)) == len(texts) and all(abs(number) < 2**63 for number in found)
     return found if fits else None
 
 
@@ -275,8 +272,7 @@ def _used(codes: np.ndarray, texts: Sequence[str]) -> tuple[np.ndarray, list[str
 
 def _sorted(codes: np.ndarray, texts: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     """Codes in the order of the texts, which is that of numbers if all are."""
-    values = np.array(_written_whole(texts) or texts, object)
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(np.array(_written_whole(texts) or texts, object), kind="stable")
     place = np.full(len(texts) + 1, -1, np.int64)
     place[order] = np.arange(len(texts))
     return place[codes], [texts[i] for i in order]
