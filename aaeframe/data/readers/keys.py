@@ -158,7 +158,8 @@ class _Search:
         for part in (part for part in ("train", "val", "test") if part in data):
             x = self._one(data[part], f"the data of the {part} part")
             mine = {name: rest for name, (its, rest) in roles.items() if its == part and name != x}
-            choices.append(Choice(x, self._part_labels(x, mine, len(data)), self._part_ids(mine, len(data))))
+            ids = None if self.ids is None else self._of_part(mine, self.ids, len(data))
+            choices.append(Choice(x, self._part_labels(x, mine, len(data)), ids))
         for what, option, value, found in (
             ("labels", "label_key", self.label_key, [it.labels for it in choices]),
             ("ids", "ids", self.ids, [it.ids for it in choices]),
@@ -186,14 +187,15 @@ class _Search:
 
     def _part_labels(self, x: str, mine: Mapping[str, str], parts: int) -> str | None:
         if self.label_key is not None:
-            whole = parts == 1 and self.label_key in self.held
-            return self.label_key if whole else _key_of(mine, self.label_key)
+            return self._of_part(mine, self.label_key, parts)
         return self._labels_among([name for name, rest in mine.items() if rest in LABELS], x)
 
-    def _part_ids(self, mine: Mapping[str, str], parts: int) -> str | None:
-        if self.ids is None:
-            return None
-        return self.ids if parts == 1 and self.ids in self.held else _key_of(mine, self.ids)
+    def _of_part(self, mine: Mapping[str, str], key: str, parts: int) -> str | None:
+        """The array of a part that an option names: by what the parts have in common, or by its own name."""
+        if parts == 1 and key in self.held:
+            return key
+        wanted = part_and_rest(key)[1]
+        return next((name for name, rest in mine.items() if name == key or rest == wanted), None)
 
     def _only_part(self) -> Choice:
         for what, option, name in (("labels", "label_key", self.label_key), ("ids", "ids", self.ids)):
@@ -292,12 +294,6 @@ def part_and_rest(name: str) -> tuple[str | None, str]:
             part = PARTS[words.pop(at)]
             return part, "_".join(words)
     return None, "_".join(words)
-
-
-def _key_of(names: Mapping[str, str], key: str) -> str | None:
-    """The name whose rest is the key, or which is the key itself."""
-    wanted = part_and_rest(key)[1]
-    return next((name for name, rest in names.items() if name == key or rest == wanted), None)
 
 
 def _listed(held: Mapping[str, Held]) -> str:
