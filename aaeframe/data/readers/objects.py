@@ -91,7 +91,8 @@ def name_of(values: Any) -> str:
 
 def as_array(values: Any, where: str) -> np.ndarray | SparseRows | StoredRows:
     """An array of any layout, a tensor, a list or a sparse matrix as rows. DataError if it is none of these."""
-    if isinstance(values, np.ma.MaskedArray):
+    rows = values if isinstance(values, list | tuple) else [values]
+    if any(isinstance(it, np.ma.MaskedArray) for it in rows):
         raise DataError(f"{where}: masked arrays would lose their masks. Give rows without masked values.")
     if isinstance(values, np.ndarray):
         return values if isinstance(values, np.memmap) else np.asarray(values)
@@ -104,8 +105,6 @@ def as_array(values: Any, where: str) -> np.ndarray | SparseRows | StoredRows:
             raise DataError(f"{where}: a sparse matrix is (N, D), found the shape {values.shape}.")
         return SparseRows(values)
     if isinstance(values, list | tuple):
-        if any(isinstance(it, np.ma.MaskedArray) for it in values):
-            raise DataError(f"{where}: masked arrays would lose their masks. Give rows without masked values.")
         values = [_dense(it, where) if isinstance(it, torch.Tensor) else _pixels(it) for it in values]
     try:
         found = np.asarray(values)
