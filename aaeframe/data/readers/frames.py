@@ -49,10 +49,14 @@ def read(frame: Any, options: ReadOptions) -> RawData:
 
     DataError for a column of texts or dates without a role, and for whatever is wrong with a table.
     """
-    if (_kind(frame) or ("", ""))[1] == "AnnData":
-        return _read_anndata(frame, options, "anndata.AnnData")
-    held, index = columns_of(frame)
-    return from_columns(held, options, name_of(frame), index)
+    where = name_of(frame)
+    if where != "anndata.AnnData":
+        held, index = columns_of(frame)
+        return from_columns(held, options, where, index)
+    from scipy.sparse import issparse
+
+    frame = frame.to_memory() if frame.isbacked else frame
+    return annotated(frame, SparseRows(frame.X) if issparse(frame.X) else np.asarray(frame.X), options, where)
 
 
 def name_of(frame: Any) -> str:
@@ -162,14 +166,6 @@ def _is_nested(values: np.ndarray) -> bool:
     return values.ndim != 1 or (
         values.dtype.kind == "O" and any(isinstance(it, list | tuple | dict | np.ndarray) for it in values)
     )
-
-
-def _read_anndata(data: Any, options: ReadOptions, where: str) -> RawData:
-    from scipy.sparse import issparse
-
-    if data.isbacked:
-        data = data.to_memory()
-    return annotated(data, SparseRows(data.X) if issparse(data.X) else np.asarray(data.X), options, where)
 
 
 def annotated(data: Any, x: Any, options: ReadOptions, where: str) -> RawData:
