@@ -17,7 +17,7 @@ from aaeframe.data.dataset import AllRows, Dataset, Reading, Split, joined, join
 from aaeframe.data.layout import as_rows, settle
 from aaeframe.data.raw import Channels, RawData, RawPart, text_width
 from aaeframe.data.readers.objects import as_array, as_labels
-from aaeframe.data.readers.tables import check_names
+from aaeframe.data.readers.table_columns import check_names
 from aaeframe.data.scaling import fit
 from aaeframe.data.sources import Remaining, StoredRows
 from aaeframe.data.statistics import check_values

@@ -19,9 +19,8 @@ from aaeframe.data.readers.arrow_files import TableFiles, readable
 from aaeframe.data.readers.arrow_labels import read_ids, read_labels, said_of_index
 from aaeframe.data.readers.folders import ARROW_SUFFIXES, Parts, find_parts
 from aaeframe.data.readers.limits import LARGEST, memory
-from aaeframe.data.readers.table_columns import Roles, find_roles
+from aaeframe.data.readers.table_columns import Roles, check_names, find_roles
 from aaeframe.data.readers.table_dialect import shown
-from aaeframe.data.readers.tables import check_names
 from aaeframe.data.sources import StoredRows
 from aaeframe.errors import DataError
 from aaeframe.storage.formats import loads_json

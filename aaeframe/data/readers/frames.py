@@ -12,10 +12,9 @@ import numpy as np
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data import classes
 from aaeframe.data.raw import RawData, RawPart
-from aaeframe.data.readers.table_columns import EXACT, Coded, Columns, advice, find_roles, inexact
+from aaeframe.data.readers.table_columns import EXACT, Coded, Columns, advice, check_names, find_roles, inexact
 from aaeframe.data.readers.table_dialect import WHOLE, Marks, is_missing
 from aaeframe.data.readers.table_result import Result
-from aaeframe.data.readers.tables import check_names
 from aaeframe.data.sources import SparseRows, foreign
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural

@@ -15,9 +15,8 @@ from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import frames, keys
 from aaeframe.data.readers.image_file import PALETTES
-from aaeframe.data.readers.table_columns import find_roles
+from aaeframe.data.readers.table_columns import check_names, find_roles
 from aaeframe.data.readers.table_dialect import LABELS
-from aaeframe.data.readers.tables import check_names
 from aaeframe.data.sources import RowSource, SparseRows, StoredRows, foreign
 from aaeframe.errors import DataError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -88,6 +89,16 @@ def find_roles(names: Sequence[str], options: ReadOptions, where: str, usual: Se
     if options.ids is None and usual:
         ids = next((i for i, name in enumerate(names) if name.lower() == IDS and i != label and i not in asked), None)
     return Roles(tuple(names), label, ids, dropped, categories)
+
+
+def check_names(names: Sequence[str], where: str, hint: str = "") -> None:
+    """DataError if two columns have one name; `hint` is another way out."""
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        places = [str(i + 1) for i, name in enumerate(names) if name == twice]
+        raise DataError(
+            f"{where}: columns {' and '.join(places[:5])} are both named {twice!r}. Give each a name of its own{hint}."
+        )
 
 
 class Coded:

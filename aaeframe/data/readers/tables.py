@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Final
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.raw import RawData
-from aaeframe.data.readers.table_columns import ROUND, Coded, Columns, columns_of_texts, find_roles
+from aaeframe.data.readers.table_columns import ROUND, Coded, Columns, check_names, columns_of_texts, find_roles
 from aaeframe.data.readers.table_dialect import (
     LABELS,
     Marks,
@@ -268,13 +267,3 @@ def _check_lengths(names: Sequence[str], where: str) -> None:
                 f"{where}: the first line names column {i + 1} by {len(name)} characters; at most {LONGEST_NAME} are "
                 "read. Set data.header=false if it is a row."
             )
-
-
-def check_names(names: Sequence[str], where: str, hint: str = "") -> None:
-    """DataError if two columns have one name; `hint` is another way out."""
-    if len(set(names)) < len(names):
-        twice = Counter(names).most_common(1)[0][0]
-        places = [str(i + 1) for i, name in enumerate(names) if name == twice]
-        raise DataError(
-            f"{where}: columns {' and '.join(places[:5])} are both named {twice!r}. Give each a name of its own{hint}."
-        )
