@@ -78,13 +78,12 @@ class Lines:
 
     stream: TextIO
     where: str
-    longest: int = LONGEST_ROW
     number: int = 0
     """The lines taken so far."""
     ahead: deque[str] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
-        self.left = self.longest
+        self.left = LONGEST_ROW
         self.read = 0
         self._look()
         if self.ahead and self.ahead[0].startswith("\ufeff"):
@@ -92,7 +91,7 @@ class Lines:
 
     def next_row(self) -> None:
         """Begin a row, which may be as long as any."""
-        self.left = self.longest
+        self.left = LONGEST_ROW
 
     def take(self) -> str:
         """The next line with its end; an empty text at the end of the file."""
@@ -123,7 +122,7 @@ class Lines:
         self.is_complete = False
         """Whether the lines ahead are all that there are."""
         while len(self.ahead) < 3 or (len(self.ahead) < SAMPLE_LINES and size < SAMPLE_CHARACTERS):
-            line = self._read(self.longest)
+            line = self._read(LONGEST_ROW)
             if not line:
                 self.is_complete = True
                 return
@@ -151,7 +150,7 @@ class Lines:
         return line
 
     def _too_long(self) -> DataError:
-        return DataError(f"{self.where}: a row is longer than the {self.longest} characters that are read.")
+        return DataError(f"{self.where}: a row is longer than the {LONGEST_ROW} characters that are read.")
 
 
 def split(lines: Sequence[str], separator: str) -> list[list[str]]:

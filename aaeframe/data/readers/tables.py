@@ -22,7 +22,7 @@ from aaeframe.data.readers.table_dialect import (
     shown,
 )
 from aaeframe.data.readers.table_result import Result
-from aaeframe.data.readers.table_text import COMMENT, LONGEST_ROW, Lines, Rows, decoded, is_comment, split
+from aaeframe.data.readers.table_text import COMMENT, Lines, Rows, decoded, is_comment, split
 from aaeframe.data.readers.unpack import BROKEN, PACKED, opened, suffix_inside
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
@@ -61,7 +61,7 @@ def read(path: Path, options: ReadOptions, *, find_labels: bool = True) -> RawDa
     """
     try:
         with opened(path) as stream:
-            lines = Lines(decoded(stream, options.encoding, str(path)), str(path), LONGEST_ROW)
+            lines = Lines(decoded(stream, options.encoding, str(path)), str(path))
             return _Table(lines, options, str(path), find_labels).read()
     except DataError:
         raise
@@ -143,12 +143,10 @@ class _Table:
         if not chosen:
             lines = [line for line in self.lines.ahead if not is_comment(line)]
             return find_separator(lines, self.lines.is_complete, self.options.decimal, self.where)
-        if chosen in '"\r\n#+-.' or chosen.isalnum() or (chosen == "," == self.options.decimal and not self._quoted()):
+        quoted = any('"' in line for line in self.lines.ahead)
+        if chosen in '"\r\n#+-.' or chosen.isalnum() or (chosen == "," == self.options.decimal and not quoted):
             raise DataError(f"{self.where}: {chosen!r} cannot separate cells. Usual are , ; | a tab or a space.")
         return chosen
-
-    def _quoted(self) -> bool:
-        return any('"' in line for line in self.lines.ahead)
 
     def _take_comments(self) -> None:
         while self.lines.ahead and (not (line := self.lines.ahead[0].strip()) or is_comment(line)):
@@ -158,20 +156,14 @@ class _Table:
                 self.comments.append(taken)
 
     def _sample(self, separator: str) -> list[list[str]]:
-        rows: list[list[str]] = []
         lines = [line for line in self.lines.ahead if not is_comment(line)]
-        try:
-            rows = split(lines, separator)
-        except csv.Error:  # a cell in quotes goes on behind the sample, or never ends, which is found later
-            for cut in (len(lines) // 2, 1):
-                try:
-                    rows = split(lines[:cut], separator)
-                    break
-                except csv.Error:
-                    continue
-            else:
-                return [[]]
-        return rows if self.lines.is_complete or len(rows) < 3 else rows[:-1]
+        for count in (len(lines), len(lines) // 2, 1):
+            try:
+                rows = split(lines[:count], separator)
+            except csv.Error:  # a cell in quotes goes on behind the sample, or never ends, which is found later
+                continue
+            return rows if self.lines.is_complete or len(rows) < 3 else rows[:-1]
+        return [[]]
 
     def _header(self, first: list[str], below: list[list[str]], separator: str) -> _Header:
         width = self._width(first, below)
