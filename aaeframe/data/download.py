@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Final
 
@@ -138,7 +137,7 @@ def _root(error: BaseException) -> BaseException:
 def _digest(path: Path) -> str:
     try:
         with path.open("rb") as stream:
-            return _digest_of(stream)
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}.") from error
 
@@ -148,16 +147,9 @@ def _same_content(path: Path, file: RemoteFile) -> bool:
         return False
     try:
         with gzip.open(path) as stream:
-            return _digest_of(stream) == file.content_sha256
+            return hashlib.file_digest(stream, "sha256").hexdigest() == file.content_sha256
     except (OSError, EOFError, zlib.error):  # not gzip, or truncated
         return False
-
-
-def _digest_of(stream: BufferedIOBase) -> str:
-    digest = hashlib.sha256()
-    while piece := stream.read(2**20):
-        digest.update(piece)
-    return digest.hexdigest()
 
 
 @contextmanager
