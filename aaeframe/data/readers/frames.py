@@ -94,7 +94,7 @@ def from_columns(
             f'data.drop=["{wide[0]}"].'
         )
     numbers = roles.numbers
-    texts = [names[i] for i in numbers if held[names[i]].dtype.kind in "OU" and _is_text(held[names[i]])]
+    texts = [names[i] for i in numbers if _is_text(held[names[i]])]
     x = np.empty((lengths.pop(), len(numbers)))
     for k, i in enumerate(numbers):
         x[:, k] = numbers_of(names[i], held[names[i]], texts, where)
@@ -238,7 +238,7 @@ def _number(value: Any) -> float | None:
 
 
 def _is_text(values: np.ndarray) -> bool:
-    return any(_number(value) is None for value in values)
+    return values.dtype.kind in "OU" and any(_number(value) is None for value in values)
 
 
 def texts_of(values: Any, where: str) -> list[str]:

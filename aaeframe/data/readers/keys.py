@@ -27,6 +27,10 @@ PARTS: Final[Mapping[str, str]] = {
 """The words in names that mean a part of the data."""
 
 
+SPARSE: Final = frozenset({"indices", "indptr", "shape", "data"})
+"""The arrays in which scipy saves a sparse matrix."""
+
+
 @dataclass(frozen=True)
 class Held:
     """An array as its header declares it."""
@@ -218,18 +222,18 @@ class _Search:
         large = [name for name in not_labels if not others[name].is_vector] or not_labels
         if len(large) == 1:
             return large[0]
+        leave = f", or leave others out, as {_drop(large[1:])}" if len(large) > 1 else ""
+        sparse = " It looks like a sparse matrix of scipy: save `matrix.toarray()`."
         raise DataError(
             f"{self.where}: cannot tell which array is the data. The file holds {_listed(self.all)}; name the data one "
-            f"of {', '.join(DATA)}, or x_train and x_test{_or_drop(large)}.{_sparse(self.all)}"
+            f"of {', '.join(DATA)}, or x_train and x_test{leave}.{sparse if self.all.keys() >= SPARSE else ''}"
         )
 
     def _largest(self, names: Sequence[str]) -> Sequence[str]:
         """Names of all that are not single values, nor vectors where those have two axes; or all, if none remains."""
-        small = [name for name in names if (self.held[name].is_vector if self.any_axis else self._is_single(name))]
+        held = self.held
+        small = [it for it in names if (held[it].is_vector if self.any_axis else set(held[it].shape) <= {1})]
         return [name for name in names if name not in small] or names
-
-    def _is_single(self, name: str) -> bool:
-        return all(length == 1 for length in self.held[name].shape)
 
     def _found_labels(self, x: str) -> str | None:
         named = [name for name in self.held if name.lower() in LABELS and name != x]
@@ -308,13 +312,3 @@ def _quoted(names: Sequence[str]) -> str:
 
 def _drop(names: Sequence[str]) -> str:
     return f"data.drop=[{', '.join(names)}]"
-
-
-def _or_drop(large: Sequence[str]) -> str:
-    return f", or leave others out, as {_drop(large[1:])}" if len(large) > 1 else ""
-
-
-def _sparse(held: Mapping[str, Held]) -> str:
-    if {"indices", "indptr", "shape", "data"} <= held.keys():
-        return " It looks like a sparse matrix of scipy: save `matrix.toarray()`."
-    return ""
