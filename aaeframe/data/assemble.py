@@ -164,7 +164,7 @@ def _known_names(values: tuple[str, ...] | None, names: tuple[str, ...] | None) 
 
 
 def _as_known(name: str, raw: RawData, options: ReadOptions, known: Known | None) -> RawData:
-    """The columns of a table as those that are known, if any are, and gray images as colors."""
+    """Columns of a table in the order of those that are known, if any are; gray images as colors if those are."""
     if known is None:
         return raw
     if known.columns is None:
@@ -208,7 +208,7 @@ def _three(whole: Sequence[Split], cuts: splits.Cuts, name: str, options: ReadOp
 
 
 def _in_little_memory(cuts: splits.Cuts, sizes: Sequence[int]) -> splits.Cuts:
-    """Cuts whose training rows are all that are not held out, if they are so many that their numbers take memory."""
+    """Cuts that hold many training rows by the rows that are held out, whose numbers take less memory."""
     (part, rows), count = cuts.train, sizes[cuts.train[0]]
     if not isinstance(rows, np.ndarray):
         return cuts

@@ -23,8 +23,8 @@ def as_classes(
 
     Integers that are exactly 0..K-1 stay as they are. Other integers, and texts, become the position of their value
     among the sorted different values. Names are the values as text, without spaces at their ends unless these tell two
-    apart. Rows without a label, which hold -1, NaN, None or
-    an empty text, become -1. Parts in which no row has a label are None.
+    apart. Rows without a label, which hold -1, NaN, None or an empty text, become -1. Parts in which no row has a
+    label are None.
 
     Raises:
         DataError: labels are of the wrong number or type, negative, a text nan, or of more than `MOST_CLASSES` values.

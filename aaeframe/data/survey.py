@@ -88,7 +88,7 @@ class _Collector:
 
 
 class _Pieces:
-    """Rows that come in any numbers, given on in pieces of one size: the last bits of sums depend on it."""
+    """Regroups rows into pieces of one size, on which the last bits of sums depend."""
 
     def __init__(self, size: int, take: Callable[[np.ndarray], object]) -> None:
         self._size, self._take = size, take

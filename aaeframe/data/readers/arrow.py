@@ -127,7 +127,7 @@ def _as_frame(table: Any, options: ReadOptions, where: str) -> RawData:
 
 
 def _with_index(options: ReadOptions, schema: Any, where: str) -> tuple[ReadOptions, str | None, tuple[str, ...]]:
-    """The options with the index that pandas wrote, its name if it is to name the rows, and what is left out of it.
+    """The options with the index that pandas wrote, its name if it names the rows, and a phrase for what is left out.
 
     DataError for several columns of an index that no option names: they would be features.
     """
@@ -214,12 +214,12 @@ def _head(files: TableFiles) -> Any:
 
 
 def _joined(tables: Iterable[Any]) -> Any:
-    """The rows of tables that may differ in what their schemas say besides names and types."""
+    """The rows of several tables, whose schemas may differ in metadata."""
     return pyarrow.concat_tables([pyarrow.Table.from_arrays(it.columns, names=it.column_names) for it in tables])
 
 
 def _hugging_face_names(schema: Any, label: str | None) -> tuple[str, ...] | None:
-    """The names of the classes that a Hugging Face data set tells."""
+    """The names of the classes in the description of a Hugging Face data set."""
     try:
         features = loads_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
         names = features[label]["names"]

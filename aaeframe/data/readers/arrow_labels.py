@@ -104,7 +104,7 @@ def _codes(table: Table, files: TableFiles, known: dict[Any, int]) -> np.ndarray
 def read_ids(
     table: Table, files: Sequence[TableFiles], index: str | None
 ) -> tuple[Sequence[np.ndarray | None], tuple[str, ...]]:
-    """The names of the rows, and what is to be said of `index`, if pandas wrote them and nobody asked for them.
+    """The names of the rows, and a phrase for `index`, the column that pandas wrote, if no option asks for it.
 
     DataError if they are larger than `MOST_IDS`; whole numbers of such an index are left out.
     """

@@ -145,7 +145,7 @@ def _by_first_word(files: Sequence[Path], path: Path) -> dict[str | None, list[P
 
 
 def _splits_in(file: Path) -> frozenset[str]:
-    """The splits that the words of a file's name say."""
+    """The splits that words in a file's name mean."""
     return frozenset(splits.WORDS[word] for word in _WORD.findall(file.stem.lower()) if word in splits.WORDS)
 
 

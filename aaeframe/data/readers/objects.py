@@ -269,13 +269,13 @@ def _by_lists(values: Any, count: int) -> Any:
 
 
 def _class_names(values: Any) -> tuple[str, ...] | None:
-    """The names of the classes 0, 1, ... that a data set of torchvision's kind tells."""
+    """The names of the classes 0, 1, ... that a data set like torchvision's lists."""
     names = getattr(values, "classes", None)
     return _class_names(values.dataset) if names is None and hasattr(values, "dataset") else _texts(names)
 
 
 def _names_of_feature(values: Any, label: str) -> tuple[str, ...] | None:
-    """The names of the classes that a Hugging Face data set tells of a column."""
+    """The names of the classes that a Hugging Face data set gives for a column."""
     features = getattr(values, "features", None)
     return _texts(getattr(features.get(label), "names", None)) if isinstance(features, Mapping) else None
 

@@ -40,7 +40,7 @@ _NAN: Final = dict.fromkeys(MISSING, "nan")
 
 @dataclass(frozen=True)
 class Roles:
-    """The places of the columns, by what is made of them."""
+    """The columns by their roles, as places from 0."""
 
     names: tuple[str, ...]
     label: int | None
@@ -233,7 +233,7 @@ class Columns:
                 raise DataError(f"{self.where}: line {line}, {inexact(self.roles.names[self.numbers[column]], text)}")
 
     def _extended(self, cells: Sequence[str]) -> bool:
-        """Whether the cells were added, as all are numbers in Python's way or with a comma."""
+        """Add the cells if all are numbers in Python's way, or with a comma; returns whether they are."""
         start = len(self.values)
         if self.marks.decimal == ",":
             joined = "\0".join(cells)

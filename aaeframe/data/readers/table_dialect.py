@@ -80,7 +80,7 @@ def find_separator(lines: Sequence[str], complete: bool, decimal: str | None, wh
 
 
 def _sampled(lines: Sequence[str], separator: str, complete: bool) -> list[list[str]]:
-    """The rows; without the last, which may go on, unless the lines are complete. None if they cannot be split."""
+    """The rows; without the last, which may go on, unless the lines are complete. No rows if they cannot be split."""
     for cut in (0,) if complete else (0, 1, 2, 5, 20, 100):  # a cell in quotes may go on behind the sample
         try:
             return split(lines[: len(lines) - cut], separator)

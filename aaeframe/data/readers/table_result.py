@@ -83,7 +83,7 @@ class Result:
         )
 
     def _check_meaning(self, places: Sequence[int], x: np.ndarray) -> None:
-        """Refuse columns that are features by the letter, and something else by their names and values."""
+        """Refuse columns of numbers that may be labels or names of rows, by their names and values."""
         names = [self.roles.names[i].lower() for i in places]
         if not self.has_header:
             self._check_ends(places, x)
