@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from aaeframe.data.cache import cache_folder
 from aaeframe.errors import DataError, DownloadError
 
 VARIABLE: Final = "AAEFRAME_DATA"
@@ -79,13 +80,6 @@ def find_kept(name: str, dataset: str) -> Path | None:
     if folder is None:
         return None
     return next((path for path in (folder / dataset / name, folder / name) if path.is_file()), None)
-
-
-def cache_folder() -> Path:
-    """The folder of the system's cache in which downloads and statistics are kept."""
-    import pooch
-
-    return Path(pooch.os_cache("aaeframe"))
 
 
 def _retrieve(file: RemoteFile, dataset: str) -> Path:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from aaeframe.data import kept
+from aaeframe.data import cache
 from aaeframe.data.dataset import MOST_SPREAD, KnownStatistics, Split, row_type, spread_places
 from aaeframe.data.identity import digest_begun, digest_places
 from aaeframe.data.sources import StoredRows
@@ -26,12 +26,12 @@ def surveyed(name: str, splits: Sequence[Split], columns: Sequence[str] | None) 
         DataError: values are missing or not finite; the message says how many, and where.
     """
     key = _key(splits)
-    stored = None if key is None else kept.read(key)
+    stored = None if key is None else cache.read(key)
     found = None if stored is None else [_restored(stored, i, it) for i, it in enumerate(splits)]
     if found is None or any(it is None and len(part) for it, part in zip(found, splits, strict=True)):
         found = _surveyed(name, splits, columns)
         if key is not None and key == _key(splits):  # else files have changed meanwhile
-            kept.write(key, {f"{i}.{k}": v for i, it in enumerate(found) for k, v in _arrays(it).items()}, name)
+            cache.write(key, {f"{i}.{k}": v for i, it in enumerate(found) for k, v in _arrays(it).items()}, name)
     return [replace(it, known=known) for it, known in zip(splits, found, strict=True)]
 
 

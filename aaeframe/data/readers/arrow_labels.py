@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.types as kinds
 
 from aaeframe.configuration.reading import ReadOptions
-from aaeframe.data import kept
+from aaeframe.data import cache
 from aaeframe.data.classes import MOST_CLASSES
 from aaeframe.data.raw import text_width
 from aaeframe.data.readers import frames
@@ -35,7 +35,7 @@ def read_labels(table: Table, files: Sequence[TableFiles]) -> tuple[list[np.ndar
     if table.label is None:
         return [None] * len(files), None
     key = _labels_key(table, files)
-    arrays = kept.read(key)
+    arrays = cache.read(key)
     if arrays is None:
         labels, names = _read_labels(table, files)
         if any(it is None for it in labels):
@@ -43,7 +43,7 @@ def read_labels(table: Table, files: Sequence[TableFiles]) -> tuple[list[np.ndar
         arrays = {str(i): it.astype(_smallest(it)) for i, it in enumerate(labels) if it is not None}
         arrays["names"] = np.frombuffer(json.dumps(names).encode(), np.uint8)
         if key == _labels_key(table, files):  # else files have changed meanwhile
-            kept.write(key, arrays, table.where)
+            cache.write(key, arrays, table.where)
     names = json.loads(arrays["names"].tobytes())
     classes = None if names is None else tuple(names)
     return [arrays[str(i)].astype(np.int64) for i in range(len(files))], classes or table.class_names

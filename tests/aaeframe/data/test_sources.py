@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aaeframe.data import from_arrays, kept, load, load_rows, sources
+from aaeframe.data import from_arrays, load, load_rows, sources
 from aaeframe.data.identity import identity
 from aaeframe.data.readers.folders import find_parts
 from aaeframe.data.sources import Remaining, RowSource, StoredRows
@@ -356,7 +356,7 @@ def test_damaged_statistics_are_computed_again(cache):
     found = load(source)
     assert source.asked
     assert found.spec.mean.equal(known.spec.mean)
-    assert kept.read(file.stem) is not None
+    assert cache.read(file.stem) is not None
 
 
 def test_a_cache_that_cannot_be_written_is_told(cache):
