@@ -122,8 +122,7 @@ def read(path: Path, options: ReadOptions) -> RawData:
 
 def _read_file(path: Path) -> RawData:
     about = named(path)
-    if about is None:
-        return RawData([RawPart(read_array(path))])
+    assert about is not None
     if about.role == "labels":
         raise DataError(f"{path}: holds labels, by its name. Give the file of the images; its labels are found by it.")
     return _read_pairs([(about, labels_of(about, _files(path.parent)))])
