@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -92,7 +92,9 @@ class _Walk:
         if len(above) > MOST_LEVELS:
             raise DataError(f"{folder}: lies more than {MOST_LEVELS} folders deep. Put the images higher up.")
         node, above = Node(folder), above | {_identity(folder)}
-        for entry in _entries(folder):
+        with os.scandir(folder) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+        for entry in ordered:
             path = folder / entry.name
             if entry.name.startswith("."):
                 self.counts["hidden"] += 1
@@ -103,7 +105,11 @@ class _Walk:
                     self.counts["again"] += 1
                     continue
                 branch.add(identity)
-                self._add(node, entry.name, self.node(path, above, branch))
+                inner = self.node(path, above, branch)
+                if inner.images or inner.folders:
+                    node.folders[entry.name] = inner
+                else:
+                    self.counts["empty"] += 1
             elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122 - faster for 50,000 files
                 if not _is_file(entry):
                     raise DataError(f"{path}: is not a file, or a link to one. Remove it.")
@@ -111,12 +117,6 @@ class _Walk:
             else:
                 self.suffixes[path.suffix.lower()] += 1
         return node
-
-    def _add(self, node: Node, name: str, folder: Node) -> None:
-        if folder.images or folder.folders:
-            node.folders[name] = folder
-        else:
-            self.counts["empty"] += 1
 
     def phrases(self) -> tuple[str, ...]:
         """A phrase for each kind of thing that is passed over."""
@@ -141,11 +141,6 @@ def _of_suffix(suffix: str) -> str:
     if not suffix:
         return "without a suffix"
     return f"of {suffix if suffix.isprintable() and len(suffix) <= 20 else ascii(suffix)[:20]}"
-
-
-def _entries(folder: Path) -> Sequence[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return sorted(entries, key=lambda entry: entry.name)
 
 
 def _identity(folder: Path) -> tuple[int, int]:
