@@ -66,8 +66,6 @@ class StoredRows:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        if isinstance(index, tuple):  # one value, for a message
-            return np.asarray(self[np.array([index[0]])][0][index[1:]])
         rows = np.arange(*index.indices(len(self))) if isinstance(index, slice) else np.asarray(index)
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
         self.fill(found, rows)
@@ -133,8 +131,6 @@ class SparseRows:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        if isinstance(index, tuple):  # one value, for a message
-            return np.asarray(self._matrix[index])
         return np.asarray(self._matrix[index].toarray())
 
     def columns(self, places: list[int]) -> SparseRows:

@@ -42,7 +42,6 @@ def test_rows_are_read_by_any_index():
     index = RNG.permutation(500)[:200]
     np.testing.assert_array_equal(rows[index], X[index])
     np.testing.assert_array_equal(rows[65:75], X[65:75])
-    assert rows[3, 2] == X[3, 2]
     np.testing.assert_array_equal(rows.columns([4, 1])[index], X[index][:, [4, 1]])
 
 
