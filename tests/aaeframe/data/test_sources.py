@@ -355,7 +355,7 @@ def test_damaged_statistics_are_computed_again(cache):
     found = load(source)
     assert source.asked
     assert found.spec.mean.equal(known.spec.mean)
-    assert cache.read(file.stem) is not None
+    assert kept.read(file.stem) is not None
 
 
 def test_a_cache_that_cannot_be_written_is_told(cache):
