@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from aaeframe.data import cache as kept
 from aaeframe.data import from_arrays, load, load_rows, sources
 from aaeframe.data.identity import identity
 from aaeframe.data.readers.folders import find_parts
