@@ -67,14 +67,14 @@ def shuffled_train(count: int, where: str) -> Cuts:
     return Cuts((0, np.sort(order[tenth:])), (0, np.sort(order[:tenth])), (1, ALL))
 
 
-def without_test(found: Sequence[str | None], sizes: Sequence[int], where: str) -> Cuts | None:
+def without_test(found: Sequence[str | None], sizes: Sequence[int]) -> Cuts | None:
     """The splits of parts that are training and validation rows: a tenth of the former is for the test.
 
-    None for other parts.
+    None for other parts, and for so few rows that they are refused where they are split.
     """
-    if list(found) != ["train", "validation"]:
+    if list(found) != ["train", "validation"] or sizes[0] < LEAST:
         return None
-    cuts = shuffled_train(sizes[0], where)
+    cuts = shuffled_train(sizes[0], "")
     return Cuts(train=cuts.train, validation=(1, ALL), test=cuts.validation)
 
 

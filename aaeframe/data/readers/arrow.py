@@ -69,7 +69,7 @@ def read(path: Path, options: ReadOptions) -> RawData:
     ids, said = read_ids(table, list(files.values()), index)
     return RawData(
         [RawPart(StoredRows(x), y, i) for x, y, i in zip(sources, labels, ids, strict=True)],
-        splits.without_test([*parts.files], [it.shape[0] for it in sources], str(path)),
+        splits.without_test([*parts.files], [it.shape[0] for it in sources]),
         class_names=names,
         columns=None if table.has_lists else table.names,
         labels_from=None if table.label is None else f"column {table.label!r}",

@@ -66,8 +66,7 @@ def read(path: Path, options: ReadOptions) -> RawData:
     counts = stack.fill()
     names = tuple(sorted({name for classes in tree.splits.values() for name in classes if name is not None}))
     parts = _parts(tree, names, stack.x, counts)
-    sizes = [len(it.x) for it in parts.values()]
-    cuts = None if sizes[0] < splits.LEAST else splits.without_test([*parts], sizes, str(path))
+    cuts = splits.without_test([*parts], [len(it.x) for it in parts.values()])
     said = () if cuts is None else (_no_test(parts, cuts),)
     return RawData(
         list(parts.values()),

@@ -167,7 +167,7 @@ def read_shards(path: Path, options: ReadOptions) -> RawData:
     sources = [NpyShards(files) for files in found.files.values()]
     return RawData(
         [RawPart(StoredRows(it)) for it in sources],
-        splits.without_test([*found.files], [it.shape[0] for it in sources], str(path)),
+        splits.without_test([*found.files], [it.shape[0] for it in sources]),
         passed_over=found.passed_over,
     )
 
