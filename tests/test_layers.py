@@ -282,6 +282,8 @@ LATER = {
     ("aaeframe.benchmarking.compiling", "torch._dynamo"): "it takes a second to import",
     ("aaeframe.benchmarking.compiling", "torch._dynamo.utils"): "it takes a second to import",
     ("aaeframe.reproduce.experiments", "aaeframe.reproduce.rivals"): "the command line lists columns without torch",
+    ("aaeframe.data.read", "aaeframe.data.readers.arrow"): "pyarrow is optional",
+    ("aaeframe.data.read", "aaeframe.data.readers.h5ad"): "anndata is optional",
     ("aaeframe_kernels.parzen.launch", "aaeframe_kernels.parzen.kernel"): "triton is optional",
     ("aaeframe_kernels.discriminator_loss.launch", "aaeframe_kernels.discriminator_loss.kernel"): "triton is optional",
 }

@@ -17,10 +17,10 @@ from aaeframe.data.dataset import AllRows, Dataset, Reading, Split, joined, join
 from aaeframe.data.layout import as_rows, settle
 from aaeframe.data.raw import Channels, RawData, RawPart, text_width
 from aaeframe.data.readers.objects import as_array, as_labels
-from aaeframe.data.readers.tables import check_names
+from aaeframe.data.readers.table_columns import check_names
 from aaeframe.data.scaling import fit
 from aaeframe.data.sources import Remaining, StoredRows
-from aaeframe.data.statistics import check_exact, check_finite
+from aaeframe.data.statistics import check_values
 from aaeframe.data.survey import surveyed
 from aaeframe.errors import DataError
 from aaeframe.protocols import DataSpec
@@ -147,8 +147,7 @@ def _checked(
     arrays = [as_rows(part.x, name, channels) for part in raw.parts]
     _check_alike(arrays, name)
     for x in arrays if check else ():
-        check_finite(x, name)
-        check_exact(x, name)
+        check_values(x, name)
     sizes = [len(x) for x in arrays]
     labels, names = as_classes([part.labels for part in raw.parts], sizes, name)
     names = _known_names(names, raw.class_names)
@@ -165,7 +164,7 @@ def _known_names(values: tuple[str, ...] | None, names: tuple[str, ...] | None) 
 
 
 def _as_known(name: str, raw: RawData, options: ReadOptions, known: Known | None) -> RawData:
-    """The columns of a table as those that are known, if any are, and gray images as colors."""
+    """Columns of a table in the order of those that are known, if any are; gray images as colors if those are."""
     if known is None:
         return raw
     if known.columns is None:
@@ -209,7 +208,7 @@ def _three(whole: Sequence[Split], cuts: splits.Cuts, name: str, options: ReadOp
 
 
 def _in_little_memory(cuts: splits.Cuts, sizes: Sequence[int]) -> splits.Cuts:
-    """Cuts whose training rows are all that are not held out, if they are so many that their numbers take memory."""
+    """Cuts that hold many training rows by the rows that are held out, whose numbers take less memory."""
     (part, rows), count = cuts.train, sizes[cuts.train[0]]
     if not isinstance(rows, np.ndarray):
         return cuts

@@ -15,9 +15,6 @@ from aaeframe.errors import DataError
 MOST_CLASSES: Final = 10_000
 """The largest number of classes. Labels with more different values are a quantity."""
 
-PANDAS_MISSING: Final = ("NAType", "NaTType")
-"""The types of pandas.NA and pandas.NaT, by name, so that pandas need not be there."""
-
 
 def as_classes(
     labels: Sequence[np.ndarray | None], sizes: Sequence[int], where: str
@@ -26,8 +23,8 @@ def as_classes(
 
     Integers that are exactly 0..K-1 stay as they are. Other integers, and texts, become the position of their value
     among the sorted different values. Names are the values as text, without spaces at their ends unless these tell two
-    apart. Rows without a label, which hold -1, NaN, None or
-    an empty text, become -1. Parts in which no row has a label are None.
+    apart. Rows without a label, which hold -1, NaN, None or an empty text, become -1. Parts in which no row has a
+    label are None.
 
     Raises:
         DataError: labels are of the wrong number or type, negative, a text nan, or of more than `MOST_CLASSES` values.
@@ -118,8 +115,8 @@ def _one_per_row(labels: np.ndarray, rows: int, where: str) -> np.ndarray:
 
 
 def _from_objects(labels: np.ndarray) -> np.ndarray:
-    """Texts or numbers in place of Python objects; the objects, if they mix. For some see `_is_missing`."""
-    missing = np.array([_is_missing(it) for it in labels], np.bool_)
+    """Texts or numbers in place of Python objects; the objects, if they mix."""
+    missing = np.array([is_missing(it) for it in labels], np.bool_)
     known = labels[~missing]
     if all(isinstance(it, str) for it in known) and len(known):
         found = np.array([str(it) for it in known])
@@ -135,9 +132,10 @@ def _from_objects(labels: np.ndarray) -> np.ndarray:
     return whole
 
 
-def _is_missing(label: object) -> bool:
-    """Whether an object stands for no label: None, NaN, or NA and NaT of pandas, which differ from no value."""
-    return label is None or (isinstance(label, Real) and label != label) or type(label).__name__ in PANDAS_MISSING
+def is_missing(value: object) -> bool:
+    """Whether an object of Python stands for no value: None, NaN, or NA and NaT of pandas."""
+    of_pandas = type(value).__name__ in ("NAType", "NaTType")  # by their names, so that pandas need not be there
+    return value is None or of_pandas or (isinstance(value, Real) and value != value)
 
 
 def _integers(labels: np.ndarray, where: str) -> np.ndarray:

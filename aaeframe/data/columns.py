@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aaeframe.data.raw import RawData
-from aaeframe.data.sources import StoredRows
-from aaeframe.data.sparse import SparseRows
+from aaeframe.data.sources import SparseRows, StoredRows
 from aaeframe.errors import DataError
+from aaeframe.storage.text import plural
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def colored(raw: RawData, shape: tuple[int, ...]) -> RawData:
         return raw
     parts = [replace(part, x=np.repeat(part.x, 3, axis=1)) for part in raw.parts]
     images = sum(len(part.x) for part in parts)
-    said = f"lack of color in {images} {'image' if images == 1 else 'images'}, whose gray is in each channel"
+    said = f"lack of color in {plural(images, 'image')}, whose gray is in each channel"
     return replace(raw, parts=parts, passed_over=(*raw.passed_over, said))
 
 
@@ -96,7 +96,5 @@ def filled(raw: RawData, means: np.ndarray, where: str) -> RawData:
     if not count:
         return raw
     parts = [replace(part, x=np.where(np.isnan(part.x), means, part.x)) for part in raw.parts]
-    cells = "1 empty cell" if count == 1 else f"{count} empty cells"
-    return replace(
-        raw, parts=parts, passed_over=(*raw.passed_over, f"{cells}, filled in with the training mean of the column")
-    )
+    said = f"{plural(count, 'empty cell')}, filled in with the training mean of the column"
+    return replace(raw, parts=parts, passed_over=(*raw.passed_over, said))

@@ -10,8 +10,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from aaeframe.data.sources import JoinedSource, Remaining, StoredRows
-from aaeframe.data.sparse import SparseRows
+from aaeframe.data.sources import JoinedSource, Remaining, SparseRows, StoredRows
 from aaeframe.errors import DataError
 from aaeframe.protocols import DataSpec
 
@@ -120,11 +119,11 @@ class Split:
         """The same rows in memory, if they are in a source: for a few rows that are read in any order."""
         return Split(self.array(), None, self.labels, self.ids) if self.is_stored else self
 
-    def spread(self, most: int) -> np.ndarray:
-        """The rows at `spread_places(len(self), most)`."""
-        if self.known is not None and self.known.spread is not None and most == MOST_SPREAD:
+    def spread(self) -> np.ndarray:
+        """The rows at `spread_places(len(self))`."""
+        if self.known is not None and self.known.spread is not None:
             return self.known.spread.astype(self.dtype)
-        return self.rows(spread_places(len(self), most))
+        return self.rows(spread_places(len(self)))
 
     @property
     def labeled(self) -> Split:
@@ -147,13 +146,13 @@ class Split:
 
 
 MOST_SPREAD: Final = 1000
-"""The number of spread rows that are kept of a split whose data are in a source."""
+"""The number of rows of a split that are spread over it, to stand for all."""
 
 
-def spread_places(count: int, most: int) -> np.ndarray:
-    """The positions of at most `most` of `count` rows, evenly spread."""
+def spread_places(count: int) -> np.ndarray:
+    """The positions of at most `MOST_SPREAD` of `count` rows, evenly spread."""
     precision = torch.float64 if count > 2**24 else torch.float32  # which has all whole numbers up to there
-    return torch.linspace(0, count - 1, min(most, count), dtype=precision).long().numpy()
+    return torch.linspace(0, count - 1, min(MOST_SPREAD, count), dtype=precision).long().numpy()
 
 
 def row_type(dtype: np.dtype) -> np.dtype:

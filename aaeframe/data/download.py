@@ -13,10 +13,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Final
 
+from aaeframe.data.cache import cache_folder
 from aaeframe.errors import DataError, DownloadError
 
 VARIABLE: Final = "AAEFRAME_DATA"
@@ -82,13 +82,6 @@ def find_kept(name: str, dataset: str) -> Path | None:
     return next((path for path in (folder / dataset / name, folder / name) if path.is_file()), None)
 
 
-def cache_folder() -> Path:
-    """The folder of the system's cache in which downloads and statistics are kept."""
-    import pooch
-
-    return Path(pooch.os_cache("aaeframe"))
-
-
 def _retrieve(file: RemoteFile, dataset: str) -> Path:
     import pooch
     from requests.exceptions import RequestException
@@ -138,7 +131,7 @@ def _root(error: BaseException) -> BaseException:
 def _digest(path: Path) -> str:
     try:
         with path.open("rb") as stream:
-            return _digest_of(stream)
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}.") from error
 
@@ -148,16 +141,9 @@ def _same_content(path: Path, file: RemoteFile) -> bool:
         return False
     try:
         with gzip.open(path) as stream:
-            return _digest_of(stream) == file.content_sha256
+            return hashlib.file_digest(stream, "sha256").hexdigest() == file.content_sha256
     except (OSError, EOFError, zlib.error):  # not gzip, or truncated
         return False
-
-
-def _digest_of(stream: BufferedIOBase) -> str:
-    digest = hashlib.sha256()
-    while piece := stream.read(2**20):
-        digest.update(piece)
-    return digest.hexdigest()
 
 
 @contextmanager

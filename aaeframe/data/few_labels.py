@@ -26,7 +26,10 @@ def labeled_subset(labels: np.ndarray, count: int, num_classes: int, seed: int) 
     if count == len(labels):
         return np.arange(count)
     share = _shares(sizes, count, seed)
-    rows = [_draw(np.flatnonzero(labels == label), share[label], seed, label) for label in range(num_classes)]
+    rows = [
+        np.random.default_rng((seed, label)).permutation(np.flatnonzero(labels == label))[: share[label]]
+        for label in range(num_classes)
+    ]
     return np.sort(np.concatenate(rows))
 
 
@@ -45,7 +48,3 @@ def _shares(sizes: np.ndarray, count: int, seed: int) -> np.ndarray:
             f"{len(sizes) * int(sizes[least])}."
         )
     return share
-
-
-def _draw(rows: np.ndarray, count: int, seed: int, label: int) -> np.ndarray:
-    return np.random.default_rng((seed, label)).permutation(rows)[:count]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 
 from aaeframe.data.dataset import row_type
 from aaeframe.data.raw import Channels
-from aaeframe.data.sources import StoredRows
-from aaeframe.data.sparse import SparseRows
+from aaeframe.data.sources import SparseRows, StoredRows, View
 from aaeframe.errors import DataError
+from aaeframe.storage.text import plural
 
 CHANNELS: Final = (1, 3, 4)
 """Numbers of channels by which the channel axis of an image or volume is recognized."""
@@ -20,6 +21,13 @@ FEW: Final = 4
 
 OBLONG: Final = 8
 """The ratio of two lengths from which a 3-D array may be series of many channels, and is not taken for images."""
+
+
+VIEWS: Final[Mapping[str, tuple[View, str]]] = {
+    "none": (lambda x: x[:, None], "with a channel"),
+    "last": (lambda x: np.moveaxis(x, -1, 1), "channels first"),
+}
+"""The functions that bring the axis of the channels next to that of the rows, and their names."""
 
 
 def as_rows(x: Any, where: str, channels: Channels | None = None) -> Any:
@@ -53,24 +61,15 @@ def as_rows(x: Any, where: str, channels: Channels | None = None) -> Any:
             )
         return x
     channels = channels or found_channels(x.shape, where)
-    if channels == "none":
-        if x.ndim == 5:
-            raise DataError(
-                f"{where}: the data has the shape {x.shape}. With data.channels=none the rows have four axes of "
-                "space; at most three are known. Give data.channels=first or data.channels=last."
-            )
-        return x.viewed(_with_channel, "with a channel") if isinstance(x, StoredRows) else _with_channel(x)
+    if channels == "none" and x.ndim == 5:
+        raise DataError(
+            f"{where}: the data has the shape {x.shape}. With data.channels=none the rows have four axes of space; at "
+            "most three are known. Give data.channels=first or data.channels=last."
+        )
     if channels == "first":
         return x
-    return x.viewed(_channels_first, "channels first") if isinstance(x, StoredRows) else _channels_first(x)
-
-
-def _with_channel(x: np.ndarray) -> np.ndarray:
-    return x[:, None]
-
-
-def _channels_first(x: np.ndarray) -> np.ndarray:
-    return np.moveaxis(x, -1, 1)
+    view, how = VIEWS[channels]
+    return x.viewed(view, how) if isinstance(x, StoredRows) else view(x)
 
 
 def found_channels(shape: tuple[int, ...], where: str) -> Channels:
@@ -102,9 +101,6 @@ def _readings(shape: tuple[int, ...]) -> dict[Channels, str]:
     def of(axes: tuple[int, ...]) -> str:
         return " x ".join(map(str, axes))
 
-    def channels(count: int) -> str:
-        return "1 channel" if count == 1 else f"{count} channels"
-
     things = {3: "series", 4: "images", 5: "volumes"}[len(shape)]
     lengths = {"first": shape[2:], "last": shape[1:-1]}
     counts = {"first": shape[1], "last": shape[-1]}
@@ -114,7 +110,7 @@ def _readings(shape: tuple[int, ...]) -> dict[Channels, str]:
         readings["none"] = f"reads {shape[0]} {whole[len(shape)]} of {of(shape[1:])}"
     for name in ("first", "last"):
         size = f"length {lengths[name][0]}" if len(shape) == 3 else of(lengths[name])
-        readings[name] = f"reads {shape[0]} {things} of {size} with {channels(counts[name])}"
+        readings[name] = f"reads {shape[0]} {things} of {size} with {plural(counts[name], 'channel')}"
     return readings
 
 

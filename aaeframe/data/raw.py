@@ -49,7 +49,7 @@ class RawData:
 
 
 def text_width(ids: np.ndarray) -> int:
-    """The number of characters of the longest name of a row, (N,) texts or whole numbers, each written so long."""
+    """The number of characters of the longest of these names of rows, (N,) texts or whole numbers."""
     if ids.dtype.kind == "U":
         return ids.dtype.itemsize // 4
     return max(len(str(ids.min())), len(str(ids.max()))) if len(ids) else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,8 +19,8 @@ from aaeframe.data.columns import Known
 from aaeframe.data.dataset import AllRows, Dataset
 from aaeframe.data.named import NamedData, opened
 from aaeframe.data.raw import RawData
-from aaeframe.data.readers import arrow, h5ad, idx, images, mat, npy, objects, shards, tables
-from aaeframe.data.readers.arrow_files import SUFFIXES as ARROW_SUFFIXES
+from aaeframe.data.readers import idx, images, mat, npy, objects, tables
+from aaeframe.data.readers.folders import ARROW_SUFFIXES, holds
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
@@ -33,6 +34,32 @@ ALWAYS: Final = frozenset({"held_out", "scale"})
 """Options for every file and folder; the others are those that a reader uses."""
 
 
+def _read_arrow(path: Path, options: ReadOptions) -> RawData:
+    """The rows of Parquet and Arrow files. DataError if pyarrow is missing."""
+    _check_installed(path, "pyarrow", "parquet", ".csv or .npy")
+    from aaeframe.data.readers import arrow
+
+    return arrow.read(path, options)
+
+
+def _read_h5ad(path: Path, options: ReadOptions) -> RawData:
+    """The rows of an .h5ad file. DataError if anndata is missing."""
+    _check_installed(path, "anndata", "h5ad", ".npy")
+    from aaeframe.data.readers import h5ad
+
+    return h5ad.read(path, options)
+
+
+def _check_installed(path: Path, library: str, extra: str, others: str) -> None:
+    try:
+        import_module(library)
+    except ImportError as error:
+        raise DataError(
+            f"{path}: is read by {library}, which is not installed: pip install 'aaeframe[{extra}]', or convert it to "
+            f"{others}."
+        ) from error
+
+
 class Reader(NamedTuple):
     """A format."""
 
@@ -42,15 +69,15 @@ class Reader(NamedTuple):
     read: Callable[[Any, ReadOptions], RawData]
 
 
-CSV: Final = Reader("tables", tables.USES, tables.read)
-NPY: Final = Reader(".npy", npy.USES_NPY, npy.read_npy)
-NPZ: Final = Reader(".npz", npy.USES, npy.read_npz)
-MAT: Final = Reader(".mat", mat.USES, mat.read)
-IDX: Final = Reader("idx", idx.USES, idx.read)
-IMAGES: Final = Reader("images", images.USES, images.read)
-ARROW: Final = Reader("Parquet and Arrow", arrow.USES, arrow.read)
-SHARDS: Final = Reader("shards", shards.USES, shards.read)
-H5AD: Final = Reader(".h5ad", h5ad.USES, h5ad.read)
+CSV: Final = Reader("tables", objects.TABLES | {"header", "encoding", "separator", "decimal"}, tables.read)
+NPY: Final = Reader(".npy", objects.ARRAYS, npy.read_npy)
+NPZ: Final = Reader(".npz", objects.NAMED, npy.read_npz)
+MAT: Final = Reader(".mat", objects.NAMED | {"rows"}, mat.read)
+IDX: Final = Reader("idx", objects.ARRAYS, idx.read)
+IMAGES: Final = Reader("images", {"frames", "image_size"}, images.read)
+ARROW: Final = Reader("Parquet and Arrow", objects.TABLES, _read_arrow)
+SHARDS: Final = Reader("shards", objects.ARRAYS, npy.read_shards)
+H5AD: Final = Reader(".h5ad", {"label_key"}, _read_h5ad)
 
 
 def load(
@@ -180,26 +207,23 @@ def _reader_of_folder(path: Path) -> Reader:
     if idx.holds_idx(path):
         return IDX
     kinds = {ARROW: ARROW_SUFFIXES, SHARDS: (".npy",)}
-    found = [reader for reader, suffixes in kinds.items() if shards.holds(path, suffixes)]
+    found = [reader for reader, suffixes in kinds.items() if holds(path, suffixes)]
     if len(found) > 1:
         raise DataError(f"{path}: holds .npy files and files of Parquet or Arrow. Leave one kind in the folder.")
-    if not images.holds_images(path):
-        if not found:
-            _refuse_deeper(path, (*ARROW_SUFFIXES, ".npy"))
-        return found[0] if found else IMAGES
-    if not found:
-        return IMAGES
-    if found[0] == ARROW:
+    holds_images = images.holds_images(path)
+    if holds_images and found == [ARROW]:
         raise DataError(
             f"{path}: holds images and files of Parquet or Arrow. Leave one kind in the folder, or give the path of a "
             "file, or of the folder of the images."
         )
-    return IMAGES
+    if not holds_images and not found:
+        _refuse_deeper(path, (*ARROW_SUFFIXES, ".npy"))
+    return found[0] if found and not holds_images else IMAGES
 
 
 def _refuse_deeper(path: Path, suffixes: Sequence[str]) -> None:
     """DataError that names the folder, if files of rows are in folders below this one, from which none are read."""
-    below = sorted(it for it in path.iterdir() if it.is_dir() and shards.holds(it, suffixes))
+    below = sorted(it for it in path.iterdir() if it.is_dir() and holds(it, suffixes))
     if below:
         raise DataError(
             f"{path}: holds no rows itself; {plural(len(below), 'folder')} in it do. Give one of these, as {below[0]}, "

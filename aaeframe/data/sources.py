@@ -1,4 +1,4 @@
-"""Sources: rows that stay in files, or behind an object, and are read by their numbers."""
+"""Rows that become arrays when they are read: of sources, which are files or objects, and of sparse matrices."""
 
 from __future__ import annotations
 
@@ -66,8 +66,6 @@ class StoredRows:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        if isinstance(index, tuple):  # one value, for a message
-            return np.asarray(self[np.array([index[0]])][0][index[1:]])
         rows = np.arange(*index.indices(len(self))) if isinstance(index, slice) else np.asarray(index)
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
         self.fill(found, rows)
@@ -114,6 +112,33 @@ class StoredRows:
     def release(self) -> None:
         """Free the memory of the chunk that was read last."""
         self._chunks.release()
+
+
+class SparseRows:
+    """The rows of a scipy sparse matrix (N, D). Indexing by an array or a slice gives dense rows.
+
+    A batch is dense, the whole is not.
+    """
+
+    def __init__(self, matrix: Any) -> None:
+        self._matrix = matrix.tocsr()
+        self.shape: tuple[int, ...] = tuple(self._matrix.shape)
+        self.dtype = np.dtype(self._matrix.dtype)
+        self.ndim = len(self.shape)
+        self.size = int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return np.asarray(self._matrix[index].toarray())
+
+    def columns(self, places: list[int]) -> SparseRows:
+        """The rows with the columns at these places alone."""
+        return SparseRows(self._matrix[:, places])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self._matrix.toarray(), dtype)
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -12,6 +13,16 @@ from aaeframe.errors import DataError
 
 PartRows: TypeAlias = tuple[int, slice | np.ndarray | Remaining]
 """Rows of one part of the data: the number of the part, and the selected rows."""
+
+NAMES: Final = ("train", "validation", "test")
+"""The splits, in the order of their parts."""
+
+WORDS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""The words, in lower case, by which names of files and folders say a split."""
 
 ALL = slice(None)
 
@@ -54,6 +65,17 @@ def shuffled_train(count: int, where: str) -> Cuts:
     _at_least(count, LEAST, where)
     order, tenth = np.random.default_rng(0).permutation(count), count // 10
     return Cuts((0, np.sort(order[tenth:])), (0, np.sort(order[:tenth])), (1, ALL))
+
+
+def without_test(found: Sequence[str | None], sizes: Sequence[int]) -> Cuts | None:
+    """The splits of parts that are training and validation rows: a tenth of the former is for the test.
+
+    None for other parts, and for so few rows that they are refused where they are split.
+    """
+    if list(found) != ["train", "validation"] or sizes[0] < LEAST:
+        return None
+    cuts = shuffled_train(sizes[0], "")
+    return Cuts(train=cuts.train, validation=(1, ALL), test=cuts.validation)
 
 
 def last(count: int, held_out: int) -> Cuts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +13,7 @@ from aaeframe.data.dataset import Split
 from aaeframe.data.readers.table_columns import EXACT
 from aaeframe.data.sources import StoredRows
 from aaeframe.errors import DataError
+from aaeframe.storage.text import plural
 
 PIECE_BYTES = 32 * 2**20
 """The size of one piece in bytes."""
@@ -21,6 +22,9 @@ PIECE_BYTES = 32 * 2**20
 MEAN_ROWS: Final = 4096
 MEAN_BYTES = 2**26
 """The number of rows whose sum is added to a mean at a time, or fewer if they are large: their bytes in float64."""
+
+MOST_COLUMNS: Final = 12
+"""The number of columns with empty cells that a message names."""
 
 
 @dataclass(frozen=True)
@@ -33,41 +37,80 @@ class Range:
     """Whether all values are whole numbers."""
 
 
-def check_finite(x: np.ndarray, where: str) -> None:
-    """Check that each value (N, *shape) is finite as float32.
+def check_values(x: np.ndarray, where: str) -> None:
+    """Check that each value (N, *shape) is finite as float32, and that float64 holds each whole number.
 
     Raises:
         DataError: some are not; the message says how many, and where the first is.
     """
-    if x.dtype.kind != "f" or isinstance(x, StoredRows):  # those are checked when they are surveyed, or used
+    if not may_be_wrong(x.dtype) or isinstance(x, StoredRows):  # those are checked when they are surveyed, or used
         return
-    bad, first = 0, None
-    for start, piece in _pieces(x):
-        finite = np.isfinite(as_single(piece))
-        if not finite.all():
-            places = np.argwhere(~finite)
-            first = first or (start + int(places[0][0]), *map(int, places[0][1:]))
-            bad += len(places)
-    if first is not None:
-        raise not_finite(where, f"{bad} of {x.size}", x[first], first)
+    wrong, step = Wrong(where), rows_per_piece(x.shape[1:])
+    for start in range(0, len(x), step):
+        wrong.look(np.asarray(x[start : start + step]), start)
+    wrong.refuse(x.size)
 
 
-def check_exact(x: np.ndarray, where: str) -> None:
-    """Check that float64 holds each whole number (N, *shape), so that none becomes another.
-
-    Raises:
-        DataError: it does not; the message says which is the first, and where.
-    """
-    if x.dtype.kind not in "iu" or x.dtype.itemsize < 8 or isinstance(x, StoredRows):  # those when they are surveyed
-        return
-    for start, piece in _pieces(x):
-        refuse_changed(piece, start, where)
+def may_be_wrong(dtype: np.dtype) -> bool:
+    """Whether values of a type may be not finite, or be whole numbers that float64 would change."""
+    return dtype.kind == "f" or (dtype.kind in "iu" and dtype.itemsize == 8)
 
 
-def refuse_changed(rows: np.ndarray, start: int, where: str) -> None:
+class Wrong:
+    """Values that are missing or not finite, counted. `columns` are the names of the features, if they have some."""
+
+    def __init__(self, where: str, columns: Sequence[str] | None = None) -> None:
+        self._where, self._columns = where, columns
+        self._missing: np.ndarray | None = None
+        self._infinite = 0
+        self._first: tuple[int, ...] | None = None
+        self._value = 0.0
+
+    @property
+    def found(self) -> bool:
+        """Whether any value is wrong."""
+        return self._first is not None
+
+    def look(self, rows: np.ndarray, start: int) -> None:
+        """Count in the rows that begin at `start`. DataError for a whole number that float64 would change."""
+        if not may_be_wrong(rows.dtype):
+            return
+        if rows.dtype.kind != "f":
+            _refuse_changed(rows, start, self._where)
+            return
+        wrong = ~np.isfinite(as_single(rows))
+        if not wrong.any():
+            return
+        missing = np.isnan(rows)
+        self._missing = missing.sum(0) + (0 if self._missing is None else self._missing)
+        self._infinite += int((wrong & ~missing).sum())
+        if self._first is None:
+            place = tuple(map(int, np.argwhere(wrong)[0]))
+            self._first, self._value = (start + place[0], *place[1:]), float(rows[place])
+
+    def refuse(self, size: int) -> None:
+        """DataError if any value was wrong."""
+        if self._first is None or self._missing is None:
+            return
+        empty = int(self._missing.sum())
+        if self._columns is not None and not self._infinite:
+            counts = dict(zip(self._columns, map(int, self._missing), strict=True))
+            raise DataError(
+                f"{self._where}: {empty_cells(counts)}. Fill them in, leave columns out by data.drop, or set "
+                'data.missing="mean" or "drop", for which all rows are read into memory.'
+            )
+        raise not_finite(self._where, f"{empty + self._infinite} of {size}", self._value, self._first)
+
+
+def empty_cells(counts: Mapping[str, int]) -> str:
+    """The numbers of empty cells by column, in words."""
+    some = [f"{name!r} {count}" for name, count in counts.items() if count]
+    more = ", ..." if len(some) > MOST_COLUMNS else ""
+    return f"{plural(sum(counts.values()), 'empty cell')}: {', '.join(some[:MOST_COLUMNS])}{more}"
+
+
+def _refuse_changed(rows: np.ndarray, start: int, where: str) -> None:
     """DataError for a whole number in rows, the first of which is `start`, that float64 would change."""
-    if rows.dtype.kind not in "iu" or rows.dtype.itemsize < 8:
-        return
     if int(rows.min(initial=0)) >= -EXACT and int(rows.max(initial=0)) <= EXACT:
         return
     rounded = rows.astype(np.float64)
@@ -165,12 +208,6 @@ class Total:
 def mean_rows(shape: tuple[int, ...]) -> int:
     """The number of rows whose sum is added to a mean at a time."""
     return max(1, min(MEAN_ROWS, MEAN_BYTES // (8 * int(np.prod(shape)))))
-
-
-def _pieces(x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    step = rows_per_piece(x.shape[1:])
-    for start in range(0, len(x), step):
-        yield start, np.asarray(x[start : start + step])
 
 
 def rows_per_piece(shape: tuple[int, ...]) -> int:

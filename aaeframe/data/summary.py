@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -76,28 +76,15 @@ def columns(rows: Split, names: tuple[str, ...] | None) -> list[dict[str, Any]]:
 
     Different values of rows in a source are not counted: the number is None.
     """
+    names = names or tuple(str(i + 1) for i in range(rows.shape[0]))
+    found: Iterable[tuple[Any, Any, Any, int | None]]
     if (known := rows.known) is not None:
-        means = mean(rows)
-        return [
-            {
-                "column": str(index + 1) if names is None else names[index],
-                "least": float(known.low[index]),
-                "mean": float(means[index]),
-                "greatest": float(known.high[index]),
-                "different": None,
-            }
-            for index in range(len(known.low))
-        ]
-    x = rows.array()
+        found = zip(known.low, mean(rows), known.high, [None] * len(names), strict=True)
+    else:
+        found = ((it.min(), it.mean(dtype=np.float64), it.max(), len(np.unique(it))) for it in rows.array().T)
     return [
-        {
-            "column": str(index + 1) if names is None else names[index],
-            "least": float(values.min()),
-            "mean": float(values.mean(dtype=np.float64)),
-            "greatest": float(values.max()),
-            "different": len(np.unique(values)),
-        }
-        for index, values in enumerate(x.T)
+        {"column": name, "least": float(least), "mean": float(center), "greatest": float(most), "different": different}
+        for name, (least, center, most, different) in zip(names, found, strict=True)
     ]
 
 

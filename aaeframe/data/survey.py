@@ -9,13 +9,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from aaeframe.data import kept
+from aaeframe.data import cache
 from aaeframe.data.dataset import MOST_SPREAD, KnownStatistics, Split, row_type, spread_places
 from aaeframe.data.identity import digest_begun, digest_places
 from aaeframe.data.sources import StoredRows
-from aaeframe.data.statistics import Moments, Total, as_single, mean_rows, not_finite, refuse_changed, rows_per_piece
-from aaeframe.errors import DataError
-from aaeframe.storage.text import plural
+from aaeframe.data.statistics import Moments, Total, Wrong, mean_rows, rows_per_piece
 
 SPREAD_BYTES: Final = 2**24
 """The size up to which spread rows are kept, in bytes."""
@@ -28,12 +26,12 @@ def surveyed(name: str, splits: Sequence[Split], columns: Sequence[str] | None) 
         DataError: values are missing or not finite; the message says how many, and where.
     """
     key = _key(splits)
-    stored = None if key is None else kept.read(key)
+    stored = None if key is None else cache.read(key)
     found = None if stored is None else [_restored(stored, i, it) for i, it in enumerate(splits)]
     if found is None or any(it is None and len(part) for it, part in zip(found, splits, strict=True)):
         found = _surveyed(name, splits, columns)
         if key is not None and key == _key(splits):  # else files have changed meanwhile
-            kept.write(key, {f"{i}.{k}": v for i, it in enumerate(found) for k, v in _arrays(it).items()}, name)
+            cache.write(key, {f"{i}.{k}": v for i, it in enumerate(found) for k, v in _arrays(it).items()}, name)
     return [replace(it, known=known) for it, known in zip(splits, found, strict=True)]
 
 
@@ -51,7 +49,7 @@ class _Collector:
         self._digests = {it: digest_begun(len(split), split.shape, it) for it in types}
         self._digested = {it: digest_places(len(split), len(split) * row * it.itemsize) for it in types}
         keeps = min(MOST_SPREAD, len(split)) * row * split.data.dtype.itemsize <= SPREAD_BYTES
-        self._spread = spread_places(len(split), MOST_SPREAD) if keeps else None
+        self._spread = spread_places(len(split)) if keeps else None
         self._kept: list[np.ndarray] = []
 
     def add(self, rows: np.ndarray) -> None:
@@ -90,7 +88,7 @@ class _Collector:
 
 
 class _Pieces:
-    """Rows that come in any numbers, given on in pieces of one size: the last bits of sums depend on it."""
+    """Regroups rows into pieces of one size, on which the last bits of sums depend."""
 
     def __init__(self, size: int, take: Callable[[np.ndarray], object]) -> None:
         self._size, self._take = size, take
@@ -124,7 +122,7 @@ def _surveyed(name: str, splits: Sequence[Split], columns: Sequence[str] | None)
     for data in {id(it.data): it.data for it in splits}.values():
         assert isinstance(data, StoredRows)
         places = [it.chunk_bounds if it.data is data else None for it in splits]
-        wrong = _Wrong(name, columns)
+        wrong = Wrong(name, columns)
         for number, start in enumerate(data.bounds[:-1]):
             chunk = data.chunk(number)
             wrong.look(chunk, int(start))
@@ -135,50 +133,6 @@ def _surveyed(name: str, splits: Sequence[Split], columns: Sequence[str] | None)
         data.release()
         wrong.refuse(data.size)
     return [None if it is None else it.result() for it in collectors]
-
-
-class _Wrong:
-    """Values that are missing or not finite, counted."""
-
-    def __init__(self, name: str, columns: Sequence[str] | None) -> None:
-        self._name, self._columns = name, columns
-        self._missing: np.ndarray | None = None
-        self._infinite = 0
-        self._first: tuple[int, ...] | None = None
-        self._value = 0.0
-
-    @property
-    def found(self) -> bool:
-        """Whether any value is wrong."""
-        return self._first is not None
-
-    def look(self, rows: np.ndarray, start: int) -> None:
-        """Count in the rows that begin at `start`. DataError for a whole number that float64 would change."""
-        refuse_changed(rows, start, self._name)
-        if rows.dtype.kind != "f" or np.isfinite(as_single(rows)).all():
-            return
-        wrong = ~np.isfinite(as_single(rows))
-        missing = np.isnan(rows)
-        self._missing = missing.sum(0) + (0 if self._missing is None else self._missing)
-        self._infinite += int((wrong & ~missing).sum())
-        if self._first is None:
-            place = tuple(map(int, np.argwhere(wrong)[0]))
-            self._first, self._value = (start + place[0], *place[1:]), float(rows[place])
-
-    def refuse(self, size: int) -> None:
-        """DataError if any value was wrong."""
-        if self._first is None or self._missing is None:
-            return
-        empty = int(self._missing.sum())
-        if self._columns is not None and not self._infinite:
-            counts = [(name, int(n)) for name, n in zip(self._columns, self._missing, strict=True) if n]
-            each = ", ".join(f"{name!r} {count}" for name, count in counts[:12])
-            raise DataError(
-                f"{self._name}: {plural(empty, 'empty cell')}: {each}{', ...' if len(counts) > 12 else ''}. Fill them "
-                'in, leave columns out by data.drop, or set data.missing="mean" or "drop", for which all rows are read '
-                "into memory."
-            )
-        raise not_finite(self._name, f"{empty + self._infinite} of {size}", self._value, self._first)
 
 
 def _key(splits: Sequence[Split]) -> str | None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from aaeframe import processes, supports
 from aaeframe.data import Dataset
-from aaeframe.data.dataset import MOST_SPREAD, spread_places
+from aaeframe.data.dataset import spread_places
 from aaeframe.evaluation.class_reports import class_error
 from aaeframe.evaluation.evaluate import one_draw, train_mean
 from aaeframe.evaluation.wasserstein import sliced_wasserstein
@@ -24,9 +24,9 @@ class Validation:
         self, dataset: Dataset, seed: int, device: torch.device, *, class_metric: ClassMetric | None = None
     ) -> None:
         held = dataset.validation
-        self._x = torch.from_numpy(held.spread(MOST_SPREAD)).to(device)
+        self._x = torch.from_numpy(held.spread()).to(device)
         self._mean = train_mean(dataset.train).to(device)
-        labels = None if held.labels is None else held.labels[spread_places(len(held), MOST_SPREAD)]
+        labels = None if held.labels is None else held.labels[spread_places(len(held))]
         self._labels = None if labels is None else torch.from_numpy(labels).to(device)
         self._labeled = None if self._labels is None else self._labels >= 0
         self._seed, self._device, self._class_metric = seed, device, class_metric

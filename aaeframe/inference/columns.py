@@ -10,7 +10,7 @@ import numpy as np
 
 from aaeframe.data.readers.frames import numbers_of, texts_of
 from aaeframe.data.readers.table_dialect import LABELS, MISSING
-from aaeframe.data.statistics import check_finite
+from aaeframe.data.statistics import check_values
 from aaeframe.errors import DataError
 from aaeframe.runs.run import Run
 
@@ -41,7 +41,7 @@ class Columns:
             features |= self._categories(name, columns, _flat(name, held[name]))
         x = np.stack([features[name] for name in names], axis=1)
         empty = np.isnan(x)
-        check_finite(np.where(empty, 0, x), _WHERE)
+        check_values(np.where(empty, 0, x), _WHERE)
         if empty.any() and options.missing is None:
             first = names[int(empty.any(axis=0).argmax())]
             raise DataError(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 LONGEST: Final = 200
 """The largest number of characters of a text in Markdown."""
+MOST_LISTED: Final = 12
+"""The largest number of names that a message lists."""
 _MARKUP: Final = re.compile(r"[\\`*_{}\[\]<>#!|~&$@.:^]")
 """Characters of markup, HTML and links, which Markdown shows as themselves behind a backslash."""
 
@@ -32,6 +35,12 @@ def code(text: str) -> str:
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     space = " " if "`" in line else ""
     return f"{fence}{space}{line}{space}{fence}".replace("|", r"\|")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message, up to `MOST_LISTED` of them."""
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(map(repr, names[:MOST_LISTED])) + more
 
 
 def plural(count: int, noun: str) -> str:

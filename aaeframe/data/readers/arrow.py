@@ -7,23 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow
+import pyarrow.types as kinds
+
 from aaeframe.configuration.reading import ReadOptions
+from aaeframe.data import splits
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import frames
 from aaeframe.data.readers.arrow_features import Features, is_list, is_number
-from aaeframe.data.readers.arrow_files import SUFFIXES, TableFiles, check_installed, readable
+from aaeframe.data.readers.arrow_files import TableFiles, readable
 from aaeframe.data.readers.arrow_labels import read_ids, read_labels, said_of_index
+from aaeframe.data.readers.folders import ARROW_SUFFIXES, Parts, find_parts
 from aaeframe.data.readers.limits import LARGEST, memory
-from aaeframe.data.readers.shards import Parts, cuts_of, find_parts
-from aaeframe.data.readers.table_columns import Roles, find_roles
+from aaeframe.data.readers.table_columns import Roles, check_names, find_roles
 from aaeframe.data.readers.table_dialect import shown
-from aaeframe.data.readers.tables import check_names
 from aaeframe.data.sources import StoredRows
 from aaeframe.errors import DataError
 from aaeframe.storage.formats import loads_json
-
-USES: Final = frames.USES
-"""The options that are used."""
 
 IN_MEMORY: Final = ("categories", "missing")
 """Options for which all rows are read into memory."""
@@ -45,9 +45,8 @@ def read(path: Path, options: ReadOptions) -> RawData:
     every column's. With `categories` or `missing` all rows are read into memory.
 
     Raises:
-        DataError: pyarrow is missing, files differ in their columns, or a column is no number and has no role.
+        DataError: files differ in their columns, or a column is no number and has no role.
     """
-    check_installed(path)
     parts = _data_files(path)
     files = {split: TableFiles(it) for split, it in parts.files.items()}
     first = next(iter(files.values()))
@@ -70,7 +69,7 @@ def read(path: Path, options: ReadOptions) -> RawData:
     ids, said = read_ids(table, list(files.values()), index)
     return RawData(
         [RawPart(StoredRows(x), y, i) for x, y, i in zip(sources, labels, ids, strict=True)],
-        cuts_of(parts.files, [it.shape[0] for it in sources], str(path)),
+        splits.without_test([*parts.files], [it.shape[0] for it in sources]),
         class_names=names,
         columns=None if table.has_lists else table.names,
         labels_from=None if table.label is None else f"column {table.label!r}",
@@ -88,7 +87,7 @@ def _data_files(path: Path) -> Parts:
             f"{path}: is a table with a log ({log}), which says which files count, and is not read. Write the rows of "
             "the table to .parquet files by the program that keeps it."
         )
-    parts = find_parts(path, SUFFIXES)
+    parts = find_parts(path, ARROW_SUFFIXES)
     files: dict[str | None, list[Path]] = {}
     for split, found in parts.files.items():
         state = found[0].parent / "state.json"
@@ -128,7 +127,7 @@ def _as_frame(table: Any, options: ReadOptions, where: str) -> RawData:
 
 
 def _with_index(options: ReadOptions, schema: Any, where: str) -> tuple[ReadOptions, str | None, tuple[str, ...]]:
-    """The options with the index that pandas wrote, its name if it is to name the rows, and what is left out of it.
+    """The options with the index that pandas wrote, its name if it names the rows, and a phrase for what is left out.
 
     DataError for several columns of an index that no option names: they would be features.
     """
@@ -183,8 +182,6 @@ class Table:
 
     def _lists(self, roles: Roles) -> str | None:
         """The column of lists that holds the features, if there is one. DataError for one among other columns."""
-        import pyarrow.types as kinds
-
         others = [roles.names[i] for i in roles.numbers]
         lists = [name for name in others if kinds.is_nested(self.types[name])]
         if not lists:
@@ -217,14 +214,12 @@ def _head(files: TableFiles) -> Any:
 
 
 def _joined(tables: Iterable[Any]) -> Any:
-    """The rows of tables that may differ in what their schemas say besides names and types."""
-    import pyarrow
-
+    """The rows of several tables, whose schemas may differ in metadata."""
     return pyarrow.concat_tables([pyarrow.Table.from_arrays(it.columns, names=it.column_names) for it in tables])
 
 
 def _hugging_face_names(schema: Any, label: str | None) -> tuple[str, ...] | None:
-    """The names of the classes that a Hugging Face data set tells."""
+    """The names of the classes in the description of a Hugging Face data set."""
     try:
         features = loads_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
         names = features[label]["names"]

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow.types as kinds
+from pyarrow import compute
 
 from aaeframe.data.readers.arrow_files import TableFiles
-from aaeframe.data.readers.frames import check_exact, is_whole
-from aaeframe.data.readers.shards import fingerprint
+from aaeframe.data.readers.folders import fingerprint
+from aaeframe.data.readers.frames import as_objects, check_exact
 from aaeframe.data.readers.table_columns import EXACT
 from aaeframe.data.sources import grouped
 from aaeframe.errors import DataError
@@ -56,8 +58,6 @@ class Features:
         return found
 
     def _width(self, kind: Any) -> int:
-        import pyarrow.types as kinds
-
         if kinds.is_fixed_size_list(kind):
             return int(kind.list_size)
         first = next(it for it in self._files.tables(self._names) if it.num_rows).column(0)[0].as_py()
@@ -65,8 +65,6 @@ class Features:
 
     def _flattened(self, lists: Any, where: Path, start: int) -> np.ndarray:
         """Lists of numbers as rows. DataError if one is of another length than the first."""
-        import pyarrow.compute as compute
-
         lengths = compute.list_value_length(lists).fill_null(0).to_numpy()
         if (wrong := np.flatnonzero(lengths != self.shape[1])).size:
             raise DataError(
@@ -79,8 +77,6 @@ class Features:
 
 def is_number(kind: Any) -> bool:
     """Whether a type of Arrow is one of numbers."""
-    import pyarrow.types as kinds
-
     kind = kind.value_type if kinds.is_dictionary(kind) else kind
     tests = (kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal, kinds.is_null)
     return any(test(kind) for test in tests)
@@ -88,15 +84,11 @@ def is_number(kind: Any) -> bool:
 
 def is_list(kind: Any) -> bool:
     """Whether a type of Arrow is one of lists of numbers."""
-    import pyarrow.types as kinds
-
     lists = kinds.is_fixed_size_list(kind) or kinds.is_list(kind) or kinds.is_large_list(kind)
     return lists and is_number(kind.value_type)
 
 
 def _numpy_type(kind: Any) -> np.dtype:
-    import pyarrow.types as kinds
-
     kind = kind.value_type if kinds.is_dictionary(kind) else kind
     if kinds.is_decimal(kind) or kinds.is_null(kind):
         return np.dtype(np.float64)
@@ -105,15 +97,13 @@ def _numpy_type(kind: Any) -> np.dtype:
 
 def _numbers(column: Any, name: str, where: Path) -> np.ndarray:
     """A column as numbers (n,). DataError for an empty cell among integers, and for one that a float would change."""
-    import pyarrow.types as kinds
-
     kind = column.type
     if kinds.is_dictionary(kind):
         column = column.dictionary_decode()
     if kinds.is_decimal(column.type) or kinds.is_null(column.type):
         stored, column = column, column.cast("float64")
         rows = np.flatnonzero(np.abs(column.to_numpy(zero_copy_only=False)) >= EXACT)
-        check_exact(name, (int(it) for it in stored.take(rows).to_pylist() if is_whole(it)), str(where))
+        check_exact(name, as_objects(stored.take(rows).to_pylist()), str(where))
     if column.null_count and not kinds.is_floating(column.type):
         raise DataError(
             f"{where}: column {name!r}, of type {kind}, has empty cells. Fill them in, write the column as floats, "
@@ -121,6 +111,5 @@ def _numbers(column: Any, name: str, where: Path) -> np.ndarray:
         )
     values = np.asarray(column.to_numpy(zero_copy_only=False))
     if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
-        large = values[(values >= EXACT) | (values <= -EXACT)]
-        check_exact(name, map(int, large), str(where))
+        check_exact(name, values, str(where))
     return values

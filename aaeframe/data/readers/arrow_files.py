@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
+import pyarrow
+from pyarrow import ipc, memory_map, parquet, types
 
-from aaeframe.data.readers.shards import Unchanged
+from aaeframe.data.readers.folders import Unchanged
 from aaeframe.errors import AaeframeError, DataError
 
-PARQUET: Final = (".parquet", ".pq")
-SUFFIXES: Final = (*PARQUET, ".arrow", ".feather", ".ipc")
 MOST_OPEN: Final = 4
 """The largest number of files that are open at the same time."""
 
@@ -30,22 +30,9 @@ class TableFile(Protocol):
         """The groups from `first` up to `stop` as a pyarrow.Table of these columns."""
 
 
-def check_installed(path: Path) -> None:
-    """DataError if pyarrow is missing."""
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise DataError(
-            f"{path}: is read by pyarrow, which is not installed: pip install 'aaeframe[parquet]', or convert it to "
-            ".csv or .npy."
-        ) from error
-
-
 @contextmanager
 def readable(path: Path, what: str = "") -> Iterator[None]:
     """Turn an error of pyarrow or of the system into a DataError that names the file."""
-    import pyarrow
-
     try:
         yield
     except AaeframeError:
@@ -121,7 +108,7 @@ def opened(path: Path) -> TableFile:
     if head[:4] == b"PAR1":
         return _Parquet(path)
     if head == b"ARROW1":
-        return _Batches(path, _ipc_file)
+        return _Batches(path)
     if head[:4] == b"\xff\xff\xff\xff":
         return _Stream(path)
     old = " It is in Feather's first version." if head[:4] == b"FEA1" else ""
@@ -130,8 +117,6 @@ def opened(path: Path) -> TableFile:
 
 class _Parquet:
     def __init__(self, path: Path) -> None:
-        from pyarrow import parquet
-
         # The buffer is of one read: the columns of a group come from the disk in few large pieces.
         self._file = parquet.ParquetFile(path, pre_buffer=True)
         self.schema = self._file.schema_arrow
@@ -142,36 +127,29 @@ class _Parquet:
         return self._file.read_row_groups(range(first, stop), columns=list(columns), use_threads=False)
 
 
-def _ipc_file(path: Path, columns: Sequence[int] | None = None) -> Any:
-    """The record batches of a file, mapped: pages are freed with the batches."""
-    from pyarrow import ipc, memory_map
-
-    options = ipc.IpcReadOptions(included_fields=None if columns is None else list(columns), use_threads=False)
-    return ipc.open_file(memory_map(str(path)), options=options)
-
-
 class _Batches:
     """A file of Arrow with an index of its record batches, as Feather's second version."""
 
-    def __init__(self, path: Path, reader: Callable[..., Any]) -> None:
-        self._path, self._reader = path, reader
-        self.schema = reader(path).schema
-        counting = reader(path, [0] if len(self.schema.names) else None)  # one column, as batches may be packed
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.schema = self._opened(None).schema
+        counting = self._opened([0] if len(self.schema.names) else None)  # one column, as batches may be packed
         self.sizes = [counting.get_batch(i).num_rows for i in range(counting.num_record_batches)]
 
     def read(self, first: int, stop: int, columns: Sequence[str]) -> Any:
-        import pyarrow
-
-        reader = self._reader(self._path, [self.schema.names.index(name) for name in columns])
+        reader = self._opened([self.schema.names.index(name) for name in columns])
         return pyarrow.Table.from_batches([reader.get_batch(i) for i in range(first, stop)]).select(list(columns))
+
+    def _opened(self, columns: list[int] | None) -> Any:
+        """A reader of the record batches, mapped: pages are freed with the batches."""
+        options = ipc.IpcReadOptions(included_fields=columns, use_threads=False)
+        return ipc.open_file(memory_map(str(self._path)), options=options)
 
 
 class _Stream:
     """A stream of Arrow, as the files of a Hugging Face data set: the places of its batches are found once."""
 
     def __init__(self, path: Path) -> None:
-        from pyarrow import ipc, memory_map, types
-
         self._path = path
         self.sizes: list[int] = []
         self._places: list[int] = []
@@ -190,9 +168,6 @@ class _Stream:
                 self.sizes.append(batch.num_rows)
 
     def read(self, first: int, stop: int, columns: Sequence[str]) -> Any:
-        import pyarrow
-        from pyarrow import ipc, memory_map
-
         batches = []
         for place in self._places[first:stop]:
             file = memory_map(str(self._path))

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pyarrow.types as kinds
 
 from aaeframe.configuration.reading import ReadOptions
-from aaeframe.data import kept
+from aaeframe.data import cache
 from aaeframe.data.classes import MOST_CLASSES
 from aaeframe.data.raw import text_width
 from aaeframe.data.readers import frames
 from aaeframe.data.readers.arrow_files import TableFiles
-from aaeframe.data.readers.shards import fingerprint
-from aaeframe.data.readers.table_result import no_classes
+from aaeframe.data.readers.folders import fingerprint
+from aaeframe.data.readers.table_columns import no_classes
 from aaeframe.errors import DataError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def read_labels(table: Table, files: Sequence[TableFiles]) -> tuple[list[np.ndar
     if table.label is None:
         return [None] * len(files), None
     key = _labels_key(table, files)
-    arrays = kept.read(key)
+    arrays = cache.read(key)
     if arrays is None:
         labels, names = _read_labels(table, files)
         if any(it is None for it in labels):
@@ -42,7 +43,7 @@ def read_labels(table: Table, files: Sequence[TableFiles]) -> tuple[list[np.ndar
         arrays = {str(i): it.astype(_smallest(it)) for i, it in enumerate(labels) if it is not None}
         arrays["names"] = np.frombuffer(json.dumps(names).encode(), np.uint8)
         if key == _labels_key(table, files):  # else files have changed meanwhile
-            kept.write(key, arrays, table.where)
+            cache.write(key, arrays, table.where)
     names = json.loads(arrays["names"].tobytes())
     classes = None if names is None else tuple(names)
     return [arrays[str(i)].astype(np.int64) for i in range(len(files))], classes or table.class_names
@@ -73,8 +74,6 @@ def _read_labels(table: Table, files: Sequence[TableFiles]) -> tuple[list[np.nda
 
 def _as_column(values: Sequence[Any], kind: Any) -> np.ndarray:
     """Values as the column of a table in memory has them: floats with NaN, others as objects."""
-    import pyarrow.types as kinds
-
     kind = kind.value_type if kinds.is_dictionary(kind) else kind
     if kinds.is_floating(kind):
         return np.array([np.nan if it is None else it for it in values], kind.to_pandas_dtype())
@@ -83,8 +82,6 @@ def _as_column(values: Sequence[Any], kind: Any) -> np.ndarray:
 
 def _codes(table: Table, files: TableFiles, known: dict[Any, int]) -> np.ndarray:
     """The number of each row's label among the different ones, -1 where there is none."""
-    import pyarrow.types as kinds
-
     found = [np.empty(0, np.int32)]
     for part in files.tables([table.stored[str(table.label)]]):
         coded = part.column(0).combine_chunks()
@@ -107,12 +104,10 @@ def _codes(table: Table, files: TableFiles, known: dict[Any, int]) -> np.ndarray
 def read_ids(
     table: Table, files: Sequence[TableFiles], index: str | None
 ) -> tuple[Sequence[np.ndarray | None], tuple[str, ...]]:
-    """The names of the rows, and what is to be said of `index`, if pandas wrote them and nobody asked for them.
+    """The names of the rows, and a phrase for `index`, the column that pandas wrote, if no option asks for it.
 
     DataError if they are larger than `MOST_IDS`; whole numbers of such an index are left out.
     """
-    import pyarrow.types as kinds
-
     if table.ids is None:
         return [None] * len(files), ()
     found = [_ids_of(it, table) for it in files]
@@ -128,8 +123,6 @@ def read_ids(
 
 def _ids_of(files: TableFiles, table: Table) -> np.ndarray | None:
     """The names of rows as texts, or as whole numbers; None if they are too large as texts."""
-    import pyarrow.types as kinds
-
     found, width, rows = [], 1, 0
     for part in files.tables([table.stored[str(table.ids)]]):
         column = part.column(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, Final
@@ -10,19 +10,14 @@ from typing import Any, Final
 import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
-from aaeframe.data.classes import MOST_CLASSES
+from aaeframe.data import classes
 from aaeframe.data.raw import RawData, RawPart
-from aaeframe.data.readers.table_columns import EXACT, Coded, Columns, Roles, advice, find_roles
-from aaeframe.data.readers.table_dialect import MISSING, WHOLE, Marks, is_missing
-from aaeframe.data.readers.table_result import Result, no_classes
-from aaeframe.data.readers.tables import check_names
-from aaeframe.data.sources import foreign
-from aaeframe.data.sparse import SparseRows
+from aaeframe.data.readers.table_columns import EXACT, Coded, Columns, advice, check_names, find_roles, inexact
+from aaeframe.data.readers.table_dialect import WHOLE, Marks, is_missing
+from aaeframe.data.readers.table_result import Result
+from aaeframe.data.sources import SparseRows, foreign
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
-
-USES: Final = frozenset({"label_key", "ids", "drop", "categories", "missing"})
-"""The options that are used."""
 
 LARGEST: Final = int(np.finfo(np.float64).max)
 """The largest whole number that is a float."""
@@ -53,10 +48,14 @@ def read(frame: Any, options: ReadOptions) -> RawData:
 
     DataError for a column of texts or dates without a role, and for whatever is wrong with a table.
     """
-    if (_kind(frame) or ("", ""))[1] == "AnnData":
-        return _read_anndata(frame, options, "anndata.AnnData")
-    held, index = columns_of(frame)
-    return from_columns(held, options, name_of(frame), index)
+    where = name_of(frame)
+    if where != "anndata.AnnData":
+        held, index = columns_of(frame)
+        return from_columns(held, options, where, index)
+    from scipy.sparse import issparse
+
+    frame = frame.to_memory() if frame.isbacked else frame
+    return annotated(frame, SparseRows(frame.X) if issparse(frame.X) else np.asarray(frame.X), options, where)
 
 
 def name_of(frame: Any) -> str:
@@ -95,21 +94,19 @@ def from_columns(
             f'data.drop=["{wide[0]}"].'
         )
     numbers = roles.numbers
-    texts = [names[i] for i in numbers if held[names[i]].dtype.kind in "OU" and _is_text(held[names[i]])]
+    texts = [names[i] for i in numbers if _is_text(held[names[i]])]
     x = np.empty((lengths.pop(), len(numbers)))
     for k, i in enumerate(numbers):
         x[:, k] = numbers_of(names[i], held[names[i]], texts, where)
-    coded = {
-        i: _coded(texts_of(held[names[i]], where), roles, i, options, where)
-        for i in (*roles.categories, *([] if roles.label is None else [roles.label]))
-    }
+    coded = {i: Coded(roles, i, options, where, texts_of(held[names[i]], where)) for i in roles.categories}
+    labels = () if roles.label is None else texts_of(held[names[roles.label]], where)
     columns = Columns(
         roles,
         Marks("."),
         frozenset(),
         texts,
         where,
-        coded.pop(roles.label) if roles.label is not None else _coded([], roles, None, options, where),
+        Coded(roles, roles.label, options, where, labels),
         coded,
         values=memoryview(x.reshape(-1)),  # type: ignore[arg-type] # read as a buffer, as an array would be
         ids=(index or []) if roles.ids is None else texts_of(held[names[roles.ids]], where),
@@ -170,14 +167,6 @@ def _is_nested(values: np.ndarray) -> bool:
     )
 
 
-def _read_anndata(data: Any, options: ReadOptions, where: str) -> RawData:
-    from scipy.sparse import issparse
-
-    if data.isbacked:
-        data = data.to_memory()
-    return annotated(data, SparseRows(data.X) if issparse(data.X) else np.asarray(data.X), options, where)
-
-
 def annotated(data: Any, x: Any, options: ReadOptions, where: str) -> RawData:
     """The rows x of an AnnData with its names of rows and columns, and the labels of a column of `obs`."""
     for name in ("ids", "drop", "categories", "missing"):
@@ -198,14 +187,12 @@ def numbers_of(name: str, values: np.ndarray, texts: Sequence[str], where: str) 
     """A column as float64, NaN where there is no value. DataError for what is not a number."""
     if values.dtype.kind in "bf":
         return values.astype(np.float64)
-    if values.dtype.kind in "iu":
-        large = values[(values >= EXACT) | (values <= -EXACT)]
-        check_exact(name, map(int, large), where)
-        return values.astype(np.float64)
     if values.dtype.kind in "Mm":
         cell = "2020-01-01" if values.dtype.kind == "M" else "00:00"
         raise DataError(f"{where}: column {name!r} holds dates or times ({values.dtype}). {advice(name, cell)}")
-    check_exact(name, (int(it) for it in values if is_whole(it)), where)
+    check_exact(name, values, where)
+    if values.dtype.kind in "iu":
+        return values.astype(np.float64)
     found = np.empty(len(values))
     for row, value in enumerate(values):
         number = _number(value)
@@ -220,17 +207,16 @@ def numbers_of(name: str, values: np.ndarray, texts: Sequence[str], where: str) 
     return found
 
 
-def check_exact(name: str, wholes: Iterable[int], where: str) -> None:
-    """DataError for a whole number that a float would change."""
-    for value in wholes:
+def check_exact(name: str, values: np.ndarray, where: str) -> None:
+    """DataError for a whole number among the integers, texts or objects (N,) of a column that a float would change."""
+    if values.dtype.kind in "iu":
+        values = values[(values >= EXACT) | (values <= -EXACT)]
+    for value in (int(it) for it in values if _is_whole(it)):
         if abs(value) >= EXACT and (abs(value) > LARGEST or int(float(value)) != value):
-            raise DataError(
-                f"{where}: column {name!r} holds {str(value)[:40]}, which is beyond 2**53, so that numbers near it "
-                f'become one. If it names the row: data.ids={name}, or data.drop=["{name}"].'
-            )
+            raise DataError(f"{where}: {inexact(name, str(value))}")
 
 
-def is_whole(value: Any) -> bool:
+def _is_whole(value: Any) -> bool:
     """Whether an object of Python is a whole number, or the text of one."""
     if isinstance(value, str):
         return len(value) < 400 and WHOLE.fullmatch(value.strip()) is not None
@@ -241,7 +227,7 @@ def is_whole(value: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    if _is_absent(value):
+    if classes.is_missing(value):
         return float("nan")
     if isinstance(value, Integral) and abs(int(value)) > LARGEST:
         return float("inf")
@@ -252,13 +238,7 @@ def _number(value: Any) -> float | None:
 
 
 def _is_text(values: np.ndarray) -> bool:
-    return any(_number(value) is None for value in values)
-
-
-def _is_absent(value: Any) -> bool:
-    return (
-        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
-    )
+    return values.dtype.kind in "OU" and any(_number(value) is None for value in values)
 
 
 def texts_of(values: Any, where: str) -> list[str]:
@@ -274,22 +254,6 @@ def texts_of(values: Any, where: str) -> list[str]:
     if found.dtype.kind in "Mm":
         return ["" if absent else str(it) for it, absent in zip(found, np.isnat(found), strict=True)]
     try:
-        return ["" if _is_absent(it) else it.decode() if isinstance(it, bytes) else str(it) for it in found]
+        return ["" if classes.is_missing(it) else it.decode() if isinstance(it, bytes) else str(it) for it in found]
     except UnicodeDecodeError as error:
         raise DataError(f"{where}: holds texts that are not in UTF-8: {error}. Give them as str.") from error
-
-
-def _coded(texts: Sequence[str], roles: Roles, place: int | None, options: ReadOptions, where: str) -> Coded:
-    name = "" if place is None else roles.names[place]
-
-    def too_many() -> DataError:
-        return DataError(
-            f"{where}: column {name!r} has more than {MOST_CLASSES} different values; at most so many are classes. "
-            f"{no_classes(name, place == roles.label)}"
-        )
-
-    missing = MISSING if options.missing == "drop" and place != roles.label else frozenset[str]()
-    coded = Coded(MOST_CLASSES, too_many, missing)
-    for text in texts:
-        coded.append(text)
-    return coded

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+import anndata
 import numpy as np
+from scipy.sparse import csr_array
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.raw import RawData
+from aaeframe.data.readers.folders import fingerprint
 from aaeframe.data.readers.frames import annotated
-from aaeframe.data.readers.shards import fingerprint
 from aaeframe.data.sources import CHUNK_BYTES, StoredRows, foreign
 from aaeframe.errors import DataError
-
-USES: Final = frozenset({"label_key"})
-"""The options that are used."""
 
 
 def read(path: Path, options: ReadOptions) -> RawData:
@@ -23,14 +22,8 @@ def read(path: Path, options: ReadOptions) -> RawData:
 
     `obs` and `var` are in memory; `X` stays in the file. Sparse rows become dense when they are read.
 
-    DataError if anndata is missing, or the matrix is sparse by columns.
+    DataError if the matrix is sparse by columns.
     """
-    try:
-        import anndata
-    except ImportError as error:
-        raise DataError(
-            f"{path}: is read by anndata, which is not installed: pip install 'aaeframe[h5ad]', or convert it to .npy."
-        ) from error
     with foreign(str(path)):
         data = anndata.read_h5ad(path, backed="r")
         return annotated(data, StoredRows(_Matrix(data, path)), options, str(path))
@@ -64,8 +57,6 @@ class _Matrix:
         with foreign(str(self._path)):
             if self._starts is None:
                 return np.asarray(self._stored[first:stop])
-            from scipy.sparse import csr_array
-
             # By anndata itself this fails with some versions of scipy.
             starts = self._starts[first : stop + 1]
             values, places = (self._stored[name][starts[0] : starts[-1]] for name in ("data", "indices"))

@@ -26,6 +26,7 @@ from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers.limits import DEFLATE_RATIO, check_declared, check_unfolding
 from aaeframe.errors import DataError
 from aaeframe.storage.atomic import leads_out
+from aaeframe.storage.text import listed, plural
 
 NAME: Final = re.compile(
     r"((?P<stem>.*?)[-._])?idx(?P<axes>\d?)([-._](ubyte|byte|short|int|float|double))?(\.gz|\.xz)?", re.IGNORECASE
@@ -38,11 +39,7 @@ ROLES: Final[Mapping[str, str]] = {
 }
 """The words in names that say what a file holds. Without one, a file of one axis holds labels."""
 
-PARTS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "validation"),
-    **dict.fromkeys(("t10k", "test", "testing"), "test"),
-}
+PARTS: Final = {**splits.WORDS, "t10k": "test"}
 """The words in names that mean a part of the data."""
 
 TYPES: Final[Mapping[int, np.dtype]] = {
@@ -57,14 +54,8 @@ TYPES: Final[Mapping[int, np.dtype]] = {
 MOST_AXES: Final = 5
 """The largest number of axes: rows, channels, depth, height and width."""
 
-MOST_LISTED: Final = 12
-"""The largest number of files that a message lists."""
-
 QMNIST: Final = 8
 """The columns of QMNIST's labels, of which the first is the class."""
-
-USES: Final = frozenset({"channels"})
-"""The options that are used."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +122,7 @@ def read(path: Path, options: ReadOptions) -> RawData:
 
 def _read_file(path: Path) -> RawData:
     about = named(path)
-    if about is None:
-        return RawData([RawPart(read_array(path))])
+    assert about is not None
     if about.role == "labels":
         raise DataError(f"{path}: holds labels, by its name. Give the file of the images; its labels are found by it.")
     return _read_pairs([(about, labels_of(about, _files(path.parent)))])
@@ -147,16 +137,16 @@ def _read_folder(folder: Path) -> RawData:
     sets = sorted({it.set for it in images})
     if len(sets) > 1:
         raise DataError(
-            f"{folder}: holds several sets of idx files: {_listed([name or '(no name)' for name in sets])}. Give the "
+            f"{folder}: holds several sets of idx files: {listed([name or '(no name)' for name in sets])}. Give the "
             "path of one file of images, or a folder that holds one set."
         )
     parts = {part: _only([it for it in images if it.part == part], folder) for part in {it.part for it in images}}
     if len(parts) > 1 and parts.keys() not in ({"train", "test"}, {"train", "validation", "test"}):
         raise DataError(
-            f"{folder}: holds {_listed([it.path.name for it in parts.values()])}, where training and test images are "
+            f"{folder}: holds {listed([it.path.name for it in parts.values()])}, where training and test images are "
             "needed, or one file alone. Give the path of one of them, or remove the others."
         )
-    chosen = [parts[part] for part in (None, "train", "validation", "test") if part in parts]
+    chosen = [parts[part] for part in (None, *splits.NAMES) if part in parts]
     pairs = [(it, labels_of(it, files)) for it in chosen]
     found = _read_pairs(pairs)
     used = {it.plain for pair in pairs for it in pair if it is not None}
@@ -191,7 +181,7 @@ def _only(files: Sequence[Named], folder: Path) -> Named:
     plain = {it.plain: it for it in sorted(files, key=lambda it: not it.is_compressed)}
     if len(plain) > 1:
         raise DataError(
-            f"{folder}: {_listed([it.path.name for it in plain.values()])} can be the {files[0].role} of one part. "
+            f"{folder}: {listed([it.path.name for it in plain.values()])} can be the {files[0].role} of one part. "
             "Remove all but one."
         )
     return next(iter(plain.values()))
@@ -214,14 +204,8 @@ def _passed_over(folder: Path, used: Set[str]) -> tuple[str, ...]:
         for path in files
         if idx.get(path) not in used
     )
-    said = [f"{count} {'file' if count == 1 else 'files'} of {kind}" for kind, count in sorted(kinds.items())]
-    return (*said, *([f"{folders} {'folder' if folders == 1 else 'folders'}"] if folders else []))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:MOST_LISTED])) + (
-        f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    )
+    said = [f"{plural(count, 'file')} of {kind}" for kind, count in sorted(kinds.items())]
+    return (*said, *([plural(folders, "folder")] if folders else []))
 
 
 def read_array(path: Path) -> np.ndarray:

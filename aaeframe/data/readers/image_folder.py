@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 from aaeframe.data.classes import check_names
+from aaeframe.data.splits import NAMES, WORDS
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
@@ -27,21 +27,6 @@ SUFFIXES: Final = frozenset({
 
 USUAL: Final = ".png, .jpg, .tif, .bmp, .gif, .webp or another suffix of Pillow's"
 """The suffixes in messages."""
-
-Split: TypeAlias = Literal["train", "validation", "test"]
-
-SPLITS: Final[Mapping[str, Split]] = MappingProxyType(
-    {
-        "train": "train",
-        "training": "train",
-        "val": "validation",
-        "valid": "validation",
-        "validation": "validation",
-        "test": "test",
-        "testing": "test",
-    }
-)
-"""The splits by the names of their folders, in lower case."""
 
 MOST_LEVELS: Final = 32
 """The deepest tree of folders."""
@@ -73,7 +58,7 @@ class Node:
 class Tree:
     """The images of a folder, by split and by class."""
 
-    splits: Mapping[Split | None, Classes]
+    splits: Mapping[str | None, Classes]
     """In the order training, validation, test; None is a folder without splits."""
     passed_over: tuple[str, ...]
 
@@ -107,7 +92,9 @@ class _Walk:
         if len(above) > MOST_LEVELS:
             raise DataError(f"{folder}: lies more than {MOST_LEVELS} folders deep. Put the images higher up.")
         node, above = Node(folder), above | {_identity(folder)}
-        for entry in _entries(folder):
+        with os.scandir(folder) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+        for entry in ordered:
             path = folder / entry.name
             if entry.name.startswith("."):
                 self.counts["hidden"] += 1
@@ -118,7 +105,11 @@ class _Walk:
                     self.counts["again"] += 1
                     continue
                 branch.add(identity)
-                self._add(node, entry.name, self.node(path, above, branch))
+                inner = self.node(path, above, branch)
+                if inner.images or inner.folders:
+                    node.folders[entry.name] = inner
+                else:
+                    self.counts["empty"] += 1
             elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122 - faster for 50,000 files
                 if not _is_file(entry):
                     raise DataError(f"{path}: is not a file, or a link to one. Remove it.")
@@ -126,12 +117,6 @@ class _Walk:
             else:
                 self.suffixes[path.suffix.lower()] += 1
         return node
-
-    def _add(self, node: Node, name: str, folder: Node) -> None:
-        if folder.images or folder.folders:
-            node.folders[name] = folder
-        else:
-            self.counts["empty"] += 1
 
     def phrases(self) -> tuple[str, ...]:
         """A phrase for each kind of thing that is passed over."""
@@ -158,11 +143,6 @@ def _of_suffix(suffix: str) -> str:
     return f"of {suffix if suffix.isprintable() and len(suffix) <= 20 else ascii(suffix)[:20]}"
 
 
-def _entries(folder: Path) -> Sequence[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return sorted(entries, key=lambda entry: entry.name)
-
-
 def _identity(folder: Path) -> tuple[int, int]:
     status = folder.stat()
     return status.st_dev, status.st_ino
@@ -182,9 +162,9 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _splits(root: Node) -> dict[Split | None, Classes]:
+def _splits(root: Node) -> dict[str | None, Classes]:
     """The splits of a folder with folders named as splits; empty if it has none."""
-    named = {name: split for name in root.folders if (split := SPLITS.get(name.lower()))}
+    named = {name: split for name in root.folders if (split := WORDS.get(name.lower()))}
     if not named:
         return {}
     first = next(iter(named))
@@ -193,7 +173,7 @@ def _splits(root: Node) -> dict[Split | None, Classes]:
             f"{root.path}: {first!r} is named as a split, and {', '.join(map(repr, others[:4]))} is not. If all are "
             f"classes, rename {first!r}; if {first!r} is a split, move the others out of the folder."
         )
-    folders: dict[Split, list[str]] = {}
+    folders: dict[str, list[str]] = {}
     for name, split in named.items():
         folders.setdefault(split, []).append(name)
     for split, names in folders.items():
@@ -206,8 +186,7 @@ def _splits(root: Node) -> dict[Split | None, Classes]:
         )
     if root.images:
         raise _mixed(root)
-    order: tuple[Split, ...] = ("train", "validation", "test")
-    return {split: _classes(root.folders[folders[split][0]]) for split in order if split in folders}
+    return {split: _classes(root.folders[folders[split][0]]) for split in NAMES if split in folders}
 
 
 def _classes(node: Node) -> Classes:
@@ -217,8 +196,8 @@ def _classes(node: Node) -> Classes:
     if node.images:
         return {None: node.images}
     for name, folder in node.folders.items():
-        within = next((inner for inner in folder.folders if inner.lower() in SPLITS), None)
-        if within or (len(node.folders) == 1 and name.lower() in SPLITS):
+        within = next((inner for inner in folder.folders if inner.lower() in WORDS), None)
+        if within or (len(node.folders) == 1 and name.lower() in WORDS):
             raise DataError(
                 f"{folder.path / (within or '')}: is named as a split, and lies where folders are read as a class. "
                 "Put train, val and test at the top, with the classes in them; rename it if it is none."

@@ -14,13 +14,10 @@ from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data import splits
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import image_file as files
-from aaeframe.data.readers.image_folder import SUFFIXES, Classes, Split, Tree, read_tree
+from aaeframe.data.readers.image_folder import SUFFIXES, Classes, Tree, read_tree
 from aaeframe.data.readers.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
-
-USES: Final = frozenset({"frames", "image_size"})
-"""The options that are used."""
 
 TYPES: Final = {
     "uint8": "8 bits per channel",
@@ -69,7 +66,7 @@ def read(path: Path, options: ReadOptions) -> RawData:
     counts = stack.fill()
     names = tuple(sorted({name for classes in tree.splits.values() for name in classes if name is not None}))
     parts = _parts(tree, names, stack.x, counts)
-    cuts = _cuts(parts)
+    cuts = splits.without_test([*parts], [len(it.x) for it in parts.values()])
     said = () if cuts is None else (_no_test(parts, cuts),)
     return RawData(
         list(parts.values()),
@@ -81,9 +78,9 @@ def read(path: Path, options: ReadOptions) -> RawData:
     )
 
 
-def _parts(tree: Tree, names: Sequence[str], x: np.ndarray, counts: Sequence[int]) -> dict[Split | None, RawPart]:
+def _parts(tree: Tree, names: Sequence[str], x: np.ndarray, counts: Sequence[int]) -> dict[str | None, RawPart]:
     """The rows of each split, given the number of rows of each file."""
-    parts: dict[Split | None, RawPart] = {}
+    parts: dict[str | None, RawPart] = {}
     row = file = 0
     for split, classes in tree.splits.items():
         sizes = counts[file : file + sum(map(len, classes.values()))]
@@ -100,15 +97,7 @@ def _labels(classes: Classes, names: Sequence[str], sizes: Sequence[int]) -> np.
     return np.repeat(np.repeat(per_class, [len(group) for group in classes.values()]), sizes)
 
 
-def _cuts(parts: dict[Split | None, RawPart]) -> splits.Cuts | None:
-    """The test rows of a folder with training and validation rows only: a tenth of the training rows."""
-    if list(parts) != ["train", "validation"] or len(parts["train"].x) < splits.LEAST:
-        return None
-    cuts = splits.shuffled_train(len(parts["train"].x), "")
-    return splits.Cuts(train=cuts.train, validation=(1, splits.ALL), test=cuts.validation)
-
-
-def _no_test(parts: dict[Split | None, RawPart], cuts: splits.Cuts) -> str:
+def _no_test(parts: dict[str | None, RawPart], cuts: splits.Cuts) -> str:
     test = cuts.test[1]
     assert isinstance(test, np.ndarray)
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.errors import DataError, MissingName
+from aaeframe.storage.text import MOST_LISTED, listed
 
 DATA: Final = ("x", "images", "image", "imgs", "data", "features", "inputs", "samples")
 """Names of the data, in any case. `arr_0`, `arr_1`, ... are those that numpy gives to arrays without a name."""
@@ -25,11 +26,9 @@ PARTS: Final[Mapping[str, str]] = {
 }
 """The words in names that mean a part of the data."""
 
-UNNAMED: Final = re.compile(r"arr_\d+")
-"""The names that numpy gives to arrays without one."""
 
-MOST_LISTED: Final = 12
-"""The largest number of arrays that a message lists."""
+SPARSE: Final = frozenset({"indices", "indptr", "shape", "data"})
+"""The arrays in which scipy saves a sparse matrix."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +79,13 @@ def pick(held: Mapping[str, Held], options: ReadOptions, where: str, *, any_axis
     return _Search(held, options, where, any_axis).choices()
 
 
-def passed_over(held: Mapping[str, Held], choices: Sequence[Choice]) -> tuple[str, ...]:
+def chosen(choices: Sequence[Choice]) -> set[str]:
+    """The names of all arrays that are read."""
+    return {name for it in choices for name in (it.data, it.labels, it.ids) if name is not None}
+
+
+def passed_over(held: Mapping[str, Held], used: Set[str]) -> tuple[str, ...]:
     """The arrays that were not chosen, by what they are."""
-    used = {name for choice in choices for name in (choice.data, choice.labels, choice.ids)}
     groups: dict[str, list[str]] = {}
     for name, it in held.items():
         if name not in used:
@@ -133,7 +136,7 @@ class _Search:
 
     def choices(self) -> list[Choice]:
         parts = self._parts()
-        choices = parts if parts else [self._only_part()]
+        choices = parts or [self._only_part()]
         for what, option, names in (
             ("labels", "label_key", [it.labels for it in choices]),
             ("ids", "ids", [it.ids for it in choices]),
@@ -159,7 +162,8 @@ class _Search:
         for part in (part for part in ("train", "val", "test") if part in data):
             x = self._one(data[part], f"the data of the {part} part")
             mine = {name: rest for name, (its, rest) in roles.items() if its == part and name != x}
-            choices.append(Choice(x, self._part_labels(x, mine, len(data)), self._part_ids(mine, len(data))))
+            ids = None if self.ids is None else self._of_part(mine, self.ids, len(data))
+            choices.append(Choice(x, self._part_labels(x, mine, len(data)), ids))
         for what, option, value, found in (
             ("labels", "label_key", self.label_key, [it.labels for it in choices]),
             ("ids", "ids", self.ids, [it.ids for it in choices]),
@@ -187,14 +191,15 @@ class _Search:
 
     def _part_labels(self, x: str, mine: Mapping[str, str], parts: int) -> str | None:
         if self.label_key is not None:
-            whole = parts == 1 and self.label_key in self.held
-            return self.label_key if whole else _key_of(mine, self.label_key)
+            return self._of_part(mine, self.label_key, parts)
         return self._labels_among([name for name, rest in mine.items() if rest in LABELS], x)
 
-    def _part_ids(self, mine: Mapping[str, str], parts: int) -> str | None:
-        if self.ids is None:
-            return None
-        return self.ids if parts == 1 and self.ids in self.held else _key_of(mine, self.ids)
+    def _of_part(self, mine: Mapping[str, str], key: str, parts: int) -> str | None:
+        """The array of a part that an option names: by what the parts have in common, or by its own name."""
+        if parts == 1 and key in self.held:
+            return key
+        wanted = part_and_rest(key)[1]
+        return next((name for name, rest in mine.items() if name == key or rest == wanted), None)
 
     def _only_part(self) -> Choice:
         for what, option, name in (("labels", "label_key", self.label_key), ("ids", "ids", self.ids)):
@@ -217,18 +222,18 @@ class _Search:
         large = [name for name in not_labels if not others[name].is_vector] or not_labels
         if len(large) == 1:
             return large[0]
+        leave = f", or leave others out, as {_drop(large[1:])}" if len(large) > 1 else ""
+        sparse = " It looks like a sparse matrix of scipy: save `matrix.toarray()`."
         raise DataError(
             f"{self.where}: cannot tell which array is the data. The file holds {_listed(self.all)}; name the data one "
-            f"of {', '.join(DATA)}, or x_train and x_test{_or_drop(large)}.{_sparse(self.all)}"
+            f"of {', '.join(DATA)}, or x_train and x_test{leave}.{sparse if self.all.keys() >= SPARSE else ''}"
         )
 
     def _largest(self, names: Sequence[str]) -> Sequence[str]:
         """Names of all that are not single values, nor vectors where those have two axes; or all, if none remains."""
-        small = [name for name in names if (self.held[name].is_vector if self.any_axis else self._is_single(name))]
+        held = self.held
+        small = [it for it in names if (held[it].is_vector if self.any_axis else set(held[it].shape) <= {1})]
         return [name for name in names if name not in small] or names
-
-    def _is_single(self, name: str) -> bool:
-        return all(length == 1 for length in self.held[name].shape)
 
     def _found_labels(self, x: str) -> str | None:
         named = [name for name in self.held if name.lower() in LABELS and name != x]
@@ -295,34 +300,15 @@ def part_and_rest(name: str) -> tuple[str | None, str]:
     return None, "_".join(words)
 
 
-def _key_of(names: Mapping[str, str], key: str) -> str | None:
-    """The name whose rest is the key, or which is the key itself."""
-    wanted = part_and_rest(key)[1]
-    return next((name for name, rest in names.items() if name == key or rest == wanted), None)
-
-
 def _listed(held: Mapping[str, Held]) -> str:
     shown = [f"{name} {it}" for name, it in list(held.items())[:MOST_LISTED]]
     more = [f"and {len(held) - MOST_LISTED} more arrays"] if len(held) > MOST_LISTED else []
     return ", ".join(shown + more) or "no arrays"
 
 
-def _quoted(names: Iterable[str]) -> str:
-    every = list(names)
-    shown = ", ".join(map(repr, every[:MOST_LISTED]))
-    more = f" and {len(every) - MOST_LISTED} more" if len(every) > MOST_LISTED else ""
-    return f"{'array' if len(every) == 1 else 'arrays'} {shown}{more}"
+def _quoted(names: Sequence[str]) -> str:
+    return f"{'array' if len(names) == 1 else 'arrays'} {listed(names)}"
 
 
 def _drop(names: Sequence[str]) -> str:
     return f"data.drop=[{', '.join(names)}]"
-
-
-def _or_drop(large: Sequence[str]) -> str:
-    return f", or leave others out, as {_drop(large[1:])}" if len(large) > 1 else ""
-
-
-def _sparse(held: Mapping[str, Held]) -> str:
-    if {"indices", "indptr", "shape", "data"} <= held.keys():
-        return " It looks like a sparse matrix of scipy: save `matrix.toarray()`."
-    return ""

@@ -14,7 +14,7 @@ import numpy as np
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.layout import CHANNELS
 from aaeframe.data.raw import RawData, RawPart
-from aaeframe.data.readers.keys import Choice, Held, as_ids, as_texts, labels_from, passed_over, pick
+from aaeframe.data.readers.keys import Choice, Held, as_ids, as_texts, chosen, labels_from, passed_over, pick
 from aaeframe.data.readers.limits import check_declared, check_unfolding
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
@@ -49,10 +49,6 @@ FOLDS: Final = ((0, 1), (2,), (3,))
 """TFD's fold codes: training (0 without label, 1 with), validation and test."""
 
 
-USES: Final = frozenset({"channels", "drop", "ids", "label_key", "rows"})
-"""The options that are used."""
-
-
 class Declared(NamedTuple):
     """The shape and type in the header of a variable."""
 
@@ -75,16 +71,16 @@ def read(path: Path, options: ReadOptions) -> RawData:
 
     with _readable(path), path.open("rb") as stream:
         declared = {name: Declared(tuple(map(int, shape)), kind) for name, shape, kind in io.whosmat(stream)}
+        held = {name: _held(name, it) for name, it in declared.items()}
         if not options.given.keys() - {"scale", "held_out"} and {"images", "labs_ex"} <= declared.keys():
             used = {"images", "labs_ex", "folds"} & declared.keys()
             parts = _faces(_load(stream, path, declared, used), path)
-            return RawData(parts, channels="none", labels_from="array 'labs_ex'", passed_over=_beside(declared, used))
-        held = {name: _held(name, it) for name, it in declared.items()}
+            over = passed_over(held, used)
+            return RawData(parts, channels="none", labels_from="array 'labs_ex'", passed_over=over)
         choices = pick(held, options, str(path), any_axis=True)
-        used = {name for it in choices for name in (it.data, it.labels, it.ids) if name is not None}
-        arrays = _load(stream, path, declared, used)
+        arrays = _load(stream, path, declared, chosen(choices))
     parts = [_rows(arrays, choice, options, str(path)) for choice in choices]
-    source, over = labels_from(choices), passed_over(held, choices)
+    source, over = labels_from(choices), passed_over(held, chosen(choices))
     if any(_is_svhn(arrays, choice) for choice in choices):
         return RawData(parts, channels="last", labels_from=f"{source}, where 10 is the digit 0", passed_over=over)
     return RawData(parts, labels_from=source, passed_over=over)
@@ -99,10 +95,6 @@ def _held(name: str, declared: Declared) -> Held:
     if kind == "char":  # scipy reads a matrix of characters as one text for each row
         return Held(shape[:1], "type char", texts=True)
     return Held(shape)
-
-
-def _beside(declared: Mapping[str, Declared], used: Set[str]) -> tuple[str, ...]:
-    return passed_over({name: _held(name, it) for name, it in declared.items() if name not in used}, ())
 
 
 @contextmanager

@@ -15,18 +15,19 @@ from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers import frames, keys
 from aaeframe.data.readers.image_file import PALETTES
-from aaeframe.data.readers.table_columns import find_roles
+from aaeframe.data.readers.table_columns import check_names, find_roles
 from aaeframe.data.readers.table_dialect import LABELS
-from aaeframe.data.readers.tables import check_names
-from aaeframe.data.sources import RowSource, StoredRows, foreign
-from aaeframe.data.sparse import SparseRows
+from aaeframe.data.sources import RowSource, SparseRows, StoredRows, foreign
 from aaeframe.errors import DataError
 
 CHUNK: Final = 1000
 """The number of items that are asked for at once, where lists are taken."""
 
 ARRAYS: Final = frozenset({"channels"})
-NAMED: Final = frozenset({"channels", "label_key", "ids", "drop"})
+NAMED: Final = ARRAYS | {"label_key", "ids", "drop"}
+TABLES: Final = frozenset({"label_key", "ids", "drop", "categories", "missing"})
+"""The options that arrays, named arrays and tables use, in files, too."""
+
 BESIDE: Final = "(labels)"
 """The column that labels beside a data frame become."""
 
@@ -46,26 +47,26 @@ def kind_of(values: Any) -> tuple[str, Set[str], Callable[[Any, ReadOptions], Ra
     if isinstance(values, RowSource) or _is_sparse(values):
         return name, ARRAYS, _pair
     if isinstance(values, tuple) and len(values) == 2 and frames.is_frame(values[0]):
-        return name, frames.USES - {"label_key"}, _labeled_frame
+        return name, TABLES - {"label_key"}, _labeled_frame
     if frames.is_frame(values):
-        return name, frames.USES, frames.read
+        return name, TABLES, frames.read
     if isinstance(values, Mapping):
         _check_arrays(values, name)
-        return name, NAMED | frames.USES, _mapping
+        return name, NAMED | TABLES, _mapping
     if isinstance(values, DataLoader):
-        return name, NAMED | frames.USES, _loader
+        return name, NAMED | TABLES, _loader
     if isinstance(values, IterableDataset) or _only_iterates(values):
         raise DataError(
             f"{name}: has no length and no rows by number. Collect it first, as in np.stack(list(...)), or write it to "
             f".parquet files; give {TAKEN}."
         )
     if isinstance(values, TorchDataset) or _has_columns(values):
-        return name, NAMED | frames.USES, _items
+        return name, NAMED | TABLES, _items
     if isinstance(values, str | bytes | type) or not (hasattr(values, "__array__") or hasattr(values, "__getitem__")):
         raise DataError(f"{name}: cannot be data. Give {TAKEN}.")
     if isinstance(values, tuple | list | torch.Tensor) or hasattr(values, "__array__"):
         return name, ARRAYS, _pair
-    return name, NAMED | frames.USES, _items
+    return name, NAMED | TABLES, _items
 
 
 def _check_arrays(values: Mapping[Any, Any], where: str) -> None:
@@ -89,7 +90,8 @@ def name_of(values: Any) -> str:
 
 def as_array(values: Any, where: str) -> np.ndarray | SparseRows | StoredRows:
     """An array of any layout, a tensor, a list or a sparse matrix as rows. DataError if it is none of these."""
-    if isinstance(values, np.ma.MaskedArray):
+    rows = values if isinstance(values, list | tuple) else [values]
+    if any(isinstance(it, np.ma.MaskedArray) for it in rows):
         raise DataError(f"{where}: masked arrays would lose their masks. Give rows without masked values.")
     if isinstance(values, np.ndarray):
         return values if isinstance(values, np.memmap) else np.asarray(values)
@@ -102,8 +104,6 @@ def as_array(values: Any, where: str) -> np.ndarray | SparseRows | StoredRows:
             raise DataError(f"{where}: a sparse matrix is (N, D), found the shape {values.shape}.")
         return SparseRows(values)
     if isinstance(values, list | tuple):
-        if any(isinstance(it, np.ma.MaskedArray) for it in values):
-            raise DataError(f"{where}: masked arrays would lose their masks. Give rows without masked values.")
         values = [_dense(it, where) if isinstance(it, torch.Tensor) else _pixels(it) for it in values]
     try:
         found = np.asarray(values)
@@ -181,7 +181,7 @@ def _mapping(
     if held and all(it.ndim == 1 for it in held.values()):
         raw, place = frames.from_columns(held, options, where), find_roles(names, options, where).label
         return raw if place is None or raw.class_names else replace(raw, class_names=known(names[place]))
-    if unused := options.given.keys() & (frames.USES - NAMED):
+    if unused := options.given.keys() & (TABLES - NAMED):
         raise DataError(f"{where}: {', '.join(sorted(unused))} is used for tables alone; leave it out.")
     shapes = {name: keys.Held(it.shape, texts=it.dtype.kind in "UO") for name, it in held.items()}
     choices = keys.pick(shapes, options, where)
@@ -193,7 +193,7 @@ def _mapping(
         )
         for it in choices
     ]
-    over = keys.passed_over(shapes, choices)
+    over = keys.passed_over(shapes, keys.chosen(choices))
     label = choices[0].labels
     class_names = None if label is None else known(label)
     return RawData(parts, class_names=class_names, labels_from=keys.labels_from(choices), passed_over=over)
@@ -204,9 +204,7 @@ def _loader(loader: DataLoader[Any], options: ReadOptions) -> RawData:
     _, _, read = kind_of(loader.dataset)
     raw = read(loader.dataset, options)
     said = "order and batches of the DataLoader: its data set is read"
-    return RawData(
-        raw.parts, raw.cuts, raw.class_names, raw.columns, raw.channels, raw.labels_from, (*raw.passed_over, said)
-    )
+    return replace(raw, passed_over=(*raw.passed_over, said))
 
 
 def _items(values: Any, options: ReadOptions) -> RawData:
@@ -256,7 +254,7 @@ def _columns(found: list[Any], options: ReadOptions, where: str, names: tuple[st
             f"{where}: each item has {len(found)} parts. Items are rows, or pairs of row and label; give a data set of "
             "these, or dictionaries with names."
         )
-    if unused := options.given.keys() & ((NAMED | frames.USES) - ARRAYS):
+    if unused := options.given.keys() & ((NAMED | TABLES) - ARRAYS):
         raise DataError(f"{where}: {', '.join(sorted(unused))} needs items with names; leave it out.")
     part = _part(found[0], found[1] if len(found) == 2 else None, where)
     return RawData([part], class_names=names, labels_from="the second part of each item" if len(found) == 2 else None)
@@ -271,13 +269,13 @@ def _by_lists(values: Any, count: int) -> Any:
 
 
 def _class_names(values: Any) -> tuple[str, ...] | None:
-    """The names of the classes 0, 1, ... that a data set of torchvision's kind tells."""
+    """The names of the classes 0, 1, ... that a data set like torchvision's lists."""
     names = getattr(values, "classes", None)
     return _class_names(values.dataset) if names is None and hasattr(values, "dataset") else _texts(names)
 
 
 def _names_of_feature(values: Any, label: str) -> tuple[str, ...] | None:
-    """The names of the classes that a Hugging Face data set tells of a column."""
+    """The names of the classes that a Hugging Face data set gives for a column."""
     features = getattr(values, "features", None)
     return _texts(getattr(features.get(label), "names", None)) if isinstance(features, Mapping) else None
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import numpy as np
 
 from aaeframe.configuration.reading import ReadOptions
+from aaeframe.data.classes import MOST_CLASSES
 from aaeframe.data.readers.limits import check_declared
 from aaeframe.data.readers.table_dialect import LABELS, MISSING, WHOLE, Marks, is_missing, is_text, shown
 from aaeframe.data.readers.table_text import SPREADSHEET_ERROR
@@ -38,7 +40,7 @@ _NAN: Final = dict.fromkeys(MISSING, "nan")
 
 @dataclass(frozen=True)
 class Roles:
-    """The places of the columns, by what is made of them."""
+    """The columns by their roles, as places from 0."""
 
     names: tuple[str, ...]
     label: int | None
@@ -89,24 +91,44 @@ def find_roles(names: Sequence[str], options: ReadOptions, where: str, usual: Se
     return Roles(tuple(names), label, ids, dropped, categories)
 
 
-class Coded:
-    """Texts as numbers 0, 1, ... in the order of their first row; each different text is held once.
+def check_names(names: Sequence[str], where: str, hint: str = "") -> None:
+    """DataError if two columns have one name; `hint` is another way out."""
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        places = [str(i + 1) for i, name in enumerate(names) if name == twice]
+        raise DataError(
+            f"{where}: columns {' and '.join(places[:5])} are both named {twice!r}. Give each a name of its own{hint}."
+        )
 
-    Texts in `missing` count as blank.
+
+class Coded:
+    """Texts of a column of labels or categories as numbers 0, 1, ... in the order of their first row.
+
+    Each different text is held once. Marks of missing values count as blank in categories, if rows that have them are
+    dropped.
     """
 
-    def __init__(self, most: int, too_many: Callable[[], DataError], missing: Collection[str] = frozenset()) -> None:
+    def __init__(
+        self, roles: Roles, column: int | None, options: ReadOptions, where: str, texts: Iterable[str] = ()
+    ) -> None:
         self.codes = array("i")
         self.texts: dict[str, int] = {"": -1}
-        self.most, self.too_many, self.missing = most, too_many, missing
+        self.name = "" if column is None else roles.names[column]
+        self.is_label, self.where = column == roles.label, where
+        self.missing = MISSING if options.missing == "drop" and not self.is_label else frozenset[str]()
+        for text in texts:
+            self.append(text)
 
     def append(self, text: str) -> None:
-        """Add the text of a row; a blank one has the code -1."""
+        """Add the text of a row; a blank one has the code -1. DataError for more than `MOST_CLASSES` texts."""
         if text.isspace() or text.strip() in self.missing:
             text = ""
         code = self.texts.setdefault(text, len(self.texts) - 1)
-        if code >= self.most:
-            raise self.too_many()
+        if code >= MOST_CLASSES:
+            raise DataError(
+                f"{self.where}: column {self.name!r} has more than {MOST_CLASSES} different values; at most so many "
+                f"are classes. {no_classes(self.name, self.is_label)}"
+            )
         self.codes.append(code)
 
     def values(self) -> tuple[np.ndarray, list[str]]:
@@ -148,7 +170,7 @@ class Columns:
         self.sinks = sorted(sinks.items(), reverse=True)
         self.recent: list[tuple[int, list[str]]] = []
 
-    def take(self, line: int, cells: list[str], plain: bool = True) -> None:
+    def take(self, line: int, cells: list[str], plain: bool) -> None:
         """Add a row, whose last line this is, counted from 1. `plain`: it has no underscore."""
         width = len(self.roles.names)
         if len(cells) != width:
@@ -164,10 +186,6 @@ class Columns:
         self.recent.append((line, cells))
         if len(self.recent) >= ROUND:
             self.check()
-
-    def take_blank(self, line: int) -> None:
-        """Add a blank line of a single column: a cell that is empty."""
-        self.take(line, [""])
 
     def take_lines(self, lines: Sequence[str], separator: str) -> bool:
         """Add whole lines at once by numpy, in half the time; False if they are not plain numbers, and none is added.
@@ -212,14 +230,10 @@ class Columns:
             text = cells[column].strip()
             value = self.values[start + row * width + column]
             if WHOLE.fullmatch(text) and math.isfinite(value) and int(text) != int(value):
-                name = self.roles.names[self.numbers[column]]
-                raise DataError(
-                    f"{self.where}: line {line}, column {name!r} holds {text[:40]}, which is beyond 2**53, so that "
-                    f"numbers near it become one. If it names the row: data.ids={name}, or data.drop={_list([name])}."
-                )
+                raise DataError(f"{self.where}: line {line}, {inexact(self.roles.names[self.numbers[column]], text)}")
 
     def _extended(self, cells: Sequence[str]) -> bool:
-        """Whether the cells were added, as all are numbers in Python's way or with a comma."""
+        """Add the cells if all are numbers in Python's way, or with a comma; returns whether they are."""
         start = len(self.values)
         if self.marks.decimal == ",":
             joined = "\0".join(cells)
@@ -271,7 +285,7 @@ class Columns:
 
 def advice(name: str, cell: str, *, in_file: bool = True) -> str:
     """The way out for a column that holds this text. `in_file`: the option `decimal` is used."""
-    leave = f"leave it out by data.drop={_list([name])}"
+    leave = f'leave it out by data.drop=["{name}"]'
     if DATE.fullmatch(cell):
         return (
             "Dates and times are not read: write the days or seconds since a beginning, or the parts that matter "
@@ -289,13 +303,27 @@ def advice(name: str, cell: str, *, in_file: bool = True) -> str:
         return 'Say which mark is the decimal one: data.decimal="." or data.decimal=",".'
     return (
         f"A column of texts is named by data.label_key={name} if it holds the labels, "
-        f"data.categories={_list([name])} for a column of 0 and 1 per value, data.ids={name} if it names the rows, "
-        f"data.drop={_list([name])} to leave it out."
+        f'data.categories=["{name}"] for a column of 0 and 1 per value, data.ids={name} if it names the rows, '
+        f'data.drop=["{name}"] to leave it out.'
     )
 
 
-def _list(names: Sequence[str]) -> str:
-    return "[" + ", ".join(f'"{name}"' for name in names) + "]"
+def no_classes(name: str, is_label: bool) -> str:
+    """The way out for a column of too many values for classes."""
+    if not is_label:
+        return f'Leave it out by data.drop=["{name}"], or keep it by data.ids={name}.'
+    return (
+        "A quantity cannot be a label. Name the column of the labels by data.label_key, or say that there is none by "
+        f'data.label_key="", so that {name!r} is a feature.'
+    )
+
+
+def inexact(name: str, number: str) -> str:
+    """A sentence on a whole number that a float would change, and the way out."""
+    return (
+        f"column {name!r} holds {number[:40]}, which is beyond 2**53, so that numbers near it become one. If it names "
+        f'the row: data.ids={name}, or data.drop=["{name}"].'
+    )
 
 
 def columns_of_texts(rows: Sequence[Sequence[str]], roles: Roles) -> tuple[frozenset[int], list[str]]:

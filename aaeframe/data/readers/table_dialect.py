@@ -65,7 +65,8 @@ def find_separator(lines: Sequence[str], complete: bool, decimal: str | None, wh
     sampled = {it: _sampled(lines, it, complete) for it in (*usual, " ")}
     even = [it for it in usual if _is_even(sampled[it])]
     if not even:
-        return " " if _is_even(sampled[" "]) and not _used(usual, sampled) else _nearest(usual, sampled, decimal)
+        used = any(len(cells) > 1 for it in usual for cells in sampled[it])
+        return " " if _is_even(sampled[" "]) and not used else _nearest(usual, sampled, decimal)
     if len(even) == 1:
         return even[0]
     misfits = {it: _misfits(sampled[it], it) for it in even}
@@ -79,13 +80,8 @@ def find_separator(lines: Sequence[str], complete: bool, decimal: str | None, wh
 
 
 def _sampled(lines: Sequence[str], separator: str, complete: bool) -> list[list[str]]:
-    """The rows; without the last, which may go on, unless the lines are complete. None if they cannot be split."""
-    try:
-        return split(lines, separator)
-    except csv.Error:
-        if complete:
-            return []
-    for cut in (1, 2, 5, 20, 100):  # a cell in quotes may go on behind the sample
+    """The rows; without the last, which may go on, unless the lines are complete. No rows if they cannot be split."""
+    for cut in (0,) if complete else (0, 1, 2, 5, 20, 100):  # a cell in quotes may go on behind the sample
         try:
             return split(lines[: len(lines) - cut], separator)
         except csv.Error:
@@ -100,10 +96,6 @@ def _is_even(rows: Sequence[Sequence[str]]) -> bool:
     width = widths.pop()
     # a header may lack the name of the first column, or the separator at the end of the rows
     return not widths and width > 1 and (first == width or (first > 1 and abs(first - width) == 1))
-
-
-def _used(usual: Sequence[str], sampled: dict[str, list[list[str]]]) -> bool:
-    return any(len(cells) > 1 for it in usual for cells in sampled[it])
 
 
 def _nearest(usual: Sequence[str], sampled: dict[str, list[list[str]]], decimal: str | None) -> str:

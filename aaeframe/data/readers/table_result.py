@@ -11,23 +11,14 @@ import numpy as np
 from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.raw import RawData, RawPart
 from aaeframe.data.readers.limits import check_declared
-from aaeframe.data.readers.table_columns import Columns
+from aaeframe.data.readers.table_columns import Columns, no_classes
 from aaeframe.data.readers.table_dialect import shown
+from aaeframe.data.statistics import empty_cells
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
 IDS: Final = ("id", "index")
 """Names, in any case, that a column of different whole numbers has where it names the rows."""
-
-
-def no_classes(name: str, is_label: bool) -> str:
-    """Advice for a column of too many values for classes."""
-    if not is_label:
-        return f'Leave it out by data.drop=["{name}"], or keep it by data.ids={name}.'
-    return (
-        "A quantity cannot be a label. Name the column of the labels by data.label_key, or say that there is none by "
-        f'data.label_key="", so that {name!r} is a feature.'
-    )
 
 
 class Result:
@@ -92,7 +83,7 @@ class Result:
         )
 
     def _check_meaning(self, places: Sequence[int], x: np.ndarray) -> None:
-        """Refuse columns that are features by the letter, and something else by their names and values."""
+        """Refuse columns of numbers that may be labels or names of rows, by their names and values."""
         names = [self.roles.names[i].lower() for i in places]
         if not self.has_header:
             self._check_ends(places, x)
@@ -142,11 +133,8 @@ class Result:
         for hole in holes.values():
             row |= hole
         if self.options.missing is None:
-            each = ", ".join(f"{name!r} {count}" for name, count in list(counts.items())[:12])
-            more = ", ..." if len(counts) > 12 else ""
-            cells = plural(sum(counts.values()), "empty cell")
             raise DataError(
-                f'{self.where}: {cells}: {each}{more}. Set data.missing="drop" to leave out the {int(row.sum())} of '
+                f'{self.where}: {empty_cells(counts)}. Set data.missing="drop" to leave out the {int(row.sum())} of '
                 f'{len(x)} rows that hold them, data.missing="mean" to fill in the mean over the training rows, or '
                 "leave columns out by data.drop."
             )
@@ -232,10 +220,9 @@ class Result:
         texts = self.columns.ids
         if keep is not None:
             texts = [text for text, stays in zip(texts, keep, strict=True) if stays]
-        if all(map(_WHOLE.fullmatch, texts)):
-            numbers = [int(text) for text in texts if len(text) < 20]
-            if len(numbers) == len(texts) and all(abs(number) < 2**63 for number in numbers):
-                return np.array(numbers, np.int64)
+        numbers = _written_whole(texts)
+        if numbers is not None and all(abs(number) < 2**63 for number in numbers):
+            return np.array(numbers, np.int64)
         longest = max(map(len, texts), default=0)
         if longest * len(texts) > max(_MOST_IDS, 8 * sum(map(len, texts))):
             raise DataError(
@@ -262,14 +249,17 @@ def _wholes(texts: Sequence[str], numbers: Sequence[float | None]) -> list[int] 
     """The texts as whole numbers, if each is one in the usual way and all stay different."""
     if not texts:
         return None
-    if all(map(_WHOLE.fullmatch, texts)) and max(map(len, texts)) < 20:
-        found = [int(text) for text in texts]
-    elif all(map(_is_decimal, texts, numbers)) and _are_whole(numbers):
+    found = _written_whole(texts)
+    if found is None and all(map(_is_decimal, texts, numbers)) and _are_whole(numbers):
         found = [int(number) for number in numbers if number is not None and abs(number) < 2**53]
-    else:
-        return None
-    fits = len(set(found)) == len(texts) and all(abs(number) < 2**63 for number in found)
+    fits = found is not None and len(set(found)) == len(texts) and all(abs(number) < 2**63 for number in found)
     return found if fits else None
+
+
+def _written_whole(texts: Sequence[str]) -> list[int] | None:
+    """The texts as whole numbers, if each is one in the usual way and none is very long."""
+    fits = all(_WHOLE.fullmatch(text) and len(text) < 20 for text in texts)
+    return [int(text) for text in texts] if fits else None
 
 
 def _used(codes: np.ndarray, texts: Sequence[str]) -> tuple[np.ndarray, list[str]]:
@@ -282,8 +272,7 @@ def _used(codes: np.ndarray, texts: Sequence[str]) -> tuple[np.ndarray, list[str
 
 def _sorted(codes: np.ndarray, texts: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     """Codes in the order of the texts, which is that of numbers if all are."""
-    numbers = all(map(_WHOLE.fullmatch, texts)) and max(map(len, texts), default=0) < 20
-    order = sorted(range(len(texts)), key=(lambda i: int(texts[i])) if numbers else (lambda i: texts[i]))
+    order = np.argsort(np.array(_written_whole(texts) or texts, object), kind="stable")
     place = np.full(len(texts) + 1, -1, np.int64)
     place[order] = np.arange(len(texts))
     return place[codes], [texts[i] for i in order]

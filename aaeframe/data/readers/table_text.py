@@ -78,26 +78,20 @@ class Lines:
 
     stream: TextIO
     where: str
-    longest: int = LONGEST_ROW
     number: int = 0
     """The lines taken so far."""
     ahead: deque[str] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
-        self.left = self.longest
+        self.left = LONGEST_ROW
         self.read = 0
         self._look()
         if self.ahead and self.ahead[0].startswith("\ufeff"):
             self.ahead[0] = self.ahead[0][1:]
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether the lines ahead are all that there are."""
-        return self.ended
-
     def next_row(self) -> None:
         """Begin a row, which may be as long as any."""
-        self.left = self.longest
+        self.left = LONGEST_ROW
 
     def take(self) -> str:
         """The next line with its end; an empty text at the end of the file."""
@@ -125,11 +119,12 @@ class Lines:
 
     def _look(self) -> None:
         size = 0
-        self.ended = False
+        self.is_complete = False
+        """Whether the lines ahead are all that there are."""
         while len(self.ahead) < 3 or (len(self.ahead) < SAMPLE_LINES and size < SAMPLE_CHARACTERS):
-            line = self._read(self.longest)
+            line = self._read(LONGEST_ROW)
             if not line:
-                self.ended = True
+                self.is_complete = True
                 return
             self.ahead.append(line)
             size += len(line)
@@ -155,7 +150,7 @@ class Lines:
         return line
 
     def _too_long(self) -> DataError:
-        return DataError(f"{self.where}: a row is longer than the {self.longest} characters that are read.")
+        return DataError(f"{self.where}: a row is longer than the {LONGEST_ROW} characters that are read.")
 
 
 def split(lines: Sequence[str], separator: str) -> list[list[str]]:

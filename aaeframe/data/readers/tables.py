@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from aaeframe.configuration.reading import ReadOptions
-from aaeframe.data.classes import MOST_CLASSES
 from aaeframe.data.raw import RawData
-from aaeframe.data.readers.table_columns import ROUND, Coded, Columns, Roles, columns_of_texts, find_roles
+from aaeframe.data.readers.table_columns import ROUND, Coded, Columns, check_names, columns_of_texts, find_roles
 from aaeframe.data.readers.table_dialect import (
     LABELS,
-    MISSING,
     Marks,
     find_header,
     find_marks,
@@ -24,18 +21,13 @@ from aaeframe.data.readers.table_dialect import (
     is_number,
     shown,
 )
-from aaeframe.data.readers.table_result import Result, no_classes
-from aaeframe.data.readers.table_text import COMMENT, LONGEST_ROW, Lines, Rows, decoded, is_comment, split
+from aaeframe.data.readers.table_result import Result
+from aaeframe.data.readers.table_text import COMMENT, Lines, Rows, decoded, is_comment, split
 from aaeframe.data.readers.unpack import BROKEN, PACKED, opened, suffix_inside
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
 SUFFIXES: Final = (".csv", ".tsv", ".txt")
-
-USES: Final = frozenset(
-    {"label_key", "ids", "drop", "categories", "missing", "header", "encoding", "separator", "decimal"}
-)
-"""The options that are used."""
 
 LONGEST_NAME: Final = 1000
 """The largest length of the name of a column, in characters."""
@@ -69,7 +61,7 @@ def read(path: Path, options: ReadOptions, *, find_labels: bool = True) -> RawDa
     """
     try:
         with opened(path) as stream:
-            lines = Lines(decoded(stream, options.encoding, str(path)), str(path), LONGEST_ROW)
+            lines = Lines(decoded(stream, options.encoding, str(path)), str(path))
             return _Table(lines, options, str(path), find_labels).read()
     except DataError:
         raise
@@ -127,7 +119,7 @@ class _Table:
                 continue
             if len(columns.roles.names) == 1:  # Excel writes an empty cell of a single column as a blank line
                 for _ in range(blank):
-                    columns.take_blank(self.lines.number)
+                    columns.take(self.lines.number, [""], True)
             columns.take(self.lines.number, cells, rows.plain)
             blank, taken = 0, taken + 1
             if taken % ROUND == 0:
@@ -151,12 +143,10 @@ class _Table:
         if not chosen:
             lines = [line for line in self.lines.ahead if not is_comment(line)]
             return find_separator(lines, self.lines.is_complete, self.options.decimal, self.where)
-        if chosen in '"\r\n#+-.' or chosen.isalnum() or (chosen == "," == self.options.decimal and not self._quoted()):
+        quoted = any('"' in line for line in self.lines.ahead)
+        if chosen in '"\r\n#+-.' or chosen.isalnum() or (chosen == "," == self.options.decimal and not quoted):
             raise DataError(f"{self.where}: {chosen!r} cannot separate cells. Usual are , ; | a tab or a space.")
         return chosen
-
-    def _quoted(self) -> bool:
-        return any('"' in line for line in self.lines.ahead)
 
     def _take_comments(self) -> None:
         while self.lines.ahead and (not (line := self.lines.ahead[0].strip()) or is_comment(line)):
@@ -166,20 +156,14 @@ class _Table:
                 self.comments.append(taken)
 
     def _sample(self, separator: str) -> list[list[str]]:
-        rows: list[list[str]] = []
         lines = [line for line in self.lines.ahead if not is_comment(line)]
-        try:
-            rows = split(lines, separator)
-        except csv.Error:  # a cell in quotes goes on behind the sample, or never ends, which is found later
-            for cut in (len(lines) // 2, 1):
-                try:
-                    rows = split(lines[:cut], separator)
-                    break
-                except csv.Error:
-                    continue
-            else:
-                return [[]]
-        return rows if self.lines.is_complete or len(rows) < 3 else rows[:-1]
+        for count in (len(lines), len(lines) // 2, 1):
+            try:
+                rows = split(lines[:count], separator)
+            except csv.Error:  # a cell in quotes goes on behind the sample, or never ends, which is found later
+                continue
+            return rows if self.lines.is_complete or len(rows) < 3 else rows[:-1]
+        return [[]]
 
     def _header(self, first: list[str], below: list[list[str]], separator: str) -> _Header:
         width = self._width(first, below)
@@ -228,21 +212,9 @@ class _Table:
         if marks is None:
             marks = find_marks((cells[i] for cells in below for i in roles.numbers), separator, self.where)
         booleans, texts = columns_of_texts(below, roles)
-        missing = MISSING if self.options.missing == "drop" else frozenset[str]()
-        coded = {i: Coded(MOST_CLASSES, self._too_many(i, roles), missing) for i in roles.categories}
-        labels = Coded(MOST_CLASSES, self._too_many(roles.label, roles))
+        coded = {i: Coded(roles, i, self.options, self.where) for i in roles.categories}
+        labels = Coded(roles, roles.label, self.options, self.where)
         return Columns(roles, marks, booleans, texts, self.where, labels, coded)
-
-    def _too_many(self, column: int | None, roles: Roles) -> Callable[[], DataError]:
-        name = "" if column is None else roles.names[column]
-
-        def error() -> DataError:
-            return DataError(
-                f"{self.where}: column {name!r} has more than {MOST_CLASSES} different values; at most so many are "
-                f"classes. {no_classes(name, column == roles.label)}"
-            )
-
-        return error
 
     # What is passed over.
 
@@ -287,13 +259,3 @@ def _check_lengths(names: Sequence[str], where: str) -> None:
                 f"{where}: the first line names column {i + 1} by {len(name)} characters; at most {LONGEST_NAME} are "
                 "read. Set data.header=false if it is a row."
             )
-
-
-def check_names(names: Sequence[str], where: str, hint: str = "") -> None:
-    """DataError if two columns have one name; `hint` is another way out."""
-    if len(set(names)) < len(names):
-        twice = Counter(names).most_common(1)[0][0]
-        places = [str(i + 1) for i, name in enumerate(names) if name == twice]
-        raise DataError(
-            f"{where}: columns {' and '.join(places[:5])} are both named {twice!r}. Give each a name of its own{hint}."
-        )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import builtins
 import io
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -134,3 +135,14 @@ def test_a_file_without_a_split_holds_out_what_it_is_told(tmp_path):
 def test_a_source_with_its_own_split_keeps_it(tmp_path):
     with pytest.raises(DataError, match="digits: is read in its own way; leave held_out out"):
         load("digits", held_out=(10, 20))
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "extra"), [("x.parquet", "pyarrow", "parquet"), ("x.h5ad", "anndata", "h5ad")]
+)
+def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch, name, library, extra):
+    (tmp_path / name).write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, library, None)
+    message = rf"{name}: is read by {library}, which is not installed: pip install 'aaeframe\[{extra}\]'"
+    with pytest.raises(DataError, match=message):
+        load(tmp_path / name)

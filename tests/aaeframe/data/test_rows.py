@@ -36,6 +36,15 @@ def test_parts_of_a_file_follow_each_other(tmp_path):
     assert names == ("0", "1")
 
 
+def test_rows_of_training_and_validation_follow_each_other_however_few(tmp_path):
+    for split, rows in (("train", X[:2]), ("val", X[2:])):
+        (tmp_path / split).mkdir()
+        np.save(tmp_path / split / "x.npy", rows)
+    np.testing.assert_array_equal(load_rows(tmp_path).rows.array(), X)
+    with pytest.raises(DataError, match=f"{tmp_path}: 2 rows are too few for training, validation and test"):
+        load(tmp_path)
+
+
 def test_rows_of_a_part_without_labels_have_none(tmp_path):
     x = np.random.default_rng(0).random((20, 3), dtype=np.float32)
     np.savez(tmp_path / "x.npz", x_train=x, y_train=np.arange(20) % 2, x_test=x)

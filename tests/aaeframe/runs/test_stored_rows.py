@@ -46,7 +46,7 @@ def _cache(monkeypatch, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
     monkeypatch.setattr(sources, "CHUNK_BYTES", 20 * 32)
-    monkeypatch.setattr("aaeframe.data.readers.shards.CHUNK_BYTES", 20 * 32)
+    monkeypatch.setattr("aaeframe.data.readers.npy.CHUNK_BYTES", 20 * 32)
     yield
     assert not [it for it in threading.enumerate() if it.name.startswith("aaeframe-rows")]
 

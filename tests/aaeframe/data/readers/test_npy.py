@@ -387,3 +387,10 @@ def test_more_than_the_memory_of_the_machine_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "memory", lambda: 2**31)
     with pytest.raises(DataError, match=r"4\.0 GiB; at most 2 GiB are read into memory"):
         load(zipped(tmp_path / "x.npz", x=npy(X, shape=(2**12, 2**20))))
+
+
+def test_labels_of_the_only_part_have_any_name(tmp_path):
+    np.savez(tmp_path / "x.npz", x_train=np.eye(12), foo=np.arange(12) % 2, names=np.arange(12))
+    found = load(tmp_path / "x.npz", label_key="foo", ids="names")
+    assert found.class_names == ("0", "1")
+    assert sorted(found.split("all").ids.tolist(), key=int) == [str(i) for i in range(12)]

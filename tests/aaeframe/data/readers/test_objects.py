@@ -15,7 +15,7 @@ from aaeframe.data import from_arrays, load, load_rows
 from aaeframe.data.columns import aligned
 from aaeframe.data.identity import identity
 from aaeframe.data.raw import RawData, RawPart
-from aaeframe.data.sparse import SparseRows
+from aaeframe.data.sources import SparseRows
 from aaeframe.errors import DataError
 
 ROWS = np.random.default_rng(0).normal(size=(40, 3))
@@ -176,6 +176,14 @@ def test_the_columns_of_sparse_rows_in_another_order():
 def test_bytes_are_texts():
     found = load({"a": ROWS[:, 0], "b": ROWS[:, 1], "label": LABELS.astype("S1")})
     assert found.class_names == ("a", "b")
+
+
+@pytest.mark.parametrize("kind", [float, np.float32])
+def test_nan_of_any_type_is_no_label_of_a_table(kind):
+    labels = [kind("nan"), *LABELS[1:].tolist()]
+    found = load_rows({"a": ROWS[:, 0], "b": ROWS[:, 1], "label": labels})
+    assert found.class_names == ("a", "b")
+    assert found.rows.labels[0] == -1
 
 
 def test_classes_that_do_not_occur_keep_the_names_of_the_others():

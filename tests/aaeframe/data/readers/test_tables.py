@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from aaeframe.configuration.reading import ReadOptions, read_options
 from aaeframe.data import load, load_rows, load_table
-from aaeframe.data.readers import limits, tables
+from aaeframe.data.readers import limits, table_text
 from aaeframe.data.readers.tables import read
 from aaeframe.errors import DataError
 
@@ -145,7 +145,7 @@ def test_what_is_no_table_is_refused(tmp_path, monkeypatch, name, message):
 
 @pytest.mark.parametrize("row", ["1," * 300, '"\n",' * 150], ids=["one line", "line breaks in quotes"])
 def test_a_row_without_end_is_refused(table, row, monkeypatch):
-    monkeypatch.setattr(tables, "LONGEST_ROW", 500)
+    monkeypatch.setattr(table_text, "LONGEST_ROW", 500)
     with pytest.raises(DataError, match="a row is longer than the 500 characters that are read"):
         load(table(row))
     assert load(table(*["1,2"] * 300)).spec.shape == (2,)

@@ -1,4 +1,4 @@
-"""Statistics and labels of sources in the cache folder, by a digest of their source."""
+"""The cache folder, and the statistics and labels of sources in it, by a digest of their source."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from aaeframe.data.download import cache_folder
 from aaeframe.errors import RunError
 from aaeframe.storage.atomic import write_atomically
 from aaeframe.storage.formats import read_safetensors
 
 DIGEST = "digest"
 """The name of the array with the digest of all others."""
+
+
+def cache_folder() -> Path:
+    """The folder of the system's cache in which downloads and statistics are kept."""
+    import pooch
+
+    return Path(pooch.os_cache("aaeframe"))
 
 
 def read(key: str) -> dict[str, np.ndarray] | None:

@@ -1,4 +1,4 @@
-"""Data in many files: which files of a folder hold rows, their splits and their order; and .npy files as shards."""
+"""Folders of files of rows: which files hold rows, their splits and their order, and whether they change."""
 
 from __future__ import annotations
 
@@ -8,29 +8,22 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-
-from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data import splits
-from aaeframe.data.raw import RawData, RawPart
-from aaeframe.data.readers.image_folder import SPLITS
-from aaeframe.data.readers.npy import map_npy
-from aaeframe.data.sources import CHUNK_BYTES, StoredRows
 from aaeframe.errors import DataError
 from aaeframe.storage.text import plural
 
-USES: Final = frozenset({"channels"})
-"""The options that are used."""
+ARROW_SUFFIXES: Final = (".parquet", ".pq", ".arrow", ".feather", ".ipc")
+"""The suffixes of Parquet and Arrow files."""
 
-ORDER: Final = ("train", "validation", "test")
 DESCRIPTIONS: Final = ("state.json", "dataset_info.json", "dataset_dict.json")
 """The files in which `datasets` of Hugging Face describes a data set."""
 EDGE_BYTES: Final = 2**16
 """The size of the start and of the end of a file that are read to see whether it changed, in bytes."""
 _WORD: Final = re.compile(r"[A-Za-z]+")
-_NUMBERS: Final = re.compile(r"(\d+)")
+NUMBERS: Final = re.compile(r"(\d+)")
+"""The numbers in the name of a file."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,7 @@ def holds(folder: Path, suffixes: Sequence[str]) -> bool:
     entries = [it for it in os.scandir(folder) if not it.name.startswith((".", "_"))]  # not sorted: images may be many
     if any(it.name.lower().endswith(tuple(suffixes)) and it.is_file() for it in entries):
         return True
-    return any(_files(Path(it), suffixes) for it in entries if it.name.lower() in SPLITS and it.is_dir())
+    return any(_files(Path(it), suffixes) for it in entries if it.name.lower() in splits.WORDS and it.is_dir())
 
 
 def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
@@ -64,16 +57,18 @@ def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
         return Parts({None: [path]})
     own = _files(path, suffixes)
     inner = {it.name: it for it in _visible(path) if it.is_dir()}
-    named = {name: found for name, it in inner.items() if name.lower() in SPLITS and (found := _files(it, suffixes))}
+    named = {
+        name: found for name, it in inner.items() if name.lower() in splits.WORDS and (found := _files(it, suffixes))
+    }
     if named and own:
         raise DataError(
             f"{path}: files lie in the folder itself ({own[0].name}) and in {next(iter(named))}. Move them together."
         )
     for folder, its in named.items():
-        _check_of_split(its, SPLITS[folder.lower()], inner[folder])
+        _check_of_split(its, splits.WORDS[folder.lower()], inner[folder])
     groups: dict[str | None, list[Path]] = {}
     for name, files in (named or _by_first_word(own, path)).items():
-        split = None if name is None else SPLITS[name.lower()]
+        split = None if name is None else splits.WORDS[name.lower()]
         if split in groups:
             raise DataError(f"{path}: {name!r} and another name are both {split} rows. Leave one of them.")
         groups[split] = files
@@ -82,15 +77,7 @@ def find_parts(path: Path, suffixes: Sequence[str]) -> Parts:
     said = [plural(len(inner) - len(named), "folder")] if len(inner) > len(named) else []
     others = [it for it in _visible(path) if it.is_file() and it not in own and it.name not in DESCRIPTIONS]
     said += [plural(len(others), "other file")] if others else []
-    return Parts({it: groups[it] for it in (*ORDER, None) if it in groups}, tuple(said))
-
-
-def cuts_of(files: dict[str | None, list[Path]], sizes: Sequence[int], where: str) -> splits.Cuts | None:
-    """The splits of parts, if they are training and validation rows: a tenth of the former is for the test."""
-    if list(files) != ["train", "validation"]:
-        return None
-    cuts = splits.shuffled_train(sizes[0], where)
-    return splits.Cuts(train=cuts.train, validation=(1, splits.ALL), test=cuts.validation)
+    return Parts({it: groups[it] for it in (*splits.NAMES, None) if it in groups}, tuple(said))
 
 
 def fingerprint(files: Sequence[Path]) -> str:
@@ -125,77 +112,6 @@ def _stat(path: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def read(path: Path, options: ReadOptions) -> RawData:
-    """The rows of the .npy files of a folder, one file after another, which stay in them.
-
-    DataError if they differ in shape or type, or if their names differ in more than numbers.
-    """
-    found = find_parts(path, [".npy"])
-    sources = [NpyShards(files) for files in found.files.values()]
-    return RawData(
-        [RawPart(StoredRows(it)) for it in sources],
-        cuts_of(found.files, [it.shape[0] for it in sources], str(path)),
-        passed_over=found.passed_over,
-    )
-
-
-class NpyShards:
-    """Rows of .npy files of one shape and type."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        _check_names(files)
-        self._files, self._unchanged, self.files = files, Unchanged(files), len(files)
-        arrays: list[Any] = [map_npy(file, may_be_empty=True) for file in files]
-        first = arrays[0]
-        for file, array in zip(files, arrays, strict=True):
-            if array.ndim == 0 or array.shape[1:] != first.shape[1:] or array.dtype != first.dtype:
-                raise DataError(
-                    f"{file}: holds {array.shape} {array.dtype}, and {files[0].name} {first.shape} {first.dtype}. "
-                    "Shards have rows of one shape and type."
-                )
-            if not array.flags.c_contiguous:
-                raise DataError(f"{file}: is in Fortran order. Write it again from np.ascontiguousarray(x).")
-        if not any(map(len, arrays)):
-            raise DataError(f"{files[0]}: the data is empty. Give at least one row.")
-        self._offsets = [int(getattr(array, "offset", 0)) for array in arrays]  # without rows it is not mapped
-        self.dtype = first.dtype
-        self._row_bytes = self.dtype.itemsize * int(np.prod(first.shape[1:]))
-        step = max(1, -(-CHUNK_BYTES // max(1, self._row_bytes)))
-        self._places = [(i, at) for i, array in enumerate(arrays) for at in range(0, len(array), step)]
-        starts = np.cumsum([0, *map(len, arrays)])
-        self.bounds = np.array([*(starts[i] + at for i, at in self._places), starts[-1]])
-        self.shape = (int(starts[-1]), *first.shape[1:])
-
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the files as they are now."""
-        return fingerprint(self._files)
-
-    def read(self, chunk: int) -> np.ndarray:
-        """The rows of a chunk. DataError if the file is gone or has changed."""
-        place, start = self._places[chunk]
-        file, rows = self._files[place], int(self.bounds[chunk + 1] - self.bounds[chunk])
-        try:
-            self._unchanged.check(place)
-            with file.open("rb") as stream:  # not mapped: pages of a file that were read count as memory
-                stream.seek(self._offsets[place] + start * self._row_bytes)
-                found = np.fromfile(stream, self.dtype, rows * int(np.prod(self.shape[1:])))
-            return found.reshape(rows, *self.shape[1:])
-        except (OSError, ValueError) as error:
-            raise DataError(f"{file}: rows from {start} on cannot be read: {error}. Restore the file.") from error
-
-
-def _check_names(files: Sequence[Path]) -> None:
-    """DataError if names differ by more than numbers, as those of data and labels."""
-    patterns = {_NUMBERS.sub("0", file.stem): file.name for file in files}
-    if len(patterns) > 1:
-        names = " and ".join(list(patterns.values())[:2])
-        raise DataError(
-            f"{files[0].parent}: the names of shards differ by numbers alone, found {names}. Give one file by its "
-            "path, or move other files out of the folder."
-        )
-
-
 def _visible(folder: Path) -> Iterator[Path]:
     """The entries of a folder, without those that programs hide or keep for themselves."""
     return (it for it in sorted(folder.iterdir(), key=_natural) if not it.name.startswith((".", "_")))
@@ -207,7 +123,7 @@ def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
 
 def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     """A key by which part-2 is before part-10, and part-01 before part-1."""
-    return [(int(it), "") if it.isdecimal() else (-1, it) for it in _NUMBERS.split(path.name)], path.name
+    return [(int(it), "") if it.isdecimal() else (-1, it) for it in NUMBERS.split(path.name)], path.name
 
 
 def _by_first_word(files: Sequence[Path], path: Path) -> dict[str | None, list[Path]]:
@@ -215,7 +131,7 @@ def _by_first_word(files: Sequence[Path], path: Path) -> dict[str | None, list[P
     groups: dict[str | None, list[Path]] = {}
     for file in files:
         word = _WORD.match(file.name)
-        known = word is not None and word[0].lower() in SPLITS
+        known = word is not None and word[0].lower() in splits.WORDS
         groups.setdefault(word[0] if word and known else None, []).append(file)
     if None in groups and len(groups) > 1:
         split = next(name for name in groups if name is not None)
@@ -229,8 +145,8 @@ def _by_first_word(files: Sequence[Path], path: Path) -> dict[str | None, list[P
 
 
 def _splits_in(file: Path) -> frozenset[str]:
-    """The splits that the words of a file's name say."""
-    return frozenset(SPLITS[word] for word in _WORD.findall(file.stem.lower()) if word in SPLITS)
+    """The splits that words in a file's name mean."""
+    return frozenset(splits.WORDS[word] for word in _WORD.findall(file.stem.lower()) if word in splits.WORDS)
 
 
 def _check_one_table(files: Sequence[Path], path: Path) -> None:
