@@ -57,9 +57,7 @@ def test_what_is_not_there_is_refused_with_the_nearest_and_all(rows, columns, wo
 
 
 def test_more_seeds_than_a_preset_fixes_are_refused():
-    with pytest.raises(
-        ConfigError, match="11 seeds were asked .* preset 'modern-mnist-16-clusters' fixes 10"
-    ):
+    with pytest.raises(ConfigError, match="11 seeds were asked for, but the preset 'modern-mnist-16-clusters'"):
         cells(selected(["16-clusters"], ["label-free"]), OUT, seeds=11)
 
 
