@@ -44,7 +44,7 @@ class SemiSupervised(Recipe):
                 f"{tuple(self.model.data_shape)}; leave it out"
             )
         classes = self.model.priors[self.class_block].event_shape[-1]
-        if self.label_free.slack and self.label_free.slack >= math.log(classes):
+        if self.label_free.slack >= math.log(classes) > 0:
             raise ConfigError(
                 f"label_free.slack={self.label_free.slack:g} would allow that all rows are of one class; with "
                 f"{classes} classes it must be less than log {classes} = {math.log(classes):.3g}"

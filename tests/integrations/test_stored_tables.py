@@ -11,7 +11,6 @@ import pytest
 import aaeframe
 from aaeframe.data import from_arrays, load, load_rows, sources, summary
 from aaeframe.data.identity import identity
-from aaeframe.data.readers.arrow_files import TableFiles
 from aaeframe.errors import DataError
 
 pa = pytest.importorskip("pyarrow", reason="no extra 'integrations'")
@@ -311,6 +310,8 @@ def test_rules_for_columns_are_of_more_than_a_small_row_group(tmp_path):
 
 def test_the_second_time_only_the_head_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr("aaeframe.data.readers.arrow.HEAD", 32)
+    from aaeframe.data.readers.arrow_files import TableFiles  # it imports pyarrow
+
     folder, asked, read = write_folder(tmp_path / "f"), [], TableFiles.read
     monkeypatch.setattr(TableFiles, "read", lambda self, *which: asked.append(which) or read(self, *which))
     known = load(folder)
@@ -327,6 +328,8 @@ def test_the_second_time_only_the_head_is_read(tmp_path, monkeypatch):
 
 
 def test_labels_are_read_again_after_a_file_has_changed(tmp_path, monkeypatch):
+    from aaeframe.data.readers.arrow_files import TableFiles  # it imports pyarrow
+
     folder, asked, tables = write_folder(tmp_path / "f"), [], TableFiles.tables
     monkeypatch.setattr(TableFiles, "tables", lambda self, names: asked.append(names) or tables(self, names))
     changed = np.where(np.arange(600) == 300, "new", LABELS)

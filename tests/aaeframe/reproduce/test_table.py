@@ -100,7 +100,7 @@ def test_mean_and_spread_of_two_seeds_by_hand(put, found):
     assert {it.version for _, it in result.done} == {aaeframe.__version__}
     titles, line = texts([result], "Error on test images, %")
     assert titles == ["experiment", "the paper", "with label-free terms"]
-    assert line == ["16 clusters", "9.55 ± 2.05", "2.50 ± 2.12† (2 of 3), pick 1.00"]
+    assert line == ["16 clusters", "9.55 ± 2.05", "2.50 ± 2.12† (2 of 10), pick 1.00"]
     assert f"† settings tuned {read_about('modern-mnist-16-clusters').tuned}" in notes([result])
 
 
@@ -253,7 +253,7 @@ def test_a_diverged_seed_is_counted_as_such(put, found):
     diverge(cell, "step 30: the loss is nan")
     put("16-clusters", "label-free", 1, evaluations={"test": report(0.03)})
     results = found()
-    assert texts(results, "Error")[1][2] == "3.00† (1 of 3), 1 diverged"
+    assert texts(results, "Error")[1][2] == "3.00† (1 of 10), 1 diverged"
     assert texts(results, "Set aside")[1][1] == "diverged"
     (aside,) = as_json(results)["rows"]["16-clusters"]["columns"]["label-free"]["aside"]
     assert (aside["seed"], aside["state"]) == (0, "diverged")
@@ -261,7 +261,7 @@ def test_a_diverged_seed_is_counted_as_such(put, found):
 
 def test_of_diverged_seeds_alone_there_is_no_number(put, found):
     diverge(put("16-clusters", "label-free", 0, epochs=3), "step 30: nan")
-    assert texts(found(), "Error")[1][2] == "(0 of 3), 1 diverged"
+    assert texts(found(), "Error")[1][2] == "(0 of 10), 1 diverged"
 
 
 def test_a_pick_that_does_not_count_is_said_so(put, found):
@@ -269,7 +269,7 @@ def test_a_pick_that_does_not_count_is_said_so(put, found):
     losses = {"augmentation": 5.0}
     put("16-clusters", "label-free", 1, evaluations={"test": report(0.05)}, losses=losses)
     (result,) = found()
-    assert texts([result], "Error")[1][2].endswith("(2 of 3), pick 3.00, which does not count, 1 does not count")
+    assert texts([result], "Error")[1][2].endswith("(2 of 10), pick 3.00, which does not count, 1 does not count")
     assert [it.selection_score for _, it in result.done] == pytest.approx([10 * 0.004, 10 * 0.004 + 5])
     assert as_json([result])["rows"]["16-clusters"]["columns"]["label-free"]["pick"]["counts"] is False
 
@@ -386,7 +386,7 @@ def test_markdown_has_the_table_what_is_published_and_the_commands(put, found):
     put("16-clusters", "terms", 0, evaluations={"test": report(0.11)})
     text = markdown(found())
     assert "| experiment | the paper | with label-free terms | without the autoencoder |\n| --- |" in text
-    assert "| 16 clusters | 9.55 ± 2.05 | 1.20† (1 of 3) | 11.00† (1 of 3) |" in text
+    assert "| 16 clusters | 9.55 ± 2.05 | 1.20† (1 of 10) | 11.00† (1 of 10) |" in text
     assert "CatGAN, 20 clusters 9.70; AAE 9.55 ± 2.05" in text
     assert "\naaeframe train --preset modern-mnist-16-clusters --seed 0 --out 16-clusters/label-free/seed-0\n" in text
     assert "--set training.reconstruction_weight=0.0 --set prior.y.weight=0.0" in text
