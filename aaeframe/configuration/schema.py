@@ -203,7 +203,7 @@ class LabelFreeConfig(Strict):
     slack: float | None = Field(
         None,
         ge=0,
-        description="nats that the entropy of a minibatch's mean class may lack of log K at no cost; 0 if not given",
+        description="how far below log K the entropy of the mean class may be at no cost, in nats; 0 if not given",
     )
     augmentation: float = Field(0.0, ge=0, description="weight of the consistency under small warps of images; 0: none")
 

@@ -51,9 +51,9 @@ def _entropy(y: Tensor) -> Tensor:
 def mutual_information_loss(y: Tensor, balance: float = BALANCE, slack: float = 0.0) -> Tensor:
     """The loss mean H(q(y|x)) - balance * H(mean q(y|x)); with balance 1, minus the mutual information of x and y.
 
-    Regularized information maximization (Krause et al., 2010), weighted as in IMSAT (arXiv 1702.08720), where it stands
-    for a bound on how uneven classes may be, too. With `slack`, in nats, the bound is kept as one: a mean class whose
-    entropy lacks no more than that of log K is even enough, and nothing presses it further.
+    Regularized information maximization (Krause et al., 2010), weighted as in IMSAT (arXiv 1702.08720). IMSAT bounds
+    how uneven classes may be, and trains by this weighted loss in place of the bound. With `slack`, in nats, there is a
+    bound: nothing presses the entropy of the mean class beyond log K - slack.
     """
     evenness = marginal_entropy(y)
     if slack:

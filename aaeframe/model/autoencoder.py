@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
@@ -220,9 +221,8 @@ class Autoencoder(nn.Module):
         class block instead, `label` sets it. DataError if the model has neither, or no such class.
         """
         code, classes = self.sample_prior(count, seed=seed), self.num_classes
-        if label is not None and not (hasattr(label, "__index__") and 0 <= int(label) < (classes or 0)):
-            known = "has no classes" if classes is None else f"has the classes 0 to {classes - 1}"
-            raise DataError(f"samples of class {label!r} were requested; this model {known}")
+        if label is not None:
+            label = self._class_index(label)
         if not self.representation.takes_labels:
             if label is not None and self.class_block is not None:
                 code[self.class_block] = torch.eye(code[self.class_block].shape[1], device=self.device)[label].expand(
@@ -234,6 +234,16 @@ class Autoencoder(nn.Module):
             return code, torch.full((count,), label, device=self.device)
         with nullcontext() if seed is None else stream(seed, "sample labels"):
             return code, torch.randint(classes, (count,), device="cpu").to(self.device)
+
+    def _class_index(self, label: object) -> int:
+        """The index of a class, a whole number of any type. DataError if the model does not have it."""
+        classes = self.num_classes
+        with suppress(TypeError):  # of what is no whole number
+            index = int(operator.index(label))  # type: ignore[arg-type]
+            if 0 <= index < (classes or 0):
+                return index
+        known = "has no classes" if classes is None else f"has the classes 0 to {classes - 1}"
+        raise DataError(f"samples of class {label!r} were requested; this model {known}")
 
     @property
     def num_classes(self) -> int | None:

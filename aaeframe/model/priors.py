@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from copy import copy
 from typing import Any, Final, cast
 
@@ -190,15 +191,16 @@ def has_density(prior: Prior) -> bool:
         return False
     count = _other_count(prior)
     try:
-        with guarded():
-            found = prior.log_prob(_drawn(prior, count))
+        with _forked(), guarded():
+            found = prior.log_prob(prior.sample(torch.Size([count])))
     except (NotImplementedError, ValueError):  # torch refuses samples of mixtures whose components have other bounds
         return False
-    if tuple(found.shape) != (count,):
+    if not isinstance(found, torch.Tensor) or found.shape != (count,):
+        gave = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else repr(found)
         raise ConfigError(
             f"log_prob of the prior of type {type(prior).__name__} was asked for the densities of {count} samples and "
-            f"gave a tensor of shape {tuple(found.shape)}; it must give one each, ({count},), as by a sum over the "
-            "dimensions of a sample"
+            f"gave {gave:.100}; it must give one each, a tensor of shape ({count},), as by a sum over the dimensions "
+            "of a sample"
         )
     return True
 
@@ -281,9 +283,13 @@ def _check_sample(name: str, prior: Prior) -> None:
 
 def _drawn(prior: Prior, count: int) -> torch.Tensor:
     """Samples that leave the random state as it is, so that the next ones are the same."""
-    devices = range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)
-    with torch.random.fork_rng(devices=devices):
+    with _forked():
         return prior.sample(torch.Size([count]))
+
+
+def _forked() -> AbstractContextManager[None]:
+    """Restore the random state of torch on each device afterwards."""
+    return torch.random.fork_rng(devices=range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0))
 
 
 def _other_count(prior: Prior) -> int:

@@ -56,8 +56,8 @@ class Variational(Recipe):
             if not has_density(prior):
                 raise ConfigError(
                     f"the variational autoencoder needs the density of every prior, and that of block {name!r} "
-                    f"({type(prior).__name__}) has no log_prob. Use gaussian or mixture, or an adversarial recipe, "
-                    "which needs only samples"
+                    f"({type(prior).__name__}) has no log_prob for its samples. Use gaussian or mixture, or an "
+                    "adversarial recipe, which needs only samples"
                 )
             if unwrapped(prior.support) is not constraints.real:
                 raise ConfigError(

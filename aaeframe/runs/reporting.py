@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from aaeframe.data import Dataset
 from aaeframe.errors import ConfigError
 from aaeframe.figures.gallery import plot_gallery
@@ -45,7 +47,7 @@ def write_report(
     """
     if split not in ("validation", "test", "train"):
         raise ConfigError(f"a report shows the rows of validation, test or train, found split={split!r}")
-    if points is not None and (not isinstance(points, int) or points < 1):
+    if points is not None and (not isinstance(points, int | np.integer) or points < 1):
         raise ConfigError(f"a report shows a whole number of points, one or more, found points={points!r}")
     page = render([_subject(name, run, split, points, data_changed, warn) for name, run in runs.items()])
     with output.writing() as file:

@@ -339,6 +339,14 @@ def test_what_a_run_cannot_do_is_told(used, use, message):
         use(used)
 
 
+def test_the_number_of_samples_may_be_of_numpy(used):
+    assert used.likelihood(split="validation", samples=np.int64(20), store=False)["samples"] == 20
+    assert (
+        used.likelihood(split="validation", samples=np.int64(20))
+        == used.evaluations["validation likelihood, 20 samples"]
+    )
+
+
 @pytest.fixture(scope="module")
 def used(tmp_path_factory):
     return aaeframe.train(ROWS, **SMALL, out=tmp_path_factory.mktemp("used") / "run")

@@ -185,6 +185,14 @@ def test_a_density_is_one_number_for_each_sample():
     for log_prob, shape in ((lambda z: -z.square(), "(3, 2)"), (lambda z: -z.square().sum(0), "(2,)")):
         with pytest.raises(ConfigError, match=re.escape(f"of 3 samples and gave a tensor of shape {shape}; it must")):
             has_density(with_log_prob(log_prob))
+    with pytest.raises(ConfigError, match=re.escape("of 3 samples and gave 1.0; it must give one each")):
+        has_density(with_log_prob(lambda z: 1.0))
+
+
+def test_a_density_that_is_estimated_by_random_numbers_leaves_the_random_state_as_it_is():
+    before = torch.get_rng_state()
+    assert has_density(with_log_prob(lambda z: torch.rand(len(z))))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_mixture_whose_own_samples_torch_refuses_has_no_density():

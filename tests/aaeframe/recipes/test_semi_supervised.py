@@ -266,6 +266,10 @@ def test_slack_that_allows_a_single_class_is_refused(prepared):
         prepared("clustering", "joint", prior=prior, label_free=terms)
 
 
+def test_without_slack_one_class_is_enough(prepared):
+    assert prepared("clustering", prior="y=categorical(classes=1)+z=gaussian").model.num_classes == 1
+
+
 # What the recipe needs.
 
 

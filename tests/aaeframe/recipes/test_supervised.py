@@ -171,10 +171,10 @@ def test_sampling_with_a_seed_leaves_the_random_state_alone(prepared):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("label", [-1, 10, "7", 2.5])
+@pytest.mark.parametrize("label", [-1, 10, "7", 2.5, torch.tensor(1.0), np.array([1, 2])])
 def test_a_class_that_is_not_there_cannot_be_sampled(prepared, label):
     with pytest.raises(
-        DataError, match=f"samples of class {label!r} were requested; this model has the classes 0 to 9"
+        DataError, match=re.escape(f"samples of class {label!r} were requested; this model has the classes 0 to 9")
     ):
         prepared("supervised").model.sample(5, label=label)
 
@@ -184,10 +184,11 @@ def test_a_model_of_no_classes_has_none_to_sample(prepared):
         prepared("unsupervised").model.sample(5, label=1)
 
 
+@pytest.mark.parametrize("label", [3, np.int64(3), torch.tensor(3)], ids=["int", "numpy", "torch"])
 @pytest.mark.parametrize("recipe", ["semi-supervised", "clustering", "reduction"])
-def test_samples_of_a_class_block_have_it_set(prepared, recipe):
+def test_samples_of_a_class_block_have_it_set(prepared, recipe, label):
     model = prepared(recipe).model
-    code, labels = model.sample_code(5, seed=1, label=3)
+    code, labels = model.sample_code(5, seed=1, label=label)
     assert labels is None
     assert torch.equal(code["y"], one_hot(torch.full((5,), 3), 10).float())
     assert torch.equal(code["z"], model.sample_prior(5, seed=1)["z"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 from small_runs import ROWS
 
@@ -20,7 +21,7 @@ def test_a_report_is_one_file_named_after_the_run(run, tmp_path):
 
     assert path == run.folder.path / "report.html"
     assert "<h1>my run</h1>" in path.read_text()
-    assert run.report(tmp_path / "again.html", points=5).read_bytes() == path.read_bytes()
+    assert run.report(tmp_path / "again.html", points=np.int64(5)).read_bytes() == path.read_bytes()
 
 
 def test_each_use_of_test_rows_is_counted_and_no_other(run, tmp_path):
