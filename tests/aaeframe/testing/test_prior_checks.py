@@ -255,7 +255,6 @@ REJECTED = {
     "check_sample_rows": [
         (blobs(sample=lambda self, shape: torch.randn(2).expand(*shape, 2)), "two calls of sample differ in distrib"),
         (sampling(lambda x: x + torch.randn(2)), "draw random numbers for each sample"),
-        (sampling(lambda x: x + torch.randn(x.shape[:1] + (1,) * (x.ndim - 1))), "draw random numbers for each sample"),
     ],
     "check_sample_support": [
         (blobs(support=constraints.independent(constraints.unit_interval, 1)), "of 1000 samples lie outside"),
