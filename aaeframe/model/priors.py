@@ -193,8 +193,12 @@ def has_density(prior: Prior) -> bool:
     try:
         with _forked(), guarded():
             found = prior.log_prob(prior.sample(torch.Size([count])))
-    except (NotImplementedError, ValueError):  # torch refuses samples of mixtures whose components have other bounds
+    except NotImplementedError:
         return False
+    except ValueError:
+        if isinstance(prior, Distribution):  # torch refuses samples of mixtures whose components have other bounds
+            return False
+        raise
     if not isinstance(found, torch.Tensor) or found.shape != (count,):
         gave = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else repr(found)
         raise ConfigError(

@@ -198,3 +198,11 @@ def test_a_density_that_is_estimated_by_random_numbers_leaves_the_random_state_a
 def test_a_mixture_whose_own_samples_torch_refuses_has_no_density():
     boxes = D.Uniform(torch.tensor([0.0, 5.0]), torch.tensor([1.0, 6.0]))
     assert not has_density(checked_prior("z", D.MixtureSameFamily(D.Categorical(torch.ones(2)), boxes)))
+
+
+def test_an_error_in_log_prob_of_a_plugin_is_not_taken_for_none():
+    def fails(z):
+        raise ValueError("a mistake of its author")
+
+    with pytest.raises(ValueError, match="a mistake of its author"):
+        has_density(with_log_prob(fails))
