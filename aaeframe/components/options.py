@@ -82,15 +82,21 @@ def parse(options: Iterable[Option], given: Mapping[str, Any]) -> dict[str, Any]
     schema: TypeAdapter[dict[str, Any]] = TypeAdapter(collected)  # type: ignore[arg-type]  # a function is a schema
     values = schema.validate_json(json.dumps(given, allow_nan=False), strict=True)
     for it in asked:
-        if isinstance(values.get(it.name), Iterator):  # which is not checked yet, and empty for a second component
+        if _has_iterator(values.get(it.name)):  # which is not checked yet, and empty for a second component
             raise PydanticUserError("it can be read only once; annotate it as a Sequence", code=None)
     return values
+
+
+def _has_iterator(value: Any) -> bool:
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple | set) else ()
+    return isinstance(value, Iterator) or any(map(_has_iterator, parts))
 
 
 def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     """The options of a factory, in the order of its signature.
 
-    NameError if an annotation does not exist, TypeError if a default is a Field of pydantic, which nothing reads there.
+    NameError if an annotation does not exist. TypeError if a default is a Field of pydantic, which nothing reads there,
+    or a Field gives an option a second name.
     """
     parameters = inspect.signature(factory).parameters.values()
     named = {it.name: it for it in parameters if it.kind is it.KEYWORD_ONLY}
@@ -107,7 +113,15 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
         carrier, namespace = SimpleNamespace(__annotations__={name: annotation}), _namespace(factory, name)
         plain |= typing.get_type_hints(carrier, globalns=namespace)
         schema |= typing.get_type_hints(carrier, globalns=namespace, include_extras=True)
-    return tuple(_option(it, plain.get(name, Any), schema.get(name, Any)) for name, it in named.items())
+    options = tuple(_option(it, plain.get(name, Any), schema.get(name, Any)) for name, it in named.items())
+    for option in options:
+        for other in (note.alias or note.validation_alias for note in _fields(option.annotation)):
+            if other is not None:
+                raise TypeError(
+                    f"{option.name} has the alias {other!r}, where an option has the name of its parameter: name the "
+                    f"parameter {other!r}, or leave the alias out"
+                )
+    return options
 
 
 def misplaced_options(offer: InstalledComponent) -> tuple[str, ...]:
@@ -272,8 +286,7 @@ def _namespace(factory: Callable[..., Any], option: str) -> dict[str, Any]:
 
 
 def _option(parameter: inspect.Parameter, plain: Any, annotation: Any) -> Option:
-    notes = typing.get_args(annotation)[1:] if typing.get_origin(annotation) is Annotated else ()
-    fields = [note for note in notes if isinstance(note, FieldInfo)]
+    fields = _fields(annotation)
     doc = " ".join(note.description for note in fields if note.description)
     words = inspect.formatannotation(plain).replace("typing.", "")
     bounds = ", ".join(_bounds(fields))
@@ -284,6 +297,12 @@ def _option(parameter: inspect.Parameter, plain: Any, annotation: Any) -> Option
         doc=doc,
         annotation=annotation,
     )
+
+
+def _fields(annotation: Any) -> list[FieldInfo]:
+    """What an annotation says by Field of pydantic."""
+    notes = typing.get_args(annotation)[1:] if typing.get_origin(annotation) is Annotated else ()
+    return [note for note in notes if isinstance(note, FieldInfo)]
 
 
 def _bounds(fields: list[FieldInfo]) -> Iterator[str]:

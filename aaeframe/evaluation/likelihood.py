@@ -221,14 +221,19 @@ def estimate(
     return Estimate(state.log_likelihood()[:, 0], bandwidth, choice, samples.count, dict(state.paths), seconds)
 
 
+def check_count(samples: Any) -> None:
+    """DataError unless this is a whole number of samples, one at least."""
+    if not isinstance(samples, int | np.integer) or samples < 1:
+        raise DataError(f"the likelihood is under a whole number of samples, one at least, found {samples!r}")
+
+
 def centered(test: Tensor, validation: Tensor | None, samples: Samples) -> tuple[Tensor, Tensor | None, Samples]:
     """Rows and samples as the kernels take them. DataError if there are no samples, or a part of one.
 
     The kernels use float32, in which a large offset would hide differences, so it is taken off. They tell pixels by
     their range.
     """
-    if not isinstance(samples.count, int | np.integer) or samples.count < 1:
-        raise DataError(f"the likelihood is under a whole number of samples, one at least, found {samples.count!r}")
+    check_count(samples.count)
     if test.dtype != torch.float64 or bool(((test >= 0) & (test <= 1)).all()):
         return test, validation, samples
     center = test.mean(0)

@@ -22,6 +22,7 @@ from aaeframe.evaluation.likelihood import (
     Decoded,
     Progress,
     Ranks,
+    check_count,
     estimate,
     memory_for_samples,
 )
@@ -93,7 +94,8 @@ def estimate_likelihood(
 ) -> dict[str, Any]:
     """The Parzen log-likelihood of a split under samples that a run decodes: see `Run.likelihood`."""
     check_precision(precision, run.model.device)
-    samples = int(samples) if isinstance(samples, np.integer) else samples  # JSON has no integers of numpy
+    check_count(samples)
+    samples = int(samples)  # JSON has no integers of numpy
     data, seed = chosen(run, dataset), run.config.training.seed
     scaled = data.spec.support is constraints.unit_interval
     held = data.split("validation")

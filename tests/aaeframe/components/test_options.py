@@ -63,7 +63,13 @@ def uncheckable(*, factory: Factory | None = None): ...
 def once(*, hidden: Iterable[int] = (3,)): ...
 
 
+def once_within(*, hidden: dict[str, tuple[Iterable[int], ...]] | None = None): ...
+
+
 def fielded(*, size: int = Field(3, gt=0)): ...
+
+
+def aliased(*, size: Annotated[int, Field(alias="width")] = 3): ...
 
 
 def unstorable(*, anything: Any = Factory): ...
@@ -259,9 +265,19 @@ def test_an_iterable_which_the_second_component_would_find_empty_breaks_the_opti
         resolve_component(offer("once"), {"hidden": value})
 
 
+def test_so_does_an_iterable_within_the_option():
+    with pytest.raises(BrokenComponent, match=r"hidden: .* can be read only once; annotate it as a Sequence"):
+        resolve_component(offer("once_within"), {"hidden": {"encoder": [[8, 4]]}})
+
+
 def test_a_field_in_place_of_a_default_breaks_the_component():
     with pytest.raises(BrokenComponent, match=r"write size: Annotated\[TYPE, Field\(...\)\] = DEFAULT"):
         resolve_component(offer("fielded"), {"size": 0})
+
+
+def test_a_second_name_breaks_the_component():
+    with pytest.raises(BrokenComponent, match=r"size has the alias 'width', .*: name the parameter 'width'"):
+        resolve_component(offer("aliased"), {"size": 4})
 
 
 def test_a_default_that_is_not_json_like_breaks_the_component():

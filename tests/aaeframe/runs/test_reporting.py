@@ -7,7 +7,7 @@ import pytest
 from small_runs import ROWS
 
 import aaeframe
-from aaeframe.errors import ConfigError, RunError
+from aaeframe.errors import ConfigError, DataError, RunError
 
 
 @pytest.fixture
@@ -36,6 +36,9 @@ def test_each_use_of_test_rows_is_counted_and_no_other(run, tmp_path):
     run.plot_figures(split="all", out=tmp_path / "all")
     assert uses() == before + 1
     run.evaluate(split="all")
+    assert uses() == before + 2
+    with pytest.raises(DataError, match="one at least, found 0"):
+        run.likelihood(samples=0)
     assert uses() == before + 2
 
 
