@@ -347,6 +347,15 @@ def output(
     return found
 
 
+def check_not_read(output: Output | None, *sources: str | Path | None, option: str = "--out") -> None:
+    """ConfigError if the file to write is data that the command, or the training of its run, reads."""
+    if output is None or output.descriptor is not None or not output.path.is_file():
+        return
+    for source in filter(None, sources):
+        if os.path.isfile(source) and os.path.samefile(source, output.path):
+            raise ConfigError(f"{option} {output} would replace the data {source}; give another file")
+
+
 def form_of(form: str | None, out: str | None) -> str | None:
     """The value of --format. ConfigError without --out."""
     if form is not None and out is None:
