@@ -125,6 +125,15 @@ def test_images_and_labels_for_a_decoder_that_takes_them(images):
     same(named, {name: found[name] for name in ("gaussian_1", "gaussian_2")})
 
 
+def test_kinds_that_decode_nothing_need_no_labels(images):
+    run = aaeframe.load(images)
+    x = run.dataset().test.array()
+
+    found = Encoder(images, ("score",), kind="prior")({"x": x})
+
+    np.testing.assert_allclose(found["score"], run.scores(x, kind="prior"), rtol=1e-5)
+
+
 def test_no_rows_give_empty_columns_of_the_same_types(tabular, images):
     for encode, batch in (
         (Encoder(tabular / "categories", outputs=("codes", "score")), FRAME),
@@ -213,6 +222,7 @@ def test_lists_are_taken(tabular):
         (lambda at: Encoder(at / "plain", outputs="score"), ConfigError, 'outputs are "codes", "score" or both'),
         (lambda at: Encoder(at / "plain", kind="odd"), ConfigError, "kinds are density, reconstruction"),
         (lambda at: Encoder(at / "absent"), RunError, "absent"),
+        (lambda at: Encoder(at / "plain", keep="id"), ConfigError, "keep= is a list of names of columns"),
         (lambda at: Encoder(at / "plain", keep=("no",))(FRAME), DataError, "no column 'no' of keep="),
         (lambda at: Encoder(at / "plain", column="no")(FRAME), DataError, "no column 'no'; its columns are id, age"),
         (lambda at: Encoder(at / "plain")({"age": FRAME["age"]}), DataError, "missing: height"),
