@@ -77,3 +77,11 @@ def test_the_plane_is_drawn_where_the_model_lives(drawn, monkeypatch):
     monkeypatch.setattr(plane, "stream", lambda *names, device: devices.append(device) or real(*names, device=device))
     drawn(WAVES)
     assert devices == [torch.device("cpu")]
+
+
+@pytest.mark.slow
+def test_series_far_from_zero_keep_their_differences(drawn):
+    seconds = 1.7e9 + np.random.default_rng(0).normal(0, 3, (300, 1, 12))
+    originals, decoded = drawn(seconds)["reconstructions"][:2]
+    assert originals.dtype == decoded.dtype == torch.float64
+    assert originals.std() == pytest.approx(3, rel=0.1)
