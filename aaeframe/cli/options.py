@@ -8,6 +8,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, get_type_hints
@@ -352,7 +353,10 @@ def check_not_read(output: Output | None, *sources: str | Path | None, option: s
     if output is None or output.descriptor is not None or not output.path.is_file():
         return
     for source in filter(None, sources):
-        if os.path.isfile(source) and os.path.samefile(source, output.path):
+        is_read = False
+        with suppress(OSError, ValueError):  # the name of a data set is no file
+            is_read = output.path.samefile(source)
+        if is_read:
             raise ConfigError(f"{option} {output} would replace the data {source}; give another file")
 
 
