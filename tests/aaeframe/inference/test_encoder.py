@@ -208,6 +208,28 @@ def test_a_cell_is_read_for_itself(tabular):
     assert np.flatnonzero(np.isnan(encode(blank)["gaussian_1"])).tolist() == [89]
 
 
+def test_numbers_next_to_empty_cells_are_categories_and_labels(tmp_path):
+    """Data frames make floats of whole numbers next to empty cells."""
+    number = np.arange(90) % 3
+    table = {"age": FRAME["age"], "room": number, "class": number[::-1]}
+    run = aaeframe.train(
+        table, categories=["room"], missing="drop", recipe="supervised", epochs=1, out=tmp_path / "run", **SMALL
+    )
+    whole = run.scores(table)  # fits the density, which is kept
+    holes = {name: it.astype(np.float64) for name, it in table.items()}
+    holes["room"][[4, 7]] = np.nan
+    holes["class"][7] = np.nan
+
+    found = Encoder(tmp_path / "run", ("score",))(holes)["score"]
+
+    assert np.flatnonzero(np.isnan(found)).tolist() == [4, 7]
+    left = ~np.isnan(found)
+    np.testing.assert_allclose(found[left], whole[left], rtol=1e-5)
+    holes["class"][8] = np.nan
+    with pytest.raises(DataError, match="column 'class' has empty cells"):
+        Encoder(tmp_path / "run", ("score",))(holes)
+
+
 def test_lists_are_taken(tabular):
     """Engines of rows give lists, such as datasets.map(batched=True)."""
     encode = Encoder(tabular / "plain")
