@@ -53,7 +53,7 @@ class Columns:
         return x, empty.any(axis=1)
 
     def labels(self, held: Mapping[str, np.ndarray], kept: np.ndarray) -> np.ndarray:
-        """The class (M,) of each of the rows `kept` (N,), as the run counts classes. DataError for a row without one."""
+        """The class (M,) of each row in `kept` (N,), as the run counts classes. DataError for one without a class."""
         options = self.run.config.data.reading
         name = options.label_key or next((it for it in held if it.lower() in LABELS), None)
         if name is None or name not in held:
