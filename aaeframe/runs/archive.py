@@ -87,7 +87,7 @@ def _density(run: Run) -> bytes | None:
 
 
 def _evaluations(run: Run) -> dict[str, Any]:
-    """The stored reports by split; the data they are of is named without folders. Of equal names, later ones are numbered."""
+    """The stored reports by split; the data they are of is named without folders. Equal names are numbered."""
     found: dict[str, Any] = {}
     for name, report in run.evaluations.items():
         if isinstance(report, Mapping):
