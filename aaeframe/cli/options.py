@@ -352,7 +352,7 @@ def check_not_read(output: Output | None, *sources: str | Path | None, option: s
     """ConfigError if the file to write is data that the command, or the training of its run, reads."""
     if output is None or output.descriptor is not None or not output.path.is_file():
         return
-    for source in filter(None, sources):
+    for source in (it for it in sources if it is not None):
         is_read = False
         with suppress(OSError, ValueError):  # the name of a data set is no file
             is_read = output.path.samefile(source)

@@ -181,8 +181,8 @@ class _Rows:
         if self.column is None and self.run.data["columns"] is not None:
             columns = Columns(self.run)
             x, empty = columns.read(held)
-            labels = columns.labels(held, ~empty) if self.takes_labels else None
-            return x[~empty], labels, every[~empty]
+            classes = columns.labels(held, ~empty) if self.takes_labels else None
+            return x[~empty], classes, every[~empty]
         if self.column is not None and self.column not in held:
             raise DataError(f"the batch has no column {self.column!r}; its columns are {', '.join(held)}")
         if self.column is not None:
