@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
+from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from aaeframe.api import train
@@ -149,7 +149,7 @@ class AdversarialEstimator(BaseEstimator):
         initial = getattr(self, "run_", None) if self.warm_start else None
         self._inherits = initial is not None and self._inherits
         if self._inherits:  # the components are those of a folder, and not the parameters
-            parts = {}
+            parts = {"preset": self.preset, "config": self.config}
         run = train(
             data,
             initial=initial,
@@ -173,9 +173,12 @@ class AdversarialEstimator(BaseEstimator):
         self.run_, self.n_iter_, self.n_features_in_ = run, run.step, run.model.data_shape.numel()
 
     def _rows(self, x: Any) -> np.ndarray:
-        """Rows (N, D), checked by scikit-learn: float32 or float64."""
+        """Rows (N, D), checked by scikit-learn: float32 or float64, finite in float32, which networks compute in."""
         check_is_fitted(self)
-        return cast(np.ndarray, validate_data(self, x, dtype=FLOATS, reset=False))
+        rows = cast(np.ndarray, validate_data(self, x, dtype=FLOATS, reset=False))
+        with np.errstate(over="ignore"):
+            assert_all_finite(rows.astype(np.float32, copy=False), input_name="X")
+        return rows
 
     def _training_rows(self, x: Any) -> np.ndarray:
         return cast(np.ndarray, validate_data(self, x, dtype=FLOATS, ensure_min_samples=2))
