@@ -27,6 +27,14 @@ FLOATS = (np.float32, np.float64)
 COMPONENTS = ("prior", "encoder", "network", "discriminator")
 
 
+def single(x: np.ndarray) -> np.ndarray:
+    """Numbers as float32. ValueError for one that is beyond it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = x.astype(np.float32, copy=False)
+        assert_all_finite(found, input_name="X")
+    return found
+
+
 class AdversarialEstimator(BaseEstimator):
     """Base class: trains a run in memory, on every row of a table.
 
@@ -176,8 +184,7 @@ class AdversarialEstimator(BaseEstimator):
         """Rows (N, D), checked by scikit-learn: float32 or float64, finite in float32, which networks compute in."""
         check_is_fitted(self)
         rows = cast(np.ndarray, validate_data(self, x, dtype=FLOATS, reset=False))
-        with np.errstate(over="ignore"):
-            assert_all_finite(rows.astype(np.float32, copy=False), input_name="X")
+        single(rows)
         return rows
 
     def _training_rows(self, x: Any) -> np.ndarray:

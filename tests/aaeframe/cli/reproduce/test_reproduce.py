@@ -298,7 +298,7 @@ def test_what_there_is_to_fill_is_listed_and_nothing_trained(done, tmp_path):
         (("--list", "nothing"), "no row is named 'nothing'"),
         (("--list", "--seeds", 1), "--seeds is of what is trained, and --list trains nothing; leave one of them out"),
         (("--list", "--budget", 1), "--budget is of what is trained, and --list trains nothing"),
-        (("clusters", "--data", "two.npz", "--held-out", 5, 0), "--held-out 5 0 leaves no rows to watch a training on, or"),
+        (("clusters", "--data", "two.npz", "--held-out", 5, 0), "--held-out 5 0 leaves no rows to watch a training"),
         (("clusters", "--data", "nowhere.npz"), "there is no data set and no file 'nowhere.npz'"),
     ],
 )
