@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -14,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from aaeframe.api import train
 from aaeframe.data import from_arrays
-from aaeframe.errors import RunError
+from aaeframe.errors import ConfigError, RunError
 from aaeframe.runs.fixed_batches import codes
 from aaeframe.runs.in_memory import from_bytes, to_bytes
 from aaeframe.runs.loading import load
@@ -157,6 +158,7 @@ class AdversarialEstimator(BaseEstimator):
         initial = getattr(self, "run_", None) if self.warm_start else None
         self._inherits = initial is not None and self._inherits
         if self._inherits:  # the components are those of a folder, and not the parameters
+            self._refuse_components()
             parts = {"preset": self.preset, "config": self.config}
         run = train(
             data,
@@ -173,6 +175,17 @@ class AdversarialEstimator(BaseEstimator):
         )
         self._measure(run, x)
         self._take(replace(run, given=None))
+
+    def _refuse_components(self) -> None:
+        """ConfigError for a component, by name, that a warm start after `from_run` would not use."""
+        defaults = signature(type(self)).parameters
+        for name in (*COMPONENTS, "style"):
+            given = getattr(self, name, None)
+            if isinstance(given, str) and given != defaults[name].default:
+                raise ConfigError(
+                    f"{name}={given!r} is not used: a warm start after from_run keeps the components of the folder; "
+                    "leave it out, or set warm_start=False to train anew"
+                )
 
     def _measure(self, run: Run, x: np.ndarray) -> None:
         """Set the fitted attributes that need the training rows."""

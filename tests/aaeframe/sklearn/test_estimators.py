@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from torch.distributions import Independent, Laplace
 
 import aaeframe
-from aaeframe.errors import DataError, RunError, UnknownComponent
+from aaeframe.errors import ConfigError, DataError, RunError, UnknownComponent
 from aaeframe.sklearn import (
     AdversarialAutoencoder,
     AdversarialClassifier,
@@ -207,6 +207,9 @@ def test_an_estimator_of_a_folder_is_pickled_written_and_trained_on(coder, again
     assert back.run_.config.prior["mixture"].options["components"] == 3
     assert back.run_.config.training.input_noise == 0.1
     assert back.n_iter_ == 10
+    with pytest.raises(ConfigError, match="network='mlp\\(hidden=\\[9\\]\\)' is not used: a warm start after from_run"):
+        back.set_params(network="mlp(hidden=[9])").fit(X)
+    assert back.set_params(warm_start=False).fit(X).run_.config.network.options["hidden"] == [9]
 
 
 def test_a_threshold_comes_back_from_a_folder(detector, tmp_path):
@@ -252,10 +255,13 @@ def test_clusters_without_a_style_have_no_codes(tmp_path):
     aaeframe.train(
         X, recipe="clustering", prior="categorical(classes=3)", out=tmp_path / "run", progress=False, **parts
     )
-    clusterer = AdversarialClusterer.from_run(tmp_path / "run")
+    clusterer = AdversarialClusterer.from_run(tmp_path / "run", warm_start=True, steps=2)
     assert clusterer.predict_proba(X).shape == (len(X), 3)
     with pytest.raises(RunError, match="has no block besides 'categorical', so there is no style"):
         clusterer.transform(X)
+    assert clusterer.fit(X).predict_proba(X).shape == (len(X), 3)
+    with pytest.raises(ConfigError, match=r"n_clusters=5 is not used: .* keeps the 3 clusters of the folder"):
+        clusterer.set_params(n_clusters=5).fit(X)
 
 
 def test_a_warm_start_needs_the_classes_of_the_first_fit():
