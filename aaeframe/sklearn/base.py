@@ -94,13 +94,14 @@ class AdversarialEstimator(BaseEstimator):
         self.verbose = verbose
 
     @classmethod
-    def from_run(cls, path: str | Path, **parameters: Any) -> Self:
+    def from_run(cls, path: str | Path, *, data: Any = None, **parameters: Any) -> Self:
         """A fitted estimator from the folder of a run on a table. `parameters` are those of the constructor.
 
+        The threshold of an outlier detector may need the training rows: `data`, as for `to_run`, if no file has them.
         RunError for a run whose recipe or data this estimator does not have.
         """
         made = cls(**parameters)
-        run = load(path, device=made.device, **made._objects())
+        run = load(path, device=made.device, data=data, **made._objects())
         if len(run.model.data_shape) != 1:
             raise RunError(
                 f"{path} was trained on rows of shape {tuple(run.model.data_shape)}; estimators take tables, so use it "
@@ -111,7 +112,7 @@ class AdversarialEstimator(BaseEstimator):
                 f"{path} is a run of the recipe {run.config.recipe.component!r}, which is no {cls.__name__}; use it by "
                 "aaeframe.load"
             )
-        made._take(run)
+        made._take(replace(run, given=None))
         made._inherits = True
         if run.data["columns"] is not None:
             made.feature_names_in_ = np.array(run.data["columns"], dtype=object)
@@ -121,7 +122,7 @@ class AdversarialEstimator(BaseEstimator):
     def to_run(self, path: str | Path) -> Run:
         """Write the trained run to a new folder, which `aaeframe.load` and the command line read.
 
-        The folder does not hold the training rows. To use them, pass `aaeframe.load` the argument
+        The folder does not hold the training rows. To use them, pass `aaeframe.load`, or `from_run`, the argument
         `data=aaeframe.data.from_arrays(X, held_out=(0, 0))`, with the same `columns` and labels.
         """
         check_is_fitted(self)

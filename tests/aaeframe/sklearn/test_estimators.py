@@ -218,6 +218,17 @@ def test_a_threshold_comes_back_from_a_folder(detector, tmp_path):
     assert back.offset_ == pytest.approx(detector.offset_)
 
 
+def test_a_threshold_of_another_kind_comes_back_with_the_training_rows(tmp_path):
+    detector = AdversarialOutlierDetector(kind="reconstruction", steps=3).fit(X)
+    detector.to_run(tmp_path / "run")
+    with pytest.raises(DataError, match="pass the same data again"):
+        AdversarialOutlierDetector.from_run(tmp_path / "run", kind="reconstruction")
+    rows = aaeframe.data.from_arrays(X, held_out=(0, 0))
+    back = AdversarialOutlierDetector.from_run(tmp_path / "run", kind="reconstruction", data=rows)
+    assert back.offset_ == pytest.approx(detector.offset_)
+    assert back.run_.given is None
+
+
 def test_classes_that_only_look_like_numbers_stay_texts(tmp_path):
     classifier = AdversarialClassifier(steps=3).fit(BLOBS, np.array(["01", "1", "2"])[TRUTH])
     classifier.to_run(tmp_path / "run")
