@@ -115,7 +115,7 @@ def _status_of_folder(cell: Cell, registry: Registry) -> CellStatus:
 
 
 def other_rows(cell: Cell) -> str:
-    """How the file asked for differs from that of the cell's run, which has the same name; empty if it does not.
+    """The difference of the file asked for from that of the cell's run, which has the same name; empty if none.
 
     What cannot be read is not compared: the status of the cell says so. What changed in the run's own file is not
     looked for: resuming does.
