@@ -17,6 +17,8 @@ from aaeframe.protocols import SupportsLogProb
 
 Kind: TypeAlias = Literal["density", "reconstruction", "prior", "discriminator"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+DECODED: Final = ("density", "reconstruction")
+"""The kinds that decode rows, which takes labels if the decoder does."""
 
 
 def scores(

@@ -39,6 +39,7 @@ def compare(
 ) -> None:
     """Compare runs: how well codes match the prior and rows are reconstructed. Can plot their codes."""
     from aaeframe.cli.console import beside, note, print_json, say
+    from aaeframe.runs.reading import training_data
 
     output = None if out is None else options.output(out, [".png"], json=json)
     if len({path.resolve() for path in runs}) < max(2, len(runs)):
@@ -47,7 +48,10 @@ def compare(
     block = _shared_block(opened)
     if output is not None:
         _check_plane(block, next(iter(opened.values())))
-    dataset = next(iter(opened.values())).dataset(data_changed=data_changed)
+    first, *others = opened.values()
+    dataset = first.dataset(data_changed=data_changed)
+    for run in others:  # the file may have changed between two trainings
+        training_data(run, data_changed=data_changed, read=dataset)
     reports = {name: run.evaluate(dataset, split=split, warn=note) for name, run in opened.items()}
     if json:
         print_json(reports)

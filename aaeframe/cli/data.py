@@ -49,6 +49,7 @@ def data(
     from aaeframe.runs.reading import load_data
 
     output = None if picture is None else options.output(picture, [".png"], json=json, option="--picture")
+    options.check_not_read(output, source, option="--picture")
     _check(settings or ())
     given = {"data": {"source": source, "label_key": label_key, "ids": ids}}
     dataset = load_data(compose(None, None, without_none(given), settings or ()), options.registry(context))

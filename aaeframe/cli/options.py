@@ -8,6 +8,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, get_type_hints
@@ -345,6 +346,18 @@ def output(
     if found.is_standard and found.suffix in BINARY and sys.stdout.isatty():
         raise ConfigError(f"{option} {text} would print {found.suffix} on the terminal; pipe or redirect it")
     return found
+
+
+def check_not_read(output: Output | None, *sources: str | Path | None, option: str = "--out") -> None:
+    """ConfigError if the file to write is data that the command, or the training of its run, reads."""
+    if output is None or output.descriptor is not None or not output.path.is_file():
+        return
+    for source in (it for it in sources if it is not None):
+        is_read = False
+        with suppress(OSError, ValueError):  # the name of a data set is no file
+            is_read = output.path.samefile(source)
+        if is_read:
+            raise ConfigError(f"{option} {output} would replace the data {source}; give another file")
 
 
 def form_of(form: str | None, out: str | None) -> str | None:

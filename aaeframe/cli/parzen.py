@@ -79,6 +79,7 @@ def parzen(
     paths = {"--samples": samples, "--test": test, "--validation": validation}
     if lacking := [name for name in ("--samples", "--test") if paths[name] is None]:
         raise ConfigError(f"{' and '.join(lacking)} not given; give the files of the samples and of the test rows")
+    options.check_not_read(output, *paths.values())
     rows = {name.removeprefix("--"): load_rows(str(path)).rows for name, path in paths.items() if path is not None}
     _require_alike(rows)
     if shard is not None:

@@ -51,6 +51,7 @@ def sample(
 
     output = output_of(out, run / "samples.npz", form, json)
     opened = options.load_run(context, run, device, raw_weights, best)
+    options.check_not_read(output, opened.config.data.source)
     code, labels = opened.model.sample_code(
         count, seed=seed, label=None if label is None else opened.class_index(label)
     )
@@ -97,6 +98,7 @@ def encode(
     share = share_of(shard)
     output = output_of(out, run / "codes.npz", form, json, share)
     opened = options.load_run(context, run, device, raw_weights, best)
+    options.check_not_read(output, asked.data, opened.config.data.source)
     work = work_of(opened, asked, share)
     found = work.found
     codes = _codes(opened, found.rows, draws, seed, work.start)
@@ -151,6 +153,7 @@ def reconstruct(
 
     output = output_of(out, run / "reconstructions.npz", form, json)
     opened = options.load_run(context, run, device, raw_weights, best)
+    options.check_not_read(output, asked.data, opened.config.data.source)
     found = asked.load(opened)
     rows = found.rows
     x_hat = _decoded(opened, opened.encode(rows), decoder_labels_of(opened, found))

@@ -62,6 +62,7 @@ def score(
     import numpy as np
 
     from aaeframe.anomaly.reasons import check_reasons
+    from aaeframe.anomaly.scores import DECODED
     from aaeframe.cli.console import note
     from aaeframe.cli.sample_encode import known, output_of
     from aaeframe.cli.shards import share_of, work_of
@@ -72,13 +73,14 @@ def score(
     share = share_of(shard)
     output = output_of(out, run / "scores.npz", form, json, share)
     opened = options.load_run(context, run, device, raw_weights, best)
+    options.check_not_read(output, asked.data, opened.config.data.source)
     scorer = AnomalyScorer(opened, note, asked.data_changed)
     if reasons is not None:
         check_reasons(opened.model, reasons)
     threshold = None if contamination is None else scorer.threshold(contamination, kind.value)
     work = work_of(opened, asked, share)
     found = work.found
-    labels = decoder_labels_of(opened, found)
+    labels = decoder_labels_of(opened, found) if kind in DECODED or reasons is not None else None
     arrays = {"score": scorer.scores(found.rows, kind.value, labels)}
     if threshold is not None:
         arrays["anomaly"] = (arrays["score"] > threshold).astype(np.uint8)

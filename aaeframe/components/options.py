@@ -300,7 +300,7 @@ def _option(parameter: inspect.Parameter, plain: Any, annotation: Any) -> Option
 
 
 def _fields(annotation: Any) -> list[FieldInfo]:
-    """What an annotation says by Field of pydantic."""
+    """The Fields of pydantic in an annotation."""
     notes = typing.get_args(annotation)[1:] if typing.get_origin(annotation) is Annotated else ()
     return [note for note in notes if isinstance(note, FieldInfo)]
 

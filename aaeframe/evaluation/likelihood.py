@@ -130,8 +130,8 @@ class _Centered:
         return self.samples.count
 
     def rows(self, start: int, stop: int) -> Tensor:
-        found = self.samples.rows(start, stop)
-        return (found.double() - self.center.to(found.device)).float()
+        found = _exact(self.samples.rows(start, stop))
+        return (found - self.center.to(found.device)).float()
 
 
 @dataclass(frozen=True)
@@ -237,8 +237,13 @@ def centered(test: Tensor, validation: Tensor | None, samples: Samples) -> tuple
     if test.dtype != torch.float64 or bool(((test >= 0) & (test <= 1)).all()):
         return test, validation, samples
     center = test.mean(0)
-    moved = None if validation is None else (validation - center).float()
+    moved = None if validation is None else (_exact(validation) - center).float()
     return (test - center).float(), moved, _Centered(samples, center)
+
+
+def _exact(rows: Tensor) -> Tensor:
+    """Rows in the units of the likelihood, float64: uint8 stands for value/255."""
+    return rows.double() / 255 if rows.dtype == torch.uint8 else rows.double()
 
 
 def _chosen(validation: Tensor, stream: Stream, bandwidths: Sequence[float] | None) -> BandwidthChoice:

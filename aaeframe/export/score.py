@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from aaeframe.anomaly.density import Density, numeric_blocks
-from aaeframe.anomaly.scores import Kind, check_kind, scores
+from aaeframe.anomaly.scores import DECODED, Kind, check_kind, scores
 from aaeframe.export.parts import UNITS, Part, Port, labels_port
 from aaeframe.model.autoencoder import Autoencoder, scaled
 from aaeframe.model.priors import on_device
@@ -28,7 +28,7 @@ class ScorePart(Part):
         check_kind(model, kind)
         self.kind, self.density = kind, density
         inputs = [Port("x", dtype.name, tuple(model.data_shape), f"rows, {UNITS}")]
-        if model.representation.takes_labels and kind in ("density", "reconstruction"):
+        if model.representation.takes_labels and kind in DECODED:
             inputs.append(labels_port(model))
         output = Port("score", "float64", (), f"the anomaly score of kind {kind!r}; higher is odder")
         super().__init__(model, inputs, [output], encoder=model.encoder, **_parts(model, kind, density))

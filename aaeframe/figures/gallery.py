@@ -209,5 +209,5 @@ class _Pixels:
     def __call__(self, x: Tensor) -> Tensor:
         """Convert (N, *shape); rows that are neither images nor volumes stay in the user's units."""
         if x.ndim not in (4, VOLUMES):
-            return x.float().cpu()
+            return x.cpu()  # float64 where float32 would round the values
         return ((self._scale(x.to(self._device)) - self._low) / self._span).clamp(0, 1).float().cpu()

@@ -52,15 +52,15 @@ class Columns:
             return np.where(empty, self.run.means, x), np.zeros(len(x), np.bool_)
         return x, empty.any(axis=1)
 
-    def labels(self, held: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The class (N,) of each row, as the run counts classes. DataError for a row without one."""
+    def labels(self, held: Mapping[str, np.ndarray], kept: np.ndarray) -> np.ndarray:
+        """The class (M,) of each row in `kept` (N,), as the run counts classes. DataError for one without a class."""
         options = self.run.config.data.reading
         name = options.label_key or next((it for it in held if it.lower() in LABELS), None)
         if name is None or name not in held:
             raise DataError(
                 f"{_WHERE}: the decoder takes labels, and there is no column of them; found {', '.join(held)}"
             )
-        found = _places(name, _flat(name, held[name]), self.run.class_names or (), frozenset())
+        found = _places(name, _flat(name, held[name])[kept], self.run.class_names or (), frozenset())
         if (found < 0).any():
             raise DataError(
                 f"{_WHERE}: the decoder takes labels, and column {name!r} has empty cells; leave these rows out"
@@ -84,7 +84,8 @@ def _places(name: str, values: np.ndarray, known: Sequence[str], missing: frozen
     """The place (N,) of each text among those that are known, -1 where there is none. DataError for another text."""
     place = {text: k for k, text in enumerate(known)}
     seen: dict[Any, int] = {}
-    for value in values.tolist():
+    cells = values.tolist()  # once: each time, a NaN is another object, and equal to none
+    for value in cells:
         if value not in seen:
             texts = [it.strip() for it in (*texts_of([value], _WHERE), str(value))]  # 1.0 is 1, where that is known
             found = next((place[it] for it in texts if it in place), None)
@@ -94,4 +95,4 @@ def _places(name: str, values: np.ndarray, known: Sequence[str], missing: frozen
                     f"{', '.join(known[:12])}"
                 )
             seen[value] = -1 if found is None else found
-    return np.fromiter((seen[value] for value in values.tolist()), np.int64, len(values))
+    return np.fromiter((seen[value] for value in cells), np.int64, len(values))

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import numpy as np
 
 from aaeframe.anomaly import KINDS, Density, Kind
+from aaeframe.anomaly.scores import DECODED
 from aaeframe.errors import ConfigError, DataError, RunError
 from aaeframe.inference.columns import Columns
 from aaeframe.runs.anomaly import AnomalyScorer
@@ -57,7 +58,7 @@ class Encoder:
         device: see `aaeframe.training.device.pick`.
         raw_weights, best: as for `aaeframe.load`.
 
-    Raises ConfigError for unknown outputs or kinds, and RunError if there is no run.
+    Raises ConfigError for unknown outputs or kinds and for a text as `keep`, and RunError if there is no run.
     """
 
     def __init__(
@@ -75,6 +76,8 @@ class Encoder:
         unknown = [it for it in outputs if it not in OUTPUTS]
         if unknown or not outputs or isinstance(outputs, str):
             raise ConfigError(f'outputs are "codes", "score" or both, as in ("codes", "score"); found {outputs!r}')
+        if isinstance(keep, str):
+            raise ConfigError(f'keep= is a list of names of columns, as in ("id",); found {keep!r}')
         if kind not in KINDS:
             raise ConfigError(f"there is no kind of score {kind!r}; kinds are {', '.join(KINDS)}")
         self.path = Path(run).absolute()
@@ -110,7 +113,8 @@ class Encoder:
         fitted = "score" in self.outputs and self.kind == "density"
         with _LOCK:  # of two threads, the second waits for the run of the first
             run, density = _load(*own), _density(*own) if fitted else None
-        takes_labels = "score" in self.outputs and run.model.representation.takes_labels
+        decoded = "score" in self.outputs and self.kind in DECODED
+        takes_labels = decoded and run.model.representation.takes_labels
         x, labels, places = _Rows(run, self.column, self.keep, takes_labels).read(held, count)
         arrays: dict[str, np.ndarray] = codes(run, x) if "codes" in self.outputs else {}
         if "score" in self.outputs:
@@ -177,8 +181,8 @@ class _Rows:
         if self.column is None and self.run.data["columns"] is not None:
             columns = Columns(self.run)
             x, empty = columns.read(held)
-            labels = columns.labels(held)[~empty] if self.takes_labels else None
-            return x[~empty], labels, every[~empty]
+            classes = columns.labels(held, ~empty) if self.takes_labels else None
+            return x[~empty], classes, every[~empty]
         if self.column is not None and self.column not in held:
             raise DataError(f"the batch has no column {self.column!r}; its columns are {', '.join(held)}")
         if self.column is not None:

@@ -18,7 +18,7 @@ from aaeframe.model.representation import ClusterHeads
 from aaeframe.protocols import SupportsCurve
 from aaeframe.report.decoding import decoding
 from aaeframe.report.maps import LatentMap, map_of
-from aaeframe.report.pictures import MOST_CATEGORIES, MOST_POINTS, Json, Look, look_of, packed
+from aaeframe.report.pictures import MOST_CATEGORIES, MOST_POINTS, Json, Look, look_of, numbers, packed
 from aaeframe.report.subject import Subject
 from aaeframe.seeds import derive, generator, stream
 from aaeframe.supports import is_one_hot
@@ -229,7 +229,7 @@ def _colors(subject: Subject, points: Points, categories: Json | None) -> Iterat
 
 
 def _number(name: str, values: np.ndarray) -> Json:
-    return {"name": name, "type": "number", "values": packed(values.astype(np.float32))}
+    return {"name": name, "type": "number", "values": numbers(values)}
 
 
 def _paths(subject: Subject) -> Iterator[Json]:

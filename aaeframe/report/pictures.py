@@ -35,6 +35,8 @@ MOST_COLUMNS: Final = 64
 """The largest number of columns of a table that are shown."""
 MOST_POINTS: Final = 5000
 """The number of rows in the explorer unless another one is asked for."""
+VISIBLE: Final = 1e-3
+"""The share of the range of a value that can be seen."""
 MOST_CATEGORIES: Final = 64
 """The largest number of categories that get buttons, and a picture each. More are a list to choose from."""
 
@@ -44,6 +46,15 @@ def packed(array: np.ndarray) -> Json:
     values = np.ascontiguousarray(array)
     data = values.astype(values.dtype.newbyteorder("<")).tobytes()
     return {"type": values.dtype.name, "shape": list(values.shape), "data": base64.b64encode(data).decode()}
+
+
+def numbers(values: np.ndarray) -> Json:
+    """Numbers (N, ...) for the page: float32, or float64 if float32 would hide the differences between rows."""
+    with np.errstate(over="ignore"):
+        rounded = values.astype(np.float32)
+    span = np.ptp(values, axis=0)
+    hidden = (np.abs(values - rounded).max(0) > VISIBLE * span) & (span > 0)
+    return packed(values.astype(np.float64) if hidden.any() else rounded)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +98,7 @@ class Look:
     def gallery(self, x: Tensor) -> Json:
         """Rows (N, *shape) in the user's units, for the page."""
         found = self.shown(x)
-        return sheet(found) if self.kind == "image" else {"kind": "values", "values": packed(found.astype(np.float32))}
+        return sheet(found) if self.kind == "image" else {"kind": "values", "values": numbers(found)}
 
 
 def look_of(model: Autoencoder, dataset: Dataset, rows: Split, example: Tensor) -> Look:

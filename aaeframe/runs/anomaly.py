@@ -13,10 +13,11 @@ from torch import Tensor
 from aaeframe.anomaly import kept
 from aaeframe.anomaly.density import Density, fit_density, thinned
 from aaeframe.anomaly.reasons import Reasons, check_reasons, reasons
-from aaeframe.anomaly.scores import Kind, check_kind, scores
+from aaeframe.anomaly.scores import DECODED, Kind, check_kind, scores
 from aaeframe.data import Dataset
 from aaeframe.data.identity import changes, identity
 from aaeframe.errors import ConfigError, ReadOnly
+from aaeframe.runs.new_data import model_rows
 from aaeframe.torch_state import default_state
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class AnomalyScorer:
     def scores(self, x: Any, kind: Kind = "density", labels: Tensor | None = None) -> np.ndarray:
         """The score (N,) of each row, as `Run.scores` gives it."""
         check_kind(self.run.model, kind)
-        rows, labels = self.run.rows_and_labels(x, labels)
+        rows, labels = self.run.rows_and_labels(x, labels) if kind in DECODED else (model_rows(self.run, x), None)
         density = self.density() if kind == "density" else None
         return scores(self.run.model, rows, kind, labels=labels, density=density)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -86,12 +87,15 @@ def _density(run: Run) -> bytes | None:
 
 
 def _evaluations(run: Run) -> dict[str, Any]:
-    """The stored reports by split; the data they are of is named without folders."""
-    return {
-        split_without_folders(name): {**it, "split": split_without_folders(str(it.get("split", name)))}
-        for name, it in run.evaluations.items()
-        if isinstance(it, Mapping)
-    }
+    """The stored reports by split; the data they are of is named without folders. Equal names are numbered."""
+    found: dict[str, Any] = {}
+    for name, report in run.evaluations.items():
+        if isinstance(report, Mapping):
+            short = split_without_folders(name)
+            numbered = (f"{short} ({k})" for k in count(2))
+            free = next(it for it in chain([short], numbered) if it not in found)
+            found[free] = {**report, "split": split_without_folders(str(report.get("split", name)))}
+    return found
 
 
 def read_run(path: Path, registry: Registry) -> Archived:

@@ -13,6 +13,7 @@ from aaeframe.data.dataset import row_type
 from aaeframe.data.read import name_of
 from aaeframe.errors import DataError
 from aaeframe.export.check import ROWS
+from aaeframe.runs.new_data import has_model_form
 
 if TYPE_CHECKING:
     from aaeframe.runs.run import Run
@@ -32,10 +33,11 @@ def rows_for_check(run: Run, data: Any = None, label_key: str | None = None) -> 
         name = "validation" if len(dataset.validation) else "train"
         return _first(dataset.split(name)), f"{name} rows of {without_folders(dataset.name)}"
     origin = f"rows of {without_folders(name_of(data))}"
-    if isinstance(data, np.ndarray | torch.Tensor) and tuple(data.shape[1:]) == tuple(run.model.data_shape):
-        rows = data[:ROWS].cpu().numpy() if isinstance(data, torch.Tensor) else data[:ROWS]
-        return rows.astype(row_type(rows.dtype)), origin
-    return _first(run.new_rows(data, label_key=label_key).rows), origin
+    if not has_model_form(run, data):
+        return _first(run.new_rows(data, label_key=label_key).rows), origin
+    rows = next(run.model.batches(data, ROWS)).detach().cpu()
+    rows = rows.float() if rows.dtype == torch.bfloat16 else rows  # which numpy does not have
+    return rows.numpy().astype(row_type(rows.numpy().dtype)), origin
 
 
 def about(run: Run) -> dict[str, Any]:

@@ -170,9 +170,13 @@ def decoder_labels_of(run: Run, found: AllRows, where: str = "the rows") -> Tens
 
 def _found(run: Run, x: Any) -> Rows | AllRows:
     """Rows in the form of the model as they are, others as the training data was read."""
-    shape = tuple(run.model.data_shape)
+    return x if has_model_form(run, x) else new_rows(run, x)
+
+
+def has_model_form(run: Run, x: Any) -> bool:
+    """Whether x is a split, or an array or a tensor of rows (N, *shape) of the model's shape."""
     plain = isinstance(x, np.ndarray) or (isinstance(x, Tensor) and x.layout == torch.strided)
-    return x if isinstance(x, Split) or (plain and tuple(x.shape[1:]) == shape) else new_rows(run, x)
+    return isinstance(x, Split) or (plain and tuple(x.shape[1:]) == tuple(run.model.data_shape))
 
 
 def check_range(run: Run, rows: Split, where: str) -> None:

@@ -62,9 +62,9 @@ def checked_source(config: Config, registry: Registry) -> str:
     return source
 
 
-def training_data(run: Run, *, data_changed: bool = False) -> Dataset:
-    """The data of the training of a run: see `Run.dataset`."""
-    dataset = run.given or _reread(run)
+def training_data(run: Run, *, data_changed: bool = False, read: Dataset | None = None) -> Dataset:
+    """The data of the training of a run: see `Run.dataset`. `read` is its source as another run has read it."""
+    dataset = read or run.given or _reread(run)
     if run.config.training.initial is not None and set(dataset.class_names or ()) <= set(run.class_names or ()):
         dataset = run.own_classes(dataset)  # their indices are those of the initial run
     found = changes(run.data, identity(dataset))

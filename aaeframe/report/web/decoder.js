@@ -37,7 +37,7 @@ class DenseDecoder {
       }
       values = found;
     }
-    return values.map((value, k) => value * this.scale[k] + this.offset[k]);
+    return Float64Array.from(values, (value, k) => value * this.scale[k] + this.offset[k]);
   }
 }
 
@@ -78,7 +78,7 @@ class GridDecoder {
     let sum = null;
     for (const [dx, dy, share] of parts) {
       const part = gallery.values(first + (below + dy) * side + left + dx);
-      sum ??= new Float32Array(part.length);
+      sum ??= new Float64Array(part.length);
       for (let k = 0; k < sum.length; k++) sum[k] += share * part[k];
     }
     return sum;

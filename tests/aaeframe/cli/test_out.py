@@ -128,6 +128,32 @@ def test_every_command_refuses_them(cli, refused, arguments):
     refused(cli(*arguments, "-", "--json"), f"--json and {arguments[-1]} - both write to standard output")
 
 
+@pytest.mark.parametrize("command", ["encode", "score", "reconstruct", "sample"])
+def test_a_result_never_replaces_the_data(cli, refused, people, command):
+    path = people.parent / "people.csv"
+    before = path.read_bytes()
+    link = path.with_name("link.csv")
+    link.unlink(missing_ok=True)
+    link.symlink_to(path)
+    for out in (path, link):
+        refused(cli(command, people, "--out", out), f"--out {out} would replace the data {path}")
+    assert path.read_bytes() == before
+
+
+def test_new_data_is_not_replaced_either(cli, refused, people, tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_bytes((people.parent / "people.csv").read_bytes())
+    before = path.read_bytes()
+    refused(cli("encode", people, "--data", path, "--out", path), "would replace the data")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(30, 2)))
+    given = ("parzen", "--samples", tmp_path / "x.npy", "--test", tmp_path / "x.npy", "--bandwidth", 1)
+    refused(cli(*given, "--out", tmp_path / "x.npy"), "would replace the data")
+    (tmp_path / "x.png").write_bytes(b"an image")
+    refused(cli("data", tmp_path / "x.png", "--picture", tmp_path / "x.png"), "--picture", "would replace the data")
+    assert path.read_bytes() == before
+    assert np.load(tmp_path / "x.npy").shape == (30, 2)
+
+
 def test_images_are_no_table(cli, refused, run, tmp_path):
     refused(cli("sample", run, "--out", tmp_path / "x.csv"), "x (64, 1, 8, 8) are images or series; give .npz or .npy")
     assert not (tmp_path / "x.csv").exists()

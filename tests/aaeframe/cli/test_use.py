@@ -200,6 +200,19 @@ def test_paths_are_printed_without_markup_or_emoji_codes(done, run, tmp_path):
     assert f"figure    {figure}\n" in done("compare", run, two, "--split", "validation", "--out", figure).out
 
 
+def test_runs_on_different_rows_of_one_file_are_not_compared_in_any_order(cli, done, refused, table, tmp_path):
+    small = ("--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])", "--epochs", 1)
+    old, new = tmp_path / "old", tmp_path / "new"
+    done("train", "--data", table, "--out", old, *small)
+    with np.load(table) as held:
+        np.savez(table, x=held["x"][::-1], y=held["y"][::-1])
+    done("train", "--data", table, "--out", new, *small)
+
+    for runs in ((old, new), (new, old)):
+        refused(cli("compare", *runs), "is not the data of the training any more", "--data-changed")
+    done("compare", new, old, "--data-changed")
+
+
 ASCII = {"PYTHONIOENCODING": "ascii"}
 LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 

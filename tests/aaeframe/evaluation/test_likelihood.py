@@ -198,6 +198,21 @@ def test_pixels_count_as_parts_of_one():
     torch.testing.assert_close(found.log_likelihood, expected, atol=1e-2, rtol=0)
 
 
+def test_pixels_count_as_parts_of_one_next_to_float64_beyond_their_range():
+    rng = np.random.default_rng(0)
+    x, pixels = rng.random((20, 1, 4, 4)), torch.from_numpy(rng.integers(0, 256, (300, 1, 4, 4), dtype=np.uint8))
+    x[0, 0, 0, 0] = 1.0000001
+
+    found = estimate(torch.from_numpy(x), stored(pixels), validation=pixels[:20], bandwidths=[0.2, 0.3])
+
+    for rows, got in ((torch.from_numpy(x), found.log_likelihood), (pixels[:20].double() / 255, found.choice)):
+        expected = parzen_log_likelihood(rows, pixels.double() / 255, [0.2, 0.3], precision="float64")
+        if got is found.choice:
+            assert got.mean_log_likelihoods == pytest.approx(expected.mean(0).tolist(), abs=1e-2)
+        else:
+            torch.testing.assert_close(got, expected[:, [0.2, 0.3].index(found.bandwidth)], atol=1e-2, rtol=0)
+
+
 class Numbers:
     """A model whose samples tell the seed they were drawn with."""
 

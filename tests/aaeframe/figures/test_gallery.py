@@ -21,7 +21,7 @@ WAVES[:, :, 3:] *= 0.1  # the lower half is dark in every image
 def drawn(monkeypatch, tmp_path):
     """Draws the figures of a run on these images, sorted by class, and returns what each was drawn of."""
 
-    def draw(images):
+    def draw(images, **options):
         seen = {}
 
         def keep(name):
@@ -33,7 +33,7 @@ def drawn(monkeypatch, tmp_path):
 
         for name in ("codes_by_class", "reconstructions", "samples", "decoded_plane"):
             monkeypatch.setattr(gallery, name, keep(name))
-        data = from_arrays(images, LABELS)
+        data = from_arrays(images, LABELS, **options)
         run = aaeframe.train(data, out=tmp_path / "run", **SMALL)
         run.plot_figures(data, split="train")
         return seen
@@ -77,3 +77,11 @@ def test_the_plane_is_drawn_where_the_model_lives(drawn, monkeypatch):
     monkeypatch.setattr(plane, "stream", lambda *names, device: devices.append(device) or real(*names, device=device))
     drawn(WAVES)
     assert devices == [torch.device("cpu")]
+
+
+@pytest.mark.slow
+def test_series_far_from_zero_keep_their_differences(drawn):
+    seconds = 1.7e9 + np.random.default_rng(0).normal(0, 3, (300, 1, 12))
+    originals, decoded = drawn(seconds, channels="first")["reconstructions"][:2]
+    assert originals.dtype == decoded.dtype == torch.float64
+    assert originals.std() == pytest.approx(3, rel=0.1)

@@ -125,6 +125,15 @@ def test_images_and_labels_for_a_decoder_that_takes_them(images):
     same(named, {name: found[name] for name in ("gaussian_1", "gaussian_2")})
 
 
+def test_kinds_that_decode_nothing_need_no_labels(images):
+    run = aaeframe.load(images)
+    x = run.dataset().test.array()
+
+    found = Encoder(images, ("score",), kind="prior")({"x": x})
+
+    np.testing.assert_allclose(found["score"], run.scores(x, kind="prior"), rtol=1e-5)
+
+
 def test_no_rows_give_empty_columns_of_the_same_types(tabular, images):
     for encode, batch in (
         (Encoder(tabular / "categories", outputs=("codes", "score")), FRAME),
@@ -199,6 +208,28 @@ def test_a_cell_is_read_for_itself(tabular):
     assert np.flatnonzero(np.isnan(encode(blank)["gaussian_1"])).tolist() == [89]
 
 
+def test_numbers_next_to_empty_cells_are_categories_and_labels(tmp_path):
+    """Data frames make floats of whole numbers next to empty cells."""
+    number = np.arange(90) % 3
+    table = {"age": FRAME["age"], "room": number, "class": number[::-1]}
+    run = aaeframe.train(
+        table, categories=["room"], missing="drop", recipe="supervised", epochs=1, out=tmp_path / "run", **SMALL
+    )
+    whole = run.scores(table)  # fits the density, which is kept
+    holes = {name: it.astype(np.float64) for name, it in table.items()}
+    holes["room"][[4, 7]] = np.nan
+    holes["class"][7] = np.nan
+
+    found = Encoder(tmp_path / "run", ("score",))(holes)["score"]
+
+    assert np.flatnonzero(np.isnan(found)).tolist() == [4, 7]
+    left = ~np.isnan(found)
+    np.testing.assert_allclose(found[left], whole[left], rtol=1e-5)
+    holes["class"][8] = np.nan
+    with pytest.raises(DataError, match="column 'class' has empty cells"):
+        Encoder(tmp_path / "run", ("score",))(holes)
+
+
 def test_lists_are_taken(tabular):
     """Engines of rows give lists, such as datasets.map(batched=True)."""
     encode = Encoder(tabular / "plain")
@@ -213,6 +244,7 @@ def test_lists_are_taken(tabular):
         (lambda at: Encoder(at / "plain", outputs="score"), ConfigError, 'outputs are "codes", "score" or both'),
         (lambda at: Encoder(at / "plain", kind="odd"), ConfigError, "kinds are density, reconstruction"),
         (lambda at: Encoder(at / "absent"), RunError, "absent"),
+        (lambda at: Encoder(at / "plain", keep="id"), ConfigError, "keep= is a list of names of columns"),
         (lambda at: Encoder(at / "plain", keep=("no",))(FRAME), DataError, "no column 'no' of keep="),
         (lambda at: Encoder(at / "plain", column="no")(FRAME), DataError, "no column 'no'; its columns are id, age"),
         (lambda at: Encoder(at / "plain")({"age": FRAME["age"]}), DataError, "missing: height"),

@@ -10,7 +10,7 @@ from PIL import Image
 from reported_runs import trained
 
 from aaeframe.errors import ConfigError
-from aaeframe.report.pictures import MOST_COLUMNS, look_of, packed, require_points, sheet
+from aaeframe.report.pictures import MOST_COLUMNS, Look, look_of, packed, require_points, sheet
 
 
 def opened(found):
@@ -125,3 +125,15 @@ def test_no_sheet_is_longer_than_its_limit(monkeypatch, count):
 
     image = Image.open(io.BytesIO(base64.b64decode(found["src"].partition(",")[2])))
     assert max(image.size) <= 20
+
+
+@pytest.mark.parametrize(("low", "type_of"), [(0, "float32"), (1.7e9, "float64")])
+def test_values_far_from_zero_keep_their_differences(low, type_of):
+    values = low + np.random.default_rng(0).normal(0, 3, (50, 2))
+    values[:, 1] = 0.1  # of a constant, there is nothing to hide
+
+    found = Look("table", (2,), None, ("a", "b")).gallery(torch.from_numpy(values))["values"]
+
+    assert found["type"] == type_of
+    read = np.frombuffer(base64.b64decode(found["data"]), type_of).reshape(50, 2)
+    np.testing.assert_allclose(read, values, rtol=0, atol=1e-5)

@@ -159,3 +159,10 @@ def test_a_run_without_labels_is_evaluated_by_those_of_new_rows():
     assert found["metrics"]["anomaly"]["auroc"] == 1.0
     named = run.evaluate((ODD, np.where(odd, "odd", "usual")), metrics=["anomaly(anomalies='odd')"], two_sample=False)
     assert named["metrics"]['anomaly(anomalies="odd")']["auroc"] == 1.0
+
+
+@pytest.mark.parametrize("kind", ["prior", "discriminator"])
+def test_kinds_that_decode_nothing_need_no_labels(kind):
+    run = aaeframe.train((ROWS, LABELS), recipe="supervised", keep=False, **SMALL, **TRAINING)
+
+    np.testing.assert_array_equal(run.scores(ROWS.tolist(), kind=kind), run.scores(ROWS, kind=kind))

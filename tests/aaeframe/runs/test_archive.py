@@ -114,6 +114,19 @@ def test_paths_of_this_machine_stay_here(tmp_path):
     assert torch.equal(loaded.sample(3, seed=0), run.sample(3, seed=0))
 
 
+def test_reports_on_files_of_one_name_are_all_shared(tmp_path):
+    run = trained(tmp_path / "run", epochs=1)
+    for k, folder in enumerate("abc"):
+        name = f"test of /{folder}/rows.csv"
+        run.folder.write_evaluation(name, {"split": name, "step": run.step, "raw_weights": True, "rows": k})
+
+    loaded = aaeframe.load(run.to_archive(tmp_path / "run.zip"))
+
+    found = {name: it["rows"] for name, it in loaded.evaluations.items() if "rows.csv" in name}
+    assert found == {"test of rows.csv": 0, "test of rows.csv (2)": 1, "test of rows.csv (3)": 2}
+    assert loaded.to_archive(tmp_path / "again.zip").read_bytes() == (tmp_path / "run.zip").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("name", "shared"),
     [
