@@ -72,9 +72,9 @@ class RecordedRun(BaseModel):
 
     @property
     def machine(self) -> str:
-        """The identity of the machine: ratios of different ones do not compare."""
+        """The identity of the machine, and whether it was --quick: ratios of different ones do not compare."""
         device = "" if self.device.startswith("cpu") else f"{self.device}, "
-        return f"{device}{self.processor}, threads={self.threads}"
+        return f"{device}{self.processor}, threads={self.threads}{', --quick' if self.quick else ''}"
 
     @property
     def label(self) -> str:

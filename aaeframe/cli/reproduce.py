@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -90,11 +90,13 @@ def reproduce(
     """
     from aaeframe.reproduce.cells import cells, selected
 
+    if list_only:
+        _refuse_with_list({"--seeds": seeds, "--budget": budget, "--curves": curves})
     given, chosen = _given(row or (), data, label_key, held_out), selected(row or (), column or ())
     if precision is not None:
         _check_precision(precision, chosen, list_only)
     todo, registry = cells(chosen, out, seeds=seeds, data=given, precision=precision), options.registry(context)
-    picture = None if curves is None else _picture(curves, list_only, json)
+    picture = None if curves is None else options.output(curves, [".png"], json=json, option="--curves")
     if not list_only:
         _check_given(given)
         _check_data(todo, registry)
@@ -107,6 +109,13 @@ def reproduce(
     if picture is not None:
         _draw(found, chosen, picture)
     raise typer.Exit(code)
+
+
+def _refuse_with_list(given: Mapping[str, object]) -> None:
+    """ConfigError for an option that --list would not use."""
+    for option, value in given.items():
+        if value is not None:
+            raise ConfigError(f"{option} is of what is trained, and --list trains nothing; leave one of them out")
 
 
 def _given(
@@ -123,6 +132,11 @@ def _given(
         return None
     if not names:
         raise ConfigError("--data is in place of the data of rows that are named; name them: aaeframe reproduce ROW")
+    if held_out is not None and 0 in held_out:
+        raise ConfigError(
+            f"--held-out {held_out[0]} {held_out[1]} leaves no rows to watch a training on, or none to evaluate it on; "
+            "hold out at least one of each"
+        )
     return DataOverride(data, held_out, label_key)
 
 
@@ -142,13 +156,6 @@ def _check_given(given: DataOverride | None) -> None:
         datasets.load(given.source, label_key=given.label_key, held_out=given.held_out)
 
 
-def _picture(name: str, list_only: bool, json: bool) -> Output:
-    """The picture to draw, refused before any work if it cannot be."""
-    if list_only:
-        raise ConfigError("--curves draws what was trained, and --list trains nothing; leave one of them out")
-    return options.output(name, [".png"], json=json, option="--curves")
-
-
 def _check_precision(precision: str, chosen: Iterable[tuple[Experiment, str]], list_only: bool) -> None:
     """Refuse a precision that this machine has not, or that nothing would be trained in."""
     from aaeframe.reproduce.experiments import ByPreset
@@ -162,11 +169,14 @@ def _check_precision(precision: str, chosen: Iterable[tuple[Experiment, str]], l
 def _check_data(todo: Sequence[Cell], registry: Registry) -> None:
     """Refuse a folder whose runs are of other data before any work."""
     from aaeframe.reproduce.cell_status import State
-    from aaeframe.reproduce.work import status
+    from aaeframe.reproduce.work import other_rows, status
 
     for found in (status(cell, registry) for cell in todo):
         if found.state is State.OTHER_DATA:
             raise ConfigError(found.reason)
+    for reason in map(other_rows, todo):
+        if reason:
+            raise ConfigError(reason)
 
 
 def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | None) -> int:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,7 @@ def resolve(config: Config, registry: Registry, objects: Objects = NONE) -> Reso
         for name, part in config.observers.items()
     }
     followed = {name: _stored(it) for name, it in observers.items()}
+    _refuse_twins(followed)
     stored = config.model_copy(update={"data": data, "evaluation": evaluation, "observers": followed})
     others = [*metrics, *observers.values(), *([] if data_set is None else [data_set])]
     return _resolved(stored, registry, objects, others)
@@ -193,10 +195,20 @@ def _with_schedule(config: Config, recipe: ResolvedComponent) -> Config:
     return config
 
 
+def _refuse_twins(observers: Mapping[str, ComponentConfig]) -> None:
+    """ConfigError for two observers that are the same: each would write what the other writes, into one file."""
+    for (name, one), (other, two) in combinations(observers.items(), 2):
+        if one == two:
+            raise ConfigError(
+                f"the observers {name!r} and {other!r} are both {write_component(one.component, one.options)}; leave "
+                "one out, or give it other options"
+            )
+
+
 def _from_anywhere(source: str) -> str:
     """The path as it can be found from any folder, from the root; what is no path as it is."""
     try:
-        is_path = Path(source).exists()
+        is_path = source != "" and Path(source).exists()
     except OSError:  # loading the data will say what is wrong with it
         return source
     return str(Path(source).absolute()) if is_path else source

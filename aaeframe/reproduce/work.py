@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aaeframe import data as datasets
 from aaeframe.components.registry import Registry
+from aaeframe.data.identity import changes, identity
 from aaeframe.errors import AaeframeError, CheckpointError, ConfigError, RunError, TrainingDiverged
 from aaeframe.evaluation.likelihood import Progress
 from aaeframe.reproduce import cell_status, outcome, record, rivals
@@ -111,6 +112,31 @@ def _status_of_folder(cell: Cell, registry: Registry) -> CellStatus:
     except AaeframeError as error:
         return CellStatus(cell, State.UNREADABLE, reason=str(error))
     return CellStatus(cell, State.MISSING)
+
+
+def other_rows(cell: Cell) -> str:
+    """The difference of the file asked for from that of the cell's run, which has the same name; empty if none.
+
+    What cannot be read is not compared: the status of the cell says so. What changed in the run's own file is not
+    looked for: resuming does.
+    """
+    folder = RunFolder(cell.folder)
+    if cell.data is None or not Path(cell.data.source).exists() or not checkpoints.paths(folder.checkpoints):
+        return ""
+    try:
+        config = read_config(folder)
+        if Path(config.data.source) == Path(cell.data.source).absolute():
+            return ""
+        known = checkpoints.newest_or_raise(folder.checkpoints).state["data"]
+    except (AaeframeError, KeyError):
+        return ""
+    found = changes(known, identity(datasets.load(cell.data.source, config.data.reading)))
+    if not found:
+        return ""
+    return (
+        f"{cell.folder} is of {config.data.source}, {cell.data.source} was asked, which has {', '.join(found)}; "
+        "take another --out"
+    )
 
 
 def is_left(cell: Cell, registry: Registry) -> bool:

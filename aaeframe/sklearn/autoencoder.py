@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from aaeframe.runs.fixed_batches import scores
 from aaeframe.runs.objects import DiscriminatorObject, EncoderObject, NetworkObject, PriorObject
 from aaeframe.runs.run import Run
-from aaeframe.sklearn.base import FLOATS, AdversarialEstimator
+from aaeframe.sklearn.base import FLOATS, AdversarialEstimator, single
 
 
 class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstimator):
@@ -77,10 +77,10 @@ class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         codes = check_array(X, dtype=FLOATS)
         if codes.shape[1] != self._n_features_out:
             raise ValueError(f"X has {codes.shape[1]} features, but codes have {self._n_features_out}")
-        start, blocks = 0, {}
+        numbers, start, blocks = single(codes), 0, {}
         for name, prior in self.run_.model.priors.items():
             stop = start + torch.Size(prior.event_shape).numel()
-            block = torch.from_numpy(codes[:, start:stop].astype(np.float32))
+            block = torch.from_numpy(numbers[:, start:stop])
             blocks[name] = block.reshape(-1, *prior.event_shape)
             start = stop
         return self.run_.decode(blocks).cpu().numpy().astype(codes.dtype, copy=False)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
+from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from aaeframe.api import train
 from aaeframe.data import from_arrays
-from aaeframe.errors import RunError
+from aaeframe.errors import ConfigError, RunError
 from aaeframe.runs.fixed_batches import codes
 from aaeframe.runs.in_memory import from_bytes, to_bytes
 from aaeframe.runs.loading import load
@@ -25,6 +26,14 @@ from aaeframe.sklearn.blocks import STYLE
 
 FLOATS = (np.float32, np.float64)
 COMPONENTS = ("prior", "encoder", "network", "discriminator")
+
+
+def single(x: np.ndarray) -> np.ndarray:
+    """Numbers as float32. ValueError for one that is beyond it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = x.astype(np.float32, copy=False)
+        assert_all_finite(found, input_name="X")
+    return found
 
 
 class AdversarialEstimator(BaseEstimator):
@@ -85,13 +94,14 @@ class AdversarialEstimator(BaseEstimator):
         self.verbose = verbose
 
     @classmethod
-    def from_run(cls, path: str | Path, **parameters: Any) -> Self:
+    def from_run(cls, path: str | Path, *, data: Any = None, **parameters: Any) -> Self:
         """A fitted estimator from the folder of a run on a table. `parameters` are those of the constructor.
 
+        The threshold of an outlier detector may need the training rows: `data`, as for `to_run`, if no file has them.
         RunError for a run whose recipe or data this estimator does not have.
         """
         made = cls(**parameters)
-        run = load(path, device=made.device, **made._objects())
+        run = load(path, device=made.device, data=data, **made._objects())
         if len(run.model.data_shape) != 1:
             raise RunError(
                 f"{path} was trained on rows of shape {tuple(run.model.data_shape)}; estimators take tables, so use it "
@@ -102,7 +112,7 @@ class AdversarialEstimator(BaseEstimator):
                 f"{path} is a run of the recipe {run.config.recipe.component!r}, which is no {cls.__name__}; use it by "
                 "aaeframe.load"
             )
-        made._take(run)
+        made._take(replace(run, given=None))
         made._inherits = True
         if run.data["columns"] is not None:
             made.feature_names_in_ = np.array(run.data["columns"], dtype=object)
@@ -112,7 +122,7 @@ class AdversarialEstimator(BaseEstimator):
     def to_run(self, path: str | Path) -> Run:
         """Write the trained run to a new folder, which `aaeframe.load` and the command line read.
 
-        The folder does not hold the training rows. To use them, pass `aaeframe.load` the argument
+        The folder does not hold the training rows. To use them, pass `aaeframe.load`, or `from_run`, the argument
         `data=aaeframe.data.from_arrays(X, held_out=(0, 0))`, with the same `columns` and labels.
         """
         check_is_fitted(self)
@@ -149,7 +159,8 @@ class AdversarialEstimator(BaseEstimator):
         initial = getattr(self, "run_", None) if self.warm_start else None
         self._inherits = initial is not None and self._inherits
         if self._inherits:  # the components are those of a folder, and not the parameters
-            parts = {}
+            self._refuse_components()
+            parts = {"preset": self.preset, "config": self.config}
         run = train(
             data,
             initial=initial,
@@ -166,6 +177,17 @@ class AdversarialEstimator(BaseEstimator):
         self._measure(run, x)
         self._take(replace(run, given=None))
 
+    def _refuse_components(self) -> None:
+        """ConfigError for a component, by name, that a warm start after `from_run` would not use."""
+        defaults = signature(type(self)).parameters
+        for name in (*COMPONENTS, "style"):
+            given = getattr(self, name, None)
+            if isinstance(given, str) and given != defaults[name].default:
+                raise ConfigError(
+                    f"{name}={given!r} is not used: a warm start after from_run keeps the components of the folder; "
+                    "leave it out, or set warm_start=False to train anew"
+                )
+
     def _measure(self, run: Run, x: np.ndarray) -> None:
         """Set the fitted attributes that need the training rows."""
 
@@ -173,9 +195,11 @@ class AdversarialEstimator(BaseEstimator):
         self.run_, self.n_iter_, self.n_features_in_ = run, run.step, run.model.data_shape.numel()
 
     def _rows(self, x: Any) -> np.ndarray:
-        """Rows (N, D), checked by scikit-learn: float32 or float64."""
+        """Rows (N, D), checked by scikit-learn: float32 or float64, finite in float32, which networks compute in."""
         check_is_fitted(self)
-        return cast(np.ndarray, validate_data(self, x, dtype=FLOATS, reset=False))
+        rows = cast(np.ndarray, validate_data(self, x, dtype=FLOATS, reset=False))
+        single(rows)
+        return rows
 
     def _training_rows(self, x: Any) -> np.ndarray:
         return cast(np.ndarray, validate_data(self, x, dtype=FLOATS, ensure_min_samples=2))

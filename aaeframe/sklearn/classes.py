@@ -25,8 +25,12 @@ def probabilities(run: Run, x: np.ndarray) -> np.ndarray:
 
 
 def style_codes(run: Run, every: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The codes of all other blocks, side by side (N, n)."""
-    return np.concatenate([z for name, z in every.items() if name != class_block(run)], axis=1)
+    """The codes of all other blocks, side by side (N, n). RunError if there are none."""
+    block = class_block(run)
+    others = [z for name, z in every.items() if name != block]
+    if not others:
+        raise RunError(f"this run has no block besides {block!r}, so there is no style; use predict_proba")
+    return np.concatenate(others, axis=1)
 
 
 def class_block(run: Run) -> str:

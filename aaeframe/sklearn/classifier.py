@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
@@ -69,15 +71,13 @@ class AdversarialClassifier(ClassifierMixin, AdversarialEstimator):
     def fit(self, X: Any, y: Any) -> Self:
         """Train on rows (N, D) with classes y (N,). ValueError if y is not of classes, or no row has a label."""
         X, y = validate_data(self, X, y, dtype=FLOATS)
-        known = np.ones(len(y), bool) if self.unlabeled is None else y != self.unlabeled
+        known = self._has_label(y)
         check_classification_targets(y[known])
         if self.unlabeled is not None and (y[known].astype(str) == str(self.unlabeled)).any():
             raise ValueError(
                 f"y has {str(self.unlabeled)!r} as {np.asarray(y[known]).dtype}, which unlabeled={self.unlabeled!r} is "
                 "not; give unlabeled as it is in y"
             )
-        if not known.any():
-            raise ValueError(f"no row of y has a label: every one is unlabeled={self.unlabeled!r}")
         self.classes_, told = np.unique(y[known], return_inverse=True)
         labels = np.full(len(y), -1)
         labels[known] = told
@@ -90,6 +90,21 @@ class AdversarialClassifier(ClassifierMixin, AdversarialEstimator):
             class_names=tuple(map(str, self.classes_)),
         )
         return self
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The accuracy on those rows that have a label. ValueError if none has."""
+        check_consistent_length(X, y, sample_weight)
+        y = column_or_1d(y)
+        known = self._has_label(y)
+        weights = None if sample_weight is None else np.asarray(sample_weight)[known]
+        return float(accuracy_score(y[known], self.predict(X)[known], sample_weight=weights))
+
+    def _has_label(self, y: np.ndarray) -> np.ndarray:
+        """Whether each row has a label (N,). ValueError if none has."""
+        known = np.ones(len(y), bool) if self.unlabeled is None else y != self.unlabeled
+        if not known.any():
+            raise ValueError(f"no row of y has a label: every one is unlabeled={self.unlabeled!r}")
+        return known
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of each row (N,)."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 
+from aaeframe.errors import ConfigError
 from aaeframe.runs.objects import DiscriminatorObject, EncoderObject, NetworkObject, PriorObject
 from aaeframe.runs.run import Run
 from aaeframe.sklearn.base import AdversarialEstimator
@@ -86,6 +87,15 @@ class AdversarialClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transf
 
     def _measure(self, run: Run, x: np.ndarray) -> None:
         self.labels_ = probabilities(run, x).argmax(1)
+
+    def _refuse_components(self) -> None:
+        super()._refuse_components()
+        count = self.run_.model.priors[class_block(self.run_)].event_shape[0]
+        if self.n_clusters != count:
+            raise ConfigError(
+                f"n_clusters={self.n_clusters} is not used: a warm start after from_run keeps the {count} clusters of "
+                "the folder; leave it out, or set warm_start=False to train anew"
+            )
 
     def _fits(self, run: Run) -> bool:
         return class_metric(run) == "clustering"

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import OutlierMixin
+from sklearn.utils.validation import check_is_fitted
 
 from aaeframe.anomaly import Kind
 from aaeframe.runs.anomaly import AnomalyScorer
@@ -32,6 +33,8 @@ class AdversarialOutlierDetector(OutlierMixin, AdversarialEstimator):
     """
 
     offset_: float
+    _kind: Kind
+    """The kind of score that `offset_` is of."""
 
     def __init__(
         self,
@@ -83,7 +86,10 @@ class AdversarialOutlierDetector(OutlierMixin, AdversarialEstimator):
         return -scores(self.run_, rows, self.kind)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """The result of `score_samples` less `offset_`: negative for outliers."""
+        """The result of `score_samples` less `offset_`: negative for outliers. ValueError if `kind` changed since."""
+        check_is_fitted(self)
+        if self.kind != self._kind:
+            raise ValueError(f"offset_ is of kind={self._kind!r}, found kind={self.kind!r}; fit again")
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> np.ndarray:
@@ -91,7 +97,9 @@ class AdversarialOutlierDetector(OutlierMixin, AdversarialEstimator):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def _measure(self, run: Run, x: np.ndarray) -> None:
+        self._kind = self.kind
         self.offset_ = float(np.percentile(-scores(run, x, self.kind), 100 * self.contamination))
 
     def _adopt(self, run: Run) -> None:
+        self._kind = self.kind
         self.offset_ = -AnomalyScorer(run, warn).threshold(self.contamination, self.kind)

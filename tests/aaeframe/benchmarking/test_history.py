@@ -175,6 +175,7 @@ def test_machines_cases_and_baselines_are_apart():
         run("3", 9.0, "b" * 40, threads=1),
         run("4", 8.0, baseline="another"),
         run("5", 7.0, case="loss"),
+        run("6", 6.0).model_copy(update={"quick": True}),
     ]
     first, *others = curves(runs)
     assert (first.machine, first.case, first.baseline) == ("a processor, threads=2", "step", "base")
@@ -186,6 +187,7 @@ def test_machines_cases_and_baselines_are_apart():
         ("a processor, threads=1", "step", "base"),
         ("a processor, threads=2", "step", "another"),
         ("a processor, threads=2", "loss", "base"),
+        ("a processor, threads=2, --quick", "step", "base"),
     ]
     assert [it.case for it in curves(runs, ["lo"])] == ["loss"]
     assert as_json([first])[0]["points"]["mine"][1]["ratio"] == 0.4

@@ -57,6 +57,7 @@ BAD = {
     "reserved name": (["--prior", "x=gaussian"], ["a block cannot be called 'x'"]),
     "options that do not go together": (["--prior", "mixture(scales=[[1.0]])"], ["refuses its options", "scales"]),
     "data name": (["--data", "mnits"], ["there is no data set and no file 'mnits'", "Did you mean 'mnist'?"]),
+    "data without a name": (["--data", ""], ["the name of the data is empty", "a path; . is this folder"]),
     "data missing": (["--data", "{tmp}/no.npz"], ["there is no data set and no file", "paths are of .npz"]),
     "data of no format": (["--data", "{tmp}/no.toml"], ["has an unknown format, by its name", ".npz"]),
     "data cut off": (["--data", "{tmp}/cut.npz"], ["cut.npz: cannot be read as .npz"]),

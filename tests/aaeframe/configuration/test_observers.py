@@ -69,6 +69,13 @@ def test_a_new_run_resolves_its_observers_and_a_stored_one_leaves_them():
     assert shown(stored) == {"gone": ("aaeframe-gone:gone", {})}
 
 
+@pytest.mark.parametrize("second", ["csv", 'aaeframe:csv(file="metrics.csv")'])
+def test_two_that_would_write_one_file_are_refused(second):
+    words = "the observers 'csv' and 'csv_2' are both aaeframe:csv\\(file=\"metrics.csv\"\\); leave one out"
+    with pytest.raises(ConfigError, match=words):
+        resolve(parse({"observers": ["csv", second]}), Registry.load())
+
+
 def test_a_checkpoint_knows_nothing_of_observers():
     with_one, without = parse({"observers": ["csv"]}), parse({})
 

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from torch.distributions import Independent, Laplace
 
 import aaeframe
-from aaeframe.errors import DataError, RunError, UnknownComponent
+from aaeframe.errors import ConfigError, DataError, RunError, UnknownComponent
 from aaeframe.sklearn import (
     AdversarialAutoencoder,
     AdversarialClassifier,
@@ -41,6 +41,19 @@ def coder():
 @pytest.fixture(scope="module")
 def detector():
     return AdversarialOutlierDetector(steps=60, contamination=0.05).fit(X)
+
+
+@pytest.fixture
+def again():
+    """An estimator after a pickle."""
+
+    def through(estimator):
+        stored = io.BytesIO()
+        joblib.dump(estimator, stored)
+        stored.seek(0)
+        return joblib.load(stored)
+
+    return through
 
 
 def test_codes_decode_to_the_rows_and_samples_look_like_them(coder):
@@ -190,9 +203,13 @@ def test_an_estimator_of_a_folder_is_pickled_written_and_trained_on(coder, again
     np.testing.assert_array_equal(again(back).transform(X), coder.transform(X))
     back.to_run(tmp_path / "copy")
     assert aaeframe.load(tmp_path / "copy").step == coder.n_iter_
-    back.fit(X)
+    back.set_params(config={"training": {"input_noise": 0.1}}).fit(X)
     assert back.run_.config.prior["mixture"].options["components"] == 3
+    assert back.run_.config.training.input_noise == 0.1
     assert back.n_iter_ == 10
+    with pytest.raises(ConfigError, match="network='mlp\\(hidden=\\[9\\]\\)' is not used: a warm start after from_run"):
+        back.set_params(network="mlp(hidden=[9])").fit(X)
+    assert back.set_params(warm_start=False).fit(X).run_.config.network.options["hidden"] == [9]
 
 
 def test_a_threshold_comes_back_from_a_folder(detector, tmp_path):
@@ -201,29 +218,67 @@ def test_a_threshold_comes_back_from_a_folder(detector, tmp_path):
     assert back.offset_ == pytest.approx(detector.offset_)
 
 
+def test_a_threshold_of_another_kind_comes_back_with_the_training_rows(tmp_path):
+    detector = AdversarialOutlierDetector(kind="reconstruction", steps=3).fit(X)
+    detector.to_run(tmp_path / "run")
+    with pytest.raises(DataError, match="pass the same data again"):
+        AdversarialOutlierDetector.from_run(tmp_path / "run", kind="reconstruction")
+    rows = aaeframe.data.from_arrays(X, held_out=(0, 0))
+    back = AdversarialOutlierDetector.from_run(tmp_path / "run", kind="reconstruction", data=rows)
+    assert back.offset_ == pytest.approx(detector.offset_)
+    assert back.run_.given is None
+
+
 def test_classes_that_only_look_like_numbers_stay_texts(tmp_path):
     classifier = AdversarialClassifier(steps=3).fit(BLOBS, np.array(["01", "1", "2"])[TRUTH])
     classifier.to_run(tmp_path / "run")
     assert AdversarialClassifier.from_run(tmp_path / "run").classes_.tolist() == ["01", "1", "2"]
 
 
+def test_a_score_is_of_the_rows_that_have_a_label():
+    few = np.where(np.arange(len(TRUTH)) < 30, TRUTH, -1)
+    classifier = AdversarialClassifier(unlabeled=-1, steps=3).fit(BLOBS, few)
+    right = classifier.predict(BLOBS) == few
+    assert classifier.score(BLOBS, few) == right[:30].mean()
+    weight = np.arange(len(few))
+    assert classifier.score(BLOBS, few, weight) == pytest.approx(np.average(right[:30], weights=weight[:30]))
+    with pytest.raises(ValueError, match="no row of y has a label"):
+        classifier.score(BLOBS, np.full(len(few), -1))
+
+
+def test_rows_beyond_float32_are_refused(coder, detector):
+    for method in (coder.transform, coder.score_samples, detector.predict, lambda x: coder.inverse_transform(x[:, :2])):
+        with pytest.raises(ValueError, match="X contains infinity or a value too large for dtype\\('float32'\\)"):
+            method(1e39 * (X - X.mean(0)))
+
+
+def test_a_threshold_is_of_the_kind_of_score_that_it_was_found_by(again):
+    detector = AdversarialOutlierDetector(steps=3).fit(X)
+    other = again(detector).set_params(kind="reconstruction")
+    assert other.score_samples(X).shape == (len(X),)
+    with pytest.raises(ValueError, match="offset_ is of kind='density', found kind='reconstruction'; fit again"):
+        other.predict(X)
+    assert set(other.fit(X).predict(X)) == {-1, 1}
+
+
+def test_clusters_without_a_style_have_no_codes(tmp_path):
+    parts = {"network": "mlp(hidden=[4])", "discriminator": "mlp(hidden=[4])", "steps": 3}
+    aaeframe.train(
+        X, recipe="clustering", prior="categorical(classes=3)", out=tmp_path / "run", progress=False, **parts
+    )
+    clusterer = AdversarialClusterer.from_run(tmp_path / "run", warm_start=True, steps=2)
+    assert clusterer.predict_proba(X).shape == (len(X), 3)
+    with pytest.raises(RunError, match="has no block besides 'categorical', so there is no style"):
+        clusterer.transform(X)
+    assert clusterer.fit(X).predict_proba(X).shape == (len(X), 3)
+    with pytest.raises(ConfigError, match=r"n_clusters=5 is not used: .* keeps the 3 clusters of the folder"):
+        clusterer.set_params(n_clusters=5).fit(X)
+
+
 def test_a_warm_start_needs_the_classes_of_the_first_fit():
     classifier = AdversarialClassifier(steps=3, warm_start=True).fit(BLOBS, TRUTH)
     with pytest.raises(DataError, match="has learned the classes 0, 1, 2, found 1, 2, 3"):
         classifier.fit(BLOBS, TRUTH + 1)
-
-
-@pytest.fixture
-def again():
-    """An estimator after a pickle."""
-
-    def through(estimator):
-        stored = io.BytesIO()
-        joblib.dump(estimator, stored)
-        stored.seek(0)
-        return joblib.load(stored)
-
-    return through
 
 
 @pytest.mark.slow

@@ -296,6 +296,9 @@ def test_what_there_is_to_fill_is_listed_and_nothing_trained(done, tmp_path):
         (("clusters", "--label-key", "digit"), "--label-key names the labels of --data, which was not given"),
         (("clusters", "--data", "two.npz", "--label-key", "mood"), "there are no labels named 'mood'"),
         (("--list", "nothing"), "no row is named 'nothing'"),
+        (("--list", "--seeds", 1), "--seeds is of what is trained, and --list trains nothing; leave one of them out"),
+        (("--list", "--budget", 1), "--budget is of what is trained, and --list trains nothing"),
+        (("clusters", "--data", "two.npz", "--held-out", 5, 0), "--held-out 5 0 leaves no rows to watch a training"),
         (("clusters", "--data", "nowhere.npz"), "there is no data set and no file 'nowhere.npz'"),
     ],
 )
@@ -345,6 +348,18 @@ def test_data_other_than_that_of_the_folder_is_refused_before_work(done, cli, re
     assert not (tmp_path / "reproduction/likelihood/modern/seed-5").exists()
     assert "1 of other data" in done("reproduce", "likelihood", "--list", *given).out
     done("reproduce", "likelihood", "--seeds", 1, *given, "--out", "another")
+
+
+@pytest.mark.parametrize("budget", [(), ("--budget", 0)])
+def test_another_file_of_the_same_name_is_refused_unless_it_has_the_same_rows(done, cli, refused, tmp_path, budget):
+    rows = np.random.default_rng(0).integers(0, 256, (800, 5, 5), np.uint8)
+    for folder, content in {"a": rows, "copy": rows, "other": rows[::-1]}.items():
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "x.npy", content)
+    done("reproduce", "likelihood", "--seeds", 1, "--data", "a/x.npy", *budget)
+    words = "a/x.npy, other/x.npy was asked, which has other values, labels or another order in the"
+    refused(cli("reproduce", "likelihood", "--seeds", 1, "--data", "other/x.npy"), words, "take another --out")
+    done("reproduce", "likelihood", "--seeds", 1, "--data", "copy/x.npy")
 
 
 @pytest.mark.slow
