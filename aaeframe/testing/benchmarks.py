@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import torch
 
 from aaeframe.benchmarking import SUITES, Benchmark
 from aaeframe.benchmarking.added import check_arguments
 from aaeframe.benchmarking.case import Added, BenchSettings, IncorrectResult
 from aaeframe.errors import ConfigError
-from aaeframe.testing.case import require, seeded
+from aaeframe.testing.case import ComponentCase, require, seeded
 
 CALLS = 4
 """The calls before the result is checked: a step must have trained."""
 
 
-@dataclass(frozen=True)
-class BenchmarkCase:
+class BenchmarkCase(ComponentCase):
     """A factory of a benchmark."""
-
-    factory: Callable[..., Any]
-    label: str = ""
-
-    def arguments(self) -> tuple[Any, ...]:
-        """The positional arguments of the factory: none."""
-        return ()
-
-    def build(self) -> Any:
-        """The result of the factory."""
-        return self.factory()
 
 
 @seeded

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, ParamSpec, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,22 +24,22 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class ComponentCase(Protocol):
+@dataclass(frozen=True)
+class ComponentCase:
     """A factory and the arguments with which it is checked."""
 
-    @property
-    def factory(self) -> Callable[..., Any]:
-        """The component's factory; `functools.partial` binds options other than the defaults."""
-
-    @property
-    def label(self) -> str:
-        """A name that distinguishes this case from the component's others; empty if it is the only one."""
+    factory: Callable[..., Any]
+    """The component's factory; `functools.partial` binds options other than the defaults."""
+    label: str = ""
+    """A name that distinguishes this case from the component's others; empty if it is the only one."""
 
     def arguments(self) -> tuple[Any, ...]:
-        """The positional arguments of the factory."""
+        """The positional arguments of the factory: none, except for kinds that are built for a model."""
+        return ()
 
     def build(self) -> Any:
-        """A new component from the factory, in every call."""
+        """A new component in every call."""
+        return self.factory(*self.arguments())
 
 
 REFUSALS: Final = (ValueError, AaeframeError)

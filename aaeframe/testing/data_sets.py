@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,24 +14,12 @@ from aaeframe.data import Dataset, load
 from aaeframe.data.identity import changes, identity
 from aaeframe.data.named import NamedData, check_value
 from aaeframe.errors import BrokenComponent, DataError
-from aaeframe.testing.case import require, seeded
+from aaeframe.testing.case import ComponentCase, require, seeded
 from aaeframe.testing.surroundings import elsewhere
 
 
-@dataclass(frozen=True)
-class DataSetCase:
+class DataSetCase(ComponentCase):
     """A factory of a data set."""
-
-    factory: Callable[..., Any]
-    label: str = ""
-
-    def arguments(self) -> tuple[Any, ...]:
-        """The positional arguments of the factory: none."""
-        return ()
-
-    def build(self) -> Any:
-        """The result of the factory."""
-        return self.factory()
 
 
 class _Unavailable(Exception):

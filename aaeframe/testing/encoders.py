@@ -14,7 +14,7 @@ from aaeframe import supports
 from aaeframe.protocols import BlockSpec, Code
 from aaeframe.testing.case import FALSE_ALARM, USES, instances, refusal, require, seeded
 from aaeframe.testing.goodness_of_fit import two_sample_p_value
-from aaeframe.testing.repeats import Call
+from aaeframe.testing.repeats import Call, CallableCase
 from aaeframe.testing.state_dicts import (
     hand_over_state,
     require_device,
@@ -43,20 +43,14 @@ class TinyNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class EncoderCase:
-    """An encoder with its default options, or those bound by `functools.partial`."""
+class EncoderCase(CallableCase):
+    """A factory of an encoder, and the blocks of its code."""
 
-    factory: Callable[..., Any]
-    label: str = ""
     blocks: Mapping[str, BlockSpec] = field(default_factory=lambda: BLOCKS)
 
     def arguments(self) -> tuple[TinyNetwork, Mapping[str, BlockSpec]]:
         """A network of its own and the blocks."""
         return TinyNetwork(), self.blocks
-
-    def build(self) -> Any:
-        """A new instance on a new network."""
-        return self.build_on(TinyNetwork())
 
     def build_on(self, network: TinyNetwork) -> Any:
         """A new instance on this network."""

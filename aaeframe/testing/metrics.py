@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,25 +12,13 @@ from aaeframe.evaluation.evaluate import one_draw
 from aaeframe.evaluation.metrics import Evaluated, Metric, NamedMetric, measure
 from aaeframe.recipes.clustering import Clustering
 from aaeframe.seeds import generator, stream
-from aaeframe.testing.case import require, seeded
+from aaeframe.testing.case import ComponentCase, require, seeded
 from aaeframe.testing.recipes import CLASSES, WIDTH, RecipeCase
 from aaeframe.testing.surroundings import elsewhere
 
 
-@dataclass(frozen=True)
-class MetricCase:
+class MetricCase(ComponentCase):
     """A factory of a metric, and a tiny model with a real and a one-hot block on labeled rows."""
-
-    factory: Callable[..., Metric]
-    label: str = ""
-
-    def arguments(self) -> tuple[Any, ...]:
-        """The positional arguments of the factory: none."""
-        return ()
-
-    def build(self) -> Metric:
-        """A new metric."""
-        return self.factory()
 
     def evaluated(self) -> Evaluated:
         """The model and its rows."""

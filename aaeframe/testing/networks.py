@@ -13,7 +13,7 @@ from torch.distributions.constraints import Constraint
 
 from aaeframe.protocols import DataSpec
 from aaeframe.testing.case import USES, instances, require, seeded
-from aaeframe.testing.repeats import Call
+from aaeframe.testing.repeats import Call, CallableCase
 from aaeframe.testing.state_dicts import (
     hand_over_state,
     require_device,
@@ -28,10 +28,9 @@ CODE_SIZE: Final = 3
 
 
 @dataclass(frozen=True)
-class NetworkCase:
+class NetworkCase(CallableCase):
     """A network for one shape and scale of data."""
 
-    factory: Callable[..., Any]
     label: str = "table"
     shape: tuple[int, ...] = (7,)
     support: Constraint = constraints.real
@@ -40,10 +39,6 @@ class NetworkCase:
         """The data and the size of the representation."""
         scale = torch.zeros(1), torch.ones(1)
         return DataSpec(torch.Size(self.shape), self.support, *scale), CODE_SIZE
-
-    def build(self) -> Any:
-        """A new instance."""
-        return self.factory(*self.arguments())
 
     def data(self) -> Tensor:
         """Scaled data (N, *shape)."""

@@ -6,7 +6,6 @@ import io
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ import torch
 from PIL import Image
 
 from aaeframe.errors import BrokenComponent, StopRun
-from aaeframe.testing.case import require, seeded
+from aaeframe.testing.case import ComponentCase, require, seeded
 from aaeframe.training.observers import StepLosses, members_of
 
 EPOCHS: Final = 3
@@ -28,20 +27,8 @@ CONFIG: Final = {
 }
 
 
-@dataclass(frozen=True)
-class ObserverCase:
-    """An observer with its default options, or those bound by `functools.partial`."""
-
-    factory: Callable[..., Any]
-    label: str = ""
-
-    def arguments(self) -> tuple[()]:
-        """None: an observer gets its options only."""
-        return ()
-
-    def build(self) -> Any:
-        """A new instance."""
-        return self.factory()
+class ObserverCase(ComponentCase):
+    """A factory of an observer."""
 
 
 def not_installed(error: Exception) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -19,7 +18,7 @@ from aaeframe.protocols import Prior, SupportsBinding, SupportsLabels, SupportsL
 from aaeframe.testing.binding import ROWS, SHAPE, bound
 from aaeframe.testing.case import FALSE_ALARM, USES, instances, require, seeded
 from aaeframe.testing.goodness_of_fit import two_sample_p_value
-from aaeframe.testing.repeats import Call
+from aaeframe.testing.repeats import Call, CallableCase
 from aaeframe.testing.state_dicts import hand_over_state
 
 SHAPES: Final = (torch.Size(), torch.Size([5]), torch.Size([2, 3]))
@@ -28,16 +27,8 @@ FOLLOWED: Final = 100
 """The number of minibatches shown to a prior, so that a slow one changes, too."""
 
 
-@dataclass(frozen=True)
-class PriorCase:
-    """A prior with its default options, or those bound by `functools.partial`."""
-
-    factory: Callable[[], Any]
-    label: str = ""
-
-    def arguments(self) -> tuple[()]:
-        """No arguments: a prior has only options."""
-        return ()
+class PriorCase(CallableCase):
+    """A factory of a prior."""
 
     def build(self) -> Any:
         """A new instance, bound to an encoder if it wants one."""

@@ -20,7 +20,7 @@ from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.model.priors import block_spec
 from aaeframe.protocols import Batch, BlockSpec, Code, DataSpec, Prior, RecipeClass
 from aaeframe.recipes import Adversary, Corruption, Recipe, SharedSettings
-from aaeframe.testing.case import require, seeded
+from aaeframe.testing.case import ComponentCase, require, seeded
 from aaeframe.testing.surroundings import elsewhere
 from aaeframe.training.cuda_graph import WARM_UP, GraphedStep
 
@@ -95,17 +95,11 @@ class TinyPrior(nn.Module):
 
 
 @dataclass(frozen=True)
-class RecipeCase:
-    """A recipe under one of its schedules."""
+class RecipeCase(ComponentCase):
+    """A recipe's class under one of its schedules."""
 
-    factory: Callable[..., Any]
-    """The recipe's class; `functools.partial` binds options other than the defaults."""
-    schedule: str = "joint"
-
-    @property
-    def label(self) -> str:
-        """The schedule."""
-        return self.schedule
+    label: str = "joint"
+    """The schedule."""
 
     def arguments(self) -> tuple[Any, ...]:
         """A model, its optimizers and the settings that recipes share."""
@@ -132,21 +126,16 @@ class RecipeCase:
         parameters = {**recipe.parameters(model), "prior": list(model.prior_modules.parameters())}
         optimizers = {
             phase: torch.optim.Adam(parameters[phase], lr=1e-2, fused=True, capturable=device == "cuda")
-            for phase in (*recipe.phases[self.schedule], *(("prior",) if trained else ()))
+            for phase in (*recipe.phases[self.label], *(("prior",) if trained else ()))
             if phase != "classification" or needs.labels in LABELED
         }
         shared = SharedSettings(
-            schedule=self.schedule,
+            schedule=self.label,
             corruption=Corruption(noise=0.1),
             adversary=Adversary(model, prior_optimizer=optimizers.get("prior")) if needs.adversarial else None,
             label_free=LabelFree(mutual_information=0.1) if needs.class_block else LabelFree(),
         )
         return model, optimizers, shared
-
-    def build(self) -> Recipe:
-        """A new recipe on a new model."""
-        built: Recipe = self.factory(*self.arguments())
-        return built
 
     def batch(self, recipe: Recipe) -> Batch:
         """A minibatch with the labels that the recipe needs."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,10 +35,11 @@ class Call(NamedTuple):
     inputs: tuple[Tensor | None, ...] = ()
 
 
-class CallableCase(ComponentCase, Protocol):
+class CallableCase(ComponentCase, ABC):
     """A case of a component that is called with tensors."""
 
-    def calls(self, built: Any) -> Sequence[Call]:
+    @abstractmethod
+    def calls(self, built: Any) -> list[Call]:
         """All calls of a training, each with inputs drawn from torch's generator."""
 
 
