@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -75,6 +76,14 @@ def require(condition: bool, message: str) -> None:
         raise AssertionError(message)
 
 
+@contextmanager
+def fixed_seed(seed: int) -> Iterator[None]:
+    """Draw the random numbers of this seed inside the block, and restore torch's generator of the CPU."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
 def seeded(check: Callable[P, R]) -> Callable[P, R]:
     """Let a check draw the same random numbers in every run, and restore the caller's generator.
 
@@ -83,8 +92,7 @@ def seeded(check: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(check)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)
+        with fixed_seed(0):
             with guarded() as changed:
                 result = check(*args, **kwargs)
             require(

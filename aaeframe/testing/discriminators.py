@@ -12,8 +12,7 @@ from torch.distributions import constraints
 
 from aaeframe.protocols import BlockSpec
 from aaeframe.testing.case import USES, instances, require, seeded
-from aaeframe.testing.repeats import Call, CallableCase
-from aaeframe.testing.state_dicts import (
+from aaeframe.testing.modules import (
     hand_over_state,
     require_device,
     require_equal,
@@ -22,6 +21,7 @@ from aaeframe.testing.state_dicts import (
     require_module,
     require_tensor,
 )
+from aaeframe.testing.repeats import Call, CallableCase
 
 ROWS: Final = 8
 REAL: Final = BlockSpec(torch.Size([2]), constraints.independent(constraints.real, 1))

@@ -14,8 +14,7 @@ from aaeframe import supports
 from aaeframe.protocols import BlockSpec, Code
 from aaeframe.testing.case import FALSE_ALARM, USES, instances, refusal, require, seeded
 from aaeframe.testing.goodness_of_fit import two_sample_p_value
-from aaeframe.testing.repeats import Call, CallableCase
-from aaeframe.testing.state_dicts import (
+from aaeframe.testing.modules import (
     hand_over_state,
     require_device,
     require_gradients,
@@ -23,6 +22,7 @@ from aaeframe.testing.state_dicts import (
     require_module,
     require_tensor,
 )
+from aaeframe.testing.repeats import Call, CallableCase
 
 ROWS: Final = 8
 BLOCKS: Final[Mapping[str, BlockSpec]] = {

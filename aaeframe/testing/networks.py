@@ -13,8 +13,7 @@ from torch.distributions.constraints import Constraint
 
 from aaeframe.protocols import DataSpec
 from aaeframe.testing.case import USES, instances, require, seeded
-from aaeframe.testing.repeats import Call, CallableCase
-from aaeframe.testing.state_dicts import (
+from aaeframe.testing.modules import (
     hand_over_state,
     require_device,
     require_gradients,
@@ -22,6 +21,7 @@ from aaeframe.testing.state_dicts import (
     require_module,
     require_tensor,
 )
+from aaeframe.testing.repeats import Call, CallableCase
 
 ROWS: Final = 4
 CODE_SIZE: Final = 3

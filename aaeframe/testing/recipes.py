@@ -20,7 +20,7 @@ from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.model.priors import block_spec
 from aaeframe.protocols import Batch, BlockSpec, Code, DataSpec, Prior, RecipeClass
 from aaeframe.recipes import Adversary, Corruption, Recipe, SharedSettings
-from aaeframe.testing.case import ComponentCase, require, seeded
+from aaeframe.testing.case import ComponentCase, fixed_seed, require, seeded
 from aaeframe.testing.surroundings import elsewhere
 from aaeframe.training.cuda_graph import WARM_UP, GraphedStep
 
@@ -229,8 +229,7 @@ def check_resumed_step(case: RecipeCase) -> None:
 
 def _one_step(case: RecipeCase, recipe: Recipe) -> list[Tensor]:
     """The losses and the parameters after a step under one seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(1)
+    with fixed_seed(1):
         losses = recipe.step(case.batch(recipe))
     return [*losses.values(), *recipe.model.parameters()]
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from aaeframe.testing.case import USES, ComponentCase, require, seeded
+from aaeframe.testing.case import USES, ComponentCase, fixed_seed, require, seeded
 from aaeframe.testing.surroundings import elsewhere, opened_files, read_variables, variable
 
 CALLS: Final = 250
@@ -107,8 +107,7 @@ def check_surroundings(case: CallableCase) -> None:
 def outputs(case: CallableCase, built: Any) -> list[tuple[str, Tensor]]:
     """The tensors that all calls give, each with its call, under one seed; the state stays as it is."""
     state = _state(built)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(1)
+    with fixed_seed(1):
         found = [(it.name, value) for it in case.calls(built) for value in _flat(it.function(*it.inputs))]
     _restore(built, state)
     return found
@@ -124,8 +123,7 @@ def _outputs_or_none(case: CallableCase, built: Any = None) -> list[tuple[str, T
 
 def _built(case: ComponentCase) -> Any:
     """A new instance from torch's seed 0."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
+    with fixed_seed(0):
         return case.build()
 
 
