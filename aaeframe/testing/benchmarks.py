@@ -11,7 +11,7 @@ from aaeframe.errors import ConfigError
 from aaeframe.testing.case import ComponentCase, require, seeded
 
 CALLS = 4
-"""The calls before the result is checked: a step must have trained."""
+"""The number of calls before the result is checked: a training step shows what it does only after some."""
 
 
 class BenchmarkCase(ComponentCase):
@@ -47,7 +47,7 @@ def check_result(case: BenchmarkCase) -> str | None:
 
 
 def _added(case: BenchmarkCase) -> tuple[str, Added]:
-    """The suite, and the function as an implementation from outside."""
+    """The name of the suite, and the function as `aaeframe bench` adds it to those of the suite."""
     made = case.build()
     wanted = f"return aaeframe.benchmarking.Benchmark(suite, function) with one of the suites {', '.join(SUITES)}"
     require(isinstance(made, Benchmark), f"the factory returns {type(made).__name__}: {wanted}")

@@ -19,7 +19,7 @@ FALSE_ALARM: Final = 1e-5
 """The probability with which a statistical check rejects a correct component."""
 
 USES: Final = 3
-"""The number of times that a component is used before its state is saved: what moves by use must be saved, too."""
+"""The number of calls before the state of a component is saved: what changes with use must be saved, too."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,7 +48,7 @@ REFUSALS: Final = (ValueError, AaeframeError)
 
 
 def instances(case: ComponentCase, state: Mapping[str, Tensor]) -> Iterator[tuple[str, Any]]:
-    """Further instances that are to take over this state, each with its origin: the factory, and its `from_state`."""
+    """Instances to load this state into, each with its origin in words: from the factory, and by its `from_state`."""
     yield "a second instance", case.build()
     factory: Any = case.factory
     options: dict[str, Any] = {}
@@ -71,7 +71,7 @@ def refusal(case: ComponentCase) -> str | None:
 
 
 def require(condition: bool, message: str) -> None:
-    """AssertionError with the message unless the condition holds; unlike `assert`, also under `python -O`."""
+    """AssertionError with the message unless the condition holds; under `python -O`, too, unlike `assert`."""
     if not condition:
         raise AssertionError(message)
 
@@ -87,7 +87,7 @@ def fixed_seed(seed: int) -> Iterator[None]:
 def seeded(check: Callable[P, R]) -> Callable[P, R]:
     """Let a check draw the same random numbers in every run, and restore the caller's generator.
 
-    AssertionError if the component changed a state that all code shares, which is restored.
+    AssertionError if the component changed the state that all code shares, such as the default dtype. It is restored.
     """
 
     @functools.wraps(check)

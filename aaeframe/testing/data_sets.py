@@ -1,10 +1,8 @@
-"""Checks of a data set: it can be loaded, and is the same each time. It is read, and downloaded if it must be."""
+"""Checks of a data set: it can be loaded, and has the same rows each time. It is downloaded if it is missing."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from aaeframe.data import Dataset, load
 from aaeframe.data.identity import changes, identity
 from aaeframe.data.named import NamedData, check_value
 from aaeframe.errors import BrokenComponent, DataError
+from aaeframe.global_state import RANDOM_STATES, guarded
 from aaeframe.testing.case import ComponentCase, require, seeded
 from aaeframe.testing.surroundings import elsewhere
 
@@ -44,7 +43,10 @@ def check_same_rows(case: DataSetCase) -> str | None:
     """
     try:
         first = _load(case)
-        with _other_seeds(), elsewhere(case.factory):
+        with guarded(RANDOM_STATES), elsewhere(case.factory):
+            random.seed(1)
+            np.random.seed(1)
+            torch.default_generator.manual_seed(1)
             second = _load(case)
     except _Unavailable as error:
         return str(error)
@@ -71,18 +73,3 @@ def _load(case: DataSetCase) -> Dataset:
         return load(NamedData("the data set", value))
     except (BrokenComponent, DataError) as error:
         raise AssertionError(str(error)) from error
-
-
-@contextmanager
-def _other_seeds() -> Iterator[None]:
-    """Other random states of Python, NumPy and torch inside the block; the old ones are restored."""
-    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    random.seed(1)
-    np.random.seed(1)
-    torch.default_generator.manual_seed(1)
-    try:
-        yield
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])
-        torch.set_rng_state(before[2])

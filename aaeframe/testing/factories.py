@@ -61,11 +61,15 @@ def check_options(case: ComponentCase) -> None:
 
 def needed_options(factory: Callable[..., Any]) -> list[str]:
     """The options of a factory without a default: nothing can be built without them."""
+    return [str(it) for it in readable_options(factory) if it.default is REQUIRED]
+
+
+def readable_options(factory: Callable[..., Any]) -> tuple[Option, ...]:
+    """The options of a factory; none if they cannot be read, which `check_options` reports."""
     try:
-        options = options_of(factory)
-    except (NameError, TypeError, ValueError):  # its options cannot be read, which `check_options` reports
-        return []
-    return [str(it) for it in options if it.default is REQUIRED]
+        return options_of(factory)
+    except (NameError, TypeError, ValueError):
+        return ()
 
 
 def _check_default(option: Option) -> None:

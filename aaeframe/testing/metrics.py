@@ -69,7 +69,8 @@ def _measured(case: MetricCase) -> tuple[Any, str | None]:
             changed.update(name for name, it in _given(evaluated).items() if not torch.equal(it, before[name]))
             return value
         except ValueError as error:
-            changed.update({"rows"} if "read-only" in str(error) else ())  # the words of numpy
+            if "read-only" in str(error):  # as numpy calls the array that the metric writes to
+                changed.add("rows")
             refusals.append(error)
             raise
 

@@ -37,8 +37,7 @@ class NetworkCase(CallableCase):
 
     def arguments(self) -> tuple[DataSpec, int]:
         """The data and the size of the representation."""
-        scale = torch.zeros(1), torch.ones(1)
-        return DataSpec(torch.Size(self.shape), self.support, *scale), CODE_SIZE
+        return DataSpec(torch.Size(self.shape), self.support, torch.zeros(1), torch.ones(1)), CODE_SIZE
 
     def data(self) -> Tensor:
         """Scaled data (N, *shape)."""
@@ -135,12 +134,12 @@ def check_network_state(case: NetworkCase) -> None:
 def check_network_device(case: NetworkCase) -> str | None:
     """Encoder and decoder compute on the device that they were moved to."""
     network = case.build()
-    for part, value in (("encoder", case.data()), ("decoder", torch.randn(ROWS, CODE_SIZE))):
+
+    def obstacle(part: str, value: Tensor) -> str | None:
         module = _part(network, part)
-        reason = require_device(module, lambda device, it=module, x=value: [it(x.to(device))], f"the {part}")  # type: ignore[misc]
-        if reason is not None:
-            return reason
-    return None
+        return require_device(module, lambda device: [module(value.to(device))], f"the {part}")
+
+    return obstacle("encoder", case.data()) or obstacle("decoder", torch.randn(ROWS, CODE_SIZE))
 
 
 @seeded

@@ -1,4 +1,4 @@
-"""Checks of an observer: every call of a training, once more on resume, beside a folder and images in it."""
+"""Checks of an observer: it takes the calls of a training, of a resumed one and of one without a folder."""
 
 from __future__ import annotations
 
@@ -62,12 +62,10 @@ def check_observer_resume(case: ObserverCase) -> None:
 @seeded
 def check_observer_memory(case: ObserverCase) -> str | None:
     """The calls of a run without a folder are accepted; returns the reason if `run_started` refuses it."""
-    observer = case.build()
     try:
-        _call(observer, "run_started", CONFIG, None, EPOCHS * STEPS, 0)
+        _follow(case.build(), None)
     except ValueError as error:
         return f"refused: {error}"
-    _follow(observer, None)
     return None
 
 
@@ -110,7 +108,7 @@ def _follow(observer: Any, folder: Path | None, *, begin: int = 0, end: int = EP
             _call(observer, "epoch_ended", {**row, "seconds": 0.1, "steps_per_second": 40.0}, ["a sentence"])
             if folder is not None:
                 _call(observer, "checkpoint_saved", folder / "checkpoints" / f"step-{step:08d}", step)
-    if end < steps:  # killed: nobody tells of the end
+    if end < steps:  # as if the process had been killed: `run_ended` is not called
         return
     report = {"split": "validation", "step": end, "rows": 20, "blocks": {"z": {"wasserstein": 0.1}}, "names": ["a"]}
     _call(observer, "reported", "validation", report)
@@ -134,7 +132,10 @@ def _members(observer: Any) -> dict[str, Callable[..., object]]:
 
 
 def _call(observer: Any, member: str, *arguments: Any) -> None:
-    """Call a member if there is one. AssertionError if it fails, but for a refusal of a run in memory."""
+    """Call a member if there is one. AssertionError if it fails.
+
+    A ValueError of `run_started` without a folder is raised as it is: so an observer refuses a run in memory.
+    """
     call = _members(observer).get(member)
     if call is None:
         return

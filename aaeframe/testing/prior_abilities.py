@@ -20,15 +20,18 @@ from aaeframe.testing.goodness_of_fit import (
     two_sample_p_value,
 )
 from aaeframe.testing.modules import hand_over_state
-from aaeframe.testing.priors import DATA, ROWS, SHAPES, PriorCase, bound, inside, sample_seeded
+from aaeframe.testing.priors import DATA, ROWS, SHAPES, PriorCase, SmallEncoder, bind, inside, sample_seeded
 
 FOLLOWED: Final = 100
 """The number of minibatches shown to a prior, so that a slow one changes, too."""
 CURVED: Final = (
-    "cannot be measured on this support, a curved surface. There log_prob is a density by area, which no line and no "
-    "kernel measures. Test it by hand"
+    "cannot be measured on this support, a curved surface: log_prob is a density by area there, and these tests need "
+    "one by volume. Test it by hand"
 )
-TOO_FINE: Final = "cannot be measured: in a flat, and too finely structured for the lines through it"
+TOO_FINE: Final = (
+    "cannot be measured: the samples lie in an affine subspace, and the density has too fine a structure to be "
+    "integrated along the lines through them. Test it by hand"
+)
 
 
 @seeded
@@ -48,8 +51,8 @@ def check_log_prob_shape(case: PriorCase) -> None:
 def check_log_prob_fit(case: PriorCase) -> str | None:
     """Samples follow the density, or the probabilities, of `log_prob`; returns the reason if this cannot be tested.
 
-    It cannot be tested on a curved surface, such as a sphere, where a density is one by area. In an affine subspace,
-    such as the simplex, the constant factor of the density is not tested.
+    It cannot be tested on a curved surface, such as a sphere, where `log_prob` is a density by area. In an affine
+    subspace, such as the simplex, the constant factor of the density is not tested.
     """
     prior = case.build()
 
@@ -163,9 +166,10 @@ def check_bind(case: PriorCase) -> None:
     first, second = case.factory(), case.factory()
     rows = torch.randn(ROWS, *DATA.shape)
     shown = rows.clone()
-    encoder = bound(first, rows)
+    encoder = SmallEncoder.of(first)
+    bind(first, encoder, rows)
     require(torch.equal(rows, shown), "bind must leave the rows that it is given as they are")
-    bound(second, None, encoder)
+    bind(second, encoder, None)
     for prior in (first, second):
         owned = set(prior.modules()) & set(encoder.modules()) if isinstance(prior, nn.Module) else set()
         require(not owned, "the encoder must not be a submodule of the prior: keep the function that bind is given")

@@ -30,7 +30,7 @@ from aaeframe.testing.modules import hand_over_state
 from aaeframe.testing.repeats import Call, CallableCase
 
 SHAPES: Final = (torch.Size(), torch.Size([5]), torch.Size([2, 3]))
-"""The tested sample shapes."""
+"""The sample shapes with which priors are checked."""
 DATA: Final = DataSpec(torch.Size([6]), constraints.real, torch.zeros(6), torch.ones(6))
 """The data of the encoder that a prior is bound to."""
 ROWS: Final = 500
@@ -45,9 +45,13 @@ class PriorCase(CallableCase):
         return self.build_with_encoder()[0]
 
     def build_with_encoder(self) -> tuple[Any, nn.Module | None]:
-        """A new instance, and the encoder that it is bound to: one of the same weights each time."""
+        """A new instance, and the encoder that it is bound to, if it wants one."""
         prior = self.factory()
-        return prior, bound(prior, torch.randn(ROWS, *DATA.shape)) if isinstance(prior, SupportsBinding) else None
+        if not isinstance(prior, SupportsBinding):
+            return prior, None
+        rows, encoder = torch.randn(ROWS, *DATA.shape), SmallEncoder.of(prior)
+        bind(prior, encoder, rows)
+        return prior, encoder
 
     def calls(self, built: Any) -> list[Call]:
         """Samples, and the density and the loss of them."""
@@ -210,6 +214,12 @@ class SmallEncoder(nn.Module):
         self._support = supports.resolve(block.support, block.event_shape)
         self.loc = nn.Linear(DATA.shape.numel(), self._support.head_shape.numel())
 
+    @classmethod
+    def of(cls, prior: Any) -> SmallEncoder:
+        """The encoder for the block of a prior, of the same weights each time."""
+        with fixed_seed(0):
+            return cls(block_spec(prior))
+
     def posterior(self, x: Tensor) -> dict[str, Distribution]:
         """Rows (N, 6) -> q(z | x); nothing if the map into the support is not bijective, so that it has no density."""
         transform, shape = self._support.transform, self._support.head_shape
@@ -219,12 +229,8 @@ class SmallEncoder(nn.Module):
         return {"z": TransformedDistribution(normal, [transform], validate_args=False)}
 
 
-def bound(prior: Any, rows: Tensor | None, encoder: SmallEncoder | None = None) -> SmallEncoder:
-    """Bind a prior, and return the encoder: a given one, or one that has the same weights each time."""
-    if encoder is None:
-        with fixed_seed(0):
-            encoder = SmallEncoder(block_spec(prior))
+def bind(prior: Any, encoder: SmallEncoder, rows: Tensor | None) -> None:
+    """Bind a prior to the encoder and these rows. AssertionError if it changes the encoder."""
     before = encoder.loc.weight.detach().clone()
     prior.bind(Posterior(encoder, "z"), DATA, rows)
     require(torch.equal(encoder.loc.weight, before), "bind must leave the encoder as it is, which others train")
-    return encoder

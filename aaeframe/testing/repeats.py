@@ -1,7 +1,7 @@
 """Checks that outputs depend on the inputs, the state and torch's seed alone.
 
-Not on earlier calls, on other instances, on the time, the machine or variables of the environment. Inputs stay as they
-are.
+They must not depend on earlier calls, on other instances, on the time, the machine or variables of the environment.
+Inputs must stay as they are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aaeframe.testing.case import USES, ComponentCase, fixed_seed, require, seed
 from aaeframe.testing.surroundings import elsewhere, opened_files, read_variables, variable
 
 CALLS: Final = 250
-"""The number of calls after which outputs must be what they were."""
+"""The number of calls after which the outputs must be the same as before them."""
 SECONDS: Final = 10
 """The most processor time for these calls; a slow component is called less often."""
 VALUES: Final = ("0", "1", "3")
@@ -78,7 +78,7 @@ def check_instances(case: CallableCase) -> None:
     with torch.no_grad():
         for it in _tensors(first):
             it.copy_(it + torch.rand_like(it)) if it.is_floating_point() else it.zero_()
-    _outputs_or_none(case, first)  # few values may be allowed, such as those of a covariance
+    _outputs_or_none(case, first)  # it may refuse the new values, such as those of a covariance
     advice = "share no tensor and no cache: make them in the constructor"
     for name, other in (("another", second), ("later ones", _built(case))):
         _require_same(expected, _outputs_or_none(case, other), f"what changes one instance changes {name}: {advice}")
@@ -128,7 +128,7 @@ def _built(case: ComponentCase) -> Any:
 
 
 def _require_same(first: list[tuple[str, Tensor]], second: list[tuple[str, Tensor]] | None, message: str) -> None:
-    """AssertionError that names the first call of which a tensor differs, or is missing; None are no tensors."""
+    """AssertionError that names the first call of which a tensor differs or is missing; all are if `second` is None."""
     for one, other in itertools.zip_longest(first, second or []):
         same = one and other and one[0] == other[0] and torch.equal(one[1].nan_to_num(), other[1].nan_to_num())
         require(bool(same), f"{(one or other)[0]}: {message}")

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError
 
-from aaeframe.components.options import Option, options_of, parse
+from aaeframe.components.options import Option, parse
+from aaeframe.testing.factories import readable_options
 
 DOWNLOADING: Final = ("download", "offline", "pretrained")
 """Parts of the names of options that may decide on a download. They keep their defaults."""
@@ -29,12 +30,8 @@ def variant(
     """
     if isinstance(factory, functools.partial):
         return None
-    try:
-        options = options_of(factory)
-    except (NameError, TypeError, ValueError):  # which the check "options" reports
-        return None
     moved: dict[str, Any] = {}
-    for option in options:
+    for option in readable_options(factory):
         if not any(part in option.name for part in DOWNLOADING):
             found = (it for it in _fitting(option) if builds(functools.partial(factory, **moved, **{option.name: it})))
             moved.update((option.name, it) for it in itertools.islice(found, 1))
