@@ -43,12 +43,15 @@ class NetworkCase(CallableCase):
         """Scaled data (N, *shape)."""
         return torch.rand(ROWS, *self.shape)
 
+    def representation(self) -> Tensor:
+        """Inputs of the decoder (N, code_size)."""
+        return torch.randn(ROWS, CODE_SIZE)
+
     def calls(self, built: Any) -> list[Call]:
         """Features and reconstructions."""
-        representation = torch.randn(ROWS, CODE_SIZE)
         return [
             Call("the encoder", built.encoder, (self.data(),)),
-            Call("the decoder", built.decoder, (representation,)),
+            Call("the decoder", built.decoder, (self.representation(),)),
         ]
 
 
@@ -85,7 +88,7 @@ def check_data_kept(case: NetworkCase) -> None:
 def check_reconstruction(case: NetworkCase) -> None:
     """The decoder maps (N, code_size) to finite float32 data (N, *shape)."""
     decoder = require_module(case.build().decoder, "a network's decoder")
-    require_tensor(decoder(torch.randn(ROWS, CODE_SIZE)), (ROWS, *case.shape), "the reconstruction")
+    require_tensor(decoder(case.representation()), (ROWS, *case.shape), "the reconstruction")
 
 
 @seeded
@@ -104,10 +107,9 @@ def check_reconstruction_range(case: NetworkCase) -> None:
 def check_network_gradient(case: NetworkCase) -> None:
     """Gradients reach the input and all parameters, of the encoder and of the decoder."""
     network = case.build()
-    x, representation = case.data().requires_grad_(), torch.randn(ROWS, CODE_SIZE, requires_grad=True)
+    x, representation = case.data().requires_grad_(), case.representation().requires_grad_()
     require_gradients([network.encoder(x)], {"the input x": x}, network.encoder)
-    reconstruction = network.decoder(representation)
-    require_gradients([reconstruction], {"the representation": representation}, network.decoder)
+    require_gradients([network.decoder(representation)], {"the representation": representation}, network.decoder)
 
 
 @seeded
@@ -115,7 +117,7 @@ def check_network_state(case: NetworkCase) -> None:
     """The state_dicts have everything that features and reconstructions depend on; `from_state` builds the same."""
     first = case.build()
     state: dict[str, Tensor] = {}
-    values = {"encoder": case.data(), "decoder": torch.randn(ROWS, CODE_SIZE)}
+    values = {"encoder": case.data(), "decoder": case.representation()}
     for part, value in values.items():
         one = _part(first, part).train()
         for _ in range(USES):
@@ -139,7 +141,7 @@ def check_network_device(case: NetworkCase) -> str | None:
         module = _part(network, part)
         return require_device(module, lambda device: [module(value.to(device))], f"the {part}")
 
-    return obstacle("encoder", case.data()) or obstacle("decoder", torch.randn(ROWS, CODE_SIZE))
+    return obstacle("encoder", case.data()) or obstacle("decoder", case.representation())
 
 
 @seeded
@@ -147,8 +149,7 @@ def check_network_rows(case: NetworkCase) -> None:
     """Features and reconstructions of a row do not depend on its batch in evaluation mode."""
     network = case.build()
     require_independent_rows(_part(network, "encoder"), case.data(), name="the features")
-    representation = torch.randn(ROWS, CODE_SIZE)
-    require_independent_rows(_part(network, "decoder"), representation, name="the reconstruction")
+    require_independent_rows(_part(network, "decoder"), case.representation(), name="the reconstruction")
 
 
 def _part(network: Any, name: str) -> nn.Module:

@@ -30,7 +30,8 @@ STEPS: Final = 200
 """The number of steps before a new recipe gets the state of the first."""
 CLASSES: Final = 3
 DATA: Final = DataSpec(torch.Size([WIDTH]), constraints.real, torch.zeros(WIDTH), torch.ones(WIDTH))
-REQUIRED: Final = ("needs", "phases", "parameters", "representation", "draw", "step")
+MEMBERS: Final = ("needs", "phases", "parameters", "representation", "draw", "step")
+"""The members that a recipe must have."""
 LABELED: Final = ("required", "optional")
 """The uses of labels that come with a labeled minibatch."""
 
@@ -104,7 +105,7 @@ class RecipeCase(ComponentCase):
     def arguments(self) -> tuple[Any, ...]:
         """A model, its optimizers and the settings that recipes share."""
         recipe = unbound(self.factory)
-        missing = [name for name in REQUIRED if not hasattr(recipe, name)]
+        missing = [name for name in MEMBERS if not hasattr(recipe, name)]
         require(not missing, f"the recipe has no {', '.join(missing)}: make it a subclass of aaeframe.recipes.Recipe")
         needs, device = recipe.needs, "cuda" if torch.cuda.is_available() else "cpu"
         trained = needs.prior_objective is not None

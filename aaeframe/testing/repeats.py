@@ -76,7 +76,7 @@ def check_instances(case: CallableCase) -> None:
     expected = outputs(case, first)
     _require_same(expected, outputs(case, second), "built twice under one torch seed, two instances give other values")
     with torch.no_grad():
-        for it in _tensors(first):
+        for it in (it for part in _modules(first) for it in (*part.parameters(), *part.buffers())):
             it.copy_(it + torch.rand_like(it)) if it.is_floating_point() else it.zero_()
     _outputs_or_none(case, first)  # it may refuse the new values, such as those of a covariance
     advice = "share no tensor and no cache: make them in the constructor"
@@ -150,10 +150,6 @@ def _modules(built: Any) -> list[nn.Module]:
     """The component, or the two parts of a network, as far as they are modules."""
     parts = built, getattr(built, "encoder", None), getattr(built, "decoder", None)
     return [it for it in parts if isinstance(it, nn.Module)]
-
-
-def _tensors(built: Any) -> list[Tensor]:
-    return [it for part in _modules(built) for it in (*part.parameters(), *part.buffers())]
 
 
 def _state(built: Any) -> dict[int, dict[str, Tensor]]:
