@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
@@ -32,9 +31,12 @@ def variant(
         return None
     moved: dict[str, Any] = {}
     for option in readable_options(factory):
-        if not any(part in option.name for part in DOWNLOADING):
-            found = (it for it in _fitting(option) if builds(functools.partial(factory, **moved, **{option.name: it})))
-            moved.update((option.name, it) for it in itertools.islice(found, 1))
+        if any(part in option.name for part in DOWNLOADING):
+            continue
+        for value in _fitting(option):
+            if builds(functools.partial(factory, **moved, **{option.name: value})):
+                moved[option.name] = value
+                break
     if not moved:
         return None
     return ", ".join(f"{name}={value!r}" for name, value in moved.items()), functools.partial(factory, **moved)
