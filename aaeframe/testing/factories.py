@@ -37,9 +37,8 @@ def check_serves(cases: Sequence[ComponentCase]) -> None:
 @seeded
 def check_options(case: ComponentCase) -> None:
     """All parameters after the positional ones are keyword-only, and their defaults are usable."""
-    parameters = list(inspect.signature(case.factory).parameters.values())
-    given = len(case.arguments())
-    for parameter in parameters[given:]:
+    parameters = inspect.signature(case.factory).parameters
+    for parameter in list(parameters.values())[len(case.arguments()) :]:
         require(
             parameter.kind is parameter.KEYWORD_ONLY,
             f"the parameter {parameter.name} must be keyword-only: put * before the options; no *args, no **kwargs",
@@ -52,7 +51,7 @@ def check_options(case: ComponentCase) -> None:
         raise AssertionError(f"the options cannot be read: {error}") from error
     for option in options:
         require(
-            inspect.signature(case.factory).parameters[option.name].annotation is not inspect.Parameter.empty,
+            parameters[option.name].annotation is not inspect.Parameter.empty,
             f"the option {option.name!r} must have an annotation, by which given values are checked",
         )
         if option.default is not REQUIRED:
