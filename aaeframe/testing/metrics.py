@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from aaeframe.data import Dataset, from_arrays
+from aaeframe.data import from_arrays
 from aaeframe.evaluation.evaluate import one_draw
 from aaeframe.evaluation.metrics import Evaluated, Metric, NamedMetric, measure
 from aaeframe.recipes.clustering import Clustering
@@ -22,16 +22,12 @@ class MetricCase(ComponentCase):
 
     def evaluated(self) -> Evaluated:
         """The model and its rows."""
-        data = _data()
+        rows = torch.randn(60, WIDTH, generator=generator(0, "rows")).numpy()
+        data = from_arrays(rows, torch.arange(60).numpy() % CLASSES, held_out=(20, 20))
         with stream(0, "model"), torch.no_grad():
             model = RecipeCase(Clustering).build().model.eval()
             codes = one_draw(model, data.test, generator(0, "codes"))
         return Evaluated(model, data, "test", codes, 0)
-
-
-def _data() -> Dataset:
-    rows = torch.randn(60, WIDTH, generator=generator(0, "rows")).numpy()
-    return from_arrays(rows, torch.arange(60).numpy() % CLASSES, held_out=(20, 20))
 
 
 @seeded

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import torch
@@ -19,6 +19,7 @@ from aaeframe.training.observers import StepLosses, members_of
 EPOCHS: Final = 3
 STEPS: Final = 4
 """The steps of an epoch."""
+PREFIX: Final = "aaeframe-check-"
 CONFIG: Final = {
     "data": {"source": "digits", "labels": 0},
     "prior": {"z": {"component": "aaeframe:gaussian", "options": {"size": 2}}},
@@ -45,18 +46,17 @@ def check_observer_members(case: ObserverCase) -> None:
 @seeded
 def check_observer_calls(case: ObserverCase) -> None:
     """Every call of a run in a folder is accepted."""
-    with _folder() as folder:
-        _follow(case.build(), folder)
+    _follow_whole(case.build())
 
 
 @seeded
 def check_observer_resume(case: ObserverCase) -> None:
     """A new observer accepts a run that another one followed halfway, and then a report and figures by themselves."""
-    with _folder() as folder:
-        _follow(case.build(), folder, end=6)
+    with TemporaryDirectory(prefix=PREFIX) as folder:
+        _follow(case.build(), Path(folder), end=6)
         resumed = case.build()
-        _follow(resumed, folder, begin=STEPS)
-        _follow(resumed, folder, begin=EPOCHS * STEPS)
+        _follow(resumed, Path(folder), begin=STEPS)
+        _follow(resumed, Path(folder), begin=EPOCHS * STEPS)
 
 
 @seeded
@@ -73,8 +73,7 @@ def check_observer_memory(case: ObserverCase) -> str | None:
 def check_observer_random_state(case: ObserverCase) -> None:
     """Torch's random state is left as it was."""
     before = torch.get_rng_state()
-    with _folder() as folder:
-        _follow(case.build(), folder)
+    _follow_whole(case.build())
     unmoved = torch.equal(torch.get_rng_state(), before)
     require(unmoved, "the observer moves torch's random state; draw from a torch.Generator of its own")
 
@@ -83,16 +82,16 @@ def check_observer_random_state(case: ObserverCase) -> None:
 def check_observer_output(case: ObserverCase) -> None:
     """Nothing is written to standard output, on which commands print results."""
     printed = io.StringIO()
-    with _folder() as folder, redirect_stdout(printed):
-        _follow(case.build(), folder)
+    with redirect_stdout(printed):
+        _follow_whole(case.build())
     found = printed.getvalue().strip()
     require(not found, f"the observer writes to standard output: {found[:60]!r}; use standard error, or `logging`")
 
 
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="aaeframe-check-") as folder:
-        yield Path(folder)
+def _follow_whole(observer: Any) -> None:
+    """The calls of a run in a folder of its own, from its start to its end."""
+    with TemporaryDirectory(prefix=PREFIX) as folder:
+        _follow(observer, Path(folder))
 
 
 def _follow(observer: Any, folder: Path | None, *, begin: int = 0, end: int = EPOCHS * STEPS) -> None:
