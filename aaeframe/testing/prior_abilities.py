@@ -166,7 +166,7 @@ def check_bind(case: PriorCase) -> None:
     first, second = case.factory(), case.factory()
     rows = torch.randn(ROWS, *DATA.shape)
     shown = rows.clone()
-    encoder = SmallEncoder.of(first)
+    encoder = SmallEncoder(first)
     bind(first, encoder, rows)
     require(torch.equal(rows, shown), "bind must leave the rows that it is given as they are")
     bind(second, encoder, None)

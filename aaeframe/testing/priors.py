@@ -14,16 +14,8 @@ from torch.distributions.transforms import Transform
 from aaeframe import supports
 from aaeframe.errors import ConfigError
 from aaeframe.model.posterior import Posterior
-from aaeframe.model.priors import block_spec, is_trained
-from aaeframe.protocols import (
-    BlockSpec,
-    DataSpec,
-    Prior,
-    SupportsBinding,
-    SupportsLabels,
-    SupportsLogProb,
-    SupportsLoss,
-)
+from aaeframe.model.priors import is_trained
+from aaeframe.protocols import DataSpec, Prior, SupportsBinding, SupportsLabels, SupportsLogProb, SupportsLoss
 from aaeframe.testing.case import FALSE_ALARM, USES, fixed_seed, instances, require, seeded
 from aaeframe.testing.goodness_of_fit import two_sample_p_value
 from aaeframe.testing.modules import hand_over_state
@@ -49,7 +41,7 @@ class PriorCase(CallableCase):
         prior = self.factory()
         if not isinstance(prior, SupportsBinding):
             return prior, None
-        rows, encoder = torch.randn(ROWS, *DATA.shape), SmallEncoder.of(prior)
+        rows, encoder = torch.randn(ROWS, *DATA.shape), SmallEncoder(prior)
         bind(prior, encoder, rows)
         return prior, encoder
 
@@ -207,18 +199,13 @@ def _require_event(prior: Prior) -> None:
 
 
 class SmallEncoder(nn.Module):
-    """A Gaussian q(z | x) of one block, linear in x."""
+    """A Gaussian q(z | x) for the block of a prior, linear in x; of the same weights each time."""
 
-    def __init__(self, block: BlockSpec) -> None:
+    def __init__(self, prior: Any) -> None:
         super().__init__()
-        self._support = supports.resolve(block.support, block.event_shape)
-        self.loc = nn.Linear(DATA.shape.numel(), self._support.head_shape.numel())
-
-    @classmethod
-    def of(cls, prior: Any) -> SmallEncoder:
-        """The encoder for the block of a prior, of the same weights each time."""
+        self._support = supports.resolve(prior.support, torch.Size(prior.event_shape))
         with fixed_seed(0):
-            return cls(block_spec(prior))
+            self.loc = nn.Linear(DATA.shape.numel(), self._support.head_shape.numel())
 
     def posterior(self, x: Tensor) -> dict[str, Distribution]:
         """Rows (N, 6) -> q(z | x); nothing if the map into the support is not bijective, so that it has no density."""
