@@ -165,6 +165,10 @@ SETTINGS: Final = {
 }
 """Each part of the state by its name in messages."""
 
+RANDOM_STATES: Final = {
+    name: SETTINGS[name] for name in ("the random state of numpy", "the random state of Python", "the seed of torch")
+}
+
 PATCHABLE: Final = {
     **{
         name: SETTINGS[name]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from aaeframe.components.options import Option
     from aaeframe.components.registry import InstalledComponent, Kind, Plugin, Registry
-    from aaeframe.testing.run_checks import Outcome
+    from aaeframe.testing.plugin import Outcome
 
 app = App()
 
@@ -84,7 +84,7 @@ def check(
     plugins, offers, given = _find_to_check(options.registry(context), name, _kind(kind))
     if not any(plugin.status == "active" for plugin in plugins):
         _report_inactive(plugins, json)
-    from aaeframe.testing.run_checks import check_component, check_plugin
+    from aaeframe.testing.plugin import check_component, check_plugin
 
     todo = [(str(plugin), _described(plugin), check_plugin(plugin)) for plugin in plugins]
     todo += [(str(offer), _named(offer), check_component(offer, given)) for offer in offers]

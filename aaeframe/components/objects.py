@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from aaeframe.components.options import ResolvedComponent, is_json, resolve_component
+from aaeframe.components.options import ResolvedComponent, is_json, resolve_component, unbound
 from aaeframe.components.registry import InstalledComponent, Kind
 from aaeframe.errors import ConfigError
 from aaeframe.hookspecs import Component
@@ -25,8 +25,7 @@ def is_factory(value: object) -> bool:
 
 def name_of(value: Any) -> str:
     """The name of a factory or of the class of an instance, as a configuration stores it."""
-    if isinstance(value, functools.partial):
-        return name_of(value.func)
+    value = unbound(value)
     named = value if isinstance(value, type) or inspect.isroutine(value) else type(value)
     return str(named.__name__).strip("<>")  # a lambda is called <lambda>
 

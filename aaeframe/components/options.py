@@ -92,6 +92,13 @@ def _has_iterator(value: Any) -> bool:
     return isinstance(value, Iterator) or any(map(_has_iterator, parts))
 
 
+def unbound(factory: Any) -> Any:
+    """The class or function behind a `functools.partial`, or behind several; anything else as it is."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    return factory
+
+
 def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     """The options of a factory, in the order of its signature.
 
@@ -181,10 +188,7 @@ class ResolvedComponent:
     @property
     def from_state(self) -> Callable[..., Any] | None:
         """The factory's `from_state`, if it has one; a `functools.partial` has that of its function."""
-        factory = self.factory
-        while isinstance(factory, functools.partial):
-            factory = factory.func
-        return getattr(factory, "from_state", None)
+        return getattr(unbound(self.factory), "from_state", None)
 
     def restore(self, state: Mapping[str, Any], *positional: Any) -> Any:
         """Build with the tensors of a checkpoint by the factory's `from_state` if it has one, else as `build` does."""
@@ -275,8 +279,7 @@ def _unknown(offer: InstalledComponent, name: str, options: Mapping[str, Option]
 
 def _namespace(factory: Callable[..., Any], option: str) -> dict[str, Any]:
     """The globals of the module in which the annotation of an option was written."""
-    while isinstance(factory, functools.partial):
-        factory = factory.func
+    factory = unbound(factory)
     for owner in factory.__mro__ if dataclasses.is_dataclass(factory) and inspect.isclass(factory) else ():
         if option in vars(owner).get("__annotations__", {}):  # a field may come from a base class elsewhere
             return vars(sys.modules[owner.__module__])

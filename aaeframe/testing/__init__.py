@@ -23,7 +23,6 @@ from __future__ import annotations
 from aaeframe.testing.benchmarks import BenchmarkCase, check_result, check_suite
 from aaeframe.testing.conformance import conformance_cases
 from aaeframe.testing.data_sets import DataSetCase, check_rows, check_same_rows
-from aaeframe.testing.densities import check_log_prob_fit, check_log_prob_shape
 from aaeframe.testing.discriminators import (
     DiscriminatorCase,
     check_discriminator_device,
@@ -49,7 +48,6 @@ from aaeframe.testing.encoders import (
 )
 from aaeframe.testing.factories import check_builds, check_options, check_serves
 from aaeframe.testing.hook_module import ImportCost, check_hook_module, import_cost
-from aaeframe.testing.labels import check_label_classes, check_label_marginal, check_labels
 from aaeframe.testing.metrics import MetricCase, check_same_value, check_value
 from aaeframe.testing.networks import (
     NetworkCase,
@@ -74,12 +72,19 @@ from aaeframe.testing.observers import (
 from aaeframe.testing.plan import Check, checks_for, plan
 from aaeframe.testing.plugin import plugin_checks
 from aaeframe.testing.presets import PresetCase, check_about, check_configuration
+from aaeframe.testing.prior_abilities import (
+    check_bind,
+    check_follow,
+    check_label_classes,
+    check_label_marginal,
+    check_labels,
+    check_log_prob_fit,
+    check_log_prob_shape,
+    check_prior_loss,
+)
 from aaeframe.testing.priors import (
     PriorCase,
     check_batch_shape,
-    check_bind,
-    check_follow,
-    check_prior_loss,
     check_prior_state,
     check_sample_device,
     check_sample_dtype,

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import torch
 
 from aaeframe.benchmarking import SUITES, Benchmark
 from aaeframe.benchmarking.added import check_arguments
 from aaeframe.benchmarking.case import Added, BenchSettings, IncorrectResult
 from aaeframe.errors import ConfigError
-from aaeframe.testing.case import require, seeded
+from aaeframe.testing.case import ComponentCase, require, seeded
 
 CALLS = 4
-"""The calls before the result is checked: a step must have trained."""
+"""The number of calls before the result is checked: a training step shows what it does only after some."""
 
 
-@dataclass(frozen=True)
-class BenchmarkCase:
+class BenchmarkCase(ComponentCase):
     """A factory of a benchmark."""
-
-    factory: Callable[..., Any]
-    label: str = ""
-
-    def arguments(self) -> tuple[Any, ...]:
-        """The positional arguments of the factory: none."""
-        return ()
-
-    def build(self) -> Any:
-        """The result of the factory."""
-        return self.factory()
 
 
 @seeded
@@ -63,7 +47,7 @@ def check_result(case: BenchmarkCase) -> str | None:
 
 
 def _added(case: BenchmarkCase) -> tuple[str, Added]:
-    """The suite, and the function as an implementation from outside."""
+    """The name of the suite, and the function as `aaeframe bench` adds it to those of the suite."""
     made = case.build()
     wanted = f"return aaeframe.benchmarking.Benchmark(suite, function) with one of the suites {', '.join(SUITES)}"
     require(isinstance(made, Benchmark), f"the factory returns {type(made).__name__}: {wanted}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, ParamSpec, Protocol, TypeVar
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,28 +19,28 @@ FALSE_ALARM: Final = 1e-5
 """The probability with which a statistical check rejects a correct component."""
 
 USES: Final = 3
-"""The number of times that a component is used before its state is saved: what moves by use must be saved, too."""
+"""The number of calls before the state of a component is saved: what changes with use must be saved, too."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class ComponentCase(Protocol):
+@dataclass(frozen=True)
+class ComponentCase:
     """A factory and the arguments with which it is checked."""
 
-    @property
-    def factory(self) -> Callable[..., Any]:
-        """The component's factory; `functools.partial` binds options other than the defaults."""
-
-    @property
-    def label(self) -> str:
-        """A name that distinguishes this case from the component's others; empty if it is the only one."""
+    factory: Callable[..., Any]
+    """The component's factory; `functools.partial` binds options other than the defaults."""
+    label: str = ""
+    """A name that distinguishes this case from the component's others; empty if it is the only one."""
 
     def arguments(self) -> tuple[Any, ...]:
-        """The positional arguments of the factory."""
+        """The positional arguments of the factory: none, except for kinds that are built for a model."""
+        return ()
 
     def build(self) -> Any:
-        """A new component from the factory, in every call."""
+        """A new component in every call."""
+        return self.factory(*self.arguments())
 
 
 REFUSALS: Final = (ValueError, AaeframeError)
@@ -46,7 +48,7 @@ REFUSALS: Final = (ValueError, AaeframeError)
 
 
 def instances(case: ComponentCase, state: Mapping[str, Tensor]) -> Iterator[tuple[str, Any]]:
-    """Further instances that are to take over this state, each with its origin: the factory, and its `from_state`."""
+    """Instances to load this state into, each with its origin in words: from the factory, and by its `from_state`."""
     yield "a second instance", case.build()
     factory: Any = case.factory
     options: dict[str, Any] = {}
@@ -69,21 +71,28 @@ def refusal(case: ComponentCase) -> str | None:
 
 
 def require(condition: bool, message: str) -> None:
-    """AssertionError with the message unless the condition holds; unlike `assert`, also under `python -O`."""
+    """AssertionError with the message unless the condition holds; under `python -O`, too, unlike `assert`."""
     if not condition:
         raise AssertionError(message)
+
+
+@contextmanager
+def fixed_seed(seed: int) -> Iterator[None]:
+    """Draw the random numbers of this seed inside the block, and restore torch's generator of the CPU."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def seeded(check: Callable[P, R]) -> Callable[P, R]:
     """Let a check draw the same random numbers in every run, and restore the caller's generator.
 
-    AssertionError if the component changed a state that all code shares, which is restored.
+    AssertionError if the component changed the state that all code shares, such as the default dtype. It is restored.
     """
 
     @functools.wraps(check)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)
+        with fixed_seed(0):
             with guarded() as changed:
                 result = check(*args, **kwargs)
             require(

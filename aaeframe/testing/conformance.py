@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from aaeframe.components.options import unbound
 from aaeframe.errors import PluginError
 from aaeframe.testing.plan import Check
 from aaeframe.testing.plugin import plugin_checks
@@ -37,7 +37,7 @@ def conformance_cases(name: str, *also: str, expected_failures: Mapping[str, str
     import pytest
 
     checks = plugin_checks(name, *also)
-    if not _is_broken(checks):  # of a broken plugin no check is known but the one that says why
+    if not _is_broken(checks):  # a broken plugin has a single check, which says what is wrong
         _check_known(name, expected_failures, checks)
     cases = []
     for check in checks:
@@ -81,7 +81,5 @@ def _sentence(check: Check) -> str:
 
 def _claim(run: Callable[..., object]) -> str:
     """The first clause of the docstring of a check, which says what holds."""
-    while isinstance(run, functools.partial):
-        run = run.func
-    summary = (run.__doc__ or "").partition("\n")[0].partition(";")[0].rstrip(".")
+    summary = (unbound(run).__doc__ or "").partition("\n")[0].partition(";")[0].rstrip(".")
     return summary[:1].lower() + summary[1:] if summary[1:2].islower() or summary[1:2] == " " else summary

@@ -1,13 +1,9 @@
-"""Checks of a data set: it can be loaded, and is the same each time. It is read, and downloaded if it must be."""
+"""Checks of a data set: it can be loaded, and has the same rows each time. It is downloaded if it is missing."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,38 +12,20 @@ from aaeframe.data import Dataset, load
 from aaeframe.data.identity import changes, identity
 from aaeframe.data.named import NamedData, check_value
 from aaeframe.errors import BrokenComponent, DataError
-from aaeframe.testing.case import require, seeded
+from aaeframe.global_state import RANDOM_STATES, guarded
+from aaeframe.testing.case import ComponentCase, require, seeded
 from aaeframe.testing.surroundings import elsewhere
 
 
-@dataclass(frozen=True)
-class DataSetCase:
+class DataSetCase(ComponentCase):
     """A factory of a data set."""
-
-    factory: Callable[..., Any]
-    label: str = ""
-
-    def arguments(self) -> tuple[Any, ...]:
-        """The positional arguments of the factory: none."""
-        return ()
-
-    def build(self) -> Any:
-        """The result of the factory."""
-        return self.factory()
-
-
-class _Unavailable(Exception):
-    """The data is not on this machine, and cannot be downloaded."""
 
 
 @seeded
 def check_rows(case: DataSetCase) -> str | None:
     """The factory returns a Dataset, a path or rows, which can be loaded. Not tested where the data is missing."""
-    try:
-        _load(case)
-    except _Unavailable as error:
-        return str(error)
-    return None
+    found = _load(case)
+    return found if isinstance(found, str) else None
 
 
 @seeded
@@ -56,12 +34,16 @@ def check_same_rows(case: DataSetCase) -> str | None:
 
     A run refuses data that changed, so a factory that draws random numbers draws them from a seed of its own.
     """
-    try:
-        first = _load(case)
-        with _other_seeds(), elsewhere(case.factory):
-            second = _load(case)
-    except _Unavailable as error:
-        return str(error)
+    first = _load(case)
+    if isinstance(first, str):
+        return first
+    with guarded(RANDOM_STATES), elsewhere(case.factory):
+        random.seed(1)
+        np.random.seed(1)
+        torch.default_generator.manual_seed(1)
+        second = _load(case)
+    if isinstance(second, str):
+        return second
     found = changes(identity(first), identity(second))
     require(
         not found,
@@ -71,32 +53,18 @@ def check_same_rows(case: DataSetCase) -> str | None:
     return None
 
 
-def _load(case: DataSetCase) -> Dataset:
+def _load(case: DataSetCase) -> Dataset | str:
+    """The data set, or the reason why it is neither on this machine nor can be downloaded."""
     try:
         value = case.build()
     except DataError as error:
-        raise _Unavailable(f"the data is not available: {error}") from error
+        return f"the data is not available: {error}"
     except Exception as error:
         raise AssertionError(f"the factory fails with default options: {type(error).__name__}: {error}") from error
     if isinstance(value, Path) and not value.expanduser().exists():
-        raise _Unavailable(f"the data is not available: there is no {value}")
+        return f"the data is not available: there is no {value}"
     try:
         check_value(value, "the factory")
         return load(NamedData("the data set", value))
     except (BrokenComponent, DataError) as error:
         raise AssertionError(str(error)) from error
-
-
-@contextmanager
-def _other_seeds() -> Iterator[None]:
-    """Other random states of Python, NumPy and torch inside the block; the old ones are restored."""
-    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    random.seed(1)
-    np.random.seed(1)
-    torch.default_generator.manual_seed(1)
-    try:
-        yield
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])
-        torch.set_rng_state(before[2])

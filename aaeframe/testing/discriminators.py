@@ -12,8 +12,7 @@ from torch.distributions import constraints
 
 from aaeframe.protocols import BlockSpec
 from aaeframe.testing.case import USES, instances, require, seeded
-from aaeframe.testing.repeats import Call
-from aaeframe.testing.state_dicts import (
+from aaeframe.testing.modules import (
     hand_over_state,
     require_device,
     require_equal,
@@ -22,6 +21,7 @@ from aaeframe.testing.state_dicts import (
     require_module,
     require_tensor,
 )
+from aaeframe.testing.repeats import Call, CallableCase
 
 ROWS: Final = 8
 REAL: Final = BlockSpec(torch.Size([2]), constraints.independent(constraints.real, 1))
@@ -29,10 +29,9 @@ ONE_HOT: Final = BlockSpec(torch.Size([4]), constraints.one_hot)
 
 
 @dataclass(frozen=True)
-class DiscriminatorCase:
+class DiscriminatorCase(CallableCase):
     """A discriminator of one block, with or without classes."""
 
-    factory: Callable[..., Any]
     label: str = "real"
     block: BlockSpec = REAL
     num_classes: int | None = None
@@ -40,10 +39,6 @@ class DiscriminatorCase:
     def arguments(self) -> tuple[BlockSpec, int | None]:
         """The block and the number of classes."""
         return self.block, self.num_classes
-
-    def build(self) -> Any:
-        """A new instance."""
-        return self.factory(self.block, self.num_classes)
 
     def codes(self) -> Tensor:
         """Codes (N, *event_shape) on the relaxation of the block's support."""

@@ -14,8 +14,7 @@ from aaeframe import supports
 from aaeframe.protocols import BlockSpec, Code
 from aaeframe.testing.case import FALSE_ALARM, USES, instances, refusal, require, seeded
 from aaeframe.testing.goodness_of_fit import two_sample_p_value
-from aaeframe.testing.repeats import Call
-from aaeframe.testing.state_dicts import (
+from aaeframe.testing.modules import (
     hand_over_state,
     require_device,
     require_gradients,
@@ -23,6 +22,7 @@ from aaeframe.testing.state_dicts import (
     require_module,
     require_tensor,
 )
+from aaeframe.testing.repeats import Call, CallableCase
 
 ROWS: Final = 8
 BLOCKS: Final[Mapping[str, BlockSpec]] = {
@@ -43,20 +43,14 @@ class TinyNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class EncoderCase:
-    """An encoder with its default options, or those bound by `functools.partial`."""
+class EncoderCase(CallableCase):
+    """A factory of an encoder, and the blocks of its code."""
 
-    factory: Callable[..., Any]
-    label: str = ""
     blocks: Mapping[str, BlockSpec] = field(default_factory=lambda: BLOCKS)
 
     def arguments(self) -> tuple[TinyNetwork, Mapping[str, BlockSpec]]:
         """A network of its own and the blocks."""
         return TinyNetwork(), self.blocks
-
-    def build(self) -> Any:
-        """A new instance on a new network."""
-        return self.build_on(TinyNetwork())
 
     def build_on(self, network: TinyNetwork) -> Any:
         """A new instance on this network."""
@@ -113,7 +107,7 @@ def check_code_gradient(case: EncoderCase) -> None:
 @seeded
 def check_code_noise(case: EncoderCase) -> None:
     """The noise, of shape noise_shape, is the only randomness of a code; None draws it; zeros are valid noise."""
-    encoder = require_module(case.build(), "an encoder").eval()
+    encoder = _built(case).eval()
     shape = encoder.noise_shape
     require(isinstance(shape, torch.Size), f"noise_shape must be a torch.Size, not {shape!r}")
     x, noise = _data(), _noise(encoder, ROWS)
@@ -136,7 +130,7 @@ def check_code_noise(case: EncoderCase) -> None:
 @seeded
 def check_encoder_state(case: EncoderCase) -> None:
     """The state_dict has everything that a code depends on; `from_state` builds the same."""
-    first = require_module(case.build(), "an encoder")
+    first = _built(case)
     for _ in range(USES):
         first(_data())
     x, noise = _data(), _noise(first, ROWS)
@@ -158,7 +152,7 @@ def check_decoder_kept(case: EncoderCase) -> None:
 @seeded
 def check_encoder_device(case: EncoderCase) -> str | None:
     """An encoder that was moved to another device draws its noise and computes its codes there."""
-    encoder = require_module(case.build(), "an encoder").eval()
+    encoder = _built(case).eval()
 
     def outputs(device: torch.device) -> Iterator[Tensor]:
         x, noise = _data().to(device), _noise(encoder, ROWS)
@@ -171,7 +165,7 @@ def check_encoder_device(case: EncoderCase) -> str | None:
 @seeded
 def check_encoder_rows(case: EncoderCase) -> None:
     """In evaluation mode and with the noise given, the code of a row does not depend on its batch."""
-    encoder = require_module(case.build(), "an encoder").eval()
+    encoder = _built(case).eval()
     noise = _noise(encoder, ROWS)
     inputs = (_data(),) if noise is None else (_data(), noise)
     require_independent_rows(lambda *rows: _flat(case, encoder(*rows)), *inputs, name="the code")
@@ -180,7 +174,7 @@ def check_encoder_rows(case: EncoderCase) -> None:
 @seeded
 def check_posterior(case: EncoderCase) -> None:
     """`posterior(x)` has batch_shape (N,), the block's event_shape, and is the distribution of the codes."""
-    encoder = require_module(case.build(), "an encoder").eval()
+    encoder = _built(case).eval()
     posterior = encoder.posterior(_data())
     require(
         set(posterior) <= set(case.blocks),
@@ -199,6 +193,10 @@ def check_posterior(case: EncoderCase) -> None:
         samples = encoder.posterior(many)[name].sample()
         p_value = two_sample_p_value(samples.detach().flatten(1), codes[name].detach().flatten(1))
         require(p_value >= FALSE_ALARM, f"the codes of {name!r} do not follow their posterior (p-value {p_value:.1e})")
+
+
+def _built(case: EncoderCase) -> Any:
+    return require_module(case.build(), "an encoder")
 
 
 def _data() -> Tensor:

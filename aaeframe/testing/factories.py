@@ -37,9 +37,8 @@ def check_serves(cases: Sequence[ComponentCase]) -> None:
 @seeded
 def check_options(case: ComponentCase) -> None:
     """All parameters after the positional ones are keyword-only, and their defaults are usable."""
-    parameters = list(inspect.signature(case.factory).parameters.values())
-    given = len(case.arguments())
-    for parameter in parameters[given:]:
+    parameters = inspect.signature(case.factory).parameters
+    for parameter in list(parameters.values())[len(case.arguments()) :]:
         require(
             parameter.kind is parameter.KEYWORD_ONLY,
             f"the parameter {parameter.name} must be keyword-only: put * before the options; no *args, no **kwargs",
@@ -52,7 +51,7 @@ def check_options(case: ComponentCase) -> None:
         raise AssertionError(f"the options cannot be read: {error}") from error
     for option in options:
         require(
-            inspect.signature(case.factory).parameters[option.name].annotation is not inspect.Parameter.empty,
+            parameters[option.name].annotation is not inspect.Parameter.empty,
             f"the option {option.name!r} must have an annotation, by which given values are checked",
         )
         if option.default is not REQUIRED:
@@ -61,11 +60,15 @@ def check_options(case: ComponentCase) -> None:
 
 def needed_options(factory: Callable[..., Any]) -> list[str]:
     """The options of a factory without a default: nothing can be built without them."""
+    return [str(it) for it in readable_options(factory) if it.default is REQUIRED]
+
+
+def readable_options(factory: Callable[..., Any]) -> tuple[Option, ...]:
+    """The options of a factory; none if they cannot be read, which `check_options` reports."""
     try:
-        options = options_of(factory)
-    except (NameError, TypeError, ValueError):  # its options cannot be read, which `check_options` reports
-        return []
-    return [str(it) for it in options if it.default is REQUIRED]
+        return options_of(factory)
+    except (NameError, TypeError, ValueError):
+        return ()
 
 
 def _check_default(option: Option) -> None:

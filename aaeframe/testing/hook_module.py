@@ -65,7 +65,7 @@ def check_hook_module(module: str) -> ImportCost:
 
 
 def changes_by_import(module: str) -> list[str]:
-    """Changes of what all code shares, by importing a module and its package anew; they are restored."""
+    """Changes of the state that all code shares, by importing the module's package once more; they are undone."""
     package = module.partition(".")[0]
 
     def own() -> dict[str, ModuleType]:

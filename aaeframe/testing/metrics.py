@@ -2,50 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 
-from aaeframe.data import Dataset, from_arrays
+from aaeframe.data import from_arrays
 from aaeframe.evaluation.evaluate import one_draw
 from aaeframe.evaluation.metrics import Evaluated, Metric, NamedMetric, measure
 from aaeframe.recipes.clustering import Clustering
 from aaeframe.seeds import generator, stream
-from aaeframe.testing.case import require, seeded
+from aaeframe.testing.case import ComponentCase, require, seeded
 from aaeframe.testing.recipes import CLASSES, WIDTH, RecipeCase
 from aaeframe.testing.surroundings import elsewhere
 
 
-@dataclass(frozen=True)
-class MetricCase:
+class MetricCase(ComponentCase):
     """A factory of a metric, and a tiny model with a real and a one-hot block on labeled rows."""
-
-    factory: Callable[..., Metric]
-    label: str = ""
-
-    def arguments(self) -> tuple[Any, ...]:
-        """The positional arguments of the factory: none."""
-        return ()
-
-    def build(self) -> Metric:
-        """A new metric."""
-        return self.factory()
 
     def evaluated(self) -> Evaluated:
         """The model and its rows."""
-        data = _data()
+        rows = torch.randn(60, WIDTH, generator=generator(0, "rows")).numpy()
+        data = from_arrays(rows, torch.arange(60).numpy() % CLASSES, held_out=(20, 20))
         with stream(0, "model"), torch.no_grad():
             model = RecipeCase(Clustering).build().model.eval()
             codes = one_draw(model, data.test, generator(0, "codes"))
         return Evaluated(model, data, "test", codes, 0)
-
-
-def _data() -> Dataset:
-    rows = torch.randn(60, WIDTH, generator=generator(0, "rows")).numpy()
-    return from_arrays(rows, torch.arange(60).numpy() % CLASSES, held_out=(20, 20))
 
 
 @seeded
@@ -83,7 +65,8 @@ def _measured(case: MetricCase) -> tuple[Any, str | None]:
             changed.update(name for name, it in _given(evaluated).items() if not torch.equal(it, before[name]))
             return value
         except ValueError as error:
-            changed.update({"rows"} if "read-only" in str(error) else ())  # the words of numpy
+            if "read-only" in str(error):  # as numpy calls the array that the metric writes to
+                changed.add("rows")
             refusals.append(error)
             raise
 

@@ -13,8 +13,7 @@ from torch.distributions.constraints import Constraint
 
 from aaeframe.protocols import DataSpec
 from aaeframe.testing.case import USES, instances, require, seeded
-from aaeframe.testing.repeats import Call
-from aaeframe.testing.state_dicts import (
+from aaeframe.testing.modules import (
     hand_over_state,
     require_device,
     require_gradients,
@@ -22,39 +21,37 @@ from aaeframe.testing.state_dicts import (
     require_module,
     require_tensor,
 )
+from aaeframe.testing.repeats import Call, CallableCase
 
 ROWS: Final = 4
 CODE_SIZE: Final = 3
 
 
 @dataclass(frozen=True)
-class NetworkCase:
+class NetworkCase(CallableCase):
     """A network for one shape and scale of data."""
 
-    factory: Callable[..., Any]
     label: str = "table"
     shape: tuple[int, ...] = (7,)
     support: Constraint = constraints.real
 
     def arguments(self) -> tuple[DataSpec, int]:
         """The data and the size of the representation."""
-        scale = torch.zeros(1), torch.ones(1)
-        return DataSpec(torch.Size(self.shape), self.support, *scale), CODE_SIZE
-
-    def build(self) -> Any:
-        """A new instance."""
-        return self.factory(*self.arguments())
+        return DataSpec(torch.Size(self.shape), self.support, torch.zeros(1), torch.ones(1)), CODE_SIZE
 
     def data(self) -> Tensor:
         """Scaled data (N, *shape)."""
         return torch.rand(ROWS, *self.shape)
 
+    def representation(self) -> Tensor:
+        """Inputs of the decoder (N, code_size)."""
+        return torch.randn(ROWS, CODE_SIZE)
+
     def calls(self, built: Any) -> list[Call]:
         """Features and reconstructions."""
-        representation = torch.randn(ROWS, CODE_SIZE)
         return [
             Call("the encoder", built.encoder, (self.data(),)),
-            Call("the decoder", built.decoder, (representation,)),
+            Call("the decoder", built.decoder, (self.representation(),)),
         ]
 
 
@@ -91,7 +88,7 @@ def check_data_kept(case: NetworkCase) -> None:
 def check_reconstruction(case: NetworkCase) -> None:
     """The decoder maps (N, code_size) to finite float32 data (N, *shape)."""
     decoder = require_module(case.build().decoder, "a network's decoder")
-    require_tensor(decoder(torch.randn(ROWS, CODE_SIZE)), (ROWS, *case.shape), "the reconstruction")
+    require_tensor(decoder(case.representation()), (ROWS, *case.shape), "the reconstruction")
 
 
 @seeded
@@ -110,10 +107,9 @@ def check_reconstruction_range(case: NetworkCase) -> None:
 def check_network_gradient(case: NetworkCase) -> None:
     """Gradients reach the input and all parameters, of the encoder and of the decoder."""
     network = case.build()
-    x, representation = case.data().requires_grad_(), torch.randn(ROWS, CODE_SIZE, requires_grad=True)
+    x, representation = case.data().requires_grad_(), case.representation().requires_grad_()
     require_gradients([network.encoder(x)], {"the input x": x}, network.encoder)
-    reconstruction = network.decoder(representation)
-    require_gradients([reconstruction], {"the representation": representation}, network.decoder)
+    require_gradients([network.decoder(representation)], {"the representation": representation}, network.decoder)
 
 
 @seeded
@@ -121,7 +117,7 @@ def check_network_state(case: NetworkCase) -> None:
     """The state_dicts have everything that features and reconstructions depend on; `from_state` builds the same."""
     first = case.build()
     state: dict[str, Tensor] = {}
-    values = {"encoder": case.data(), "decoder": torch.randn(ROWS, CODE_SIZE)}
+    values = {"encoder": case.data(), "decoder": case.representation()}
     for part, value in values.items():
         one = _part(first, part).train()
         for _ in range(USES):
@@ -140,12 +136,12 @@ def check_network_state(case: NetworkCase) -> None:
 def check_network_device(case: NetworkCase) -> str | None:
     """Encoder and decoder compute on the device that they were moved to."""
     network = case.build()
-    for part, value in (("encoder", case.data()), ("decoder", torch.randn(ROWS, CODE_SIZE))):
+
+    def obstacle(part: str, value: Tensor) -> str | None:
         module = _part(network, part)
-        reason = require_device(module, lambda device, it=module, x=value: [it(x.to(device))], f"the {part}")  # type: ignore[misc]
-        if reason is not None:
-            return reason
-    return None
+        return require_device(module, lambda device: [module(value.to(device))], f"the {part}")
+
+    return obstacle("encoder", case.data()) or obstacle("decoder", case.representation())
 
 
 @seeded
@@ -153,8 +149,7 @@ def check_network_rows(case: NetworkCase) -> None:
     """Features and reconstructions of a row do not depend on its batch in evaluation mode."""
     network = case.build()
     require_independent_rows(_part(network, "encoder"), case.data(), name="the features")
-    representation = torch.randn(ROWS, CODE_SIZE)
-    require_independent_rows(_part(network, "decoder"), representation, name="the reconstruction")
+    require_independent_rows(_part(network, "decoder"), case.representation(), name="the reconstruction")
 
 
 def _part(network: Any, name: str) -> nn.Module:

@@ -1,25 +1,25 @@
-"""Checks of an observer: every call of a training, once more on resume, beside a folder and images in it."""
+"""Checks of an observer: it takes the calls of a training, of a resumed one and of one without a folder."""
 
 from __future__ import annotations
 
 import io
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import torch
 from PIL import Image
 
 from aaeframe.errors import BrokenComponent, StopRun
-from aaeframe.testing.case import require, seeded
+from aaeframe.testing.case import ComponentCase, require, seeded
 from aaeframe.training.observers import StepLosses, members_of
 
 EPOCHS: Final = 3
 STEPS: Final = 4
 """The steps of an epoch."""
+PREFIX: Final = "aaeframe-check-"
 CONFIG: Final = {
     "data": {"source": "digits", "labels": 0},
     "prior": {"z": {"component": "aaeframe:gaussian", "options": {"size": 2}}},
@@ -28,20 +28,8 @@ CONFIG: Final = {
 }
 
 
-@dataclass(frozen=True)
-class ObserverCase:
-    """An observer with its default options, or those bound by `functools.partial`."""
-
-    factory: Callable[..., Any]
-    label: str = ""
-
-    def arguments(self) -> tuple[()]:
-        """None: an observer gets its options only."""
-        return ()
-
-    def build(self) -> Any:
-        """A new instance."""
-        return self.factory()
+class ObserverCase(ComponentCase):
+    """A factory of an observer."""
 
 
 def not_installed(error: Exception) -> bool:
@@ -58,29 +46,26 @@ def check_observer_members(case: ObserverCase) -> None:
 @seeded
 def check_observer_calls(case: ObserverCase) -> None:
     """Every call of a run in a folder is accepted."""
-    with _folder() as folder:
-        _follow(case.build(), folder)
+    _follow_whole(case.build())
 
 
 @seeded
 def check_observer_resume(case: ObserverCase) -> None:
     """A new observer accepts a run that another one followed halfway, and then a report and figures by themselves."""
-    with _folder() as folder:
-        _follow(case.build(), folder, end=6)
+    with TemporaryDirectory(prefix=PREFIX) as folder:
+        _follow(case.build(), Path(folder), end=6)
         resumed = case.build()
-        _follow(resumed, folder, begin=STEPS)
-        _follow(resumed, folder, begin=EPOCHS * STEPS)
+        _follow(resumed, Path(folder), begin=STEPS)
+        _follow(resumed, Path(folder), begin=EPOCHS * STEPS)
 
 
 @seeded
 def check_observer_memory(case: ObserverCase) -> str | None:
     """The calls of a run without a folder are accepted; returns the reason if `run_started` refuses it."""
-    observer = case.build()
     try:
-        _call(observer, "run_started", CONFIG, None, EPOCHS * STEPS, 0)
+        _follow(case.build(), None)
     except ValueError as error:
         return f"refused: {error}"
-    _follow(observer, None)
     return None
 
 
@@ -88,8 +73,7 @@ def check_observer_memory(case: ObserverCase) -> str | None:
 def check_observer_random_state(case: ObserverCase) -> None:
     """Torch's random state is left as it was."""
     before = torch.get_rng_state()
-    with _folder() as folder:
-        _follow(case.build(), folder)
+    _follow_whole(case.build())
     unmoved = torch.equal(torch.get_rng_state(), before)
     require(unmoved, "the observer moves torch's random state; draw from a torch.Generator of its own")
 
@@ -98,16 +82,16 @@ def check_observer_random_state(case: ObserverCase) -> None:
 def check_observer_output(case: ObserverCase) -> None:
     """Nothing is written to standard output, on which commands print results."""
     printed = io.StringIO()
-    with _folder() as folder, redirect_stdout(printed):
-        _follow(case.build(), folder)
+    with redirect_stdout(printed):
+        _follow_whole(case.build())
     found = printed.getvalue().strip()
     require(not found, f"the observer writes to standard output: {found[:60]!r}; use standard error, or `logging`")
 
 
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="aaeframe-check-") as folder:
-        yield Path(folder)
+def _follow_whole(observer: Any) -> None:
+    """The calls of a run in a folder of its own, from its start to its end."""
+    with TemporaryDirectory(prefix=PREFIX) as folder:
+        _follow(observer, Path(folder))
 
 
 def _follow(observer: Any, folder: Path | None, *, begin: int = 0, end: int = EPOCHS * STEPS) -> None:
@@ -123,7 +107,7 @@ def _follow(observer: Any, folder: Path | None, *, begin: int = 0, end: int = EP
             _call(observer, "epoch_ended", {**row, "seconds": 0.1, "steps_per_second": 40.0}, ["a sentence"])
             if folder is not None:
                 _call(observer, "checkpoint_saved", folder / "checkpoints" / f"step-{step:08d}", step)
-    if end < steps:  # killed: nobody tells of the end
+    if end < steps:  # as if the process had been killed: `run_ended` is not called
         return
     report = {"split": "validation", "step": end, "rows": 20, "blocks": {"z": {"wasserstein": 0.1}}, "names": ["a"]}
     _call(observer, "reported", "validation", report)
@@ -147,7 +131,10 @@ def _members(observer: Any) -> dict[str, Callable[..., object]]:
 
 
 def _call(observer: Any, member: str, *arguments: Any) -> None:
-    """Call a member if there is one. AssertionError if it fails, but for a refusal of a run in memory."""
+    """Call a member if there is one. AssertionError if it fails.
+
+    A ValueError of `run_started` without a folder is raised as it is: so an observer refuses a run in memory.
+    """
     call = _members(observer).get(member)
     if call is None:
         return

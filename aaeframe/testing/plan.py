@@ -26,19 +26,18 @@ from aaeframe.protocols import (
 from aaeframe.testing import (
     benchmarks,
     data_sets,
-    densities,
     discriminators,
     encoders,
-    labels,
     metrics,
     networks,
     observers,
     presets,
+    prior_abilities,
     priors,
     recipes,
     repeats,
 )
-from aaeframe.testing.case import REFUSALS, refusal
+from aaeframe.testing.case import REFUSALS, ComponentCase, refusal
 from aaeframe.testing.factories import check_builds, check_options, check_serves
 from aaeframe.testing.variants import variant
 
@@ -57,14 +56,14 @@ CHECKS: Final[Mapping[Kind, Checks]] = {
         priors.check_sample_support: None,
         priors.check_support_reachable: None,
         priors.check_prior_state: nn.Module,
-        priors.check_follow: SupportsFollowing,
-        priors.check_prior_loss: SupportsLoss,
-        priors.check_bind: SupportsBinding,
-        densities.check_log_prob_shape: SupportsLogProb,
-        densities.check_log_prob_fit: SupportsLogProb,
-        labels.check_labels: SupportsLabels,
-        labels.check_label_classes: SupportsLabels,
-        labels.check_label_marginal: SupportsLabels,
+        prior_abilities.check_follow: SupportsFollowing,
+        prior_abilities.check_prior_loss: SupportsLoss,
+        prior_abilities.check_bind: SupportsBinding,
+        prior_abilities.check_log_prob_shape: SupportsLogProb,
+        prior_abilities.check_log_prob_fit: SupportsLogProb,
+        prior_abilities.check_labels: SupportsLabels,
+        prior_abilities.check_label_classes: SupportsLabels,
+        prior_abilities.check_label_marginal: SupportsLabels,
     },
     "encoder": {
         encoders.check_code_blocks: None,
@@ -125,7 +124,7 @@ ONCE: Final[Mapping[Kind, Checks]] = {
     **dict.fromkeys(("prior", "encoder", "discriminator", "network"), REPEATS),
     "recipe": {recipes.check_resumed_step: None},
 }
-"""The checks of the first case that is served, because they take hundreds of calls."""
+"""Further checks, only for the first case that is served: they take hundreds of calls."""
 VARIED: Final[Mapping[Kind, Checks]] = {
     "prior": CHECKS["prior"],
     "encoder": {
@@ -145,13 +144,23 @@ VARIED: Final[Mapping[Kind, Checks]] = {
         networks.check_network_state: None,
     },
 }
-"""The checks of the first case that is served with other options than the defaults."""
-UNBUILT: Final[Mapping[Kind, Callable[[Callable[..., Any]], Any]]] = {
+"""The checks that run once more with options other than the defaults, on the first case that is served."""
+UNBUILT: Final = ("data-set", "metric", "preset")
+"""The kinds that are not built to plan their checks: building may read data, and no check needs a capability."""
+ONE_CASE: Final[Mapping[Kind, type[ComponentCase]]] = {
+    "prior": priors.PriorCase,
     "data-set": data_sets.DataSetCase,
     "metric": metrics.MetricCase,
     "preset": presets.PresetCase,
+    "observer": observers.ObserverCase,
+    "benchmark": benchmarks.BenchmarkCase,
 }
-"""The kinds that are not built to plan their checks, because building reads data, and their cases."""
+SEVERAL_CASES: Final[Mapping[Kind, Callable[[Callable[..., Any]], Sequence[ComponentCase]]]] = {
+    "encoder": encoders.encoder_cases,
+    "discriminator": discriminators.discriminator_cases,
+    "network": networks.network_cases,
+    "recipe": recipes.recipe_cases,
+}
 
 MISSING_CAPABILITY: Final[Mapping[type, str]] = {
     nn.Module: "is not an nn.Module",
@@ -198,11 +207,11 @@ def plan(kind: Kind, factory: Callable[..., Any]) -> Iterator[Check]:
     The component is built once for each case, to find its capabilities. If that fails, the case has only the check
     "builds", which will fail too.
     """
-    if kind in UNBUILT:
-        yield from _plan_unbuilt(kind, UNBUILT[kind](factory))
-        return
     cases = _cases(kind, factory)
     yield Check("options", partial(check_options, cases[0]))
+    if kind in UNBUILT:
+        yield from (Check(_id(check), partial(check, cases[0])) for check in CHECKS[kind])
+        return
     if kind in ("network", "encoder", "discriminator"):
         yield Check("serves", partial(check_serves, cases))
     once, served = ONCE.get(kind, {}), False
@@ -216,7 +225,7 @@ def plan(kind: Kind, factory: Callable[..., Any]) -> Iterator[Check]:
 
 
 def _builds(kind: Kind, factory: Callable[..., Any]) -> bool:
-    """Whether a factory serves one of the cases. A prior that every run refuses, as one of a batch_shape, does not."""
+    """Whether a factory serves a case, and gives no prior that runs refuse, such as one with a batch_shape."""
     served = [it for it in _cases(kind, factory) if refusal(it) is None]
     if kind != "prior" or not served:
         return bool(served)
@@ -237,46 +246,25 @@ def _plan_variant(kind: Kind, words: str, factory: Callable[..., Any]) -> Iterat
             return
 
 
-def _cases(kind: Kind, factory: Callable[..., Any]) -> Sequence[Any]:
-    match kind:
-        case "prior":
-            return [priors.PriorCase(factory)]
-        case "encoder":
-            return encoders.encoder_cases(factory)
-        case "discriminator":
-            return discriminators.discriminator_cases(factory)
-        case "network":
-            return networks.network_cases(factory)
-        case "recipe":
-            return recipes.recipe_cases(factory)
-        case "observer":
-            return [observers.ObserverCase(factory)]
-        case "benchmark":
-            return [benchmarks.BenchmarkCase(factory)]
-    raise ValueError(f"the checks of {kind} have other cases")
-
-
-def _plan_unbuilt(kind: Kind, case: Any) -> Iterator[Check]:
-    yield Check("options", partial(check_options, case))
-    for check in CHECKS[kind]:
-        yield Check(_id(check), partial(check, case))
+def _cases(kind: Kind, factory: Callable[..., Any]) -> Sequence[ComponentCase]:
+    return [ONE_CASE[kind](factory)] if kind in ONE_CASE else SEVERAL_CASES[kind](factory)
 
 
 def _id(check: Callable[..., Any]) -> str:
     return check.__name__.removeprefix("check_").replace("_", "-")
 
 
-def _checks(kind: Kind, case: Any) -> Checks:
-    if kind == "discriminator" and case.num_classes is not None:
+def _checks(kind: Kind, case: ComponentCase) -> Checks:
+    if isinstance(case, discriminators.DiscriminatorCase) and case.num_classes is not None:
         return {**CHECKS[kind], **LABEL_CHECKS}
     return CHECKS[kind]
 
 
-def _plan_case(case: Any, checks: Checks) -> Iterator[Check]:
+def _plan_case(case: ComponentCase, checks: Checks) -> Iterator[Check]:
     suffix = f"[{case.label}]" if case.label else ""
     builds = Check(f"builds{suffix}", partial(check_builds, case))
     try:
-        with torch.random.fork_rng(devices=[]), guarded():  # each check will tell what it changes
+        with torch.random.fork_rng(devices=[]), guarded():  # what building changes is reported by the checks
             built = case.build()
     except Exception as error:
         refused = not isinstance(case, priors.PriorCase | recipes.RecipeCase) and isinstance(error, REFUSALS)
@@ -293,6 +281,6 @@ def _plan_case(case: Any, checks: Checks) -> Iterator[Check]:
 def _offers(component: Any, capability: type) -> bool:
     if capability is SupportsHead:
         return supports_head(component)
-    if capability is SupportsLoss:  # of a prior with parameters it may be missing; without, it is not used
+    if capability is SupportsLoss:  # its check requires a loss of a prior with parameters; without them it is not used
         return is_trained(component)
     return isinstance(component, capability)

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.compose import compose
 from aaeframe.configuration.presets import described
 from aaeframe.configuration.resolve import resolve
 from aaeframe.errors import AaeframeError
-from aaeframe.testing.case import require
+from aaeframe.testing.case import ComponentCase, require
 
 
-@dataclass(frozen=True)
-class PresetCase:
-    """A preset, by a function that returns its TOML."""
-
-    factory: Callable[[], str]
-    label: str = ""
-
-    def arguments(self) -> tuple[()]:
-        """The positional arguments of the factory: none."""
-        return ()
-
-    def build(self) -> str:
-        """The TOML."""
-        return self.factory()
+class PresetCase(ComponentCase):
+    """A function that returns the TOML of a preset."""
 
 
 def check_configuration(case: PresetCase) -> None:

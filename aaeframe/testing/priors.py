@@ -2,51 +2,48 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal, TransformedDistribution, constraints
 from torch.distributions.constraints import Constraint
+from torch.distributions.transforms import Transform
 
 from aaeframe import supports
 from aaeframe.errors import ConfigError
+from aaeframe.model.posterior import Posterior
 from aaeframe.model.priors import is_trained
-from aaeframe.protocols import Prior, SupportsBinding, SupportsLabels, SupportsLogProb, SupportsLoss
-from aaeframe.testing.binding import ROWS, SHAPE, bound
-from aaeframe.testing.case import FALSE_ALARM, USES, instances, require, seeded
+from aaeframe.protocols import DataSpec, Prior, SupportsBinding, SupportsLabels, SupportsLogProb, SupportsLoss
+from aaeframe.testing.case import FALSE_ALARM, USES, fixed_seed, instances, require, seeded
 from aaeframe.testing.goodness_of_fit import two_sample_p_value
-from aaeframe.testing.repeats import Call
-from aaeframe.testing.state_dicts import hand_over_state
+from aaeframe.testing.modules import hand_over_state
+from aaeframe.testing.repeats import Call, CallableCase
 
 SHAPES: Final = (torch.Size(), torch.Size([5]), torch.Size([2, 3]))
-"""The tested sample shapes."""
-FOLLOWED: Final = 100
-"""The number of minibatches shown to a prior, so that a slow one changes, too."""
+"""The sample shapes with which priors are checked."""
+DATA: Final = DataSpec(torch.Size([6]), constraints.real, torch.zeros(6), torch.ones(6))
+"""The data of the encoder that a prior is bound to."""
+ROWS: Final = 500
+"""The number of rows of this data that a prior is shown."""
 
 
-@dataclass(frozen=True)
-class PriorCase:
-    """A prior with its default options, or those bound by `functools.partial`."""
-
-    factory: Callable[[], Any]
-    label: str = ""
-
-    def arguments(self) -> tuple[()]:
-        """No arguments: a prior has only options."""
-        return ()
+class PriorCase(CallableCase):
+    """A factory of a prior."""
 
     def build(self) -> Any:
         """A new instance, bound to an encoder if it wants one."""
         return self.build_with_encoder()[0]
 
     def build_with_encoder(self) -> tuple[Any, nn.Module | None]:
-        """A new instance, and the encoder that it is bound to: one of the same weights each time."""
+        """A new instance, and the encoder that it is bound to, if it wants one."""
         prior = self.factory()
-        return prior, bound(prior, torch.randn(ROWS, *SHAPE)) if isinstance(prior, SupportsBinding) else None
+        if not isinstance(prior, SupportsBinding):
+            return prior, None
+        rows, encoder = torch.randn(ROWS, *DATA.shape), SmallEncoder(prior)
+        bind(prior, encoder, rows)
+        return prior, encoder
 
     def calls(self, built: Any) -> list[Call]:
         """Samples, and the density and the loss of them."""
@@ -125,39 +122,6 @@ def check_sample_gradient(case: PriorCase) -> None:
 
 
 @seeded
-def check_prior_loss(case: PriorCase) -> None:
-    """The parameters of the prior are trained: `loss` of codes is a finite scalar with a gradient to each of them.
-
-    A `log_prob` must have one, too, because the recipe "variational" trains by it.
-    """
-    prior = case.build()
-    named = dict(prior.named_parameters()) if isinstance(prior, nn.Module) else {}
-    trained = {name: it for name, it in named.items() if it.requires_grad}
-    require(bool(trained), "a prior with a loss must be an nn.Module with parameters: nothing else is trained by it")
-    require(
-        isinstance(prior, SupportsLoss),
-        f"nothing would train the parameters {', '.join(trained)}: give the prior loss(code), what they minimize, such "
-        "as -self.log_prob(code).mean(); or make them buffers, if they are fixed",
-    )
-    code = prior.sample(torch.Size([64])).detach()
-    loss = prior.loss(code)
-    require(loss.shape == (), f"loss(code) must be a scalar, not of shape {tuple(loss.shape)}")
-    require(bool(loss.isfinite()), "loss(code) must be finite on codes that are samples of the prior")
-    _require_gradients(loss, trained, "loss(code)")
-    if isinstance(prior, SupportsLogProb):
-        _require_gradients(prior.log_prob(code).mean(), trained, "log_prob")
-
-
-def _require_gradients(value: Tensor, parameters: Mapping[str, nn.Parameter], name: str) -> None:
-    """AssertionError unless the value depends on all parameters, and its gradient is finite and not zero."""
-    found = torch.autograd.grad(value, list(parameters.values()), allow_unused=True) if value.requires_grad else ()
-    lacking = [key for key, it in zip(parameters, found, strict=True) if it is None] if found else list(parameters)
-    require(not lacking, f"{name} must have a gradient to each parameter; it has none to {', '.join(lacking)}")
-    finite = all(bool(it.isfinite().all()) for it in found)
-    require(finite and any(bool(it.any()) for it in found), f"the gradient of {name} is zero or not finite")
-
-
-@seeded
 def check_sample_seed(case: PriorCase) -> None:
     """The samples depend only on the seed of torch's global generator."""
     prior = case.build()
@@ -217,76 +181,9 @@ def check_prior_state(case: PriorCase) -> None:
         )
 
 
-@seeded
-def check_bind(case: PriorCase) -> None:
-    """A prior that is bound again without rows, and given its state, samples the same; the encoder is no part of it."""
-    first, second = case.factory(), case.factory()
-    rows = torch.randn(ROWS, *SHAPE)
-    shown = rows.clone()
-    encoder = bound(first, rows)
-    require(torch.equal(rows, shown), "bind must leave the rows that it is given as they are")
-    bound(second, None, encoder)
-    for prior in (first, second):
-        owned = set(prior.modules()) & set(encoder.modules()) if isinstance(prior, nn.Module) else set()
-        require(not owned, "the encoder must not be a submodule of the prior: keep the function that bind is given")
-    if isinstance(first, nn.Module):
-        hand_over_state(first, second)
-    require(
-        torch.equal(sample_seeded(first, 1), sample_seeded(second, 1)),
-        "bound without rows, and given the state_dict of the first, a second instance must sample the same",
-    )
-    copied = copy.deepcopy({"prior": first, "encoder": encoder})
-    with torch.no_grad():
-        for it in encoder.parameters():
-            it.fill_(torch.nan)
-    require(
-        bool(copied["prior"].sample(torch.Size([5])).isfinite().all()),
-        "a copy of the prior must use the copy's encoder: keep the object `posterior` itself in an attribute, and no "
-        "function that calls it",
-    )
-
-
-@seeded
-def check_follow(case: PriorCase) -> None:
-    """The state of a prior that follows codes is in its buffers, changed in place; codes and support do not change."""
-    prior, resumed = case.build(), case.build()
-    require(
-        isinstance(prior, nn.Module), f"a prior that follows codes must be an nn.Module, not {type(prior).__name__}"
-    )
-    # The references prevent other buffers from reusing their memory.
-    code, before = _lopsided(prior), {name: buffer.detach() for name, buffer in prior.named_buffers()}
-    shown = code.clone()
-    for _ in range(FOLLOWED):
-        prior.follow(code)
-    require(torch.equal(code, shown), "follow must not change the codes it is shown")
-    samples = prior.sample(torch.Size([1000])).detach()
-    require(samples.shape == (1000, *prior.event_shape), f"samples are of shape {tuple(samples.shape)} after follow")
-    require(bool(inside(prior, samples).all()), f"samples lie outside {supports.described(prior.support)} after follow")
-    moved = [name for name, it in prior.named_buffers() if it.data_ptr() != before[name].data_ptr()]
-    require(not moved, f"follow must change buffers in place, where a captured step finds them: {', '.join(moved)}")
-    hand_over_state(prior, resumed)
-    code = _lopsided(prior)
-    for it in (prior, resumed):
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(1)
-            it.follow(code)
-    apart = [name for name, value in prior.state_dict().items() if not torch.equal(value, resumed.state_dict()[name])]
-    require(
-        not apart and torch.equal(sample_seeded(prior, 1, 1000), sample_seeded(resumed, 1, 1000)),
-        "the state of follow must be in buffers: a second instance with the state_dict must continue like the first",
-    )
-
-
-def _lopsided(prior: Prior) -> Tensor:
-    """Codes (100, *event_shape) of which half are equal, so that a prior has something to follow."""
-    one, others = prior.sample(torch.Size([1])), prior.sample(torch.Size([50]))
-    return torch.cat([one.expand_as(others), others]).detach()
-
-
 def sample_seeded(prior: Prior, seed: int, count: int = 16) -> Tensor:
     """Samples (count, *event_shape) that depend on the seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with fixed_seed(seed):
         return prior.sample(torch.Size([count])).detach()
 
 
@@ -299,3 +196,28 @@ def inside(prior: Prior, values: Tensor) -> Tensor:
 def _require_event(prior: Prior) -> None:
     require(isinstance(prior.event_shape, torch.Size), f"event_shape must be a torch.Size, not {prior.event_shape!r}")
     require(isinstance(prior.support, Constraint), f"support must be a torch constraint, not {prior.support!r}")
+
+
+class SmallEncoder(nn.Module):
+    """A Gaussian q(z | x) for the block of a prior, linear in x; of the same weights each time."""
+
+    def __init__(self, prior: Any) -> None:
+        super().__init__()
+        self._support = supports.resolve(prior.support, torch.Size(prior.event_shape))
+        with fixed_seed(0):
+            self.loc = nn.Linear(DATA.shape.numel(), self._support.head_shape.numel())
+
+    def posterior(self, x: Tensor) -> dict[str, Distribution]:
+        """Rows (N, 6) -> q(z | x); nothing if the map into the support is not bijective, so that it has no density."""
+        transform, shape = self._support.transform, self._support.head_shape
+        if not (isinstance(transform, Transform) and transform.bijective):
+            return {}
+        normal = Independent(Normal(self.loc(x).unflatten(1, shape), 0.5, validate_args=False), len(shape))
+        return {"z": TransformedDistribution(normal, [transform], validate_args=False)}
+
+
+def bind(prior: Any, encoder: SmallEncoder, rows: Tensor | None) -> None:
+    """Bind a prior to the encoder and these rows. AssertionError if it changes the encoder."""
+    before = encoder.loc.weight.detach().clone()
+    prior.bind(Posterior(encoder, "z"), DATA, rows)
+    require(torch.equal(encoder.loc.weight, before), "bind must leave the encoder as it is, which others train")

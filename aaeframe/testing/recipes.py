@@ -1,9 +1,8 @@
-"""Checks of a recipe: steps on a tiny model with two blocks, one of which is a class block where it needs one."""
+"""Checks of a recipe: steps on a tiny model with a real block, and with a class block if the recipe needs one."""
 
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,22 +14,24 @@ from torch.nn.functional import one_hot
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from aaeframe.components.options import unbound
 from aaeframe.losses.label_free import LabelFree
 from aaeframe.model.autoencoder import Autoencoder
 from aaeframe.model.priors import block_spec
-from aaeframe.protocols import Batch, BlockSpec, Code, DataSpec, Prior, RecipeClass
+from aaeframe.protocols import Batch, BlockSpec, Code, DataSpec, Prior
 from aaeframe.recipes import Adversary, Corruption, Recipe, SharedSettings
-from aaeframe.testing.case import require, seeded
+from aaeframe.testing.case import ComponentCase, fixed_seed, require, seeded
 from aaeframe.testing.surroundings import elsewhere
 from aaeframe.training.cuda_graph import WARM_UP, GraphedStep
 
 ROWS: Final = 12
 WIDTH: Final = 5
 STEPS: Final = 200
-"""The number of steps after which a recipe must still be what it was."""
+"""The number of steps before a new recipe gets the state of the first."""
 CLASSES: Final = 3
 DATA: Final = DataSpec(torch.Size([WIDTH]), constraints.real, torch.zeros(WIDTH), torch.ones(WIDTH))
-REQUIRED: Final = ("needs", "phases", "parameters", "representation", "draw", "step")
+MEMBERS: Final = ("needs", "phases", "parameters", "representation", "draw", "step")
+"""The members that a recipe must have."""
 LABELED: Final = ("required", "optional")
 """The uses of labels that come with a labeled minibatch."""
 
@@ -95,22 +96,16 @@ class TinyPrior(nn.Module):
 
 
 @dataclass(frozen=True)
-class RecipeCase:
-    """A recipe under one of its schedules."""
+class RecipeCase(ComponentCase):
+    """A recipe's class under one of its schedules."""
 
-    factory: Callable[..., Any]
-    """The recipe's class; `functools.partial` binds options other than the defaults."""
-    schedule: str = "joint"
-
-    @property
-    def label(self) -> str:
-        """The schedule."""
-        return self.schedule
+    label: str = "joint"
+    """The schedule."""
 
     def arguments(self) -> tuple[Any, ...]:
         """A model, its optimizers and the settings that recipes share."""
-        recipe = self.recipe
-        missing = [name for name in REQUIRED if not hasattr(recipe, name)]
+        recipe = unbound(self.factory)
+        missing = [name for name in MEMBERS if not hasattr(recipe, name)]
         require(not missing, f"the recipe has no {', '.join(missing)}: make it a subclass of aaeframe.recipes.Recipe")
         needs, device = recipe.needs, "cuda" if torch.cuda.is_available() else "cpu"
         trained = needs.prior_objective is not None
@@ -132,21 +127,16 @@ class RecipeCase:
         parameters = {**recipe.parameters(model), "prior": list(model.prior_modules.parameters())}
         optimizers = {
             phase: torch.optim.Adam(parameters[phase], lr=1e-2, fused=True, capturable=device == "cuda")
-            for phase in (*recipe.phases[self.schedule], *(("prior",) if trained else ()))
+            for phase in (*recipe.phases[self.label], *(("prior",) if trained else ()))
             if phase != "classification" or needs.labels in LABELED
         }
         shared = SharedSettings(
-            schedule=self.schedule,
+            schedule=self.label,
             corruption=Corruption(noise=0.1),
             adversary=Adversary(model, prior_optimizer=optimizers.get("prior")) if needs.adversarial else None,
             label_free=LabelFree(mutual_information=0.1) if needs.class_block else LabelFree(),
         )
         return model, optimizers, shared
-
-    def build(self) -> Recipe:
-        """A new recipe on a new model."""
-        built: Recipe = self.factory(*self.arguments())
-        return built
 
     def batch(self, recipe: Recipe) -> Batch:
         """A minibatch with the labels that the recipe needs."""
@@ -158,16 +148,10 @@ class RecipeCase:
         every = labels.to(device) if recipe.needs.labels == "every" else None
         return Batch(rows[0], every, torch.arange(ROWS), labeled)
 
-    @property
-    def recipe(self) -> Any:
-        """The recipe's class, whatever options are bound to it."""
-        return _class_of(self.factory)
-
 
 def recipe_cases(factory: Callable[..., Any]) -> Sequence[RecipeCase]:
     """A case for each schedule."""
-    recipe: RecipeClass = _class_of(factory)
-    return [RecipeCase(factory, schedule) for schedule in getattr(recipe, "phases", ["joint"])]
+    return [RecipeCase(factory, schedule) for schedule in getattr(unbound(factory), "phases", ["joint"])]
 
 
 @seeded
@@ -240,8 +224,7 @@ def check_resumed_step(case: RecipeCase) -> None:
 
 def _one_step(case: RecipeCase, recipe: Recipe) -> list[Tensor]:
     """The losses and the parameters after a step under one seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(1)
+    with fixed_seed(1):
         losses = recipe.step(case.batch(recipe))
     return [*losses.values(), *recipe.model.parameters()]
 
@@ -251,7 +234,7 @@ def check_waiting(case: RecipeCase) -> None:
     """A step never waits for the device: no `.item()`, no `bool` of a tensor, no mask as an index."""
     recipe = case.build()
     batch = case.batch(recipe)
-    recipe.step(batch)  # optimizers make their state at the first
+    recipe.step(batch)  # in their first step, optimizers create their state
     draws = recipe.draw(batch)
     with _OneHotUnchecked(), _Waiting() as seen:
         recipe.step(batch, draws)
@@ -286,12 +269,6 @@ def _trained(case: RecipeCase, *, graphed: bool) -> Iterator[Tensor]:
 
 def _has_gpu() -> bool:
     return torch.cuda.is_available()
-
-
-def _class_of(factory: Callable[..., Any]) -> Any:
-    while isinstance(factory, functools.partial):
-        factory = factory.func
-    return factory
 
 
 def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

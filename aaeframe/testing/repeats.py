@@ -1,24 +1,25 @@
 """Checks that outputs depend on the inputs, the state and torch's seed alone.
 
-Not on earlier calls, on other instances, on the time, the machine or variables of the environment. Inputs stay as they
-are.
+They must not depend on earlier calls, on other instances, on the time, the machine or variables of the environment.
+Inputs must stay as they are.
 """
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from aaeframe.testing.case import USES, ComponentCase, require, seeded
+from aaeframe.testing.case import USES, ComponentCase, fixed_seed, require, seeded
 from aaeframe.testing.surroundings import elsewhere, opened_files, read_variables, variable
 
 CALLS: Final = 250
-"""The number of calls after which outputs must be what they were."""
+"""The number of calls after which the outputs must be the same as before them."""
 SECONDS: Final = 10
 """The most processor time for these calls; a slow component is called less often."""
 VALUES: Final = ("0", "1", "3")
@@ -34,10 +35,11 @@ class Call(NamedTuple):
     inputs: tuple[Tensor | None, ...] = ()
 
 
-class CallableCase(ComponentCase, Protocol):
+class CallableCase(ComponentCase, ABC):
     """A case of a component that is called with tensors."""
 
-    def calls(self, built: Any) -> Sequence[Call]:
+    @abstractmethod
+    def calls(self, built: Any) -> list[Call]:
         """All calls of a training, each with inputs drawn from torch's generator."""
 
 
@@ -74,9 +76,9 @@ def check_instances(case: CallableCase) -> None:
     expected = outputs(case, first)
     _require_same(expected, outputs(case, second), "built twice under one torch seed, two instances give other values")
     with torch.no_grad():
-        for it in _tensors(first):
+        for it in (it for part in _modules(first) for it in (*part.parameters(), *part.buffers())):
             it.copy_(it + torch.rand_like(it)) if it.is_floating_point() else it.zero_()
-    _outputs_or_none(case, first)  # few values may be allowed, such as those of a covariance
+    _outputs_or_none(case, first)  # it may refuse the new values, such as those of a covariance
     advice = "share no tensor and no cache: make them in the constructor"
     for name, other in (("another", second), ("later ones", _built(case))):
         _require_same(expected, _outputs_or_none(case, other), f"what changes one instance changes {name}: {advice}")
@@ -105,8 +107,7 @@ def check_surroundings(case: CallableCase) -> None:
 def outputs(case: CallableCase, built: Any) -> list[tuple[str, Tensor]]:
     """The tensors that all calls give, each with its call, under one seed; the state stays as it is."""
     state = _state(built)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(1)
+    with fixed_seed(1):
         found = [(it.name, value) for it in case.calls(built) for value in _flat(it.function(*it.inputs))]
     _restore(built, state)
     return found
@@ -122,13 +123,12 @@ def _outputs_or_none(case: CallableCase, built: Any = None) -> list[tuple[str, T
 
 def _built(case: ComponentCase) -> Any:
     """A new instance from torch's seed 0."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
+    with fixed_seed(0):
         return case.build()
 
 
 def _require_same(first: list[tuple[str, Tensor]], second: list[tuple[str, Tensor]] | None, message: str) -> None:
-    """AssertionError that names the first call of which a tensor differs, or is missing; None are no tensors."""
+    """AssertionError that names the first call of which a tensor differs or is missing; all are if `second` is None."""
     for one, other in itertools.zip_longest(first, second or []):
         same = one and other and one[0] == other[0] and torch.equal(one[1].nan_to_num(), other[1].nan_to_num())
         require(bool(same), f"{(one or other)[0]}: {message}")
@@ -150,10 +150,6 @@ def _modules(built: Any) -> list[nn.Module]:
     """The component, or the two parts of a network, as far as they are modules."""
     parts = built, getattr(built, "encoder", None), getattr(built, "decoder", None)
     return [it for it in parts if isinstance(it, nn.Module)]
-
-
-def _tensors(built: Any) -> list[Tensor]:
-    return [it for part in _modules(built) for it in (*part.parameters(), *part.buffers())]
 
 
 def _state(built: Any) -> dict[int, dict[str, Tensor]]:

@@ -1,10 +1,9 @@
-"""Other surroundings for a component: a later time, another machine, other variables; and what it reads of them."""
+"""Other surroundings for a component: a later time, another machine, other variables; and which it reads."""
 
 from __future__ import annotations
 
 import builtins
 import datetime
-import functools
 import io
 import os
 import platform
@@ -17,8 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 from unittest.mock import patch
 
+from aaeframe.components.options import unbound
+
 SECONDS: Final = 400 * 86_400 + 20_601
-"""The time by which it is later: another year, month, weekday, hour and second."""
+"""The seconds by which all clocks are ahead: it is another year, month, weekday, hour and second."""
 OTHERS: Final = ("AAEFRAME_", "CUDA", "CUBLAS", "KINETO", "MKL", "OMP", "PYTHON", "PYTORCH", "TORCH", "TRITON")
 """Beginnings of variables that torch, Python and this package read themselves."""
 PLACES: Final = ("HF_", "HOME", "HUGGINGFACE_", "LANG", "LC_", "PATH", "TEMP", "TMP", "USERPROFILE", "XDG_")
@@ -26,7 +27,7 @@ PLACES: Final = ("HF_", "HOME", "HUGGINGFACE_", "LANG", "LC_", "PATH", "TEMP", "
 
 
 class _LaterTime(datetime.datetime):
-    """The time of later."""
+    """A `datetime` whose clock is ahead."""
 
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> Any:
@@ -34,7 +35,7 @@ class _LaterTime(datetime.datetime):
 
 
 class _LaterDate(datetime.date):
-    """The date of later."""
+    """A `date` whose clock is ahead."""
 
     @classmethod
     def today(cls) -> Any:
@@ -42,7 +43,7 @@ class _LaterDate(datetime.date):
 
 
 def _clocks() -> Iterator[tuple[Any, str, Any]]:
-    """Each clock, and each name of the machine, with what stands for it elsewhere."""
+    """The functions that tell the time or name the machine or process: module, name, and what replaces it elsewhere."""
     for name in ("time", "monotonic", "perf_counter"):
         seconds, nanoseconds = getattr(time, name), getattr(time, f"{name}_ns")
         yield time, name, lambda read=seconds: read() + SECONDS
@@ -62,7 +63,7 @@ def _clocks() -> Iterator[tuple[Any, str, Any]]:
 @contextmanager
 def elsewhere(factory: Callable[..., Any]) -> Iterator[None]:
     """Run the block at a later time and on another machine, also for names that the factory's package has imported."""
-    package = _module_of(factory).partition(".")[0]
+    package = str(getattr(unbound(factory), "__module__", "")).partition(".")[0]
     modules = [it for name, it in list(sys.modules.items()) if name.partition(".")[0] == package]
     with ExitStack() as stack:
         for home, name, other in list(_clocks()):
@@ -78,7 +79,7 @@ def elsewhere(factory: Callable[..., Any]) -> Iterator[None]:
 def variable(name: str, value: str) -> Iterator[None]:
     """Give a variable of the environment another value inside the block, in an empty working folder.
 
-    A value may be taken for the name of a folder.
+    The component may take the value for a path and create it there.
     """
     with TemporaryDirectory() as folder, chdir(folder), patch.dict(os.environ, {name: value}):
         yield
@@ -119,9 +120,3 @@ def opened_files() -> Iterator[list[str]]:
 
     with patch.object(builtins, "open", opening), patch.object(io, "open", opening):
         yield names
-
-
-def _module_of(factory: Any) -> str:
-    while isinstance(factory, functools.partial):
-        factory = factory.func
-    return str(getattr(factory, "__module__", ""))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
@@ -12,7 +11,8 @@ from pydantic import ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError
 
-from aaeframe.components.options import Option, options_of, parse
+from aaeframe.components.options import Option, parse
+from aaeframe.testing.factories import readable_options
 
 DOWNLOADING: Final = ("download", "offline", "pretrained")
 """Parts of the names of options that may decide on a download. They keep their defaults."""
@@ -29,15 +29,14 @@ def variant(
     """
     if isinstance(factory, functools.partial):
         return None
-    try:
-        options = options_of(factory)
-    except (NameError, TypeError, ValueError):  # which the check "options" reports
-        return None
     moved: dict[str, Any] = {}
-    for option in options:
-        if not any(part in option.name for part in DOWNLOADING):
-            found = (it for it in _fitting(option) if builds(functools.partial(factory, **moved, **{option.name: it})))
-            moved.update((option.name, it) for it in itertools.islice(found, 1))
+    for option in readable_options(factory):
+        if any(part in option.name for part in DOWNLOADING):
+            continue
+        for value in _fitting(option):
+            if builds(functools.partial(factory, **moved, **{option.name: value})):
+                moved[option.name] = value
+                break
     if not moved:
         return None
     return ", ".join(f"{name}={value!r}" for name, value in moved.items()), functools.partial(factory, **moved)

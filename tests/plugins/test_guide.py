@@ -49,7 +49,7 @@ PROGRAM = """
 import json, sys, tempfile
 import aaeframe, numpy as np
 from aaeframe.components.registry import Registry
-from aaeframe.testing.run_checks import check_component
+from aaeframe.testing.plugin import check_component
 data = np.random.default_rng(0).normal(size=(60, 5)).astype("float32"), np.arange(60) % 3
 small = {"network": "mlp(hidden=[16])", "discriminator": "mlp(hidden=[16])"}
 results = {}

@@ -32,7 +32,7 @@ import json, sys, tempfile
 from pathlib import Path
 import aaeframe, numpy as np
 from aaeframe.components.registry import Registry
-from aaeframe.testing.run_checks import check_component, check_plugin
+from aaeframe.testing.plugin import check_component, check_plugin
 runs, weights = json.loads(sys.argv[1]), Path(sys.argv[2])
 registry = Registry.load()
 [plugin] = [it for it in registry.plugins if it.distribution == "aaeframe-mine"]

@@ -14,7 +14,7 @@ from aaeframe import testing
 from aaeframe.components.registry import InstalledComponent, Plugin
 from aaeframe.hookspecs import Component
 from aaeframe.testing.plan import CHECKS, LABEL_CHECKS, ONCE
-from aaeframe.testing.run_checks import check_component, check_plugin
+from aaeframe.testing.plugin import check_component, check_plugin
 
 
 def gaussian(*, size: int = 2, scale: float = 1.0, means: list[list[float]] | None = None):

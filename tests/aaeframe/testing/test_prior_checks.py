@@ -15,7 +15,7 @@ from aaeframe.components.registry import InstalledComponent
 from aaeframe.hookspecs import Component
 from aaeframe.protocols import LabeledSample
 from aaeframe.testing.plan import CHECKS
-from aaeframe.testing.run_checks import check_component
+from aaeframe.testing.plugin import check_component
 from aaeframe_plugins.priors.categorical import FollowingCategorical, categorical
 
 
