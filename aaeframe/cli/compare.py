@@ -50,8 +50,9 @@ def compare(
         _check_plane(block, next(iter(opened.values())))
     first, *others = opened.values()
     dataset = first.dataset(data_changed=data_changed)
+    read = None if first.config.training.initial else dataset  # of a run that started from another, in its classes
     for run in others:  # the file may have changed between two trainings
-        training_data(run, data_changed=data_changed, read=dataset)
+        training_data(run, data_changed=data_changed, read=read)
     reports = {name: run.evaluate(dataset, split=split, warn=note) for name, run in opened.items()}
     if json:
         print_json(reports)
