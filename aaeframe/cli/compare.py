@@ -48,11 +48,11 @@ def compare(
     block = _shared_block(opened)
     if output is not None:
         _check_plane(block, next(iter(opened.values())))
-    first, *others = opened.values()
+    # Last, those that started from another run: they read the data in its classes, which may be more.
+    first, *others = sorted(opened.values(), key=lambda run: run.config.training.initial is not None)
     dataset = first.dataset(data_changed=data_changed)
-    read = None if first.config.training.initial else dataset  # of a run that started from another, in its classes
     for run in others:  # the file may have changed between two trainings
-        training_data(run, data_changed=data_changed, read=read)
+        training_data(run, data_changed=data_changed, read=dataset)
     reports = {name: run.evaluate(dataset, split=split, warn=note) for name, run in opened.items()}
     if json:
         print_json(reports)
