@@ -48,7 +48,8 @@ def compare(
     block = _shared_block(opened)
     if output is not None:
         _check_plane(block, next(iter(opened.values())))
-    first, *others = opened.values()
+    # Last, those that started from another run: they read the data in its classes, which may be more.
+    first, *others = sorted(opened.values(), key=lambda run: run.config.training.initial is not None)
     dataset = first.dataset(data_changed=data_changed)
     for run in others:  # the file may have changed between two trainings
         training_data(run, data_changed=data_changed, read=dataset)

@@ -352,10 +352,15 @@ def check_not_read(output: Output | None, *sources: str | Path | None, option: s
     """ConfigError if the file to write is data that the command, or the training of its run, reads."""
     if output is None or output.descriptor is not None or not output.path.is_file():
         return
+    target = output.path.resolve()
     for source in (it for it in sources if it is not None):
         is_read = False
-        with suppress(OSError, ValueError):  # the name of a data set is no file
-            is_read = output.path.samefile(source)
+        with suppress(OSError, ValueError, RuntimeError):  # the name of a data set is no file
+            path = Path(source).expanduser()
+            # Of a folder, readers take files in it and in its own folders. A single word may name a data set instead.
+            in_folder = path != Path(path.name) and path.resolve() in [*target.parents][:2]
+            in_folder = in_folder and target.suffix.lower() in (".npy", ".parquet", ".png")
+            is_read = target.samefile(path) or in_folder
         if is_read:
             raise ConfigError(f"{option} {output} would replace the data {source}; give another file")
 

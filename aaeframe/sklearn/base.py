@@ -182,7 +182,8 @@ class AdversarialEstimator(BaseEstimator):
         defaults = signature(type(self)).parameters
         for name in (*COMPONENTS, "style"):
             given = getattr(self, name, None)
-            if isinstance(given, str) and given != defaults[name].default:
+            parts = given.values() if isinstance(given, Mapping) else [given]
+            if all(isinstance(it, str) for it in parts) and given != defaults[name].default:
                 raise ConfigError(
                     f"{name}={given!r} is not used: a warm start after from_run keeps the components of the folder; "
                     "leave it out, or set warm_start=False to train anew"

@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 
 import aaeframe
+from aaeframe.cli.options import check_not_read
 from aaeframe.data import load
+from aaeframe.errors import ConfigError
+from aaeframe.storage.output import Output
 
 HEADER = "person,age,height,kind"
 IN_TURN = """
@@ -152,6 +155,24 @@ def test_new_data_is_not_replaced_either(cli, refused, people, tmp_path):
     refused(cli("data", tmp_path / "x.png", "--picture", tmp_path / "x.png"), "--picture", "would replace the data")
     assert path.read_bytes() == before
     assert np.load(tmp_path / "x.npy").shape == (30, 2)
+
+
+@pytest.mark.parametrize(
+    ("source", "out"), [("x/parts", "x/parts/0.npy"), ("x/parts", "x/parts/train/0.npy"), ("~/x.csv", "x.csv")]
+)
+def test_parts_of_a_folder_and_files_at_home_are_data_too(tmp_path, monkeypatch, source, out):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / out
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"rows")
+    with pytest.raises(ConfigError, match=f"--out .* would replace the data {source}"):
+        check_not_read(Output.named(path, [path.suffix]), source)
+    other = tmp_path / "mnist" / "codes" / "0.npy"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"codes")
+    check_not_read(Output.named(other, [".npy"]), source, "mnist", tmp_path)
 
 
 def test_images_are_no_table(cli, refused, run, tmp_path):

@@ -213,6 +213,20 @@ def test_runs_on_different_rows_of_one_file_are_not_compared_in_any_order(cli, d
     done("compare", new, old, "--data-changed")
 
 
+def test_a_run_that_started_from_one_of_more_classes_is_compared_in_any_order(done, tmp_path):
+    small = ("--network", "mlp(hidden=[8])", "--discriminator", "mlp(hidden=[8])", "--epochs", 1)
+    x = np.random.default_rng(0).normal(size=(200, 2))
+    np.savez(tmp_path / "three.npz", x=x, y=np.arange(200) % 3)
+    np.savez(tmp_path / "two.npz", x=x, y=np.arange(200) % 2)
+    initial, further, anew = (tmp_path / name for name in ("initial", "further", "anew"))
+    done("train", "--data", tmp_path / "three.npz", "--out", initial, *small)
+    done("train", "--data", tmp_path / "two.npz", "--out", further, "--initial", initial, "--epochs", 1)
+    done("train", "--data", tmp_path / "two.npz", "--out", anew, *small)
+
+    done("compare", further, anew)
+    done("compare", anew, further)
+
+
 ASCII = {"PYTHONIOENCODING": "ascii"}
 LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 

@@ -210,6 +210,8 @@ def test_an_estimator_of_a_folder_is_pickled_written_and_trained_on(coder, again
     with pytest.raises(ConfigError, match="network='mlp\\(hidden=\\[9\\]\\)' is not used: a warm start after from_run"):
         back.set_params(network="mlp(hidden=[9])").fit(X)
     assert back.set_params(warm_start=False).fit(X).run_.config.network.options["hidden"] == [9]
+    with pytest.raises(ConfigError, match=r"prior=\{'mixture': 'gaussian'\} is not used: a warm start after from_run"):
+        AdversarialAutoencoder.from_run(tmp_path / "copy", warm_start=True, prior={"mixture": "gaussian"}).fit(X)
 
 
 def test_a_threshold_comes_back_from_a_folder(detector, tmp_path):
