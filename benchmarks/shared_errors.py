@@ -62,8 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if len(digests) > 1:
         parser.error("the runs have different validation rows")
     held = runs[0].dataset().validation
-    if held.labels is None:
-        parser.error("the validation rows have no labels")
+    if held.labels is None or (held.labels < 0).any():
+        parser.error("not all validation rows have labels")
     x, labels = held.array(), held.labels
     votes = np.stack([predicted(run.encode(x)[block], labels) for run, block in zip(runs, blocks, strict=True)])
     wrong = votes != labels

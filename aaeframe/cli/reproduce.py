@@ -115,7 +115,7 @@ def _refuse_with_list(given: Mapping[str, object]) -> None:
     """ConfigError for an option that --list would not use."""
     for option, value in given.items():
         if value is not None:
-            raise ConfigError(f"{option} is of what is trained, and --list trains nothing; leave one of them out")
+            raise ConfigError(f"--list trains nothing, so {option} has no effect; leave one of them out")
 
 
 def _given(
@@ -133,9 +133,9 @@ def _given(
     if not names:
         raise ConfigError("--data is in place of the data of rows that are named; name them: aaeframe reproduce ROW")
     if held_out is not None and 0 in held_out:
+        empty = "the test" if held_out[0] else "validation"
         raise ConfigError(
-            f"--held-out {held_out[0]} {held_out[1]} leaves no rows to watch a training on, or none to evaluate it on; "
-            "hold out at least one of each"
+            f"--held-out {held_out[0]} {held_out[1]} leaves no rows for {empty}; hold out at least one for each"
         )
     return DataOverride(data, held_out, label_key)
 

@@ -123,7 +123,7 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     options = tuple(_option(it, plain.get(name, Any), schema.get(name, Any)) for name, it in named.items())
     for option in options:
         for other in (note.alias or note.validation_alias for note in _fields(option.annotation)):
-            if other is not None:
+            if other not in (None, option.name):
                 raise TypeError(
                     f"{option.name} has the alias {other!r}, where an option has the name of its parameter: name the "
                     f"parameter {other!r}, or leave the alias out"

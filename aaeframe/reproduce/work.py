@@ -134,8 +134,8 @@ def other_rows(cell: Cell) -> str:
     if not found:
         return ""
     return (
-        f"{cell.folder} is of {config.data.source}, {cell.data.source} was asked, which has {', '.join(found)}; "
-        "take another --out"
+        f"{cell.folder} was trained on {config.data.source}; {cell.data.source} has the same name, but "
+        f"{', '.join(found)}; take another --out"
     )
 
 

@@ -62,8 +62,9 @@ def check_observer_resume(case: ObserverCase) -> None:
 @seeded
 def check_observer_memory(case: ObserverCase) -> str | None:
     """The calls of a run without a folder are accepted; returns the reason if `run_started` refuses it."""
+    observer = case.build()
     try:
-        _follow(case.build(), None)
+        _follow(observer, None)
     except ValueError as error:
         return f"refused: {error}"
     return None

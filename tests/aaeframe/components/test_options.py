@@ -72,6 +72,9 @@ def fielded(*, size: int = Field(3, gt=0)): ...
 def aliased(*, size: Annotated[int, Field(alias="width")] = 3): ...
 
 
+def same_alias(*, size: Annotated[int, Field(alias="size")] = 3): ...
+
+
 def unstorable(*, anything: Any = Factory): ...
 
 
@@ -278,6 +281,10 @@ def test_a_field_in_place_of_a_default_breaks_the_component():
 def test_a_second_name_breaks_the_component():
     with pytest.raises(BrokenComponent, match=r"size has the alias 'width', .*: name the parameter 'width'"):
         resolve_component(offer("aliased"), {"size": 4})
+
+
+def test_its_own_name_is_no_second_name():
+    assert resolve_component(offer("same_alias"), {"size": 4}).options == {"size": 4}
 
 
 def test_a_default_that_is_not_json_like_breaks_the_component():

@@ -296,9 +296,9 @@ def test_what_there_is_to_fill_is_listed_and_nothing_trained(done, tmp_path):
         (("clusters", "--label-key", "digit"), "--label-key names the labels of --data, which was not given"),
         (("clusters", "--data", "two.npz", "--label-key", "mood"), "there are no labels named 'mood'"),
         (("--list", "nothing"), "no row is named 'nothing'"),
-        (("--list", "--seeds", 1), "--seeds is of what is trained, and --list trains nothing; leave one of them out"),
-        (("--list", "--budget", 1), "--budget is of what is trained, and --list trains nothing"),
-        (("clusters", "--data", "two.npz", "--held-out", 5, 0), "--held-out 5 0 leaves no rows to watch a training"),
+        (("--list", "--seeds", 1), "--list trains nothing, so --seeds has no effect; leave one of them out"),
+        (("--list", "--budget", 1), "--list trains nothing, so --budget has no effect"),
+        (("clusters", "--data", "two.npz", "--held-out", 5, 0), "--held-out 5 0 leaves no rows for the test"),
         (("clusters", "--data", "nowhere.npz"), "there is no data set and no file 'nowhere.npz'"),
     ],
 )
@@ -357,7 +357,7 @@ def test_another_file_of_the_same_name_is_refused_unless_it_has_the_same_rows(do
         (tmp_path / folder).mkdir()
         np.save(tmp_path / folder / "x.npy", content)
     done("reproduce", "likelihood", "--seeds", 1, "--data", "a/x.npy", *budget)
-    words = "a/x.npy, other/x.npy was asked, which has other values, labels or another order in the"
+    words = "a/x.npy; other/x.npy has the same name, but other values, labels or another order in the"
     refused(cli("reproduce", "likelihood", "--seeds", 1, "--data", "other/x.npy"), words, "take another --out")
     done("reproduce", "likelihood", "--seeds", 1, "--data", "copy/x.npy")
 
