@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -169,8 +170,20 @@ def decoder_labels_of(run: Run, found: AllRows, where: str = "the rows") -> Tens
 
 
 def _found(run: Run, x: Any) -> Rows | AllRows:
-    """Rows in the form of the model as they are, others as the training data was read."""
-    return x if has_model_form(run, x) else new_rows(run, x)
+    """Rows in the form of the model as they are, others as the training data was read; a warning if some are left out.
+
+    Results by row would be taken for those of other rows.
+    """
+    if has_model_form(run, x):
+        return x
+    found = new_rows(run, x)
+    if left := found.reading.dropped:
+        warnings.warn(
+            f"{name_of(x)}: {left} of {left + len(found.rows)} rows have empty cells and are left out; the results are "
+            f"those of the other {len(found.rows)}, in order",
+            stacklevel=4,
+        )
+    return found
 
 
 def has_model_form(run: Run, x: Any) -> bool:
