@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,8 +87,7 @@ def _of_generator(cell: Cell) -> Record | None:
     path = cell.folder / RESULT
     if not path.is_file():
         return None
-    try:
-        report = loads_json(path.read_text("utf-8"))
+    with reading_result(path) as report:
         held_out, settings = report["held_out"], report["settings"]
         return _made(
             cell,
@@ -104,6 +104,13 @@ def _of_generator(cell: Cell) -> Record | None:
             seconds=report["seconds"],
             value=report["likelihood"]["log_likelihood"],
         )
+
+
+@contextmanager
+def reading_result(path: Path) -> Iterator[dict[str, Any]]:
+    """The content of a generator's result. RunError if it cannot be read, or if the block misses something in it."""
+    try:
+        yield loads_json(path.read_text("utf-8"))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise RunError(f"{path} is no result: {error!r}; remove it, and it is measured anew") from error
 

@@ -6,12 +6,15 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from aaeframe import data as datasets
 from aaeframe.components.registry import Registry
+from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.identity import changes, identity
 from aaeframe.errors import AaeframeError, CheckpointError, ConfigError, RunError, TrainingDiverged
 from aaeframe.evaluation.likelihood import Progress
@@ -114,29 +117,51 @@ def _status_of_folder(cell: Cell, registry: Registry) -> CellStatus:
     return CellStatus(cell, State.MISSING)
 
 
-def other_rows(cell: Cell) -> str:
-    """The difference of the file asked for from that of the cell's run, which has the same name; empty if none.
+def other_rows(todo: Iterable[Cell]) -> Iterator[str]:
+    """Sentences on cells that were made from another file than the one asked for, which has the same name.
 
-    What cannot be read is not compared: the status of the cell says so. What changed in the run's own file is not
-    looked for: resuming does.
+    The file is read once for all cells; DataError if it cannot be read. A run or a result that cannot be read is not
+    compared: the status of its cell says so. Nor is an older result, which has no entry "data". A run whose own file
+    changed is not found here: resuming does so.
     """
+    rows_now = cache(lambda source, options: identity(datasets.load(source, options)))
+    for cell in {it.folder: it for it in todo}.values():
+        if cell.data is None or not Path(cell.data.source).exists():
+            continue
+        compare = _changes_of_generator if isinstance(cell.filled_by, ByGenerator) else _changes_of_run
+        source, found = compare(cell, cell.data, rows_now)
+        if found:
+            yield (
+                f"{cell.folder} was trained on {source}; {cell.data.source} has the same name, but "
+                f"{', '.join(found)}; take another --out"
+            )
+
+
+_RowsNow: TypeAlias = Callable[[str, ReadOptions], Mapping[str, Any]]
+"""The identity of the rows in a file now."""
+
+
+def _changes_of_run(cell: Cell, data: DataOverride, rows_now: _RowsNow) -> tuple[str, list[str]]:
+    """The file of the cell's run, and how the rows of the data differ."""
     folder = RunFolder(cell.folder)
-    if cell.data is None or not Path(cell.data.source).exists() or not checkpoints.paths(folder.checkpoints):
-        return ""
     try:
         config = read_config(folder)
-        if Path(config.data.source) == Path(cell.data.source).absolute():
-            return ""
+        if Path(config.data.source) == Path(data.source).absolute():
+            return config.data.source, []
         known = checkpoints.newest_or_raise(folder.checkpoints).state["data"]
     except (AaeframeError, KeyError):
-        return ""
-    found = changes(known, identity(datasets.load(cell.data.source, config.data.reading)))
-    if not found:
-        return ""
-    return (
-        f"{cell.folder} was trained on {config.data.source}; {cell.data.source} has the same name, but "
-        f"{', '.join(found)}; take another --out"
-    )
+        return "", []
+    return config.data.source, changes(known, rows_now(data.source, config.data.reading))
+
+
+def _changes_of_generator(cell: Cell, data: DataOverride, rows_now: _RowsNow) -> tuple[str, list[str]]:
+    """The file of the cell's generator, and how the rows of the data differ."""
+    path = cell.folder / RESULT
+    if path.is_file():
+        now = rows_now(data.source, data.reading)
+        with suppress(RunError), outcome.reading_result(path) as report:
+            return report["dataset"], changes(report["data"], now)
+    return "", []
 
 
 def is_left(cell: Cell, registry: Registry) -> bool:
@@ -281,11 +306,12 @@ def _measure(cell: Cell, column: ByGenerator, progress: Progress) -> None:
     """
     assert cell.experiment.samples is not None
     settings, data = cell_status.generator_settings(column, cell.seed), cell.data or DataOverride(column.data)
-    dataset = datasets.load(data.source, label_key=data.label_key, held_out=data.held_out)
+    dataset = datasets.load(data.source, data.reading)
     logging = _logging(cell.folder, cell.experiment.samples, progress)
     report = rivals.measure(column.kind, dataset, settings, cell.experiment.samples, logging)
-    made = {"held_out": data.held_out, "label_key": data.label_key, "version": __version__}
-    text = json.dumps({**report, **made, "environment": environment(settings.place)}, indent=1, allow_nan=False)
+    report |= {"held_out": data.held_out, "label_key": data.label_key, "data": identity(dataset)}
+    report |= {"version": __version__, "environment": environment(settings.place)}
+    text = json.dumps(report, indent=1, allow_nan=False)
     write_atomically(cell.folder / RESULT, f"{text}\n".encode())
 
 
