@@ -142,7 +142,7 @@ def _given(
 
 def _copy(folders: Sequence[Path], todo: Sequence[Cell], out: Path, registry: Registry) -> None:
     from aaeframe.cli.console import note
-    from aaeframe.reproduce.work import copy_records
+    from aaeframe.reproduce.copying import copy_records
 
     for sentence in copy_records(folders, todo, out, registry):
         note(sentence)
