@@ -142,7 +142,7 @@ def _given(
 
 def _copy(folders: Sequence[Path], todo: Sequence[Cell], out: Path, registry: Registry) -> None:
     from aaeframe.cli.console import note
-    from aaeframe.reproduce.work import copy_records
+    from aaeframe.reproduce.copying import copy_records
 
     for sentence in copy_records(folders, todo, out, registry):
         note(sentence)
@@ -153,7 +153,7 @@ def _check_given(given: DataOverride | None) -> None:
     from aaeframe import data as datasets
 
     if given is not None:
-        datasets.load(given.source, label_key=given.label_key, held_out=given.held_out)
+        datasets.load(given.source, given.reading)
 
 
 def _check_precision(precision: str, chosen: Iterable[tuple[Experiment, str]], list_only: bool) -> None:
@@ -174,9 +174,8 @@ def _check_data(todo: Sequence[Cell], registry: Registry) -> None:
     for found in (status(cell, registry) for cell in todo):
         if found.state is State.OTHER_DATA:
             raise ConfigError(found.reason)
-    for reason in map(other_rows, todo):
-        if reason:
-            raise ConfigError(reason)
+    for reason in other_rows(todo):
+        raise ConfigError(reason)
 
 
 def _fill(todo: Sequence[Cell], out: Path, registry: Registry, minutes: float | None) -> int:

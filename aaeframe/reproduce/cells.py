@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aaeframe.configuration.compose import compose, without_none
+from aaeframe.configuration.reading import ReadOptions, read_options
 from aaeframe.configuration.schema import Config
 from aaeframe.errors import ConfigError
 from aaeframe.reproduce import experiments
@@ -25,6 +26,11 @@ class DataOverride:
     """Validation and test rows, for a source without a split of its own; a tenth each if not given."""
     label_key: str | None = None
     """The column or array of the labels; found by its name if not given."""
+
+    @property
+    def reading(self) -> ReadOptions:
+        """The options for reading it. ConfigError if one is wrong."""
+        return read_options(held_out=self.held_out, label_key=self.label_key)
 
     @property
     def named(self) -> DataOverride:

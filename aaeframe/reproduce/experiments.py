@@ -177,40 +177,37 @@ OPTIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 _NO_AUTOENCODER: Final = ("training.reconstruction_weight=0.0", "prior.y.weight=0.0", "prior.style.weight=0.0")
 
 
-def _terms(preset: str) -> dict[str, Column]:
+def _terms(row: str) -> ByPreset:
     """The label-free terms alone."""
-    return {"terms": ByPreset(preset, _NO_AUTOENCODER, has_criteria=False)}
+    return ByPreset(f"modern-mnist-{row}", _NO_AUTOENCODER, has_criteria=False)
 
 
-def _warped(preset: str, *settings: str, disclosure: str | None = None) -> dict[str, Column]:
+def _warped(row: str, *settings: str, disclosure: str | None = None) -> ByPreset:
     """The label-free terms and consistency under warps: knowledge of images, which no other column uses."""
-    return {"warped": ByPreset(preset, ("label_free.augmentation=1.0", *settings), disclosure=disclosure)}
+    return ByPreset(f"modern-mnist-{row}", ("label_free.augmentation=1.0", *settings), disclosure=disclosure)
 
 
-def _following(preset: str, uniform: str, *, after: int = 40_000, priority_seeds: int = 1) -> dict[str, Column]:
+def _following(row: str, uniform: str, *, after: int = 40_000, priority_seeds: int = 1) -> ByPreset:
     """Adversarial terms only, and a prior of y that follows the frequencies of the classes that the encoder finds.
 
     Args:
+        row: the name of the row.
         uniform: the error on test images with a uniform prior, which was known before.
         after: the step from which the prior follows.
+        priority_seeds: see `ByPreset`.
     """
     settings = ("prior.y.options.follow=0.002", f"prior.y.options.follow_after={after}")
     disclosure = f"that y's prior follows was thought of after {uniform} % of test images were wrong with a uniform one"
-    return {"following": ByPreset(preset, settings, priority_seeds=priority_seeds, disclosure=disclosure)}
+    return ByPreset(f"adversarial-mnist-{row}", settings, priority_seeds=priority_seeds, disclosure=disclosure)
 
 
-def _baseline(preset: str) -> dict[str, Column]:
-    return {"baseline": ByPreset(preset, has_criteria=False)}
+def _baseline(task: str) -> ByPreset:
+    return ByPreset(f"baseline-{task}", has_criteria=False)
 
 
-def _encoders(preset: str, *names: str, settings: tuple[str, ...] = ()) -> dict[str, Column]:
-    """Encoders of the paper's section 2, with one budget."""
-    return {name: ByPreset(preset, (f"encoder=aaeframe:{name}", *settings), priority_seeds=1) for name in names}
-
-
-def _generators() -> dict[str, Column]:
-    """The two other models of the likelihood's table that are trained here."""
-    return {kind: ByGenerator(kind) for kind in ("gan", "gmmn")}
+def _encoder(name: str, preset: str, *settings: str) -> ByPreset:
+    """One of the encoders of the paper's section 2, with the budget of the others."""
+    return ByPreset(preset, (f"encoder=aaeframe:{name}", *settings), priority_seeds=1)
 
 
 def _error(
@@ -220,9 +217,9 @@ def _error(
     cited: tuple[Published, ...] = (),
     *,
     priority_seeds: int = 1,
-    more: Mapping[str, Column] = MappingProxyType({}),
+    **more: Column,
 ) -> Experiment:
-    """An error on MNIST, by presets of the row's name; `priority_seeds` are those of the adversarial column."""
+    """An error on MNIST, by presets of the row's name, and `more` columns; `priority_seeds` are the adversarial's."""
     clusters = name.endswith("clusters")
     columns = {
         "label-free": ByPreset(f"modern-mnist-{name}"),
@@ -251,17 +248,20 @@ def _likelihood(
     cited: tuple[Published, ...],
     *,
     priority_seeds: int,
-    more: Mapping[str, Column] = MappingProxyType({}),
+    **more: Column,
 ) -> Experiment:
-    """A likelihood of MNIST; all of them share their runs."""
-    preset = "modern-mnist-likelihood"
+    """A likelihood of MNIST, with `more` columns; all of them share their runs."""
+    modern = "modern-mnist-likelihood"
     columns = {
-        "modern": ByPreset(preset, priority_seeds=priority_seeds),
+        "modern": ByPreset(modern, priority_seeds=priority_seeds),
         "paper": ByPreset("paper-mnist-likelihood", priority_seeds=1),
-        **_baseline("baseline-mnist-vae"),
+        "baseline": _baseline("mnist-vae"),
         **more,
         # Only the Gaussian encoder has an entropy to reward, so that none is compared with it.
-        **_encoders(preset, "deterministic", "gaussian", "universal", settings=("recipe.options.entropy_weight=0.0",)),
+        **{
+            encoder: _encoder(encoder, modern, "recipe.options.entropy_weight=0.0")
+            for encoder in ("deterministic", "gaussian", "universal")
+        },
     }
     return Experiment(
         name, title, "nats", columns, ("modern",), paper, cited, samples=samples, shares_runs_with="likelihood"
@@ -289,74 +289,53 @@ _EXPERIMENTS: Final = (
         published.LABELS_100,
         published.OTHERS_100,
         priority_seeds=3,
-        more={
-            **_warped(
-                "modern-mnist-100-labels",
-                "training.epochs=60",
-                disclosure="60 epochs after 1.16 % of test images were wrong in 22, seed 0",
-            ),
-            **_following("adversarial-mnist-100-labels", "3.10", priority_seeds=3),
-            **_terms("modern-mnist-100-labels"),
-            **_baseline("baseline-mnist-100-labels"),
-            **_encoders("adversarial-mnist-100-labels", "gaussian", "universal"),
-        },
+        warped=_warped(
+            "100-labels",
+            "training.epochs=60",
+            disclosure="60 epochs after 1.16 % of test images were wrong in 22, seed 0",
+        ),
+        following=_following("100-labels", "3.10", priority_seeds=3),
+        terms=_terms("100-labels"),
+        baseline=_baseline("mnist-100-labels"),
+        gaussian=_encoder("gaussian", "adversarial-mnist-100-labels"),
+        universal=_encoder("universal", "adversarial-mnist-100-labels"),
     ),
     _error(
         "1000-labels",
         "1000 labels",
         published.LABELS_1000,
         published.OTHERS_1000,
-        more={
-            **_warped("modern-mnist-1000-labels"),
-            **_following("adversarial-mnist-1000-labels", "2.37"),
-            **_baseline("baseline-mnist-1000-labels"),
-        },
+        warped=_warped("1000-labels"),
+        following=_following("1000-labels", "2.37"),
+        baseline=_baseline("mnist-1000-labels"),
     ),
     _error(
         "all-labels",
         "all 50,000 labels",
         published.LABELS_ALL,
         published.OTHERS_ALL,
-        more={
-            **_warped("modern-mnist-all-labels"),
-            # The labels tell classes apart from the first step on.
-            **_following("adversarial-mnist-all-labels", "1.05", after=0),
-            **_baseline("baseline-mnist-all-labels"),
-        },
+        warped=_warped("all-labels"),
+        # The labels tell classes apart from the first step on.
+        following=_following("all-labels", "1.05", after=0),
+        baseline=_baseline("mnist-all-labels"),
     ),
-    _error(
-        "16-clusters",
-        "16 clusters",
-        published.CLUSTERS_16,
-        published.OTHERS_CLUSTERS,
-        more=_terms("modern-mnist-16-clusters"),
-    ),
+    _error("16-clusters", "16 clusters", published.CLUSTERS_16, published.OTHERS_CLUSTERS, terms=_terms("16-clusters")),
     _error(
         "30-clusters",
         "30 clusters",
         published.CLUSTERS_30,
         published.OTHERS_CLUSTERS,
         priority_seeds=3,
-        more=_terms("modern-mnist-30-clusters"),
+        terms=_terms("30-clusters"),
     ),
-    _error(
-        "2d-100-labels",
-        "2-D, 100 labels",
-        published.PLANE_100,
-        more=_following("adversarial-mnist-2d-100-labels", "12.24"),
-    ),
-    _error(
-        "2d-1000-labels",
-        "2-D, 1000 labels",
-        published.PLANE_1000,
-        more=_following("adversarial-mnist-2d-1000-labels", "4.94"),
-    ),
+    _error("2d-100-labels", "2-D, 100 labels", published.PLANE_100, following=_following("2d-100-labels", "12.24")),
+    _error("2d-1000-labels", "2-D, 1000 labels", published.PLANE_1000, following=_following("2d-1000-labels", "4.94")),
     _error("2d-20-clusters", "2-D, 20 clusters", published.PLANE_20_CLUSTERS),
     _error(
         "10d-100-labels",
         "10-D, 100 labels",
         published.TEN_DIMENSIONS_100,
-        more=_following("adversarial-mnist-10d-100-labels", "3.31"),
+        following=_following("10d-100-labels", "3.31"),
     ),
     _likelihood(
         "likelihood",
@@ -365,7 +344,8 @@ _EXPERIMENTS: Final = (
         published.PARZEN_10K,
         published.OTHERS_PARZEN_10K,
         priority_seeds=3,
-        more=_generators(),
+        gan=ByGenerator("gan"),
+        gmmn=ByGenerator("gmmn"),
     ),
     _likelihood(
         "likelihood-10m",
@@ -382,7 +362,7 @@ _EXPERIMENTS: Final = (
         columns={
             "label-free": ByPreset("modern-svhn-1000-labels"),
             "paper": ByPreset("paper-svhn-1000-labels", priority_seeds=1),
-            **_baseline("baseline-svhn-1000-labels"),
+            "baseline": _baseline("svhn-1000-labels"),
         },
         default=("label-free", "baseline"),
         paper=published.LABELS_SVHN,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from aaeframe.components.registry import Registry
 from aaeframe.configuration.schema import Config, weight_at
@@ -69,7 +70,7 @@ def _evaluated(
     if not {TEST, cell.experiment.evaluation} <= evaluations.keys():
         return {}
     try:
-        found = criteria(evaluations[TEST])
+        found = tuple(criteria(evaluations[TEST]))
         return {
             "value": cell.experiment.value(evaluations),
             "criteria": found if cell.filled_by.has_criteria else (),
@@ -86,8 +87,7 @@ def _of_generator(cell: Cell) -> Record | None:
     path = cell.folder / RESULT
     if not path.is_file():
         return None
-    try:
-        report = loads_json(path.read_text("utf-8"))
+    with reading_result(path) as report:
         held_out, settings = report["held_out"], report["settings"]
         return _made(
             cell,
@@ -104,6 +104,13 @@ def _of_generator(cell: Cell) -> Record | None:
             seconds=report["seconds"],
             value=report["likelihood"]["log_likelihood"],
         )
+
+
+@contextmanager
+def reading_result(path: Path) -> Iterator[dict[str, Any]]:
+    """The content of a generator's result. RunError if it cannot be read, or if the block misses something in it."""
+    try:
+        yield loads_json(path.read_text("utf-8"))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise RunError(f"{path} is no result: {error!r}; remove it, and it is measured anew") from error
 
@@ -210,12 +217,8 @@ def _information(row: MetricsRow) -> float:
     return sum((row[f"entropy/{name}"] - row[f"uncertainty/{name}"] for name in blocks), 0.0)
 
 
-def criteria(report: Mapping[str, Any]) -> tuple[Criterion, ...]:
+def criteria(report: Mapping[str, Any]) -> Iterator[Criterion]:
     """The criteria of a run, from the evaluation of its test rows: does it match its prior, and reconstruct?"""
-    return tuple(_criteria(report))
-
-
-def _criteria(report: Mapping[str, Any]) -> Iterator[Criterion]:
     yield Criterion(of="reconstruction error over the mean image's", found=report["reconstruction"]["ratio"])
     for name, block in report["blocks"].items():
         if block["entropy"] is None:  # a block of real numbers
@@ -234,23 +237,18 @@ def _entropy(name: str, uniform: float, found: float) -> Criterion:
 
 def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Curve | None:
     """The curve of a run's error or, if it has none, of its reconstruction; None if there are no numbers."""
-    measure: Measure = "validation/error"
-    if not any(_is_point(row, measure) for row in metrics):
-        measure = "validation/reconstruction"
-    kept = _thinned([row for row in metrics if _is_point(row, measure)])
-    if not kept:
-        return None
-    return Curve(
-        measure=measure,
-        epochs=tuple(row["epoch"] for row in kept),
-        values=tuple(float(row[measure]) for row in kept),
-    )
+    measures: tuple[Measure, ...] = get_args(Measure)
+    for measure in measures:
+        kept = _thinned([row for row in metrics if _is_point(row.get("epoch"), row.get(measure))])
+        if kept:
+            values = (float(row[measure]) for row in kept)
+            return Curve(measure=measure, epochs=tuple(row["epoch"] for row in kept), values=tuple(values))
+    return None
 
 
-def _is_point(row: Mapping[str, Any], measure: Measure) -> bool:
-    epoch, value = row.get("epoch"), row.get(measure)
-    numbers = type(epoch) is int and isinstance(value, int | float) and not isinstance(value, bool)
-    return numbers and 0 < row["epoch"] < MOST and abs(row[measure]) <= LARGEST
+def _is_point(epoch: Any, value: Any) -> bool:
+    """Whether an epoch and a value are numbers that a curve may have."""
+    return type(epoch) is int and 0 < epoch < MOST and type(value) in (int, float) and abs(value) <= LARGEST
 
 
 def _thinned(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:

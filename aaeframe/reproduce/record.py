@@ -24,6 +24,15 @@ RECONSTRUCTION: Final = 0.5
 """Held-out reconstruction error, relative to the mean image's."""
 ENTROPY: Final = 0.1
 """Nats by which the marginal of a categorical block may miss the uniform one's entropy."""
+FORMER: Final = "two-sample accuracy of "
+"""The beginning of the criterion of older records: the accuracy of one small network, in five folds."""
+_LIMITS: Final = {
+    "reconstruction error over the mean image's": RECONSTRUCTION,
+    "larger two-sample accuracy of ": TWO_SAMPLE,
+    FORMER: TWO_SAMPLE,
+    "entropy missing from ": ENTROPY,
+}
+"""Limits by the beginning of a criterion's name."""
 POINTS: Final = 20
 """Largest number of points of a stored curve, evenly spread over the epochs."""
 LARGEST: Final = 1e12
@@ -77,7 +86,7 @@ class Criterion(_Part):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        if not any(self.of.startswith(begin) for begin in _LIMITS):
+        if not self.of.startswith(tuple(_LIMITS)):
             raise ValueError(f"no criterion is named {self.of!r}")
         return self
 
@@ -95,17 +104,6 @@ class Criterion(_Part):
         if self.found is None:
             return f"{self.of} could not be measured"
         return f"{self.of} is {self.found:.3g}, at most {self.at_most:g}"
-
-
-FORMER: Final = "two-sample accuracy of "
-"""The beginning of the criterion of older records: the accuracy of one small network, in five folds."""
-_LIMITS: Final = {
-    "reconstruction error over the mean image's": RECONSTRUCTION,
-    "larger two-sample accuracy of ": TWO_SAMPLE,
-    FORMER: TWO_SAMPLE,
-    "entropy missing from ": ENTROPY,
-}
-"""Limits by the beginning of a criterion's name."""
 
 
 class Record(_Part):

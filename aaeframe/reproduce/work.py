@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from aaeframe import data as datasets
 from aaeframe.components.registry import Registry
+from aaeframe.configuration.reading import ReadOptions
 from aaeframe.data.identity import changes, identity
-from aaeframe.errors import AaeframeError, CheckpointError, ConfigError, RunError, TrainingDiverged
+from aaeframe.errors import AaeframeError, CheckpointError, RunError, TrainingDiverged
 from aaeframe.evaluation.likelihood import Progress
 from aaeframe.reproduce import cell_status, outcome, record, rivals
 from aaeframe.reproduce.cell_status import CellStatus, State
-from aaeframe.reproduce.cells import Cell, DataOverride, cells, find
+from aaeframe.reproduce.cells import Cell, DataOverride
 from aaeframe.reproduce.experiments import TEST, ByGenerator
 from aaeframe.reproduce.outcome import RESULT
-from aaeframe.reproduce.record import Record
 from aaeframe.runs import start as starting
 from aaeframe.runs.loading import load
 from aaeframe.runs.reading import read_config
@@ -114,29 +116,51 @@ def _status_of_folder(cell: Cell, registry: Registry) -> CellStatus:
     return CellStatus(cell, State.MISSING)
 
 
-def other_rows(cell: Cell) -> str:
-    """The difference of the file asked for from that of the cell's run, which has the same name; empty if none.
+def other_rows(todo: Iterable[Cell]) -> Iterator[str]:
+    """Sentences on cells that were made from another file than the one asked for, which has the same name.
 
-    What cannot be read is not compared: the status of the cell says so. What changed in the run's own file is not
-    looked for: resuming does.
+    The file is read once for all cells; DataError if it cannot be read. A run or a result that cannot be read is not
+    compared: the status of its cell says so. Nor is an older result, which has no entry "data". A run whose own file
+    changed is not found here: resuming does so.
     """
+    rows_now = cache(lambda source, options: identity(datasets.load(source, options)))
+    for cell in {it.folder: it for it in todo}.values():
+        if cell.data is None or not Path(cell.data.source).exists():
+            continue
+        compare = _changes_of_generator if isinstance(cell.filled_by, ByGenerator) else _changes_of_run
+        source, found = compare(cell, cell.data, rows_now)
+        if found:
+            yield (
+                f"{cell.folder} was trained on {source}; {cell.data.source} has the same name, but "
+                f"{', '.join(found)}; take another --out"
+            )
+
+
+_RowsNow: TypeAlias = Callable[[str, ReadOptions], Mapping[str, Any]]
+"""The identity of the rows in a file now."""
+
+
+def _changes_of_run(cell: Cell, data: DataOverride, rows_now: _RowsNow) -> tuple[str, list[str]]:
+    """The file of the cell's run, and how the rows of the data differ."""
     folder = RunFolder(cell.folder)
-    if cell.data is None or not Path(cell.data.source).exists() or not checkpoints.paths(folder.checkpoints):
-        return ""
     try:
         config = read_config(folder)
-        if Path(config.data.source) == Path(cell.data.source).absolute():
-            return ""
+        if Path(config.data.source) == Path(data.source).absolute():
+            return config.data.source, []
         known = checkpoints.newest_or_raise(folder.checkpoints).state["data"]
     except (AaeframeError, KeyError):
-        return ""
-    found = changes(known, identity(datasets.load(cell.data.source, config.data.reading)))
-    if not found:
-        return ""
-    return (
-        f"{cell.folder} was trained on {config.data.source}; {cell.data.source} has the same name, but "
-        f"{', '.join(found)}; take another --out"
-    )
+        return "", []
+    return config.data.source, changes(known, rows_now(data.source, config.data.reading))
+
+
+def _changes_of_generator(cell: Cell, data: DataOverride, rows_now: _RowsNow) -> tuple[str, list[str]]:
+    """The file of the cell's generator, and how the rows of the data differ."""
+    path = cell.folder / RESULT
+    if path.is_file():
+        now = rows_now(data.source, data.reading)
+        with suppress(RunError), outcome.reading_result(path) as report:
+            return report["dataset"], changes(report["data"], now)
+    return "", []
 
 
 def is_left(cell: Cell, registry: Registry) -> bool:
@@ -281,11 +305,12 @@ def _measure(cell: Cell, column: ByGenerator, progress: Progress) -> None:
     """
     assert cell.experiment.samples is not None
     settings, data = cell_status.generator_settings(column, cell.seed), cell.data or DataOverride(column.data)
-    dataset = datasets.load(data.source, label_key=data.label_key, held_out=data.held_out)
+    dataset = datasets.load(data.source, data.reading)
     logging = _logging(cell.folder, cell.experiment.samples, progress)
     report = rivals.measure(column.kind, dataset, settings, cell.experiment.samples, logging)
-    made = {"held_out": data.held_out, "label_key": data.label_key, "version": __version__}
-    text = json.dumps({**report, **made, "environment": environment(settings.place)}, indent=1, allow_nan=False)
+    report |= {"held_out": data.held_out, "label_key": data.label_key, "data": identity(dataset)}
+    report |= {"version": __version__, "environment": environment(settings.place)}
+    text = json.dumps(report, indent=1, allow_nan=False)
     write_atomically(cell.folder / RESULT, f"{text}\n".encode())
 
 
@@ -314,85 +339,3 @@ def _stoppable(progress: Progress, stop_asked: Callable[[], bool], *, least: int
             raise Stopped
 
     return watch
-
-
-def copy_records(folders: Sequence[Path], asked: Iterable[Cell], out: Path, registry: Registry) -> list[str]:
-    """Copy the records of finished cells from other folders into `out`.
-
-    A column has one data: the data asked for, or else that of its cells here, or else that of the first record copied.
-    Records made here are never replaced. If two records are of one cell, the later one is kept.
-
-    Returns:
-        Sentences about records that were not copied.
-
-    Raises:
-        ConfigError: a folder holds no records, or one that cannot be read; then nothing is copied.
-        RunError: a record cannot be written.
-    """
-    found = [it for folder in folders for it in _records_in(folder, out)]
-    data = {_column(cell): cell.actual_data for cell in asked}
-    copied, left = [], []
-    for path, cell, content in found:
-        reason = _why_not(cell, content, path, data, registry)
-        if cell is None or reason:
-            left.append(f"{path} is not copied: {reason}")
-            continue
-        data[_column(cell)] = content.data
-        here = cell_status.status(cell, registry)
-        if here.state not in (State.DONE, State.DIVERGED) or (here.record is not None and here.record.recorded):
-            copied.append((cell, content))
-    for cell, content in copied:
-        record.write(cell.record, content.model_copy(update={"recorded": True}))
-    return left
-
-
-def _records_in(folder: Path, out: Path) -> list[tuple[Path, Cell | None, Record]]:
-    """The records of a folder, or of the table in it, with the cells that they are of."""
-    inner = folder / "records"
-    paths = sorted((inner if inner.is_dir() else folder).glob("*/*/seed-*/record.json"))
-    if not paths:
-        raise ConfigError(f"{folder} holds no records; give the folder of a table, or its records")
-    found = []
-    for path in paths:
-        try:
-            content = record.read(path)
-        except RunError as error:
-            raise ConfigError(str(error)) from error
-        row, column, seed = path.parts[-4:-1]
-        cell = find(row, column, seed, out)
-        if content is None:  # removed meanwhile
-            continue
-        if cell is not None and cell.filled_by.has_criteria and content.value is not None and not content.criteria:
-            raise ConfigError(f"{path} is no record: it has no criteria")
-        found.append((path, cell, content))
-    return found
-
-
-def _why_not(
-    cell: Cell | None, content: Record, path: Path, data: Mapping[tuple[str, str], DataOverride], registry: Registry
-) -> str:
-    """The reason not to copy a record, where columns are on such data already; empty if there is none."""
-    if cell is None:
-        return "there is no such cell here"
-    if not content.finished:
-        return "it is unfinished"
-    try:
-        changed = cell_status.changed_settings(cell, content, registry)
-    except AaeframeError as error:
-        return str(error)
-    if changed:
-        return f"its settings are others now: {', '.join(changed)}"
-    here = data.get(_column(cell)) or _data_here(cell, registry)
-    if here not in (None, content.data):
-        return f"it is of {content.data}, the column here of {here}; take another --out"
-    return ""
-
-
-def _column(cell: Cell) -> tuple[str, str]:
-    return cell.experiment.folder, cell.column
-
-
-def _data_here(cell: Cell, registry: Registry) -> DataOverride | None:
-    """The data of any cell of the column in this folder."""
-    every = cells([(cell.experiment, cell.column)], cell.out, seeds=None)
-    return next((it.record.data for it in (_status(one, registry) for one in every) if it.record is not None), None)

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from aaeframe.data import Dataset, Split
+from aaeframe.data import Dataset
 from aaeframe.errors import OptionError
-from aaeframe.evaluation.likelihood import VALIDATION_ROWS, Progress, estimate
+from aaeframe.evaluation.likelihood import CHUNK, VALIDATION_ROWS, Progress, estimate
 from aaeframe.reproduce.rivals import gan, gmmn
-from aaeframe.reproduce.rivals.generated import Generated
-from aaeframe.reproduce.rivals.settings import GeneratorSettings, as_unit
+from aaeframe.reproduce.rivals.settings import GeneratorSettings, as_unit, draw_noise
+from aaeframe.seeds import stream
 
 __all__ = ["DEFAULTS", "FITS", "Generated", "GeneratorSettings", "generate", "measure"]
 
@@ -32,6 +33,25 @@ FITS: Final[Mapping[str, Fit]] = MappingProxyType({"gan": gan.fit, "gmmn": gmmn.
 """Training functions by kind of baseline."""
 DEFAULTS: Final[Mapping[str, GeneratorSettings]] = MappingProxyType({"gan": gan.DEFAULT, "gmmn": gmmn.DEFAULT})
 """Settings for MNIST by kind."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Samples of a network that makes rows in [0, 1] of noise; of whatever number, the first are the same."""
+
+    network: nn.Module
+    """noise (N, settings.noise) -> (N, *shape), on the settings' device and in evaluation mode."""
+    settings: GeneratorSettings
+    """The settings of the training."""
+    count: int
+
+    @torch.no_grad()
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Generate one chunk; each has a seed of its own."""
+        place = self.settings.place
+        with stream(self.settings.seed, "likelihood", start, device=place):
+            noise = draw_noise(CHUNK, self.settings.noise, place)
+        return self.network(noise)[: stop - start]
 
 
 def generate(
@@ -49,8 +69,7 @@ def generate(
     if kind not in FITS:
         raise OptionError(f"no baseline is called {kind!r}; there are: {', '.join(FITS)}")
     chosen = settings or DEFAULTS[kind]
-    network = FITS[kind](dataset, chosen, progress)
-    return Generated(network, chosen, samples)
+    return Generated(FITS[kind](dataset, chosen, progress), chosen, samples)
 
 
 def measure(
@@ -69,7 +88,10 @@ def measure(
     generated = generate(kind, dataset, settings, samples, progress)
     seconds = time.monotonic() - began
     trained = generated.settings
-    test, validation = (_unit_rows(dataset, split, trained.place) for split in (dataset.test, dataset.validation))
+    test, validation = (
+        as_unit(torch.from_numpy(split.array()).to(trained.place), dataset)
+        for split in (dataset.test, dataset.validation)
+    )
     found = estimate(test, generated, validation=validation[:VALIDATION_ROWS], progress=progress)
     return {
         "kind": kind,
@@ -78,7 +100,3 @@ def measure(
         "seconds": round(seconds, 1),
         "likelihood": found.as_dict(),
     }
-
-
-def _unit_rows(dataset: Dataset, split: Split, device: torch.device) -> Tensor:
-    return as_unit(torch.from_numpy(split.array()).to(device), dataset)

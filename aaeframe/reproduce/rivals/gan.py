@@ -14,8 +14,7 @@ from aaeframe.data import Dataset
 from aaeframe.evaluation.likelihood import Progress
 from aaeframe.losses.adversarial import AdversarialLoss, Segment
 from aaeframe.recipes.steps import descend, frozen
-from aaeframe.reproduce.rivals.generated import draw_noise
-from aaeframe.reproduce.rivals.settings import GeneratorSettings, as_unit, require_unit_interval, train
+from aaeframe.reproduce.rivals.settings import GeneratorSettings, as_unit, draw_noise, require_unit_interval, train
 from aaeframe.seeds import stream
 
 DEFAULT: Final = GeneratorSettings(

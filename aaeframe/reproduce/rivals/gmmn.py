@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 import torch
@@ -15,8 +16,14 @@ from aaeframe.errors import DataError
 from aaeframe.evaluation.likelihood import Progress
 from aaeframe.losses.reconstruction import reconstruction_loss
 from aaeframe.recipes.steps import descend
-from aaeframe.reproduce.rivals.generated import draw_noise, relu_layers
-from aaeframe.reproduce.rivals.settings import RESIDENT, GeneratorSettings, as_unit, require_unit_interval, train
+from aaeframe.reproduce.rivals.settings import (
+    RESIDENT,
+    GeneratorSettings,
+    as_unit,
+    draw_noise,
+    require_unit_interval,
+    train,
+)
 from aaeframe.seeds import stream
 from aaeframe.training.batches import ResidentRows
 
@@ -74,10 +81,15 @@ def _kernel_mean(a: Tensor, b: Tensor, bandwidths: tuple[float, ...]) -> Tensor:
 def _networks(shape: torch.Size, settings: GeneratorSettings) -> tuple[nn.Module, nn.Module]:
     """The encoder, (N, *shape) -> (N, CODE), and the decoder, back; the latter has the code's dropout."""
     size, width = shape.numel(), settings.hidden[-1]
-    encoder = nn.Sequential(nn.Flatten(), *relu_layers(size, width), nn.Linear(width, CODE), nn.Sigmoid())
+    encoder = nn.Sequential(nn.Flatten(), *_relu_layers(size, width), nn.Linear(width, CODE), nn.Sigmoid())
     out = (nn.Linear(width, size), nn.Sigmoid(), nn.Unflatten(1, shape))
-    decoder = nn.Sequential(nn.Dropout(settings.dropout), *relu_layers(CODE, width), *out)
+    decoder = nn.Sequential(nn.Dropout(settings.dropout), *_relu_layers(CODE, width), *out)
     return encoder.to(settings.place), decoder.to(settings.place)
+
+
+def _relu_layers(*widths: int) -> list[nn.Module]:
+    """Linear layers from each width to the next, each followed by a ReLU."""
+    return [layer for inner, outer in pairwise(widths) for layer in (nn.Linear(inner, outer), nn.ReLU())]
 
 
 def _generator(settings: GeneratorSettings) -> nn.Module:
@@ -85,7 +97,7 @@ def _generator(settings: GeneratorSettings) -> nn.Module:
 
     The weights are He's (arXiv 1502.01852), which keep the noise's spread: from torch's, all codes begin nearly alike.
     """
-    layers = relu_layers(settings.noise, *settings.hidden)
+    layers = _relu_layers(settings.noise, *settings.hidden)
     for layer in layers:
         if isinstance(layer, nn.Linear):
             nn.init.kaiming_normal_(layer.weight)

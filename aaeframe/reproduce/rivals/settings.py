@@ -1,4 +1,4 @@
-"""The settings of a baseline, and the passes over rows that train it."""
+"""Settings, noise and rows in [0, 1] of both baselines, and the passes over rows that train them."""
 
 from __future__ import annotations
 
@@ -62,6 +62,11 @@ class GeneratorSettings:
     def as_dict(self) -> dict[str, Any]:
         """JSON-like."""
         return {**asdict(self), "hidden": list(self.hidden), "device": str(self.place)}
+
+
+def draw_noise(count: int, size: int, device: torch.device) -> Tensor:
+    """Uniform in [-1, 1], (count, size), from torch's global generator."""
+    return 2 * torch.rand(count, size, device=device) - 1
 
 
 def require_unit_interval(dataset: Dataset) -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import aaeframe
+from aaeframe import data as datasets
 from aaeframe.errors import TrainingDiverged
 from aaeframe.reproduce import rivals as generators
 from aaeframe.reproduce import work
@@ -350,16 +351,42 @@ def test_data_other_than_that_of_the_folder_is_refused_before_work(done, cli, re
     done("reproduce", "likelihood", "--seeds", 1, *given, "--out", "another")
 
 
-@pytest.mark.parametrize("budget", [(), ("--budget", 0)])
-def test_another_file_of_the_same_name_is_refused_unless_it_has_the_same_rows(done, cli, refused, tmp_path, budget):
+@pytest.fixture
+def same_name(tmp_path):
+    """Three files of one name: `copy` has the rows of `a`, `other` has them in another order."""
     rows = np.random.default_rng(0).integers(0, 256, (800, 5, 5), np.uint8)
     for folder, content in {"a": rows, "copy": rows, "other": rows[::-1]}.items():
         (tmp_path / folder).mkdir()
         np.save(tmp_path / folder / "x.npy", content)
-    done("reproduce", "likelihood", "--seeds", 1, "--data", "a/x.npy", *budget)
-    words = "a/x.npy; other/x.npy has the same name, but other values, labels or another order in the"
-    refused(cli("reproduce", "likelihood", "--seeds", 1, "--data", "other/x.npy"), words, "take another --out")
-    done("reproduce", "likelihood", "--seeds", 1, "--data", "copy/x.npy")
+
+
+@pytest.mark.usefixtures("same_name")
+@pytest.mark.parametrize("begun", [(), ("--budget", 0), ("--column", "gan")], ids=["done", "begun", "generator"])
+def test_another_file_of_the_same_name_is_refused_unless_it_has_the_same_rows(done, cli, refused, begun):
+    command = ("reproduce", "likelihood", "--seeds", 1)
+    column = begun if "--column" in begun else ()
+    done(*command, *begun, "--data", "a/x.npy")
+    words = "x.npy; other/x.npy has the same name, but other values, labels or another order in the"
+    refused(cli(*command, *column, "--data", "other/x.npy"), words, "take another --out")
+    done(*command, *column, "--data", "copy/x.npy")
+
+
+@pytest.mark.usefixtures("same_name")
+def test_a_generator_of_before_its_rows_were_kept_is_taken_by_its_datas_name(done, tmp_path):
+    done(*GAN, "--seeds", 1, "--data", "a/x.npy")
+    path = tmp_path / "reproduction/likelihood/gan/seed-0/result.json"
+    path.write_text(json.dumps({name: it for name, it in json.loads(path.read_text()).items() if name != "data"}))
+    done(*GAN, "--seeds", 1, "--data", "other/x.npy")
+
+
+@pytest.mark.usefixtures("same_name")
+def test_a_file_is_compared_with_all_cells_by_one_reading(done, monkeypatch):
+    command = ("reproduce", "likelihood", "more", "--column", "modern", "--column", "gan", "--seeds", 2)
+    done(*command, "--data", "a/x.npy")
+    read, load = [], datasets.load
+    monkeypatch.setattr(datasets, "load", lambda *given, **options: read.append(given[0]) or load(*given, **options))
+    done(*command, "--data", "copy/x.npy")
+    assert read == ["copy/x.npy"] * 2  # whether it can be read at all, and to compare it
 
 
 @pytest.mark.slow
