@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -154,6 +155,14 @@ def model_rows(run: Run, x: Any) -> Rows:
     return found.rows if isinstance(found, AllRows) else found
 
 
+def _users_level() -> int:
+    """The level, for a warning of the caller, of the first function that is not of this package or its decorators."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("aaeframe.", "contextlib")):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 def rows_and_labels(run: Run, x: Any, labels: Tensor | None) -> tuple[Rows, Tensor | None]:
     """Rows in the form of the model, and the labels for its decoder: see `Run.rows_and_labels`."""
     found = _found(run, x)
@@ -181,7 +190,7 @@ def _found(run: Run, x: Any) -> Rows | AllRows:
         warnings.warn(
             f"{name_of(x)}: {left} of {left + len(found.rows)} rows have empty cells and are left out; the results are "
             f"those of the other {len(found.rows)}, in order",
-            stacklevel=4,
+            stacklevel=_users_level(),
         )
     return found
 

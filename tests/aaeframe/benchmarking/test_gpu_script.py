@@ -230,7 +230,7 @@ def test_without_a_gpu_it_says_so_and_writes_nothing(gpu, capsys, tmp_path):
 
 @pytest.mark.slow
 def test_the_real_child_that_hangs_is_stopped(gpu, monkeypatch, tmp_path):
-    """One group is enough, as it hangs before any code of its own; a crash is below, and all groups are above."""
+    """It hangs before any code of its group, so one group is enough: a false child is broken in all of them above."""
     out = tmp_path / "out.json"
     monkeypatch.setitem(gpu.GROUPS, "accuracy", replace(gpu.GROUPS["accuracy"], limit=30))
     monkeypatch.setattr(gpu, "RUNS", {"it": gpu.Run(30, (("accuracy",),))})

@@ -85,8 +85,9 @@ def test_results_of_fewer_rows_than_were_given_come_with_a_warning(table):
     run = aaeframe.train(source, prior="gaussian(size=2)", config={"data": {"missing": "drop"}}, **SMALL)
     said = "gaps.csv: 2 of 120 rows have empty cells and are left out; the results are those of the other 118, in order"
     for use in (run.encode, run.reconstruct, run.scores, lambda x: run.reasons(x, 1)):
-        with pytest.warns(UserWarning, match=said):
+        with pytest.warns(UserWarning, match=said) as caught:
             use(source)
+        assert caught[0].filename == __file__
     assert len(run.scores(X[:, :2])) == 120  # and no warning, which would be an error
 
 
