@@ -16,6 +16,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,9 @@ BURST = 5
 """Steps of one alternative in a row, so that its weights are in the caches as in a training."""
 
 
-def joint_step(dtype: torch.dtype, batch: int, width: int, optimizer: Callable[..., object]) -> Callable[[], Tensor]:
+def joint_step(
+    dtype: torch.dtype, batch: int, width: int, optimizer: Callable[[Sequence[Tensor]], Any]
+) -> Callable[[], Tensor]:
     """A step of encoder, decoder and discriminator with weights of `dtype`, on random images; returns its loss."""
     torch.manual_seed(0)
     sizes = ((PIXELS, width, width, CODE), (CODE, width, width, PIXELS), (CODE, width, width, 1))
@@ -36,7 +39,7 @@ def joint_step(dtype: torch.dtype, batch: int, width: int, optimizer: Callable[.
     autoencoder = optimizer([*encoder.parameters(), *decoder.parameters()])
     x, ones, zeros = torch.rand(batch, PIXELS), torch.ones(batch), torch.zeros(batch)
 
-    def descend(loss: Tensor, optimizer: object) -> None:
+    def descend(loss: Tensor, optimizer: Any) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -95,11 +98,14 @@ class MasterAdam(NoUpdate):
 
 
 @torch.compile(dynamic=True, fullgraph=True)
-def _update(weight: Tensor, gradient: Tensor, master: Tensor, mean: Tensor, square: Tensor, c1: Tensor, c2: Tensor):
+def _update(
+    weight: Tensor, gradient: Tensor, master: Tensor, mean: Tensor, square: Tensor, first: Tensor, second: Tensor
+) -> None:
+    """One step of Adam, with the corrections of its `first` and `second` moment."""
     gradient = gradient.float()
     mean.lerp_(gradient, 1 - BETAS[0])
     square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-    master.sub_(RATE / c1 * mean / ((square / c2).sqrt() + EPSILON))
+    master.sub_(RATE / first * mean / ((square / second).sqrt() + EPSILON))
     weight.copy_(master)
 
 

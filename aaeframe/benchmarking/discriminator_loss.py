@@ -53,7 +53,7 @@ class Inputs(NamedTuple):
     features: Tensor
     """(R, H), after a ReLU."""
     weight: Tensor
-    """(R, H), after a ReLU."""
+    """(1, H)."""
     bias: Tensor
     """(1,)."""
     target: Tensor

@@ -155,14 +155,6 @@ def model_rows(run: Run, x: Any) -> Rows:
     return found.rows if isinstance(found, AllRows) else found
 
 
-def _users_level() -> int:
-    """The level, for a warning of the caller, of the first function that is not of this package or its decorators."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("aaeframe.", "contextlib")):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
 def rows_and_labels(run: Run, x: Any, labels: Tensor | None) -> tuple[Rows, Tensor | None]:
     """Rows in the form of the model, and the labels for its decoder: see `Run.rows_and_labels`."""
     found = _found(run, x)
@@ -193,6 +185,14 @@ def _found(run: Run, x: Any) -> Rows | AllRows:
             stacklevel=_users_level(),
         )
     return found
+
+
+def _users_level() -> int:
+    """The level, for a warning of the caller, of the first function that is not of this package or its decorators."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("aaeframe.", "contextlib")):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def has_model_form(run: Run, x: Any) -> bool:

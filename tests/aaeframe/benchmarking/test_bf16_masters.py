@@ -31,7 +31,8 @@ def test_masters_are_those_of_torchs_adam_and_weights_are_masters_rounded(script
     assert torch.equal(weight, ours.masters[0].bfloat16())
 
 
-def test_the_table_has_a_line_for_each(script, capsys):
+def test_the_table_has_a_line_for_each(script, capsys, monkeypatch):
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)  # it would stay for the tests after this one
     script("bf16_masters").main(["--batch", "4", "--width", "8", "--rounds", "1"])
     head, *lines = capsys.readouterr().out.splitlines()
     assert head.startswith("batch 4, 8 wide, 1 rounds")

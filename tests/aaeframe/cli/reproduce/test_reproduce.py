@@ -366,7 +366,7 @@ def test_another_file_of_the_same_name_is_refused_unless_it_has_the_same_rows(do
     command = ("reproduce", "likelihood", "--seeds", 1)
     column = begun if "--column" in begun else ()
     done(*command, *begun, "--data", "a/x.npy")
-    words = "x.npy; other/x.npy has the same name, but other values, labels or another order in the"
+    words = "a/x.npy; other/x.npy has the same name, but other values, labels or another order in the"
     refused(cli(*command, *column, "--data", "other/x.npy"), words, "take another --out")
     done(*command, *column, "--data", "copy/x.npy")
 
