@@ -110,7 +110,7 @@ def assemble(
         None if class_names is None else len(class_names),
         class_names,
         raw.columns,
-        Reading(stored.name, scale, raw.labels_from, raw.passed_over),
+        Reading(stored.name, scale, raw.labels_from, raw.passed_over, raw.dropped),
     )
 
 
@@ -134,9 +134,8 @@ def gather(
         rows = joined_stored(whole, labels, ids)
     else:
         rows = Split(np.concatenate([it.data for it in whole]), None, labels, ids)
-    return AllRows(
-        rows, class_names, raw.columns, Reading(raw.parts[0].x.dtype.name, "", raw.labels_from, raw.passed_over)
-    )
+    reading = Reading(raw.parts[0].x.dtype.name, "", raw.labels_from, raw.passed_over, raw.dropped)
+    return AllRows(rows, class_names, raw.columns, reading)
 
 
 def _checked(

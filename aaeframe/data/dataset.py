@@ -174,6 +174,8 @@ class Reading:
     """The source of the labels."""
     passed_over: tuple[str, ...] = ()
     """A phrase for each kind of thing that was not read, with its number."""
+    dropped: int = 0
+    """The number of rows left out for their empty cells."""
 
 
 @dataclass(frozen=True, eq=False)

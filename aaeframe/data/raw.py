@@ -46,6 +46,8 @@ class RawData:
     """The source of the labels, as in "column 'label'" or "the subfolders"."""
     passed_over: tuple[str, ...] = ()
     """A phrase for each kind of thing that was not read, with its number, as in "3 files of .txt"."""
+    dropped: int = 0
+    """The number of rows left out for their empty cells."""
 
 
 def text_width(ids: np.ndarray) -> int:

@@ -51,6 +51,7 @@ def _printable(text: str) -> str:
 
 
 Measure: TypeAlias = Literal["validation/error", "validation/reconstruction"]
+"""The measures of a curve, the preferred one first."""
 _Number: TypeAlias = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 _Count: TypeAlias = Annotated[int, Field(ge=0, lt=MOST)]
 _Rows: TypeAlias = Annotated[int, Field(ge=1, lt=MOST)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -153,6 +155,14 @@ def model_rows(run: Run, x: Any) -> Rows:
     return found.rows if isinstance(found, AllRows) else found
 
 
+def _users_level() -> int:
+    """The level, for a warning of the caller, of the first function that is not of this package or its decorators."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("aaeframe.", "contextlib")):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 def rows_and_labels(run: Run, x: Any, labels: Tensor | None) -> tuple[Rows, Tensor | None]:
     """Rows in the form of the model, and the labels for its decoder: see `Run.rows_and_labels`."""
     found = _found(run, x)
@@ -169,8 +179,20 @@ def decoder_labels_of(run: Run, found: AllRows, where: str = "the rows") -> Tens
 
 
 def _found(run: Run, x: Any) -> Rows | AllRows:
-    """Rows in the form of the model as they are, others as the training data was read."""
-    return x if has_model_form(run, x) else new_rows(run, x)
+    """Rows in the form of the model as they are, others as the training data was read; a warning if some are left out.
+
+    Results by row would be taken for those of other rows.
+    """
+    if has_model_form(run, x):
+        return x
+    found = new_rows(run, x)
+    if left := found.reading.dropped:
+        warnings.warn(
+            f"{name_of(x)}: {left} of {left + len(found.rows)} rows have empty cells and are left out; the results are "
+            f"those of the other {len(found.rows)}, in order",
+            stacklevel=_users_level(),
+        )
+    return found
 
 
 def has_model_form(run: Run, x: Any) -> bool:

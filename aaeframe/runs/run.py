@@ -138,7 +138,8 @@ class Run:
         """The codes of x, in the user's units: see `Autoencoder.encode`.
 
         x is whatever `aaeframe.train` takes, read with the options of the training: a data frame is brought to its
-        columns. Arrays and tensors (N, *shape) in the form of the model are taken as they are.
+        columns. Arrays and tensors (N, *shape) in the form of the model are taken as they are. A warning tells of rows
+        that are left out for their empty cells.
         """
         return self.model.encode(new_data.model_rows(self, x), draws=draws, generator=generator)
 

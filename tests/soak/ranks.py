@@ -116,11 +116,11 @@ def train(case: str, run: str) -> None:
     aaeframe.train("digits", config=whole, out=run)
 
 
-def launches(folder: Path, seed: int, kills: int) -> Iterator[dict[str, Any]]:
-    """The fate of each launch, until so many processes were killed."""
+def launches(folder: Path, seed: int, kills: int, cases: list[str]) -> Iterator[dict[str, Any]]:
+    """The fate of each launch, until so many processes were killed; the cases take turns."""
     undisturbed: dict[str, tuple[Path, float]] = {}
     done, number = 0, 0
-    for case in cycle(CASES):
+    for case in cycle(cases):
         if done >= kills:
             return
         if case not in undisturbed:
@@ -165,6 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--case", choices=list(CASES), help="this case alone, otherwise all in turn")
     parser.add_argument("--out", type=Path, help="where to write the record too")
     parser.add_argument("--train", nargs=2, metavar=("CASE", "RUN"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -173,7 +174,7 @@ def main() -> None:
         return
     begun, records = time.monotonic(), []
     with tempfile.TemporaryDirectory() as folder:
-        for record in launches(Path(folder), asked.seed, asked.kills):
+        for record in launches(Path(folder), asked.seed, asked.kills, [asked.case] if asked.case else list(CASES)):
             records.append(record)
             tell(record, asked.out)
     tell({"sums": sums(records, asked.seed, time.monotonic() - begun)}, asked.out)

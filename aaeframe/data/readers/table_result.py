@@ -50,6 +50,7 @@ class Result:
             columns=tuple(names) if self.has_header or self.roles.categories else None,
             labels_from=None if label is None else f"column {self.roles.names[label]!r}",
             passed_over=tuple(self.said),
+            dropped=0 if keep is None else int((~keep).sum()),
         )
 
     def _features(self) -> tuple[list[int], np.ndarray]:

@@ -80,6 +80,17 @@ def test_one_new_row_is_filled_in_by_the_means_of_the_training(table):
         aaeframe.data.load(source, missing="mean", scale="none")
 
 
+def test_results_of_fewer_rows_than_were_given_come_with_a_warning(table):
+    source = table("gaps.csv", a=X[:, 0], b=["", *X[1:-1, 1], ""])
+    run = aaeframe.train(source, prior="gaussian(size=2)", config={"data": {"missing": "drop"}}, **SMALL)
+    said = "gaps.csv: 2 of 120 rows have empty cells and are left out; the results are those of the other 118, in order"
+    for use in (run.encode, run.reconstruct, run.scores, lambda x: run.reasons(x, 1)):
+        with pytest.warns(UserWarning, match=said) as caught:
+            use(source)
+        assert caught[0].filename == __file__
+    assert len(run.scores(X[:, :2])) == 120  # and no warning, which would be an error
+
+
 def test_gray_images_are_read_by_a_run_of_colors(tmp_path):
     colors = RNG.integers(0, 256, (30, 6, 5, 3), dtype=np.uint8)
     for i, color in enumerate(colors):
