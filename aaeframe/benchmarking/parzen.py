@@ -86,17 +86,15 @@ def cases(settings: BenchSettings) -> list[Case]:
     size = size._replace(**settings.sizes)
     problem = ParzenProblem(size, settings.device, compiled=not (gpu or settings.quick))  # compiling takes seconds
     problem.require_memory(added=len(settings.added))
-    made = [_one_bandwidth(problem), _many_bandwidths(problem, "auto"), _many_bandwidths(problem, "fp32")]
-    return [
-        _with_added(case, problem, settings.added, GRID if number else (BANDWIDTH,)) for number, case in enumerate(made)
+    made = [
+        (_one_bandwidth(problem), (BANDWIDTH,)),
+        (_many_bandwidths(problem, "auto"), GRID),
+        (_many_bandwidths(problem, "fp32"), GRID),
     ]
-
-
-def _with_added(case: Case, problem: ParzenProblem, added: Sequence[Added], bandwidths: Sequence[float]) -> Case:
-    theirs = (problem.added(it, bandwidths) for it in added)
-    kind = " ".join(("parzen", *case.name.removeprefix(f"parzen {problem.size}").split()))
-    sizes = problem.size._asdict()
-    return replace(case, alternatives=(*case.alternatives, *theirs), kind=kind, sizes=sizes)
+    return [
+        replace(case, alternatives=(*case.alternatives, *(problem.added(it, bandwidths) for it in settings.added)))
+        for case, bandwidths in made
+    ]
 
 
 def _one_bandwidth(problem: ParzenProblem) -> Case:
@@ -112,27 +110,24 @@ def _one_bandwidth(problem: ParzenProblem) -> Case:
             ours("aaeframe fp32, plain epilogue", "fp32", compiled=False),
         ]
         others.append(problem.other("scikit-learn KernelDensity", estimators.scikit_learn, every=6))
-    return Case(
-        name=f"parzen {problem.size} bandwidths=1",
-        what="All start from uint8 images and float32 samples on the device. If others need them converted, that is "
+    return problem.case(
+        "bandwidths=1",
+        "All start from uint8 images and float32 samples on the device. If others need them converted, that is "
         "done before. torch.mm is the product x @ samples.T alone, into existing memory: no estimate. "
         "The epilogue of ours is compiled, as it is by itself in long runs, before it is timed; plain: not at all.",
-        unit="pairs",
-        amount=problem.size.rows * problem.size.samples,
-        alternatives=(*problem.products(), ours("aaeframe"), *forced, *others),
+        *problem.products(),
+        ours("aaeframe"),
+        *forced,
+        *others,
     )
 
 
 def _many_bandwidths(problem: ParzenProblem, precision: Precision) -> Case:
-    return Case(
-        name=f"parzen {problem.size} bandwidths={len(GRID)} precision={precision}",
-        what="Our estimate for one bandwidth, and for twenty in one pass.",
-        unit="pairs",
-        amount=problem.size.rows * problem.size.samples,
-        alternatives=(
-            problem.ours("aaeframe, 1 bandwidth", precision),
-            problem.ours(f"aaeframe, {len(GRID)} bandwidths", precision, bandwidths=GRID),
-        ),
+    return problem.case(
+        f"bandwidths={len(GRID)} precision={precision}",
+        "Our estimate for one bandwidth, and for twenty in one pass.",
+        problem.ours("aaeframe, 1 bandwidth", precision),
+        problem.ours(f"aaeframe, {len(GRID)} bandwidths", precision, bandwidths=GRID),
     )
 
 
@@ -141,6 +136,18 @@ class ParzenProblem:
 
     def __init__(self, size: Size, device: torch.device, compiled: bool) -> None:
         self.size, self.device, self.compiled = size, device, compiled
+
+    def case(self, setting: str, what: str, *alternatives: Alternative) -> Case:
+        """A case of these alternatives, which is named after the size and a setting."""
+        return Case(
+            name=f"parzen {self.size} {setting}",
+            what=what,
+            unit="pairs",
+            amount=self.size.rows * self.size.samples,
+            alternatives=alternatives,
+            kind=f"parzen {setting}",
+            sizes=self.size._asdict(),
+        )
 
     @cached_property
     def x(self) -> Tensor:
@@ -235,17 +242,16 @@ class ParzenProblem:
             out = x.new_empty(len(x), len(samples))
             return lambda: torch.mm(x, samples.T, out=out)
 
-        missing = lacking(self._pairs_bytes, self.device)
-        made = [
-            Alternative("torch.mm fp32", partial(prepare, torch.float32), work=self.work, unsupported_reason=missing)
-        ]
-        if self.device.type == "cuda":
-            work = partial(self.work, arithmetic="fp16")
-            made.insert(
-                0,
-                Alternative("torch.mm fp16", partial(prepare, torch.float16), work=work, unsupported_reason=missing),
+        halves = {"fp16": torch.float16} if self.device.type == "cuda" else {}
+        return [
+            Alternative(
+                f"torch.mm {arithmetic}",
+                partial(prepare, dtype),
+                work=partial(self.work, arithmetic=arithmetic),
+                unsupported_reason=lacking(self._pairs_bytes, self.device),
             )
-        return made
+            for arithmetic, dtype in {**halves, "fp32": torch.float32}.items()
+        ]
 
     @property
     def _pairs_bytes(self) -> int:

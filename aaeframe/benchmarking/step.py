@@ -16,11 +16,11 @@ reconstruction loss, a tensor of shape (). The check asks that this loss has fal
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
-from itertools import cycle
+from itertools import product
 from typing import Any, Final, TypeAlias
 
 import torch
@@ -65,70 +65,45 @@ def cases(settings: BenchSettings) -> list[Case]:
     """Both schedules at the paper's batch; on a GPU also larger batches, and each against `torch.compile`."""
     sizes = Sizes(side=8, width=16, code=2) if settings.quick else Sizes()
     sizes = sizes._replace(width=settings.sizes.get("width", sizes.width))
-    batches: tuple[int, ...] = (10,) if settings.quick else (100,)
+    gpu = settings.device.type == "cuda"
+    batches = (10,) if settings.quick else GPU_BATCHES if gpu else (100,)
     if "batch" in settings.sizes:
         batches = (settings.sizes["batch"],)
-    elif settings.device.type == "cuda" and not settings.quick:
-        batches = GPU_BATCHES
-    steps = [
-        Steps(sizes, batch, schedule, settings.device) for batch in batches for schedule in ("alternating", "joint")
-    ]
-    made = [*map(_case, steps), *(map(compiled_case, steps) if settings.device.type == "cuda" else ())]
-    return [_with_added(case, it, settings.added) for case, it in zip(made, cycle(steps), strict=False)]
-
-
-def _with_added(case: Case, steps: Steps, added: Sequence[Added]) -> Case:
-    return replace(case, alternatives=(*case.alternatives, *map(steps.added, added)))
+    steps = [Steps(sizes, *which, settings.device) for which in product(batches, ("alternating", "joint"))]
+    made = [(it, _case(it)) for it in steps] + ([(it, compiled_case(it)) for it in steps] if gpu else [])
+    return [replace(case, alternatives=(*case.alternatives, *map(it.added, settings.added))) for it, case in made]
 
 
 def _case(steps: Steps) -> Case:
-    precisions = ("fp32", "bf16") if steps.device.type == "cpu" else ("fp32", "tf32", "bf16")
-    return Case(
-        name=f"step {steps.about}",
-        what="One step of a deterministic encoder with a Gaussian prior: equal networks, losses, schedule, batch and "
+    gpu = steps.device.type == "cuda"
+    precisions = ("fp32", "tf32", "bf16") if gpu else ("fp32", "bf16")
+    graphs_and_losses = ((False, "reference"), (False, "triton"), (True, "reference")) if gpu else ()
+    return steps.case(
+        "step",
+        "One step of a deterministic encoder with a Gaussian prior: equal networks, losses, schedule, batch and "
         "data on the device. PlainEager and pythae_step list the differences. Ours is the recipe's step alone, as "
         "the others have no loop around theirs. `with the training loop` includes what `aaeframe train` adds to it.",
-        unit="steps",
-        amount=1,
-        alternatives=(
-            *(steps.plain(precision) for precision in precisions),
-            *(steps.ours(precision) for precision in precisions),
-            *(steps.trained(precision) for precision in precisions),
-            *(_graphed(steps) if steps.device.type == "cuda" else []),
-            *([steps.pythae()] if steps.schedule == "joint" else []),
-        ),
-        kind=f"step {steps.schedule}",
-        sizes={"batch": steps.batch, "width": steps.sizes.width},
+        *map(steps.plain, precisions),
+        *map(steps.ours, precisions),
+        *map(steps.trained, precisions),
+        *(steps.ours("bf16", graph=graph, loss=loss) for graph, loss in graphs_and_losses),
+        *([steps.pythae()] if steps.schedule == "joint" else []),
     )
-
-
-def _graphed(steps: Steps) -> list[Alternative]:
-    """Further alternatives on a GPU: our step as a graph or not, its loss fused or not."""
-    return [
-        steps.ours("bf16", graph=graph, loss=loss)
-        for graph, loss in ((False, "reference"), (False, "triton"), (True, "reference"))
-    ]
 
 
 def compiled_case(steps: Steps, **options: str) -> Case:
     """Apart from the others, as compiling takes minutes; `options` are further ones of `torch.compile`."""
-    return Case(
-        name=f"step-compiled {steps.about}",
-        what="The same step as in the case without `-compiled`. The script is compiled as PlainCompiled tells: its "
+    return steps.case(
+        "step-compiled",
+        "The same step as in the case without `-compiled`. The script is compiled as PlainCompiled tells: its "
         "losses with their backward passes, and the optimizers. A compiled alternative of which anything ran eager is "
         "failed. Ours are CUDA graphs and not compiled.",
-        unit="steps",
-        amount=1,
-        alternatives=(
-            steps.plain("bf16"),
-            steps.plain("tf32"),
-            steps.compiled("bf16", mode="reduce-overhead", **options),
-            steps.compiled("tf32", mode="reduce-overhead", **options),
-            steps.ours("bf16"),
-            steps.ours("tf32"),
-        ),
-        kind=f"step-compiled {steps.schedule}",
-        sizes={"batch": steps.batch, "width": steps.sizes.width},
+        steps.plain("bf16"),
+        steps.plain("tf32"),
+        steps.compiled("bf16", mode="reduce-overhead", **options),
+        steps.compiled("tf32", mode="reduce-overhead", **options),
+        steps.ours("bf16"),
+        steps.ours("tf32"),
     )
 
 
@@ -138,11 +113,29 @@ class Steps:
     def __init__(self, sizes: Sizes, batch: int, schedule: str, device: torch.device) -> None:
         self.sizes, self.batch, self.schedule, self.device = sizes, batch, schedule, device
 
-    @property
-    def about(self) -> str:
-        """Schedule and sizes, as the names of cases tell them."""
-        sizes = self.sizes
-        return f"{self.schedule} batch={self.batch} pixels={sizes.pixels} width={sizes.width} code={sizes.code}"
+    def case(self, kind: str, what: str, *alternatives: Alternative) -> Case:
+        """A case of these alternatives, which is named after the schedule and the sizes."""
+        pixels, width, code = self.sizes.pixels, self.sizes.width, self.sizes.code
+        return Case(
+            name=f"{kind} {self.schedule} batch={self.batch} pixels={pixels} width={width} code={code}",
+            what=what,
+            unit="steps",
+            amount=1,
+            alternatives=alternatives,
+            kind=f"{kind} {self.schedule}",
+            sizes={"batch": self.batch, "width": width},
+        )
+
+    def _alternative(
+        self,
+        name: str,
+        precision: str,
+        prepare: Callable[[], Remembering],
+        check: Callable[[Any], Facts] | None = None,
+        **more: Any,
+    ) -> Alternative:
+        """An alternative that does the same work in a precision, and is checked by its losses unless `check` does."""
+        return Alternative(name, prepare, check or learned, work=partial(self.work, precision), **more)
 
     @cached_property
     def pixels(self) -> Tensor:
@@ -154,7 +147,7 @@ class Steps:
         graphed = self.device.type == "cuda" if graph is None else graph
         chosen = "" if graph is None else f", {'graph' if graph else 'no graph'}, {loss} loss"
 
-        def prepare() -> Callable[[], Any]:
+        def prepare() -> Remembering:
             recipe = recipe_for(self.sizes, self.schedule, self.device)
             take: Callable[[Batch], StepLosses] = GraphedStep(recipe) if graphed else recipe.step
             batch = Batch(self.pixels, None, torch.arange(self.batch))
@@ -163,40 +156,33 @@ class Steps:
                 step()
             return step
 
-        return Alternative(
-            f"aaeframe {precision}{chosen}",
-            prepare,
-            learned,
-            work=partial(self.work, precision),
-            ours=True,
-            within=partial(forced, loss) if loss else nullcontext,
-        )
+        within = partial(forced, loss) if loss else nullcontext
+        return self._alternative(f"aaeframe {precision}{chosen}", precision, prepare, ours=True, within=within)
 
     def trained(self, precision: str) -> Alternative:
         """The same step with all that the training loop does around it."""
 
-        def prepare() -> Callable[[], Any]:
+        def prepare() -> Remembering:
             parts = parts_for(self.sizes, self.schedule)
             return Remembering(training_step(self.pixels, parts, precision, self.device))
 
-        name = f"aaeframe {precision}, with the training loop"
-        return Alternative(name, prepare, learned, work=partial(self.work, precision), ours=True)
+        return self._alternative(f"aaeframe {precision}, with the training loop", precision, prepare, ours=True)
 
     def plain(self, precision: str) -> Alternative:
         """The script in torch alone."""
 
-        def prepare() -> Callable[[], Any]:
+        def prepare() -> Remembering:
             step = self.step_of(PlainEager(self.sizes, self.device))
             return Remembering(partial(step, self.pixels), self.arithmetic(precision))
 
-        return Alternative(f"plain script {precision}", prepare, learned, work=partial(self.work, precision))
+        return self._alternative(f"plain script {precision}", precision, prepare)
 
     def compiled(self, precision: str, **options: str) -> Alternative:
         """The script compiled, with these options of `torch.compile`; IncorrectResult if anything of it ran eager."""
         compiling = Compiling(PlainCompiled.GRAPHS[self.schedule])
         graphs = options.get("mode") == "reduce-overhead"
 
-        def prepare() -> Callable[[], Any]:
+        def prepare() -> Remembering:
             step = self.step_of(PlainCompiled(self.sizes, self.device, **options))
 
             def take() -> StepLosses:
@@ -214,7 +200,7 @@ class Steps:
             return {**compiling.check(), **learned(result)}
 
         name = f"plain script {precision}, torch.compile {' '.join(options.values())}"
-        return Alternative(name, prepare, check, work=partial(self.work, precision), within=compiling.watched)
+        return self._alternative(name, precision, prepare, check, within=compiling.watched)
 
     def step_of(self, script: PlainEager) -> Callable[[Tensor], StepLosses]:
         """The script's step of this schedule."""
@@ -227,23 +213,17 @@ class Steps:
     def pythae(self) -> Alternative:
         """The step of pythae's trainer, fp32."""
 
-        def prepare() -> Callable[[], Any]:
+        def prepare() -> Remembering:
             return Remembering(partial(pythae_step(self.sizes, self.device), self.pixels), self.arithmetic("fp32"))
 
-        return Alternative(
-            "pythae fp32",
-            prepare,
-            learned,
-            work=partial(self.work, "fp32"),
-            unsupported_reason=unsupported_reason("pythae"),
-        )
+        return self._alternative("pythae fp32", "fp32", prepare, unsupported_reason=unsupported_reason("pythae"))
 
     def added(self, it: Added) -> Alternative:
         """An implementation from outside, on a copy of the minibatch."""
         before: dict[str, list[Tensor]] = {}
         networks: dict[str, nn.Module] = {}
 
-        def prepare() -> Callable[[], Any]:
+        def prepare() -> Remembering:
             networks.update(PlainEager(self.sizes, self.device).parts.items())
             before.update({name: [p.detach().clone() for p in it.parameters()] for name, it in networks.items()})
             step = it(self.pixels.clone(), dict(networks), self.schedule)
@@ -257,7 +237,7 @@ class Steps:
                     raise IncorrectResult(f"its steps leave the {name} as it was; train all networks in place")
             return learned(result)
 
-        return Alternative(it.name, prepare, check, work=partial(self.work, "fp32"), within=limited, origin=it.origin)
+        return self._alternative(it.name, "fp32", prepare, check, within=limited, origin=it.origin)
 
     def work(self, precision: str, result: Any) -> Work:
         """The products of our step, which computes nothing twice, and the optimizers' traffic."""
