@@ -58,7 +58,11 @@ def load_new(
     Raises DataError for columns that are missing or unknown, and for rows of another shape.
     """
     given = {name: value for name, value in (("label_key", label_key), ("ids", ids)) if value is not None}
-    options = usable(source, config.data.reading).model_copy(update=given)
+    options = config.data.reading
+    no_labels = options.label_key is None and known["class_names"] is None
+    if no_labels and "y" in map(str.lower, known["columns"] or ()):  # a feature, whatever its values look like
+        options = options.model_copy(update={"label_key": ""})
+    options = usable(source, options).model_copy(update=given)
     optional = [name for name in OPTIONAL if name not in given]
     found = _load(load, source, options, Known(means, known["columns"], tuple(known["shape"])), optional)
     shape = (found.rows if isinstance(found, AllRows) else found.train).shape

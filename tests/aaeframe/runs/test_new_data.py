@@ -80,6 +80,22 @@ def test_one_new_row_is_filled_in_by_the_means_of_the_training(table):
         aaeframe.data.load(source, missing="mean", scale="none")
 
 
+def test_a_feature_y_is_one_in_new_rows_whatever_its_values(table, tmp_path):
+    run = aaeframe.train(table("fractions.csv", x1=X[:, 0], Y=X[:, 1]), prior="gaussian(size=2)", **SMALL)
+    counts = np.arange(120) % 3
+    new = table("counts.csv", x1=X[:, 0], Y=counts)
+    with pytest.raises(DataError, match="can hold the labels"):
+        aaeframe.data.load(new)
+    found = run.new_rows(new)
+    np.testing.assert_allclose(found.rows.array()[:, 1], counts)
+    assert found.rows.labels is None
+    labeled = aaeframe.train(table("both.csv", Y=X[:, 1], label=NAMES), prior="gaussian(size=2)", **SMALL)
+    assert labeled.new_rows(table("few.csv", Y=counts, label=NAMES)).class_names == ("bird", "cat", "dog")
+    np.save(tmp_path / "counts.npy", np.stack([X[:, 0], counts], axis=1))
+    np.testing.assert_allclose(run.new_rows(tmp_path / "counts.npy").rows.array(), found.rows.array())
+    np.testing.assert_allclose(run.new_rows({"x1": X[:, 0], "Y": counts}).rows.array(), found.rows.array())
+
+
 def test_results_of_fewer_rows_than_were_given_come_with_a_warning(table):
     source = table("gaps.csv", a=X[:, 0], b=["", *X[1:-1, 1], ""])
     run = aaeframe.train(source, prior="gaussian(size=2)", config={"data": {"missing": "drop"}}, **SMALL)
