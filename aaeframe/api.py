@@ -105,6 +105,8 @@ def train(
     or samples, others that want to wait: to train at the same time, use processes. Raises AaeframeError for whatever is
     wrong with the arguments.
     """
+    if "resume" in settings:
+        raise ConfigError(f"train starts a new run; resume one by aaeframe.resume({str(settings['resume'])!r})")
     parts = read_parts(prior=prior, encoder=encoder, network=network, discriminator=discriminator, recipe=recipe)
     names, following = _observers(observers)
     registry = Registry.load(blocked)

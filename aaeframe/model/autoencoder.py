@@ -331,9 +331,9 @@ def as_indices(labels: Any) -> Tensor:
 
 
 def _check_count(name: str, value: object) -> None:
-    """DataError unless the value is a whole number, 0 or more."""
-    if not isinstance(value, int | np.integer) or value < 0:
-        raise DataError(f"{name} is a whole number, 0 or more, found {value!r}")
+    """DataError unless the value is a whole number, 0 or more, of which torch can form shapes."""
+    if not isinstance(value, int | np.integer) or not 0 <= value <= 2**40:
+        raise DataError(f"{name} is a whole number from 0 to 2**40, found {value!r}")
 
 
 def _not_finite(x: Rows, rows: Tensor, start: int) -> DataError:

@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -119,9 +119,10 @@ def _status_of_folder(cell: Cell, registry: Registry) -> CellStatus:
 def other_rows(todo: Iterable[Cell]) -> Iterator[str]:
     """Sentences on cells that were made from another file than the one asked for, which has the same name.
 
-    The file is read once for all cells; DataError if it cannot be read. A run or a result that cannot be read is not
-    compared: the status of its cell says so. Nor is an older result, which has no entry "data". A run whose own file
-    changed is not found here: resuming does so.
+    The file is read once for all cells; DataError if it cannot be read. A run that cannot be read is not compared, nor
+    a result without a record: the status of its cell says so. Nor is an older result, which has no entry "data". A run
+    whose own file changed is not found here: resuming does so. RunError for a result that cannot be read but is
+    recorded.
     """
     rows_now = cache(lambda source, options: identity(datasets.load(source, options)))
     for cell in {it.folder: it for it in todo}.values():
@@ -130,10 +131,9 @@ def other_rows(todo: Iterable[Cell]) -> Iterator[str]:
         compare = _changes_of_generator if isinstance(cell.filled_by, ByGenerator) else _changes_of_run
         source, found = compare(cell, cell.data, rows_now)
         if found:
-            yield (
-                f"{cell.folder} was trained on {source}; {cell.data.source} has the same name, but "
-                f"{', '.join(found)}; take another --out"
-            )
+            same = Path(source).absolute() == Path(cell.data.source).absolute()
+            now = ", which now has" if same else f"; {cell.data.source} has the same name, but"
+            yield f"{cell.folder} was trained on {source}{now} {', '.join(found)}; take another --out"
 
 
 _RowsNow: TypeAlias = Callable[[str, ReadOptions], Mapping[str, Any]]
@@ -158,8 +158,15 @@ def _changes_of_generator(cell: Cell, data: DataOverride, rows_now: _RowsNow) ->
     path = cell.folder / RESULT
     if path.is_file():
         now = rows_now(data.source, data.reading)
-        with suppress(RunError), outcome.reading_result(path) as report:
-            return report["dataset"], changes(report["data"], now)
+        try:
+            with outcome.reading_result(path) as report:
+                return report["dataset"], changes(report["data"], now) if "data" in report else []
+        except RunError as error:
+            if any(it.record.exists() for it in cell.sharing):
+                raise RunError(
+                    f"the rows of {path} cannot be compared with those of {data.source}: {error.__cause__!r}; restore "
+                    "the file, or take another --out"
+                ) from error
     return "", []
 
 

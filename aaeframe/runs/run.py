@@ -6,9 +6,9 @@ import copy
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -78,6 +78,17 @@ class Run:
     """Tells the observers of the run about evaluations and figures."""
     densities: dict[str, Density] = field(default_factory=dict, repr=False)
     """The densities of anomaly scores in memory, by the digest of the weights."""
+
+    def __copy__(self) -> Run:
+        return replace(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Run:
+        return replace(self, **{it.name: copy.deepcopy(getattr(self, it.name), memo) for it in fields(self)})
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse to pickle. RunError, which says what to pass on in its place."""
+        place = "run.folder.path" if self.home is not None else "the path of run.save(path)"
+        raise RunError(f"a run is not pickled; pass on {place}, and read it by aaeframe.load")
 
     @property
     def stopped_early(self) -> bool:

@@ -274,6 +274,7 @@ def test_arguments_override_config_and_preset(train, tmp_path, monkeypatch):
     ("options", "error", "message"),
     [
         ({"epoch": 3}, ConfigError, "training: unknown key 'epoch'; did you mean 'epochs'?"),
+        ({"resume": "runs/a"}, ConfigError, "a new run; resume one by aaeframe.resume('runs/a')"),
         ({"epochs": 0}, ConfigError, "training.epochs: should be greater than or equal to 1, found 0"),
         ({"batch_size": "20"}, ConfigError, "training.batch_size: should be a valid integer, found '20'"),
         ({"network": "mlp(hidden=[0])"}, OptionError, "hidden=[0] does not fit"),
@@ -318,9 +319,11 @@ def test_a_code_that_lacks_a_block(train):
     ("use", "message"),
     [
         (lambda run: run.encode(torch.complex(*torch.zeros(2, 4, 3))), "real numbers, found .* torch.complex64"),
-        (lambda run: run.encode(ROWS, draws=-1), "draws is a whole number, 0 or more, found -1"),
-        (lambda run: run.sample(-1), "count is a whole number, 0 or more, found -1"),
-        (lambda run: run.sample(1.5), "count is a whole number, 0 or more, found 1.5"),
+        (lambda run: run.encode(ROWS, draws=-1), r"draws is a whole number from 0 to 2\*\*40, found -1"),
+        (lambda run: run.sample(-1), r"count is a whole number from 0 to 2\*\*40, found -1"),
+        (lambda run: run.encode(ROWS, draws=10**20), r"draws is a whole number from 0 to 2\*\*40, found 1000"),
+        (lambda run: run.sample(10**20), r"count is a whole number from 0 to 2\*\*40, found 1000"),
+        (lambda run: run.sample(1.5), r"count is a whole number from 0 to 2\*\*40, found 1.5"),
         (lambda run: run.decode(torch.zeros(4, 2)), r"mapping of the blocks \['gaussian'\] .*, found Tensor"),
         (lambda run: run.decode({"gaussian": torch.zeros(4, 3)}), r"'gaussian' are \(N, 2\), found \(4, 3\)"),
         (
@@ -332,7 +335,21 @@ def test_a_code_that_lacks_a_block(train):
         (lambda run: run.likelihood(ROWS), r"a Dataset is needed, found ndarray; run.unseen\(x\) gives one"),
         (lambda run: run.plot_figures(ROWS), "a Dataset is needed, found ndarray"),
     ],
-    ids=["complex", "draws", "less", "half", "tensor", "wide", "of draws", "split", "its split", "rows", "drawn rows"],
+    ids=[
+        "complex",
+        "draws",
+        "less",
+        "many draws",
+        "many",
+        "half",
+        "tensor",
+        "wide",
+        "of draws",
+        "split",
+        "its split",
+        "rows",
+        "drawn rows",
+    ],
 )
 def test_what_a_run_cannot_do_is_told(used, use, message):
     with pytest.raises(DataError, match=message):

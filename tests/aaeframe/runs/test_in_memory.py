@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -74,3 +78,14 @@ def test_what_needs_a_folder_says_so():
         run.plot_figures(aaeframe.data.from_arrays(ROWS))
     with pytest.raises(ConfigError, match="out='x' is not used with keep=False"):
         aaeframe.train(ROWS, keep=False, out="x", **SMALL)
+
+
+def test_a_run_is_copied_but_not_pickled(tmp_path):
+    run = aaeframe.train(ROWS, keep=False, **SMALL)
+    for made in (copy.copy(run), copy.deepcopy(run)):
+        assert torch.equal(made.encode(ROWS)["gaussian"], run.encode(ROWS)["gaussian"])
+        assert made.metrics == run.metrics
+    assert copy.deepcopy(run).model is not run.model
+    for it, place in ((run, "the path of run.save(path)"), (run.save(tmp_path / "kept"), "run.folder.path")):
+        with pytest.raises(RunError, match=rf"pass on {re.escape(place)}, and read it by aaeframe\.load"):
+            pickle.dumps(it)

@@ -380,6 +380,16 @@ def test_a_generator_of_before_its_rows_were_kept_is_taken_by_its_datas_name(don
 
 
 @pytest.mark.usefixtures("same_name")
+def test_a_recorded_generator_whose_file_or_result_changed_is_refused(done, cli, refused, tmp_path):
+    given = (*GAN, "--seeds", 1, "--data", "a/x.npy")
+    done(*given)
+    np.save("a/x.npy", np.load("other/x.npy"))
+    refused(cli(*given), "was trained on a/x.npy, which now has other values", "take another --out")
+    (tmp_path / "reproduction/likelihood/gan/seed-0/result.json").write_text("{")
+    refused(cli(*given), "result.json cannot be compared with those of a/x.npy", "restore the file")
+
+
+@pytest.mark.usefixtures("same_name")
 def test_a_file_is_compared_with_all_cells_by_one_reading(done, monkeypatch):
     command = ("reproduce", "likelihood", "more", "--column", "modern", "--column", "gan", "--seeds", 2)
     done(*command, "--data", "a/x.npy")
