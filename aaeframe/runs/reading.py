@@ -53,7 +53,8 @@ def checked_source(config: Config, registry: Registry) -> str:
     if source.startswith(PYTHON):
         raise DataError(
             "this run was trained on data passed in from Python, which no file holds, or shared without its place "
-            f"({source.removeprefix(PYTHON)}): pass the same data again, as in aaeframe.load(path, data=x)"
+            f"({source.removeprefix(PYTHON)}): pass the same data again, as in aaeframe.load(path, data=x), "
+            "or give rows by --data where the command has it"
         )
     made_with = {name: version for name, version in config.plugins.items() if source.startswith(f"{name}:")}
     if is_full_name(source) and find_data_set(source, registry) is None:
