@@ -62,6 +62,8 @@ def _match_table(name: str, block: Mapping[str, Any], where: str) -> Table:
     ]
     if block.get("entropy") is not None:
         rows.append(["entropy of the mean code, nats", _number(block["entropy"]), _number(block["prior_entropy"])])
+    if block.get("code_entropy") is not None:
+        rows.append(["mean entropy of a code, nats", _number(block["code_entropy"]), "0"])
     if "classes" in block:
         classes = block["classes"]
         given = f"{classes['num_labels'] or 'no'} labels, chance {classes['chance']:.0%}"

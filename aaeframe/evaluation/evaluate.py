@@ -25,6 +25,8 @@ MISSED = 0.75
 """A run is said to miss its prior if the 95 % interval of the two-sample test is above this accuracy."""
 FAR = 0.05
 """The MMD² above its floor from which a run is said to miss its prior where the two-sample test was left out."""
+SOFT = 0.25
+"""The share of log K, the largest entropy, above which codes of a one-hot block are said to miss their prior."""
 
 
 def evaluate(
@@ -78,10 +80,12 @@ def misses(report: Mapping[str, Any]) -> list[str]:
     """A sentence for each block whose codes do not follow its prior.
 
     The two-sample test of the report decides. Where it was left out, the MMD does, which sees gross misses only: a code
-    of eight dimensions of which one is constant goes unnoticed.
+    of eight dimensions of which one is constant goes unnoticed. One-hot blocks must also be sharp: in soft codes a
+    decoder reads more than a category.
     """
     found = (
-        (name, _tested(block) if block["tested"] else _distance(block)) for name, block in report["blocks"].items()
+        (name, (_tested(block) if block["tested"] else _distance(block)) or _soft(block))
+        for name, block in report["blocks"].items()
     )
     return [
         f"the codes of block {name!r} do not follow its prior: {why}. Samples of the prior may decode to nothing like "
@@ -103,6 +107,13 @@ def _distance(block: Mapping[str, Any]) -> str:
     if found is None or found - floor <= FAR:
         return ""
     return f"their squared maximum mean discrepancy to it is {found:.2g}, that of prior samples {floor:.2g}"
+
+
+def _soft(block: Mapping[str, Any]) -> str:
+    found = block.get("code_entropy")  # that reports of older versions lack
+    if found is None or found <= SOFT * block["uniform_entropy"]:
+        return ""
+    return f"their mean entropy is {found:.2g} nats, where samples have 0"
 
 
 def train_mean(split: Split) -> Tensor:

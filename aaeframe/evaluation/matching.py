@@ -50,7 +50,9 @@ class BlockMatch:
     """Squared and unbiased; needs two rows."""
     mmd_floor: float | None
     two_sample: float | None
-    """The larger accuracy of two classifiers that tell codes from prior samples, needs 20 rows; 0.5 is chance."""
+    """The larger accuracy of two classifiers that tell codes from prior samples, needs 20 rows; 0.5 is chance.
+
+    Of a block of one-hot vectors they see the most probable category of each code: see `categories`."""
     two_sample_interval: tuple[float, float] | None
     """The 95 % interval of `two_sample`."""
     two_sample_by: Mapping[str, float] | None
@@ -60,11 +62,13 @@ class BlockMatch:
     entropy: float | None
     """The entropy H(mean code) in nats of a block of one-hot vectors: how evenly its categories are used.
 
-    Of a block (..., K) of several such vectors this and the next two are the means over these."""
+    Of a block (..., K) of several such vectors this and the next three are the means over these."""
     prior_entropy: float | None
     """The entropy of the mean prior sample, in nats."""
     uniform_entropy: float | None
     """The largest possible entropy, log K of K categories."""
+    code_entropy: float | None
+    """The mean entropy of a code of such a block, in nats: how soft it is. That of one-hot vectors is 0."""
     tested: bool
     """Whether the classifier two-sample test was asked for."""
 
@@ -93,13 +97,25 @@ def match(codes: Tensor, prior: Prior, *, seed: int, draws: int = 50, two_sample
         return _measured(rows, prior, draws, two_sample)
 
 
+def categories(codes: Tensor, prior: Prior) -> Tensor:
+    """Codes (N, *event_shape) or (N, D) as classifiers compare them with samples of the prior, in the same shape.
+
+    Of a one-hot prior, each vector becomes the one-hot vector of its largest entry. A softmax is never exactly one-hot,
+    and trees would tell it by that alone. Other codes stay as they are.
+    """
+    if not is_one_hot(prior.support):
+        return codes
+    parts = codes.reshape(len(codes), -1, prior.event_shape[-1])
+    return torch.zeros_like(parts).scatter_(-1, parts.argmax(-1, keepdim=True), 1).reshape(codes.shape)
+
+
 def _measured(rows: Tensor, prior: Prior, draws: int, two_sample: bool) -> BlockMatch:
     # Priors draw from the global generator; all other random numbers do, too, to be independent of them.
     generator = torch.default_generator
     distances, samples = _wasserstein(rows, prior, draws, generator)
     discrepancies = [(mmd(rows, a), mmd(a, b)) for a, b in samples] if len(rows) > 1 else []
     enough = two_sample and len(rows) >= LEAST_ROWS
-    test = classifier_two_sample(rows, samples[0][0], generator=generator) if enough else None
+    test = classifier_two_sample(categories(rows, prior), samples[0][0], generator=generator) if enough else None
     one_hot = is_one_hot(prior.support)
     size = prior.event_shape[-1] if one_hot else 1
     return BlockMatch(
@@ -112,9 +128,10 @@ def _measured(rows: Tensor, prior: Prior, draws: int, two_sample: bool) -> Block
         two_sample_interval=test.interval if test else None,
         two_sample_by=test.accuracies if test else None,
         two_sample_rows=test.rows if test else None,
-        entropy=_entropy(rows, size) if one_hot else None,
-        prior_entropy=_entropy(torch.cat([a for a, _ in samples]), size) if one_hot else None,
+        entropy=_entropy(rows.mean(0), size) if one_hot else None,
+        prior_entropy=_entropy(torch.cat([a for a, _ in samples]).mean(0), size) if one_hot else None,
         uniform_entropy=math.log(size) if one_hot else None,
+        code_entropy=_entropy(rows, size) if one_hot else None,
         tested=two_sample,
     )
 
@@ -146,9 +163,9 @@ def _sample(prior: Prior, count: int) -> Tensor:
     return as_rows(prior.sample(torch.Size([count])), "prior samples")
 
 
-def _entropy(rows: Tensor, size: int) -> float:
-    """The entropy H of the mean row in nats, with 0 log 0 = 0; the mean over its parts of this size."""
-    return torch.special.entr(rows.mean(0)).unflatten(0, (-1, size)).sum(1).mean().item()
+def _entropy(p: Tensor, size: int) -> float:
+    """The mean entropy H in nats of parts of this size of p (..., D), with 0 log 0 = 0."""
+    return torch.special.entr(p).unflatten(-1, (-1, size)).sum(-1).mean().item()
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -12,6 +12,7 @@ from aaeframe.errors import DataError
 from aaeframe.evaluation.class_agreement import LabeledPrior, class_agreement
 from aaeframe.evaluation.class_reports import labeled, named_by
 from aaeframe.evaluation.clustering import clustering_report, name_clusters
+from aaeframe.evaluation.matching import categories
 from aaeframe.evaluation.metrics import Evaluated, Metric
 from aaeframe.evaluation.mmd import mmd
 from aaeframe.evaluation.two_sample import LEAST_ROWS, MAX_ROWS, classifier_two_sample
@@ -42,11 +43,16 @@ def mmd_metric() -> Metric:
 def two_sample_metric(
     *, rows: Annotated[int, Field(ge=LEAST_ROWS, description="most rows of each set")] = MAX_ROWS
 ) -> Metric:
-    """The larger accuracy of two classifiers between the codes of each block and one set of prior samples."""
+    """The larger accuracy of two classifiers between the codes of each block and one set of prior samples.
+
+    Of a block of one-hot vectors they see the most probable category of each code.
+    """
 
     def measured(it: Evaluated) -> dict[str, float]:
         return {
-            name: classifier_two_sample(z, p, rows=rows, generator=torch.default_generator).accuracy
+            name: classifier_two_sample(
+                categories(z, it.model.priors[name]), p, rows=rows, generator=torch.default_generator
+            ).accuracy
             for name, z, p in _pairs(it)
         }
 

@@ -11,6 +11,7 @@ from torch.distributions import Independent, Normal, OneHotCategorical
 
 from aaeframe.errors import DataError
 from aaeframe.evaluation import TwoSample, classifier_two_sample, match, mmd, sliced_wasserstein
+from aaeframe.evaluation.evaluate import misses
 
 
 def generator(seed=0):
@@ -224,6 +225,19 @@ def test_a_one_hot_block_reports_how_evenly_its_categories_are_used():
     assert found["two_sample"] > 0.7
 
 
+@pytest.mark.parametrize(("sharpness", "entropy"), [(12.0, 0.0), (1.0, 1.3)], ids=["sharp", "soft"])
+def test_classifiers_compare_categories_and_softness_is_told_apart(sharpness, entropy):
+    prior = OneHotCategorical(logits=torch.zeros(4))
+    certain = torch.eye(4)[torch.arange(400) % 4] + 0.1 * normal(400, 4, seed=2).float()
+    codes = (sharpness * certain).softmax(-1)
+    found = match(codes, prior, seed=0, draws=3)
+    assert found.two_sample_interval[0] <= 0.5  # trees tell any softmax from exact zeros and ones
+    assert found.code_entropy == pytest.approx(entropy, abs=0.1)
+    report = {"blocks": {"y": found.as_dict()}}
+    assert bool(misses(report)) == (sharpness == 1.0)
+    assert all("their mean entropy is 1.3 nats, where samples have 0" in it for it in misses(report))
+
+
 def test_entropies_of_several_one_hot_vectors_are_means_over_these():
     prior = Independent(OneHotCategorical(logits=torch.zeros(3, 4)), 1)
     codes = torch.eye(4)[torch.stack([torch.arange(200) % 4, torch.arange(200) % 2, torch.zeros(200).long()], dim=1)]
@@ -231,6 +245,10 @@ def test_entropies_of_several_one_hot_vectors_are_means_over_these():
     assert found["entropy"] == pytest.approx((math.log(4) + math.log(2)) / 3)
     assert found["prior_entropy"] == pytest.approx(math.log(4), abs=0.02)
     assert found["uniform_entropy"] == math.log(4)
+    assert found["code_entropy"] == 0.0
+    soft = match((codes + 1) / 5, prior, seed=0, draws=3)
+    assert soft.code_entropy == pytest.approx(-0.4 * math.log(0.4) - 0.6 * math.log(0.2))
+    assert soft.two_sample == match(codes, prior, seed=0, draws=3).two_sample > 0.7
 
 
 def test_a_prior_that_is_not_uniform_has_less_entropy_than_a_uniform_one():
