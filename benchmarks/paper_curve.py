@@ -2,11 +2,12 @@
 
 The preset `paper-mnist-100-labels`: three phases of SGD, networks 1000 wide, 5,000 epochs, which take days on a CPU.
 `run` begins it in FOLDER, or goes on from its newest checkpoint, at most two epochs back. After each checkpoint the
-error on the 10,000 validation images becomes a line of FOLDER/curve.jsonl. No test image is used.
+error on the 10,000 validation images becomes a line of FOLDER/curve.jsonl. `run` uses no test image.
 
 `record FOLDER RECORD` copies what is small: this curve, the metrics (whose errors are of 1,000 validation images), the
-configuration, the commit and versions of each start, and the digest of the newest weights. `plot RECORD FILE.png` draws
-it over the errors that the paper reports along its own curve, as recalled.
+configuration, the commit and versions of each start, the digest of the newest weights, and what `aaeframe evaluate
+FOLDER/run` found on test images, if it was asked. `plot RECORD FILE.png` draws it over the errors that the paper
+reports along its own curve, as recalled.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import aaeframe
 from aaeframe.benchmarking.report import this_machine
 from aaeframe.data import Dataset, load
 
+EVALUATION = "evaluation.json"
 PRESET, EVERY = "paper-mnist-100-labels", 2
 """The preset, of whose seeds the run has the first, 0, and the epochs between checkpoints."""
 RECALLED = {1: 16.5, 50: 3.4, 500: 2.2, 5000: 1.9}
@@ -84,8 +86,9 @@ def record(folder: Path, to: Path) -> None:
     """Copy what is small, and say where it comes from."""
     newest = max((folder / "run/checkpoints").glob("step-*"))
     to.mkdir(parents=True, exist_ok=True)
-    for name in ("curve.jsonl", "starts.jsonl", "run/metrics.jsonl", "run/config.toml"):
-        shutil.copy(folder / name, to)
+    always = ("curve.jsonl", "starts.jsonl", "run/metrics.jsonl", "run/config.toml")
+    for path in (*map(folder.joinpath, always), *(folder / "run").glob(EVALUATION)):
+        shutil.copy(path, to)
     digest = hashlib.sha256((newest / "model.safetensors").read_bytes()).hexdigest()
     (to / "newest.json").write_text(json.dumps({"checkpoint": newest.name, "sha256": digest}, indent=2) + "\n")
 
@@ -110,6 +113,10 @@ def plot(folder: Path, path: Path) -> None:
     axes.plot([it["epoch"] for it in rows], watched, color="0.8", label="1,000 validation images")
     epochs = [step / steps_of_epoch for step in found]
     axes.plot(epochs, list(found.values()), label="10,000 validation images")
+    for written in folder.glob(EVALUATION):
+        report = json.loads(written.read_text())["test"]
+        tested = report["step"] / steps_of_epoch, 100 * report["classification"]["error"]
+        axes.plot(*tested, "*", markersize=10, label="10,000 test images, once")
     axes.plot(list(RECALLED), list(RECALLED.values()), "o", label="the paper, 10,000 test images (recalled)")
     axes.set(
         xscale="log", yscale="log", xlabel="epoch", ylabel="error, %", title=f"{PRESET}, epoch {rows[-1]['epoch']}"

@@ -43,8 +43,11 @@ def test_a_run_that_stopped_goes_on_and_is_recorded(script, tmp_path, monkeypatc
     assert list(found) == [6, 12, 18, 24]
     assert all(0 < error < 95 for error in found.values())
 
+    tested = {"classification": {"error": 0.5}, "step": 24}
+    (folder / "run/evaluation.json").write_text(json.dumps({"test": tested}))
     paper_curve.main(["record", str(folder), str(kept)])
     assert paper_curve.curve(kept) == found
+    assert json.loads((kept / "evaluation.json").read_text())["test"] == tested
     newest = json.loads((kept / "newest.json").read_text())
     assert newest["checkpoint"] == "step-00000024"
     assert len(newest["sha256"]) == 64
