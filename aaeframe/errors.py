@@ -11,6 +11,7 @@
     ├── ConfigError                     parts of a configuration do not fit together (ValueError)
     ├── DataError                       data is missing, unreadable, empty or not finite (ValueError)
     │   ├── MissingName                 a column or an array that an option names does not exist
+    │   ├── AmbiguousLabels             a column can hold the labels or a feature
     │   └── DownloadError               a download failed or is not the expected file
     ├── RunError                        a run folder is missing, taken, or cannot be written
     │   ├── ReadOnly                    a file cannot be written because its folder or disk is read-only
@@ -80,6 +81,14 @@ class MissingName(DataError):
     def __init__(self, message: str, option: str, name: str) -> None:
         super().__init__(message)
         self.option, self.name = option, name
+
+
+class AmbiguousLabels(DataError):
+    """A column of a table can hold the labels or a feature, and no option decides."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
 
 
 class DownloadError(DataError):

@@ -20,7 +20,7 @@ from aaeframe.data import AllRows, Dataset, Split
 from aaeframe.data.columns import Known
 from aaeframe.data.named import opened
 from aaeframe.data.read import name_of, usable
-from aaeframe.errors import DataError, MissingName
+from aaeframe.errors import AmbiguousLabels, DataError, MissingName
 from aaeframe.evaluation.class_reports import decoder_labels
 from aaeframe.model.autoencoder import Rows
 
@@ -58,11 +58,7 @@ def load_new(
     Raises DataError for columns that are missing or unknown, and for rows of another shape.
     """
     given = {name: value for name, value in (("label_key", label_key), ("ids", ids)) if value is not None}
-    options = config.data.reading
-    no_labels = options.label_key is None and known["class_names"] is None
-    if no_labels and "y" in map(str.lower, known["columns"] or ()):  # a feature, whatever its values look like
-        options = options.model_copy(update={"label_key": ""})
-    options = usable(source, options).model_copy(update=given)
+    options = usable(source, config.data.reading).model_copy(update=given)
     optional = [name for name in OPTIONAL if name not in given]
     found = _load(load, source, options, Known(means, known["columns"], tuple(known["shape"])), optional)
     shape = (found.rows if isinstance(found, AllRows) else found.train).shape
@@ -104,7 +100,10 @@ def classes_as(dataset: Dataset, class_names: tuple[str, ...]) -> Dataset:
 def _load(
     load: Callable[..., Loaded], source: Any, options: ReadOptions, known: Known, optional: Sequence[str]
 ) -> Loaded:
-    """Load with the options of the training, without those that name what this source lacks."""
+    """Load with the options of the training, without those that name what this source lacks.
+
+    A column that was a feature in the training is one here, even if it can hold labels by its values.
+    """
     absent: list[str] = []
     while True:
         try:
@@ -116,6 +115,10 @@ def _load(
             absent.append(error.name)
             left = tuple(it for it in options.drop or () if it != error.name) if error.option == "drop" else ()
             options = options.model_copy(update={error.option: left or None})
+        except AmbiguousLabels as error:
+            if error.name not in (known.columns or ()):
+                raise
+            options = options.model_copy(update={"label_key": ""})
     notes: list[str] = [f"{name!r}, which the training data has and this lacks" for name in absent]
     reading = replace(found.reading, passed_over=(*found.reading.passed_over, *notes))
     return replace(found, reading=reading)

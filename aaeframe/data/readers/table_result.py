@@ -14,7 +14,7 @@ from aaeframe.data.readers.limits import check_declared
 from aaeframe.data.readers.table_columns import Columns, no_classes
 from aaeframe.data.readers.table_dialect import shown
 from aaeframe.data.statistics import empty_cells
-from aaeframe.errors import DataError
+from aaeframe.errors import AmbiguousLabels, DataError
 from aaeframe.storage.text import plural
 
 IDS: Final = ("id", "index")
@@ -117,10 +117,11 @@ class Result:
             name = self.roles.names[places[whole[0]]]
             raise self._may_be_labels(name, name, different)
 
-    def _may_be_labels(self, name: str, shown_name: str, different: int) -> DataError:
-        return DataError(
+    def _may_be_labels(self, name: str, shown_name: str, different: int) -> AmbiguousLabels:
+        return AmbiguousLabels(
             f"{self.where}: column {shown_name} can hold the labels ({different} different whole numbers) or a "
-            f'feature. Set data.label_key={name} if these are the labels, data.label_key="" if there are none.'
+            f'feature. Set data.label_key={name} if these are the labels, data.label_key="" if there are none.',
+            name,
         )
 
     def _complete(self, places: Sequence[int], x: np.ndarray) -> np.ndarray | None:

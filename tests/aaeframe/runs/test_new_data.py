@@ -94,6 +94,15 @@ def test_a_feature_y_is_one_in_new_rows_whatever_its_values(table, tmp_path):
     np.save(tmp_path / "counts.npy", np.stack([X[:, 0], counts], axis=1))
     np.testing.assert_allclose(run.new_rows(tmp_path / "counts.npy").rows.array(), found.rows.array())
     np.testing.assert_allclose(run.new_rows({"x1": X[:, 0], "Y": counts}).rows.array(), found.rows.array())
+    for name, classes in (("text.csv", NAMES), ("codes.csv", counts)):
+        assert run.new_rows(table(name, x1=X[:, 0], Y=X[:, 1], label=classes)).rows.labels.max() == 2
+    np.savez(tmp_path / "named.npz", x=X[:, :2], y=counts)
+    named = run.new_rows(tmp_path / "named.npz")
+    assert named.rows.labels.tolist() == counts.tolist()
+    assert named.reading.passed_over == ()
+    unlabeled = labeled.new_rows(table("unlabeled.csv", Y=counts))
+    assert unlabeled.rows.labels is None
+    np.testing.assert_allclose(unlabeled.rows.array()[:, 0], counts)
 
 
 def test_results_of_fewer_rows_than_were_given_come_with_a_warning(table):
