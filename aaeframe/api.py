@@ -106,7 +106,7 @@ def train(
     wrong with the arguments.
     """
     if "resume" in settings:
-        raise ConfigError(f"train starts a new run; resume one by aaeframe.resume({str(settings['resume'])!r})")
+        raise ConfigError("train starts a new run; resume one by aaeframe.resume(path)")
     parts = read_parts(prior=prior, encoder=encoder, network=network, discriminator=discriminator, recipe=recipe)
     names, following = _observers(observers)
     registry = Registry.load(blocked)

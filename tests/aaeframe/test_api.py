@@ -274,7 +274,7 @@ def test_arguments_override_config_and_preset(train, tmp_path, monkeypatch):
     ("options", "error", "message"),
     [
         ({"epoch": 3}, ConfigError, "training: unknown key 'epoch'; did you mean 'epochs'?"),
-        ({"resume": "runs/a"}, ConfigError, "a new run; resume one by aaeframe.resume('runs/a')"),
+        ({"resume": "runs/a"}, ConfigError, "a new run; resume one by aaeframe.resume(path)"),
         ({"epochs": 0}, ConfigError, "training.epochs: should be greater than or equal to 1, found 0"),
         ({"batch_size": "20"}, ConfigError, "training.batch_size: should be a valid integer, found '20'"),
         ({"network": "mlp(hidden=[0])"}, OptionError, "hidden=[0] does not fit"),
