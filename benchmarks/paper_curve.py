@@ -113,8 +113,8 @@ def plot(folder: Path, path: Path) -> None:
     axes.plot([it["epoch"] for it in rows], watched, color="0.8", label="1,000 validation images")
     epochs = [step / steps_of_epoch for step in found]
     axes.plot(epochs, list(found.values()), label="10,000 validation images")
-    for written in folder.glob(EVALUATION):
-        report = json.loads(written.read_text())["test"]
+    evaluated = folder / EVALUATION
+    if report := json.loads(evaluated.read_text() if evaluated.exists() else "{}").get("test"):
         tested = report["step"] / steps_of_epoch, 100 * report["classification"]["error"]
         axes.plot(*tested, "*", markersize=10, label="10,000 test images, once")
     axes.plot(list(RECALLED), list(RECALLED.values()), "o", label="the paper, 10,000 test images (recalled)")

@@ -56,3 +56,6 @@ def test_a_run_that_stopped_goes_on_and_is_recorded(script, tmp_path, monkeypatc
     assert len(starts[-1]["commit"]) == 40
     paper_curve.main(["plot", str(kept), str(tmp_path / "curve.png")])
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    (kept / "evaluation.json").write_text(json.dumps({"validation": tested}))
+    paper_curve.main(["plot", str(kept), str(tmp_path / "untested.png")])
+    assert (tmp_path / "untested.png").read_bytes() != (tmp_path / "curve.png").read_bytes()
